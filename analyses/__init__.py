@@ -1,0 +1,1 @@
+"""One question a trace can answer per file; found by name, see tracekit/catalog.py."""

@@ -1,0 +1,67 @@
+"""Joins the commands, and turns what a user can act on into one line on stderr.
+
+A command is a module `tracekit/cli/NAME.py` with `register(app)`. Such modules import typer and the
+standard library only; all else is imported inside the command, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import Annotated
+
+import typer
+
+from tracekit import __version__
+from tracekit.errors import TracekitError
+
+app = typer.Typer(
+    name="tracekit",
+    help="Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tracekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _join() -> None:
+    package = importlib.import_module("tracekit.cli")
+    for found in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"tracekit.cli.{found.name}")
+        if hasattr(module, "register"):
+            module.register(app)
+
+
+_join()
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 done, 1 the user can act on it, 2 wrong usage."""
+    try:
+        app()
+    except TracekitError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:  # `tracekit … | head`
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""What a user can act on. Everything else is a bug and keeps its traceback."""
+
+
+class TracekitError(Exception):
+    """Something the user can act on: what is wrong, where, and what to do next."""
+
+    def __init__(self, what: str, *, where: object, hint: str) -> None:
+        super().__init__(f"{where}: {what}; {hint}")
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+
+class NotATraceError(TracekitError):
+    """The file can be read, but holds no Kineto trace."""
+
+
+class DamagedTraceError(TracekitError):
+    """The file is a trace, but part of it is lost and the caller asked for all of it."""
+
+
+class MissingEventsError(TracekitError):
+    """The trace has no events from which this question could be answered.
+
+    `what` is the reason that is shown beside the analyses that could be answered.
+    """

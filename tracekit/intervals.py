@@ -1,0 +1,89 @@
+"""Arithmetic on time spans: [N, 2] int64 arrays of half-open [start, end) nanoseconds.
+
+'Flat' means sorted, disjoint, not touching, none empty. `union` makes any spans flat; the other
+functions take flat spans and return flat spans, in O(N log N) at most and without Python loops.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Spans = npt.NDArray[np.int64]
+
+EMPTY: Spans = np.empty((0, 2), np.int64)
+
+
+def spans(start: npt.ArrayLike, duration: npt.ArrayLike) -> Spans:
+    """[N, 2] spans from starts and durations."""
+    first = np.asarray(start, np.int64)
+    return np.stack([first, first + np.asarray(duration, np.int64)], axis=-1).reshape(-1, 2)
+
+
+def union(parts: Spans) -> Spans:
+    """Flat spans that cover the same instants; empty and negative ones cover none."""
+    parts = parts[parts[:, 1] > parts[:, 0]]
+    if not len(parts):
+        return EMPTY
+    order = np.argsort(parts[:, 0], kind="stable")
+    start = parts[order, 0]
+    reach = np.maximum.accumulate(parts[order, 1])
+    opens = np.empty(len(start), bool)
+    opens[0] = True
+    opens[1:] = start[1:] > reach[:-1]
+    last = np.append(np.flatnonzero(opens)[1:] - 1, len(start) - 1)
+    return np.stack([start[opens], reach[last]], axis=1)
+
+
+def total(flat: Spans) -> int:
+    """Length in ns of flat spans."""
+    return int((flat[:, 1] - flat[:, 0]).sum())
+
+
+def gaps(flat: Spans) -> Spans:
+    """[G, 2] the spans between neighbours of flat spans."""
+    return np.stack([flat[:-1, 1], flat[1:, 0]], axis=1) if len(flat) > 1 else EMPTY
+
+
+def intersect(one: Spans, two: Spans) -> Spans:
+    """Flat spans covered by both."""
+    if not len(one) or not len(two):
+        return EMPTY
+    # for each of `one`, the run of `two` that overlaps it
+    low = np.searchsorted(two[:, 1], one[:, 0], side="right")
+    high = np.searchsorted(two[:, 0], one[:, 1], side="left")
+    count = np.maximum(high - low, 0)
+    left = np.repeat(np.arange(len(one)), count)
+    right = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + low[left]
+    start = np.maximum(one[left, 0], two[right, 0])
+    end = np.minimum(one[left, 1], two[right, 1])
+    keep = end > start
+    return np.stack([start[keep], end[keep]], axis=1)
+
+
+def subtract(one: Spans, two: Spans) -> Spans:
+    """Flat spans covered by `one` and not by `two`."""
+    if not len(one) or not len(two):
+        return one
+    low = min(one[0, 0], two[0, 0]) - 1
+    high = max(one[-1, 1], two[-1, 1]) + 1
+    edges = np.concatenate([[low], two.ravel(), [high]]).reshape(-1, 2)
+    return intersect(one, edges[edges[:, 1] > edges[:, 0]])
+
+
+def clip(flat: Spans, start: int, end: int) -> Spans:
+    """The part of flat spans inside [start, end)."""
+    return intersect(flat, np.array([[start, end]], np.int64)) if end > start else EMPTY
+
+
+def covered(flat: Spans, windows: Spans) -> npt.NDArray[np.int64]:
+    """[W] ns of each window (any windows, overlapping too) that flat spans cover."""
+    if not len(flat):
+        return np.zeros(len(windows), np.int64)
+    length = np.concatenate([[0], np.cumsum(flat[:, 1] - flat[:, 0])])
+
+    def before(instant: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        index = np.searchsorted(flat[:, 0], instant, side="right")
+        inside = np.where(index > 0, flat[index - 1, 1] - instant, 0)
+        return np.asarray(length[index] - np.maximum(inside, 0), np.int64)
+
+    # an empty or negative window covers nothing
+    return np.asarray(np.maximum(before(windows[:, 1]) - before(windows[:, 0]), 0), np.int64)

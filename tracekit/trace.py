@@ -1,0 +1,205 @@
+"""A trace in memory: read-only numpy columns, one row per slice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
+
+
+class Cat(IntEnum):
+    """What kind of thing a slice is."""
+
+    OTHER = 0
+    CPU_OP = 1  # cpu_op, Operator
+    RUNTIME = 2  # cuda_runtime, cuda_driver, Runtime: HIP calls are filed here too
+    KERNEL = 3
+    MEMCPY = 4
+    MEMSET = 5
+    ANNOTATION = 6  # user_annotation
+    GPU_ANNOTATION = 7  # gpu_user_annotation: the profiler's own projection, never work
+    PYTHON = 8  # python_function
+    OVERHEAD = 9
+    SYNC = 10  # cuda_sync: waiting drawn on a stream, never work
+
+
+GPU_WORK = (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)
+HOST = (Cat.CPU_OP, Cat.RUNTIME, Cat.ANNOTATION, Cat.PYTHON)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A part of the file that could not be used."""
+
+    what: str
+    at_byte: int | None = None  # in the uncompressed text
+    bytes_lost: int | None = None  # None where the rest of the file is unknown
+    events_lost: int | None = None
+    events_kept: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a trace came from, and what its file says beside the slices."""
+
+    path: str
+    bytes: int = 0  # as stored
+    text_bytes: int = 0  # uncompressed
+    meta: Mapping[str, Any] = field(default_factory=dict)  # top-level keys but traceEvents
+    processes: Mapping[int, str] = field(default_factory=dict)  # process_name by pid
+    threads: Mapping[tuple[int, int], str] = field(default_factory=dict)  # by (pid, tid)
+    labels: Mapping[int, str] = field(default_factory=dict)  # pids and tids that were text
+    events: Mapping[str, int] = field(default_factory=dict)  # count by ph
+    losses: tuple[Loss, ...] = ()
+    # reads side tables from the file again: (names) -> {name: Table}
+    reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A side table: rarer fields, sorted by the `id` of the slice that they belong to.
+
+    Names: see `TABLES`. Tables whose rows are no slices (memory, counters, flows) have id -1.
+    """
+
+    id: I32  # [K]
+    columns: Mapping[str, npt.NDArray[Any]]  # each [K] or [K, n]
+    strings: tuple[str, ...] = ()  # what text columns (int32) index; -1 is none
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, ids: I32, column: str, missing: Any) -> npt.NDArray[Any]:
+        """[N] or [N, n] the column at these slice ids; `missing` where a slice has no row."""
+        values = self.columns[column]
+        shape = (len(ids), *values.shape[1:])
+        out = np.full(shape, missing, values.dtype)
+        if len(self.id):
+            at = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
+            found = self.id[at] == ids
+            out[found] = values[at[found]]
+        return out
+
+
+# Side tables and their columns. `*` marks an int32 column that indexes `Table.strings`.
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "copies": ("bytes",),  # int64; memcpy and memset
+    "grids": ("grid", "block", "shared", "registers", "warps_per_sm", "occupancy"),
+    #          [K,3]   [K,3]   bytes     per thread    float           percent, estimated
+    "shapes": ("dims*", "types*", "concrete*", "strides*"),  # cpu_op; each the JSON text
+    "ops": ("external", "sequence", "forward_thread"),  # int64, -1 where absent
+    "python": ("python_id", "parent_id", "module_id"),  # int64, -1 where absent
+    "memory": ("ts", "bytes", "allocated", "reserved", "device_type", "device", "address", "tid"),
+    "counters": ("ts", "name*", "value", "pid"),
+    "flows": ("ts", "flow", "phase", "pid", "tid", "cat*"),  # phase 0 's', 1 't', 2 'f'
+    "syncs": ("wait_stream", "wait_event_correlation"),
+    "collectives": ("collective*", "dtype*", "in_elements", "out_elements", "group_size"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Columns of N slices, sorted by start, the longer first; all arrays are read-only.
+
+    Times are int64 ns from `origin_ns`, the first slice of the file.
+    """
+
+    source: Source
+    strings: tuple[str, ...]  # distinct names
+    origin_ns: int  # absolute ns of ts 0, exact
+    ts: I64
+    dur: I64
+    name: I32  # index into strings
+    cat: npt.NDArray[np.uint8]  # Cat
+    pid: I64
+    tid: I64
+    device: I32  # of GPU work; -1 on the host
+    stream: I64  # of GPU work; -1 on the host and where unknown
+    correlation: I64  # shared by a launch and the work it issued; -1 where there is none
+    id: I32  # the row in the whole trace; survives a selection
+    tables: dict[str, Table] = field(default_factory=dict, repr=False)  # shared by selections
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    @property
+    def end(self) -> I64:
+        """[N] ts + dur."""
+        return np.asarray(self.ts + self.dur)
+
+    @property
+    def path(self) -> str:
+        return self.source.path
+
+    def where(self, rows: Mask | npt.NDArray[np.intp]) -> Trace:
+        """The slices that a mask keeps, or that an index array names, as a smaller trace."""
+        picked = {
+            name: getattr(self, name)[rows]
+            for name in (
+                "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
+            )
+        }  # fmt: skip
+        return Trace(
+            source=self.source,
+            strings=self.strings,
+            origin_ns=self.origin_ns,
+            tables=self.tables,
+            **picked,
+        )
+
+    def of(self, *cats: Cat) -> Trace:
+        """The slices of these categories; the same object each time."""
+        return self.once(("of", cats), lambda: self.where(self.is_(*cats)))
+
+    def is_(self, *cats: Cat) -> Mask:
+        """[N] whether the slice is of one of these categories."""
+        wanted = np.zeros(256, bool)
+        wanted[list(cats)] = True
+        return np.asarray(wanted[self.cat])
+
+    def named(self, pattern: str | re.Pattern[str]) -> Mask:
+        """[N] whether the slice's name matches (`re.search`); each distinct name is tried once."""
+        search = re.compile(pattern).search
+        hits = np.fromiter((search(text) is not None for text in self.strings), bool)
+        return np.asarray(hits[self.name]) if len(hits) else np.zeros(len(self), bool)
+
+    def text(self, row: int) -> str:
+        """The name of one row."""
+        return self.strings[int(self.name[row])]
+
+    def table(self, name: str) -> Table:
+        """A side table, read from the file when first asked for.
+
+        Raises: KeyError for a name that is not in TABLES.
+        """
+        columns = TABLES[name]
+        if name not in self.tables:
+            if self.source.reread is None:
+                nothing = {c.rstrip("*"): np.empty(0, np.int64) for c in columns}
+                self.tables[name] = Table(np.empty(0, np.int32), nothing)
+            else:
+                self.tables.update(self.source.reread(frozenset({name})))
+        return self.tables[name]
+
+    def once(self, key: Any, make: Callable[[], T]) -> T:
+        """`make()`, computed once for this trace and key."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        value: T = self.memo[key]
+        return value
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """Ids of the devices with GPU work, ascending."""
+        return tuple(int(d) for d in np.unique(self.of(*GPU_WORK).device))

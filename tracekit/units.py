@@ -1,0 +1,51 @@
+"""Nanoseconds, bytes and rates as text that a person reads."""
+
+
+def duration(ns: float | None) -> str:
+    """`ns` with three significant digits in ns, µs, ms or s; 'not measured' for None."""
+    if ns is None:
+        return "not measured"
+    size = abs(ns)
+    if size < 1_000:
+        return f"{ns:.0f} ns"
+    for limit, scale, unit in ((1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s")):
+        if size < limit * 0.9995:
+            return f"{_three(ns / scale)} {unit}"
+    raise AssertionError("unreachable")
+
+
+def bytes_(count: float | None) -> str:
+    """`count` with three significant digits in B, KiB, MiB or GiB."""
+    if count is None:
+        return "not measured"
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{_three(size)} {unit}"
+        size /= 1024
+    return f"{_three(size)} GiB"
+
+
+def share(part: float | None, digits: int = 1) -> str:
+    """A fraction of one as a percentage."""
+    return "not measured" if part is None else f"{part:.{digits}%}"
+
+
+def rate(per_second: float | None, unit: str) -> str:
+    """`per_second` with an SI prefix: 3.35e12 and 'B/s' give '3.35 TB/s'."""
+    if per_second is None:
+        return "not measured"
+    for prefix, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(per_second) >= scale:
+            return f"{_three(per_second / scale)} {prefix}{unit}"
+    return f"{_three(per_second)} {unit}"
+
+
+def count(number: float | None) -> str:
+    """A whole number with thousands separators."""
+    return "not measured" if number is None else f"{number:,.0f}"
+
+
+def _three(value: float) -> str:
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{value:,.{digits}f}"
