@@ -1,0 +1,71 @@
+"""The loopback server behind `tracekit open`."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tracekit.errors import TracekitError
+from tracekit.serve import ORIGIN, serving
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    path = tmp_path / "a b.json"
+    path.write_text('{"traceEvents": []}')
+    return path
+
+
+def test_the_trace_is_served_with_the_header_that_perfetto_needs(trace: Path) -> None:
+    with serving(trace, name=trace.name, port=0) as server:
+        url = server.address.split("url=")[1]
+        assert server.address.startswith(f"{ORIGIN}/#!/?url=http://127.0.0.1:")
+        assert not server.fetched.is_set()
+        with urllib.request.urlopen(url) as answer:
+            assert answer.read() == trace.read_bytes()
+            assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert server.fetched.wait(5)
+
+
+@pytest.mark.parametrize("path", ["/", "/etc/passwd", "/trace/..%2f..%2fetc%2fpasswd", "/trace/x"])
+def test_nothing_but_the_trace_is_served(trace: Path, path: str) -> None:
+    with serving(trace, name=trace.name, port=0) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}{path}"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(url)
+
+
+def test_the_offline_ui_is_served_and_nothing_outside_its_folder(
+    trace: Path, tmp_path: Path
+) -> None:
+    ui = tmp_path / "ui"
+    ui.mkdir()
+    (ui / "index.html").write_text("<p>ui</p>")
+    with serving(trace, name=trace.name, ui=ui, port=0) as server:
+        here = f"http://127.0.0.1:{server.server_address[1]}"
+        assert server.address.startswith(f"{here}/#!/?url={here}/trace/")
+        with urllib.request.urlopen(f"{here}/") as answer:
+            assert answer.read() == b"<p>ui</p>"
+            assert answer.headers["Content-Type"] == "text/html"
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{here}/%2e%2e/{trace.name.replace(' ', '%20')}")
+
+
+def test_a_page_that_claims_another_host_is_refused(trace: Path) -> None:
+    with serving(trace, name=trace.name, port=0) as server:
+        request = urllib.request.Request(
+            server.address.split("url=")[1], headers={"Host": "evil.example"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(request)
+
+
+def test_a_taken_port_is_one_clear_line(trace: Path) -> None:
+    with serving(trace, name=trace.name, port=0) as server:
+        taken = int(server.server_address[1])
+        with (
+            pytest.raises(TracekitError, match="port is taken"),
+            serving(trace, name=trace.name, port=taken),
+        ):
+            pass
