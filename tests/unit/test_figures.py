@@ -1,0 +1,155 @@
+"""Chart builders: what they draw, and that text from a trace stays text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tracekit import theme
+from tracekit.categories import Category
+from tracekit.figures import (
+    Area,
+    Block,
+    Blocks,
+    Chart,
+    Point,
+    areas,
+    columns,
+    escape,
+    lanes,
+    lines,
+    paired_bars,
+    roofline,
+    shorten,
+    split_bars,
+    waterfall,
+)
+
+EVIL = "void k<<<1>>>(<script>alert('%{x}')</script>) & more"
+
+BUILDERS: dict[str, Callable[[str], Chart]] = {
+    "split_bars": lambda t: split_bars("k", t, [t, t], {t: [1e6, None], "idle": [2e6, 5e6]}),
+    "paired_bars": lambda t: paired_bars("k", t, [t, "gemm"], {t: [1e6, 2e6], "b": [None, 3e6]}),
+    "columns": lambda t: columns(
+        "k", t, [t, "b"], {t: [1, 2]}, counts={t: [3, 4]}, x_title=t, of=t
+    ),
+    "lines": lambda t: lines("k", t, [0, 1], {t: [1e6, 2e6]}, fits={t: [1e6, 2e6]}, x_title=t),
+    "areas": lambda t: areas("k", t, [0, 1, 2], {t: [0.5, 1], "gemm": [0.1, 0]}, of=t),
+    "roofline": lambda t: roofline(
+        "k",
+        t,
+        [Point(t, 10, 1e12, t, t, 5.0), Point(t, 1, 1e11, "gemm", "decode")],
+        peaks={t: 1e15},
+        bytes_per_s=3e12,
+    ),
+    "waterfall": lambda t: waterfall("k", t, (t, 5e6), [(t, -1e6), ("b", 2e6)], (t, 7e6)),
+    "lanes": lambda t: lanes(
+        "k",
+        t,
+        [Blocks(t, [Block(0, 5, t), Block(5, 5, t, t, t)]), Area(t, [0, 5, 10], {t: [1, 0.5]})],
+        window=(0, 10),
+    ),
+}
+
+
+def texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in texts(item)]
+    return []
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_name_from_a_trace_is_never_markup_nor_a_placeholder(name: str) -> None:
+    chart = BUILDERS[name](EVIL)
+    layout = {name: value for name, value in chart.layout.items() if name != "meta"}
+    drawn = texts([chart.data, layout])  # meta.legend is for the page, which escapes it
+    assert not [text for text in drawn if "<script" in text]
+    templates = [t.get("hovertemplate", "") for t in chart.data]
+    assert not [text for text in templates if "%{x}')" in text]
+    assert any("&lt;script&gt;" in text for text in drawn)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_plotly_accepts_every_property_and_json_every_value(name: str) -> None:
+    chart = BUILDERS[name]("plain")
+    figure = chart.figure()
+    assert len(figure.data) == len(chart.data) > 0
+    assert "var(--" not in figure.to_json()
+    json.dumps([chart.data, chart.layout], allow_nan=False)
+
+
+def test_parts_of_a_split_bar_keep_their_order_and_add_up() -> None:
+    chart = split_bars(
+        "k", "t", ["a", "b"], {"kernel": [3e6, 1e6], "memcpy": [0, 0], "idle": [1e6, 2e6]}
+    )
+    assert [trace["name"] for trace in chart.data] == ["kernel", "idle"]  # nothing to draw
+    assert [sum(trace["x"][i] for trace in chart.data) for i in (0, 1)] == [4.0, 3.0]
+    assert chart.layout["xaxis"]["title"]["text"] == "ms"
+
+
+def test_what_was_not_measured_draws_nothing_and_says_so() -> None:
+    chart = paired_bars("k", "t", ["gemm"], {"prefill": [None], "decode": [2e6]})
+    assert chart.data[0]["x"] == [None]
+    assert chart.data[0]["customdata"][0][2] == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit", "title"),
+    [(4e4, "ns", "µs"), (4e6, "ns", "ms"), (2e11, "ns", "s"), (5 << 20, "bytes", "MiB")],
+)
+def test_the_axis_has_the_unit_that_suits_its_largest_value(
+    largest: float, unit: str, title: str
+) -> None:
+    chart = split_bars("k", "t", ["row"], {"kernel": [largest]}, unit=unit)
+    assert chart.layout["xaxis"]["title"]["text"] == title
+
+
+def test_a_waterfall_names_what_its_changes_do_not_explain() -> None:
+    chart = waterfall("k", "t", ("A", 10e6), [("gemm", -2e6)], ("B", 9e6))
+    assert chart.layout["yaxis"]["ticktext"] == ["A", "gemm", "not explained", "B"]
+    bar = chart.data[0]
+    assert bar["x"] == [10, 2, 1, 9]
+    assert bar["base"] == [0, 8, 8, 0]
+    assert bar["text"][1:3] == ["−2.00 ms", "+1.00 ms"]
+
+
+def test_a_roofline_meets_its_ridge_and_leaves_out_what_has_no_logarithm() -> None:
+    chart = roofline(
+        "k", "t", [Point("a", 0, 1e12, "gemm"), Point("b", 2, 1e12, "gemm")],
+        peaks={"bf16": 1e15}, bytes_per_s=2e12,
+    )  # fmt: skip
+    roof, slope, cloud = chart.data
+    assert roof["x"][0] == slope["x"][1] == 500
+    assert roof["y"][0] == pytest.approx(slope["y"][1])
+    assert len(cloud["x"]) == 1
+
+
+def test_every_category_has_a_look_and_no_two_share_one() -> None:
+    looks = [theme.mark(category) for category in Category]
+    assert len(set(looks)) == len(looks)
+    assert set(theme.MARKS) >= set(Category)
+
+
+def test_every_token_that_a_look_names_has_a_light_and_a_dark_colour() -> None:
+    for look in [*theme.MARKS.values(), *(theme.mark("unknown", i) for i in range(40))]:
+        for token in (look.colour, look.on):
+            assert theme.resolve(token) != token
+            assert theme.resolve(token, dark=True).startswith("#")
+
+
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    assert shorten("x" * 20, 30) == "x" * 20
+    cut = shorten("start" + "x" * 100 + "end", 30)
+    assert len(cut) <= 30
+    assert cut.startswith("start")
+    assert cut.endswith("end")
+
+
+def test_escaping_leaves_quotes_since_plotly_would_show_their_entities() -> None:
+    assert escape("""a<b> & "c" 'd'""") == """a&lt;b&gt; &amp; "c" 'd'"""

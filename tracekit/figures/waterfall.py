@@ -1,0 +1,91 @@
+"""From one total to another, change by change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracekit.figures.chart import Chart, escape, legend, paint, row_axis, scale
+from tracekit.theme import Mark, mark
+
+
+def waterfall(
+    key: str,
+    title: str,
+    start: tuple[str, float],
+    changes: Sequence[tuple[str, float]],
+    end: tuple[str, float],
+    *,
+    unit: str = "ns",
+    of: str = "",
+    less_is_better: bool = True,
+    summary: str = "",
+    table: str = "",
+) -> Chart:
+    """Horizontal bars from `start` through each change to `end`, which is their sum.
+
+    What `changes` do not explain becomes a row 'not explained', so that the bars always meet.
+    """
+    steps = list(changes)
+    rest = end[1] - start[1] - sum(value for _, value in steps)
+    if abs(rest) > 1e-9 * max(abs(start[1]), abs(end[1]), 1):
+        steps.append(("not explained", rest))
+    at, bases = start[1], [0.0]
+    for _, value in steps:
+        bases.append(min(at, at + value))
+        at += value
+    bases.append(0.0)
+    rows = [start, *steps, end]
+    axis = scale(unit, [*(b for b in bases), start[1], end[1]])
+    looks: dict[str, Mark] = {"better": mark("better"), "worse": mark("worse")}
+    kinds = ["total", *(_kind(v, less_is_better) for _, v in steps), "total"]
+    marker = paint(mark("total"))
+    marker["color"] = [(looks.get(kind) or mark("total")).colour for kind in kinds]
+    said = [axis.say(v) if k == "total" else _signed(v, axis.say(v))
+            for (_, v), k in zip(rows, kinds, strict=True)]  # fmt: skip
+    widths = [abs(v) for _, v in rows]
+    return Chart(
+        key, title, summary,
+        [{
+            "type": "bar", "orientation": "h", "name": escape(title), "y": list(range(len(rows))),
+            "base": axis.of(bases), "x": axis.of(widths), "marker": marker, "text": said,
+            "textposition": "auto", "textangle": 0, "constraintext": "none",
+            "customdata": [
+                [escape(label), text, "" if kind == "total" else f" ({kind})"]
+                for (label, _), text, kind in zip(rows, said, kinds, strict=True)
+            ],
+            "outsidetextfont": {"color": "var(--text)"},
+            "insidetextfont": {"color": "var(--bg)"},
+            "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]}%{customdata[2]}"
+            "<extra></extra>",
+        }],
+        {
+            "height": 66 + 30 * len(rows),
+            "xaxis": {
+                "title": {"text": escape(f"{axis.title} of {of}" if of else axis.title)},
+                "range": _room(bases, widths, axis.by), "fixedrange": True,
+            },
+            "yaxis": row_axis([label for label, _ in rows]),
+            "meta": {
+                "kind": "rows",
+                "legend": legend({name: look for name, look in looks.items() if name in kinds}),
+            },
+        },
+        table,
+    )  # fmt: skip
+
+
+def _room(bases: Sequence[float], widths: Sequence[float], by: float) -> list[float]:
+    """The axis range: all bars, and a tenth more so that the text beside them fits."""
+    low = min(0.0, *bases)
+    high = max(b + w for b, w in zip(bases, widths, strict=True))
+    return [low / by, (high + 0.14 * (high - low)) / by]
+
+
+def _kind(change: float, less_is_better: bool) -> str:
+    if change == 0:
+        return "total"
+    return "better" if (change < 0) == less_is_better else "worse"
+
+
+def _signed(value: float, text: str) -> str:
+    return f"+{text}" if value > 0 else text.replace("-", "−")
