@@ -1,0 +1,369 @@
+"""Where the wall time of each stage went: by clock, by launch, and on the host without a GPU.
+
+Stage p, by clock, of wall time 8: kernel 5, idle 3. By launch, of the window of what p issued, 7:
+own 5, other 1 (work launched elsewhere), idle 1.
+
+    mark      pppppppp....
+    host      .a.b........
+    stream 7  XX..AAX.BBB.    X has no launch here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from statistics import fmean, median, pstdev
+from typing import TypeVar
+
+import numpy as np
+
+from tracekit import split, views
+from tracekit.attribution import busy
+from tracekit.catalog import Analysis
+from tracekit.hosttime import host_split
+from tracekit.intervals import Spans, spans, subtract, total, union
+from tracekit.markers import CHOICES, Markers, launched, markers
+from tracekit.results import Column, Grid, Result, add_fields
+from tracekit.split import Clock, Launched
+from tracekit.trace import I64, Trace
+from tracekit.units import duration
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The marker's own thread, where no GPU work was recorded. wall = op + copy + other, in ns."""
+
+    op_ns: int
+    copy_ns: int
+    other_ns: int
+    elsewhere_ns: int  # of other_ns: another thread of the process ran an op
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    stage: str  # the recognised phase, or the name itself
+    name: str
+    start_ns: int  # from the first slice of the trace
+    wall_ns: int
+    clock: Clock | None
+    launched: Launched | None
+    host: Host | None
+    family: str  # what instances of this kind are called together
+    nested: bool  # inside another instance listed here
+    repeated: bool  # inside another instance of its family: in no total
+    sample: int | None  # of tracekit's own captures
+    file_start_ns: int  # as the file counts: absolute where the file is
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """All instances of one family. Time that several share counts once."""
+
+    family: str
+    instances: int  # without those inside another of the family
+    wall_ns: int
+    mean_ns: float | None  # of the wall time of one instance, as the next four
+    median_ns: float | None
+    min_ns: int | None
+    max_ns: int | None
+    spread_ns: float | None  # standard deviation over the instances
+    clock: Clock | None
+    launched: Launched | None
+    host: Host | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unattributed:
+    """GPU work that no stage launched."""
+
+    outside_count: int  # launched, but inside no stage
+    unlaunched_count: int  # its launch is not in the trace
+    busy_ns: int  # device time that only such work covers
+
+
+@dataclass(frozen=True, slots=True)
+class Stages(Result):
+    chosen: str  # what the stages are, in words
+    rows: tuple[Instance, ...]
+    totals: tuple[Total, ...]  # by family, in order of first start; the last is all stages
+    unattributed: Unattributed | None
+    devices: int  # with work in the trace; they are taken together
+
+
+ALL = "all stages"
+
+
+def stages(trace: Trace, *, stages: str | None = None) -> Stages:
+    """Every stage instance, its wall time split by clock and by launch, and totals.
+
+    `stages` is a regular expression: every annotation whose name it finds is a stage. Several
+    devices are taken together: a nanosecond is kernel time if any of them ran a kernel.
+
+    Raises: MissingEventsError for a trace without annotations, or none that matches.
+    """
+    marks = markers(trace, stages)
+    windows = np.stack([marks.start, marks.end], axis=1)
+    gpu = len(views.work(trace)) > 0
+    count = len(marks)
+    clock: Sequence[Clock | None] = [None] * count
+    launch: Sequence[Launched | None] = [None] * count
+    host: Sequence[Host | None] = [None] * count
+    if gpu:
+        pairs, own_thread = launched(trace, marks), launched(trace, marks, same_thread=True)
+        clock = split.clocks(trace, windows)
+        launch = split.launches(trace, pairs, own_thread, count)
+    else:
+        columns = host_split(trace, marks.pid, marks.tid, marks.start, marks.end)
+        host = [Host(*map(int, row)) for row in zip(*columns, strict=True)]
+    rows = tuple(
+        Instance(
+            marks.stage[i], marks.name[i], int(marks.start[i]),
+            int(windows[i, 1] - windows[i, 0]), clock[i], launch[i], host[i], marks.family[i],
+            bool(marks.nested[i]), bool(marks.repeated[i]),
+            int(marks.sample[i]) if marks.sample[i] >= 0 else None,
+            int(marks.start[i]) + trace.origin_ns,
+        )
+        for i in range(count)
+    )  # fmt: skip
+    return Stages(
+        chosen=CHOICES[marks.chosen],
+        rows=rows,
+        totals=_totals(trace, marks, rows),
+        unattributed=_unattributed(trace, pairs[1]) if gpu else None,
+        devices=len(trace.devices),
+    )
+
+
+def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[Total, ...]:
+    """By family, and at last all stages together."""
+    families = marks.families
+    members = [marks.of_family(family) for family in families] + [np.arange(len(rows))]
+    flat = [union(np.stack([marks.start[m], marks.end[m]], axis=1)) for m in members]
+    if len(views.work(trace)):
+        clock: list[Clock | None] = [split.clock_of(trace, f) for f in flat]
+        launch: Sequence[Launched | None] = _launches(trace, marks, rows, members)
+        host: list[Host | None] = [None] * len(members)
+    else:
+        clock, launch = [None] * len(members), [None] * len(members)
+        host = [_host_of(trace, marks, m, f) for m, f in zip(members, flat, strict=True)]
+    return tuple(
+        _with_statistics(Total(family, 0, total(f), None, None, None, None, None, c, la, h), rows)
+        for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, host, strict=True)
+    )
+
+
+def _launches(
+    trace: Trace, marks: Markers, rows: tuple[Instance, ...], members: list[I64]
+) -> list[Launched]:
+    group = np.empty(len(marks), np.int64)
+    for number, member in enumerate(members[:-1]):
+        group[member] = number
+    last = len(members) - 1
+    parts: list[Spans] = []
+    for member in members:
+        done = [w for i in member if (w := rows[i].launched) is not None and w.start_ns is not None]
+        first = [w.start_ns for w in done if w.start_ns is not None]
+        parts.append(spans(first, [w.window_ns for w in done]))
+
+    def grouped(same_thread: bool) -> tuple[I64, I64]:
+        instance, work = launched(trace, marks, same_thread)
+        groups = np.concatenate([group[instance], np.full(len(work), last, np.int64)])
+        return groups, np.concatenate([work, work])
+
+    return split.launches_of(trace, grouped(False), grouped(True), len(members), parts)
+
+
+def _host_of(trace: Trace, marks: Markers, member: I64, flat: Spans) -> Host:
+    """The flat spans of a family, each on the thread of the instance that opens it."""
+    opener = member[np.searchsorted(marks.start[member], flat[:, 0], side="left")]
+    columns = host_split(trace, marks.pid[opener], marks.tid[opener], flat[:, 0], flat[:, 1])
+    return Host(*(int(column.sum()) for column in columns))
+
+
+def _unattributed(trace: Trace, work: I64) -> Unattributed:
+    gpu = views.work(trace)
+    mine = np.zeros(len(gpu), bool)
+    mine[work] = True
+    lost = views.launch_row(trace) < 0
+    own = union(spans(gpu.ts[mine], gpu.dur[mine]))
+    only = total(subtract(busy(trace).busy, own))
+    return Unattributed(int((~mine & ~lost).sum()), int(lost.sum()), only)
+
+
+def _with_statistics(sums: Total, rows: Sequence[Instance]) -> Total:
+    """The same sums with the statistics of these rows: of all stages there are none."""
+    mine = [
+        r.wall_ns for r in rows
+        if (r.family == sums.family and not r.repeated) or (sums.family == ALL and not r.nested)
+    ]  # fmt: skip
+    one_kind = sums.family != ALL and bool(mine)
+    return Total(
+        sums.family, len(mine), sums.wall_ns,
+        fmean(mine) if one_kind else None, median(mine) if one_kind else None,
+        min(mine) if one_kind else None, max(mine) if one_kind else None,
+        pstdev(mine) if one_kind else None,
+        sums.clock, sums.launched, sums.host,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- many traces
+
+
+def merge(one: Stages, two: Stages) -> Stages:
+    """Rows joined, sums added, statistics taken over all rows."""
+    rows = one.rows + two.rows
+    families = list(dict.fromkeys(t.family for r in (one, two) for t in r.totals))
+    families = [f for f in families if f != ALL] + [ALL]
+    sums = [
+        reduce(_add, [t for r in (one, two) for t in r.totals if t.family == family])
+        for family in families
+    ]
+    return Stages(
+        chosen=one.chosen if one.chosen == two.chosen else f"{one.chosen}; {two.chosen}",
+        rows=rows,
+        totals=tuple(_with_statistics(s, rows) for s in sums),
+        unattributed=_both(one.unattributed, two.unattributed),
+        devices=one.devices + two.devices,
+    )
+
+
+def _add(one: Total, two: Total) -> Total:
+    return Total(
+        one.family, one.instances + two.instances, one.wall_ns + two.wall_ns,
+        None, None, None, None, None,
+        _both(one.clock, two.clock), _launched_both(one.launched, two.launched),
+        _both(one.host, two.host),
+    )  # fmt: skip
+
+
+def _both(one: R | None, two: R | None) -> R | None:
+    """The sum; not known where either is not."""
+    return None if one is None or two is None else add_fields(one, two)
+
+
+def _launched_both(one: Launched | None, two: Launched | None) -> Launched | None:
+    if one is None or two is None:
+        return None
+    # instants of two traces cannot be compared
+    return _both(replace(one, start_ns=0), replace(two, start_ns=0))
+
+
+# ---------------------------------------------------------------- tables
+
+DEFINITIONS = {
+    "wall": "Host time from the start of the marker to its end; overlapping instances count once.",
+    "kernel": "Part of the wall time in which some device ran at least one kernel.",
+    "communication": "Part of the kernel time in which a communication kernel ran (by name).",
+    "memcpy": "Part of the wall time in which a device copied and no kernel ran.",
+    "memset": "Part of the wall time in which a device filled memory, and no kernel or copy ran.",
+    "idle": "Part of the wall time in which no device had work of any origin.",
+    "work": "GPU activities whose launching call started inside the marker, on any thread.",
+    "window": "From the start of the first such activity to the end of the last.",
+    "own kernel": "Part of the window in which kernels of this stage ran.",
+    "own memcpy": "Part of the window in which copies of this stage ran, and none of its kernels.",
+    "own memset": "Part of the window in which fills of this stage ran, and nothing else of it.",
+    "other": "Part of the window in which the device ran only work launched elsewhere.",
+    "own idle": "Part of the window in which the device had no work of any origin.",
+    "op": "Part of the wall time that the marker's thread spent in framework ops that are no copy.",
+    "copy": "Part of the wall time that the marker's thread spent in ops that only move data.",
+    "outside": "Part of the wall time in which the marker's thread was in no framework op.",
+    "mean": "Mean wall time of one instance.",
+    "median": "Median wall time of one instance.",
+    "spread": "Standard deviation of the wall time over the instances.",
+}
+CLOCK = (("kernel", "kernel_ns"), ("communication", "communication_ns"), ("memcpy", "memcpy_ns"),
+         ("memset", "memset_ns"), ("idle", "idle_ns"))  # fmt: skip
+LAUNCHED = (("window", "window_ns"), ("own kernel", "kernel_ns"), ("own memcpy", "memcpy_ns"),
+            ("own memset", "memset_ns"), ("other", "other_ns"), ("own idle", "idle_ns"),
+            )  # fmt: skip
+HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside", "other_ns"))
+MOST = 200
+
+
+def _ns(name: str) -> Column:
+    return Column(name.removeprefix("own "), "ns", DEFINITIONS[name])
+
+
+def _values(part: object, fields: Sequence[tuple[str, str]]) -> list[int | None]:
+    return [getattr(part, field) if part is not None else None for _, field in fields]
+
+
+def tables(result: Stages) -> list[Grid]:
+    on_host = all(t.clock is None for t in result.totals)
+    parts = HOST if on_host else CLOCK
+    columns = (
+        Column("stage"), Column("instances", "count", "Those inside another of the kind left out."),
+        _ns("wall"), *(_ns(name) for name, _ in parts),
+        *(_ns(name) for name in ("mean", "median")),
+        Column("min", "ns", "Shortest instance."), Column("max", "ns", "Longest instance."),
+        _ns("spread"),
+    )  # fmt: skip
+    totals = [
+        (t.family, t.instances, t.wall_ns, *_values(t.host if on_host else t.clock, parts),
+         t.mean_ns, t.median_ns, t.min_ns, t.max_ns, t.spread_ns)
+        for t in result.totals
+    ]  # fmt: skip
+    title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
+    grids = [
+        Grid("stages", title, columns, totals[:-1][:MOST],
+             f"Stages are {result.chosen}." + _left_out(len(totals) - 1),
+             (*totals[-1][: 3 + len(parts)], *[None] * 5))
+    ]  # fmt: skip
+    if not on_host:
+        grids.append(_launched_grid(result))
+    grids.append(_instances(result, on_host))
+    return grids
+
+
+def _left_out(count: int) -> str:
+    return f" {count - MOST} more rows are left out here." if count > MOST else ""
+
+
+def _launched_grid(result: Stages) -> Grid:
+    columns = (
+        Column("stage"), Column("work", "count", DEFINITIONS["work"]),
+        *(_ns(name) for name, _ in LAUNCHED),
+    )  # fmt: skip
+    rows = [
+        (t.family, t.launched.count if t.launched else None, *_values(t.launched, LAUNCHED))
+        for t in result.totals
+    ]
+    note = ""
+    if (rest := result.unattributed) and (rest.outside_count or rest.unlaunched_count):
+        note = (
+            f"In no stage: {rest.outside_count:,} activities launched outside every stage, "
+            f"{rest.unlaunched_count:,} without a launch in the trace; "
+            f"alone on the device for {duration(rest.busy_ns)}."
+        )
+    title = "Stages by launch: the work that each issued"
+    return Grid("launched", title, columns, rows[:-1][:MOST], note, rows[-1])
+
+
+def _instances(result: Stages, on_host: bool) -> Grid:
+    parts = HOST if on_host else CLOCK
+    columns = (
+        Column("stage"), Column("name"), Column("sample", "text", "Number of the sample."),
+        Column("start", "ns", "From the first slice of the trace."), _ns("wall"),
+        *(_ns(name) for name, _ in parts),
+        Column("nested", "text", "Inside another instance of this list: its time counts there."),
+    )  # fmt: skip
+    rows = [
+        (r.stage, r.name, r.sample if r.sample is not None else "", r.start_ns, r.wall_ns,
+         *_values(r.host if on_host else r.clock, parts), "yes" if r.nested else "")
+        for r in result.rows[:MOST]
+    ]  # fmt: skip
+    return Grid("instances", "Each stage instance", columns, rows, _left_out(len(result.rows)))
+
+
+ANALYSIS = Analysis(
+    title="Where the wall time of each stage went",
+    question="How did each stage's wall time split into kernels, copies, fills and waiting?",
+    run=stages,
+    merge=merge,
+    tables=tables,
+    definitions=DEFINITIONS,
+    order=10,
+)

@@ -1,0 +1,233 @@
+"""Stages against figures computed independently, and against pictures."""
+
+import json
+from functools import reduce
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyses import stages as module
+from analyses.stages import ALL, merge, stages
+from tests.conftest import SHARED, shared
+from tests.drawing import draw
+from tests.random_traces import traces
+from tests.unit.test_devices import trace_file
+from tracekit import kineto, markers, split
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Trace
+
+NAMES = sorted(
+    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
+)
+OWN = {
+    "window_ns": "window_ns",
+    "kernel_union_ns": "kernel_ns",
+    "kernel_sum_ns": "kernel_sum_ns",
+    "memcpy_exposed_ns": "memcpy_ns",
+    "memset_exposed_ns": "memset_ns",
+    "busy_by_other_stages_ns": "other_ns",
+    "true_idle_in_window_ns": "idle_ns",
+}
+
+
+def check(own: split.Launched, want: dict[str, int] | None) -> None:
+    if want is None:
+        assert own.count == 0
+        return
+    assert own.count == want["n_kernel"] + want["n_memcpy"] + want["n_memset"]
+    assert {theirs: getattr(own, ours) for theirs, ours in OWN.items()} == {
+        theirs: want[theirs] for theirs in OWN
+    }
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> None:
+    expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
+    wanted = expected["brute_force"].get("user_annotations", {}).get("rows", [])
+    trace = kineto.load(trace_file(name))
+    if not wanted:
+        with pytest.raises(MissingEventsError):
+            stages(trace, stages=".*")
+        return
+    result = stages(trace, stages=".*")
+    assert len(result.rows) == expected["brute_force"]["user_annotations"]["n"]
+    marks = markers.markers(trace, ".*")
+    pairs = markers.launched(trace, marks, same_thread=True)
+    same_thread = split.launches(trace, pairs, pairs, len(marks))
+    for row, on_thread, want in zip(result.rows, same_thread, wanted, strict=False):
+        assert (row.name, row.wall_ns) == (want["name"], want["dur_ns"])
+        assert row.file_start_ns == want["start_ns"]
+        if not expected["brute_force"]["devices"]:
+            assert row.clock is None
+            assert row.launched is None
+            assert row.host is not None
+            continue
+        assert row.launched is not None
+        assert row.clock is not None
+        any_thread = want["launched_any_thread"]
+        check(row.launched, want["launched_same_thread"] if any_thread == "same" else any_thread)
+        check(on_thread, want["launched_same_thread"])
+        assert want["wall"] == {
+            "kernel_ns": row.clock.kernel_ns,
+            "memcpy_exposed_ns": row.clock.memcpy_ns,
+            "memset_exposed_ns": row.clock.memset_ns,
+            "idle_ns": row.clock.idle_ns,
+        }
+
+
+def conserved(result: module.Stages) -> None:
+    for part in (*result.rows, *result.totals):
+        if part.clock is not None:
+            c = part.clock
+            assert part.wall_ns == c.kernel_ns + c.memcpy_ns + c.memset_ns + c.idle_ns
+            assert 0 <= c.exposed_communication_ns <= c.communication_ns <= c.kernel_ns
+            assert min(c.kernel_ns, c.memcpy_ns, c.memset_ns, c.idle_ns) >= 0
+        if part.launched is not None:
+            w = part.launched
+            parts = (w.kernel_ns, w.memcpy_ns, w.memset_ns, w.other_ns, w.idle_ns)
+            assert w.window_ns == sum(parts)
+            assert min(parts) >= 0
+        if part.host is not None:
+            h = part.host
+            assert part.wall_ns == h.op_ns + h.copy_ns + h.other_ns
+            assert 0 <= h.elsewhere_ns <= h.other_ns
+
+
+@given(traces(), st.sampled_from([None, ".*", "p"]))
+@settings(max_examples=150, deadline=None)
+def test_every_nanosecond_is_counted_once(trace: Trace, pattern: str | None) -> None:
+    try:
+        result = stages(trace, stages=pattern)
+    except MissingEventsError:
+        return
+    conserved(result)
+    top = result.totals[-1]
+    assert top.wall_ns <= sum(t.wall_ns for t in result.totals[:-1])
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+@pytest.mark.parametrize("pattern", [None, ".*"])
+def test_every_nanosecond_of_a_real_trace_is_counted_once(name: str, pattern: str | None) -> None:
+    trace = kineto.load(trace_file(name))
+    try:
+        result = stages(trace, stages=pattern)
+    except MissingEventsError:
+        return
+    conserved(result)
+    grids = module.tables(result)
+    assert all(len(row) == len(grid.columns) for grid in grids for row in grid.rows)
+
+
+def test_own_work_and_the_work_of_others_are_told_apart() -> None:
+    trace = draw(
+        """
+        mark      pppppppp....
+        host      .a.b........
+        stream 7  XX..AAX.BBB.
+        """,
+        names={"p": "tracekit::prefill"},
+    )
+    row = stages(trace).rows[0]
+    assert row.stage == "prefill"
+    assert row.clock is not None
+    assert row.launched is not None
+    assert (row.clock.kernel_ns, row.clock.idle_ns) == (5000, 3000)
+    assert (row.launched.window_ns, row.launched.kernel_ns) == (7000, 5000)
+    assert (row.launched.other_ns, row.launched.idle_ns) == (1000, 1000)
+
+
+def test_copies_and_fills_count_where_nothing_stronger_runs() -> None:
+    trace = draw(
+        """
+        mark      pppppppppp
+        host      amc.......
+        stream 1  ..AAA.....
+        stream 2  ...MMMM...
+        stream 3  .....CCCC.
+        """,
+        names={"p": "tracekit::encode"},
+        kinds={"M": Cat.MEMCPY, "C": Cat.MEMSET},
+    )
+    clock = stages(trace).rows[0].clock
+    assert clock is not None
+    assert (clock.kernel_ns, clock.memcpy_ns, clock.memset_ns) == (3000, 2000, 2000)
+    assert clock.idle_ns == 3000
+
+
+def test_a_nested_instance_is_given_whole_and_counted_once() -> None:
+    trace = draw(
+        """
+        mark      dddddddd
+        mark      .eeee...
+        host      .a......
+        stream 7  ...AA...
+        """,
+        names={"d": "execute_32_context_0(sq0)_generation_32(sq32)", "e": "step[DECODE bs=32]"},
+    )
+    result = stages(trace)
+    assert [(r.stage, r.nested) for r in result.rows] == [("decode", False), ("decode", True)]
+    assert [r.wall_ns for r in result.rows] == [8000, 4000]
+    decode, everything = result.totals
+    assert (decode.instances, decode.wall_ns, everything.wall_ns) == (1, 8000, 8000)
+    assert decode.launched is not None
+    assert decode.launched.count == 1
+
+
+def test_work_launched_from_another_thread_belongs_to_the_stage() -> None:
+    trace = draw(
+        """
+        mark      pppppp..
+        host 2    ..a.....
+        stream 7  ....AA..
+        """,
+        names={"p": "train"},
+    )
+    own = stages(trace).rows[0].launched
+    assert own is not None
+    assert (own.count, own.same_thread_count) == (1, 0)
+
+
+def test_without_gpu_work_the_host_time_is_split_and_never_called_kernel_time() -> None:
+    trace = draw(
+        """
+        mark      pppppppppp
+        op        .xxx..yy..
+        op 2      ........zz
+        """,
+        names={"p": "tracekit::load", "x": "aten::mm", "y": "aten::copy_"},
+    )
+    row = stages(trace).rows[0]
+    assert row.clock is None
+    assert row.launched is None
+    assert to_plain(row.host) == {
+        "op_ns": 3000, "copy_ns": 2000, "other_ns": 5000, "elsewhere_ns": 2000,
+    }  # fmt: skip
+
+
+def test_a_step_of_the_profiler_is_a_stage_and_a_collective_is_not() -> None:
+    trace = draw("mark pppp..qq", names={"p": "ProfilerStep#7", "q": "nccl:all_reduce"})
+    result = stages(trace)
+    assert [(r.stage, r.family) for r in result.rows] == [("ProfilerStep#7", "ProfilerStep")]
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(TracekitError, match="not a regular expression"):
+        stages(draw("mark p"), stages="(")
+
+
+@given(st.lists(traces(), min_size=3, max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_merging_is_associative(three: list[Trace]) -> None:
+    try:
+        one, two, last = (stages(trace) for trace in three)
+    except MissingEventsError:
+        return
+    left, right = merge(merge(one, two), last), merge(one, merge(two, last))
+    assert to_plain(left.rows) == to_plain(right.rows)
+    assert to_plain(left.totals) == to_plain(right.totals)
+    assert left.totals[-1].family == ALL
+    assert sum(t.wall_ns for t in reduce(merge, (one, two, last)).totals[-1:]) == sum(
+        r.totals[-1].wall_ns for r in (one, two, last)
+    )

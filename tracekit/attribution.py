@@ -1,0 +1,64 @@
+"""Device time as flat spans by kind, all devices together or one at a time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit import views
+from tracekit.intervals import Spans, spans, union
+from tracekit.trace import Cat, Mask, Trace
+
+# A lower bound: engines name their own all-reduce and expert-parallel kernels as they like
+COMMUNICATION = re.compile(
+    r"nccl|rccl|cross_device_reduce|multimem_all|custom_all_?reduce|all_?reduce_kernel|AllReduce"
+    r"|::ep::.*(?:dispatch|combine)|deep_?ep|oneshot_|twoshot_|lamport|quick_?reduce|nvshmem"
+    r"|symm_mem|rocshmem|mori::",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Busy:
+    """Flat spans. A nanosecond counts once: kernels before copies before fills."""
+
+    kernel: Spans
+    copied: Spans  # kernel or copy
+    busy: Spans  # kernel, copy or fill
+    communication: Spans  # some communication kernel
+    compute: Spans  # some kernel that is no communication
+
+
+def communication(trace: Trace) -> Mask:
+    """[G] whether each row of `views.work` is a communication kernel, by its name."""
+
+    def make() -> Mask:
+        gpu = views.work(trace)
+        return gpu.named(COMMUNICATION) & gpu.is_(Cat.KERNEL)
+
+    return trace.once("communication", make)
+
+
+def busy(trace: Trace, device: int | None = None) -> Busy:
+    """What the devices did (or one of them), from the whole trace."""
+
+    def make() -> Busy:
+        gpu = views.work(trace)
+        mine = np.ones(len(gpu), bool) if device is None else gpu.device == device
+        talk = communication(trace)
+
+        def flat(rows: Mask) -> Spans:
+            return union(spans(gpu.ts[rows], gpu.dur[rows]))
+
+        kernel = mine & gpu.is_(Cat.KERNEL)
+        return Busy(
+            kernel=flat(kernel),
+            copied=flat(mine & gpu.is_(Cat.KERNEL, Cat.MEMCPY)),
+            busy=flat(mine),
+            communication=flat(kernel & talk),
+            compute=flat(kernel & ~talk),
+        )
+
+    return trace.once(("busy", device), make)
