@@ -5,6 +5,7 @@ Links say who caused what. Each is an index array; -1 is 'no such row in the tra
     work      launch_row      the runtime call that issued it, by correlation
     work      op_row          the framework op around that call
     work      annotation_row  the annotation around that call
+    op        op_parent_row   the framework op around it, on its thread
     call      call_op_row     the framework op around it, on its thread
     slice     parent_row      the host slice around it, on its thread
     op        forward_row     of a backward op, the forward op it is the gradient of
@@ -130,13 +131,22 @@ def op_row(trace: Trace) -> Rows:
     return trace.once("op_row", lambda: _follow(launch_row(trace), call_op_row(trace)))
 
 
+def op_parent_row(trace: Trace) -> Rows:
+    """[O] for each row of `ops`, the row of `ops` that is the innermost around it, or -1."""
+
+    def make() -> Rows:
+        op = ops(trace)
+        return parents(lane(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+
+    return trace.once("op_parent_row", make)
+
+
 def top_op_row(trace: Trace) -> Rows:
     """[G] for each row of `work`, the row of `ops` that is the outermost around its launch."""
 
     def make() -> Rows:
-        op = ops(trace)
-        above = parents(lane(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
-        top = np.where(above >= 0, above, np.arange(len(op)))
+        above = op_parent_row(trace)
+        top = np.where(above >= 0, above, np.arange(len(above)))
         while not np.array_equal(top, top[top]):  # doubles the distance each time
             top = top[top]
         return _follow(op_row(trace), top)

@@ -1,0 +1,206 @@
+"""What a piece of GPU work is: by op first, by kernel name second."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import shared
+from tracekit import kernel_names, kineto, views
+from tracekit.categories import Category
+from tracekit.classify import CATEGORIES, classify
+from tracekit.trace import Trace
+
+C = Category
+
+LLM = (
+    "tl_h100_qwen15_05b",
+    "tl_sglang_prefilldecode",
+    "tl_sglang_decode",
+    "tl_vllm_prefilldecode_piecewise",
+)
+
+NAMES = {
+    # NVIDIA
+    "nvjet_tst_128x256_64x4_2x1_v_bz_coopB_TNT": C.GEMM,
+    "ampere_bf16_s16816gemm_bf16_128x64_ldg8_f2f_stages_64x4_tn": C.GEMM,
+    "sm80_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize96x64x32_execute_kernel_cublas": C.GEMM,
+    "void cutlass::device_kernel<cutlass::gemm::kernel::GemmUniversal<int>>(P)": C.GEMM,
+    "void gemv2T_kernel_val<int, int, __nv_bfloat16, float>(cublasGemvParams<int>, float)": C.GEMM,
+    "void cublasLt::splitKreduce_kernel<32, 16, int, float>(P)": C.GEMM,
+    "void marlin::Marlin<__half, 256, 1, 8, 8>(int4 const*)": C.GEMM,
+    "fused_moe_kernel": C.GEMM,
+    "triton_tem_fused_addmm_3": C.GEMM,
+    "void cutlass::device_kernel<flash::enable_sm90<flash::FlashAttnFwdSm90<int>>>(P)": C.ATTENTION,
+    "void flash::flash_fwd_splitkv_kernel<Flash_fwd_kernel_traits<128, 64, cutlass::half_t>>(P)":
+        C.ATTENTION,
+    "fmha_cutlassF_bf16_aligned_64x64_rf_sm80(PyTorchMemEffAttention::Params)": C.ATTENTION,
+    "cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_3": C.ATTENTION,
+    "void flashinfer::BatchDecodeWithPagedKVCacheKernel<(flashinfer::PosEncodingMode)0>(P)":
+        C.ATTENTION,
+    "void flashinfer::BatchPrefillWithPagedKVCacheKernel<flashinfer::KernelTraits<1>>(P)":
+        C.ATTENTION,
+    "void flashinfer::norm::FusedAddRMSNormKernel<8u, __nv_bfloat16>(P)": C.NORM,
+    "void flashinfer::activation::act_and_mul_kernel<__nv_bfloat16, &silu>(P)": C.ELEMENTWISE,
+    "void flashinfer::sampling::TopKTopPSamplingFromProbKernel<1024u>(P)": C.SAMPLING,
+    "void flashinfer::BatchQKApplyRotaryPosIdsCosSinCacheKernel<true, 128u>(P)": C.ROTARY,
+    "void vllm::reshape_and_cache_flash_kernel<unsigned short, (vllm::Fp8KVCacheDataType)0>(P)":
+        C.COPY,
+    "void vllm::paged_attention_v2_kernel<unsigned short, 128, 16>(P)": C.ATTENTION,
+    "void vllm::rms_norm_kernel<c10::BFloat16>(P)": C.NORM,
+    "void vllm::moe::topkGatingSoftmax<4, 128, 4, 16>(P)": C.SAMPLING,
+    "_fwd_kernel_stage1": C.ATTENTION,
+    "triton_poi_fused_add_cat_mul_neg_slice_unsqueeze_4": C.ROTARY,
+    "triton_red_fused__to_copy_add_mean_mul_pow_rsqrt_0": C.NORM,
+    "triton_poi_fused_mul_silu_1": C.ELEMENTWISE,
+    "triton_per_fused__softmax_3": C.SAMPLING,
+    "triton_poi_fused_clone_transpose_2": C.COPY,
+    "void at::native::(anonymous namespace)::cunn_SoftMaxForward<8, float, float>(P)": C.SAMPLING,
+    "void at::native::reduce_kernel<512, 1, ReduceOp<float, at::native::ArgMaxOps<int>>>":
+        C.SAMPLING,
+    "void at::native::reduce_kernel<512, 1, ReduceOp<float, at::native::MeanOps<int>>>":
+        C.REDUCTION,
+    "void at::native::elementwise_kernel<128, 4, at::native::direct_copy_kernel_cuda(int)>(P)":
+        C.COPY,
+    "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<int>>(P)":
+        C.ELEMENTWISE,
+    "void vllm::cross_device_reduce_1stage<__nv_bfloat16, 2>(P)": C.COMMUNICATION,
+    "multimem_all_reduce_kernel": C.COMMUNICATION,
+    "void deep_ep::intranode::dispatch<8, 768, 8192>(P)": C.COMMUNICATION,
+    "void deep_ep::internode_ll::combine<true, 10, 7168>(P)": C.COMMUNICATION,
+    "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)": C.COMMUNICATION,
+    "void fbgemm_gpu::permute_2D_data_kernel<true, int>(P)": C.COPY,
+    # AMD
+    "Cijk_Alik_Bljk_BBS_BH_Bias_HA_S_SAV_UserArgs_MT256x16x64": C.GEMM,
+    "_ZN5aiter24fmha_fwd_hd128_bf16_causalE": C.ATTENTION,
+    "_ZN5aiter24add_rmsnorm_quant_kernelIDF16bDF16b": C.NORM,
+    "_ZN7ck_tile6kentryILi2ENS_13FmhaFwdKernelINS_33BlockFmhaPipelineQRKSVSAsync": C.ATTENTION,
+    "void wvSplitK_hf_sml_<__hip_bfloat16, 64, 2, 16, 8, 2, 1>(P)": C.GEMM,
+    "attn_fwd": C.ATTENTION,
+    "__amd_rocclr_copyBuffer": C.COPY,
+    "MIOpenBatchNormFwdTrainSpatial": C.NORM,
+    "igemm_fwd_gtcx3_nhwc_bf16_bx0_ex1_bt128x128x32": C.GEMM,
+    "batched_transpose_32x32_half": C.COPY,
+    # no rule may guess
+    "my_secret_kernel": C.OTHER,
+    "void convert_properties<int>(P)": C.OTHER,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kernel_name_alone_tells_the_category(name: str) -> None:
+    assert kernel_names.of_kernel(name)[0] == NAMES[name]
+
+
+@pytest.mark.parametrize("name", LLM)
+def test_less_than_five_percent_of_gpu_time_stays_other(name: str) -> None:
+    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    gpu = views.work(trace)
+    classes = classify(trace)
+    other = int(gpu.dur[classes.of(C.OTHER)].sum())
+    assert other / int(gpu.dur.sum()) < 0.05
+
+
+@pytest.mark.parametrize("name", LLM)
+def test_every_piece_of_work_has_a_category_and_the_rule_that_decided(name: str) -> None:
+    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    classes = classify(trace)
+    assert len(classes.category) == len(classes.rule) == len(views.work(trace))
+    assert (classes.rule >= 0).all()
+    assert (classes.rule < len(classes.rules)).all()
+    assert all(classes.rules)
+
+
+def write(folder: Path, events: Sequence[dict[str, Any]]) -> Trace:
+    path = folder / "t.json"
+    path.write_text(json.dumps({"traceEvents": list(events)}))
+    return kineto.load(path)
+
+
+def host(name: str, cat: str, ts: int, dur: int, correlation: int | None = None) -> dict[str, Any]:
+    args = {} if correlation is None else {"correlation": correlation}
+    return {"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": ts, "dur": dur,
+            "args": args}  # fmt: skip
+
+
+def gpu(name: str, ts: int, correlation: int, cat: str = "kernel") -> dict[str, Any]:
+    return {"ph": "X", "cat": cat, "name": name, "pid": 0, "tid": 7, "ts": ts, "dur": 5,
+            "args": {"device": 0, "stream": 7, "correlation": correlation}}  # fmt: skip
+
+
+def categories(trace: Trace) -> list[Category]:
+    return [CATEGORIES[code] for code in classify(trace).category]
+
+
+def test_the_op_is_believed_before_the_kernel_name(tmp_path: Path) -> None:
+    trace = write(tmp_path, [
+        host("aten::scaled_dot_product_attention", "cpu_op", 0, 50),
+        host("aten::bmm", "cpu_op", 10, 20),
+        host("cudaLaunchKernel", "cuda_runtime", 15, 2, 1),
+        gpu("ampere_sgemm_128x64_nn", 60, 1),
+        host("aten::mm", "cpu_op", 100, 20),
+        host("cudaLaunchKernel", "cuda_runtime", 105, 2, 2),
+        gpu("my_secret_kernel", 130, 2),
+    ])  # fmt: skip
+    assert categories(trace) == [C.ATTENTION, C.GEMM]
+    assert [classify(trace).rules[r] for r in classify(trace).rule] == [
+        "attention op aten::scaled_dot_product_attention", "op aten::mm",
+    ]  # fmt: skip
+
+
+def test_communication_and_layout_changes_are_believed_before_the_op(tmp_path: Path) -> None:
+    trace = write(tmp_path, [
+        host("aten::cudnn_convolution", "cpu_op", 0, 50),
+        host("cudaLaunchKernel", "cuda_runtime", 15, 2, 1),
+        gpu("void cudnn::ops::nchwToNhwcKernel<float>(P)", 60, 1),
+        host("cudaLaunchKernel", "cuda_runtime", 25, 2, 2),
+        gpu("ncclDevKernel_AllReduce_Sum_bf16_RING_LL", 70, 2),
+        host("cudaLaunchKernel", "cuda_runtime", 30, 2, 3),
+        gpu("my_secret_kernel", 80, 3),
+    ])  # fmt: skip
+    assert categories(trace) == [C.COPY, C.COMMUNICATION, C.GEMM]
+
+
+def test_kernels_of_a_graph_are_told_by_name_not_by_the_op_around_the_replay(
+    tmp_path: Path,
+) -> None:
+    trace = write(tmp_path, [
+        host("aten::mm", "cpu_op", 0, 50),
+        host("cudaGraphLaunch", "cuda_runtime", 15, 2, 1),
+        gpu("attn_fwd", 60, 1),
+        gpu("my_secret_kernel", 70, 1),
+        gpu("Memcpy DtoD (Device -> Device)", 80, 1, "gpu_memcpy"),
+    ])  # fmt: skip
+    assert categories(trace) == [C.ATTENTION, C.OTHER, C.MEMCPY]
+
+
+def test_adding_up_gradients_is_no_convolution(tmp_path: Path) -> None:
+    trace = write(tmp_path, [
+        host("autograd::engine::evaluate_function: ConvolutionBackward0", "cpu_op", 0, 50),
+        host("cudaLaunchKernel", "cuda_runtime", 15, 2, 1),
+        gpu("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<int>>(P)", 60, 1),
+    ])  # fmt: skip
+    assert categories(trace) == [C.ELEMENTWISE]
+
+
+def test_a_trace_without_gpu_work_has_no_classes(tmp_path: Path) -> None:
+    trace = write(tmp_path, [host("aten::mm", "cpu_op", 0, 50)])
+    assert len(classify(trace).category) == 0
+
+
+@given(st.text(max_size=200))
+def test_any_name_gets_a_category(name: str) -> None:
+    category, rule = kernel_names.of_kernel(name)
+    assert category in CATEGORIES
+    assert rule
+    assert kernel_names.head(kernel_names.head(name)) == kernel_names.head(name)
+
+
+def test_codes_and_categories_are_one_to_one() -> None:
+    assert len(set(CATEGORIES)) == len(CATEGORIES)
+    assert np.iinfo(np.int16).max > len(CATEGORIES)
