@@ -1,0 +1,76 @@
+"""What a shared trace must not carry."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import shared
+from tracekit import kineto, scrub
+
+SECRET = "hf_" + "Ab1" * 10
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"token {SECRET}!", "token REDACTED!"),
+        ("/home/anna/miniconda/lib/x.py(3): f", "~/miniconda/lib/x.py(3): f"),
+        ("/Users/anna/x.py", "~/x.py"),
+        (r"C:\Users\anna\x.py", r"~\x.py"),
+        ("/root/run.py(1): main", "~/run.py(1): main"),
+        ("anna@lab.example", "REDACTED"),
+        ("void at::native::elementwise<4>(int)", "void at::native::elementwise<4>(int)"),
+        ("aten::add", "aten::add"),
+        ("/usr/lib/python3/root/x.py", "/usr/lib/python3/root/x.py"),
+    ],
+)
+def test_text_loses_what_names_a_person_and_nothing_else(before: str, after: str) -> None:
+    assert scrub.text(before) == after
+
+
+def test_environment_packages_and_names_are_removed_at_any_depth() -> None:
+    meta = {
+        "schemaVersion": 1,
+        "metadata": {
+            "env": {"HF_TOKEN": SECRET, "PATH": "/usr/bin"},
+            "pip_packages": ["torch==2.6"],
+            "system": {"uname": {"node": "gpu-box-7", "release": "6.8"}},
+            "wandb_api_key": "plain",
+        },
+        "tokens": {"prompt": 81},
+    }
+    clean = scrub.value(meta)
+    assert clean["metadata"] == {
+        "system": {"uname": {"node": "REDACTED", "release": "6.8"}},
+        "wandb_api_key": "REDACTED",
+    }
+    assert clean["tokens"] == {"prompt": 81}
+    assert scrub.leaks(meta) == {
+        "environment variables": 2,
+        "package list": 1,
+        "access token": 2,
+        "host or user name": 1,
+    }
+    assert scrub.leaks(clean) == {}
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_scrubbing_twice_changes_nothing_more(item: object) -> None:
+    once = scrub.value(item)
+    assert scrub.value(once) == once
+    json.dumps(once)
+
+
+def test_a_public_trace_is_found_to_carry_its_authors_environment() -> None:
+    trace = kineto.load(shared("traces", "tl_h100_nsfw.json.gz"))
+    found = scrub.leaks(trace.source.meta, trace.strings)
+    assert found["environment variables"] > 10
+    assert found["host or user name"] >= 1
+    assert scrub.leaks(scrub.value(dict(trace.source.meta))) == {}

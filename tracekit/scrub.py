@@ -1,0 +1,113 @@
+"""What a trace should not carry when it is shared: found, and taken out.
+
+Public traces hold their author's environment, access tokens among it, host names, and paths with
+user names. Names of kernels and ops are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+REMOVED = "REDACTED"
+
+# Prefixes that the issuers document, each long enough not to meet a kernel's name by chance.
+_TOKEN = re.compile(
+    r"""(?x)
+    \b(?:
+      hf_[A-Za-z0-9]{20,}                      # Hugging Face
+    | gh[pousr]_[A-Za-z0-9]{30,} | github_pat_[A-Za-z0-9_]{30,}
+    | glpat-[A-Za-z0-9_-]{20,}                 # GitLab
+    | (?:AKIA|ASIA)[A-Z0-9]{16}                # AWS key id
+    | sk-[A-Za-z0-9_-]{20,}                    # OpenAI, Anthropic
+    | xox[abprs]-[A-Za-z0-9-]{10,}             # Slack
+    | AIza[A-Za-z0-9_-]{35}                    # Google
+    | npm_[A-Za-z0-9]{30,} | pypi-[A-Za-z0-9_-]{30,}
+    | eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}   # JSON web token
+    )"""
+)
+_SECRET_KEY = re.compile(
+    r"(?i)(?:^|[_-])(?:token|secret|passwd|password|api_?key|credentials?|access_?key|auth)(?:$|[_-])"
+)
+_HOME = re.compile(r"(?P<root>/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<user>[^/\\:;\"'\s]+)")
+_ROOT_HOME = re.compile(r"(?<![\w.~-])/root(?=/)")
+_ADDRESS = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b")  # mail, and user@host
+
+# keys that hold an environment, a package list or a machine's or a person's name, at any depth
+_DROPPED_KEYS = frozenset({"env", "environ", "environment", "pip_packages", "pip_list", "packages"})
+_NAME_KEYS = frozenset(
+    {"node", "hostname", "host", "host_name", "user", "username", "user_name", "started_by"}
+)
+
+
+def text(value: str) -> str:
+    """`value` without tokens, mail addresses and home folders."""
+    if "/" in value or "\\" in value:
+        value = _HOME.sub("~", value)
+        value = _ROOT_HOME.sub("~", value)
+    if "@" in value:
+        value = _ADDRESS.sub(REMOVED, value)
+    return _TOKEN.sub(REMOVED, value)
+
+
+def value(item: Any, key: str = "") -> Any:
+    """Any JSON value scrubbed; `key` is the name under which it stands."""
+    low = key.lower()
+    if low in _NAME_KEYS and isinstance(item, str):
+        return REMOVED
+    if _SECRET_KEY.search(low) and isinstance(item, str) and item:
+        return REMOVED
+    if isinstance(item, str):
+        return text(item)
+    if isinstance(item, Mapping):
+        return {
+            text(str(name)): value(inner, str(name))
+            for name, inner in item.items()
+            if not (str(name).lower() in _DROPPED_KEYS and isinstance(inner, Mapping | list))
+        }
+    if isinstance(item, list):
+        return [value(inner, key) for inner in item]
+    return item
+
+
+def leaks(meta: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, int]:
+    """How many of each kind of thing a trace carries that its author may not want to share.
+
+    Kinds: 'access token', 'environment variables', 'package list', 'host or user name',
+    'home folder'. Only kinds that were found are there.
+    """
+    found: Counter[str] = Counter()
+    _look(meta, "", found)
+    for name in names:
+        _look_at_text(name, found)
+    return dict(found)
+
+
+def _look(item: Any, key: str, found: Counter[str]) -> None:
+    low = key.lower()
+    if isinstance(item, Mapping):
+        for name, inner in item.items():
+            below = str(name).lower()
+            if below in _DROPPED_KEYS and isinstance(inner, Mapping | list) and inner:
+                kind = "environment variables" if below.startswith("env") else "package list"
+                found[kind] += len(inner)
+            _look(inner, str(name), found)
+    elif isinstance(item, list):
+        for inner in item:
+            _look(inner, key, found)
+    elif isinstance(item, str) and item and item != REMOVED:
+        if low in _NAME_KEYS:
+            found["host or user name"] += 1
+        elif _SECRET_KEY.search(low):
+            found["access token"] += 1
+        else:
+            _look_at_text(item, found)
+
+
+def _look_at_text(item: str, found: Counter[str]) -> None:
+    if _TOKEN.search(item):
+        found["access token"] += 1
+    if _HOME.search(item) or _ROOT_HOME.search(item):
+        found["home folder"] += 1
