@@ -67,7 +67,8 @@ class Recording:
 
     imu: `values` [N, 6] float64, acceleration xyz in m/s² with gravity, then angular velocity xyz
     in rad/s; `rate_hz` nominal; `timestamps_ms` [N] float64 or None where the file has none.
-    events: `arrays` has x, y, p, t ([N] integers, t in µs). text, image: see the model.
+    events: `arrays` has x, y, p, t ([N] integers, t in µs). text: `text`. image: `arrays` has
+    pixels, [height, width, 3] uint8.
     """
 
     kind: InputKind
@@ -77,7 +78,8 @@ class Recording:
     arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     start_s: float | None = None  # the window wanted of it; None: the whole
     duration_s: float | None = None
-    repairs: tuple[str, ...] = ()  # what was mended, in words
+    text: str | None = None
+    repairs: tuple[str, ...] = ()  # what was mended or derived, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ class Sample:
 class Dataset:
     """One data set: facts, and how its samples are read.
 
-    `samples(folder, *, subset, seed, on_error)` yields lazily, in an order that never changes.
+    `samples(path, *, subset, seed, on_error, **options)` yields lazily, in an order that never
+    changes; `path` is a folder, or one of its files, for which `recognise(path)` holds. It is
+    given those options only that `takes` names.
     """
 
     title: str
@@ -114,15 +118,17 @@ class Dataset:
     holds: str  # what it is, rate, channels, units
     source: str  # address
     licence: str
-    access: Literal["public", "licence", "not released", "generated"]
+    access: Literal["public", "licence", "not released", "generated", "local"]
     size: str
     layout: str  # on disk
     fits: tuple[str, ...]  # models
     verified: Literal["verified on real files", "built from the documented format", "generated"]
     how_to_get: str = ""  # a command that works today, or how to get access
     subsets: tuple[str, ...] = ()
+    takes: Mapping[str, str] = field(default_factory=dict)  # options of `samples`: what each does
+    recognise: Callable[[Path], bool] | None = None  # by layout; never reads more than a header
     download: Callable[..., None] | None = None  # the only code that downloads
-    check: Callable[..., Any] | None = None
+    check: Callable[..., Any] | None = None  # (path): counts on disk beside the published ones
 
 
 # ---------------------------------------------------------------- models

@@ -1,0 +1,121 @@
+"""What `--data` says, to samples: `synthetic`, a path, or `NAME[:SUBSET]` in a folder."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tracekit import catalog
+from tracekit.catalog import Dataset, InputKind, Sample
+from tracekit.datasets._rows import OnError
+from tracekit.errors import TracekitError
+
+__all__ = ["found_at", "open_samples"]
+
+
+def open_samples(
+    spec: str,
+    *,
+    kind: InputKind,
+    data_dir: Path | None = None,
+    seed: int = 0,
+    workdir: Path | None = None,
+    rate_hz: float | None = None,
+    on_error: OnError = "raise",
+    trust_pickle: bool = False,
+    limit: int | None = None,
+    **options: Any,
+) -> Iterator[Sample]:
+    """Samples of a data set or of your own files, not yet read, in an order that never changes.
+
+    `spec` is `synthetic[:ACTIVITY]` (without end unless `limit` is given; written to `workdir`, or
+    to a folder that goes away with the process), `NAME[:SUBSET]` with its files in `data_dir`, or
+    the path of a file or folder, whose layout says what it is. A path that is also a name is
+    written `./NAME`. `options` are those that the data set `takes`; None is the same as absent.
+
+    Raises: TracekitError where there is no such thing, where it holds another kind of input, and
+    for an option that it does not take. Asking for the next sample may raise it too.
+    """
+    name, _, subset = spec.partition(":")
+    given = {"rate_hz": rate_hz, "trust_pickle": trust_pickle or None, **options}
+    if name in catalog.datasets():
+        entry = catalog.dataset(name)
+        path = _folder(name, entry, data_dir, workdir)
+    else:
+        path = Path(spec).expanduser()
+        if not path.exists():
+            raise TracekitError(
+                "neither a data set nor a file or folder",
+                where=spec,
+                hint=f"data sets: {', '.join(catalog.datasets())}",
+            )
+        name, subset = found_at(path, kind), ""
+        entry = catalog.dataset(name)
+    if entry.kind != kind and "kind" not in entry.takes:
+        raise TracekitError(
+            f"it holds {entry.kind}, and {kind} is wanted",
+            where=spec,
+            hint="`tracekit datasets` lists which data fits which model",
+        )
+    chosen = {key: value for key, value in given.items() if value is not None}
+    for option in [key for key in chosen if key not in entry.takes]:
+        # a sweeping --trust-pickle does no harm to a data set without pickles
+        if option != "trust_pickle":
+            raise TracekitError(
+                f"it does not take {option!r}",
+                where=spec,
+                hint=f"it takes: {', '.join(entry.takes) or 'no options'}",
+            )
+        del chosen[option]
+    if "kind" in entry.takes:
+        chosen["kind"] = kind
+    samples = entry.samples(path, subset=subset or None, seed=seed, on_error=on_error, **chosen)
+    return itertools.islice(samples, limit)
+
+
+def found_at(path: Path, kind: InputKind | None = None) -> str:
+    """The name of the data set whose layout a file or folder has; 'plain' where it has none.
+
+    Raises: TracekitError where there is nothing that could be read.
+    """
+    for name in catalog.datasets():
+        entry = catalog.dataset(name)
+        fits = kind is None or entry.kind == kind or "kind" in entry.takes
+        if name != "plain" and fits and entry.recognise is not None and entry.recognise(path):
+            return name
+    plain = catalog.dataset("plain")
+    if plain.recognise is not None and plain.recognise(path):
+        return "plain"
+    raise TracekitError(
+        "no data set that is known, and no file that could be read",
+        where=path,
+        hint="`tracekit datasets info NAME` shows how each lies on disk",
+    )
+
+
+def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | None) -> Path:
+    if entry.access == "generated":
+        return workdir if workdir is not None else _passing_folder()
+    if entry.access == "not released" and data_dir is None:
+        raise TracekitError(entry.how_to_get, where=name, hint=f"source: {entry.source}")
+    if data_dir is None:
+        raise TracekitError(
+            "where is it on disk?",
+            where=name,
+            hint=f"--data-dir DIR; to get it: {entry.how_to_get}",
+        )
+    folder = Path(data_dir).expanduser()
+    if not folder.is_dir():
+        raise TracekitError("no such folder", where=folder, hint=f"to get it: {entry.how_to_get}")
+    return folder
+
+
+def _passing_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tracekit-data-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
