@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,16 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def status(subject: str) -> Iterator[Callable[[str], None]]:
+    """Shows on stderr what is being done to `subject`; gives the function that says it."""
+    from rich.markup import escape
+
+    # rich writes nothing but the last line where stderr is no terminal
+    with console(stderr=True).status(escape(subject)) as line:
+        yield lambda doing: line.update(f"{escape(subject)}: {escape(doing)} …")
 
 
 def show(out: Console, grid: Grid, most: int = 20) -> None:

@@ -1,0 +1,166 @@
+"""Traces rewritten: mended, cut, scrubbed, with tracks of ours."""
+
+import gzip
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import SHARED, shared
+from tracekit import kineto
+from tracekit.errors import TracekitError
+from tracekit.export import Wanted, export
+from tracekit.trace import GPU_WORK
+
+TRACES = sorted(p for p in (SHARED / "traces").glob("*.json*"))
+
+
+def x(cat: str, name: str, ts: float, dur: float, tid: int = 1, **args: Any) -> dict[str, Any]:
+    pid = 0 if cat == "kernel" else 10
+    return {"ph": "X", "cat": cat, "name": name, "pid": pid, "tid": tid, "ts": ts, "dur": dur,
+            "args": args}  # fmt: skip
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Two stages, each launching one kernel that runs after the marker has ended."""
+    events = [
+        x("user_annotation", "tracekit::prefill", 0, 100),
+        x("cpu_op", "aten::mm", 5, 20),
+        x("cuda_runtime", "cudaLaunchKernel", 10, 5, correlation=1),
+        x("kernel", "gemm", 200, 50, 7, correlation=1, device=0, stream=7),
+        x("user_annotation", "tracekit::decode", 150, 100),
+        x("cuda_runtime", "cudaLaunchKernel", 160, 5, correlation=2),
+        x("kernel", "gemv", 260, 10, 7, correlation=2, device=0, stream=7),
+        x("python_function", "/home/anna/x.py(1): f", 0, 300, 2),
+        {"ph": "s", "cat": "ac2g", "name": "ac2g", "id": 1, "pid": 10, "tid": 1, "ts": 10},
+        {
+            "ph": "f",
+            "cat": "ac2g",
+            "name": "ac2g",
+            "id": 1,
+            "pid": 0,
+            "tid": 7,
+            "ts": 200,
+            "bp": "e",
+        },
+        {"ph": "s", "cat": "ac2g", "name": "ac2g", "id": 2, "pid": 10, "tid": 1, "ts": 160},
+        {
+            "ph": "f",
+            "cat": "ac2g",
+            "name": "ac2g",
+            "id": 2,
+            "pid": 0,
+            "tid": 7,
+            "ts": 260,
+            "bp": "e",
+        },
+    ]
+    path = tmp_path / "small.json"
+    path.write_text(json.dumps({"traceEvents": events, "metadata": {"env": {"A": "b"}}}))
+    return path
+
+
+def names(path: Path) -> list[str]:
+    events = json.loads(path.read_bytes())["traceEvents"]
+    return sorted(e["name"] for e in events if e["ph"] == "X")
+
+
+def test_a_stage_keeps_what_ran_in_it_and_the_work_it_launched(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = export(small, out, Wanted(stage="decode", drop=("python_function",)))
+    assert names(out) == ["cudaLaunchKernel", "gemv", "tracekit::decode"]
+    document = json.loads(out.read_bytes())
+    assert {e["id"] for e in document["traceEvents"] if e["ph"] in "sf"} == {2}
+    assert document["tracekit_cut"]["slices_before"] == done.slices_in == 8
+
+
+def test_a_span_of_time_keeps_what_overlaps_it_and_the_work_launched_in_it(
+    small: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    export(small, out, Wanted(from_ns=0, to_ns=20_000))
+    assert names(out) == [
+        "/home/anna/x.py(1): f", "aten::mm", "cudaLaunchKernel", "gemm", "tracekit::prefill",
+    ]  # fmt: skip
+
+
+def test_scrubbing_removes_environment_and_user_names(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json.gz"
+    done = export(small, out, Wanted(scrub=True))
+    text = gzip.decompress(out.read_bytes()).decode()
+    assert "anna" not in text
+    assert "env" not in json.loads(text)["metadata"]
+    assert done.scrubbed == {"environment variables": 1, "home folder": 1}
+
+
+def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    export(small, out, Wanted(tracks=("stages", "queue")))
+    events = json.loads(out.read_bytes())["traceEvents"]
+    ribbons = [(e["name"], e["ts"], e["dur"]) for e in events if e.get("cat") == "tracekit"]
+    assert ribbons == [("prefill", 0.0, 100.0), ("decode", 150.0, 100.0)]
+    depth = [(e["ts"], e["args"]["launched"]) for e in events if e["ph"] == "C"]
+    assert depth == [(10.0, 1), (160.0, 2), (200.0, 1), (260.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Wanted(stage="encode"), "no stage named 'encode'.*decode, prefill"),
+        (Wanted(from_ns=10**12), "nothing is left"),
+        (Wanted(tracks=("sound",)), "no such track"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_is_one_clear_line(
+    small: Path, tmp_path: Path, wanted: Wanted, message: str
+) -> None:
+    out = tmp_path / "out.json"
+    with pytest.raises(TracekitError, match=message):
+        export(small, out, wanted)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda p: p.name.split(".")[0])
+def test_an_export_says_the_same_as_the_original(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json.gz"
+    export(path, out)
+    before, after = kineto.load(path), kineto.load(out)
+    assert len(after) == len(before)
+    gpu, again = before.of(*GPU_WORK), after.of(*GPU_WORK)
+    for column in ("ts", "dur", "device", "correlation"):
+        assert sorted(getattr(gpu, column).tolist()) == sorted(getattr(again, column).tolist())
+    # every lane nests: sorted by start, no slice ends after one that is open
+    ends: list[int] = []
+    lane = None
+    order = np.lexsort((-after.dur, after.ts, after.tid, after.pid))
+    columns = (after.pid, after.tid, after.ts, after.end)
+    for pid, tid, start, end in zip(*(c[order].tolist() for c in columns), strict=True):
+        if (pid, tid) != lane:
+            lane, ends = (pid, tid), []
+        while ends and ends[-1] <= start:
+            ends.pop()
+        assert not ends or end <= ends[-1]
+        ends.append(end)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["hta_negative_queue_a100", "hta_ns_resolution_v100", "tl_h100_qwen15_05b"]
+)
+def test_the_real_perfetto_keeps_every_slice_of_an_export(name: str, tmp_path: Path) -> None:
+    check = shared("tools", "perfetto-check")
+    if shutil.which("node") is None:
+        pytest.skip("no node to run Perfetto's trace processor")
+    out = tmp_path / "out.json.gz"
+    export(shared("traces", f"{name}.json.gz"), out, Wanted(tracks=("stages", "queue")))
+    ran = subprocess.run(
+        [check, "--engine", "node", "--category", "kernel", out], capture_output=True, text=True
+    )
+    if ran.returncode == 2:
+        pytest.skip(f"the check could not run: {ran.stderr.strip()[:200]}")
+    assert ran.returncode == 0, ran.stdout

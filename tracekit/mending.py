@@ -1,0 +1,158 @@
+"""Events of foreign traces in the form that every viewer takes.
+
+Pairs of `B` and `E` become whole slices, times become numbers, ids that mean two things get numbers
+of their own, control characters in names become visible. What has no time or no length cannot be
+drawn; it is left out and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+Event = dict[str, Any]
+
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+@dataclass(slots=True)
+class Mended:
+    """Sound events, and what was done to make them so; counts are absent where nothing was."""
+
+    events: list[Event]
+    done: Counter[str] = field(default_factory=Counter)  # in words: how many
+
+
+def mend(events: Iterable[Any]) -> Mended:
+    """Copies of the events that can be drawn, with `ts` and `dur` as int or Decimal µs."""
+    out = Mended([])
+    for event in _paired(events, out.done):
+        whole = dict(event)
+        start = number(event.get("ts"))
+        if start is not None:
+            whole["ts"] = start
+        elif event.get("ph") != "M":
+            out.done["events without a time left out"] += 1
+            continue
+        if event.get("ph") == "X":
+            length = number(event.get("dur"))
+            if length is None or length < 0:
+                out.done["slices without a length left out"] += 1
+                continue
+            whole["dur"] = length
+        _name(whole, out.done)
+        out.events.append(whole)
+    _separate_processes(out)
+    _renumber_flows(out)
+    return out
+
+
+def number(value: Any) -> int | Decimal | None:
+    """A time as it was written, or None for what is no finite number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str | Decimal | float):
+        return None
+    try:
+        exact = value if isinstance(value, Decimal) else Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return exact if exact.is_finite() else None
+
+
+def _paired(events: Iterable[Any], done: Counter[str]) -> list[Event]:
+    """Events with each `B` and its `E` as one `X`."""
+    out: list[Event] = []
+    pending: list[tuple[int | Decimal, bool, Event]] = []
+    for event in events:
+        if not isinstance(event, dict):
+            done["entries that are no events left out"] += 1
+        elif event.get("ph") in ("B", "E"):
+            at = number(event.get("ts"))
+            if at is None:
+                done["events without a time left out"] += 1
+            else:
+                # E before B at one instant: one slice ends where the next begins
+                pending.append((at, event["ph"] == "B", event))
+        else:
+            out.append(event)
+    pending.sort(key=lambda item: item[:2])
+    open_: defaultdict[Hashable, list[tuple[int | Decimal, Event]]] = defaultdict(list)
+    for at, begins, event in pending:
+        stack = open_[str(event.get("pid")), str(event.get("tid"))]
+        if begins:
+            stack.append((at, event))
+        elif stack:
+            start, begin = stack.pop()
+            args = {**(event.get("args") or {}), **(begin.get("args") or {})}
+            out.append({**begin, "ph": "X", "dur": at - start, "args": args})
+        else:
+            done["ends without a begin left out"] += 1
+    unclosed = sum(map(len, open_.values()))
+    if unclosed:
+        done["begins without an end left out"] += unclosed
+    return out
+
+
+def _name(event: Event, done: Counter[str]) -> None:
+    name = event.get("name")
+    if name is None:
+        return
+    if not isinstance(name, str):
+        name = event["name"] = str(name)
+    if _CONTROLS.search(name):
+        # Unicode has a picture for each
+        event["name"] = _CONTROLS.sub(
+            lambda c: "\N{SYMBOL FOR DELETE}" if c[0] == "\x7f" else chr(0x2400 + ord(c[0])), name
+        )
+        done["names with control characters made readable"] += 1
+
+
+def _separate_processes(out: Mended) -> None:
+    """Process ids that Perfetto takes for one (low 32 bits, negative as 0) are told apart."""
+    taken: dict[int, int] = {}
+    new: dict[int, int] = {}
+    for event in out.events:
+        pid = event.get("pid")
+        if isinstance(pid, int) and pid not in new:
+            new[pid] = _free(taken, pid)
+    changed = {pid for pid, to in new.items() if pid != to}
+    for event in out.events if changed else ():
+        pid = event.get("pid")
+        if isinstance(pid, int) and pid in changed:
+            event["pid"] = new[pid]
+    if changed:
+        out.done["process ids that fall together renumbered"] += len(changed)
+
+
+def _free(taken: dict[int, int], pid: int) -> int:
+    if taken.setdefault(max(pid, 0) & 0xFFFFFFFF, pid) == pid:
+        return pid
+    free = next(n for n in range(1 << 20, 1 << 31) if n not in taken)
+    taken[free] = pid
+    return free
+
+
+def _renumber_flows(out: Mended) -> None:
+    """Flow ids that start twice: each start keeps the ends up to the next start."""
+    flows: defaultdict[Hashable, list[Event]] = defaultdict(list)
+    for event in out.events:
+        if event.get("ph") in ("s", "t", "f") and "id" in event:
+            flows[event.get("cat"), event.get("name"), str(event["id"])].append(event)
+    fresh = 1 << 40
+    for events in flows.values():
+        starts = sum(event["ph"] == "s" for event in events)
+        if starts < 2:
+            continue
+        events.sort(key=lambda event: (event["ts"], "stf".index(event["ph"])))
+        seen = 0
+        for event in events:
+            seen += event["ph"] == "s"
+            if seen > 1:
+                event["id"] = fresh + seen
+        fresh += starts + 1
+        out.done["flow ids used twice renumbered"] += starts - 1
