@@ -1,0 +1,287 @@
+"""One profiled run: warm-up, the same samples without and with the profiler, and the trace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit.capture import metadata
+from tracekit.capture import plan as planning
+from tracekit.capture.plan import Plan, Progress, quiet
+from tracekit.capture.spans import Recorder, Request, request
+from tracekit.errors import TracekitError
+from tracekit.stages import Stage
+
+if TYPE_CHECKING:
+    from tracekit.catalog import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiling:
+    """What torch.profiler is to record beside names and times."""
+
+    record_shapes: bool = False
+    with_stack: bool = False
+    profile_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A run that was profiled: where its trace is, and what its metadata says."""
+
+    path: Path
+    metadata: dict[str, Any]
+    unprofiled: tuple[Request, ...]
+    profiled: tuple[Request, ...]
+    stages: tuple[Stage, ...]
+    interrupted: bool
+
+
+def capture(
+    plan: Plan,
+    output: Path | None = None,
+    *,
+    profiling: Profiling | None = None,
+    samples: Sequence[Sample] | None = None,
+    progress: Progress = quiet,
+) -> Captured:
+    """The trace of `plan.samples` requests, written to `output` (or under `traces/`).
+
+    `samples` stand in for those that the plan's data would give. Ctrl-C while profiling keeps the
+    samples that are complete and says so in `interrupted`.
+
+    Raises: TracekitError where the model cannot be built, the data cannot be read, nothing was
+    complete when it was interrupted, or the trace cannot be written.
+    """
+    profiling = profiling or Profiling()
+    path = output or default_path(plan)
+    _check_writable(path)
+    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+        found = list(samples or planning.feed(plan, Path(folder) / "data"))
+        found = planning.repeat(found, plan)
+        progress("loading weights", 0, None)
+        adapter = planning.build(plan)
+        with planning.memory_errors(plan):
+            passes = Passes(plan, adapter, found, progress)
+            passes.warm_up(mark=True)
+            unprofiled = passes.plain()
+            exported = Path(folder) / "exported.json"
+            profiled, interrupted = passes.profiled(profiling, exported)
+        if not profiled:
+            raise TracekitError(
+                "interrupted before the first sample was complete, so nothing was written",
+                where=plan.name,
+                hint="run it again, with fewer --samples or --max-new-tokens",
+            )
+        progress("writing", 0, None)
+        facts = describe(plan, profiling, adapter, found, unprofiled, profiled, interrupted)
+        from tracekit.capture import save
+
+        save.save(exported, path, facts, complete=len(profiled) if interrupted else None)
+    return Captured(path, facts, unprofiled, profiled, tuple(plan.model.stages), interrupted)
+
+
+def default_path(plan: Plan) -> Path:
+    """`traces/MODEL-SIZE-DTYPE-DEVICE-TIME.pt.trace.json.gz`; a model's `:` and `/` become `-`."""
+    import re
+    import time
+
+    options = plan.options
+    parts = (plan.name, options.size, options.dtype, options.device)
+    words = [re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts]
+    name = "-".join([*words, time.strftime("%Y%m%d-%H%M%S")])
+    return Path("traces") / f"{name}.pt.trace.json.gz"
+
+
+class _NotYetError(Exception):
+    """Leaves a file unwritten."""
+
+
+def _check_writable(path: Path) -> None:
+    """Said before minutes of work, not after. Raises: TracekitError."""
+    from tracekit.files import writing
+
+    with contextlib.suppress(_NotYetError), writing(path):
+        raise _NotYetError
+
+
+class Passes:
+    """The same samples through the model again and again: warm-up, plain, profiled."""
+
+    def __init__(
+        self, plan: Plan, adapter: Any, samples: Sequence[Sample], progress: Progress
+    ) -> None:
+        self.plan = plan
+        self.adapter = adapter
+        self.samples = samples
+        self.progress = progress
+        self.sync = planning.synchroniser(plan.options.device) if plan.sync else None
+        self.marking = Recorder(mark=True, sync=self.sync)
+
+    def one(self, number: int, recorder: Recorder) -> Request:
+        """One request; sampling starts from the same seed whenever the same number is run."""
+        import torch
+
+        torch.manual_seed(self.plan.options.seed + number)
+        sample = self.samples[number % len(self.samples)]
+        most = self.plan.options.max_new_tokens - 1  # the first token is prefill's
+        with torch.inference_mode():
+            return request(self.adapter, sample, number, recorder, most_steps=most)
+
+    def warm_up(self, *, mark: bool) -> None:
+        """Requests that nobody times. Marked ones make the profiler's own first calls too."""
+        recorder = self.marking if mark else Recorder(mark=False, sync=self.sync)
+        for number in range(self.plan.warmup):
+            self.progress("warm-up", number, self.plan.warmup)
+            self.one(number, recorder)
+
+    def plain(self) -> tuple[Request, ...]:
+        """Every sample, without a profiler and without markers."""
+        recorder = Recorder(mark=False, sync=self.sync)
+        done = []
+        for number in range(len(self.samples)):
+            self.progress("unprofiled", number, len(self.samples))
+            done.append(self.one(number, recorder))
+        return tuple(done)
+
+    def profiled(self, profiling: Profiling, path: Path) -> tuple[tuple[Request, ...], bool]:
+        """(requests, interrupted) every sample under the profiler, its export at `path`."""
+        import torch
+        from torch.profiler import ProfilerActivity, profile
+
+        kind = torch.device(self.plan.options.device).type
+        activities = [ProfilerActivity.CPU]
+        gpu = getattr(ProfilerActivity, kind.upper(), None)
+        if gpu is not None and gpu not in activities:
+            activities.append(gpu)
+        profiler = profile(
+            activities=activities,
+            record_shapes=profiling.record_shapes,
+            with_stack=profiling.with_stack,
+            profile_memory=profiling.profile_memory,
+        )
+        done: list[Request] = []
+        interrupted = False
+        with _without_tracepoints():
+            # the profiler's buffers and the device's tracing come up before the first sample
+            profiler.prepare_trace()
+            if self.plan.warmup:
+                self.one(0, self.marking)
+            profiler.start_trace()
+            try:
+                for number in range(len(self.samples)):
+                    self.progress("profiled", number, len(self.samples))
+                    done.append(self.one(number, self.marking))
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                profiler.stop_trace()
+            self.progress("writing", 0, None)
+            if done:
+                profiler.export_chrome_trace(str(path))
+        return tuple(done), interrupted
+
+
+@contextlib.contextmanager
+def _without_tracepoints() -> Iterator[None]:
+    """Kineto prints `USDT:` lines on stderr, whatever its log level; all else still gets there."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            os.write(2, b"".join(line for line in caught if not line.startswith(b"USDT:")))
+
+
+# ---------------------------------------------------------------- what the trace says of itself
+
+
+def describe(
+    plan: Plan,
+    profiling: Profiling,
+    adapter: Any,
+    samples: Sequence[Sample],
+    unprofiled: Sequence[Request],
+    profiled: Sequence[Request],
+    interrupted: bool,
+) -> dict[str, Any]:
+    """The object under `tracekit` in the trace; docs/metadata.md defines every key."""
+    facts, options = adapter.facts, plan.options
+    first = profiled[0]
+    return {
+        "schema": metadata.SCHEMA,
+        "model": metadata.tidy(facts.model),
+        "size": facts.size,
+        "title": plan.model.title,
+        "stages": [stage.value for stage in plan.model.stages],
+        "absent_stages": metadata.absent(plan.model.stages),
+        "dtype": options.dtype,
+        "device": metadata.device(options.device),
+        "versions": metadata.versions(),
+        "parameters": dict(facts.parameters),
+        "dims": metadata.scrub(facts.dims),
+        "random_weights": facts.random_weights,
+        "tokenizer": metadata.tidy(facts.tokenizer),
+        "tokens": token_counts(profiled),
+        "prompt": first.prompt or options.prompt,
+        "sampling": {"temperature": options.temperature, "top_p": options.top_p},
+        "seed": options.seed,
+        "attention": facts.attention,
+        "cache": facts.cache,
+        "compile": options.compile,
+        "batch_size": options.batch_size,
+        "schedule": {
+            "samples": plan.samples,
+            "warmup": plan.warmup,
+            "max_new_tokens": options.max_new_tokens,
+        },
+        "options": {
+            "record_shapes": profiling.record_shapes,
+            "with_stack": profiling.with_stack,
+            "profile_memory": profiling.profile_memory,
+            "sync": plan.sync,
+        },
+        "model_options": metadata.scrub({**facts.options, **options.extra}),
+        "checkpoint": options.checkpoint.name if options.checkpoint else None,
+        "data": about_data(plan, samples[: len(profiled)]),
+        "command": metadata.command(),
+        "unprofiled": {"samples": [one.to_json() for one in unprofiled]},
+        "profiled": {"samples": [one.to_json() for one in profiled]},
+        "text": [list(one.text) for one in profiled],
+        "interrupted": interrupted,
+    }
+
+
+def token_counts(requests: Sequence[Request]) -> dict[str, Any]:
+    """Tokens of each row of a request; None where the model has no such tokens."""
+    first = requests[0]
+    prefill, sensor = first.prefill_tokens, first.sensor_tokens
+    return {
+        "prompt": None if prefill is None else prefill - (sensor or 0),
+        "sensor": sensor,
+        "prefill": prefill,
+        "generated": [one.tokens for one in requests],
+    }
+
+
+def about_data(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What was fed in: ids and facts of the samples, no paths beyond what the user typed."""
+    return {
+        "spec": metadata.tidy(plan.data),
+        "dataset": samples[0].dataset,
+        "synthetic": all(sample.synthetic for sample in samples),
+        "samples": [sample.id for sample in samples],
+        "licence": samples[0].licence,
+    }

@@ -1,0 +1,79 @@
+"""A profiler's export into the trace that is kept: complete samples only, nothing that leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracekit import perfetto
+from tracekit.capture import metadata
+from tracekit.stages import SAMPLE
+
+Event = dict[str, Any]
+
+
+def save(
+    exported: Path, path: Path, facts: Mapping[str, Any], *, complete: int | None = None
+) -> None:
+    """Writes torch's export to `path` with `facts` under the key `tracekit`.
+
+    `complete` is the number of whole samples, where the run was cut short: what came later is left
+    out. Times are relative to the first event and exact to the ns; rows nest (see perfetto.py).
+
+    Raises: TracekitError where the file cannot be written.
+    """
+    document = perfetto.read(exported)
+    kept = {key: value for key, value in document.items() if key in metadata.KEPT}
+    if complete is not None:
+        kept["traceEvents"] = first_samples(kept["traceEvents"], complete)
+    perfetto.rebase(kept)
+    perfetto.settle(kept["traceEvents"])
+    home = metadata.scrubber()
+    for event in kept["traceEvents"]:
+        if event.get("cat") == "python_function" or "Call stack" in (event.get("args") or {}):
+            event["name"] = home(event["name"])
+            if event.get("args"):
+                event["args"] = {
+                    key: home(value) if isinstance(value, str) else value
+                    for key, value in event["args"].items()
+                }
+    kept["traceName"] = path.name
+    perfetto.write({"tracekit": facts, **kept}, path)
+
+
+def first_samples(events: list[Event], complete: int) -> list[Event]:
+    """The events up to the end of the first `complete` samples, and the device work they launched.
+
+    Work on the device is kept or left out with the call that launched it, whenever it ran.
+    """
+    marks = {
+        str(event["name"]): event
+        for event in events
+        if event.get("ph") == "X" and str(event.get("name", "")).startswith(SAMPLE)
+        and event.get("cat") == "user_annotation"
+    }  # fmt: skip
+    last = marks[f"{SAMPLE}{complete - 1}"]
+    end = perfetto.ns(last["ts"]) + perfetto.ns(last["dur"])
+    late = {
+        str(_correlation(event))
+        for event in events
+        if event.get("cat") in ("cuda_runtime", "cuda_driver") and perfetto.ns(event["ts"]) >= end
+    }
+    return [event for event in events if _kept(event, end, late)]
+
+
+def _kept(event: Event, end: int, late: set[str]) -> bool:
+    if event.get("ph") == "M" or event.get("ts") is None:
+        return True
+    if event.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset"):
+        return str(_correlation(event)) not in late
+    if event.get("cat") == "ac2g":
+        return str(event.get("id")) not in late
+    # the profiler's own span of the whole recording starts before, and stays
+    return perfetto.ns(event["ts"]) < end
+
+
+def _correlation(event: Event) -> Any:
+    args = event.get("args")
+    return args.get("correlation") if isinstance(args, dict) else None

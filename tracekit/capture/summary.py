@@ -1,0 +1,66 @@
+"""What a capture says at its end: the stages without and with the profiler, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from tracekit.capture.run import Captured
+from tracekit.capture.spans import Request
+from tracekit.results import Column, Grid
+from tracekit.stages import Stage
+
+FIRST = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)
+
+COLUMNS = (
+    Column("stage", "text"),
+    Column("unprofiled", "ns", "Wall time, mean over the samples, before the profiler was on."),
+    Column("profiled", "ns", "Wall time, mean over the same samples, with the profiler on."),
+    Column("factor", "number", "Profiled over unprofiled."),
+)
+
+
+def summary(captured: Captured) -> Grid:
+    """Mean wall time of each stage without and with the profiler, and the factor between them.
+
+    The stages add up to the request. A stage that the model lacks is a row that says so.
+    """
+    plain, profiled = captured.unprofiled, captured.profiled
+    rows = []
+    for stage in Stage:
+        if stage in captured.stages:
+            rows.append(_row(stage.value, _mean(plain, stage), _mean(profiled, stage)))
+        else:
+            rows.append((f"{stage.value} (the model has none)", None, None, None))
+    total = _row("request", fmean(r.wall for r in plain), fmean(r.wall for r in profiled))
+    if Stage.PREFILL in captured.stages:
+        rows.append(_row("TTFT", ttft(plain), ttft(profiled)))
+    if Stage.DECODE in captured.stages:
+        rows.append(_row("TPOT", tpot(plain), tpot(profiled)))
+    note = "TTFT = load + preprocess + encode + prefill; TPOT = decode / (tokens - 1)"
+    if captured.interrupted:
+        note += f"; interrupted after {len(profiled)} of {len(plain)} samples"
+    return Grid("capture", "Wall time of a request", COLUMNS, rows, note=note, total=total)
+
+
+def _row(
+    name: str, plain: float | None, profiled: float | None
+) -> tuple[str, float | None, float | None, float | None]:
+    factor = profiled / plain if plain and profiled is not None else None
+    return name, plain, profiled, factor
+
+
+def _mean(requests: Sequence[Request], stage: Stage) -> float | None:
+    times = [one.stages[stage] for one in requests if stage in one.stages]
+    return fmean(times) if times else None
+
+
+def ttft(requests: Sequence[Request]) -> float | None:
+    """ns to the first token, mean: all stages before decode."""
+    return fmean(sum(r.stages.get(s, 0) for s in FIRST) for r in requests) if requests else None
+
+
+def tpot(requests: Sequence[Request]) -> float | None:
+    """ns for each token after the first, mean over the requests that have such."""
+    each = [r.stages[Stage.DECODE] / (r.tokens - 1) for r in requests if r.tokens > 1]
+    return fmean(each) if each else None

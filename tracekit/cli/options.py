@@ -1,0 +1,119 @@
+"""Options that more than one command has; typer and the standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model of tracekit, hf:PATH_OR_ID, or package.module:ADAPTER."
+    ),
+]
+MODEL_HELP = "The model"
+DATA_HELP = "The input"
+RUN_HELP = "How it runs"
+
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="full (as published) or tiny; full where the device has the memory for it.",
+        rich_help_panel=MODEL_HELP,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        help="Published weights: a file or folder. Random without.", rich_help_panel=MODEL_HELP
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(help="The question; the model's own without.", rich_help_panel=MODEL_HELP),
+]
+Seed = Annotated[
+    int, typer.Option(help="Of random weights, data and sampling.", rich_help_panel=MODEL_HELP)
+]
+Temperature = Annotated[
+    float, typer.Option(min=0.0, help="0 is greedy.", rich_help_panel=MODEL_HELP)
+]
+TopP = Annotated[
+    float,
+    typer.Option("--top-p", min=0.0, max=1.0, help="Nucleus.", rich_help_panel=MODEL_HELP),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="An option of the model itself; repeatable. `tracekit models` lists them.",
+        rich_help_panel=MODEL_HELP,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="synthetic|PATH|NAME[:SUBSET]",
+        help="Generated, a recording of yours, or a data set of tracekit.",
+        rich_help_panel=DATA_HELP,
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where the data set lies.", rich_help_panel=DATA_HELP),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate-hz",
+        min=0.001,
+        help="Sampling rate of a recording that does not say.",
+        rich_help_panel=DATA_HELP,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1 …; a GPU where there is one.", rich_help_panel=RUN_HELP),
+]
+Warmup = Annotated[
+    int, typer.Option(min=0, help="Requests before the clock runs.", rich_help_panel=RUN_HELP)
+]
+Sync = Annotated[
+    bool,
+    typer.Option(
+        "--sync/--no-sync",
+        help="Wait for the device at the end of each stage.",
+        rich_help_panel=RUN_HELP,
+    ),
+]
+
+
+def pairs(given: list[str] | None) -> dict[str, str]:
+    """`--set NAME=VALUE` as a mapping. Raises: TracekitError for one without `=`."""
+    from tracekit.errors import TracekitError
+
+    found = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise TracekitError("must be NAME=VALUE", where=f"--set {text}", hint="add the value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def choice(value: str, known: tuple[str, ...], flag: str) -> str:
+    """`value` if it is known. Raises: TracekitError where it is not."""
+    from tracekit.errors import TracekitError
+
+    if value not in known:
+        raise TracekitError(
+            "there is no such choice", where=f"{flag} {value}", hint=f"one of {', '.join(known)}"
+        )
+    return value
+
+
+ATTENTION = ("sdpa", "eager", "flash")
+CACHE = ("dynamic", "static")

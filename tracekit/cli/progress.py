@@ -1,0 +1,43 @@
+"""A progress bar that says which phase is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A function (phase, done, of how many) that moves a bar on stderr; gone when all is done.
+
+    Where stderr is no terminal, each phase is one line.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = ""
+
+        def line(phase: str, _done: int, total: int | None) -> None:
+            nonlocal last
+            if phase != last:
+                last = phase
+                count = f" ({total})" if total else ""
+                console.print(f"{phase}{count} …", markup=False, highlight=False)
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description:<16}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def move(phase: str, done: int, total: int | None) -> None:
+            bar.update(task, description=phase, completed=done, total=total)
+
+        yield move
