@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit import views
+from tracekit import kernel_names, views
 from tracekit.intervals import Spans, spans, union
 from tracekit.trace import Cat, Mask, Trace
-
-# A lower bound: engines name their own all-reduce and expert-parallel kernels as they like
-COMMUNICATION = re.compile(
-    r"nccl|rccl|cross_device_reduce|multimem_all|custom_all_?reduce|all_?reduce_kernel|AllReduce"
-    r"|::ep::.*(?:dispatch|combine)|deep_?ep|oneshot_|twoshot_|lamport|quick_?reduce|nvshmem"
-    r"|symm_mem|rocshmem|mori::",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +23,14 @@ class Busy:
 
 
 def communication(trace: Trace) -> Mask:
-    """[G] whether each row of `views.work` is a communication kernel, by its name."""
+    """[G] whether each row of `views.work` is a communication kernel, by its name.
+
+    A lower bound: engines name their own all-reduce and expert-parallel kernels as they like.
+    """
 
     def make() -> Mask:
         gpu = views.work(trace)
-        return gpu.named(COMMUNICATION) & gpu.is_(Cat.KERNEL)
+        return gpu.named(kernel_names.COMMUNICATION.pattern) & gpu.is_(Cat.KERNEL)
 
     return trace.once("communication", make)
 

@@ -39,7 +39,8 @@ COMMUNICATION = _rule(
     "communication name", C.COMMUNICATION,
     r"nccl", r"rccl", r"cross_device_reduce", r"multimem_all", r"(one|two)_?shot_all_?reduce",
     r"all_?reduce", r"all_?gather", r"reduce_?scatter", r"all_?to_?all", r"nvshmem", r"rocshmem",
-    r"mscclpp", r"quick_?reduce", r"symm_mem", r"userbuffers",
+    r"mscclpp", r"quick_?reduce", r"symm_mem", r"userbuffers", r"lamport", r"mori::",
+    r"(one|two)shot_",
     r"(?<![a-z])(deep_)?ep::.*(dispatch|combine)", r"(?<![a-z])deepep.*(dispatch|combine)",
     r"\d(intra|inter)node(_ll)?\d+(dispatch|combine|cached_notify|notify_dispatch)",
 )  # fmt: skip
