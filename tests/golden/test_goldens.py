@@ -13,7 +13,7 @@ from tests.conftest import shared
 from tracekit import golden
 from tracekit.errors import TracekitError
 
-NAMES = ("imu_window_preprocess", "onellm_sampling", "prompts")
+NAMES = ("imu_window_preprocess", "onellm_sampling", "onellm_tiny", "prompts")
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_golden.py"
 
 

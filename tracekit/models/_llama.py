@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from tracekit.catalog import BuildOptions
 from tracekit.errors import TracekitError
 from tracekit.models import _weights
+from tracekit.models._options import IGNORE_EOS, flag
 from tracekit.models._sampling import choose
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def fill(
     *,
     where: object = "",
     ignore: Callable[[str], bool] = read_frequencies,
+    names: Callable[[str], str] = lambda name: name,
 ) -> None:
     """Values for a model built on `meta`: of `weights`, or random where there are none.
 
@@ -125,7 +127,13 @@ def fill(
         _weights.randomize(model, device=options.device, dtype=dtype, seed=options.seed)
     else:
         _weights.load_into(
-            model, weights, device=options.device, dtype=dtype, where=where, ignore=ignore
+            model,
+            weights,
+            device=options.device,
+            dtype=dtype,
+            where=where,
+            ignore=ignore,
+            names=names,
         )
     restore_buffers(model, options.device)
 
@@ -147,15 +155,17 @@ class Decoder:
 
         self.model = model
         self.options = options
-        self.eos = frozenset() if options.extra.get("ignore_eos") else frozenset(eos)
+        self.eos = frozenset() if flag(options, IGNORE_EOS) else frozenset(eos)
         text = model.config.get_text_config(decoder=True)
         self.most: int = most or int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
         self.cache_kind = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
         self._generator = torch.Generator(device=options.device).manual_seed(options.seed)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
+        self.compiled = f"decode step, {compile_mode(options.device)}" if options.compile else "no"
         self._step: Any = self._forward
         if options.compile:
+            _needs_compiler(options.device)
             self._step = torch.compile(self._forward, mode=compile_mode(options.device))
 
     @without_gradients
@@ -333,6 +343,20 @@ def flash_backend() -> Iterator[None]:
 def compile_mode(device: str) -> str:
     """How decode steps are compiled: with CUDA graphs where there are any."""
     return "reduce-overhead" if device.startswith("cuda") else "default"
+
+
+def _needs_compiler(device: str) -> None:
+    """Nothing where decode steps can be compiled. Raises: TracekitError where they cannot."""
+    import os
+    import shutil
+
+    wanted = os.environ.get("CXX", "g++")
+    if device == "cpu" and not (shutil.which(wanted) or shutil.which("clang++")):
+        raise TracekitError(
+            "torch.compile needs a C++ compiler for the CPU",
+            where="--compile",
+            hint=f"install {wanted}, or leave --compile out",
+        )
 
 
 def fields(config: Any) -> dict[str, int]:

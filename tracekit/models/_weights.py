@@ -289,16 +289,18 @@ def load_into(
     dtype: torch.dtype,
     where: object,
     ignore: Callable[[str], bool] = lambda _name: False,
+    names: Callable[[str], str] = lambda name: name,
 ) -> None:
     """Fill a module built on `meta` from `weights`, tensor by tensor, straight on the device.
 
-    Buffers that a checkpoint does not hold (RoPE's frequencies) are for the caller to make anew.
+    `names` gives the checkpoint's name of a module's name; `ignore` says which of the checkpoint's
+    names are not needed. Buffers that it does not hold (RoPE's frequencies) are for the caller.
 
     Raises: TracekitError where names or shapes do not fit; the module is then untouched.
     """
     state = module.state_dict()
     compare(
-        {name: tuple(value.shape) for name, value in state.items()},
+        {names(name): tuple(value.shape) for name, value in state.items()},
         weights.shapes,
         where=where,
         ignore=ignore,
@@ -306,7 +308,7 @@ def load_into(
     for name, meta in state.items():
         kind = dtype if meta.is_floating_point() else meta.dtype
         # copy: a tensor that stays mapped would be read from disk inside a timed stage
-        _place(module, name, weights.get(name).to(device=device, dtype=kind, copy=True))
+        _place(module, name, weights.get(names(name)).to(device=device, dtype=kind, copy=True))
 
 
 def randomize(

@@ -1,0 +1,36 @@
+"""Fetching published weights: the only code of the models that uses the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tracekit.errors import TracekitError
+
+
+def fetch(repository: str, folder: Path, *, revision: str | None = None) -> None:
+    """A Hugging Face repository into `folder`: resumed where it was cut, checksums compared.
+
+    Raises: TracekitError where it cannot be had: no network, no access, no room.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        snapshot_download(repository, revision=revision, local_dir=folder)
+    except GatedRepoError as error:
+        raise TracekitError(
+            "its owner grants access one by one",
+            where=repository,
+            hint="accept the terms on its page, then `hf auth login`",
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TracekitError(
+            "the download failed", where=repository, hint=f"run it again to resume; {said}"
+        ) from error
+    except OSError as error:
+        raise TracekitError(
+            f"the download failed ({error.strerror or type(error).__name__})",
+            where=folder,
+            hint="is there room on the disk, and may you write there?",
+        ) from error
