@@ -11,7 +11,7 @@ from tracekit.errors import TracekitError
 IGNORE_EOS = "ignore_eos"
 TOKENIZER = "tokenizer"
 LLM_TAKES: Mapping[str, str] = {  # what `extra` holds for every model that generates text
-    IGNORE_EOS: "true: generate all --max-new-tokens past any end token; false (default): stop there",
+    IGNORE_EOS: "true: generate all --max-new-tokens past an end token; default: stop there",
     TOKENIZER: "path of a SentencePiece tokenizer.model; default: the one beside the checkpoint",
 }
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
