@@ -14,7 +14,7 @@ from tracekit.causes import CAUSES, ORDER, SUSPECT_NS, Cause
 from tracekit.causes import idle as causes_of
 from tracekit.errors import MissingEventsError
 from tracekit.gaps import MOST, Doing, Gap, doings, inner_gaps, longest, sorted_doings
-from tracekit.idleness import NAMES, By, by_cause, by_row, shown, used
+from tracekit.idleness import NAMES, By, by_cause, by_row, shown, shown_columns, used
 from tracekit.idleness import columns as idle_columns
 from tracekit.intervals import clip, covered, spans, union
 from tracekit.results import Column, Grid, Result, add_fields
@@ -233,19 +233,19 @@ def _causes_grid(result: IdleTime) -> Grid:
 
 def _stage_grid(result: IdleTime, launched: bool) -> Grid:
     key = "launched_causes" if launched else "causes"
-    some = used([getattr(s, key) for s in result.stages])
+    some = shown_columns([getattr(s, key) for s in result.stages])
     title = "in the window of its own work" if launched else "during its marker"
     columns = (
         Column("stage"),
         Column("idle", "ns", f"Time {title} in which no device had work."),
-        *idle_columns(some),
+        *(column for column, _ in some),
         Column("suspect", "ns", SUSPECT),
     )
     rows = [
         (
             s.family,
             s.launched_idle_ns if launched else s.idle_ns,
-            *(getattr(getattr(s, key), c.value) for c in some),
+            *(sum(getattr(getattr(s, key), c.value) for c in group) for _, group in some),
             s.launched_suspect_ns if launched else s.suspect_ns,
         )
         for s in result.stages

@@ -85,3 +85,13 @@ def shown(parts: Sequence[By]) -> dict[str, list[int]]:
         name: [sum(getattr(part, c.value) for c in group) for part in parts]
         for name, group in SHOWN.items()
     }
+
+
+def shown_columns(parts: Sequence[By]) -> tuple[tuple[Column, tuple[Cause, ...]], ...]:
+    """Columns for groups of classes that are anywhere above zero, and the classes of each."""
+    some = set(used(parts))
+    return tuple(
+        (Column(name, "ns", " Or: ".join(CAUSES[c] for c in group)), group)
+        for name, group in SHOWN.items()
+        if some & set(group)
+    )
