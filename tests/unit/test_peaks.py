@@ -1,0 +1,79 @@
+"""Datasheet peaks: which device a name means, and numbers that hang together."""
+
+import pytest
+
+from tests.drawing import draw
+from tracekit import devices
+
+SEEN = {
+    "NVIDIA H100 80GB HBM3": "H100 SXM",
+    "NVIDIA H100 PCIe": "H100 PCIe",
+    "NVIDIA H100 NVL": "H100 NVL",
+    "NVIDIA H200": "H200",
+    "NVIDIA GH200 480GB": "GH200 96 GB",
+    "NVIDIA B200": "B200",
+    "NVIDIA GB200": "GB200",
+    "NVIDIA A100-SXM4-80GB": "A100 SXM 80 GB",
+    "NVIDIA A100-SXM4-40GB": "A100 40 GB",
+    "NVIDIA A100-PCIE-40GB": "A100 40 GB",
+    "NVIDIA A100 80GB PCIe": "A100 PCIe 80 GB",
+    "NVIDIA L40S": "L40S",
+    "NVIDIA L4": "L4",
+    "NVIDIA A10": "A10",
+    "Tesla V100-SXM2-32GB": "V100 SXM2",
+    "NVIDIA GeForce RTX 4090": "RTX 4090",
+    "AMD Instinct MI210": "MI210",
+    "AMD Instinct MI250X": "MI250X (one die of two)",
+    "AMD Instinct MI300X": "MI300X",
+    "AMD Instinct MI300X VF": "MI300X",
+}
+# names without a datasheet, or that may be one of two devices
+UNKNOWN = ("", "NVIDIA A100-PG509-200", "AMD Radeon Graphics", "Quadro GP100", "NVIDIA A10G",
+           "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H100", "AMD Instinct MI250X / MI250",
+           "AMD Instinct MI250X/MI250")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_a_name_as_drivers_write_it_finds_its_device(name: str) -> None:
+    found = devices.named(name)
+    assert found is not None
+    assert found.name == SEEN[name]
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_name_without_a_datasheet_has_no_peaks(name: str) -> None:
+    assert devices.named(name) is None
+
+
+@pytest.mark.parametrize("device", devices.DEVICES, ids=lambda d: d.name)
+def test_peaks_hang_together(device: devices.Device) -> None:
+    assert device.source
+    assert 1e11 < device.memory_bytes_per_s < 1e13
+    assert (device.bus_bytes_per_s or 0) < device.memory_bytes_per_s
+    assert set(device.flops) <= set(devices.BYTES)
+    half, single = device.flops["float16"], device.flops["float32"]
+    assert single < half < 35 * single
+    if "float8" in device.flops:
+        assert device.flops["float8"] == pytest.approx(2 * half, rel=0.03)
+
+
+def test_devices_of_one_kind_say_which_it_was_and_a_mixture_does_not() -> None:
+    picture = "host a\nstream 7 A"
+    kind = {"name": "NVIDIA H200"}
+    same = draw(picture, meta={"deviceProperties": [kind, kind]})
+    mixed = draw(picture, meta={"deviceProperties": [kind, {"name": "NVIDIA L4"}]})
+    half_known = draw(picture, meta={"deviceProperties": [kind, {"name": "Quadro GP100"}]})
+    found = devices.of_trace(same)
+    assert found is not None
+    assert found.name == "H200"
+    assert devices.of_trace(mixed) is None
+    assert devices.of_trace(half_known) is None
+    assert devices.of_trace(draw(picture, meta={"deviceProperties": "damaged"})) is None
+    assert devices.of_trace(draw(picture)) is None
+
+
+def test_a_capture_of_ours_names_its_device_itself() -> None:
+    trace = draw("host a", meta={"tracekit": {"device": {"name": "NVIDIA L40S"}}})
+    found = devices.of_trace(trace)
+    assert found is not None
+    assert found.name == "L40S"
