@@ -120,6 +120,23 @@ def _to_length(signal: Signal, length: int) -> Signal:
     return np.pad(kept, ((0, 0), (0, length - kept.shape[1])))
 
 
+def channels_last(values: Signal, where: object) -> Signal:
+    """[N, 6] from [N, 6] or [6, N]; what is both is taken as the first.
+
+    Raises: TracekitError for any other shape.
+    """
+    if values.ndim == 2 and values.shape[1] == 6:
+        return values
+    if values.ndim == 2 and values.shape[0] == 6:
+        return values.T
+    shape = " x ".join(map(str, values.shape))
+    raise TracekitError(
+        f"an IMU recording has 6 channels, this one is {shape}",
+        where=where,
+        hint="acceleration xyz in m/s², then angular velocity xyz in rad/s",
+    )
+
+
 def of_recording(recording: Recording, duration_s: float, where: object) -> Signal:
     """The [6, 200·duration] window a recording asks for, from its `start_s` or its beginning.
 
@@ -130,13 +147,13 @@ def of_recording(recording: Recording, duration_s: float, where: object) -> Sign
     timestamps nor rate.
     """
     values = recording.values
-    if values is None or values.ndim != 2 or values.shape[1] != 6:
-        shape = None if values is None else values.shape
+    if values is None:
         raise TracekitError(
-            f"not an IMU recording (values of shape {shape})",
+            f"not an IMU recording, but of kind {recording.kind!r}",
             where=where,
-            hint="[N, 6] is expected: acceleration in m/s², then angular velocity in rad/s",
+            hint="choose an IMU data set: tracekit datasets",
         )
+    values = channels_last(values, where)
     times: Signal | None = recording.timestamps_ms
     if times is None:
         if not recording.rate_hz:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracekit.errors import TracekitError
+from tracekit.models import _weights
+from tracekit.models._weights import Weights
 
 Attention = Literal["sdpa", "eager"]
 PREFIX = "transformer."
@@ -165,85 +167,82 @@ class Pretraining(nn.Module):
         return self.reconstruct(self.transformer(x))
 
 
-def encoder_state(state: Mapping[str, Tensor], prefix: str = PREFIX) -> dict[str, Tensor]:
-    """The encoder's part of a state dict, keys without `prefix`; the pretraining head is left out.
+def encoder_part(weights: Weights, prefix: str = PREFIX) -> Weights:
+    """The encoder's weights of a checkpoint, names without `prefix`; the pretraining head left out.
 
-    A state dict of the encoder alone, without the prefix, is taken as it is.
+    A checkpoint of the encoder alone, without the prefix, is taken as it is.
     """
-    inside = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-    return inside or {k: v for k, v in state.items() if not k.startswith(HEAD)}
+    if any(name.startswith(prefix) for name in weights):
+        return weights.renamed(
+            lambda name: name[len(prefix) :] if name.startswith(prefix) else _foreign(name)
+        )
+    return weights.renamed(lambda name: None if name.startswith(HEAD) else name)
 
 
-def config_of(state: Mapping[str, Tensor], *, n_layers: int = 4, n_heads: int = 4) -> LimuConfig:
-    """The configuration that the shapes of an encoder's state tell; the rest is said by the caller.
+def _foreign(name: str) -> str | None:
+    """Nothing for the head; anything else keeps its name, so that it is reported as unexpected."""
+    return None if name.startswith(HEAD) else name
 
-    Raises: TracekitError where the state is not a LIMU-BERT encoder's, or `n_heads` does not
-        divide its width.
+
+def config_of(
+    shapes: Mapping[str, tuple[int, ...]], *, n_layers: int, n_heads: int, where: object
+) -> LimuConfig:
+    """The configuration that the shapes of an encoder's weights tell, and what they do not.
+
+    Raises: TracekitError where they are not a LIMU-BERT encoder's, or `n_heads` does not divide
+        its width.
     """
-    shapes: dict[str, tuple[int, ...]] = {k: tuple(v.shape) for k, v in state.items()}
-    lin, position, fc1 = (
-        shapes.get(k, ()) for k in ("embed.lin.weight", "embed.pos_embed.weight", "pwff.fc1.weight")
-    )
-    if len(lin) != 2 or len(position) != 2 or len(fc1) != 2:
+    needed = ("embed.lin.weight", "embed.pos_embed.weight", "pwff.fc1.weight")
+    if any(len(shapes.get(name, ())) != 2 for name in needed):
+        absent = [name for name in needed if len(shapes.get(name, ())) != 2]
         raise TracekitError(
-            "is not a LIMU-BERT state dict: embed.lin.weight, embed.pos_embed.weight or "
-            "pwff.fc1.weight is missing or not a matrix",
-            where="LIMU-BERT weights",
+            f"is no LIMU-BERT checkpoint: {', '.join(absent)} missing or no matrix",
+            where=where,
             hint="give a pretraining checkpoint of LIMU-BERT (.pt or .safetensors)",
         )
-    hidden, features = lin
-    if n_heads < 1 or hidden % n_heads:
+    hidden, features = shapes["embed.lin.weight"]
+    if n_heads < 1 or hidden % n_heads or n_layers < 1:
         raise TracekitError(
-            f"{n_heads} heads do not divide a width of {hidden}",
-            where="LIMU-BERT weights",
-            hint="say how many heads it was trained with; the published one has 4",
+            f"{n_layers} layers of {n_heads} heads do not fit a width of {hidden}",
+            where=where,
+            hint="say with how many it was trained; the published one has 4 and 4",
         )
-    if n_layers < 1:
-        raise TracekitError(
-            f"{n_layers} layers make no encoder",
-            where="LIMU-BERT weights",
-            hint="say how many layers it was trained with; the published one has 4",
-        )
-    return replace(
-        LimuConfig(),
+    return LimuConfig(
         hidden=hidden,
-        hidden_ff=fc1[0],
+        hidden_ff=shapes["pwff.fc1.weight"][0],
         feature_num=features,
         n_layers=n_layers,
         n_heads=n_heads,
-        seq_len=position[0],
+        seq_len=shapes["embed.pos_embed.weight"][0],
     )
 
 
 def load_encoder(
-    state: Mapping[str, Tensor],
+    weights: Weights | Mapping[str, Tensor],
     *,
     prefix: str = PREFIX,
     n_layers: int = 4,
     n_heads: int = 4,
     attention: Attention = "sdpa",
-    device: str | torch.device = "cpu",
+    device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    where: object = "LIMU-BERT",
 ) -> Encoder:
     """The encoder with these weights, on the device, for inference.
 
-    `state` is a pretraining checkpoint's (keys begin with `prefix`; the head is left out) or the
-    encoder's alone. How many layers and heads it has must be said: no shape tells.
+    `weights`, or a state dict, are a pretraining checkpoint's (names begin with `prefix`; the head
+    is left out) or the encoder's alone. How many layers and heads it has must be said: no shape
+    tells.
 
-    Raises: TracekitError where keys are missing, unexpected or of another shape.
+    Raises: TracekitError where names are missing, unexpected or of another shape.
     """
-    inside = encoder_state(state, prefix)
-    config = config_of(inside, n_layers=n_layers, n_heads=n_heads)
-    with torch.device("meta"):
-        encoder = Encoder(config, attention)
-    try:
-        encoder.load_state_dict(
-            {k: v.to(device=device, dtype=dtype) for k, v in inside.items()}, assign=True
-        )
-    except RuntimeError as fault:
-        raise TracekitError(
-            " ".join(str(fault).split()),
-            where="LIMU-BERT weights",
-            hint="give a pretraining checkpoint of LIMU-BERT (.pt or .safetensors)",
-        ) from None
-    return encoder.requires_grad_(False).eval()
+    if not isinstance(weights, Weights):
+        state, weights = weights, Weights(())
+        for name, value in state.items():
+            weights.put(name, tuple(value.shape), lambda value=value: value)  # type: ignore[misc]
+    inside = encoder_part(weights, prefix)
+    config = config_of(inside.shapes, n_layers=n_layers, n_heads=n_heads, where=where)
+    with _weights.on_meta():
+        encoder = Encoder(config, attention).eval()
+    _weights.load_into(encoder, inside, device=device, dtype=dtype, where=where)
+    return encoder

@@ -1,0 +1,94 @@
+"""A recording to what LIMU-BERT takes: 20 Hz, up to 120 samples, acceleration over 9.8.
+
+The published data sets are cut into windows by `tracekit.datasets`; this is for one recording of
+any rate, such as a file that a user names.
+Source: github.com/dapowan/LIMU-BERT-Public (MIT); paper: Xu et al., SenSys 2021.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from tracekit.datasets._windows import ACCEL_SCALE, LENGTH, RATE_HZ
+from tracekit.errors import TracekitError
+from tracekit.models import _imu_window
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tracekit.catalog import Recording
+
+SLACK = 0.02  # a clock may be this far off and still count as 20 Hz
+
+
+def block_means(values: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float64]:
+    """Means of consecutive groups of samples, without a filter: `ratio` samples become one.
+
+    Where the ratio is no whole number, the sizes of the groups alternate: 2, 3, 2, 3 for 2.5. A
+    group that the end cuts is left out.
+
+    Shapes: [N, C] to [floor(N / ratio), C].
+    """
+    import numpy as np
+
+    exact = Fraction(ratio).limit_denominator(1000)
+    rows = int(len(values) / exact)
+    edges = np.array([int(k * exact) for k in range(rows + 1)], np.int64)
+    if not rows:
+        return values[:0]
+    sums = np.add.reduceat(values[: edges[-1]], edges[:-1], axis=0)
+    means: npt.NDArray[np.float64] = sums / np.diff(edges)[:, None]
+    return means
+
+
+def window(recording: Recording, *, where: object, length: int = LENGTH) -> npt.NDArray[np.float32]:
+    """The first window of a recording, from where it says to start, as the model takes it.
+
+    Shapes: [T, 6] with T ≤ `length`; a shorter recording is not padded, as published.
+
+    Raises: TracekitError where it is no IMU recording, is slower than 20 Hz, is empty from there
+        on, or holds what is not a number.
+    """
+    import numpy as np
+
+    if recording.kind != "imu" or recording.values is None:
+        raise TracekitError(
+            f"LIMU-BERT takes IMU recordings, this one is of kind {recording.kind!r}",
+            where=where,
+            hint="choose an IMU data set: tracekit datasets",
+        )
+    values = _imu_window.channels_last(recording.values, where)
+    rate = recording.rate_hz or RATE_HZ  # arrays without a rate are published at 20 Hz
+    ratio = rate / RATE_HZ
+    if ratio < 1 - SLACK:
+        raise TracekitError(
+            f"was recorded at {rate:g} Hz, LIMU-BERT takes {RATE_HZ:g} Hz or more",
+            where=where,
+            hint="give a faster recording; samples are not made up",
+        )
+    first = round((recording.start_s or 0.0) * rate)
+    last = len(values)
+    if recording.duration_s is not None:
+        last = min(last, first + round(recording.duration_s * rate))
+    values = values[first:last]
+    if ratio > 1 + SLACK:
+        values = block_means(values[: int(np.ceil((length + 1) * ratio))], ratio)
+    values = values[:length]
+    if not len(values):
+        raise TracekitError(
+            f"has no samples from {recording.start_s or 0:g} s on",
+            where=where,
+            hint="start earlier, or give a longer recording",
+        )
+    if not np.isfinite(values).all():
+        raise TracekitError(
+            f"{int((~np.isfinite(values)).any(axis=1).sum())} of {len(values)} rows of the window "
+            "hold what is not a number",
+            where=where,
+            hint="choose another part with a start, or mend the recording",
+        )
+    out = values.astype(np.float32)
+    out[:, :3] /= np.float32(ACCEL_SCALE)
+    return out
