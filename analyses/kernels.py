@@ -462,7 +462,7 @@ def _origin_grid(result: Kernels) -> Grid:
         Column("only here", "text", DEFINITIONS["only here"]),
     )
     rows = [
-        (r.name, r.phase, r.op, r.module, r.rule, _size(r.grid), _size(r.block),
+        (r.name, r.phase, r.op or "", r.module or "", r.rule, _size(r.grid), _size(r.block),
          {True: "yes", False: "no", None: None}[r.only_here])
         for r in result.rows[:MOST]
     ]  # fmt: skip

@@ -1,0 +1,154 @@
+"""Copies and fills: exact counts, bytes and times, limits only where known, who waited."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from analyses import transfers
+from tests.conftest import SHARED, shared
+from tests.drawing import draw
+from tests.random_traces import traces
+from tracekit import kineto
+from tracekit.errors import MissingEventsError
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Table, Trace
+
+NAMES = sorted(
+    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
+)
+
+
+def load(name: str) -> Trace:
+    for ending in (".json.gz", ".json"):
+        if (path := SHARED / "traces" / f"{name}{ending}").exists():
+            return kineto.load(path, tables=frozenset({"copies"}))
+    return kineto.load(shared("traces", f"{name}.json.gz"))
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_counts_bytes_and_times_equal_the_independent_figures(name: str) -> None:
+    brute = json.loads(shared("traces", "expected", f"{name}.json").read_text())["brute_force"]
+    column = {key: at for at, key in enumerate(brute["by_name"]["columns"])}
+    trace = load(name)
+    want: dict[tuple[str, str | None], list[int]] = {}
+    for row in brute["by_name"]["rows"]:
+        if row[column["kind"]] != "kernel":
+            at = want.setdefault(transfers.read_name(row[column["name"]]), [0, 0, 0])
+            at[0] += row[column["count"]]
+            at[2] += row[column["sum_ns"]]
+    for text, _count, size, _total in brute.get("memory_ops", {"rows": []})["rows"]:
+        want[transfers.read_name(text)][1] += size or 0
+    if not want:
+        with pytest.raises(MissingEventsError):
+            transfers.transfers(trace)
+        return
+    got = {
+        (d.direction, d.host_memory): [d.count, d.bytes or 0, d.total_ns]
+        for d in transfers.transfers(trace).directions
+    }
+    assert got == want
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("Memcpy HtoD (Pageable -> Device)", ("HtoD", "pageable")),
+        ("Memcpy DtoH (Device -> Pinned)", ("DtoH", "pinned")),
+        ("Memcpy HtoD (Host -> Device)", ("HtoD", None)),
+        ("Memcpy DtoD (Device -> Device)", ("DtoD", None)),
+        ("Memcpy PtoP (Device -> Device)", ("PtoP", None)),
+        ("Memset (Unknown)", ("fill", None)),
+        ("CopyHostToDevice", ("unknown", None)),
+    ],
+)
+def test_a_name_says_direction_and_host_memory(name: str, read: tuple[str, str | None]) -> None:
+    assert transfers.read_name(name) == read
+
+
+def sized(picture: str, sizes: dict[str, int], **how: object) -> Trace:
+    trace = draw(picture, **how)  # type: ignore[arg-type]
+    found = [
+        (int(trace.id[row]), sizes[trace.text(row)])
+        for row in np.flatnonzero(trace.is_(Cat.MEMCPY, Cat.MEMSET))
+        if trace.text(row) in sizes
+    ]
+    ids = np.array([i for i, _ in found], np.int32)
+    trace.tables["copies"] = Table(ids, {"bytes": np.array([b for _, b in found], np.int64)})
+    return trace
+
+
+HTOD, DTOH = "Memcpy HtoD (Pageable -> Device)", "Memcpy DtoH (Device -> Pinned)"
+
+
+def test_the_host_waits_in_the_call_itself_or_in_a_sync_of_the_same_op() -> None:
+    trace = sized(
+        """
+        op        ...........iiiiiiiii.xxxxxx
+        host      aaaaaa.b...dsssss.....ee...
+        stream 7  ..AA.......DD.............E   b launches nothing
+        """,
+        {HTOD: 4000, DTOH: 8},
+        names={"i": "aten::item", "x": "aten::copy_", "A": HTOD, "D": DTOH, "E": DTOH,
+               "s": "cudaStreamSynchronize"},
+        kinds={"A": Cat.MEMCPY, "D": Cat.MEMCPY, "E": Cat.MEMCPY},
+        meta={"deviceProperties": [{"name": "NVIDIA H100 80GB HBM3"}]},
+    )  # fmt: skip
+    result = transfers.transfers(trace)
+    rows = {(r.direction, r.op): r for r in result.rows}
+    held = rows["HtoD", None]
+    assert (held.blocking_count, held.blocked_ns) == (1, 6000)
+    item = rows["DtoH", "aten::item"]
+    assert (item.blocking_count, item.blocked_ns) == (1, 6000)
+    free = rows["DtoH", "aten::copy_"]
+    assert (free.blocking_count, free.blocked_ns) == (0, 0)
+    up = next(d for d in result.directions if d.direction == "HtoD")
+    assert up.host_memory == "pageable"
+    assert up.bytes_per_s == pytest.approx(4000 / 2e-6)
+    assert up.limit_share == pytest.approx(2e9 / 64e9)
+
+
+def test_an_unknown_device_has_no_limit_and_an_unknown_size_no_bandwidth() -> None:
+    trace = sized("host a\nstream 7 .A", {}, names={"A": HTOD}, kinds={"A": Cat.MEMCPY})
+    (one,) = transfers.transfers(trace).directions
+    assert (one.bytes, one.bytes_per_s, one.limit_bytes_per_s, one.limit_share) == (None,) * 4
+    grid = transfers.tables(transfers.transfers(trace))[0]
+    shown = dict(zip((c.label for c in grid.columns), grid.rows[0], strict=True))
+    assert shown["bytes"] is None
+
+
+def test_copies_filed_as_kernels_are_told_but_not_mixed_in() -> None:
+    trace = draw("host a.b\nstream 7 .AA.B", names={"A": "__amd_rocclr_copyBuffer"})
+    result = transfers.transfers(trace)
+    assert (result.rows, result.as_kernels_count, result.as_kernels_ns) == ((), 1, 2000)
+    assert "as kernels" in transfers.tables(result)[0].note
+
+
+def test_kernels_alone_have_no_transfers() -> None:
+    with pytest.raises(MissingEventsError, match="no copies or fills"):
+        transfers.transfers(draw("host a\nstream 7 A"))
+
+
+@given(traces(gpu=True), traces(gpu=True), traces(gpu=True))
+def test_rows_add_up_and_merging_is_associative(a: Trace, b: Trace, c: Trace) -> None:
+    many = [t for t in (a, b, c) if len(t.of(Cat.MEMCPY, Cat.MEMSET))]
+    done = [transfers.transfers(t) for t in many]
+    for trace, one in zip(many, done, strict=True):
+        work = trace.of(Cat.MEMCPY, Cat.MEMSET)
+        for parts in (one.rows, one.directions):
+            assert sum(p.count for p in parts) == len(work)
+            assert sum(p.total_ns for p in parts) == int(work.dur.sum())
+    if len(done) == 3:
+        left = transfers.merge(transfers.merge(done[0], done[1]), done[2])
+        right = transfers.merge(done[0], transfers.merge(done[1], done[2]))
+        assert to_plain(left) == to_plain(right)
+
+
+def test_a_real_item_call_is_seen_to_block() -> None:
+    result = transfers.transfers(load("tl_h100_qwen15_05b"))
+    blocking = {(r.direction, r.op) for r in result.rows if r.blocking_count}
+    assert ("DtoH", "aten::_local_scalar_dense") in blocking
+    assert {chart.table for chart in transfers.charts(result)} <= {
+        grid.key for grid in transfers.tables(result)
+    }
