@@ -79,7 +79,7 @@ def test_an_activity_can_be_named_with_any_rate_length_and_noise(tmp_path: Path)
     )
     assert one.label == "biking"
     assert values_of(take(one)).shape == (132, 6)
-    with pytest.raises(TracekitError, match="no activity"):
+    with pytest.raises(TracekitError, match="no subset of that name"):
         next(open_samples("synthetic:flying", kind="imu", workdir=tmp_path))
     with pytest.raises(TracekitError, match="cannot make"):
         next(open_samples("synthetic", kind="imu", workdir=tmp_path, rate_hz=-1.0))
@@ -132,7 +132,7 @@ def test_limu_bert_windows_of_uci_hapt_equal_the_golden_array(
     labels = np.load(folder / "golden" / "label_20_120_exp01_first9300.npy")
     assert len(made) == len(golden) == 19
     names = [one.label for one in made]
-    order = ("walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying")
+    order = ("walking", "climbing stairs", "descending stairs", "sitting", "standing", "lying")
     assert [order.index(str(name)) for name in names] == labels[:, 0].tolist()
     for one, expected in zip(made, golden, strict=True):
         np.testing.assert_array_equal(values_of(take(one)), expected)

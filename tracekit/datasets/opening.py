@@ -35,8 +35,8 @@ def open_samples(
 
     `spec` is `synthetic[:ACTIVITY]` (without end unless `limit` is given; written to `workdir`, or
     to a folder that goes away with the process), `NAME[:SUBSET]` with its files in `data_dir`, or
-    the path of a file or folder, whose layout says what it is. A path that is also a name is
-    written `./NAME`. `options` are those that the data set `takes`; None is the same as absent.
+    `PATH[:SUBSET]`, a file or folder whose layout says what it is. A path that is also a name
+    is written `./NAME`. `options` are those that the data set `takes`; None is the same as absent.
 
     Raises: TracekitError where there is no such thing, where it holds another kind of input, and
     for an option that it does not take. Asking for the next sample may raise it too.
@@ -47,20 +47,26 @@ def open_samples(
         entry = catalog.dataset(name)
         path = _folder(name, entry, data_dir, workdir)
     else:
-        path = Path(spec).expanduser()
+        path, subset = _path(spec)
         if not path.exists():
             raise TracekitError(
                 "neither a data set nor a file or folder",
                 where=spec,
                 hint=f"data sets: {', '.join(catalog.datasets())}",
             )
-        name, subset = found_at(path, kind), ""
+        name = found_at(path, kind)
         entry = catalog.dataset(name)
     if entry.kind != kind and "kind" not in entry.takes:
         raise TracekitError(
             f"it holds {entry.kind}, and {kind} is wanted",
             where=spec,
             hint="`tracekit datasets` lists which data fits which model",
+        )
+    if subset and entry.subsets and subset not in entry.subsets:
+        raise TracekitError(
+            "there is no subset of that name",
+            where=f"{name}:{subset}",
+            hint=f"known: {', '.join(entry.subsets)}",
         )
     chosen = {key: value for key, value in given.items() if value is not None}
     for option in [key for key in chosen if key not in entry.takes]:
@@ -96,6 +102,15 @@ def found_at(path: Path, kind: InputKind | None = None) -> str:
         where=path,
         hint="`tracekit datasets info NAME` shows how each lies on disk",
     )
+
+
+def _path(spec: str) -> tuple[Path, str]:
+    """The path, and the subset of `PATH:SUBSET` where there is no file of that whole name."""
+    path = Path(spec).expanduser()
+    before, colon, subset = spec.rpartition(":")
+    if colon and not path.exists() and Path(before).expanduser().exists():
+        return Path(before).expanduser(), subset
+    return path, ""
 
 
 def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | None) -> Path:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import Dataset, Recording, Sample
-from tracekit.datasets import _windows
+from tracekit.datasets import _fetch, _windows
+from tracekit.datasets._labels import canonical
 from tracekit.datasets._rows import G, Notes, OnError, line_starts, log, number_rows, read_bytes
 from tracekit.errors import TracekitError
 
@@ -55,17 +56,11 @@ def samples(
 
     One acc_…txt or gyro_…txt as `path` is that recording whole, without a subset.
 
-    Raises: TracekitError where a file is missing or a subset is unknown.
+    Raises: TracekitError where a file is missing.
     """
     folder = path.parent if path.is_file() else raw_folder(path)
     if subset is None:
         subset = "recordings" if path.is_file() or not _labels(folder).is_file() else "segments"
-    if subset not in DATASET.subsets:
-        raise TracekitError(
-            "there is no subset of that name",
-            where=f"uci_hapt:{subset}",
-            hint=f"known: {', '.join(DATASET.subsets)}",
-        )
     for accel, gyro, key in _recordings(path, folder):
         if subset == "recordings":
             yield _sample(accel, gyro, key, None, on_error)
@@ -180,7 +175,7 @@ def _sample(
     label, first, window = None, 0, None
     if place is not None:
         segment, first, last, window, _ = place
-        label = ACTIVITIES[segment.activity - 1]
+        label = canonical(ACTIVITIES[segment.activity - 1])
         name += f"_{first}" if window is None else f"_{segment.start}_w{window}"
         facts |= {"activity": segment.activity, "first_row": first, "rows": last - first}
     return Sample(
@@ -274,5 +269,10 @@ DATASET = Dataset(
     how_to_get="tracekit datasets download uci_hapt --output-dir DIR",
     subsets=("segments", "recordings", "windows"),
     recognise=recognise,
+    download=_fetch.by_https(
+        "https://archive.ics.uci.edu/static/public/341/smartphone+based+recognition+of+human+"
+        "activities+and+postural+transitions.zip",
+        size=79_596_192,
+    ),
     check=check,
 )
