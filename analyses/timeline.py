@@ -1,0 +1,383 @@
+"""What ran when: each stream and the host's annotations over one axis of time, in bins.
+
+    mark      pppppppp....        bins of 4 columns
+    stream 7  aa..bbbb.a..        stream 7: a 50 %, nothing; b 75 % …
+
+A bin says how much of it each kind of work covered. A nanosecond of a stream counts once, for the
+first kind in the order of `Category` that covers it, so kinds add up to the stream's busy time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit import units, views
+from tracekit.catalog import Analysis
+from tracekit.errors import MissingEventsError
+from tracekit.figures import Area, Block, Blocks, Chart, lanes
+from tracekit.intervals import Spans, covered, gaps, spans, union
+from tracekit.results import Column, Grid, Result
+from tracekit.trace import HOST, Cat, Mask, Trace
+
+BINS = 240
+STRIPS = 6  # streams, or threads, that get a strip of their own
+MARKS = 160  # blocks of the host's track
+GAPS = 150  # idle gaps that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of work of a strip: ns of each bin that it covered."""
+
+    kind: str
+    busy_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One stream, or one thread of a trace without a GPU; or several that had the least work."""
+
+    label: str
+    slices: int
+    merged: int  # how many streams or threads are in it
+    busy_ns: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of the host's annotations; `count` neighbours of one name may be one stretch."""
+
+    name: str
+    start_ns: int
+    length_ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part of a stretch in which no stream of the device had work, and its cause."""
+
+    device: int
+    start_ns: int
+    length_ns: int
+    cause: str
+    before: str  # the work that ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline(Result):
+    """One trace on its own axis; times in ns from the first slice of the trace."""
+
+    path: str
+    start_ns: int
+    bin_ns: int
+    gpu: bool
+    strips: tuple[Strip, ...]
+    marks: tuple[Mark, ...]
+    mark_count: int  # annotations on the track, before neighbours were joined
+    gaps: tuple[Gap, ...]  # the longest
+    gap_count: int
+    gap_ns: int
+    undrawn_gap_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines(Result):
+    rows: tuple[Timeline, ...]
+
+
+def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:
+    """The strips, the host's track and the idle gaps of a trace.
+
+    Raises: MissingEventsError for a trace without ops, calls, annotations or GPU work.
+    """
+    gpu = views.work(trace)
+    host = trace.of(*HOST)
+    shown = gpu if len(gpu) else trace.of(Cat.CPU_OP)
+    if not len(host) and not len(gpu):
+        raise MissingEventsError(
+            "no slices with a length", where=trace.path, hint="capture at least one step"
+        )
+    ends = [(part.ts.min(), part.end.max()) for part in (host, gpu) if len(part)]
+    start, end = int(min(e[0] for e in ends)), int(max(e[1] for e in ends))
+    bin_ns = max(-(-(end - start) // bins), 1)
+    edges = start + bin_ns * np.arange(bins + 1, dtype=np.int64)
+    windows = np.stack([edges[:-1], edges[1:]], axis=1)
+    marks, mark_count = _marks(trace, end - start)
+    found, count, length = _gaps(trace)
+    return Timelines((
+        Timeline(
+            path=trace.path,
+            start_ns=start,
+            bin_ns=bin_ns,
+            gpu=len(gpu) > 0,
+            strips=_strips(trace, shown, windows) if len(shown) else (),
+            marks=marks,
+            mark_count=mark_count,
+            gaps=found,
+            gap_count=count,
+            gap_ns=length,
+            undrawn_gap_ns=length - sum(gap.length_ns for gap in found),
+        ),
+    ))  # fmt: skip
+
+
+# ---------------------------------------------------------------- strips
+
+
+def _strips(trace: Trace, shown: Trace, windows: Spans) -> tuple[Strip, ...]:
+    """One strip a stream or thread, those with the least work together in the last."""
+    gpu = len(views.work(trace)) > 0
+    kinds, kind = _kinds(shown)
+    owners = (
+        np.stack([shown.device.astype(np.int64), shown.stream], axis=1)
+        if gpu
+        else np.stack([shown.pid, shown.tid], axis=1)
+    )
+    owner, of = np.unique(owners, axis=0, return_inverse=True)
+    of = of.reshape(-1)
+    length = np.bincount(of, weights=shown.dur.astype(float), minlength=len(owner))
+    by_work = np.argsort(-length, kind="stable")
+    alone = np.sort(by_work if len(owner) <= STRIPS else by_work[: STRIPS - 1])
+    groups = [np.array([i]) for i in alone]
+    if len(alone) < len(owner):
+        groups.append(np.setdiff1d(np.arange(len(owner)), alone))
+    return tuple(
+        _strip(shown, np.isin(of, group), kind, kinds, windows,
+               _label(trace, owner, group, gpu), len(group))
+        for group in groups
+    )  # fmt: skip
+
+
+def _label(
+    trace: Trace, owner: npt.NDArray[np.int64], group: npt.NDArray[np.intp], gpu: bool
+) -> str:
+    if len(group) > 1:
+        return f"{len(group)} other {'streams' if gpu else 'threads'}"
+    one, two = (int(v) for v in owner[group[0]])
+    if gpu:
+        stream = f"stream {two}" if two >= 0 else "stream unknown"
+        return f"device {one}, {stream}" if len(trace.devices) > 1 else stream
+    name = trace.source.threads.get((one, two), "")
+    return f"thread {trace.source.labels.get(two, two)} {name}".strip()
+
+
+def _strip(
+    shown: Trace, rows: Mask, kind: npt.NDArray[np.intp], kinds: Sequence[str], windows: Spans,
+    label: str, merged: int,
+) -> Strip:  # fmt: skip
+    parts = []
+    before = np.zeros(len(windows), np.int64)
+    flat = union(spans([], []))
+    for number, name in enumerate(kinds):
+        own = rows & (kind == number)
+        if not own.any():
+            continue
+        flat = union(np.concatenate([flat, spans(shown.ts[own], shown.dur[own])]))
+        upto = covered(flat, windows)
+        parts.append(Part(name, tuple((upto - before).tolist())))
+        before = upto
+    return Strip(label, int(rows.sum()), merged, int(before.sum()), tuple(parts))
+
+
+def _kinds(shown: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
+    """The kinds of work in their fixed order, and the kind of each slice."""
+    names = ["kernel", "memcpy", "memset", "ops"]
+    of = {Cat.KERNEL: 0, Cat.MEMCPY: 1, Cat.MEMSET: 2, Cat.CPU_OP: 3}
+    table = np.zeros(256, np.intp)
+    for cat, number in of.items():
+        table[cat] = number
+    return names, table[shown.cat]
+
+
+# ---------------------------------------------------------------- the host's track
+
+
+def _marks(trace: Trace, window: int) -> tuple[tuple[Mark, ...], int]:
+    """The outermost annotations of the thread that has most of them, neighbours joined.
+
+    Two neighbours of one name (numbers apart) are one stretch where both, or what lies between,
+    would be too thin to see; where that is not enough, the shortest are left out.
+    """
+    marks = views.marks(trace)
+    if not len(marks):
+        return (), 0
+    _, of = np.unique(np.stack([marks.pid, marks.tid], axis=1), axis=0, return_inverse=True)
+    busiest = int(np.bincount(of.reshape(-1), weights=marks.dur.astype(float)).argmax())
+    own = marks.where(of.reshape(-1) == busiest)
+    return _joined(own, window), len(own)
+
+
+def _joined(own: Trace, window: int) -> tuple[Mark, ...]:
+    thin = max(window // 400, 1)
+    out: list[Mark] = []
+    for row in range(len(own)):
+        start, length, name = int(own.ts[row]), int(own.dur[row]), own.text(row)
+        if out:
+            last = out[-1]
+            end = last.start_ns + last.length_ns
+            if start < end:  # inside the one before
+                continue
+            if last.name == name and start - end < thin and min(length, last.length_ns) < thin:
+                out[-1] = Mark(name, last.start_ns, start + length - last.start_ns, last.count + 1)
+                continue
+        out.append(Mark(name, start, length, 1))
+    longest = sorted(out, key=lambda m: -m.length_ns)[:MARKS]
+    return tuple(sorted(longest, key=lambda m: m.start_ns))
+
+
+# ---------------------------------------------------------------- idle gaps
+
+
+def _gaps(trace: Trace) -> tuple[tuple[Gap, ...], int, int]:
+    """The longest gaps of every device, how many there are, and their length in all."""
+    gpu = views.work(trace)
+    found: list[Gap] = []
+    count = length = 0
+    launch, done = views.launch_start(trace), views.launch_end(trace)
+    for device in trace.devices:
+        rows = np.flatnonzero(gpu.device == device)
+        holes = gaps(union(spans(gpu.ts[rows], gpu.dur[rows])))
+        sizes = holes[:, 1] - holes[:, 0]
+        count += len(holes)
+        length += int(sizes.sum())
+        for at in np.argsort(-sizes, kind="stable")[:GAPS]:
+            start, end = int(holes[at, 0]), int(holes[at, 1])
+            closer = int(rows[np.searchsorted(gpu.ts[rows], end)])
+            found += _causes(device, start, end, int(launch[closer]), int(done[closer]),
+                             gpu.text(closer))  # fmt: skip
+    longest = sorted(found, key=lambda gap: -gap.length_ns)[:GAPS]
+    return tuple(sorted(longest, key=lambda gap: (gap.device, gap.start_ns))), count, length
+
+
+def _causes(device: int, start: int, end: int, launch: int, done: int, before: str) -> list[Gap]:
+    """A gap cut where the launch of the work that ends it began, and where it returned."""
+    if launch < 0:
+        return [Gap(device, start, end - start, "unlinked", before)]
+    cuts = (start, min(max(launch, start), end), min(max(done, start), end), end)
+    causes = ("not launched yet", "in the launch call", "launched, not begun")
+    return [
+        Gap(device, a, b - a, cause, before)
+        for cause, a, b in zip(causes, cuts, cuts[1:], strict=False)
+        if b > a
+    ]
+
+
+# ---------------------------------------------------------------- how it is shown
+
+
+def charts(result: Timelines) -> list[Chart]:
+    """One figure a trace; at most four."""
+    return [_chart(one, place) for place, one in enumerate(result.rows[:4])]
+
+
+def _chart(one: Timeline, place: int) -> Chart:
+    count = max((len(p.busy_ns) for s in one.strips for p in s.parts), default=0)
+    edges = [i * one.bin_ns for i in range(count + 1)]
+    rows: list[Area | Blocks] = []
+    if one.marks:
+        blocks = [
+            Block(m.start_ns - one.start_ns, m.length_ns,
+                  m.name if m.count == 1 else f"{m.count} × {m.name}")
+            for m in one.marks
+        ]  # fmt: skip
+        rows.append(Blocks("host: annotations", blocks))
+    for strip in one.strips:
+        parts = {p.kind: [round(v / one.bin_ns, 4) for v in p.busy_ns] for p in strip.parts}
+        rows.append(Area(f"{strip.label}: {strip.slices:,} slices", edges, parts))
+    for device in dict.fromkeys(gap.device for gap in one.gaps):
+        several = len({gap.device for gap in one.gaps}) > 1
+        blocks = [
+            Block(g.start_ns - one.start_ns, g.length_ns, f"idle, {g.cause}", g.cause,
+                  f"before {g.before}")
+            for g in one.gaps if g.device == device
+        ]  # fmt: skip
+        label = f"idle gaps of device {device}" if several else "idle gaps, by cause"
+        rows.append(Blocks(label, blocks, named=False))
+    title = "Timeline" if place == 0 else f"Timeline of trace {place + 1}"
+    return lanes(
+        f"timeline-{place + 1}" if place else "timeline", title, rows,
+        window=(0, edges[-1] if count else one.bin_ns * BINS),
+        x_title="since the first slice shown",
+        summary=_sentence(one), table="strips",
+    )  # fmt: skip
+
+
+def _sentence(one: Timeline) -> str:
+    what = "stream" if one.gpu else "thread"
+    return (
+        f"What each {what} worked on over {units.duration(one.bin_ns * BINS)}, "
+        f"{len(one.strips)} strips in bins of {units.duration(one.bin_ns)}; empty is "
+        f"{'idle' if one.gpu else 'outside any op'}."
+    )
+
+
+DEFINITIONS = {
+    "strip": "Share of each bin of time that the slices of a stream (without a GPU: the ops of a "
+    "thread) covered, by kind; a nanosecond counts once.",
+    "annotations": "The outermost annotations of the thread that has most of them; neighbours of "
+    "one name that would be too thin to see are one stretch with their number.",
+    "idle gap": "A stretch in which no stream of the device had work, cut where the launch of the "
+    "work that ends it began and where it returned.",
+    "not launched yet": "The launch of the work that ends the gap had not begun.",
+    "in the launch call": "The launch of the work that ends the gap had begun and not returned.",
+    "launched, not begun": "The launch had returned, and the device had not begun the work.",
+    "unlinked": "The launch of the work that ends the gap is not in the trace.",
+}
+
+
+def tables(result: Timelines) -> list[Grid]:
+    many = len(result.rows) > 1
+    columns = (
+        *((Column("trace"),) if many else ()),
+        Column("strip"),
+        Column("slices", "count", "Slices that the strip stands for; none is left out."),
+        Column("busy", "ns", "Time in which at least one of them ran."),
+        Column("share of the window", "share", "Busy over the whole of the axis."),
+    )
+    rows = [
+        (
+            *((one.path.rsplit("/", 1)[-1],) if many else ()),
+            strip.label, strip.slices, strip.busy_ns,
+            strip.busy_ns / (one.bin_ns * BINS),
+        )
+        for one in result.rows
+        for strip in one.strips
+    ]  # fmt: skip
+    return [Grid("strips", "Strips of the timeline", columns, rows[:200], _note(result.rows[0]))]
+
+
+def _note(one: Timeline) -> str:
+    said = [f"Drawn in bins of {units.duration(one.bin_ns)}: shorter slices are added up in them."]
+    joined = one.mark_count - len(one.marks)
+    if joined > 0:
+        said.append(
+            f"{one.mark_count:,} annotations are drawn as {len(one.marks):,}: inner ones are left "
+            "out, thin neighbours of one name joined."
+        )
+    merged = sum(strip.merged for strip in one.strips if strip.merged > 1)
+    if merged:
+        said.append(f"{merged} streams with the least work share one strip.")
+    if one.undrawn_gap_ns:
+        said.append(
+            f"{one.gap_count:,} idle gaps, {units.duration(one.gap_ns)} in all; of these "
+            f"{units.duration(one.undrawn_gap_ns)} are in gaps too short to draw."
+        )
+    return " ".join(said)
+
+
+ANALYSIS = Analysis(
+    title="Timeline",
+    question="What ran when, on each stream and on the host, and where did the device wait?",
+    run=timeline,
+    merge=lambda one, two: Timelines(one.rows + two.rows),
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    order=15,
+)

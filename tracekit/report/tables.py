@@ -1,0 +1,181 @@
+"""Grids as HTML tables: one unit a column, rows beyond the first kept aside until asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from tracekit.categories import Category
+from tracekit.figures import shorten
+from tracekit.results import Column, Grid
+from tracekit.theme import MARKS, Mark
+
+LONG = 52  # a longer name is folded
+MOST = 200  # rows of a table in the file
+
+_SWATCHED = frozenset(
+    {*Category, "kernel", "idle", "not launched yet", "in the launch call", "another stream",
+     "launched, not begun", "waiting for communication", "unlinked"}
+)  # fmt: skip
+
+_SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, divisor, unit
+    "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
+    "bytes": ((1 << 31, 1 << 30, "GiB"), (1 << 19, 1 << 20, "MiB"), (0, 1 << 10, "KiB")),
+    "flop/s": ((1e12, 1e12, "TFLOP/s"), (0, 1e9, "GFLOP/s")),
+    "bytes/s": ((1e12, 1e12, "TB/s"), (1e9, 1e9, "GB/s"), (0, 1e6, "MB/s")),
+    "share": ((0, 0.01, "%"),),
+    "tokens/s": ((0, 1, "tokens/s"),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A column as the page shows it: `unit` is that of every cell below."""
+
+    label: str
+    unit: str
+    definition: str
+    numeric: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlTable:
+    """A grid ready for the page: `first` rows are shown, `rest` waits in a <template>."""
+
+    id: str
+    title: str
+    heads: tuple[Head, ...]
+    first: str  # <tr>…
+    rest: str
+    total: str
+    rows: int  # in the file
+    shown: int
+    note: str
+    tools: bool  # long enough to want a search
+
+
+def swatch(look: Mark) -> str:
+    """A small square in the look's colour and hatching."""
+    hatch = f" h{'/x.'.find(look.hatch) + 1}" if look.hatch in ("/", "x", ".") else ""
+    return f'<i class="sw{hatch}" style="--c:{escape(look.colour)}"></i>'
+
+
+def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTable:
+    """`grid` as a table with the id `tk-SECTION-KEY-table`.
+
+    Columns that were measured nowhere are left out and named in the note.
+    """
+    rows = list(grid.rows)
+    empty = [
+        i for i in range(1, len(grid.columns))
+        if rows and all(row[i] is None for row in rows)
+        and (grid.total is None or grid.total[i] is None)
+    ]  # fmt: skip
+    kept = [i for i in range(len(grid.columns)) if i not in empty]
+    scales = [_scale(grid.columns[i], [r[i] for r in rows], grid.total and grid.total[i])
+              for i in kept]  # fmt: skip
+    body = [_row([row[i] for i in kept], [grid.columns[i] for i in kept], scales)
+            for row in rows[:most]]  # fmt: skip
+    total = ""
+    if grid.total is not None:
+        total = _row([grid.total[i] for i in kept], [grid.columns[i] for i in kept], scales, "")
+    notes = [grid.note] if grid.note else []
+    if len(rows) > most:
+        notes.append(f"{len(rows) - most:,} more rows are not in this page; --csv has them.")
+    if empty:
+        notes.append(f"Not measured: {', '.join(grid.columns[i].label for i in empty)}.")
+    if any(row[i] is None for row in rows for i in kept):
+        notes.append("– is not measured.")
+    heads = tuple(
+        Head(grid.columns[i].label, scale[1], grid.columns[i].definition,
+             grid.columns[i].unit != "text")
+        for i, scale in zip(kept, scales, strict=True)
+    )  # fmt: skip
+    shown = len(body) if len(body) <= first + 3 else first  # no button for three more rows
+    return HtmlTable(
+        id=f"tk-{section}-{grid.key}-table",
+        title=grid.title,
+        heads=heads,
+        first="".join(body[:shown]),
+        rest="".join(body[shown:]),
+        total=total,
+        rows=len(body),
+        shown=shown,
+        note=" ".join(notes),
+        tools=len(body) > 8,
+    )
+
+
+def _scale(column: Column, values: Sequence[Any], total: Any) -> tuple[float, str]:
+    """Divisor and unit of a column, by its largest value."""
+    steps = _SCALES.get(column.unit)
+    if steps is None:
+        return 1.0, ""
+    numbers = [abs(v) for v in (*values, total) if isinstance(v, int | float)]
+    largest = max(numbers, default=0)
+    for limit, by, unit in steps:
+        if largest >= limit:
+            return by, unit
+    raise AssertionError("unreachable")
+
+
+def _row(
+    values: Sequence[Any],
+    columns: Sequence[Column],
+    scales: Sequence[tuple[float, str]],
+    absent: str = "–",
+) -> str:
+    cells = []
+    for place, (value, column, (by, _)) in enumerate(zip(values, columns, scales, strict=True)):
+        tag = "th scope=row" if place == 0 else "td"
+        end = tag[:2]
+        if column.unit == "text":
+            cells.append(f"<{tag}>{_text(value, absent)}</{end}>")
+        elif column.unit == "share" and value is not None:
+            width = min(max(float(value), 0), 1) * 100
+            cells.append(f'<{tag} class="n b" style="--p:{width:.0f}%">{cell(value, column, by)}'
+                         f"</{end}>")  # fmt: skip
+        else:
+            shown = absent if value is None else cell(value, column, by)
+            cells.append(f"<{tag} class=n>{shown}</{end}>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def cell(value: Any, column: Column, by: float) -> str:
+    """A number in its column's unit, without the unit; never scientific notation."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return escape(str(value))
+    match column.unit:
+        case "count":
+            return f"{value:,.0f}"
+        case "number":
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.4g}'):g}"
+        case "share":
+            return f"{value / by:.1f}"
+    scaled = value / by
+    digits = 3 if abs(scaled) < 1000 else 1
+    shown = f"{scaled:,.{digits}f}"
+    return "&lt;0.001" if value > 0 and float(shown.replace(",", "")) == 0 else shown
+
+
+def _text(value: Any, absent: str) -> str:
+    if value is None or value == "":
+        return absent
+    text = str(value)
+    mark = MARKS.get(text.lower()) if text.lower() in _SWATCHED else None
+    if len(text) > LONG:
+        return (
+            f"<details class=long><summary>{escape(shorten(text, LONG))}</summary>"
+            f"<code>{escape(text)}</code></details>"
+        )
+    return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
+
+
+def spread(grids: Sequence[Grid], nodes: int) -> int:
+    """How many rows of each table to show at once, so that all cells are at most `nodes`."""
+    for first in (25, 20, 16, 12, 10, 8, 6, 4):
+        if sum((len(g.columns) + 1) * min(len(g.rows), first + 3) for g in grids) <= nodes:
+            return first
+    return 3
