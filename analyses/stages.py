@@ -361,6 +361,7 @@ def _instances(result: Stages, on_host: bool) -> Grid:
 ANALYSIS = Analysis(
     title="Where the wall time of each stage went",
     question="How did each stage's wall time split into kernels, copies, fills and waiting?",
+    host_question="How much of each stage's wall time was in ops, in copies and outside any op?",
     run=stages,
     merge=merge,
     tables=tables,

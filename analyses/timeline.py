@@ -163,8 +163,9 @@ def _label(
     if gpu:
         stream = f"stream {two}" if two >= 0 else "stream unknown"
         return f"device {one}, {stream}" if len(trace.devices) > 1 else stream
+    number = str(trace.source.labels.get(two, two))
     name = trace.source.threads.get((one, two), "")
-    return f"thread {trace.source.labels.get(two, two)} {name}".strip()
+    return name if number in name else f"thread {number} {name}".strip()
 
 
 def _strip(
@@ -318,8 +319,8 @@ def _sentence(one: Timeline) -> str:
 
 
 DEFINITIONS = {
-    "strip": "Share of each bin of time that the slices of a stream (without a GPU: the ops of a "
-    "thread) covered, by kind; a nanosecond counts once.",
+    "strip": "Share of each bin of time that the slices of one track covered, by kind; a "
+    "nanosecond counts once.",
     "annotations": "The outermost annotations of the thread that has most of them; neighbours of "
     "one name that would be too thin to see are one stretch with their number.",
     "idle gap": "A stretch in which no stream of the device had work, cut where the launch of the "
@@ -374,6 +375,7 @@ def _note(one: Timeline) -> str:
 ANALYSIS = Analysis(
     title="Timeline",
     question="What ran when, on each stream and on the host, and where did the device wait?",
+    host_question="What ran when, on each thread?",
     run=timeline,
     merge=lambda one, two: Timelines(one.rows + two.rows),
     tables=tables,

@@ -54,6 +54,7 @@ class Analysis(Generic[R]):
     needs: frozenset[str] = frozenset()  # side tables (trace.TABLES) that `run` reads
     order: int = 100  # place in the report
     by_default: bool = True  # False: only when named with --only
+    host_question: str = ""  # the question where a trace has no device events, in their words
 
 
 # ---------------------------------------------------------------- data sets

@@ -24,6 +24,7 @@ class Answers:
     answers: Mapping[str, Result] = field(default_factory=dict)
     unanswered: Mapping[str, str] = field(default_factory=dict)
     trust: Mapping[str, Any] = field(default_factory=dict)  # by analysis: see analyses/audit.py
+    hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
 
     def to_json(self) -> dict[str, Any]:
         answers = {name: result.to_json() for name, result in self.answers.items()}
@@ -63,6 +64,7 @@ def answers(
     trace = kineto.load(path, tables=tables, strict=strict)
     done: dict[str, Result] = {}
     missing: dict[str, str] = {}
+    hints: dict[str, str] = {}
     for name, entry in entries.items():
         progress(entry.title)
         accepted = inspect.signature(entry.run).parameters
@@ -71,8 +73,9 @@ def answers(
             done[name] = catalog.answer(trace, name, **given)
         except MissingEventsError as reason:
             missing[name] = reason.what
+            hints[name] = reason.hint
     trust = _trust(trace, done)
-    return Answers(str(path), trace.source, done, missing, trust)
+    return Answers(str(path), trace.source, done, missing, trust, hints)
 
 
 def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:

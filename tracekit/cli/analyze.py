@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from tracekit.engine import Answers
 
 
 def register(app: typer.Typer) -> None:
@@ -21,27 +28,118 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[
             bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
         ] = False,
+        as_markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        ] = False,
+        csv: Annotated[
+            Path | None, typer.Option(help="A folder for every table and every row as CSV.")
+        ] = None,
+        html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True,
         output: Annotated[
-            Path | None, typer.Option("-o", "--output", help="Where the HTML page goes.")
+            Path | None,
+            typer.Option("-o", "--output", help="Where the page goes; else reports/<trace>.html."),
         ] = None,
         strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
     ) -> None:
-        """Where the time went: every question that a trace can answer, on one page."""
-        import json
+        """Where the time went: every question that a trace can answer, on one page.
 
-        from tracekit import catalog, engine
-        from tracekit.cli import terminal
+        Several traces are shown side by side, then added up. With --json or --markdown the page is
+        only written where -o names it.
+        """
+        from tracekit.report import plotly
 
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
-        many = [engine.answers(path, names, strict=strict, stages=stages) for path in traces]
-        if as_json:
-            typer.echo(json.dumps(engine.to_json(many), ensure_ascii=False))
-            return
-        out = terminal.console()
-        for one in many:
+        printed = as_json or as_markdown
+        page = output or (_default(traces, names) if html and not printed else None)
+        bundle = plotly.packing() if page else None
+        many, failed = _answers(traces, names, strict=strict, stages=stages)
+        # files first: what reads the output may hang up early (`| head`)
+        said = _write(many, page if html else None, csv, bundle)
+        _print(many, as_json=as_json, as_markdown=as_markdown, full=names is not None)
+        sys.stdout.flush()
+        for line in said:
+            sys.stderr.write(f"{line}\n")
+        if failed:
+            raise typer.Exit(1)
+
+
+def _answers(
+    traces: Sequence[str], names: Sequence[str] | None, *, strict: bool, stages: str | None
+) -> tuple[list[Answers], int]:
+    """The answers of each trace that can be read, and how many cannot.
+
+    A trace that cannot be read is named on stderr and the others go on. Raises: its error where
+    it is the only one.
+    """
+    from tracekit import engine
+    from tracekit.cli import terminal
+    from tracekit.errors import TracekitError
+
+    engine.wanted(names)  # a wrong name is no trace's fault
+    many: list[Answers] = []
+    fault: TracekitError | None = None
+    for place, path in enumerate(traces, 1):
+        of = f" ({place} of {len(traces)})" if len(traces) > 1 else ""
+        try:
+            with terminal.status(f"{Path(path).name}{of}") as say:
+                many.append(engine.answers(path, names, strict=strict, progress=say, stages=stages))
+        except TracekitError as error:
+            if len(traces) == 1:
+                raise
+            fault = error
+            sys.stderr.write(f"error: {error}\n")
+    if not many and fault is not None:
+        raise typer.Exit(1)
+    return many, len(traces) - len(many)
+
+
+def _print(many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool) -> None:
+    import json
+
+    from tracekit import engine
+    from tracekit.cli import terminal
+    from tracekit.report import text
+
+    if as_json:
+        typer.echo(json.dumps(engine.to_json(many), ensure_ascii=False))
+        return
+    if as_markdown:
+        typer.echo("\n".join(text.markdown(one) for one in many))
+        return
+    out = terminal.console()
+    for one in many:
+        if not full:
+            terminal.overview(out, one)
+        else:
             out.rule(one.path, style="dim")
-            for name, result in one.answers.items():
-                for grid in catalog.analysis(name).tables(result):
-                    terminal.show(out, grid)
-            for name, reason in one.unanswered.items():
-                out.print(f"{name}: {reason}", style="dim", markup=False)
+        terminal.answers(out, one, full=full)
+        out.print()
+
+
+def _write(
+    many: Sequence[Answers], page: Path | None, csv: Path | None, bundle: Future[str] | None
+) -> list[str]:
+    """Writes the files that are wanted; a line for each."""
+    from tracekit.report import facts, text
+    from tracekit.report import page as report
+
+    said = []
+    if csv is not None:
+        files = text.write_csv(many, csv)
+        said.append(f"tables: {len(files)} files in {csv}")
+    if page is not None:
+        written = report.write(many, page, command=facts.command(), bundle=bundle)
+        said.append(f"report: {written}")
+    return said
+
+
+def _default(traces: Sequence[str], names: Sequence[str] | None) -> Path:
+    """reports/TRACE.html, and what sets this page apart from the one of a plain analyze."""
+    from tracekit.report import facts
+
+    name = facts.stem(traces[0])
+    if len(traces) > 1:
+        name += f"-and-{len(traces) - 1}-more"
+    if names:
+        name += f"-{'-'.join(names)}"
+    return Path("reports") / f"{name[:150]}.html"

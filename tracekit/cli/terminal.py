@@ -1,7 +1,8 @@
-"""Grids in a terminal."""
+"""Answers in a terminal: the first screen of the report, then each analysis in short."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,14 +10,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tracekit.results import Grid
+    from tracekit.engine import Answers
+    from tracekit.results import Column, Grid
+
+PIPED = 160  # columns of a line where there is no terminal to measure
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that is plain when it is not a terminal."""
+    """A console that is plain, and wide, when it is not a terminal."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    out = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not out.is_terminal:
+        out.width = max(PIPED, shutil.get_terminal_size().columns)
+    return out
 
 
 @contextmanager
@@ -34,26 +41,112 @@ def show(out: Console, grid: Grid, most: int = 20) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(grid.title), title_justify="left", title_style="bold", box=None)
-    for column in grid.columns:
+    table = Table(
+        title=escape(grid.title), title_justify="left", title_style="bold", box=None,
+        pad_edge=False, padding=(0, 1),
+    )  # fmt: skip
+    kept = _kept(out, grid)
+    for i in kept:
+        column = grid.columns[i]
         numeric = column.unit != "text"
         table.add_column(
-            escape(column.label),
-            justify="right" if numeric else "left",
-            no_wrap=numeric,
-            overflow="ellipsis",
-        )
+            escape(column.label), justify="right" if numeric else "left", no_wrap=numeric,
+            overflow="fold" if numeric else "ellipsis", min_width=_width(grid, i) if numeric else 8,
+        )  # fmt: skip
     for row in grid.rows[:most]:
-        cells = zip(grid.columns, row, strict=True)
-        table.add_row(*(escape(column.show(value)) for column, value in cells))
+        table.add_row(*(escape(_one_line(_said(grid.columns[i], row[i]))) for i in kept))
     if grid.total is not None:
-        cells = zip(grid.columns, grid.total, strict=True)
         table.add_section()
-        table.add_row(*(escape(c.show(v)) if v is not None else "" for c, v in cells))
+        cells = [(grid.columns[i], grid.total[i]) for i in kept]
+        table.add_row(*("" if v is None else escape(_said(c, v)) for c, v in cells))
     out.print(table)
     left_out = len(grid.rows) - most
     if left_out > 0:
-        out.print(f"  … and {left_out} more rows (--json has all)", style="dim")
+        out.print(f"  … and {left_out} more rows: --csv and --json have them", style="dim")
+    if len(kept) < len(grid.columns):
+        gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in kept)
+        out.print(f"  no room for: {gone}", style="dim", markup=False)
     if grid.note:
-        out.print(f"  {escape(grid.note)}", style="dim")
+        out.print(f"  {grid.note}", style="dim", markup=False)
     out.print()
+
+
+def _said(column: Column, value: object) -> str:
+    return "–" if value is None else column.show(value)
+
+
+def _one_line(text: str) -> str:
+    """Text of a trace without line breaks and control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _width(grid: Grid, place: int) -> int:
+    column = grid.columns[place]
+    return max((len(_said(column, row[place])) for row in grid.rows[:200]), default=1)
+
+
+def _kept(out: Console, grid: Grid) -> list[int]:
+    """The columns that fit, from the left; the first is always shown."""
+    room = out.width - 26  # for the text in the first column
+    kept = [0]
+    for place in range(1, len(grid.columns)):
+        column = grid.columns[place]
+        word = max((len(w) for w in column.label.split()), default=1)
+        wide = _width(grid, place) if column.unit != "text" else min(_width(grid, place), 24)
+        room -= max(wide, word) + 2
+        if room < 0:
+            break
+        kept.append(place)
+    return kept
+
+
+def overview(out: Console, one: Answers) -> None:
+    """What ran, the audit's verdict, the large numbers, the stages, what to do first."""
+    from rich.rule import Rule
+
+    from tracekit.report import facts
+    from tracekit.report.overview import overview as first_screen
+
+    view = first_screen(one)
+    out.print(Rule(_one_line(facts.title(one.source)), style="dim", align="left"))
+    out.print(_one_line(facts.subtitle(one.source)), style="dim", markup=False)
+    for verdict in view.verdicts:
+        style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
+        out.print(f"{verdict.word}: ", style=style, markup=False, end="")
+        out.print(_one_line(verdict.text), markup=False)
+    for note in view.notes:
+        out.print(f"note: {_one_line(note)}", style="yellow", markup=False)
+    out.print()
+    for tile in view.tiles:
+        sub = f"  {tile.sub}" if tile.sub else ""
+        out.print(f"{tile.label:<18} {tile.value:>12}", style="bold", markup=False, end="")
+        out.print(_one_line(sub), style="dim", markup=False)
+    if view.tiles:
+        out.print()
+    for grid in view.grids:
+        show(out, grid)
+    for place, finding in enumerate(view.findings, 1):
+        out.print(f"{place}. {_one_line(finding.claim)}", style="bold", markup=False, end="")
+        out.print(f"  {finding.saves}" if finding.saves else "", style="green", markup=False)
+        if finding.todo:
+            out.print(f"   {_one_line(finding.todo)}", markup=False)
+    if view.findings:
+        out.print()
+
+
+def answers(out: Console, one: Answers, *, full: bool) -> None:
+    """Each analysis: with `full` every table, else the first rows of the first; then the rest."""
+    from tracekit import catalog
+    from tracekit.report.page import HERO
+
+    for name, result in one.answers.items():
+        if name in HERO or (name == "stages" and not full):
+            continue
+        grids = catalog.analysis(name).tables(result)
+        for grid in grids if full else grids[:1]:
+            show(out, grid, 20 if full else 8)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in one.unanswered.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        out.print(f"{', '.join(names)}: {_one_line(reason)}", style="dim", markup=False)

@@ -1,0 +1,306 @@
+"""The page as text: whole, self-contained, and nothing from a trace in it is markup."""
+
+from __future__ import annotations
+
+import gzip
+import html.parser
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import shared
+from tracekit import engine
+from tracekit.cli.app import app
+from tracekit.report import facts, page, tables, text
+from tracekit.results import Column, Grid
+
+EVIL = '</script><script>alert("%{x}")</script><img src=x onerror=alert(1)> & `|`'
+
+
+def kineto(path: Path, *, gpu: bool = True, name: str = "void kernel(int)", **meta: Any) -> Path:
+    """A small trace: two stages, an op, its launch and, with `gpu`, the kernel it launched."""
+
+    def slice_(cat: str, name: str, ts: float, dur: float, **args: Any) -> dict[str, Any]:
+        on_gpu = cat in ("kernel", "gpu_memcpy")
+        return {"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": dur, "tid": 7, "args": args,
+                "pid": 0 if on_gpu else 7}  # fmt: skip
+
+    events = [
+        slice_("user_annotation", "tracekit::prefill", 0, 100),
+        slice_("user_annotation", "tracekit::decode", 100, 100),
+        slice_("cpu_op", "aten::mm", 10, 50),
+        slice_("cpu_op", name, 110, 60),
+    ]
+    for at, what in ((20, "sm90_gemm"), (120, name)):
+        if gpu:
+            number = at
+            events.append(slice_("cuda_runtime", "cudaLaunchKernel", at, 5, correlation=number))
+            events.append(
+                slice_("kernel", what, at + 10, 20, correlation=number, stream=7, device=0)
+            )
+    path.write_bytes(gzip.compress(json.dumps({**meta, "traceEvents": events}).encode()))
+    return path
+
+
+class Page(html.parser.HTMLParser):
+    """The tags of a page with their attributes, its text outside scripts, its JSON by id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.json: dict[str, Any] = {}
+        self.text = ""
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag in ("script", "style"):
+            is_json = given.get("type") == "application/json"
+            self._inside = given.get("id") if is_json else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("script", "style"):
+            self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside is None:
+            self.text += data
+        elif self._inside:
+            self.json[self._inside] = json.loads(data)
+
+
+def rendered(*paths: Path) -> Page:
+    return Page(page.render([engine.answers(p) for p in paths], command="tracekit analyze x"))
+
+
+def test_names_from_a_trace_stay_text_everywhere(tmp_path: Path) -> None:
+    run = {"tracekit": {"model": EVIL, "text": [[EVIL]], "prompt": EVIL}}
+    found = rendered(kineto(tmp_path / "evil.json.gz", name=EVIL, **run))
+    assert "alert" not in "".join(f"{tag}{attrs}" for tag, attrs in found.tags if tag == "img")
+    assert not [attrs for tag, attrs in found.tags if tag == "img"]
+    scripts = [attrs for tag, attrs in found.tags if tag == "script"]
+    assert all("type" in attrs for attrs in scripts[:-1])
+    assert scripts[-1] == {}  # ours, and the last: nothing in the page opened another
+    assert EVIL in found.text
+
+
+def test_every_answer_and_every_chart_is_in_the_page_as_json(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    found = rendered(path)
+    answers = engine.answers(path).to_json()["answers"]
+    for name in answers:
+        assert f"tk-{name}" in found.json
+    rows = found.json["tk-stages"]["rows"]
+    assert [row["stage"] for row in rows] == ["prefill", "decode"]
+    charts = [attrs["data-chart"] for _, attrs in found.tags if attrs.get("data-chart")]
+    assert charts
+    assert all(found.json[str(chart)]["data"] for chart in charts)
+    labels = [attrs for _, attrs in found.tags if attrs.get("data-chart")]
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in labels)
+
+
+def test_the_page_fetches_nothing(tmp_path: Path) -> None:
+    found = rendered(kineto(tmp_path / "a.json.gz"))
+    addresses = [
+        address for _, attrs in found.tags for key in ("src", "href")
+        if (address := attrs.get(key)) and not address.startswith("#")
+    ]  # fmt: skip
+    assert addresses == []
+
+
+def test_ids_are_unique_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    found = rendered(kineto(tmp_path / "a.json.gz"))
+    ids = [attrs["id"] for _, attrs in found.tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+    links = [str(attrs["href"])[1:] for tag, attrs in found.tags if tag == "a"]
+    assert set(links) <= set(ids)
+
+
+def test_the_page_names_the_trace_its_digest_the_version_and_the_command(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "named.json.gz")
+    text = rendered(path).text
+    assert "named.json.gz" in text
+    assert str(facts.sha256(path)) in text
+    assert "tracekit analyze x" in text
+
+
+def test_a_trace_without_a_gpu_has_no_gpu_words_in_its_sections(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "cpu.json.gz", gpu=False)
+    whole = page.render([engine.answers(path)], command="")
+    body = whole[whole.index('<section id="overview"') : whole.index('id="source"')]
+    body = body.split('<section id="unanswered"')[0]
+    body = re.sub(r"<script.*?</script>", "", body, flags=re.DOTALL)
+    words = re.sub(r"<[^>]+>", " ", body)
+    assert "CPU events only" in words
+    assert not re.search(r"\b(GPU|memcpy|memset|kernel|kernels|stream)\b", words)
+
+
+def test_a_question_without_data_says_why_and_how_to_have_it(tmp_path: Path) -> None:
+    found = rendered(kineto(tmp_path / "cpu.json.gz", gpu=False))
+    assert re.search(r"no kernel events\. To have (it|them): capture with a GPU", found.text)
+
+
+def test_a_page_over_several_traces_has_them_side_by_side(tmp_path: Path) -> None:
+    found = rendered(kineto(tmp_path / "one.json.gz"), kineto(tmp_path / "two.json.gz"))
+    assert "2 traces side by side" in found.text
+    assert [row["trace"] for row in found.json["tk-traces"]] == ["one", "two"]
+    assert len(found.json["tk-stages"]["rows"]) == 4
+
+
+def test_the_same_answers_make_the_same_page(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    one, two = (page.render([engine.answers(path)], command="c") for _ in range(2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "name", ["tl_h100_qwen15_05b", "hta_cpu_only_full", "tl_sglang_prefilldecode"]
+)
+def test_the_page_of_a_real_trace_stays_light(name: str) -> None:
+    path = shared("traces", f"{name}.json.gz")
+    whole = page.render([engine.answers(path)], command="tracekit analyze x")
+    assert len(whole.encode()) <= 2_500_000
+    found = Page(whole)
+    assert sum(tag not in ("script", "template") for tag, _ in found.tags) < 12_000
+    data = sum(len(json.dumps(v, ensure_ascii=False)) for k, v in found.json.items())
+    assert data <= 400_000
+
+
+# ---------------------------------------------------------------- tables
+
+
+def grid(rows: list[tuple[Any, ...]]) -> Grid:
+    columns = (Column("kernel"), Column("total", "ns", "Sum."), Column("empty", "count"))
+    return Grid("kernels", "Kernels", columns, rows)
+
+
+def test_rows_beyond_the_first_wait_in_the_file() -> None:
+    table = tables.html_table("k", grid([(f"k{i}", i * 10**6, None) for i in range(60)]), 10, 50)
+    assert table.first.count("<tr>") == table.shown == 10
+    assert table.rest.count("<tr>") == 40
+    assert "10 more rows are not in this page" in table.note
+    assert "Not measured: empty" in table.note
+    assert [head.label for head in table.heads] == ["kernel", "total"]
+
+
+def test_a_column_has_one_unit_and_unknown_is_not_zero() -> None:
+    table = tables.html_table("k", grid([("a", 2_500_000, 1), ("b", 4, None)]), 10)
+    assert table.heads[1].unit == "ms"
+    assert "<td class=n>2.500</td>" in table.first
+    assert "<td class=n>&lt;0.001</td>" in table.first
+    assert "<td class=n>–</td>" in table.first
+
+
+def test_a_name_in_a_table_is_escaped_and_a_long_one_folded() -> None:
+    table = tables.html_table("k", grid([(EVIL * 3, 1, 1), ("<b>", 1, 1)]), 10)
+    assert "<script" not in table.first
+    assert "<img" not in table.first
+    assert "<details class=long>" in table.first
+    assert "&lt;b&gt;" in table.first
+
+
+def test_embedded_json_cannot_end_its_script() -> None:
+    out = page.embedded({"name": "</script><!--", "line": "\u2028"})
+    assert "<" not in out
+    assert json.loads(out) == {"name": "</script><!--", "line": "\u2028"}
+
+
+def test_what_is_cut_from_embedded_answers_is_counted() -> None:
+    assert page.cut({"rows": list(range(5)), "x": 1}, 3) == {
+        "rows": [0, 1, 2], "x": 1, "left_out": {"rows": 2},
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- the command
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["analyze", *map(str, arguments)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_analyze_prints_the_stages_and_says_where_the_page_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kineto(tmp_path / "a.pt.trace.json.gz")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(path)
+    assert code == 0
+    assert "prefill" in out
+    assert "report: reports/a.html" in err
+    assert (tmp_path / "reports" / "a.html").stat().st_size > 10_000
+    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["a.html"]
+
+
+def test_json_is_all_that_stdout_has_and_no_page_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(path, "--json")
+    assert code == 0
+    assert json.loads(out)["schema"] == "tracekit/1"
+    assert not (tmp_path / "reports").exists()
+
+
+def test_no_html_writes_no_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    monkeypatch.chdir(tmp_path)
+    assert run(path, "--no-html")[0] == 0
+    assert not (tmp_path / "reports").exists()
+
+
+def test_csv_holds_every_row_and_no_formula(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz", name="=cmd()")
+    code, _, err = run(path, "--csv", tmp_path / "csv", "-o", tmp_path / "p.html")
+    assert code == 0
+    assert "tables:" in err
+    written = {p.name: p.read_text() for p in (tmp_path / "csv").iterdir()}
+    assert "clock.kernel_ns" in written["stages.csv"].splitlines()[0]
+    assert len(written["stages.csv"].splitlines()) == 3
+    assert not [t for t in written.values() if re.search(r"(^|,)=", t, re.MULTILINE)]
+
+
+def test_markdown_is_a_table_in_which_names_stay_text(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz", name=EVIL, tracekit={"model": EVIL})
+    code, out, _ = run(path, "--markdown")
+    assert code == 0
+    assert "| stage |" in out
+    assert "<script>" not in out
+    assert "<img" not in out
+
+
+def test_one_bad_trace_among_several_is_named_and_the_others_answered(tmp_path: Path) -> None:
+    good, bad = kineto(tmp_path / "good.json.gz"), tmp_path / "bad.json"
+    bad.write_text("not a trace")
+    code, out, err = run(good, bad, "-o", tmp_path / "p.html")
+    assert code == 1
+    assert "bad.json" in err
+    assert "prefill" in out
+    assert (tmp_path / "p.html").exists()
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    (tmp_path / "file").write_text("x")
+    code, _, _ = run(path, "-o", tmp_path / "file" / "page.html")
+    assert code == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json.gz", "file"]
+
+
+def test_a_command_line_shows_no_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/someone"))
+    said = facts.command(["analyze", "/home/someone/traces/a b.json"])
+    assert said == "tracekit analyze ~'/traces/a b.json'"
+    assert "someone" not in said
+
+
+def test_a_line_break_in_a_name_does_not_break_a_markdown_table() -> None:
+    assert "\n" not in text._plain("a\nb|c")
+    assert text._plain("a|b") == "a\\|b"

@@ -1,0 +1,332 @@
+"""Answers to one self-contained HTML page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit import __version__, catalog, engine, results, theme
+from tracekit.engine import Answers
+from tracekit.figures import Chart
+from tracekit.files import writing
+from tracekit.report import facts, plotly, tables
+from tracekit.report.overview import Overview, Verdict, has_gpu, overview
+from tracekit.report.tables import HtmlTable
+from tracekit.results import Grid, Result
+from tracekit.theme import Mark
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+NODES = 2600  # table cells that are shown at first, over the whole page
+ROWS_BYTES = 330_000  # of rows that wait in the file
+DATA_ROWS = 200  # of a list in an embedded answer
+HERO = frozenset({"findings"})  # shown in the overview, not as sections
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    id: str
+    title: str
+    label: str
+    height: int
+    legend: tuple[Mapping[str, str], ...]
+    switch: str
+    zoom: bool
+    json: str
+    waiting: str = "This chart is drawn by a script; the table holds the same numbers."
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    name: str
+    title: str
+    question: str
+    trust: Verdict | None
+    figures: tuple[Figure, ...]
+    tables: tuple[HtmlTable, ...]
+    definitions: tuple[tuple[str, str], ...]
+
+
+def write(
+    many: Sequence[Answers],
+    path: str | Path,
+    *,
+    command: str = "",
+    bundle: Future[str] | None = None,
+) -> Path:
+    """Writes the page of these traces and says where it is.
+
+    `bundle` is `plotly.packing()`, begun earlier. Raises: TracekitError where it cannot be written.
+    """
+    text = render(many, command=command, bundle=bundle)
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def render(many: Sequence[Answers], *, command: str = "", bundle: Future[str] | None = None) -> str:
+    """The page as text. One trace: its answers. Several: side by side, then added up."""
+    if len(many) == 1:
+        model = _single(many[0])
+    else:
+        from tracekit.report.several import page
+
+        model = page(many)
+    model["command"] = command
+    model["source"] = [*_sources(many), *_made(command)]
+    return fill(model, bundle)
+
+
+def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
+    """The template with a page's parts: title, subtitle, overview, answers, source and so on."""
+    view: Overview = model["overview"]
+    sections: list[tuple[str, list[Chart], list[Grid], Any]] = model["sections"]
+    grids = [*view.grids, *(g for _, _, own, _ in sections for g in own)]
+    first, most = tables.spread(grids, NODES), _most(grids)
+
+    def made(section: str, own: Sequence[Grid]) -> tuple[HtmlTable, ...]:
+        return tuple(safe_table(tables.html_table(section, g, first, most)) for g in own)
+
+    shown = [
+        Section(
+            name=name,
+            title=about["title"],
+            question=about["question"],
+            trust=about.get("trust"),
+            figures=tuple(figure(name, chart) for chart in charts),
+            tables=made(name, own),
+            definitions=tuple(_definitions(about["definitions"], own)),
+        )
+        for name, charts, own, about in sections
+    ]
+    has_charts = bool(view.charts) or any(s.figures for s in shown)
+    nav = [("overview", "Overview"), *((s.name, s.title) for s in shown)]
+    if model.get("unanswered"):
+        nav.append(("unanswered", "Not answered"))
+    nav.append(("source", "About this page"))
+    return _template().render(
+        version=__version__,
+        title=model["title"],
+        subtitle=model["subtitle"],
+        single=model.get("single", True),
+        nav=nav,
+        tokens=safe(theme.css()),
+        css=safe(_asset("page.css")),
+        js=safe(_asset("page.js")),
+        verdicts=view.verdicts,
+        notes=view.notes,
+        tiles=view.tiles,
+        findings=view.findings,
+        overview_figures=[figure("overview", chart) for chart in view.charts],
+        overview_tables=made("overview", view.grids),
+        definitions=_definitions(view.definitions, view.grids),
+        facts=model.get("facts", ()),
+        sections=shown,
+        unanswered=model.get("unanswered", ()),
+        source=model["source"],
+        data=[(f"tk-{name}", safe(embedded(value))) for name, value in model["data"].items()],
+        theme=safe(embedded({"tokens": theme.TOKENS, "layout": theme.LAYOUT})),
+        plotly=safe((bundle.result() if bundle else plotly.packed()) if has_charts else ""),
+    )
+
+
+# ---------------------------------------------------------------- one trace
+
+
+def _single(one: Answers) -> dict[str, Any]:
+    answers = {name: result.to_json() for name, result in one.answers.items()}
+    gpu = has_gpu(answers)
+    sections = [
+        section(name, result, one.trust.get(name), gpu=gpu)
+        for name, result in one.answers.items()
+        if name not in HERO
+    ]
+    return {
+        "title": facts.title(one.source),
+        "subtitle": facts.subtitle(one.source),
+        "overview": overview(one),
+        "facts": facts.facts(one.source),
+        "sections": sections,
+        "unanswered": unanswered([one]),
+        "data": {name: cut(plain) for name, plain in answers.items()},
+    }
+
+
+def section(
+    name: str, result: Result, trust: Any = None, *, gpu: bool = True
+) -> tuple[str, list[Chart], list[Grid], dict[str, Any]]:
+    """An analysis as a section: its charts that draw something, its tables that have rows."""
+    entry = catalog.analysis(name)
+    charts = [chart for chart in entry.charts(result) if chart.data]
+    grids = [grid for grid in entry.tables(result) if grid.rows or grid.note]
+    about = {
+        "title": entry.title,
+        "question": entry.question if gpu else entry.host_question or entry.question,
+        "definitions": entry.definitions if gpu else host_only(entry.definitions),
+        "trust": trusted(trust),
+    }
+    return name, charts, grids, about
+
+
+_DEVICE = re.compile(
+    r"\b(?:GPUs?|kernels?|memcpy|memset|streams?|devices?|launch\w*)\b", re.IGNORECASE
+)
+
+
+def host_only(definitions: Mapping[str, str]) -> dict[str, str]:
+    """The definitions that mean something on a trace without device events."""
+    return {
+        name: text for name, text in definitions.items() if not _DEVICE.search(f"{name} {text}")
+    }
+
+
+def trusted(trust: Any) -> Verdict | None:
+    """The audit's word on one answer, where it is not simply trusted."""
+    plain = results.to_plain(trust) if trust is not None else None
+    if not isinstance(plain, Mapping):
+        return None
+    word = str(plain.get("verdict") or plain.get("level") or "")
+    if word in ("", "trusted"):
+        return None
+    why = plain.get("why") or plain.get("reasons") or ()
+    text = why if isinstance(why, str) else "; ".join(str(reason) for reason in why)
+    return Verdict("bad" if word == "refused" else "warn", word.capitalize(), text)
+
+
+def unanswered(many: Sequence[Answers]) -> list[dict[str, Any]]:
+    """What was not answered, by reason; titles instead of names."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for one in many:
+        for name, reason in one.unanswered.items():
+            names = by_reason.setdefault((reason, one.hints.get(name, "")), [])
+            title = catalog.analysis(name).title
+            if title not in names:
+                names.append(title)
+    return [
+        {"names": ", ".join(names), "reason": reason, "hint": hint, "one": len(names) == 1}
+        for (reason, hint), names in by_reason.items()
+    ]
+
+
+def _sources(many: Sequence[Answers]) -> list[tuple[str, str, bool]]:
+    out: list[tuple[str, str, bool]] = []
+    for one in many:
+        digest = facts.sha256(one.path)
+        out.append(("trace", facts.file_name(one.path), True))
+        if digest:
+            out.append(("sha256", digest, True))
+    return out
+
+
+def _made(command: str) -> list[tuple[str, str, bool]]:
+    made = [("tracekit", __version__, False)]
+    return [*made, ("made by", command, True)] if command else made
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def figure(section: str, chart: Chart) -> Figure:
+    """A chart as the page holds it: its JSON under the id `tk-SECTION-KEY`."""
+    meta = chart.layout.get("meta") or {}
+    items = tuple(
+        {"name": name, "swatch": safe(_key(colour, hatch))}
+        for name, colour, hatch in meta.get("legend", ())
+    )
+    table = "; the table below holds the same numbers" if chart.table else ""
+    summary = chart.summary.rstrip(".") or chart.title
+    return Figure(
+        id=f"tk-{section}-{chart.key}",
+        title=chart.title,
+        label=f"{summary}{table}.",
+        height=int(chart.layout.get("height", 280)),
+        legend=items if len(items) > 1 else (),
+        switch=meta.get("switch", ""),
+        zoom=chart.layout.get("dragmode") == "zoom",
+        json=safe(embedded({"data": chart.data, "layout": chart.layout})),
+    )
+
+
+def _key(colour: str, hatch: str) -> str:
+    if hatch.startswith("symbol-"):
+        shape = "open" if hatch.endswith("open") else "round" if hatch == "symbol-circle" else ""
+        return f'<i class="sw {shape}" style="--c:{colour}"></i>'
+    return tables.swatch(Mark(colour, "", hatch))
+
+
+def _definitions(own: Mapping[str, str], grids: Sequence[Grid]) -> list[tuple[str, str]]:
+    """The section's definitions, then those of columns that say more."""
+    out = dict(own)
+    for grid in grids:
+        for column in grid.columns:
+            if column.definition and column.definition not in out.values():
+                out.setdefault(column.label, column.definition)
+    return list(out.items())
+
+
+def _most(grids: Sequence[Grid]) -> int:
+    """How many rows of each table the file may hold, all tables together within ROWS_BYTES."""
+    most = tables.MOST
+    while most > 25:
+        size = sum(
+            sum(12 + len(str(v)) if isinstance(v, str) else 22 for v in row)
+            for grid in grids for row in grid.rows[:most]
+        )  # fmt: skip
+        if size <= ROWS_BYTES:
+            break
+        most = most * 3 // 4
+    return most
+
+
+def cut(value: Any, most: int = DATA_ROWS) -> Any:
+    """JSON with every list at most `most` long; what was cut is counted beside it."""
+    if isinstance(value, Mapping):
+        out = {key: cut(item, most) for key, item in value.items()}
+        long = {k: len(v) - most for k, v in value.items() if isinstance(v, list) and len(v) > most}
+        return {**out, "left_out": long} if long else out
+    if isinstance(value, list):
+        return [cut(item, most) for item in value[:most]]
+    return value
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand inside a <script>: no `<` in it ends the element or opens a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def safe(markup: str) -> Any:
+    """Marks text that is markup of ours as such; everything else is escaped by the template."""
+    from markupsafe import Markup
+
+    return Markup(markup)
+
+
+def safe_table(table: HtmlTable) -> HtmlTable:
+    import dataclasses
+
+    return dataclasses.replace(
+        table, first=safe(table.first), rest=safe(table.rest), total=safe(table.total)
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("tracekit.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    source = (files("tracekit.report") / "page.html.j2").read_text(encoding="utf-8")
+    return env.from_string(source)
+
+
+__all__ = ["embedded", "engine", "fill", "render", "section", "write"]

@@ -1,0 +1,121 @@
+"""Answers as Markdown for a pull request, and as CSV files for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracekit import catalog
+from tracekit.engine import Answers
+from tracekit.files import writing
+from tracekit.report import facts
+from tracekit.report.overview import overview
+from tracekit.results import Grid
+
+MARKDOWN_ROWS = 12
+
+
+def markdown(one: Answers) -> str:
+    """The first screen as Markdown, and the first table of each analysis folded below it."""
+    from tracekit.report.page import HERO
+
+    view = overview(one)
+    lines = [f"### {_plain(facts.title(one.source))}", "", _plain(facts.subtitle(one.source)), ""]
+    lines += [f"**{v.word}**: {_plain(v.text)}" for v in view.verdicts]
+    lines += [f"> {_plain(note)}" for note in view.notes]
+    if view.tiles:
+        tiles = " · ".join(f"{t.label} **{_plain(t.value)}**" for t in view.tiles)
+        lines += ["", tiles]
+    for place, finding in enumerate(view.findings, 1):
+        saves = f" {finding.saves}" if finding.saves else ""
+        lines.append(f"{place}. **{_plain(finding.claim)}**{_plain(saves)} {_plain(finding.todo)}")
+    for grid in view.grids:
+        lines += ["", *_table(grid, MARKDOWN_ROWS)]
+    for name, result in one.answers.items():
+        grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]
+        for grid in grids:
+            title = _plain(catalog.analysis(name).title)
+            lines += ["", f"<details><summary>{title}</summary>", "",
+                      *_table(grid, MARKDOWN_ROWS), "", "</details>"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _table(grid: Grid, most: int) -> Iterable[str]:
+    yield "| " + " | ".join(_plain(c.label) for c in grid.columns) + " |"
+    yield "|" + "|".join("---" if c.unit == "text" else "--:" for c in grid.columns) + "|"
+    for row in grid.rows[:most]:
+        cells = zip(grid.columns, row, strict=True)
+        yield "| " + " | ".join("–" if v is None else _plain(c.show(v)) for c, v in cells) + " |"
+    if grid.total is not None:
+        cells = zip(grid.columns, grid.total, strict=True)
+        shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
+        yield "| " + " | ".join(shown) + " |"
+    if len(grid.rows) > most:
+        yield f"\n… and {len(grid.rows) - most:,} more rows."
+
+
+def _plain(text: object) -> str:
+    """Text of a trace that Markdown takes for text."""
+    flat = " ".join(str(text).split())
+    for letter in "\\`*_[]|#~":
+        flat = flat.replace(letter, f"\\{letter}")
+    return (
+        flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
+    )
+
+
+def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
+    """Writes each answer's rows, whole, and each of its tables, to `folder`; says which files.
+
+    ANALYSIS.csv has every row with its fields as they are in JSON (ns, bytes, shares of one),
+    ANALYSIS-TABLE.csv a table of the report in raw units. Several traces: a folder for each.
+
+    Raises: TracekitError where the folder cannot be written.
+    """
+    written = []
+    names = [facts.stem(one.path) for one in many]
+    for place, one in enumerate(many):
+        own = folder
+        if len(many) > 1:
+            again = names[:place].count(names[place])
+            own = folder / (f"{names[place]}-{again + 1}" if again else names[place])
+        for name, result in one.answers.items():
+            rows = result.to_json().get("rows")
+            if isinstance(rows, list) and rows and isinstance(rows[0], Mapping):
+                flat = [flatten(row) for row in rows]
+                heads = list(dict.fromkeys(key for row in flat for key in row))
+                body = [[row.get(key) for key in heads] for row in flat]
+                written.append(_write(own / f"{name}.csv", heads, body))
+            for grid in catalog.analysis(name).tables(result):
+                heads = [f"{c.label} ({c.unit})" if c.unit != "text" else c.label
+                         for c in grid.columns]  # fmt: skip
+                written.append(_write(own / f"{name}-{grid.key}.csv", heads, grid.rows))
+    return written
+
+
+def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested fields as `outer.inner`; lists stay, as text."""
+    out: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            out.update(flatten(value, f"{before}{key}."))
+        else:
+            out[f"{before}{key}"] = value
+    return out
+
+
+def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow([_cell(head) for head in heads])
+        out.writerows([_cell(value) for value in row] for row in rows)
+    return path
+
+
+def _cell(value: Any) -> Any:
+    # a name that a spreadsheet would run as a formula is made text
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value
