@@ -1,0 +1,224 @@
+"""What makes a trace mislead is counted, and named beside the answers that it touches."""
+
+import pytest
+from hypothesis import given, settings
+
+from analyses import audit as module
+from analyses.audit import Audit, audit, merge
+from tests.conftest import shared
+from tests.drawing import Slice, build, draw
+from tests.random_traces import traces
+from tests.unit.test_devices import trace_file
+from tests.unit.test_stages import NAMES
+from tracekit import engine, kineto
+from tracekit.checks import Finding
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Loss, Source, Trace
+
+
+def found(trace: Trace, check: str) -> Finding:
+    rows = [row for row in audit(trace).rows if row.check == check]
+    assert len(rows) == 1, [row.check for row in audit(trace).rows]
+    return rows[0]
+
+
+def checks(trace: Trace) -> set[str]:
+    return {row.check for row in audit(trace).rows}
+
+
+def steps(kernels: list[int], name: str = "ProfilerStep#{}") -> Trace:
+    """A step each 100 µs, with one graph launch of so many kernels; 0: no kernel is recorded."""
+    slices = []
+    for i, many in enumerate(kernels):
+        at = i * 100_000
+        slices += [
+            Slice(at, 90_000, name.format(i), Cat.ANNOTATION),
+            Slice(at + 1000, 2000, "cudaGraphLaunch", Cat.RUNTIME, correlation=i),
+        ]
+        slices += [
+            Slice(at + 5000 + 1000 * k, 900, "gemm", Cat.KERNEL, 7, 0, 0, 7, i) for k in range(many)
+        ]
+    return build(slices)
+
+
+def test_a_clean_trace_is_trusted() -> None:
+    trace = draw(
+        """
+        mark      pppppppp
+        op        aaaa....
+        python    aaaaaaaa
+        host      .a......
+        stream 7  ...AAAA.
+        """,
+        column_ns=1001,
+    )
+    assert to_plain(audit(trace).rows) == []
+    assert audit(trace).trust("stages") == {"verdict": "trusted", "why": []}
+
+
+def test_most_steps_without_gpu_work_refuse_the_answer() -> None:
+    """A peer prints 0.04 % idle for a trace that lost 30 of 32 steps."""
+    trace = steps([3, 3, *[0] * 30])
+    row = found(trace, "empty_steps")
+    assert (row.count, row.share, row.effect) == (30, 30 / 32, "refused")
+    assert found(trace, "lost_work").count == 30
+    trust = audit(trace).trust("idle")
+    assert trust["verdict"] == "refused"
+    assert any("30 of 32" in why for why in trust["why"])
+    assert audit(trace).trust("modules")["verdict"] == "trusted"
+
+
+def test_one_step_without_gpu_work_degrades_it() -> None:
+    row = found(steps([3, 3, 3, 0]), "empty_steps")
+    assert (row.count, row.effect, row.ns) == (1, "degraded", 90_000)
+
+
+def test_decode_steps_of_our_own_without_gpu_work_are_seen() -> None:
+    trace = steps([3, 0, 3], "tracekit::decode_step#{}")
+    assert found(trace, "empty_steps").count == 1
+
+
+def test_a_graph_replay_with_fewer_kernels_than_its_siblings_is_counted() -> None:
+    row = found(steps([5, 5, 3, 5]), "short_replays")
+    assert (row.count, row.share) == (1, 0.25)
+    assert "2 kernels" in row.what
+    assert "short_replays" not in checks(steps([5, 5, 5]))
+
+
+def test_launches_inside_a_graph_capture_are_not_missed() -> None:
+    trace = draw(
+        """
+        host      xaabbcyddee
+        stream 7  ........DDE
+        """,
+        names={
+            "x": "cudaStreamBeginCapture", "y": "cudaStreamEndCapture",
+            **dict.fromkeys("abcde", "cudaLaunchKernel"),
+        },
+    )  # fmt: skip
+    assert "lost_work" not in checks(trace)
+    trace = draw("host abc\nstream 7 .A.", names=dict.fromkeys("abc", "cudaLaunchKernel"))
+    row = found(trace, "lost_work")
+    assert (row.count, row.effect) == (2, "refused")
+
+
+def test_work_without_a_launch_is_counted_with_its_time() -> None:
+    trace = draw(
+        """
+        host      a.......
+        stream 7  .AA.BBBB
+        """
+    )
+    row = found(trace, "unlinked_work")
+    assert (row.count, row.ns, row.share) == (1, 4000, 4 / 6)
+    assert audit(trace).trust("stages")["verdict"] == "degraded"
+    assert audit(trace).trust("devices")["verdict"] == "trusted"
+
+
+def test_a_window_stretched_by_one_stray_kernel_is_said_to_be() -> None:
+    trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
+    row = found(trace, "stray_events")
+    assert row.count == 1
+    assert "10.5 ms" in row.what
+    assert audit(trace).trust("devices")["verdict"] == "degraded"
+
+
+def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
+    trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
+    row = found(trace, "hidden_work")
+    assert row.ns is not None
+    assert row.ns > 463_000_000
+    assert any("Do not call it idle" in why for why in audit(trace).trust("stages")["why"])
+
+
+def test_one_giant_kernel_among_many_is_doubted() -> None:
+    many = [Slice(i * 100, 50, "k", Cat.KERNEL, 7, 0, 0, 7, -1) for i in range(200)]
+    giant = Slice(20_000, 1_000_000, "bad", Cat.KERNEL, 7, 0, 0, 7, -1)
+    assert found(build([*many, giant]), "giant_events").ns == 1_000_000
+
+
+def test_negative_durations_and_work_before_its_launch_are_counted() -> None:
+    slices = [
+        Slice(0, -5, "k", Cat.KERNEL, 7, 0, 0, 7, -1),
+        Slice(50, 5, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+        Slice(20, 5, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+    ]
+    assert found(build(slices), "negative_durations").count == 1
+    early = found(build(slices), "early_work")
+    assert (early.count, early.ns) == (1, 30)
+
+
+def test_work_that_overlaps_on_one_stream_is_counted_with_its_time() -> None:
+    slices = [
+        Slice(0, 100, "k", Cat.KERNEL, 7, 0, 0, 7, -1),
+        Slice(60, 100, "k", Cat.KERNEL, 7, 0, 0, 7, -1),
+        Slice(60, 100, "k", Cat.KERNEL, 8, 0, 0, 8, -1),
+    ]
+    row = found(build(slices), "overlaps")
+    assert (row.count, row.ns, row.effect) == (1, 40, "degraded")
+
+
+def test_slices_that_cross_on_one_thread_are_counted() -> None:
+    trace = draw(
+        """
+        op        aaaaaa....
+        op        .bb.......
+        op        ....cccc..
+        """
+    )
+    assert found(trace, "crossings").count == 1
+    trace = draw("op aaaaaa\nop .bb.cc\nop ..b...")
+    assert "crossings" not in checks(trace)
+
+
+def test_the_profilers_own_work_inside_the_window_is_counted() -> None:
+    trace = draw("op aaaaaaaaaa\noverhead ..bb......")
+    row = found(trace, "overhead")
+    assert (row.count, row.ns, row.share, row.effect) == (1, 2000, 0.2, "degraded")
+
+
+def test_what_was_not_recorded_is_named() -> None:
+    trace = build([Slice(0, 5, "aten::mm", Cat.CPU_OP)], meta={"record_shapes": 0})
+    said = [row.what for row in audit(trace).rows if row.check == "options"]
+    assert "Captured without shapes." in said
+    assert "Captured without memory events." not in said  # not known
+    assert audit(trace).trust("roofline")["verdict"] == "trusted"
+
+
+def test_launches_without_any_gpu_record_refuse_gpu_answers_only() -> None:
+    trace = draw("host aaa", names={"a": "hipLaunchKernel"})
+    assert found(trace, "no_gpu_work").effect == "refused"
+    assert audit(trace).trust("stages")["verdict"] == "trusted"
+
+
+def test_damage_met_by_the_reader_touches_every_answer() -> None:
+    lost = Loss("cut off", at_byte=1234, bytes_lost=10, events_lost=3)
+    trace = build([Slice(0, 5, "k", Cat.CPU_OP)], source=Source("x", losses=(lost,)))
+    row = found(trace, "damage")
+    assert "1,234" in row.what
+    assert audit(trace).trust("memory")["verdict"] == "degraded"
+
+
+def test_the_answers_carry_their_trust() -> None:
+    path = shared("traces", "tl_sglang_decode.json.gz")
+    plain = engine.answers(path, ["devices", "stages"]).to_json()
+    assert plain["answers"]["devices"]["trust"]["verdict"] == "degraded"
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_no_real_trace_is_refused_but_those_without_gpu_records(name: str) -> None:
+    result = audit(kineto.load(trace_file(name)))
+    refused = {row.check for row in result.rows if row.effect == "refused"}
+    assert refused == ({"no_gpu_work"} if name == "hta_cupti_profiler" else set())
+
+
+@given(traces(), traces(), traces())
+@settings(max_examples=100, deadline=None)
+def test_any_trace_can_be_audited_and_merging_is_associative(
+    one: Trace, two: Trace, last: Trace
+) -> None:
+    a, b, c = audit(one), audit(two), audit(last)
+    left, right = merge(merge(a, b), c), merge(a, merge(b, c))
+    assert to_plain(left) == to_plain(right)
+    assert isinstance(left, Audit)
+    assert all(len(row) == 5 for grid in module.tables(left) for row in grid.rows)

@@ -1,0 +1,232 @@
+"""Checks of the GPU work: what is lost, stretched, hidden or without a launch."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from tracekit import causes, views
+from tracekit.attribution import busy
+from tracekit.checks.finding import BOTH, BY_LAUNCH, Effect, Finding
+from tracekit.errors import MissingEventsError
+from tracekit.intervals import covered, spans, total, union
+from tracekit.markers import Markers, launched, markers
+from tracekit.phases import Phase
+from tracekit.trace import I64, Cat, Mask, Trace
+from tracekit.units import count, duration, share
+
+LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
+OUR_STEPS = r"^tracekit::(?:decode_step|sample)#"
+STEP_NUMBER = re.compile(r"#\d+$")
+
+
+def _marks(trace: Trace) -> list[Markers]:
+    """The stages, and the decode steps and samples of our own captures, which lie in them."""
+    found = []
+    for pattern in (None, OUR_STEPS):
+        try:
+            found.append(markers(trace, pattern))
+        except MissingEventsError:
+            break
+        if found[0].chosen != "tracekit":
+            break
+    return found
+
+
+def lost_work(trace: Trace) -> Iterator[Finding]:
+    """Launch calls whose kernels are not in the file."""
+    if not len(views.work(trace)):
+        return
+    calls = views.calls(trace)
+    real = calls.named(LAUNCHING) & (calls.correlation >= 0) & ~_capturing(trace)
+    lost = real & (views.launch_count(trace) == 0)
+    if not lost.any():
+        return
+    part = float(lost.sum() / real.sum())
+    first = lost & (calls.ts <= views.work(trace).ts.min())
+    start = f"; {count(int(first.sum()))} of them before the first kernel" if first.any() else ""
+    what = (
+        f"{count(int(lost.sum()))} of {count(int(real.sum()))} kernel launches ({share(part)}) "
+        f"have no kernel in the file{start}: GPU time is missing, and idle time is too long."
+    )
+    effect: Effect = "refused" if part > 0.5 else "degraded"
+    touches = BOTH
+    yield Finding(trace.path, "lost_work", effect, what, int(lost.sum()), None, part, touches)
+
+
+def _capturing(trace: Trace) -> Mask:
+    """[R] calls inside a graph capture, which launch nothing."""
+    calls = views.calls(trace)
+    lane = views.lane(trace)[trace.is_(Cat.RUNTIME)]
+    change = calls.named(r"StreamBeginCapture").astype(np.int64)
+    change -= calls.named(r"StreamEndCapture")
+    inside = np.zeros(len(calls), bool)
+    for number in np.unique(lane[change != 0]):
+        mine = np.flatnonzero(lane == number)
+        inside[mine] = np.cumsum(change[mine]) > 0
+    for marks in _marks(trace):
+        for i, step in enumerate(marks.step):
+            if step is not None and step.phase is Phase.CAPTURE:
+                inside |= (calls.ts >= marks.start[i]) & (calls.ts < marks.end[i])
+    return inside
+
+
+def empty_steps(trace: Trace) -> Iterator[Finding]:
+    """Steps or samples without GPU work, where others of their family have some.
+
+    Regions that a user named may well launch nothing: they are not asked.
+    """
+    if len(views.work(trace)):
+        for marks in _marks(trace):
+            yield from _empty(trace, marks)
+
+
+def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
+    done = np.bincount(launched(trace, marks)[0], minlength=len(marks))
+    known = np.array([step is not None for step in marks.step], bool)
+    for family in marks.families:
+        mine = marks.of_family(family)
+        mine = mine[known[mine] & ~marks.repeated[mine]]
+        empty = mine[done[mine] == 0]
+        if not len(empty) or len(empty) == len(mine):  # a stage on the host alone, load say
+            continue
+        part = len(empty) / len(mine)
+        what = (
+            f"{count(len(empty))} of {count(len(mine))} {marks.name[int(empty[0])]!r} and the like "
+            "launched no GPU work in the file, the others did: their kernels are probably lost. "
+            "Idle time is too long, and totals are those of the rest."
+        )
+        effect: Effect = "refused" if part > 0.5 else "degraded"
+        time = int((marks.end - marks.start)[empty].sum())
+        touches = ("stages", "idle", "kernels", "launches", "tokens")
+        yield Finding(trace.path, "empty_steps", effect, what, len(empty), time, part, touches)
+
+
+def short_replays(trace: Trace) -> Iterator[Finding]:
+    """Graph launches with fewer kernels than the same launch of a step of the same name."""
+    if not len(views.work(trace)):
+        return
+    for marks in _marks(trace)[-1:]:
+        yield from _short(trace, marks)
+
+
+def _short(trace: Trace, marks: Markers) -> Iterator[Finding]:
+    calls = views.calls(trace)
+    graphs = np.flatnonzero(calls.named("GraphLaunch") & ~_capturing(trace))
+    nodes = views.launch_count(trace)[graphs]
+    when, pid = calls.ts[graphs], calls.pid[graphs]
+    replays: defaultdict[str, list[I64]] = defaultdict(list)
+    for i in np.flatnonzero(~marks.repeated):
+        mine = (when >= marks.start[i]) & (when < marks.end[i])
+        mine &= (pid == marks.pid[i]) | (marks.pid[i] == -1)
+        if mine.any():
+            replays[STEP_NUMBER.sub("", marks.name[i])].append(nodes[mine])
+    short = missing = known = 0
+    for steps in replays.values():
+        length = Counter(len(step) for step in steps).most_common(1)[0][0]
+        table = np.array([step for step in steps if len(step) == length])
+        known += table.size
+        lacking = table.max(axis=0) - table
+        short += int((lacking > 0).sum())
+        missing += int(lacking.sum())
+    if short:
+        what = (
+            f"{count(short)} of {count(known)} graph launches hold fewer kernels than the same "
+            f"launch of another step; {count(missing)} kernels in all: they may be lost."
+        )
+        yield Finding(
+            trace.path, "short_replays", "degraded", what, short, None, short / known,
+            ("devices", "stages", "idle", "kernels", "tokens"),
+        )  # fmt: skip
+
+
+def unlinked_work(trace: Trace) -> Iterator[Finding]:
+    """GPU work whose launch is not in the file."""
+    gpu = views.work(trace)
+    lost = views.without_launch(trace)
+    if not lost.any():
+        return
+    busy_ns = total(union(spans(gpu.ts[lost], gpu.dur[lost])))
+    part = busy_ns / max(total(busy(trace).busy), 1)
+    what = (
+        f"{count(int(lost.sum()))} of {count(len(gpu))} GPU activities ({share(part)} of the busy "
+        "time) have no launch in the file, mostly launched before it began: they are in the totals "
+        "of the device, and in no stage."
+    )
+    yield Finding(
+        trace.path, "unlinked_work", "degraded", what, int(lost.sum()), busy_ns, part, BY_LAUNCH
+    )
+
+
+def stray_events(trace: Trace) -> Iterator[Finding]:
+    """A device window stretched by a few activities far from the rest."""
+    gpu = views.work(trace)
+    for device in trace.devices:
+        rows = np.flatnonzero(gpu.device == device)
+        flat = busy(trace, device).busy
+        if len(flat) < 2:
+            continue
+        gap = flat[1:, 0] - flat[:-1, 1]
+        at = int(gap.argmax())
+        window = int(flat[-1, 1] - flat[0, 0])
+        before = int((gpu.ts[rows] < flat[at + 1, 0]).sum())
+        few = min(before, len(rows) - before)
+        if gap[at] < window / 2 or few > max(1, len(rows) // 50) or len(rows) < 10:
+            continue
+        side = "before" if before == few else "after"
+        own = gpu.end[rows] <= flat[at, 1] if side == "after" else gpu.ts[rows] >= flat[at + 1, 0]
+        rest = int(gpu.end[rows][own].max() - gpu.ts[rows][own].min())
+        what = (
+            f"The window of device {device}, {duration(window)}, is stretched by {count(few)} "
+            f"of {count(len(rows))} activities, {duration(int(gap[at]))} {side} the rest: without "
+            f"them it is {duration(rest)}."
+        )
+        yield Finding(
+            trace.path, "stray_events", "degraded", what, few, int(gap[at]),
+            float(gap[at] / window), ("devices", "stages", "idle"),
+        )  # fmt: skip
+
+
+def hidden_work(trace: Trace) -> Iterator[Finding]:
+    """Idle time in which the device was probably at work that the file does not hold."""
+    gpu = views.work(trace)
+    if not len(gpu):
+        return
+    found = causes.idle(trace)
+    window = np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)
+    suspect = int(covered(found.suspect, window)[0])
+    idle_ns = int(window[0, 1] - window[0, 0]) - total(busy(trace).busy)
+    if not suspect:
+        return
+    what = (
+        f"{duration(suspect)} of {duration(idle_ns)} idle time passed with work launched more than "
+        f"{duration(causes.SUSPECT_NS)} before and none of this file running: the device probably "
+        "ran work that the file does not hold (a step that was cut out, another process). Do not "
+        "call it idle of the step."
+    )
+    waits = int(covered(found.suspect, found.gaps[found.opener >= 0]).astype(bool).sum())
+    yield Finding(
+        trace.path, "hidden_work", "degraded", what, waits, suspect, suspect / max(idle_ns, 1),
+        ("devices", "stages", "idle", "launches", "tokens"),
+    )  # fmt: skip
+
+
+def giant_events(trace: Trace) -> Iterator[Finding]:
+    """One activity that is most of the busy time of many."""
+    gpu = views.work(trace)
+    if len(gpu) < 100:
+        return
+    row = int(gpu.dur.argmax())
+    part = float(gpu.dur[row] / max(int(gpu.dur.sum()), 1))
+    if part > 0.5:
+        what = (
+            f"One activity of {count(len(gpu))}, {gpu.text(row)[:80]!r}, lasts "
+            f"{duration(int(gpu.dur[row]))}: {share(part)} of all GPU time. Check that it is real."
+        )
+        yield Finding(
+            trace.path, "giant_events", "degraded", what, 1, int(gpu.dur[row]), part,
+            ("devices", "stages", "idle", "kernels", "tokens", "roofline"),
+        )  # fmt: skip
