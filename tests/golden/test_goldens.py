@@ -13,7 +13,14 @@ from tests.conftest import shared
 from tracekit import golden
 from tracekit.errors import TracekitError
 
-NAMES = ("imu_window_preprocess", "onellm_sampling", "onellm_tiny", "prompts")
+NAMES = (
+    "imu_window_preprocess",
+    "llasa_tiny",
+    "llasa_tiny_rope4",
+    "onellm_sampling",
+    "onellm_tiny",
+    "prompts",
+)
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_golden.py"
 
 

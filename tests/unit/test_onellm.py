@@ -169,10 +169,11 @@ def test_more_tokens_than_the_model_has_positions_is_one_clear_error() -> None:
         run(adapter, imu_sample())
 
 
-def test_sampling_follows_the_seed() -> None:
+def test_sampling_follows_torchs_seed() -> None:
     def ids(seed: int) -> list[list[int]]:
-        options = replace(OPTIONS, temperature=1.0, top_p=0.9, seed=seed, max_new_tokens=12)
+        options = replace(OPTIONS, temperature=1.0, top_p=0.9, max_new_tokens=12)
         adapter = onellm.build(replace(options, extra={"ignore_eos": True}))
+        torch.manual_seed(seed)  # as capture does for every request
         return run(adapter, imu_sample()).ids
 
     assert ids(1) == ids(1)

@@ -151,8 +151,6 @@ class Decoder:
 
         Raises: TracekitError where the attention or cache asked for cannot be had here.
         """
-        import torch
-
         self.model = model
         self.options = options
         self.eos = frozenset() if flag(options, IGNORE_EOS) else frozenset(eos)
@@ -160,11 +158,12 @@ class Decoder:
         self.most: int = most or int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
         self.cache_kind = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
-        self._generator = torch.Generator(device=options.device).manual_seed(options.seed)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
         self.compiled = f"decode step, {compile_mode(options.device)}" if options.compile else "no"
         self._step: Any = self._forward
         if options.compile:
+            import torch
+
             _needs_compiler(options.device)
             self._step = torch.compile(self._forward, mode=compile_mode(options.device))
 
@@ -256,9 +255,8 @@ class Decoder:
 
     def _append(self, request: Request) -> None:
         """Choose the next token of each row, and see which rows are done."""
-        request.next = choose(
-            request.logits, self.options.temperature, self.options.top_p, self._generator
-        )
+        # drawn from torch's own generator, which capture seeds for every request
+        request.next = choose(request.logits, self.options.temperature, self.options.top_p)
         for row, token in enumerate(request.next.tolist()):
             if not request.done[row]:
                 request.ids[row].append(token)
@@ -277,6 +275,20 @@ class Decoder:
         cache = self._static[2]
         cache.reset()
         return cache
+
+
+def decoded(decoder: Decoder, request: Request, label: str, steps: int) -> dict[str, torch.Tensor]:
+    """`steps` more tokens of a one-row request as goldens name them: ids fed, logits after each."""
+    import torch
+
+    logits = []
+    for _ in range(steps):
+        decoder.decode(request)
+        logits.append(request.logits[0])
+    return {
+        f"{label}.decode_ids": torch.tensor([request.ids[0][:steps]]),
+        f"{label}.decode_logits": torch.stack(logits),
+    }
 
 
 def drop(cache: Any, positions: int) -> None:

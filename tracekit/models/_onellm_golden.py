@@ -9,28 +9,21 @@ import torch
 
 from tracekit.catalog import BuildOptions
 from tracekit.models import _tokens, _weights
+from tracekit.models._llama import decoded
 from tracekit.models._onellm_config import OneLLMConfig
 from tracekit.models.onellm import Inputs, OneLLM, assembled, rotated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tracekit.golden import Golden
-
-
-def weights_of(case: Golden) -> _weights.Weights:
-    """The golden's weights under their published names."""
-    weights = _weights.Weights(())
-    for name, value in case.under("weights.").items():
-        weights.put(name, value.shape, lambda value=value: torch.from_numpy(value))  # type: ignore[misc]
-    return weights
 
 
 def adapter(case: Golden, cache_offset: str, steps: int) -> OneLLM:
     """OneLLM with the golden's configuration and weights."""
     known = {field.name for field in fields(OneLLMConfig)}
     config = OneLLMConfig(**{k: v for k, v in case.sidecar["config"].items() if k in known})
-    weights = weights_of(case)
+    weights = _weights.of_arrays(case.under("weights."))
     rotated(weights, config)
     options = BuildOptions(
         max_new_tokens=steps + 1,
@@ -75,16 +68,6 @@ def _taps(model: OneLLM, kept: int) -> Taps:
     return taps
 
 
-def _decoded(model: OneLLM, state: Any, label: str, steps: int) -> Iterator[tuple[str, Any]]:
-    """`steps` greedy steps: the ids that were fed, and the logits after each."""
-    logits = []
-    for _ in range(steps):
-        model.decode(state)
-        logits.append(state.logits[0])
-    yield f"{label}.decode_ids", torch.tensor([state.ids[0][:steps]])
-    yield f"{label}.decode_logits", torch.stack(logits)
-
-
 @torch.no_grad()
 def outputs(case: Golden) -> dict[str, Any]:
     """Our outputs by the golden's names."""
@@ -99,10 +82,10 @@ def outputs(case: Golden) -> dict[str, Any]:
         state = model.prefill(inputs, tokens)
         if label == "out":
             out |= taps.seen | {"out.prefill_logits": state.logits}
-        out |= dict(_decoded(model, state, label, steps))
+        out |= decoded(model.decoder, state, label, steps)
     state = model.prefill(inputs, None)
     out["out_textonly.prefill_logits"] = state.logits
-    out |= dict(_decoded(model, state, "out_textonly", steps))
+    out |= decoded(model.decoder, state, "out_textonly", steps)
     fed = out["out_offset32.decode_ids"]
     embeds = torch.cat([taps.seen["out.prefill_h0"], model.decoder.embed(fed)], dim=1)
     whole = model.decoder.model(inputs_embeds=embeds, use_cache=False).logits[0]

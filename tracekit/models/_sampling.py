@@ -33,12 +33,7 @@ def distribution(
     return torch.zeros_like(ordered).scatter(-1, order, ordered)
 
 
-def choose(
-    logits: torch.Tensor,
-    temperature: float,
-    top_p: float,
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:
+def choose(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """The next token of each row, [B] int64 on the device; temperature 0 takes the largest logit.
 
     Raises: ValueError for a negative temperature.
@@ -49,7 +44,7 @@ def choose(
         raise ValueError("temperature < 0")
     if temperature == 0:
         return logits.argmax(dim=-1)
-    drawn = torch.multinomial(distribution(logits, temperature, top_p), 1, generator=generator)
+    drawn = torch.multinomial(distribution(logits, temperature, top_p), 1)
     return drawn.squeeze(-1)
 
 

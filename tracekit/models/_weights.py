@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
     from torch import nn
 
@@ -124,6 +125,16 @@ class Weights:
             if isinstance(value, torch.Tensor):
                 self.shapes[name] = tuple(value.shape)
                 self._get[name] = lambda value=value: value  # type: ignore[misc]
+
+
+def of_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
+    """Weights that are already in memory."""
+    import torch
+
+    weights = Weights(())
+    for name, value in arrays.items():
+        weights.put(name, value.shape, lambda value=value: torch.from_numpy(value))  # type: ignore[misc]
+    return weights
 
 
 def _load_pickle(torch: Any, path: Path) -> Any:

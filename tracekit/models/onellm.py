@@ -238,6 +238,7 @@ def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLL
             "encode": {
                 "flops": encode_flops(config),
                 "weight_parameters": encoder,
+                "bytes_per_value": _weights.bytes_per_value(options.dtype),
                 "tokens": config.n_resample_tokens,
             },
             "prefill": {"tokens": text + INSERTED, "text_tokens": text, "sensor_tokens": INSERTED},
