@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracekit import views
+import numpy as np
+
+from tracekit import figures, views
+from tracekit.attribution import busy, communication
 from tracekit.catalog import Analysis
 from tracekit.errors import MissingEventsError
-from tracekit.intervals import spans, total, union
+from tracekit.intervals import Spans, intersect, spans, total, union
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import Cat, Mask, Trace
+from tracekit.units import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,38 @@ class Device:
     memcpy_count: int
     memset_count: int
     unlaunched_count: int  # activities whose launch is not in the trace
+    unlaunched_ns: int  # time that only they cover
+    kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap
+    memcpy_sum_ns: int
+    memset_sum_ns: int
+    communication_ns: int  # of kernel_ns
+    exposed_communication_ns: int  # of communication_ns
+    communication_count: int
+    overlapped_copy_ns: int  # copy time that a kernel covers
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of a device."""
+
+    trace: str
+    device: int
+    stream: int
+    count: int
+    busy_ns: int  # union of its activities
+    device_window_ns: int
+    own_window_ns: int  # its first start to its last end
+    alone_ns: int  # no other stream of the device was busy
 
 
 @dataclass(frozen=True, slots=True)
 class Devices(Result):
     rows: tuple[Device, ...]
+    streams: tuple[Stream, ...]
 
 
 def devices(trace: Trace) -> Devices:
-    """The split of each device's window.
+    """The split of each device's window, and the share of each of its streams.
 
     Raises: MissingEventsError for a trace without GPU activity.
     """
@@ -45,35 +72,70 @@ def devices(trace: Trace) -> Devices:
         raise MissingEventsError(
             "no kernel events", where=trace.path, hint="capture with a GPU visible"
         )
-    lost = views.launch_row(trace) < 0
-    return Devices(tuple(_one(gpu.where(gpu.device == d), d, lost[gpu.device == d])
-                         for d in trace.devices))  # fmt: skip
+    rows = tuple(_one(trace, device) for device in trace.devices)
+    streams = tuple(s for row in rows for s in _streams(trace, row))
+    return Devices(rows, streams)
 
 
-def _one(gpu: Trace, device: int, lost: Mask) -> Device:
-    def covered(*cats: Cat) -> int:
-        some = gpu.where(gpu.is_(*cats))
-        return total(union(spans(some.ts, some.dur)))
+def _flat(gpu: Trace, rows: Mask) -> Spans:
+    return union(spans(gpu.ts[rows], gpu.dur[rows]))
 
-    start, end = int(gpu.ts.min()), int(gpu.end.max())
-    kernel = covered(Cat.KERNEL)
-    copied = covered(Cat.KERNEL, Cat.MEMCPY)
-    busy = covered(Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)
-    count = {cat: int((gpu.cat == cat).sum()) for cat in (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)}
+
+def _one(trace: Trace, device: int) -> Device:
+    gpu, done = views.work(trace), busy(trace, device)
+    mine = gpu.device == device
+    lost = mine & views.without_launch(trace)
+    of = {cat: mine & (gpu.cat == cat) for cat in (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)}
+    count = {cat: int(rows.sum()) for cat, rows in of.items()}
+    sums = {cat: int(gpu.dur[rows].sum()) for cat, rows in of.items()}
+    start, end = int(gpu.ts[mine].min()), int(gpu.end[mine].max())
+    kernel, copied, busy_ns = total(done.kernel), total(done.copied), total(done.busy)
     return Device(
         device=device,
         start_ns=start,
         window_ns=end - start,
-        busy_ns=busy,
+        busy_ns=busy_ns,
         kernel_ns=kernel,
         memcpy_ns=copied - kernel,
-        memset_ns=busy - copied,
-        idle_ns=end - start - busy,
+        memset_ns=busy_ns - copied,
+        idle_ns=end - start - busy_ns,
         kernel_count=count[Cat.KERNEL],
         memcpy_count=count[Cat.MEMCPY],
         memset_count=count[Cat.MEMSET],
         unlaunched_count=int(lost.sum()),
+        unlaunched_ns=busy_ns - total(_flat(gpu, mine & ~lost)),
+        kernel_sum_ns=sums[Cat.KERNEL],
+        memcpy_sum_ns=sums[Cat.MEMCPY],
+        memset_sum_ns=sums[Cat.MEMSET],
+        communication_ns=total(done.communication),
+        exposed_communication_ns=kernel - total(done.compute),
+        communication_count=int((communication(trace) & mine).sum()),
+        overlapped_copy_ns=total(intersect(_flat(gpu, of[Cat.MEMCPY]), done.kernel)),
     )
+
+
+def _streams(trace: Trace, row: Device) -> list[Stream]:
+    gpu = views.work(trace)
+    mine = gpu.device == row.device
+    parts = {int(s): mine & (gpu.stream == s) for s in np.unique(gpu.stream[mine])}
+    flat = {stream: _flat(gpu, rows) for stream, rows in parts.items()}
+    found = []
+    for stream, rows in parts.items():
+        others = [flat[other] for other in flat if other != stream]
+        rest = total(union(np.concatenate(others))) if others else 0
+        found.append(
+            Stream(
+                trace=trace.path,
+                device=row.device,
+                stream=stream,
+                count=int(rows.sum()),
+                busy_ns=total(flat[stream]),
+                device_window_ns=row.window_ns,
+                own_window_ns=int(gpu.end[rows].max() - gpu.ts[rows].min()),
+                alone_ns=row.busy_ns - rest,
+            )
+        )
+    return found
 
 
 DEFINITIONS = {
@@ -83,10 +145,25 @@ DEFINITIONS = {
     "memset": "Fill time that neither a kernel nor a copy covers.",
     "idle": "Time of the window in which no stream of the device had work.",
     "without launch": "Activities whose launching call is not in the trace.",
+    "communication": "Part of the kernel time in which a communication kernel ran, by its name: a "
+    "lower bound, since engines name their own as they like.",
+    "exposed": "Part of the communication time in which no other kernel ran.",
+    "overlapped copies": "Copy time that a kernel covers: hidden behind computing.",
+    "sum": "Durations of all kernels added up; it exceeds the kernel time where streams overlap.",
+    "stream busy": "Time in which the stream had work.",
+    "utilisation": "Stream busy over the window of the device.",
+    "alone": "Time in which no other stream of the device had work.",
 }
 
 
 def tables(result: Devices) -> list[Grid]:
+    many = len({r.device for r in result.rows}) < len(result.rows)
+    note = "Devices of several traces." if many else ""
+    grids = [_split_grid(result, note), _more_grid(result, note), _streams_grid(result)]
+    return [grid for grid in grids if grid.rows]
+
+
+def _split_grid(result: Devices, note: str) -> Grid:
     columns = (
         Column("device", "text"),
         *(
@@ -94,9 +171,9 @@ def tables(result: Devices) -> list[Grid]:
             for n in ("window", "kernel", "memcpy", "memset", "idle")
         ),
         Column("idle share", "share", "Idle over window."),
-        Column("kernels", "count"),
-        Column("copies", "count"),
-        Column("fills", "count"),
+        Column("kernels", "count", "How many kernels ran."),
+        Column("copies", "count", "How many copies ran."),
+        Column("fills", "count", "How many fills ran."),
         Column("without launch", "count", DEFINITIONS["without launch"]),
     )
     rows = [
@@ -105,17 +182,78 @@ def tables(result: Devices) -> list[Grid]:
             r.idle_ns / r.window_ns if r.window_ns else None,
             r.kernel_count, r.memcpy_count, r.memset_count, r.unlaunched_count,
         )
-        for r in result.rows
+        for r in result.rows[:200]
     ]  # fmt: skip
-    return [Grid("devices", "Devices", columns, rows)]
+    return Grid("devices", "Devices", columns, rows, note)
+
+
+def _more_grid(result: Devices, note: str) -> Grid:
+    columns = (
+        Column("device", "text"),
+        Column("communication", "ns", DEFINITIONS["communication"]),
+        Column("exposed", "ns", DEFINITIONS["exposed"]),
+        Column("overlapped", "share", "The part of the communication that other kernels cover."),
+        Column("kernel sum", "ns", DEFINITIONS["sum"]),
+        Column("overlapped copies", "ns", DEFINITIONS["overlapped copies"]),
+    )
+    rows = [
+        (
+            str(r.device), r.communication_ns, r.exposed_communication_ns,
+            1 - r.exposed_communication_ns / r.communication_ns if r.communication_ns else None,
+            r.kernel_sum_ns, r.overlapped_copy_ns,
+        )
+        for r in result.rows[:200]
+    ]  # fmt: skip
+    return Grid("overlap", "Communication and overlap", columns, rows, note)
+
+
+def _streams_grid(result: Devices) -> Grid:
+    columns = (
+        Column("device", "text"), Column("stream", "text"),
+        Column("activities", "count", "Kernels, copies and fills."),
+        Column("busy", "ns", DEFINITIONS["stream busy"]),
+        Column("utilisation", "share", DEFINITIONS["utilisation"]),
+        Column("alone", "ns", DEFINITIONS["alone"]),
+    )  # fmt: skip
+    rows = [
+        (
+            str(s.device), str(s.stream) if s.stream >= 0 else "not named", s.count, s.busy_ns,
+            s.busy_ns / s.device_window_ns if s.device_window_ns else None, s.alone_ns,
+        )
+        for s in sorted(result.streams, key=lambda s: -s.busy_ns)[:200]
+    ]  # fmt: skip
+    left = len(result.streams) - len(rows)
+    return Grid("streams", "Streams", columns, rows, f"{left} more are left out." if left else "")
+
+
+def charts(result: Devices) -> list[figures.Chart]:
+    rows = [r for r in result.rows if r.window_ns][:40]
+    if not rows:
+        return []
+    window, idle = sum(r.window_ns for r in rows), sum(r.idle_ns for r in rows)
+    title = f"Devices were idle for {duration(idle)} of {duration(window)}, {idle / window:.1%}"
+    parts = {
+        "kernel": [r.kernel_ns - r.exposed_communication_ns for r in rows],
+        "communication": [r.exposed_communication_ns for r in rows],
+        "memcpy": [r.memcpy_ns for r in rows],
+        "memset": [r.memset_ns for r in rows],
+        "idle": [r.idle_ns for r in rows],
+    }
+    summary = "The window of each device, cut into exposed communication, other work and idle time."
+    labels = [f"device {r.device}" for r in rows]
+    return [
+        figures.split_bars("devices", title, labels, parts, of="window", summary=summary,
+                           table="devices")
+    ]  # fmt: skip
 
 
 ANALYSIS = Analysis(
     title="How busy each device was",
     question="How much of each device's time went to kernels, copies, fills and waiting?",
     run=devices,
-    merge=lambda one, two: Devices(one.rows + two.rows),
+    merge=lambda one, two: Devices(one.rows + two.rows, one.streams + two.streams),
     tables=tables,
+    charts=charts,
     definitions=DEFINITIONS,
     order=20,
 )

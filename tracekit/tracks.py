@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tracekit import catalog, perfetto, views
+from tracekit import catalog, causes, idleness, perfetto, views
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.stages import DECODE_STEP
 from tracekit.trace import Trace
@@ -58,8 +58,19 @@ def _stages(trace: Trace) -> list[Event]:
 
 
 def _idle(trace: Trace) -> list[Event]:
-    gaps = catalog.answer(trace, "idle").gaps
-    out = [_slice(trace, str(g.cause), g.start_ns, g.length_ns, "idle") for g in gaps]
+    if not len(views.work(trace)):
+        raise MissingEventsError(
+            "no kernel events", where=trace.path, hint="capture with a GPU visible"
+        )
+    found = causes.idle(trace)
+    between = (found.opener >= 0) & (found.closer >= 0)
+    out = [
+        _slice(trace, idleness.NAMES[causes.ORDER[cause]], start, end - start, "idle")
+        for (start, end), cause, gap in zip(
+            found.spans.tolist(), found.cause.tolist(), found.gap.tolist(), strict=True
+        )
+        if between[gap]
+    ]
     return [*out, _named("idle")]
 
 

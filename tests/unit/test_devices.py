@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from analyses import devices
 from tests.conftest import SHARED, shared
+from tests.drawing import draw
+from tests.random_traces import traces
 from tracekit import kineto
 from tracekit.errors import MissingEventsError
+from tracekit.trace import Trace
 
 NAMES = sorted(p.stem for p in (SHARED / "traces" / "expected").glob("*.json"))
 
@@ -40,3 +44,56 @@ def test_the_split_equals_the_independent_figures(name: str) -> None:
         assert row.memset_ns == want["memset_exposed_ns"]
         assert row.idle_ns == want["idle_ns"]
         assert row.kernel_count == want["n_kernel"]
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_sums_and_streams_equal_the_independent_figures(name: str) -> None:
+    expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
+    trace = kineto.load(trace_file(name))
+    brute = expected["brute_force"]["devices"]
+    if not brute:
+        return
+    result = devices.devices(trace)
+    for row in result.rows:
+        want = brute[str(row.device)]
+        assert row.kernel_sum_ns == want["kernel_sum_ns"]
+        assert row.memcpy_sum_ns == want["memcpy_sum_ns"]
+        assert row.memset_sum_ns == want["memset_sum_ns"]
+        assert row.overlapped_copy_ns == want["kernel_memcpy_overlap_ns"]
+        assert row.exposed_communication_ns <= row.communication_ns <= row.kernel_ns
+        streams = {str(s.stream): s for s in result.streams if s.device == row.device}
+        if "-1" in streams:  # a hand-made kernel that names no stream
+            continue
+        assert {s: streams[s].count for s in streams} == want["streams"]
+        for stream, figures in want["per_stream"].items():
+            assert streams[stream].busy_ns == figures["busy_ns"]
+            assert streams[stream].own_window_ns == figures["window_ns"]
+
+
+@given(traces(gpu=True))
+@settings(max_examples=150, deadline=None)
+def test_every_nanosecond_of_the_window_is_counted_once(trace: Trace) -> None:
+    result = devices.devices(trace)
+    for row in result.rows:
+        assert row.window_ns == row.kernel_ns + row.memcpy_ns + row.memset_ns + row.idle_ns
+        assert row.busy_ns == row.window_ns - row.idle_ns
+        assert min(row.kernel_ns, row.memcpy_ns, row.memset_ns, row.idle_ns) >= 0
+        assert 0 <= row.unlaunched_ns <= row.busy_ns
+        own = [s for s in result.streams if s.device == row.device]
+        assert sum(s.alone_ns for s in own) <= row.busy_ns <= sum(s.busy_ns for s in own)
+
+
+def test_communication_under_other_kernels_is_not_exposed() -> None:
+    trace = draw(
+        """
+        stream 7  AAAA....BB
+        stream 9  ..NNNN....
+        """,
+        names={"N": "ncclDevKernel_AllReduce_Sum"},
+    )
+    result = devices.devices(trace)
+    row = result.rows[0]
+    assert (row.kernel_ns, row.communication_ns, row.exposed_communication_ns) == (8000, 4000, 2000)
+    assert [(s.stream, s.busy_ns, s.alone_ns) for s in result.streams] == [
+        (7, 6000, 4000), (9, 4000, 2000),
+    ]  # fmt: skip
