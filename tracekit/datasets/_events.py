@@ -1,4 +1,4 @@
-"""Events of an event camera: structured .npy, .npz, .h5 (DSEC, M3ED and alike), pickled dicts."""
+"""Events of an event camera: .npy (records, four columns, pickled dicts), .npz, .h5 like DSEC's."""
 
 from __future__ import annotations
 
@@ -88,9 +88,29 @@ def _npy(path: Path, trust: bool) -> dict[str, npt.NDArray[Any]]:
         array = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as fault:
         raise TracekitError(f"not a numpy file ({fault})", where=path, hint="np.save") from None
+    if array.dtype.names is None and array.ndim == 2 and array.shape[1] == len(FIELDS):
+        return _columns(array, path)
     if array.dtype.names is None or any(name not in array.dtype.names for name in FIELDS):
         raise _lacks(path, array.dtype)
     return {name: array[name] for name in FIELDS}
+
+
+def _columns(array: npt.NDArray[Any], path: Path) -> dict[str, npt.NDArray[Any]]:
+    """x, y, p, t of [N, 4]. Raises: TracekitError where the columns are in another order."""
+    import numpy as np
+
+    if array.dtype.kind not in "iub" and not (array == np.round(array)).all():
+        raise TracekitError(
+            "events that are not whole numbers", where=path, hint="x, y, p, and t in whole µs"
+        )
+    whole = array.astype(np.int64)
+    if not np.isin(whole[:, 2], (-1, 0, 1)).all():
+        raise TracekitError(
+            "the third column is no polarity (0 and 1, or -1 and 1)",
+            where=path,
+            hint="the columns are x, y, p, t in this order",
+        )
+    return {name: whole[:, k] for k, name in enumerate(FIELDS)}
 
 
 def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -39,9 +39,7 @@ class Found:
     said: dict[str, Any] = field(default_factory=dict)  # for the trace's metadata
 
 
-def read(
-    checkpoint: Path, tower: str | Path | None = None, named: str | Path | None = None
-) -> Found:
+def read(checkpoint: Path, tower: Path | None = None, named: Path | None = None) -> Found:
     """A checkpoint's parts.
 
     `tower` is the folder of CLIP's own checkpoint, or its file; `named` a tokenizer.model that
@@ -65,7 +63,7 @@ def read(
     shape = weights.shapes.get(TABLES[0])
     pieces = int(llm.get("vocab_size", 32000)) if shape is None else shape[0]
     llm["vocab_size"] = pieces
-    model = Path(named) if named else folder / "tokenizer.model"
+    model = named or folder / "tokenizer.model"
     special, rows = _special(model, config, pieces)
     if rows > pieces:
         _widen(weights, rows)
@@ -136,7 +134,7 @@ def _from_clip(
     weights: _weights.Weights,
     folder: Path,
     config: Mapping[str, Any],
-    tower: str | Path | None,
+    tower: Path | None,
 ) -> Any:
     """Add the tower of CLIP's own checkpoint to `weights`; returns its configuration, if any."""
     named = tower or config.get("mm_visual_tower")

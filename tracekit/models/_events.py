@@ -79,19 +79,17 @@ def frames(events: Mapping[str, npt.NDArray[np.int64]]) -> list[npt.NDArray[np.u
     """
     import numpy as np
 
+    colours = np.array([WHITE, BLUE, RED], np.uint8)
     count = len(events["t"]) // FRAMES
     out = []
     for k in range(FRAMES):
         part = slice(k * count, None if k == FRAMES - 1 else (k + 1) * count)
         x, y, p = events["x"][part], events["y"][part], events["p"][part]
         height, width = int(y.max()) + 1, int(x.max()) + 1
-        # numpy leaves open which of several writes to one pixel stays: take the last of each
-        pixel = y * width + x
-        _, from_end = np.unique(pixel[::-1], return_index=True)
-        last = len(pixel) - 1 - from_end
-        image = np.full((height, width, 3), WHITE, np.uint8)
-        image[y[last], x[last]] = np.where((p[last] == 0)[:, None], BLUE, RED)
-        out.append(image)
+        last = np.full(height * width, -1)  # the newest event of each pixel
+        np.maximum.at(last, y * width + x, np.arange(len(x)))
+        colour = np.where(last < 0, 0, np.where(p[last] == 0, 1, 2))
+        out.append(colours[colour].reshape(height, width, 3))
     return out
 
 

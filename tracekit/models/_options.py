@@ -49,6 +49,17 @@ def flag(options: BuildOptions, name: str) -> bool:
     return value in _YES
 
 
+def whole(options: BuildOptions, name: str, default: int) -> int:
+    """A whole number. Raises: TracekitError for what is none."""
+    value = options.extra.get(name, default)
+    try:
+        return int(str(value))
+    except ValueError:
+        raise TracekitError(
+            f"{name} is a whole number", where=value, hint=f"write {name}={default}"
+        ) from None
+
+
 def path(options: BuildOptions, name: str) -> Path | None:
     """The path given for an option, if any."""
     value = options.extra.get(name)

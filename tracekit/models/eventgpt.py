@@ -9,12 +9,20 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import BuildOptions, Facts, Model, Sample
 from tracekit.errors import TracekitError
-from tracekit.models import _eventgpt_checkpoint, _events, _llama, _prompts, _tokens, _weights
+from tracekit.models import (
+    _eventgpt_checkpoint,
+    _events,
+    _llama,
+    _options,
+    _prompts,
+    _tokens,
+    _weights,
+)
+from tracekit.models._llama import without_gradients as frozen
 from tracekit.stages import Stage
 
 if TYPE_CHECKING:
@@ -48,6 +56,10 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
 }
 QUESTION = "Describe in detail what happened in the scene."
 LONGEST = 2048  # positions the original keeps of a prompt, event tokens included
+TAKES: Mapping[str, str] = {
+    "vision_tower": "folder of CLIP ViT-L/14-336, where the checkpoint has none inside",
+    **_options.LLM_TAKES,
+}
 GOLDENS = ("EventGPT",)
 
 
@@ -132,7 +144,7 @@ class EventGPT:
         # the cast on the host: the copy to the device is then half as large
         pixels = made.to(kind).to(self.options.device)
         rows = pixels.expand(self.options.batch_size, -1, -1, -1, -1).contiguous()
-        prompt, ids = self.prompt(self.options.prompt or sample.prompt or QUESTION)
+        prompt, ids = self.prompt(_options.question(self.options, sample, QUESTION))
         return Inputs(rows, tuple(ids), prompt)
 
     def prompt(self, question: str) -> tuple[str, list[int]]:
@@ -142,11 +154,10 @@ class EventGPT:
         filler = self.tokenizer.encode("\n", bos=False)[-1]
         return form.text([question]), _tokens.fit(ids, self.options.prompt_tokens, filler=filler)
 
+    @frozen
     def encode(self, inputs: Inputs) -> torch.Tensor:
         """[B, 5 + 577, D]: a token for each image, then one for each place."""
-        import torch
-
-        with torch.inference_mode(), self._backend():
+        with self._backend():
             out: torch.Tensor = self._see(inputs.pixels)
         return out
 
@@ -161,24 +172,19 @@ class EventGPT:
         adapted = net.adapt(self.model, net.project(self.model, seen))
         return net.aggregate(adapted.view(*pixels.shape[:2], *adapted.shape[1:]))
 
+    @frozen
     def prefill(self, inputs: Inputs, tokens: torch.Tensor) -> _llama.Request:
         """The first token, and the cache.
 
         Raises: TracekitError for a prompt that leaves no room for the tokens asked for.
         """
-        import torch
-
-        with torch.inference_mode():
-            request = self.decoder.prefill(splice(self.decoder, inputs.ids, tokens))
+        request = self.decoder.prefill(splice(self.decoder, inputs.ids, tokens))
         request.prompt = inputs.prompt
         return request
 
     def decode(self, state: _llama.Request) -> _llama.Request:
         """One more token."""
-        import torch
-
-        with torch.inference_mode():
-            return self.decoder.decode(state)
+        return self.decoder.decode(state)
 
     def text(self, state: _llama.Request) -> list[str]:
         """What was generated, without the end token, per row."""
@@ -251,19 +257,20 @@ def build(options: BuildOptions) -> EventGPT:
     """
     from tracekit.models import _eventgpt_net as net
 
-    named = options.extra.get("tokenizer")
+    _options.check_extra(options, TAKES, "eventgpt")
+    _options.device_checked(options)
+    named = _options.path(options, _options.TOKENIZER)
     if options.checkpoint is not None:
-        found = _eventgpt_checkpoint.read(
-            options.checkpoint, options.extra.get("vision_tower"), named
-        )
+        tower = _options.path(options, "vision_tower")
+        found = _eventgpt_checkpoint.read(options.checkpoint, tower, named)
         model = net.build(found.llm, found.vision)
         net.fill(model, options, found.weights, where=options.checkpoint)
         tokenizer = _eventgpt_checkpoint.tokenizer(found)
         return EventGPT(model, options, tokenizer, found.said)
-    model = net.build(**SIZES[options.size])
+    made = SIZES[_options.size(options, SIZES, "eventgpt")]
+    model = net.build(**made)
     net.fill(model, options, None, where="")
-    vocab = int(SIZES[options.size]["llm"]["vocab_size"])
-    return EventGPT(model, options, _tokens.find(vocab=vocab, named=Path(named) if named else None))
+    return EventGPT(model, options, _tokens.find(vocab=made["llm"]["vocab_size"], named=named))
 
 
 def weight_bytes(size: str, dtype: str) -> int:
@@ -342,9 +349,5 @@ MODEL = Model(
     source="Liu et al., arXiv 2412.00832; github.com/XduSyL/EventGPT",
     default_prompt=QUESTION,
     weight_bytes=weight_bytes,
-    takes={
-        "vision_tower": "folder of CLIP ViT-L/14-336, where the checkpoint has none inside",
-        "tokenizer": "tokenizer.model, where it does not lie beside the weights",
-        "ignore_eos": "decode on after the end token, for traces of equal length",
-    },
+    takes=TAKES,
 )

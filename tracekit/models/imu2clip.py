@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import BuildOptions, Facts, Model, Sample
 from tracekit.errors import TracekitError
-from tracekit.models import _imu_window, _llama, _weights
+from tracekit.models import _imu_window, _llama, _options, _weights
+from tracekit.models._llama import without_gradients as frozen
 from tracekit.stages import Stage
 
 if TYPE_CHECKING:
@@ -82,12 +83,10 @@ class Imu2Clip:
         rows = torch.from_numpy(window.astype("float32")).to(self.options.device, kind)
         return rows.expand(self.options.batch_size, -1, -1).contiguous()
 
+    @frozen
     def encode(self, inputs: torch.Tensor) -> torch.Tensor:
         """[B, 512], the last hidden state; divide by its length before comparing with CLIP's."""
-        import torch
-
-        with torch.inference_mode():
-            out: torch.Tensor = self._run(inputs)
+        out: torch.Tensor = self._run(inputs)
         return out
 
 
@@ -122,10 +121,13 @@ def build(options: BuildOptions) -> Imu2Clip:
     """
     from tracekit.models import _imu2clip_net as net
 
+    _options.check_extra(options, {}, "imu2clip")
+    _options.device_checked(options)
     kind = _weights.dtype_named(options.dtype)
     if options.checkpoint is None:
+        made = config(_options.size(options, SIZES, "imu2clip"))
         with _weights.on_meta():
-            encoder = net.Encoder(config(options.size)).eval()
+            encoder = net.Encoder(made).eval()
         _weights.randomize(encoder, device=options.device, dtype=kind, seed=options.seed)
     else:
         found = encoder_part(_weights.open_checkpoint(options.checkpoint, PATTERNS))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from tracekit.catalog import BuildOptions, Facts, Model, Sample
 from tracekit.datasets._windows import ACCEL_SCALE
 from tracekit.errors import TracekitError
-from tracekit.models import _limu_windows, _llama, _weights
+from tracekit.models import _limu_windows, _llama, _options, _weights
+from tracekit.models._llama import without_gradients as frozen
 from tracekit.stages import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "tiny": {"hidden": 24, "hidden_ff": 40, "n_layers": 2, "n_heads": 3},
 }
 GOLDENS = ("LIMU-BERT", "LIMU-BERT base_v1, real published weights")
+TAKES: Mapping[str, str] = {
+    "layers": "with --checkpoint: how often the shared block runs, no weight tells (default 4)",
+    "heads": "with --checkpoint: attention heads, no weight tells (default 4)",
+}
 PATTERNS = ("*.safetensors", "*.pt", "*.pth")
 
 
@@ -89,12 +94,10 @@ class LimuBert:
         rows = torch.from_numpy(window).to(self.options.device, kind)
         return rows.expand(self.options.batch_size, -1, -1).contiguous()
 
+    @frozen
     def encode(self, inputs: torch.Tensor) -> torch.Tensor:
         """[B, T, hidden], one vector a sample."""
-        import torch
-
-        with torch.inference_mode():
-            out: torch.Tensor = self._run(inputs)
+        out: torch.Tensor = self._run(inputs)
         return out
 
 
@@ -126,6 +129,8 @@ def build(options: BuildOptions) -> LimuBert:
     """
     from tracekit.models import _limu_bert_net as net
 
+    _options.check_extra(options, TAKES, "limu_bert")
+    _options.device_checked(options)
     if options.attention == "flash":
         raise TracekitError(
             "LIMU-BERT has no flash attention",
@@ -136,8 +141,8 @@ def build(options: BuildOptions) -> LimuBert:
     if options.checkpoint is not None:
         encoder = net.load_encoder(
             _weights.open_checkpoint(options.checkpoint, PATTERNS),
-            n_layers=int(options.extra.get("layers", 4)),
-            n_heads=int(options.extra.get("heads", 4)),
+            n_layers=_options.whole(options, "layers", 4),
+            n_heads=_options.whole(options, "heads", 4),
             attention=options.attention,
             device=options.device,
             dtype=kind,
@@ -150,8 +155,9 @@ def build(options: BuildOptions) -> LimuBert:
                 hint="recordings have 6; give a model trained without the magnetometer",
             )
         return LimuBert(encoder, options)
+    made = config(_options.size(options, SIZES, "limu_bert"))
     with _weights.on_meta():
-        encoder = net.Encoder(config(options.size), options.attention).eval()
+        encoder = net.Encoder(made, options.attention).eval()
     _weights.randomize(encoder, device=options.device, dtype=kind, seed=options.seed)
     return LimuBert(encoder, options)
 
@@ -202,8 +208,5 @@ MODEL = Model(
     weights="saved/pretrain_base_*_20_120/*.pt in github.com/dapowan/LIMU-BERT-Public",
     source="Xu et al., LIMU-BERT, SenSys 2021; github.com/dapowan/LIMU-BERT-Public",
     weight_bytes=weight_bytes,
-    takes={
-        "layers": "how often the shared block runs; no weight tells (default 4)",
-        "heads": "attention heads; no weight tells (default 4)",
-    },
+    takes=TAKES,
 )
