@@ -7,8 +7,8 @@ from pathlib import Path
 from tracekit.errors import TracekitError
 
 
-def fetch(repository: str, folder: Path, *, revision: str | None = None) -> None:
-    """A Hugging Face repository into `folder`: resumed where it was cut, checksums compared.
+def fetch(repository: str, folder: Path | None, *, revision: str | None = None) -> None:
+    """A Hugging Face repository into `folder`, or the Hub's cache: resumed, checksums compared.
 
     Raises: TracekitError where it cannot be had: no network, no access, no room.
     """
@@ -31,6 +31,6 @@ def fetch(repository: str, folder: Path, *, revision: str | None = None) -> None
     except OSError as error:
         raise TracekitError(
             f"the download failed ({error.strerror or type(error).__name__})",
-            where=folder,
+            where=folder or repository,
             hint="is there room on the disk, and may you write there?",
         ) from error

@@ -203,7 +203,7 @@ def _indexed(index: Path) -> list[Path]:
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
         raise TracekitError(
-            f"{len(absent)} of {len(paths)} weight files are not there ({_some(absent)})",
+            f"{len(absent)} of {len(paths)} weight files are not there ({some(absent)})",
             where=index,
             hint="complete the download",
         )
@@ -233,7 +233,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     shown = ", ".join(names[:FIRST])
     return f"{shown}, …" if len(names) > FIRST else shown
 
@@ -257,7 +257,7 @@ def compare(
         if name in found and tuple(found[name]) != tuple(shape)
     ]
     kinds = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    said = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
+    said = [f"{len(names)} {kind} ({some(names)})" for kind, names in kinds.items() if names]
     if said:
         raise TracekitError(
             f"the weights do not fit: {'; '.join(said)}",
