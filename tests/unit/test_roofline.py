@@ -1,0 +1,232 @@
+"""FLOPs and least bytes from shapes, floors from a capture's metadata, against datasheet peaks."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyses import roofline
+from tests.drawing import draw
+from tracekit import floors, flops
+from tracekit.errors import MissingEventsError
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Table, Trace
+
+BF16 = "c10::BFloat16"
+H100 = {"deviceProperties": [{"name": "NVIDIA H100 80GB HBM3"}]}
+sizes = st.integers(1, 40)
+
+
+def of(name: str, dims: Any, types: Sequence[str], values: Sequence[str] = ()) -> flops.Work | None:
+    texts = (json.dumps(part) for part in (dims, types, values))
+    return flops.of_op(name, *texts)
+
+
+@given(sizes, sizes, sizes)
+def test_a_matrix_product_counts_every_multiply_add_and_every_operand(
+    m: int, n: int, k: int
+) -> None:
+    work = of("aten::mm", [[m, k], [k, n]], ["float", "float"])
+    assert work is not None
+    # the slow version: one row times one column is k products and k sums
+    assert work.flops == sum(2 * k for _ in range(m) for _ in range(n))
+    assert work.bytes == 4 * (m * k + k * n + m * n)
+    linear = of("aten::linear", [[1, m, k], [n, k], []], ["float", "float", ""])
+    assert linear is not None
+    assert (linear.flops, linear.bytes) == (work.flops, work.bytes)
+    bias = of("aten::addmm", [[n], [m, k], [k, n], [], []], [BF16, BF16, BF16, "Scalar", "Scalar"])
+    assert bias is not None
+    assert (bias.flops, bias.bytes) == (work.flops, work.bytes // 2 + 2 * n)
+
+
+@given(sizes, sizes, sizes, st.booleans())
+def test_attention_counts_the_pairs_that_the_mask_leaves(
+    queries: int, keys: int, dim: int, causal: bool
+) -> None:
+    work = of(
+        "aten::_scaled_dot_product_flash_attention",
+        [[2, 6, queries, dim], [2, 3, keys, dim], [2, 3, keys, dim], [], []],
+        [BF16, BF16, BF16, "Scalar", "Scalar"], ["", "", "", "0.", str(causal)],
+    )  # fmt: skip
+    assert work is not None
+    pairs = sum(not causal or j <= i for i in range(queries) for j in range(keys))
+    assert work.flops == 2 * 6 * pairs * 4 * dim
+    assert work.bytes == 2 * 2 * dim * (6 * queries * 2 + 3 * keys * 2)
+
+
+def test_a_convolution_counts_its_outputs() -> None:
+    work = of(
+        "aten::_convolution", [[4, 3, 224, 224], [768, 3, 16, 16], [768], [], [], [], [], [], []],
+        [BF16, BF16, BF16, *["ScalarList"] * 3, "Scalar", "ScalarList", "Scalar"],
+        ["", "", "", "[16, 16]", "[0, 0]", "[1, 1]", "False", "[0, 0]", "1"],
+    )  # fmt: skip
+    assert work is not None
+    assert work.flops == 2 * 4 * 14 * 14 * 768 * 3 * 16 * 16
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "types", "values"),
+    [
+        ("aten::mm", [[2, 3], [4, 5]], ["float", "float"], []),  # do not fit
+        ("aten::mm", [[2, 3], [3, 5]], ["quint4", "quint4"], []),  # unknown dtype
+        ("aten::mm", [], [], []),
+        ("aten::mm", [[], []], ["float", "float"], []),
+        ("aten::add", [[2, 3], [2, 3]], ["float", "float"], []),
+        # is_causal was not recorded
+        ("aten::_scaled_dot_product_flash_attention", [[1, 1, 4, 8]] * 3, [BF16] * 3, []),
+        # packed sequences: their lengths are in a tensor
+        ("flash_attn::_flash_attn_forward", [[9, 2, 8]] * 3, [BF16] * 3, ["True"] * 6),
+    ],
+)  # fmt: skip
+def test_what_the_arguments_do_not_say_has_no_number(
+    name: str, dims: Any, types: Sequence[str], values: Sequence[str]
+) -> None:
+    assert of(name, dims, types, values) is None
+
+
+def with_shapes(trace: Trace, arguments: Mapping[str, tuple[Any, Any, Any]]) -> Trace:
+    rows = [r for r in np.flatnonzero(trace.is_(Cat.CPU_OP)) if trace.text(int(r)) in arguments]
+    strings: list[str] = []
+    columns: dict[str, list[int]] = {"dims": [], "types": [], "concrete": [], "strides": []}
+    for row in rows:
+        for column, value in zip(columns, (*arguments[trace.text(int(row))], []), strict=True):
+            strings.append(json.dumps(value))
+            columns[column].append(len(strings) - 1)
+    trace.tables["shapes"] = Table(
+        trace.id[rows], {c: np.array(v, np.int32) for c, v in columns.items()}, tuple(strings)
+    )
+    return trace
+
+
+MM = {"aten::mm": ([[1000, 1000], [1000, 1000]], [BF16, BF16], [])}
+PICTURE = """
+    mark      pppppppppppppppp
+    op        mmmmm....ss.xxx.
+    host      ab.......c...d..
+    stream 7  .AAAAAAAABBCC.D.
+"""
+NAMES = {"p": "step[EXTEND bs=1 toks=9]", "m": "aten::mm", "s": "aten::_softmax", "x": "aten::mm",
+         "A": "nvjet", "B": "splitK", "C": "softmax", "D": "nvjet"}  # fmt: skip
+
+
+def test_one_call_is_counted_once_however_many_kernels_it_launches() -> None:
+    result = roofline.roofline(with_shapes(draw(PICTURE, names=NAMES, meta=H100), MM))
+    (row,) = result.rows
+    assert (row.calls, row.kernels, row.total_ns, row.kernel) == (2, 3, 11_000, "nvjet")
+    assert row.flops == 2 * 2 * 10**9
+    assert row.rates.flops_per_s == pytest.approx(4e9 / 11e-6)
+    assert row.rates.flops_share == pytest.approx(4e9 / 11e-6 / 989.4e12)
+    assert row.rates.bytes_share == pytest.approx(2 * 6e6 / 11e-6 / 3350e9)
+    assert row.rates.bound == "compute"
+    assert row.rates.floor_ns == pytest.approx(4e9 / 989.4e12 * 1e9)
+    (cover,) = result.coverage
+    assert (cover.phase, cover.kernel_ns, cover.covered_ns) == ("prefill", 13_000, 11_000)
+
+
+def test_an_unknown_device_has_rates_but_no_shares() -> None:
+    result = roofline.roofline(with_shapes(draw(PICTURE, names=NAMES), MM))
+    (row,) = result.rows
+    assert row.rates.flops_per_s == pytest.approx(4e9 / 11e-6)
+    assert row.rates.flops_share is row.rates.floor_ns is row.rates.bound is None
+    grid = next(g for g in roofline.tables(result) if g.key == "ops")
+    shown = dict(zip((c.label for c in grid.columns), grid.rows[0], strict=True))
+    assert shown["of peak"] is None
+    assert "no peak is known" in grid.note
+
+
+def test_replayed_kernels_are_not_covered() -> None:
+    names = {**NAMES, "a": "cudaGraphLaunch"}
+    result = roofline.roofline(with_shapes(draw(PICTURE, names=names, meta=H100), MM))
+    assert sum(r.total_ns for r in result.rows) == 3_000  # B and D only
+    assert result.coverage[0].covered_ns == 3_000
+
+
+def test_the_reason_is_said_where_there_is_no_answer() -> None:
+    with pytest.raises(MissingEventsError, match="captured without shapes"):
+        roofline.roofline(draw("host a\nstream 7 A"))
+    with pytest.raises(MissingEventsError, match="no kernel events"):
+        roofline.roofline(draw("op mm"))
+
+
+LLM = {"layers": 2, "hidden": 8, "heads": 4, "kv_heads": 2, "head_dim": 2, "intermediate": 16,
+       "vocab": 10, "bytes_per_value": 2, "weight_parameters": 1000}  # fmt: skip
+OURS: dict[str, Any] = {
+    "dtype": "bfloat16", "batch_size": 3, "dims": {
+        "llm": LLM, "encoder": {"flops": 5000, "weight_parameters": 70, "bytes_per_value": 2}},
+    "tokens": {"prompt": 3, "sensor": 2, "prefill": 5, "generated": [3, 1]},
+    "profiled": {"samples": [{}, {}]},
+}  # fmt: skip
+
+
+def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
+    encode, prefill, decode = floors.needs(draw("mark m", meta={"tracekit": OURS}))
+    assert encode.passes == ((5000, 140), (5000, 140))
+    kv = 2 * 2 * 2 * 2 * 2  # of one position: K and V, layers, KV heads, dim, bytes
+    one_pair = 4 * 2 * 4 * 2
+    # the head, 80 weights, sees the last of five positions; causal pairs 1 + 2 + 3 + 4 + 5
+    assert prefill.passes[0] == (3 * (2 * 920 * 5 + 2 * 80 + 15 * one_pair), 2000 + 3 * 5 * kv)
+    assert len(prefill.passes) == 2
+    assert prefill.tokens == 30
+    # of three tokens the first is prefill's; of one token nothing is left to decode
+    assert decode.passes == (
+        (3 * (2 * 1000 + 6 * one_pair), 2000 + 3 * 6 * kv),
+        (3 * (2 * 1000 + 7 * one_pair), 2000 + 3 * 7 * kv),
+    )
+    assert (decode.weight_bytes, decode.tokens) == (4000, 6)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [{}, {"dims": None}, {**OURS, "dtype": "odd"}, {**OURS, "dims": {"llm": {"layers": 2}}},
+     {**OURS, "dims": [], "tokens": "many"}, {**OURS, "tokens": None, "profiled": None}],
+)  # fmt: skip
+def test_damaged_or_missing_metadata_gives_no_floor(meta: Any) -> None:
+    needs = floors.needs(draw("mark m", meta={"tracekit": meta}))
+    assert "prefill" not in {need.stage for need in needs}
+
+
+STAGES = """
+    mark      eepppppddddddd...
+    host      a.b....c.........
+    stream 7  .AABBBBBB.CCCC...
+"""
+OWN = {"e": "tracekit::encode", "p": "tracekit::prefill", "d": "tracekit::decode",
+       "A": "k", "B": "k", "C": "k"}  # fmt: skip
+
+
+def test_the_floor_stands_beside_what_the_stage_took() -> None:
+    trace = draw(STAGES, names=OWN, meta={"tracekit": OURS, **H100})
+    result = roofline.roofline(trace)
+    assert result.unshaped == "captured without shapes"
+    found = {f.stage: f for f in result.floors}
+    # the work of encode and of prefill outlasts their markers
+    assert {name: f.took_ns for name, f in found.items()} == {
+        "encode": 3000, "prefill": 7000, "decode": 7000,
+    }  # fmt: skip
+    decode = found["decode"]
+    assert decode.floor_ns == pytest.approx(decode.bytes / 3350e9 * 1e9)
+    assert decode.mbu == pytest.approx(decode.bytes / 7e-6 / 3350e9)
+    assert decode.mbu_weights == pytest.approx(4000 / 7e-6 / 3350e9)
+    assert found["prefill"].mfu == pytest.approx(found["prefill"].flops / 7e-6 / 989.4e12)
+    assert [c.key for c in roofline.charts(result)] == ["floors"]
+
+
+def test_merging_adds_up_and_takes_every_share_anew() -> None:
+    one = roofline.roofline(with_shapes(draw(PICTURE, names=NAMES, meta=H100), MM))
+    two = roofline.roofline(draw(STAGES, names=OWN, meta={"tracekit": OURS, **H100}))
+    other = roofline.roofline(with_shapes(draw(PICTURE, names=NAMES), MM))
+    both = roofline.merge(one, one)
+    assert both.rows[0].total_ns == 22_000
+    assert both.rows[0].rates.flops_share == pytest.approx(one.rows[0].rates.flops_share)
+    left = roofline.merge(roofline.merge(one, two), two)
+    right = roofline.merge(one, roofline.merge(two, two))
+    assert to_plain(left) == to_plain(right)
+    assert left.floors[0].took_ns == 2 * (two.floors[0].took_ns or 0)
+    assert left.floors[0].mfu == pytest.approx(two.floors[0].mfu)
+    mixed = roofline.merge(one, other)
+    assert mixed.device is None
+    assert mixed.rows[0].rates.flops_share is None

@@ -1,0 +1,142 @@
+"""The least work of each stage of our own captures, from the model's dimensions in the metadata.
+
+Weights are read once a forward pass, keys and values of the context once a token, and every weight
+of a matrix does one multiply-add a token. Prefill applies the head to the last position alone.
+Norms, softmax, rotary embeddings and activations are left out: they are less than one percent.
+
+Source: 2 FLOPs a weight and token, with attention beside it: Kaplan et al., arXiv 2001.08361, 2.1;
+MFU: Chowdhery et al., arXiv 2204.02311, appendix B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracekit.devices import DTYPES
+from tracekit.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a stage has to do at least, for all its forward passes."""
+
+    stage: str
+    dtype: str
+    passes: tuple[tuple[int, int], ...]  # FLOPs and bytes of each forward pass
+    weight_bytes: int  # of the bytes: weights read
+    tokens: int | None  # through the stage, over all batch rows
+
+
+def needs(trace: Trace) -> tuple[Need, ...]:
+    """One for each stage whose dimensions the metadata gives; empty for any other trace."""
+    meta = trace.source.meta.get("tracekit")
+    if not isinstance(meta, Mapping):
+        return ()
+    dims, tokens = meta.get("dims"), meta.get("tokens")
+    dtype = DTYPES.get(str(meta.get("dtype")))
+    if not isinstance(dims, Mapping) or dtype is None:
+        return ()
+    batch = _whole(meta.get("batch_size")) or 1
+    counts = tokens if isinstance(tokens, Mapping) else {}
+    generated = counts.get("generated")
+    made = [n for one in _list(generated) if (n := _whole(one)) is not None]
+    requests = _requests(meta, len(made))
+    out: list[Need] = []
+    encoder, llm = dims.get("encoder"), dims.get("llm")
+    if isinstance(encoder, Mapping) and requests:
+        out += _encoder(encoder, dtype, requests, counts, batch)
+    prefill = _whole(counts.get("prefill"))
+    if isinstance(llm, Mapping) and prefill and made:
+        shape = _shape(llm)
+        if shape is not None:
+            out.append(_prefill(shape, dtype, prefill, batch, len(made)))
+            out.append(_decode(shape, dtype, prefill, batch, made))
+    return tuple(need for need in out if need.passes)
+
+
+def _requests(meta: Mapping[str, Any], made: int) -> int:
+    profiled = meta.get("profiled")
+    samples = profiled.get("samples") if isinstance(profiled, Mapping) else None
+    return len(_list(samples)) or made
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """A decoder: docs/metadata.md, `dims.llm`."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    bytes_per_value: int
+    weight_parameters: int  # that every forward pass reads: layers, final norm, head
+
+    @property
+    def head_weights(self) -> int:
+        return self.vocab * self.hidden
+
+    def pairs_flops(self, pairs: int) -> int:
+        """QKᵀ and PV of `pairs` of query and key, in all layers."""
+        return 4 * self.layers * self.heads * self.head_dim * pairs
+
+    def kv_bytes(self, positions: int) -> int:
+        """Keys and values of `positions`, in all layers."""
+        per_position = 2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_value
+        return per_position * positions
+
+
+def _shape(dims: Mapping[str, Any]) -> Llm | None:
+    found = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
+    if any(not value for value in found.values()):
+        return None
+    return Llm(**{name: value for name, value in found.items() if value is not None})
+
+
+def _encoder(
+    dims: Mapping[str, Any], dtype: str, requests: int, counts: Mapping[str, Any], batch: int
+) -> list[Need]:
+    """`flops` is of one batch; weights are read once a request."""
+    flops, weights = _whole(dims.get("flops")), _whole(dims.get("weight_parameters"))
+    size = _whole(dims.get("bytes_per_value"))
+    if flops is None or weights is None or size is None:
+        return []
+    sensor = _whole(counts.get("sensor"))
+    tokens = sensor * batch * requests if sensor is not None else None
+    each = (flops, weights * size)
+    return [Need("encode", dtype, (each,) * requests, weights * size * requests, tokens)]
+
+
+def _prefill(llm: Llm, dtype: str, length: int, batch: int, requests: int) -> Need:
+    inner = llm.weight_parameters - llm.head_weights
+    pairs = length * (length + 1) // 2
+    flops = batch * (2 * inner * length + 2 * llm.head_weights + llm.pairs_flops(pairs))
+    weights = llm.weight_parameters * llm.bytes_per_value
+    bytes_ = weights + llm.kv_bytes(batch * length)  # written
+    passes = ((flops, bytes_),) * requests
+    return Need("prefill", dtype, passes, weights * requests, batch * length * requests)
+
+
+def _decode(llm: Llm, dtype: str, length: int, batch: int, made: Sequence[int]) -> Need:
+    """The first token is prefill's; step s reads the context of prompt and s tokens."""
+    weights = llm.weight_parameters * llm.bytes_per_value
+    passes = tuple(
+        (
+            batch * (2 * llm.weight_parameters + llm.pairs_flops(length + step)),
+            weights + llm.kv_bytes(batch * (length + step)),
+        )
+        for tokens in made
+        for step in range(1, tokens)
+    )
+    return Need("decode", dtype, passes, weights * len(passes), batch * len(passes))

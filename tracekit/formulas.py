@@ -1,0 +1,48 @@
+"""Which formula describes each piece of GPU work."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tracekit import flops, views
+from tracekit.classify import replayed
+from tracekit.trace import I64, Trace
+
+
+def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
+    """[G] the op with a formula at or above each launch, or -1; the distinct works; [O] of each
+    row of `views.ops` the index of its work, or -1.
+    """
+    ops = views.ops(trace)
+    table = trace.table("shapes")
+    known = {"dims", "types", "concrete"} <= set(table.columns) and len(table) > 0
+    work_of = np.full(len(ops), -1, np.int64)
+    works: list[flops.Work] = []
+    opaque = np.zeros(len(ops), bool)
+    if known and len(ops):
+        pattern = "^(" + "|".join(re.escape(n) for n in flops.FORMULAS) + ")$"
+        rows = np.flatnonzero(ops.named(pattern))
+        texts = [table.take(ops.id[rows], c, -1) for c in ("dims", "types", "concrete")]
+        key = np.stack([ops.name[rows], *texts], axis=1).astype(np.int64)
+        distinct, inverse = np.unique(key, axis=0, return_inverse=True)
+        found = [
+            flops.of_op(trace.strings[n], *(table.strings[t] if t >= 0 else "" for t in args))
+            for n, *args in distinct.tolist()
+        ]
+        works = list(dict.fromkeys(work for work in found if work is not None))
+        number = {work: at for at, work in enumerate(works)}
+        index = np.array([number[work] if work else -1 for work in found], np.int64)
+        work_of[rows] = index[np.asarray(inverse).reshape(-1)] if len(rows) else work_of[rows]
+        opaque = ops.named("^(" + "|".join(re.escape(n) for n in sorted(flops.OPAQUE)) + ")$")
+    here = np.arange(len(ops))
+    parent = views.op_parent_row(trace)
+    up = np.where((work_of >= 0) | opaque | (parent < 0), here, parent)
+    while not np.array_equal(up, up[up]):  # doubles the distance each time
+        up = up[up]
+    nearest = np.where(work_of[up] >= 0, up, -1) if len(ops) else up
+    op = np.where(replayed(trace), -1, views.op_row(trace))
+    call = np.full(len(op), -1, np.int64)
+    call[op >= 0] = nearest[op[op >= 0]]
+    return call, works, work_of
