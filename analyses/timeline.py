@@ -15,18 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tracekit import units, views
+from tracekit import causes, kernel_names, units, views
 from tracekit.catalog import Analysis
+from tracekit.categories import Category
+from tracekit.causes import Cause
+from tracekit.classify import classify
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Area, Block, Blocks, Chart, lanes
-from tracekit.intervals import Spans, covered, gaps, spans, union
+from tracekit.figures import Area, Block, Blocks, Chart, lanes, shorten
+from tracekit.idleness import NAMES, SHOWN
+from tracekit.intervals import Spans, covered, spans, union
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import HOST, Cat, Mask, Trace
 
 BINS = 240
 STRIPS = 6  # streams, or threads, that get a strip of their own
 MARKS = 160  # blocks of the host's track
-GAPS = 150  # idle gaps that are drawn
+GAPS = 120  # idle gaps that are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A part of a stretch in which no stream of the device had work, and its cause."""
+    """A part of a stretch in which no stream of the device had work; `cause` is a causes.Cause."""
 
     device: int
     start_ns: int
@@ -133,7 +137,7 @@ def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:
 def _strips(trace: Trace, shown: Trace, windows: Spans) -> tuple[Strip, ...]:
     """One strip a stream or thread, those with the least work together in the last."""
     gpu = len(views.work(trace)) > 0
-    kinds, kind = _kinds(shown)
+    kinds, kind = _kinds(trace)
     owners = (
         np.stack([shown.device.astype(np.int64), shown.stream], axis=1)
         if gpu
@@ -186,14 +190,24 @@ def _strip(
     return Strip(label, int(rows.sum()), merged, int(before.sum()), tuple(parts))
 
 
-def _kinds(shown: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
-    """The kinds of work in their fixed order, and the kind of each slice."""
-    names = ["kernel", "memcpy", "memset", "ops"]
-    of = {Cat.KERNEL: 0, Cat.MEMCPY: 1, Cat.MEMSET: 2, Cat.CPU_OP: 3}
-    table = np.zeros(256, np.intp)
-    for cat, number in of.items():
-        table[cat] = number
-    return names, table[shown.cat]
+def _kinds(trace: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
+    """The kinds of work in their fixed order, and the kind of each slice that strips show.
+
+    Without a GPU the kind of an op is what its name says; of nested ops the first kind counts.
+    """
+    names = [str(category) for category in Category]
+    if len(views.work(trace)):
+        return names, classify(trace).category.astype(np.intp)
+    ops = views.ops(trace)
+    distinct, inverse = np.unique(ops.name, return_inverse=True)
+    found = [_op_kind(trace.strings[int(name)]) for name in distinct]
+    kind = np.array([len(names) if k is None else names.index(k) for k in found], np.intp)
+    return [*names, "other ops"], kind[inverse]
+
+
+def _op_kind(name: str) -> str | None:
+    decided = kernel_names.of_whole_op(name) or kernel_names.of_single_op(name)
+    return None if decided is None or decided[0] == Category.OTHER else str(decided[0])
 
 
 # ---------------------------------------------------------------- the host's track
@@ -236,40 +250,33 @@ def _joined(own: Trace, window: int) -> tuple[Mark, ...]:
 
 
 def _gaps(trace: Trace) -> tuple[tuple[Gap, ...], int, int]:
-    """The longest gaps of every device, how many there are, and their length in all."""
+    """The longest idle spans of every device, how many there are, and their length in all.
+
+    From a device's first activity to its last; a gap with several causes is several spans.
+    """
     gpu = views.work(trace)
     found: list[Gap] = []
     count = length = 0
-    launch, done = views.launch_start(trace), views.launch_end(trace)
     for device in trace.devices:
-        rows = np.flatnonzero(gpu.device == device)
-        holes = gaps(union(spans(gpu.ts[rows], gpu.dur[rows])))
-        sizes = holes[:, 1] - holes[:, 0]
-        count += len(holes)
+        idle = causes.idle(trace, device)
+        between = (idle.opener[idle.gap] >= 0) & (idle.closer[idle.gap] >= 0)
+        rows = np.flatnonzero(between)
+        sizes = idle.spans[rows, 1] - idle.spans[rows, 0]
+        count += len(rows)
         length += int(sizes.sum())
-        for at in np.argsort(-sizes, kind="stable")[:GAPS]:
-            start, end = int(holes[at, 0]), int(holes[at, 1])
-            closer = int(rows[np.searchsorted(gpu.ts[rows], end)])
-            found += _causes(device, start, end, int(launch[closer]), int(done[closer]),
-                             gpu.text(closer))  # fmt: skip
+        for at in rows[np.argsort(-sizes, kind="stable")[:GAPS]]:
+            start, end = int(idle.spans[at, 0]), int(idle.spans[at, 1])
+            cause = causes.ORDER[int(idle.cause[at])]
+            before = gpu.text(int(idle.closer[idle.gap[at]]))
+            found.append(Gap(device, start, end - start, cause.value, before))
     longest = sorted(found, key=lambda gap: -gap.length_ns)[:GAPS]
     return tuple(sorted(longest, key=lambda gap: (gap.device, gap.start_ns))), count, length
 
 
-def _causes(device: int, start: int, end: int, launch: int, done: int, before: str) -> list[Gap]:
-    """A gap cut where the launch of the work that ends it began, and where it returned."""
-    if launch < 0:
-        return [Gap(device, start, end - start, "unlinked", before)]
-    cuts = (start, min(max(launch, start), end), min(max(done, start), end), end)
-    causes = ("not launched yet", "in the launch call", "launched, not begun")
-    return [
-        Gap(device, a, b - a, cause, before)
-        for cause, a, b in zip(causes, cuts, cuts[1:], strict=False)
-        if b > a
-    ]
-
-
 # ---------------------------------------------------------------- how it is shown
+
+
+_COLOUR = {cause: name for name, group in SHOWN.items() for cause in group}
 
 
 def charts(result: Timelines) -> list[Chart]:
@@ -294,8 +301,8 @@ def _chart(one: Timeline, place: int) -> Chart:
     for device in dict.fromkeys(gap.device for gap in one.gaps):
         several = len({gap.device for gap in one.gaps}) > 1
         blocks = [
-            Block(g.start_ns - one.start_ns, g.length_ns, f"idle, {g.cause}", g.cause,
-                  f"before {g.before}")
+            Block(g.start_ns - one.start_ns, g.length_ns, NAMES[Cause(g.cause)],
+                  _COLOUR[Cause(g.cause)], f"before {shorten(g.before)}")
             for g in one.gaps if g.device == device
         ]  # fmt: skip
         label = f"idle gaps of device {device}" if several else "idle gaps, by cause"
@@ -323,12 +330,8 @@ DEFINITIONS = {
     "nanosecond counts once.",
     "annotations": "The outermost annotations of the thread that has most of them; neighbours of "
     "one name that would be too thin to see are one stretch with their number.",
-    "idle gap": "A stretch in which no stream of the device had work, cut where the launch of the "
-    "work that ends it began and where it returned.",
-    "not launched yet": "The launch of the work that ends the gap had not begun.",
-    "in the launch call": "The launch of the work that ends the gap had begun and not returned.",
-    "launched, not begun": "The launch had returned, and the device had not begun the work.",
-    "unlinked": "The launch of the work that ends the gap is not in the trace.",
+    "idle gap": "A stretch between a device's first activity and its last in which none of its "
+    "streams had work, cut where its cause changes; the causes are those of the idle analysis.",
 }
 
 
@@ -366,8 +369,8 @@ def _note(one: Timeline) -> str:
         said.append(f"{merged} streams with the least work share one strip.")
     if one.undrawn_gap_ns:
         said.append(
-            f"{one.gap_count:,} idle gaps, {units.duration(one.gap_ns)} in all; of these "
-            f"{units.duration(one.undrawn_gap_ns)} are in gaps too short to draw."
+            f"Idle: {units.duration(one.gap_ns)} in {one.gap_count:,} stretches; the shortest, "
+            f"{units.duration(one.undrawn_gap_ns)} together, are not drawn."
         )
     return " ".join(said)
 

@@ -136,6 +136,8 @@ def test_a_trace_without_a_gpu_has_no_gpu_words_in_its_sections(tmp_path: Path) 
     body = whole[whole.index('<section id="overview"') : whole.index('id="source"')]
     body = body.split('<section id="unanswered"')[0]
     body = re.sub(r"<script.*?</script>", "", body, flags=re.DOTALL)
+    body = re.sub(r'<div class="verdict.*?</div>', "", body, flags=re.DOTALL)
+    body = re.sub(r'<section id="audit".*?</section>', "", body, flags=re.DOTALL)  # says: no GPU
     words = re.sub(r"<[^>]+>", " ", body)
     assert "CPU events only" in words
     assert not re.search(r"\b(GPU|memcpy|memset|kernel|kernels|stream)\b", words)
@@ -209,6 +211,14 @@ def test_embedded_json_cannot_end_its_script() -> None:
     out = page.embedded({"name": "</script><!--", "line": "\u2028"})
     assert "<" not in out
     assert json.loads(out) == {"name": "</script><!--", "line": "\u2028"}
+
+
+def test_embedded_answers_stay_within_their_budget_the_largest_cut_first() -> None:
+    whole = {"long": {"rows": [{"name": "x" * 50}] * 900}, "short": {"rows": [1, 2, 3]}}
+    out = page.within(whole, 5_000)
+    assert sum(len(page.embedded(v)) for v in out.values()) <= 5_000
+    assert out["short"] == whole["short"]
+    assert len(out["long"]["rows"]) + out["long"]["left_out"]["rows"] == 900
 
 
 def test_what_is_cut_from_embedded_answers_is_counted() -> None:

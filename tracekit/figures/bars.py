@@ -178,6 +178,7 @@ def columns(
             "xaxis": {
                 "title": {"text": escape(x_title)}, "tickvals": ticks, "tickangle": 0,
                 "ticktext": [escape(shorten(bins[i], 16)) for i in ticks], "showgrid": False,
+                "zeroline": False,
             },
             "yaxis": {
                 "title": {"text": escape(f"{of}, {axis.title}" if of else axis.title)},

@@ -115,7 +115,7 @@ def area(
 ) -> dict[str, Any]:
     """One part of a stacked area, flat within each bin; values and edges already scaled."""
     out: dict[str, Any] = {
-        "type": "scatter", "mode": "lines", "name": escape(name), "x": list(edges),
+        "type": "scatter", "mode": "lines", "name": escape(name), **_along(edges),
         "y": [*values, values[-1] if values else None], "stackgroup": "one",
         "line": {"shape": "hv", "width": 0, "color": look.colour}, "fillcolor": look.colour,
         "hovertemplate": f"{_plain(name)}: %{{y:.3~g}} {_plain(unit)}<extra></extra>",
@@ -126,3 +126,17 @@ def area(
             "solidity": 0.25,
         }  # fmt: skip
     return out
+
+
+def _along(edges: Sequence[Number]) -> dict[str, Any]:
+    """x as start and step where it is even: as many numbers again would weigh as much as y."""
+    first, last = (edges[0], edges[-1]) if len(edges) > 2 else (None, None)
+    if first is not None and last is not None:
+        step = (last - first) / (len(edges) - 1)
+        even = (
+            e is not None and abs(e - first - i * step) <= 1e-6 * abs(step) * len(edges)
+            for i, e in enumerate(edges)
+        )
+        if all(even):
+            return {"x0": first, "dx": step}
+    return {"x": list(edges)}

@@ -107,7 +107,7 @@ def _areas(row: Area, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[
         if not any(values):
             continue
         looks.setdefault(name, mark(name, place))
-        percent = [None if v is None else round(100 * v, 2) for v in values]
+        percent = [None if v is None else _short(100 * v) for v in values]
         drawn = area(name, axis.of(row.edges), percent, "% of the bin", looks[name])
         out.append({**drawn, "yaxis": y, "stackgroup": y, "hoveron": "points"})
     return out
@@ -148,3 +148,9 @@ def _blocks(row: Blocks, axis: Scale, y: str, looks: dict[str, Mark]) -> list[di
             "<br>%{customdata[3]}<extra></extra>",
         })  # fmt: skip
     return out
+
+
+def _short(value: float) -> float:
+    """One decimal, and a whole number without any: there are thousands of them."""
+    rounded = round(value, 1)
+    return int(rounded) if rounded == int(rounded) else rounded

@@ -294,9 +294,28 @@ def _host_tiles(stages: Json | None) -> Iterable[Tile]:
 
 
 def verdicts(answers: Mapping[str, Json]) -> Iterable[Verdict]:
-    """The audit in one line."""
-    del answers
-    return ()
+    """The audit in one line: the worst thing first, the others by number."""
+    audit = answers.get("audit")
+    if not audit:
+        return
+    rows = audit.get("rows") or []
+    odd = [r for r in rows if r["effect"] != "note"]
+    if odd:
+        more = f" And {len(odd) - 1} more." if len(odd) > 1 else ""
+        text = f"{_stop(odd[0]['what'])}{more}"
+    elif rows:
+        text = (
+            f"{audit['checks']} checks, {len(rows)} of them with a note: {_stop(rows[0]['what'])}"
+        )
+    else:
+        text = f"All {audit['checks']} checks passed."
+    level = {"degraded": "warn", "refused": "bad"}.get(audit["verdict"], "")
+    yield Verdict(level, audit["verdict"].capitalize(), text, "audit")
+
+
+def _stop(sentence: str) -> str:
+    whole = sentence.strip()
+    return f"{whole[:1].upper()}{whole[1:]}" + ("" if whole.endswith(".") else ".")
 
 
 def findings(answers: Mapping[str, Json]) -> Iterable[Finding]:

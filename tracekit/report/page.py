@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 NODES = 2600  # table cells that are shown at first, over the whole page
-ROWS_BYTES = 330_000  # of rows that wait in the file
-DATA_ROWS = 200  # of a list in an embedded answer
+ROWS_BYTES = 150_000  # of rows in the file, estimated
+DATA_BYTES = 130_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
 
 
@@ -155,7 +155,7 @@ def _single(one: Answers) -> dict[str, Any]:
         "facts": facts.facts(one.source),
         "sections": sections,
         "unanswered": unanswered([one]),
-        "data": {name: cut(plain) for name, plain in answers.items()},
+        "data": within(answers),
     }
 
 
@@ -285,7 +285,20 @@ def _most(grids: Sequence[Grid]) -> int:
     return most
 
 
-def cut(value: Any, most: int = DATA_ROWS) -> Any:
+def within(answers: Mapping[str, Any], limit: int = DATA_BYTES) -> dict[str, Any]:
+    """The answers, lists of the largest cut until all together are at most `limit` bytes."""
+    most = dict.fromkeys(answers, 200)
+    out = {name: cut(value, 200) for name, value in answers.items()}
+    size = {name: len(embedded(value)) for name, value in out.items()}
+    while sum(size.values()) > limit and max(most.values()) > 4:
+        largest = max((n for n in size if most[n] > 4), key=lambda n: size[n])
+        most[largest] = most[largest] * 2 // 3
+        out[largest] = cut(answers[largest], most[largest])
+        size[largest] = len(embedded(out[largest]))
+    return out
+
+
+def cut(value: Any, most: int) -> Any:
     """JSON with every list at most `most` long; what was cut is counted beside it."""
     if isinstance(value, Mapping):
         out = {key: cut(item, most) for key, item in value.items()}
