@@ -1,178 +1,122 @@
-"""A Kineto file, .json or .json.gz, into a Trace."""
+"""A Kineto file into a Trace: any size, plain or gzip, whole or damaged."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections import Counter
+import os
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
+from tracekit.errors import DamagedTraceError, NotATraceError
+from tracekit.reading.assembly import Assembly
+from tracekit.reading.columns import CATS
+from tracekit.reading.decoding import CUT, UNCLOSED
+from tracekit.reading.opening import Text, opened
+from tracekit.reading.outline import Outline, closing, outline
+from tracekit.reading.workers import processes_for, reads
+from tracekit.trace import TABLES, Loss, Table, Trace
 
-from tracekit.errors import NotATraceError, TracekitError
-from tracekit.trace import TABLES, Cat, Loss, Source, Table, Trace
-
-CATS: Mapping[str, Cat] = {
-    "cpu_op": Cat.CPU_OP,
-    "Operator": Cat.CPU_OP,
-    "cuda_runtime": Cat.RUNTIME,
-    "cuda_driver": Cat.RUNTIME,
-    "Runtime": Cat.RUNTIME,
-    "kernel": Cat.KERNEL,
-    "Kernel": Cat.KERNEL,
-    "gpu_memcpy": Cat.MEMCPY,
-    "Memcpy": Cat.MEMCPY,
-    "gpu_memset": Cat.MEMSET,
-    "Memset": Cat.MEMSET,
-    "user_annotation": Cat.ANNOTATION,
-    "gpu_user_annotation": Cat.GPU_ANNOTATION,
-    "python_function": Cat.PYTHON,
-    "overhead": Cat.OVERHEAD,
-    "cuda_sync": Cat.SYNC,
-}
-GPU = {Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET}
-_LABEL = -(1 << 40)  # pids and tids that are text count down from here
+_HINT = "give a torch.profiler trace (.json, .json.gz)"
 
 
-def load(path: str | Path, *, tables: frozenset[str] = frozenset(), strict: bool = False) -> Trace:
+def load(
+    path: str | Path,
+    *,
+    tables: frozenset[str] = frozenset(),
+    strict: bool = False,
+    processes: int | None = None,
+) -> Trace:
     """The trace in a file; `tables` names side tables to read in the same pass.
 
-    Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file.
+    `path`: a file, `-` for standard input, or an address that fsspec knows. `processes` is chosen
+    by size where it is None. What is damaged is left out and said in `source.losses`.
+
+    Raises: NotATraceError with what the file is instead, DamagedTraceError (with `strict`, for any
+    loss), TracekitError for a file that cannot be read, KeyError for an unknown table.
     """
-    text, size = _text(path)
-    try:
-        document = msgspec.json.Decoder(float_hook=Decimal).decode(text)
-    except msgspec.DecodeError as fault:
+    if unknown := sorted(set(tables) - set(TABLES)):
+        raise KeyError(unknown[0])
+    with opened(path) as text:
+        trace = _read(text, frozenset(tables), processes)
+    if strict and trace.source.losses:
+        raise DamagedTraceError(
+            "; ".join(map(_words, trace.source.losses)),
+            where=trace.path,
+            hint="leave --strict out to use what can be read",
+        )
+    return trace
+
+
+def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
+    found = outline(text)
+    assembly = Assembly(tables)
+    count = processes_for(text) if processes is None else processes
+    for read in reads(text, found.first, tables, count):
+        assembly.add(read)
+    losses = _around(text, found, assembly)
+    if not any(read.events for read in assembly.reads.values()):
+        whole = not any(read.damage for read in assembly.reads.values())
         raise NotATraceError(
-            f"not JSON ({fault})", where=path, hint="give a torch.profiler .json or .json.gz"
-        ) from None
-    events, meta = _events(document, path)
-    return _columns(events, meta, str(path), size, len(text))
+            "no events in it" if whole else "no whole event in it", where=text.name, hint=_HINT
+        )
+    source: dict[str, Any] = {
+        "path": text.name,
+        "bytes": text.stored,
+        "text_bytes": text.size or 0,
+        "meta": found.meta,
+        "reread": _Reread(text),
+    }
+    return assembly.trace(source, losses)
 
 
-def _text(path: str | Path) -> tuple[bytes, int]:
+def _around(text: Text, found: Outline, assembly: Assembly) -> list[Loss]:
+    """Reads what follows the events; what is wrong there and before them."""
+    losses = [Loss(f"{name} is malformed", bytes_lost=None) for name in found.oddities]
+    end = assembly.end()
+    if end is not None:
+        at, read = end
+        tail = read.tail if read.last else _from(text, at)
+        losses += [Loss(what, at_byte=at) for what in closing(found, tail)]
+    text.drain()  # another process may have read the end
+    if text.fault:
+        losses.append(Loss(text.fault, at_byte=text.size))
+    return losses
+
+
+def _from(text: Text, at: int) -> bytes:
+    again = Text(text.path, text.name)
     try:
-        stored = Path(path).read_bytes()
-    except OSError as fault:
-        raise TracekitError(
-            f"cannot be read ({fault.strerror})", where=path, hint="check the path"
-        ) from None
-    if stored[:2] == b"\x1f\x8b":
-        return gzip.decompress(stored), len(stored)
-    return stored, len(stored)
+        return again.read(at)
+    finally:
+        again.close()
 
 
-def _events(document: Any, path: str | Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    if isinstance(document, list):
-        return document, {}
-    if isinstance(document, dict) and isinstance(document.get("traceEvents"), list):
-        return document["traceEvents"], {k: v for k, v in document.items() if k != "traceEvents"}
-    raise NotATraceError("JSON without traceEvents", where=path, hint="give a torch.profiler trace")
+class _Reread:
+    """Side tables of a file that was read before."""
 
+    def __init__(self, text: Text) -> None:
+        self.path, self.name = text.path, text.name
+        self.state = self._state()
 
-def _ns(value: Any) -> int:
-    """Exact ns from decimal µs, to nearest beyond three decimals."""
-    return int((Decimal(str(value)) * 1000).to_integral_value())
-
-
-class _Rows:
-    """Columns under construction."""
-
-    def __init__(self) -> None:
-        self.names: dict[str, int] = {}
-        self.labels: dict[str, int] = {}
-
-    def name(self, text: Any) -> int:
-        return self.names.setdefault(str(text), len(self.names))
-
-    def number(self, value: Any) -> int:
-        """A pid or tid; text that is no number gets a number of its own."""
+    def _state(self) -> tuple[int, int] | None:
         try:
-            number = int(value)
-        except (TypeError, ValueError):
-            return self.labels.setdefault(str(value), _LABEL - len(self.labels))
-        return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def __call__(self, names: frozenset[str]) -> Mapping[str, Table]:
+        if self.state is None or self._state() != self.state:
+            raise NotATraceError(
+                "has changed since it was read", where=self.name, hint="run the command again"
+            )
+        with opened(self.path) as text:
+            return _read(text, names, None).tables
 
 
-def _int(value: Any, missing: int = -1) -> int:
-    try:
-        number = int(str(value), 0)
-    except (TypeError, ValueError):
-        return missing
-    return number if -(1 << 63) <= number < 1 << 63 else missing
+def _words(loss: Loss) -> str:
+    where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
+    return f"{loss.what}{where}"
 
 
-def _columns(
-    events: list[dict[str, Any]], meta: dict[str, Any], path: str, size: int, text_bytes: int
-) -> Trace:
-    rows = _Rows()
-    slices: list[tuple[int, ...]] = []
-    kept: list[dict[str, Any]] = []
-    processes: dict[int, str] = {}
-    threads: dict[tuple[int, int], str] = {}
-    phases: Counter[str] = Counter()
-    lost = 0
-    for event in events:
-        phase = event.get("ph", "")
-        phases[phase] += 1
-        args = event.get("args") or {}
-        pid, tid = rows.number(event.get("pid", -1)), rows.number(event.get("tid", -1))
-        if phase == "M" and event.get("name") == "process_name":
-            processes[pid] = str(args.get("name", ""))
-        elif phase == "M" and event.get("name") == "thread_name":
-            threads[pid, tid] = str(args.get("name", ""))
-        if phase != "X":
-            continue
-        if event.get("ts") is None or event.get("dur") is None:
-            lost += 1
-            continue
-        cat = CATS.get(event.get("cat", ""), Cat.OTHER)
-        gpu = cat in GPU
-        slices.append((
-            _ns(event["ts"]), _ns(event["dur"]), rows.name(event.get("name", "")), cat, pid, tid,
-            _int(args.get("device"), pid) if gpu else -1,
-            _int(args.get("stream")) if gpu else -1,
-            _int(args.get("correlation")),
-        ))  # fmt: skip
-        kept.append(args)
-    data = np.array(slices, np.int64).reshape(-1, 9)
-    order = np.lexsort((-data[:, 1], data[:, 0]))
-    data = data[order]
-    origin = int(data[0, 0]) if len(data) else 0
-    plain_meta = json.loads(json.dumps(meta, default=float))
-    losses = (Loss("slices without ts or dur", events_lost=lost),) if lost else ()
-    source = Source(
-        path, size, text_bytes, plain_meta, processes, threads,
-        {code: text for text, code in rows.labels.items()}, dict(phases), losses,
-    )  # fmt: skip
-    return Trace(
-        source=source,
-        strings=tuple(rows.names),
-        origin_ns=origin,
-        ts=data[:, 0] - origin,
-        dur=data[:, 1],
-        name=data[:, 2].astype(np.int32),
-        cat=data[:, 3].astype(np.uint8),
-        pid=data[:, 4],
-        tid=data[:, 5],
-        device=data[:, 6].astype(np.int32),
-        stream=data[:, 7],
-        correlation=data[:, 8],
-        id=np.arange(len(data), dtype=np.int32),
-        tables=_tables([kept[i] for i in order], [e for e in events if e.get("ph") != "X"]),
-    )
-
-
-def _tables(args: list[dict[str, Any]], _rest: list[dict[str, Any]]) -> dict[str, Table]:
-    copies = [(i, _int(a["bytes"])) for i, a in enumerate(args) if "bytes" in a]
-    pairs = np.array(copies, np.int64).reshape(-1, 2)
-    found = {"copies": Table(pairs[:, 0].astype(np.int32), {"bytes": pairs[:, 1]})}
-    for name, columns in TABLES.items():
-        if name not in found:
-            none = {c.rstrip("*"): np.empty(0, np.int64) for c in columns}
-            found[name] = Table(np.empty(0, np.int32), none)
-    return found
+__all__ = ["CATS", "CUT", "UNCLOSED", "load"]

@@ -60,6 +60,7 @@ class Source:
     threads: Mapping[tuple[int, int], str] = field(default_factory=dict)  # by (pid, tid)
     labels: Mapping[int, str] = field(default_factory=dict)  # pids and tids that were text
     events: Mapping[str, int] = field(default_factory=dict)  # count by ph
+    cats: Mapping[str, int] = field(default_factory=dict)  # slices by the file's own category
     losses: tuple[Loss, ...] = ()
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None

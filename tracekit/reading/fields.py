@@ -1,0 +1,169 @@
+"""Values as they stand in a file, to exact integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+I64 = npt.NDArray[np.int64]
+
+# Times beyond this are refused, so that no sum or difference of two overflows: 73 years in ns,
+# counted from 1970 the year 2043.
+FARTHEST_NS = 1 << 61
+# Below this many µs a double is closer than half a nanosecond to the text it was read from.
+_EXACT_US = float(1 << 43)
+_LONGEST_TEXT = 64
+# pids and tids that are text count down from here: no system numbers its threads so
+FIRST_LABEL = -(1 << 40)
+
+
+def nanoseconds(values: Sequence[Any]) -> tuple[I64, npt.NDArray[np.bool_]] | None:
+    """[N] exact ns of decimal µs, and [N] which of them are usable; None where doubles fall short.
+
+    A double that equals n / 1000 stands for a text within half a nanosecond of n ns, so n is the
+    nearest integer whatever the text was. Where no n does, the caller reads the text itself
+    (numbers with a point as `str`) and asks again.
+    """
+    if not values:
+        return np.empty(0, np.int64), np.empty(0, bool)
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        array = np.array(None)
+    if array.ndim == 1 and array.dtype.kind == "i":
+        usable = np.abs(array) <= FARTHEST_NS // 1000
+        return np.where(usable, array, 0) * 1000, usable
+    if array.ndim == 1 and array.dtype.kind == "f":
+        if not (np.abs(array) < _EXACT_US).all():
+            return None
+        whole = np.floor(array)
+        ns = whole * 1000 + np.rint((array - whole) * 1000)
+        if not (ns / 1000 == array).all():
+            return None
+        return ns.astype(np.int64), np.ones(len(array), bool)
+    if any(isinstance(value, float) for value in values):
+        return None
+    each = [exact_ns(value) for value in values]
+    usable = np.array([one is not None for one in each], bool)
+    return np.array([one or 0 for one in each], np.int64), usable
+
+
+def exact_ns(value: Any) -> int | None:
+    """ns of one value in µs, to the nearest beyond three decimals (ties to even); None: unusable.
+
+    Text and integers only: a float has lost what was written.
+    """
+    if isinstance(value, str):
+        whole, _, decimals = value.partition(".")
+        if len(decimals) == 3 and decimals.isdecimal() and len(whole) < 17:
+            try:
+                return int(whole + decimals)
+            except ValueError:
+                return None
+        return _from_decimal(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * 1000 if abs(value) <= FARTHEST_NS // 1000 else None
+    return None
+
+
+def _from_decimal(text: str) -> int | None:
+    if len(text) > _LONGEST_TEXT:
+        return None
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    # compared before it is made an integer: 1e999999 would fill the memory
+    if not number.is_finite() or abs(number) > FARTHEST_NS // 1000:
+        return None
+    return int((number * 1000).to_integral_value())
+
+
+def integers(values: Sequence[Any], missing: int = -1) -> I64:
+    """[N] int64; `missing` for what is no integer, or does not fit."""
+    if not values:
+        return np.empty(0, np.int64)
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        array = np.array(None)
+    if array.ndim == 1 and array.dtype.kind == "i":
+        return array.astype(np.int64, copy=False)
+    return np.array([integer(value, missing) for value in values], np.int64)
+
+
+def integer(value: Any, missing: int = -1) -> int:
+    """One integer: also from text ("7", "0x10") and whole floats."""
+    if isinstance(value, str):
+        try:
+            value = int(value, 0) if len(value) <= _LONGEST_TEXT else missing
+        except ValueError:
+            try:
+                value = int(value)  # "007"
+            except ValueError:
+                return missing
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
+        return value
+    return missing
+
+
+def decimals(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """[N] float64, NaN for what is no number."""
+
+    def one(value: Any) -> float:
+        try:
+            return float(value) if isinstance(value, int | float | str) else float("nan")
+        except (ValueError, OverflowError):
+            return float("nan")
+
+    return np.array([one(value) for value in values], np.float64)
+
+
+class Labels:
+    """Numbers for the pids and tids of a file; those that are text get one of their own."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, int] = {}
+
+    def numbers(self, values: Sequence[Any]) -> I64:
+        """[N] int64; text that is no number counts down from FIRST_LABEL."""
+        if not values:
+            return np.empty(0, np.int64)
+        try:
+            array = np.array(values)
+        except (ValueError, OverflowError):
+            array = np.array(None)
+        if array.ndim == 1 and array.dtype.kind == "i":
+            return array.astype(np.int64, copy=False)
+        return np.array([self.number(value) for value in values], np.int64)
+
+    def number(self, value: Any) -> int:
+        """One pid or tid. Unsigned 64-bit ids come back as the signed number of the same bits."""
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = int(value) if len(value) <= _LONGEST_TEXT else value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 64:
+            return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+        if value is None:
+            return -1
+        return self.texts.setdefault(str(value), FIRST_LABEL - len(self.texts))
+
+
+def indexed(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """[N] indices into the distinct texts among `values`, and those; None is no text: ''."""
+    seen: dict[Any, int] = {}
+    put = seen.setdefault
+    try:
+        index = np.array([put(value, len(seen)) for value in values], np.int32)
+    except TypeError:  # a list or an object where a text should be
+        return indexed([None if value is None else str(value) for value in values])
+    return index, ["" if value is None else str(value) for value in seen]

@@ -1,0 +1,232 @@
+"""The text of a trace: a plain file, gzip, standard input or an address, read part by part."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from tracekit.errors import TracekitError
+
+_STORED_BLOCK = 1 << 16  # compressed bytes at a time
+_COPY_BLOCK = 1 << 20
+
+
+class Text:
+    """The uncompressed text of an open file. Offsets never go back past `forget`."""
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        self.path = str(path)
+        self.name = name or self.path  # what messages call it
+        self._file = open(path, "rb")  # noqa: SIM115
+        self.stored = os.fstat(self._file.fileno()).st_size
+        self.compressed = self._file.read(2) == b"\x1f\x8b"
+        self._file.seek(0)
+        self._inflate = _Inflate(self._file) if self.compressed else None
+
+    def read(self, start: int, length: int | None = None) -> bytes:
+        """Text from `start`, at most `length` bytes; fewer only where the text ends."""
+        if self._inflate is not None:
+            return self._inflate.read(start, length)
+        self._file.seek(start)
+        return self._file.read(-1 if length is None else length)
+
+    def forget(self, before: int) -> None:
+        """No text before this offset will be asked for again."""
+        if self._inflate is not None:
+            self._inflate.forget(before)
+
+    def drain(self) -> None:
+        """Reads to the end, keeping nothing: then `size` and `fault` are known."""
+        if self._inflate is not None:
+            self._inflate.drain()
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the compressed file, as far as it was read."""
+        return self._inflate.fault if self._inflate is not None else None
+
+    @property
+    def size(self) -> int | None:
+        """Length of the text, once it is known."""
+        return self._inflate.size if self._inflate is not None else self.stored
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Inflate:
+    """A window on the text of a gzip file, any number of members."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        from isal import isal_zlib
+
+        self._file = file
+        self._new: Any = lambda: isal_zlib.decompressobj(wbits=31)
+        self._bad: Any = (isal_zlib.error, zlib.error, EOFError)
+        self._member = self._new()
+        self._fresh = True  # the member has given nothing yet
+        self._first = True
+        self._member_at = 0  # where the member starts in the file
+        self._text = bytearray()
+        self._base = 0  # offset of _text[0]
+        self._floor = 0  # nothing before this will be asked for
+        self._done = False
+        self.fault: str | None = None
+
+    @property
+    def size(self) -> int | None:
+        return self._base + len(self._text) if self._done else None
+
+    def read(self, start: int, length: int | None) -> bytes:
+        assert start >= self._base, "the text before this offset is forgotten"
+        while not self._done and (length is None or self._base + len(self._text) < start + length):
+            self._more()
+        at = start - self._base
+        with memoryview(self._text) as view:
+            return bytes(view[at:] if length is None else view[at : at + length])
+
+    def drain(self) -> None:
+        while not self._done:
+            self._floor = self._base + len(self._text)
+            self._more()
+
+    def forget(self, before: int) -> None:
+        self._floor = max(before, self._floor)
+        drop = min(self._floor - self._base, len(self._text))
+        if drop > 0:
+            del self._text[:drop]
+            self._base += drop
+
+    def _more(self) -> None:
+        """Inflates one block."""
+        self.forget(self._floor)
+        stored = self._file.read(_STORED_BLOCK)
+        if not stored:
+            self._done = True
+            if not self._fresh:
+                self.fault = "the compressed file is cut short"
+            return
+        while stored:
+            if self._fresh and not self._first and stored[:1] != b"\x1f":
+                self._done = True
+                if stored.strip(b"\0"):
+                    self.fault = "what follows the compressed data is no gzip and was not read"
+                return
+            try:
+                self._text += self._member.decompress(stored)
+            except self._bad as fault:
+                self._done = True
+                self._text += self._salvaged(len(stored))
+                self.fault = f"the compressed file is damaged ({fault})"
+                return
+            self._fresh = False
+            stored = self._member.unused_data if self._member.eof else b""
+            if self._member.eof:
+                self._member, self._fresh, self._first = self._new(), True, False
+                self._member_at = self._file.tell() - len(stored)
+
+    def _salvaged(self, length: int) -> bytes:
+        """What the last `length` bytes read still hold: zlib byte by byte, up to the damage."""
+        end = self._file.tell()
+        self._file.seek(self._member_at)
+        member = zlib.decompressobj(wbits=31)
+        kept = bytearray()
+        try:
+            while self._file.tell() < end - length:
+                member.decompress(
+                    self._file.read(min(_STORED_BLOCK, end - length - self._file.tell()))
+                )
+            for byte in self._file.read(length):
+                kept += member.decompress(bytes([byte]))
+        except zlib.error:
+            pass
+        return bytes(kept)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Text]:
+    """The text of what `path` names: a file, `-` for standard input, or an address.
+
+    Raises: TracekitError where it cannot be read.
+    """
+    text = open_text(path)
+    try:
+        yield text
+    finally:
+        text.close()
+
+
+def open_text(path: str | Path) -> Text:
+    """As `opened`, for the caller to close."""
+    name = str(path)
+    try:
+        if name == "-":
+            return Text(_spooled(sys.stdin.buffer), "standard input")
+        if "://" in name and not os.path.exists(name):
+            return Text(_fetched(name), name)
+        if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+            with open(path, "rb") as pipe:  # a named pipe, /dev/stdin, <(command)
+                return Text(_spooled(pipe), name)
+        return Text(path)
+    except OSError as fault:
+        raise _unreadable(name, fault) from None
+    except ValueError as fault:  # a NUL byte in the path
+        raise TracekitError(
+            f"cannot be read ({fault})", where=name, hint="check the path"
+        ) from None
+
+
+def _unreadable(name: str, fault: OSError) -> TracekitError:
+    if fault.errno == errno.EISDIR or os.path.isdir(name):
+        return TracekitError("is a folder", where=name, hint="name the trace files in it")
+    return TracekitError(
+        f"cannot be read ({fault.strerror or fault})", where=name, hint="check the path"
+    )
+
+
+_kept: list[Any] = []  # temporary copies live as long as the process: side tables are read later
+
+
+def _spooled(stream: IO[bytes]) -> str:
+    """The path of a temporary copy of a stream that can be read only once."""
+    copy = tempfile.NamedTemporaryFile(prefix="tracekit-", suffix=".trace")  # noqa: SIM115
+    while block := stream.read(_COPY_BLOCK):
+        copy.write(block)
+    copy.flush()
+    _kept.append(copy)
+    return copy.name
+
+
+def _fetched(address: str) -> str:
+    """The path of a temporary copy of what an address holds."""
+    if address.startswith("file://"):
+        from urllib.parse import unquote, urlsplit
+
+        return unquote(urlsplit(address).path)
+    try:
+        import fsspec
+    except ImportError:
+        raise TracekitError(
+            "is an address, and fsspec is not installed",
+            where=address,
+            hint="install tracekit[remote], or download the file first",
+        ) from None
+    try:
+        with fsspec.open(address, "rb") as stream:
+            return _spooled(stream)
+    except Exception as fault:
+        # each protocol raises errors of its own library: all mean that it cannot be had
+        reason = str(fault).strip().splitlines()
+        raise TracekitError(
+            f"cannot be fetched ({type(fault).__name__}: {reason[0] if reason else 'no reason'})",
+            where=address,
+            hint="check the address and your access to it",
+        ) from None
