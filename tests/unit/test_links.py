@@ -25,7 +25,7 @@ events = st.lists(st.one_of(host, gpu), max_size=25)
 
 
 def trace_of(rows: list[tuple[str, int, int, int, int, int]], folder: Path) -> Trace:
-    made: list[dict[str, Any]] = []
+    made: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "pid": 1, "args": {}}]
     for cat, pid, tid, ts, dur, correlation in rows:
         args: dict[str, Any] = {} if correlation < 0 else {"correlation": correlation}
         made.append({"ph": "X", "cat": cat, "name": f"{cat} {len(made)}", "pid": pid, "tid": tid,
