@@ -44,7 +44,7 @@ def needs(trace: Trace) -> tuple[Need, ...]:
     made = [n for one in _list(generated) if (n := _whole(one)) is not None]
     requests = _requests(meta, len(made))
     out: list[Need] = []
-    encoder, llm = dims.get("encoder"), dims.get("llm")
+    encoder, llm = dims.get("encode"), dims.get("llm")
     if isinstance(encoder, Mapping) and requests:
         out += _encoder(encoder, dtype, requests, counts, batch)
     prefill = _whole(counts.get("prefill"))
@@ -107,14 +107,14 @@ def _shape(dims: Mapping[str, Any]) -> Llm | None:
 def _encoder(
     dims: Mapping[str, Any], dtype: str, requests: int, counts: Mapping[str, Any], batch: int
 ) -> list[Need]:
-    """`flops` is of one batch; weights are read once a request."""
+    """`flops` is of one row of the batch; weights are read once a request."""
     flops, weights = _whole(dims.get("flops")), _whole(dims.get("weight_parameters"))
     size = _whole(dims.get("bytes_per_value"))
     if flops is None or weights is None or size is None:
         return []
     sensor = _whole(counts.get("sensor"))
     tokens = sensor * batch * requests if sensor is not None else None
-    each = (flops, weights * size)
+    each = (batch * flops, weights * size)
     return [Need("encode", dtype, (each,) * requests, weights * size * requests, tokens)]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import shared
-from tracekit import engine, kineto
+from tracekit import engine, floors, kineto
 from tracekit.capture import plan as planning
 from tracekit.capture.run import Captured, capture
 from tracekit.errors import TracekitError
@@ -72,6 +72,14 @@ def test_the_metadata_says_what_ran(captured: Captured) -> None:
     assert facts["dims"]["encode"]["flops"] > 0
     assert facts["dims"]["encode"]["weight_parameters"] <= sum(facts["parameters"].values())
     assert json.loads(json.dumps(facts)) == facts
+
+
+def test_the_least_work_of_each_stage_follows_from_the_metadata(captured: Captured) -> None:
+    found = {need.stage: need for need in floors.needs(kineto.load(captured.path))}
+    computed = {Stage.ENCODE, Stage.PREFILL, Stage.DECODE} & set(captured.stages)
+    assert set(found) == {stage.value for stage in computed}
+    one_row = captured.metadata["dims"]["encode"]["flops"]
+    assert [flops for flops, _bytes in found["encode"].passes] == [2 * one_row] * 2
 
 
 def test_perfetto_imports_the_trace_whole(captured: Captured) -> None:

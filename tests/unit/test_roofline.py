@@ -156,7 +156,7 @@ LLM = {"layers": 2, "hidden": 8, "heads": 4, "kv_heads": 2, "head_dim": 2, "inte
        "vocab": 10, "bytes_per_value": 2, "weight_parameters": 1000}  # fmt: skip
 OURS: dict[str, Any] = {
     "dtype": "bfloat16", "batch_size": 3, "dims": {
-        "llm": LLM, "encoder": {"flops": 5000, "weight_parameters": 70, "bytes_per_value": 2}},
+        "llm": LLM, "encode": {"flops": 5000, "weight_parameters": 70, "bytes_per_value": 2}},
     "tokens": {"prompt": 3, "sensor": 2, "prefill": 5, "generated": [3, 1]},
     "profiled": {"samples": [{}, {}]},
 }  # fmt: skip
@@ -164,7 +164,7 @@ OURS: dict[str, Any] = {
 
 def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
     encode, prefill, decode = floors.needs(draw("mark m", meta={"tracekit": OURS}))
-    assert encode.passes == ((5000, 140), (5000, 140))
+    assert encode.passes == ((3 * 5000, 140), (3 * 5000, 140))
     kv = 2 * 2 * 2 * 2 * 2  # of one position: K and V, layers, KV heads, dim, bytes
     one_pair = 4 * 2 * 4 * 2
     # the head, 80 weights, sees the last of five positions; causal pairs 1 + 2 + 3 + 4 + 5
