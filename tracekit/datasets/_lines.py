@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,11 +78,29 @@ def lines(path: Path) -> Iterator[tuple[int, int, int, bytes]]:
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]"\n]', re.DOTALL)
 
 
-def array_items(path: Path) -> Iterator[tuple[int, int, int, bytes]]:
-    """The same of each object in the JSON array that a file is, without reading it whole."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object or list within the JSON array, or the JSON object, that a file is."""
+
+    key: str | None  # its name, in an object
+    start: int  # byte offset
+    line: int
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+
+def items(path: Path) -> Iterator[Item]:
+    """The members of the file's one array or object, in file order, one at a time in memory.
+
+    Members that are plain numbers or text are passed over.
+    """
     depth, begun, begun_line, line = 0, 0, 1, 1
-    held, base = b"", 0  # bytes not yet done with, and the offset of their first
-    at = 0  # how far `held` has been read
+    key: bytes | None = None  # the last string at depth 1: the name of what follows
+    held, base, at = b"", 0, 0  # bytes not yet done with, offset of their first, how far read
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK):
             held += chunk
@@ -98,11 +117,16 @@ def array_items(path: Path) -> Iterator[tuple[int, int, int, bytes]]:
                 elif text in (b"}", b"]"):
                     depth -= 1
                     if depth == 1:
-                        end = base + token.end()
-                        yield begun, end - begun, begun_line, held[begun - base : token.end()]
-                else:
-                    line += text.count(b"\n")
+                        name = json.loads(key) if key is not None else None
+                        yield Item(name, begun, begun_line, held[begun - base : token.end()])
+                        key = None
+                elif text == b"\n":
+                    line += 1
+                elif depth == 1:
+                    key = text
             else:
-                at = max(at, len(held))
+                # a string may begin behind the last token and end in the next chunk: none does
+                # without its quotation mark, which is a token
+                at = len(held)
             keep = begun - base if depth >= 2 else at
             held, base, at = held[keep:], base + keep, at - keep

@@ -15,7 +15,7 @@ from typing import Any
 from tracekit.catalog import InputKind, Recording, Sample
 from tracekit.datasets import _sensor_text
 from tracekit.datasets._chat import LICENCE
-from tracekit.datasets._lines import array_items
+from tracekit.datasets._lines import items
 from tracekit.datasets._rows import Notes, OnError, read_bytes
 from tracekit.errors import TracekitError
 
@@ -31,7 +31,7 @@ def is_array(path: Path) -> bool:
 
 def count(path: Path) -> int:
     """Records, without holding the file."""
-    return sum(1 for _ in array_items(path))
+    return sum(1 for _ in items(path))
 
 
 def samples(path: Path, *, kind: InputKind, on_error: OnError) -> Iterator[Sample]:
@@ -40,18 +40,19 @@ def samples(path: Path, *, kind: InputKind, on_error: OnError) -> Iterator[Sampl
     Raises: TracekitError for a record that has neither, unless skipped.
     """
     notes = Notes(on_error)
-    for number, (start, size, line, data) in enumerate(array_items(path)):
+    for number, item in enumerate(items(path)):
         try:
-            value = json.loads(data)
+            value = json.loads(item.data)
             question, answer = _turns(value)
             array = _array(path, str(value.get("image", "")))
             if array is None and kind == "imu":
                 _sensor_text.triples(question, _sensor_text.GYRO)
         except (ValueError, KeyError, TypeError, AttributeError) as fault:
-            notes.malformed(path, line, f"record {number}: {fault}")
+            notes.malformed(path, item.line, f"record {number}: {fault}")
             notes.tell()
             continue
-        yield _sample(path, (start, size, line), number, value, array, (question, answer), kind)
+        place = (item.start, item.size, item.line)
+        yield _sample(path, place, number, value, array, (question, answer), kind)
 
 
 def _turns(value: Any) -> tuple[str, str]:

@@ -28,19 +28,21 @@ NUMBERED_ANSWER = re.compile(
 def pairs(text: str) -> list[tuple[str, str]]:
     """(question, answer) in order; a question without an answer (cut off) is left out.
 
-    A pair begins at a numbered line; a numbered line that is itself an answer belongs to the
-    question before it. Within a pair the answer begins at its label ('Answer:', 'A:', 'A1:'), or
+    A pair begins at a numbered line that asks or is answered; a numbered line that is itself an
+    answer, or part of a list, belongs to the question before it. Within a pair the answer begins at its label ('Answer:', 'A:', 'A1:'), or
     without one at the first bullet or line after the question.
     """
     text = text.replace("\r\n", "\n")
     heads: list[re.Match[str]] = []
     last = 0
-    for head in HEAD.finditer(text):
+    lines = [head for head in HEAD.finditer(text) if not NUMBERED_ANSWER.match(text[head.end() :])]
+    for at, head in enumerate(lines):
         number = int(head["q"] or head["n"])
-        if NUMBERED_ANSWER.match(text[head.end() :]):
+        body = text[head.end() : lines[at + 1].start() if at + 1 < len(lines) else len(text)]
+        # a list within an answer asks and answers nothing, and counts on its own
+        if not ("?" in body or ANSWER.search(body) or BULLET.search(body)):
             continue
-        # a list within an answer counts on its own; a model may skip one number
-        if not heads or last < number <= last + 2:
+        if not heads or last < number <= last + 2:  # a model may skip one number
             heads.append(head)
             last = number
     found = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import Dataset, Recording, Sample
+from tracekit.datasets import _ego4d_windows, _fetch
 from tracekit.datasets._rows import Notes, OnError, csv_columns, first_line, read_bytes
 from tracekit.errors import TracekitError
 
@@ -29,17 +30,25 @@ def samples(
     on_error: OnError = "raise",
     rate_hz: float | None = None,
 ) -> Iterator[Sample]:
-    """Whole recordings by default, in order of file name.
+    """Whole recordings by default, in order of file name; else the windows of a list.
 
-    Raises: TracekitError where there is none.
+    `narrations` (narration.json, 5 s around each), `eval` and `tuning` (OneLLM's lists), `splits`
+    (a csv of IMU2CLIP). Windows of videos that are not on disk are left out, and counted.
+
+    Raises: TracekitError where there is no recording, or not that list.
     """
     found = files(path)
     if not found:
         raise TracekitError(
             "no Ego4D IMU here", where=path, hint="expected v2/imu/UID.csv or UID_timestamps.npy"
         )
-    for one in found:
-        yield recording(one, on_error=on_error, rate_hz=rate_hz)
+    made = [recording(one, on_error=on_error, rate_hz=rate_hz) for one in found]
+    if subset is None:
+        yield from made
+        return
+    folder = path.parent if path.is_file() else path
+    wanted = _ego4d_windows.windows(folder, subset, on_error)
+    yield from _ego4d_windows.on_disk(wanted, {one.id: one for one in made})
 
 
 def files(path: Path) -> list[Path]:
@@ -245,6 +254,13 @@ def _no_holes(values: npt.NDArray[np.float64], notes: Notes) -> npt.NDArray[np.f
     return values
 
 
+def _command(folder: Path, subset: str | None) -> list[str]:
+    """The authors' program; `subset` is one video's uid, or several with commas between."""
+    line = ["ego4d", f"--output_directory={folder}", "--datasets", "imu", "annotations"]
+    videos = ["--video_uids", *subset.split(",")] if subset else []
+    return [*line, "--metadata", "-y", *videos]
+
+
 DATASET = Dataset(
     title="Ego4D: head-worn IMU of egocentric videos, with narrations",
     kind="imu",
@@ -263,5 +279,7 @@ DATASET = Dataset(
     "days), pip install ego4d, then: ego4d --output_directory=DIR --datasets imu annotations "
     "--metadata -y",
     takes={"rate_hz": "rate of a UID.npy that has no UID_timestamps.npy"},
+    subsets=("narrations", "eval", "tuning", "splits"),
     recognise=recognise,
+    download=_fetch.by_command(_command, package="ego4d", licence_at="https://ego4ddataset.com"),
 )
