@@ -29,8 +29,9 @@ def pairs(text: str) -> list[tuple[str, str]]:
     """(question, answer) in order; a question without an answer (cut off) is left out.
 
     A pair begins at a numbered line that asks or is answered; a numbered line that is itself an
-    answer, or part of a list, belongs to the question before it. Within a pair the answer begins at its label ('Answer:', 'A:', 'A1:'), or
-    without one at the first bullet or line after the question.
+    answer, or part of a list, belongs to the question before it. Within a pair the answer begins
+    at its label ('Answer:', 'A:', 'A1:'), or without one at the first bullet or line after the
+    question.
     """
     text = text.replace("\r\n", "\n")
     heads: list[re.Match[str]] = []
