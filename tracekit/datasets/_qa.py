@@ -41,7 +41,9 @@ def pairs(text: str) -> list[tuple[str, str]]:
         number = int(head["q"] or head["n"])
         body = text[head.end() : lines[at + 1].start() if at + 1 < len(lines) else len(text)]
         # a list within an answer asks and answers nothing, and counts on its own
-        if not ("?" in body or ANSWER.search(body) or BULLET.search(body)):
+        asks = "?" in body or ANSWER.search(body) or BULLET.search(body)
+        # but the next number at the very end is a question that was cut off
+        if not asks and not (at + 1 == len(lines) and number == last + 1):
             continue
         if not heads or last < number <= last + 2:  # a model may skip one number
             heads.append(head)
