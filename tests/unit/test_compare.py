@@ -1,0 +1,151 @@
+"""Comparisons: parts that add up to the whole change, kernels matched, new and gone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from typer.testing import CliRunner
+
+from analyses import devices, kernels, stages
+from tests.conftest import shared
+from tests.drawing import draw
+from tests.random_traces import traces
+from tracekit import compare, compared
+from tracekit.cli.app import app
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.trace import Trace
+
+
+def plain(trace: Trace) -> dict[str, Any]:
+    answers = {}
+    for name, run in (
+        ("stages", stages.stages), ("kernels", kernels.kernels), ("devices", devices.devices),
+    ):  # fmt: skip
+        try:
+            answers[name] = run(trace).to_json()  # type: ignore[operator]
+        except MissingEventsError:
+            continue
+    return {"path": "drawing", "answers": answers, "unanswered": {}}
+
+
+@given(traces(), traces())
+def test_the_parts_of_every_split_explain_the_whole_change(one: Trace, two: Trace) -> None:
+    result = compare.compare(plain(one), plain(two))
+    for split in result.splits:
+        assert sum(p.before_ns for p in split.parts) == split.before_ns
+        assert sum(p.after_ns for p in split.parts) == split.after_ns
+        assert sum(p.difference_ns for p in split.parts) == split.difference_ns
+        assert split.difference_ns == split.after_ns - split.before_ns
+    if result.kernel_before_ns is not None and result.kernel_after_ns is not None:
+        change = result.kernel_after_ns - result.kernel_before_ns
+        assert sum(k.difference_ns for k in result.kernels) == change
+        assert sum(o.difference_ns for o in result.ops) == change
+    for kernel in result.kernels:
+        if kernel.by_count_ns is not None and kernel.by_speed_ns is not None:
+            whole = kernel.by_count_ns + kernel.by_speed_ns
+            assert whole == pytest.approx(kernel.difference_ns)
+
+
+@given(traces())
+def test_a_trace_does_not_differ_from_itself(trace: Trace) -> None:
+    result = compare.compare(plain(trace), plain(trace))
+    assert result.fields == ()
+    assert {s.difference_ns for s in result.splits} <= {0}
+    assert {k.state for k in result.kernels} <= {"both"}
+
+
+BEFORE = draw(
+    """
+    mark      pppppppppp.
+    op        mmmmmm.....
+    host      a..b..c....
+    stream 7  .AAABBBBC..
+    """,
+    names={"p": "tracekit::decode", "m": "aten::mm", "A": "gemm_old", "B": "shared", "C": "gone"},
+)
+AFTER = draw(
+    """
+    mark      ppppppppp..
+    op        mmmmmm.....
+    host      a..b.d.....
+    stream 7  .ANBBDD....
+    """,
+    names={"p": "tracekit::decode", "m": "aten::mm", "A": "gemm_new", "B": "shared", "N": "shared",
+           "D": "shared"},
+    launched_by={"N": "b"},
+)  # fmt: skip
+
+
+def test_kernels_are_matched_and_what_is_new_or_gone_is_said() -> None:
+    result = compare.compare(plain(BEFORE), plain(AFTER))
+    got = {k.name: (k.state, k.before_ns, k.after_ns) for k in result.kernels}
+    assert got == {
+        "gemm_old": ("gone", 3000, 0),
+        "gemm_new": ("new", 0, 1000),
+        "shared": ("both", 4000, 5000),
+        "gone": ("gone", 1000, 0),
+    }
+    same = next(k for k in result.kernels if k.name == "shared")
+    # three runs for one, at 4000 ns each, and each of them shorter
+    assert (same.by_count_ns, same.by_speed_ns) == (8000, -7000)
+    assert same.phase == "decode"
+    mm = next(o for o in result.ops if o.op == "aten::mm")
+    assert set(mm.before_kernels) == {"gemm_old", "shared", "gone"} - {"gone"}
+    assert "gemm_new" in mm.after_kernels
+
+
+def test_the_headline_is_the_wall_time_of_all_stages() -> None:
+    first = compare.compare(plain(BEFORE), plain(AFTER)).splits[0]
+    assert (first.of, first.by) == ("all stages", "clock")
+    assert (first.before_ns, first.after_ns, first.relative) == (10_000, 9_000, -0.1)
+
+
+def test_other_numbers_are_matched_by_what_identifies_their_row() -> None:
+    one = {"rows": [{"name": "a", "n": 1, "start_ns": 5}, {"name": "b", "n": 2}], "total": None}
+    two = {"rows": [{"name": "b", "n": 5}, {"name": "a", "n": 1, "start_ns": 9}], "total": 3}
+    got = [(c.row, c.field, c.before, c.after) for c in compare.fields("x", one, two)]
+    assert got == [("b", "rows.n", 2, 5), ("", "total", None, 3)]
+    change = compare.fields("x", one, two)[0]
+    assert (change.difference, change.relative) == (3, 1.5)
+
+
+def test_what_one_side_alone_answers_is_said_with_the_reason() -> None:
+    bare = {"path": "b", "answers": {}, "unanswered": {"kernels": "no kernel events"}}
+    result = compare.compare(plain(BEFORE), bare)
+    assert result.only_before["kernels"] == "no kernel events"
+    assert result.kernels == ()
+    assert "no kernel events" in compared.tables(result)[-1].note
+
+
+def test_a_prefill_and_a_decode_step_compare_by_kernel(tmp_path: Path) -> None:
+    paths = [
+        str(shared("traces", f"{name}.json.gz"))
+        for name in ("tl_sglang_prefilldecode", "tl_sglang_decode")
+    ]
+    runner = CliRunner()
+    only = ["--only", "kernels,stages,devices"]
+    done = runner.invoke(app, ["compare", *paths, *only, "--json"])
+    assert done.exit_code == 0
+    comparison = json.loads(done.stdout)["comparison"]
+    states = {k["name"][:30]: k["state"] for k in comparison["kernels"]}
+    assert states["void paged_attention_ll4mi_QKV"] == "new"
+    assert states["void rotary_embedding_kernel<c"] == "both"
+    # what analyze printed compares like the traces themselves
+    saved = []
+    for path in paths:
+        answers = runner.invoke(app, ["analyze", path, *only, "--json"])
+        saved.append(tmp_path / f"{len(saved)}.json")
+        saved[-1].write_text(answers.stdout)
+    again = runner.invoke(app, ["compare", *map(str, saved), "--json"])
+    assert json.loads(again.stdout)["comparison"]["kernels"] == comparison["kernels"]
+    shown = runner.invoke(app, ["compare", *map(str, saved)])
+    assert "all stages" in shown.stdout
+
+
+def test_answers_of_several_traces_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    path.write_text('{"schema": "tracekit/1", "traces": [{}, {}]}')
+    with pytest.raises(TracekitError, match="2 traces"):
+        compare.saved(str(path))
