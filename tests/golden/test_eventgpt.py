@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,14 @@ def test_a_recording_of_another_kind_is_refused() -> None:
     given = sample({}, "imu")
     with pytest.raises(TracekitError, match="takes events"):
         adapter.preprocess(given, adapter.load(given))
+
+
+def test_the_marker_is_the_templates_to_put_in() -> None:
+    with pytest.raises(TracekitError, match="the prompt holds <event>"):
+        eventgpt.build(BuildOptions(prompt="What is <event>?"))
+    adapter = eventgpt.build(BuildOptions())
+    asked = replace(sample(_drawn(400)), prompt="<event>\nWhat moves?")
+    assert adapter.preprocess(asked, adapter.load(asked)).prompt.count("<event>") == 1
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])

@@ -204,3 +204,34 @@ def test_a_recording_without_a_window_is_one_clear_error(recording: Recording, s
 def test_flash_attention_is_refused_and_not_replaced() -> None:
     with pytest.raises(TracekitError, match="no flash attention"):
         limu_bert.build(BuildOptions(attention="flash"))
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_a_download_is_held_against_the_published_values(
+    altered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def https(url: str, folder: Path, name: str, **_: Any) -> Path:
+        asked.append(url.rsplit("/", 2)[1:])
+        state = load_file(shared("reference", "models", name.replace(".pt", ".safetensors")))
+        if altered and "hhar" in name:
+            state["fc.bias"][0] += 1e-6
+        torch.save(state, folder / name)
+        return folder / name
+
+    monkeypatch.setattr("tracekit.datasets._fetch.https", https)
+    assert limu_bert.MODEL.download is not None
+    if altered:
+        with pytest.raises(TracekitError, match="not the published ones"):
+            limu_bert.MODEL.download(tmp_path)
+    else:
+        limu_bert.MODEL.download(tmp_path)
+        with pytest.raises(TracekitError, match=r"2 checkpoints \(limu_bert_hhar.pt, limu"):
+            limu_bert.build(BuildOptions(checkpoint=tmp_path))
+        adapter = limu_bert.build(BuildOptions(checkpoint=tmp_path / "limu_bert_uci.pt"))
+        assert adapter.facts.random_weights is False
+    assert asked == [
+        ["pretrain_base_uci_20_120", "uci.pt"],
+        ["pretrain_base_hhar_20_120", "hhar.pt"],
+    ]

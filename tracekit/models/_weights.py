@@ -215,6 +215,21 @@ def open_checkpoint(checkpoint: Path, patterns: Iterable[str] = PATTERNS) -> Wei
     return Weights(files(checkpoint, patterns))
 
 
+def open_one(checkpoint: Path, patterns: Iterable[str] = PATTERNS) -> Weights:
+    """The weights of a model that is one file, or of a folder with one such file.
+
+    Raises: TracekitError where a folder holds several, and as `open_checkpoint`.
+    """
+    found = files(checkpoint, patterns)
+    if len(found) > 1:
+        raise TracekitError(
+            f"the folder holds {len(found)} checkpoints ({_some([path.name for path in found])})",
+            where=checkpoint,
+            hint="name one of them",
+        )
+    return Weights(found)
+
+
 def folder(checkpoint: Path) -> Path:
     """The folder in which a checkpoint's config and tokenizer lie."""
     return checkpoint if checkpoint.is_dir() else checkpoint.parent

@@ -135,21 +135,33 @@ class EventGPT:
         if recording.kind != "events":
             raise TracekitError(
                 f"EventGPT takes events, this recording is of kind {recording.kind!r}",
-                where=sample.id,
+                where=sample.path,
                 hint="give an events file, or --data synthetic",
             )
-        images = _events.frames(_events.checked(recording.arrays, sample.id))
+        images = _events.frames(_events.checked(recording.arrays, sample.path))
         made = torch.from_numpy(_events.pixels(images, int(self.vision.image_size)))
         kind = _weights.dtype_named(self.options.dtype)
         # the cast on the host: the copy to the device is then half as large
         pixels = made.to(kind).to(self.options.device)
         rows = pixels.expand(self.options.batch_size, -1, -1, -1, -1).contiguous()
-        prompt, ids = self.prompt(_options.question(self.options, sample, QUESTION))
+        question = _options.question(self.options, sample, QUESTION)
+        if self.options.prompt is None:  # a data set's questions may bring the marker along
+            question = question.replace(_prompts.EVENT, "").strip()
+        prompt, ids = self.prompt(question)
         return Inputs(rows, tuple(ids), prompt)
 
     def prompt(self, question: str) -> tuple[str, list[int]]:
-        """The text that the model sees for a question, and its ids with MARKER for the events."""
+        """The text that the model sees for a question, and its ids with MARKER for the events.
+
+        Raises: TracekitError for a question that holds the marker itself.
+        """
         form = _prompts.template("eventgpt", "eventgpt_v1")
+        if form.mark in question:
+            raise TracekitError(
+                f"the prompt holds {form.mark}, which the template puts in itself",
+                where="--prompt",
+                hint="leave it out",
+            )
         ids = _prompts.ids(form, self.tokenizer, [question])
         filler = self.tokenizer.encode("\n", bos=False)[-1]
         return form.text([question]), _tokens.fit(ids, self.options.prompt_tokens, filler=filler)

@@ -78,7 +78,7 @@ class Imu2Clip:
         """
         import torch
 
-        window = _imu_window.of_recording(sample.parse(raw), SECONDS, sample.id)
+        window = _imu_window.of_recording(sample.parse(raw), SECONDS, sample.path)
         kind = _weights.dtype_named(self.options.dtype)
         rows = torch.from_numpy(window.astype("float32")).to(self.options.device, kind)
         return rows.expand(self.options.batch_size, -1, -1).contiguous()
@@ -130,7 +130,7 @@ def build(options: BuildOptions) -> Imu2Clip:
             encoder = net.Encoder(made).eval()
         _weights.randomize(encoder, device=options.device, dtype=kind, seed=options.seed)
     else:
-        found = encoder_part(_weights.open_checkpoint(options.checkpoint, PATTERNS))
+        found = encoder_part(_weights.open_one(options.checkpoint, PATTERNS))
         made = config_of(found.shapes, options.checkpoint)
         with _weights.on_meta():
             encoder = net.Encoder(made).eval()

@@ -88,7 +88,7 @@ class LimuBert:
         import torch
 
         window = _limu_windows.window(
-            sample.parse(raw), where=sample.id, length=self.encoder.config.seq_len
+            sample.parse(raw), where=sample.path, length=self.encoder.config.seq_len
         )
         kind = _weights.dtype_named(self.options.dtype)
         rows = torch.from_numpy(window).to(self.options.device, kind)
@@ -140,7 +140,7 @@ def build(options: BuildOptions) -> LimuBert:
     kind = _weights.dtype_named(options.dtype)
     if options.checkpoint is not None:
         encoder = net.load_encoder(
-            _weights.open_checkpoint(options.checkpoint, PATTERNS),
+            _weights.open_one(options.checkpoint, PATTERNS),
             n_layers=_options.whole(options, "layers", 4),
             n_heads=_options.whole(options, "heads", 4),
             attention=options.attention,
@@ -165,6 +165,16 @@ def build(options: BuildOptions) -> LimuBert:
 def weight_bytes(size: str, dtype: str) -> int:
     """Bytes of the encoder's weights."""
     return parameters(size)["encoder"] * _weights.bytes_per_value(dtype)
+
+
+def download(folder: Path, *, revision: str | None = None) -> None:
+    """Fetch the published weights (0.5 MB) into a folder.
+
+    Raises: TracekitError where they cannot be had, or are not the published ones.
+    """
+    from tracekit.models._limu_bert_published import download as fetch
+
+    fetch(folder, revision=revision)
 
 
 def golden(case: Golden) -> dict[str, object]:
@@ -208,5 +218,6 @@ MODEL = Model(
     weights="saved/pretrain_base_*_20_120/*.pt in github.com/dapowan/LIMU-BERT-Public",
     source="Xu et al., LIMU-BERT, SenSys 2021; github.com/dapowan/LIMU-BERT-Public",
     weight_bytes=weight_bytes,
+    download=download,
     takes=TAKES,
 )
