@@ -223,7 +223,7 @@ def open_one(checkpoint: Path, patterns: Iterable[str] = PATTERNS) -> Weights:
     found = files(checkpoint, patterns)
     if len(found) > 1:
         raise TracekitError(
-            f"the folder holds {len(found)} checkpoints ({_some([path.name for path in found])})",
+            f"the folder holds {len(found)} checkpoints ({some([path.name for path in found])})",
             where=checkpoint,
             hint="name one of them",
         )
