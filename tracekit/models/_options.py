@@ -23,7 +23,7 @@ def check_extra(options: BuildOptions, takes: Mapping[str, str], model: str) -> 
         if name not in takes:
             raise TracekitError(
                 f"{model} takes no option {name!r}",
-                where="options",
+                where="--set",
                 hint=f"it takes: {', '.join(takes) or 'none'}",
             )
 
@@ -36,7 +36,7 @@ def choice(options: BuildOptions, name: str, known: Sequence[str]) -> str:
     value = str(options.extra.get(name, known[0]))
     if value not in known:
         raise TracekitError(
-            f"{value!r} is no value of {name}", where="options", hint=f"known: {', '.join(known)}"
+            f"{value!r} is no value of {name}", where="--set", hint=f"known: {', '.join(known)}"
         )
     return value
 

@@ -260,7 +260,7 @@ def _opened(options: BuildOptions, checkpoint: Path) -> tuple[_weights.Weights, 
             "the checkpoint does not hold the LIMU-BERT tower, and the file that its config.json "
             "names is the trainer's own",
             where=checkpoint,
-            hint="name a LIMU-BERT checkpoint with the option tower=PATH",
+            hint="name a LIMU-BERT checkpoint with --set tower=PATH",
         )
     tower = config_of(shapes, n_layers=4, n_heads=4, where=elsewhere or checkpoint)
     llm = {key: said[key] for key in LLM_FIELDS if said.get(key) is not None}

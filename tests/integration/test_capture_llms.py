@@ -1,0 +1,74 @@
+"""OneLLM, LLaSA, transformers' models and a model from elsewhere: captured and analysed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.test_causal_lm import saved
+from tests.unit.test_wrapped import FORK, example
+from tracekit import engine, kineto
+from tracekit.capture import plan as planning
+from tracekit.capture.run import Captured, capture
+from tracekit.stages import Stage
+from tracekit.trace import Cat
+
+STEPS = 4  # tokens asked for; the first is prefill's
+KINDS = ("onellm", "llasa", "llama", "qwen2", "llava", "elsewhere")
+
+
+def take(folder: Path, name: str, **given: Any) -> Captured:
+    given = {"device": "cpu", "samples": 2, "warmup": 1, "max_new_tokens": STEPS, **given}
+    return capture(planning.plan(name, **given), folder / "t.pt.trace.json.gz")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def captured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Captured:
+    kind, folder = request.param, tmp_path_factory.mktemp(request.param)
+    ignore = {"extra": {"ignore_eos": "true"}}
+    if kind in ("onellm", "llasa"):
+        return take(folder, kind, size="tiny", batch_size=2, **ignore)
+    if kind != "elsewhere":
+        (folder / "model").mkdir()
+        return take(folder, f"hf:{saved(kind, folder / 'model')}", **ignore)
+    with pytest.MonkeyPatch.context() as patch:
+        (folder / "lab_fork.py").write_text(FORK)
+        (folder / "lab_adapter.py").write_text(example())
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        return take(folder, "lab_adapter:ADAPTER")
+
+
+def test_the_trace_has_the_stages_of_the_model_and_no_others(captured: Captured) -> None:
+    marks = kineto.load(captured.path).of(Cat.ANNOTATION)
+    found = {marks.text(row) for row in range(len(marks))}
+    for stage in Stage:
+        assert (stage.marker in found) == (stage in captured.stages)
+    assert {f"tracekit::decode_step#{n}" for n in range(1, STEPS)} <= found
+    assert captured.metadata["tokens"]["generated"] == [STEPS, STEPS]
+
+
+def test_each_stage_is_split_and_adds_up(captured: Captured) -> None:
+    found = engine.to_json([engine.answers(captured.path, only=["stages"])])
+    (trace,) = found["traces"]
+    rows = trace["answers"]["stages"]["rows"]
+    assert {row["stage"] for row in rows} == {stage.value for stage in captured.stages}
+    for row in rows:
+        host = row["host"]
+        assert host["op_ns"] + host["copy_ns"] + host["other_ns"] == row["wall_ns"] > 0
+    assert {"prefill", "decode"} <= {row["stage"] for row in rows if row["host"]["op_ns"]}
+
+
+def test_the_metadata_says_what_ran(captured: Captured) -> None:
+    facts = captured.metadata
+    assert json.loads(json.dumps(facts)) == facts
+    assert sum(facts["parameters"].values()) > 0
+    for unprofiled in facts["unprofiled"]["samples"]:
+        assert set(unprofiled) >= {stage.value for stage in captured.stages}
+    if facts["model"] in ("onellm", "llasa"):
+        assert facts["tokens"]["prefill"] == facts["dims"]["prefill"]["tokens"]
+        assert facts["random_weights"]
+        assert facts["text"]

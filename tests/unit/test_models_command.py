@@ -1,0 +1,70 @@
+"""`tracekit models`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tracekit import catalog
+from tracekit.cli.app import app
+from tracekit.errors import TracekitError
+from tracekit.models import _download, listing
+
+
+def run(*arguments: str, answer: str | None = None) -> Any:
+    return CliRunner().invoke(app, ["models", *arguments], input=answer)
+
+
+def test_every_model_is_listed_with_what_one_needs_to_know() -> None:
+    done = run()
+    assert done.exit_code == 0
+    for name in catalog.models():
+        assert name in done.output
+    assert "llm 6,738,415,616" in done.output
+    assert "cache_offset" in done.output
+
+
+def test_json_has_the_parameters_of_every_component() -> None:
+    found = {one["name"]: one for one in json.loads(run("--json").output)}
+    assert set(found) == set(catalog.models())
+    assert found["onellm"]["parameters_total"] == 7_359_031_299
+    assert found["limu_bert"]["parameters_total"] == 62_646
+    for facts in found.values():
+        assert facts["licence"]
+        assert facts["weights"]
+
+
+def test_a_download_shows_the_licence_and_asks_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, Path | None]] = []
+    monkeypatch.setattr(_download, "fetch", lambda what, to, **_: asked.append((what, to)))
+    refused = run("download", "onellm", "--to", str(tmp_path), answer="n\n")
+    assert refused.exit_code == 1
+    assert "LLaMA 2 Community License" in refused.output
+    assert not asked
+    done = run("download", "onellm", "--to", str(tmp_path), answer="y\n")
+    assert asked == [("csuhan/OneLLM-7B", tmp_path)]
+    assert "tracekit capture onellm --checkpoint" in done.output.replace("\n", " ")
+    run("download", "hf:someone/something", "--yes")
+    assert asked[-1] == ("someone/something", None)
+
+
+def test_a_download_without_a_place_or_a_source_is_one_clear_error() -> None:
+    with pytest.raises(TracekitError, match="where to"):
+        listing.download("onellm", None)
+    with pytest.raises(TracekitError, match="not published where a command"):
+        listing.download("eventgpt", Path("x"))
+
+
+def test_no_network_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub
+
+    def offline(*_given: Any, **_named: Any) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(TracekitError, match="the download failed"):
+        _download.fetch("csuhan/OneLLM-7B", tmp_path)
