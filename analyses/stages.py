@@ -222,7 +222,7 @@ def merge(one: Stages, two: Stages) -> Stages:
         for family in families
     ]
     return Stages(
-        chosen=one.chosen if one.chosen == two.chosen else f"{one.chosen}; {two.chosen}",
+        chosen="; ".join(dict.fromkeys([*one.chosen.split("; "), *two.chosen.split("; ")])),
         rows=rows,
         totals=tuple(_with_statistics(s, rows) for s in sums),
         unattributed=_both(one.unattributed, two.unattributed),

@@ -1,0 +1,219 @@
+"""The ledger of request parts and tokens, conserved to the nanosecond."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyses import tokens as module
+from analyses.tokens import Tokens, merge, tokens
+from tests.conftest import shared
+from tests.drawing import Slice, build, draw
+from tests.random_traces import traces
+from tests.unit.test_devices import trace_file
+from tests.unit.test_stages import NAMES
+from tracekit import kineto, ledger, views
+from tracekit.attribution import busy
+from tracekit.errors import MissingEventsError
+from tracekit.growth import fit
+from tracekit.intervals import total
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Trace
+
+REQUEST = """
+    mark      sssssssssssssssssssssssss
+    mark      .ll.pp.eee.fffff.dddddd..
+    mark      .................xxx.yy..
+    host      ...........a.....b...c...
+    stream 7  ............AAA...BB..C..
+    """
+NAMED = {
+    "s": "tracekit::sample#0", "l": "tracekit::load", "p": "tracekit::preprocess",
+    "e": "tracekit::encode", "f": "tracekit::prefill", "d": "tracekit::decode",
+    "x": "tracekit::decode_step#1", "y": "tracekit::decode_step#2",
+}  # fmt: skip
+
+
+def conserved(result: Tokens) -> None:
+    for row in result.rows:
+        assert row.spent.total_ns == row.wall_ns
+        assert all(ns >= 0 for ns in row.spent.parts.values())
+    for grid in module.tables(result):
+        assert all(len(cells) == len(grid.columns) for cells in grid.rows)
+
+
+def test_parts_follow_one_another_and_leave_nothing_of_the_request_out() -> None:
+    result = tokens(draw(REQUEST, NAMED))
+    conserved(result)
+    assert [(r.part, r.token, r.wall_ns) for r in result.rows] == [
+        ("load", None, 3000), ("preprocess", None, 3000), ("encode", None, 4000),
+        ("prefill", 0, 6000), ("decode", 1, 4000), ("decode", 2, 3000),
+    ]  # fmt: skip
+    prefill = result.rows[3].spent
+    assert prefill.kernel == {"other": 3000}
+    assert prefill.idle == {"host_outside": 2000, "launch_call": 1000}
+
+
+def test_ttft_tpot_and_itl_are_those_of_the_definitions() -> None:
+    result = tokens(draw(REQUEST, NAMED))
+    request = result.requests[0]
+    assert (request.ttft_ns, request.ttft_without_load_ns) == (16_000, 13_000)
+    assert (request.end_to_end_ns, request.tokens) == (23_000, 3)
+    assert request.tpot_ns == (23_000 - 16_000) / 2
+    assert request.itl_ns == (4000, 3000)
+    assert result.latency is not None
+    assert result.latency.itl_p50_ns == 3500
+
+
+def test_without_a_second_token_there_is_no_tpot() -> None:
+    trace = draw("mark llffff", {"l": "tracekit::load", "f": "tracekit::prefill"})
+    request = tokens(trace).requests[0]
+    assert (request.ttft_ns, request.tpot_ns, request.tokens) == (6000, None, 1)
+
+
+def test_an_encoder_alone_has_no_first_token() -> None:
+    trace = draw("mark lleeee", {"l": "tracekit::load", "e": "tracekit::encode"})
+    result = tokens(trace)
+    assert (result.requests[0].ttft_ns, result.requests[0].tokens) == (None, None)
+    assert result.rows[0].spent.host == {"op_ns": 0, "copy_ns": 0, "other_ns": 2000}
+
+
+def test_without_sample_markers_a_run_of_stages_is_a_request() -> None:
+    trace = draw("mark llff..llff", {"l": "tracekit::load", "f": "tracekit::prefill"})
+    assert [r.ttft_ns for r in tokens(trace).requests] == [4000, 4000]
+
+
+def test_without_a_gpu_the_ledger_is_in_host_classes() -> None:
+    trace = draw(
+        """
+        mark      fffffffff
+        op        .xxxyy...
+        """,
+        {"f": "tracekit::prefill", "x": "aten::mm", "y": "aten::copy_"},
+    )
+    spent = tokens(trace).rows[0].spent
+    assert spent.kernel is None
+    assert spent.parts == {"op": 3000, "copy": 2000, "outside ops": 4000}
+
+
+def test_an_engine_step_is_taken_by_launch() -> None:
+    trace = draw(
+        """
+        mark      eeee....ddd.....
+        host      ab......c.......
+        stream 7  ....AA.BB...CC..
+        """,
+        {"e": "step[EXTEND bs=1 toks=9]", "d": "step[DECODE bs=1]"},
+    )
+    result = tokens(trace)
+    conserved(result)
+    assert [(r.part, r.wall_ns, r.request) for r in result.rows] == [
+        ("prefill", 5000, None), ("decode", 2000, None),
+    ]  # fmt: skip
+    assert result.requests == ()
+    assert result.latency is None
+
+
+def test_annotations_that_say_no_phase_are_not_taken_for_tokens() -> None:
+    with pytest.raises(MissingEventsError, match="no request stages"):
+        tokens(draw("mark pp", {"p": "ProfilerStep#1"}))
+
+
+def decoding(times: list[int]) -> Trace:
+    """One request whose decode steps take so long; the excess over 100 is one kernel."""
+    at, slices = 10, [Slice(0, 10, "tracekit::prefill", Cat.ANNOTATION)]
+    for i, time in enumerate(times):
+        slices.append(Slice(at, time, f"tracekit::decode_step#{i + 1}", Cat.ANNOTATION))
+        slices.append(Slice(at + 10, time - 90, "flash_fwd_kernel", Cat.KERNEL, 7, 0, 0, 7, -1))
+        at += time
+    return build(slices)
+
+
+def test_growth_with_the_context_is_found_in_the_category_that_grows() -> None:
+    result = tokens(decoding([100 + 3 * i for i in range(12)]))
+    growth = {f.name: f for f in result.growth}
+    assert growth["token"].b_ns == pytest.approx(3)
+    assert growth["attention"].b_ns == pytest.approx(3)
+    assert growth["attention"].grows
+    assert not growth["unlinked"].grows
+
+
+def test_what_made_slow_tokens_slow_adds_up_to_the_excess() -> None:
+    slow = tokens(decoding([100] * 19 + [500])).slow
+    assert slow is not None
+    assert (slow.count, slow.of, slow.excess_ns) == (1, 20, 400)
+    assert next(iter(slow.parts)) == "attention"
+    assert sum(slow.parts.values()) == pytest.approx(slow.excess_ns)
+    assert tokens(decoding([100] * 5)).slow is None
+
+
+@given(st.floats(-5, 5), st.floats(0, 100))
+def test_the_range_of_a_fit_holds_the_slope(slope: float, base: float) -> None:
+    noise = [0.5, -0.4, 0.3, -0.6, 0.1, 0.2, -0.3, 0.4]
+    line = fit("x", range(8), [base + slope * i + noise[i] for i in range(8)])
+    assert line is not None
+    expected, covariance = np.polyfit(
+        range(8), [base + slope * i + noise[i] for i in range(8)], 1, cov=True
+    )
+    assert line.b_ns == pytest.approx(expected[0], abs=1e-9)
+    # Student's t with 6 degrees of freedom at 97.5 %
+    assert line.high_ns - line.b_ns == pytest.approx(2.446912 * covariance[0, 0] ** 0.5, rel=1e-4)
+    assert fit("x", [1, 1, 1, 1], [1, 2, 3, 4]) is None
+
+
+@given(traces(gpu=True))
+@settings(max_examples=150, deadline=None)
+def test_categories_are_disjoint_and_cover_the_busy_time(trace: Trace) -> None:
+    flat = ledger.category_spans(trace)
+    assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
+
+
+@given(traces())
+@settings(max_examples=200, deadline=None)
+def test_every_line_adds_up_on_any_trace(trace: Trace) -> None:
+    try:
+        conserved(tokens(trace))
+    except MissingEventsError:
+        return
+
+
+@pytest.mark.parametrize("name", NAMES or ["none"])
+def test_every_line_adds_up_on_real_traces(name: str) -> None:
+    trace = kineto.load(trace_file(name))
+    steps = {"tl_sglang_decode": "decode", "tl_sglang_prefilldecode": "prefill",
+             "tl_vllm_prefilldecode_piecewise": "mixed"}  # fmt: skip
+    if name not in steps:
+        with pytest.raises(MissingEventsError):
+            tokens(trace)
+        return
+    result = tokens(trace)
+    conserved(result)
+    assert [row.part for row in result.rows] == [steps[name]]
+    assert module.charts(result)
+
+
+def test_the_step_of_sglang_shows_how_much_of_its_idle_time_is_suspect() -> None:
+    row = tokens(kineto.load(shared("traces", "tl_sglang_decode.json.gz"))).rows[0]
+    assert row.spent.suspect_ns is not None
+    assert row.spent.suspect_ns > 463_000_000
+    assert row.spent.kernel is not None
+    assert sum(row.spent.kernel.values()) == 9_759_749
+
+
+def test_every_real_trace_splits_into_categories_without_a_rest() -> None:
+    for name in NAMES:
+        trace = kineto.load(trace_file(name))
+        if len(views.work(trace)):
+            flat = ledger.category_spans(trace)
+            assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
+
+
+@given(st.lists(traces(), min_size=3, max_size=3))
+@settings(max_examples=50, deadline=None)
+def test_merging_is_associative(three: list[Trace]) -> None:
+    try:
+        one, two, last = (tokens(trace) for trace in three)
+    except MissingEventsError:
+        return
+    left, right = merge(merge(one, two), last), merge(one, merge(two, last))
+    assert to_plain(left) == to_plain(right)
