@@ -241,7 +241,8 @@ class _Salvage:
             try:
                 self.events += self.shape.exact.decode(b"[" + one.text + b"]")
             except msgspec.ValidationError:
-                self._odd(one.text, at, end - at)
+                if not self._odd(one.text, at, end - at):
+                    continue
             except _MALFORMED:
                 continue
             self._mended(one, at)
@@ -250,14 +251,23 @@ class _Salvage:
 
     def _mended(self, one: Mended, at: int) -> None:
         for what, places in one.what.items():
-            self._note(what, at, places=places)
+            self._note(what, at + places.first, places=places.count)
 
-    def _odd(self, text: bytes, at: int, size: int) -> None:
-        """Keeps an event with a field of an unexpected type: what has the wrong type is absent."""
-        value = msgspec.json.Decoder(float_hook=str).decode(text)
+    def _odd(self, text: bytes, at: int, size: int) -> bool:
+        """Keeps an event with a field of an unexpected type: what has the wrong type is absent.
+
+        False where the text is no JSON after all, or more than one value.
+        """
+        try:
+            values = msgspec.json.Decoder(float_hook=str).decode(b"[" + text + b"]")
+        except _MALFORMED:
+            return False
+        if len(values) != 1:
+            return False
+        value = values[0]
         if not isinstance(value, dict):
             self._note(NOT_AN_EVENT, at, size, lost=1)
-            return
+            return True
         known: dict[str, Any] = {name: value.get(name) for name in _FIELDS}
         if isinstance(known["args"], dict):
             known["args"] = msgspec.json.decode(
@@ -266,3 +276,4 @@ class _Salvage:
         else:
             known["args"] = None
         self.events.append(self.shape.event(**known))
+        return True

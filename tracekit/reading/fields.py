@@ -36,7 +36,8 @@ def nanoseconds(values: Sequence[Any]) -> tuple[I64, npt.NDArray[np.bool_]] | No
     except (ValueError, OverflowError):
         array = np.array(None)
     if array.ndim == 1 and array.dtype.kind == "i":
-        usable = np.abs(array) <= FARTHEST_NS // 1000
+        farthest = FARTHEST_NS // 1000
+        usable = (array <= farthest) & (array >= -farthest)
         return np.where(usable, array, 0) * 1000, usable
     if array.ndim == 1 and array.dtype.kind == "f":
         if not (np.abs(array) < _EXACT_US).all():
@@ -62,9 +63,10 @@ def exact_ns(value: Any) -> int | None:
         whole, _, decimals = value.partition(".")
         if len(decimals) == 3 and decimals.isdecimal() and len(whole) < 17:
             try:
-                return int(whole + decimals)
+                ns = int(whole + decimals)
             except ValueError:
                 return None
+            return ns if abs(ns) <= FARTHEST_NS else None
         return _from_decimal(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value * 1000 if abs(value) <= FARTHEST_NS // 1000 else None

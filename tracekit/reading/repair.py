@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,12 +31,20 @@ NOT_UTF8 = "invalid UTF-8, shown as �"
 QUOTES = "unescaped quotes in a name, kept as they look"
 
 
+@dataclass(slots=True)
+class Places:
+    """Where one kind of damage was mended."""
+
+    first: int  # offset in the text
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Mended:
     """JSON text that can be decoded, perhaps, and what was done to it."""
 
     text: bytes
-    what: Mapping[str, int]  # kinds of damage, and in how many places
+    what: Mapping[str, Places]  # by kind of damage
 
 
 def mended(text: bytes, quotes: bool = False) -> Mended:
@@ -45,28 +52,32 @@ def mended(text: bytes, quotes: bool = False) -> Mended:
 
     With `quotes`, quotes inside the name of an event are taken for part of it.
     """
-    done: Counter[str] = Counter()
+    done: dict[str, Places] = {}
+
+    def note(what: str, at: int) -> None:
+        done.setdefault(what, Places(at)).count += 1
+
     try:
         text.decode("utf-8")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as fault:
         text = text.decode("utf-8", "replace").encode()
-        done[NOT_UTF8] += 1
+        note(NOT_UTF8, fault.start)
     if quotes:
         # in a name with loose quotes a backslash before the last one is no escape
         fixed = _NAME.sub(lambda m: m[1] + _INNER_QUOTE.sub(_escaped, m[2]) + m[3], text)
         if fixed != text:
-            done[QUOTES] += 1
+            note(QUOTES, 0)
         text = fixed
 
     def one(token: re.Match[bytes]) -> bytes:
         found = token[0]
         if found[:1] != b'"':
-            done[NOT_A_NUMBER] += 1
+            note(NOT_A_NUMBER, token.start())
             return b"null"
         fixed = _SURROGATE.sub(_paired, _BAD_ESCAPE.sub(_doubled, found))
         fixed = _CONTROL.sub(lambda c: b"\\u%04x" % c[0][0], fixed)
         if fixed != found:
-            done[FORBIDDEN] += 1
+            note(FORBIDDEN, token.start())
         return fixed
 
     return Mended(_TOKEN.sub(one, text), done)
