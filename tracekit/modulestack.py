@@ -89,15 +89,20 @@ def work_row(trace: Trace) -> I64:
     return trace.once("module_work_row", make)
 
 
-def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
-    """[G] the class of the module that launched each row of `views.work`, as an index or -1."""
+def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[F] the class of the module of each row of `frames`, as an index into the second."""
     called = frames(trace)
     distinct, inverse = np.unique(called.name, return_inverse=True)
     found = [of_frame(trace.strings[int(n)]) for n in distinct]
     names = [m.kind if m else trace.strings[int(n)] for m, n in zip(found, distinct, strict=True)]
     classes = tuple(dict.fromkeys(names))
     number = {name: i for i, name in enumerate(classes)}
-    of_row = np.array([number[name] for name in names], np.int64)[inverse] if names else inverse
+    return np.array([number[name] for name in names], np.int64)[inverse], classes
+
+
+def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[G] the class of the module that launched each row of `views.work`, as an index or -1."""
+    of_row, classes = kinds_of_frames(trace)
     row = work_row(trace)
     out = np.full(len(row), -1, np.int64)
     out[row >= 0] = of_row[row[row >= 0]]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyses import roofline
+from tests.conftest import shared
 from tests.drawing import draw
-from tracekit import floors, flops
+from tracekit import devices, floors, flops, kineto
 from tracekit.errors import MissingEventsError
 from tracekit.results import to_plain
 from tracekit.trace import Cat, Table, Trace
@@ -230,3 +231,21 @@ def test_merging_adds_up_and_takes_every_share_anew() -> None:
     mixed = roofline.merge(one, other)
     assert mixed.device is None
     assert mixed.rows[0].rates.flops_share is None
+
+
+def test_a_real_prefill_stays_below_the_peaks_of_its_device() -> None:
+    path = shared("traces", "tl_h100_qwen15_05b.json.gz")
+    result = roofline.roofline(kineto.load(path, tables=frozenset({"shapes"})))
+    assert result.device == "H100 SXM"
+    # 24 layers: 3 projections and an output of 1024×1024, gate and up 1024×2816, down 2816×1024
+    gemm = [r for r in result.rows if r.op in ("aten::mm", "aten::addmm")]
+    assert sum(r.calls for r in gemm) == 24 * 7
+    tokens = 16 * 559
+    layers = sum(r.flops for r in gemm)
+    assert layers == 2 * tokens * 24 * (4 * 1024 * 1024 + 3 * 1024 * 2816)
+    assert all(0 < (r.rates.flops_share or 0) < 1 for r in result.rows if r.dtype == "bfloat16")
+    assert result.covered_share is not None
+    assert 0.2 < result.covered_share < 0.4
+    peak = devices.named("NVIDIA H100 80GB HBM3")
+    assert peak is not None
+    assert result.peaks == dict(peak.flops)

@@ -1,0 +1,363 @@
+"""Memory that torch's allocator handed out: over time, at most in each stage, largest pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracekit import figures, views, workphase
+from tracekit.catalog import Analysis
+from tracekit.errors import MissingEventsError
+from tracekit.figures import Chart
+from tracekit.markers import Markers, markers
+from tracekit.nesting import innermost
+from tracekit.results import Column, Grid, Result
+from tracekit.trace import I64, Mask, Trace
+
+KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
+MOST_POINTS = 400
+MOST_PIECES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One memory. The allocator's own totals as it wrote them with each event, in bytes."""
+
+    trace: str  # the file
+    memory: str  # CUDA 0, CPU
+    events: int
+    allocated_first: int  # after the first event
+    allocated_last: int
+    allocated_peak: int
+    peak_ns: int  # when, from the first slice of the trace
+    reserved_peak: int | None  # held by the caching allocator; None where it has none
+    allocations: int
+    frees: int
+    requested: int  # bytes of all allocations added up
+    series_ns: tuple[int, ...]  # instants of the curve: the highest event of each of ≤ 400 bins
+    series_allocated: tuple[int, ...]
+    series_reserved: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StagePeak:
+    trace: str
+    memory: str
+    stage: str
+    instances: int
+    allocated_peak: int  # the highest while an instance ran, with what was held at its start
+    reserved_peak: int | None
+    growth: int  # allocated at the end less at the start, added up over the instances
+    requested: int  # bytes of the allocations within
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Allocations of one size by one op in one stage."""
+
+    memory: str
+    bytes: int  # of one
+    op: str | None  # the innermost op around them that does more than allocate
+    stage: str | None
+    count: int
+    at_ns: int  # the first of them, from the first slice of its trace
+    held_ns: int | None  # the longest; None where the trace holds no end of any
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Result):
+    rows: tuple[Device, ...]
+    stages: tuple[StagePeak, ...]
+    largest: tuple[Piece, ...]
+
+
+def memory(trace: Trace, *, stages: str | None = None) -> Memory:
+    """Allocated and reserved bytes of each memory, peaks by stage, and the largest allocations.
+
+    Raises: MissingEventsError for a trace without memory events, or where `stages` matches nothing.
+    """
+    table = trace.table("memory")
+    if not len(table):
+        raise MissingEventsError(
+            "captured without memory events",
+            where=trace.path,
+            hint="capture with profile_memory=True",
+        )
+    marks = _marks(trace, stages)
+    order = np.argsort(table.columns["ts"], kind="stable")
+    columns = {name: values[order] for name, values in table.columns.items()}
+    where = np.stack([columns["device_type"], columns["device"]], axis=1).astype(np.int64)
+    rows: list[Device] = []
+    peaks: list[StagePeak] = []
+    pieces: list[Piece] = []
+    for kind, number in np.unique(where, axis=0).tolist():
+        mine = (where == (kind, number)).all(axis=1)
+        name = _name(kind, number)
+        own = {key: values[mine].astype(np.int64) for key, values in columns.items()}
+        rows.append(_device(trace.path, name, own))
+        if marks is not None:
+            peaks += _peaks(trace.path, name, own, marks)
+        pieces += _pieces(trace, name, own, marks)
+    return Memory(tuple(rows), tuple(peaks), _largest(pieces))
+
+
+def _marks(trace: Trace, stages: str | None) -> Markers | None:
+    try:
+        return markers(trace, stages)
+    except MissingEventsError:
+        if stages is not None:
+            raise
+        return None
+
+
+def _name(kind: int, number: int) -> str:
+    label = KINDS.get(kind, f"device type {kind}")
+    return f"{label} {number}" if number >= 0 else label
+
+
+def _reserved(own: dict[str, I64]) -> int | None:
+    """The peak; the CPU allocator reserves nothing and writes 0."""
+    peak = int(own["reserved"].max())
+    return peak if peak > 0 else None
+
+
+def _device(path: str, name: str, own: dict[str, I64]) -> Device:
+    size, allocated = own["bytes"], own["allocated"]
+    peak = int(np.argmax(allocated))
+    kept = _thin(own["ts"], allocated)
+    return Device(
+        trace=path,
+        memory=name,
+        events=len(size),
+        allocated_first=int(allocated[0]),
+        allocated_last=int(allocated[-1]),
+        allocated_peak=int(allocated[peak]),
+        peak_ns=int(own["ts"][peak]),
+        reserved_peak=_reserved(own),
+        allocations=int((size > 0).sum()),
+        frees=int((size < 0).sum()),
+        requested=int(size[size > 0].sum()),
+        series_ns=tuple(own["ts"][kept].tolist()),
+        series_allocated=tuple(allocated[kept].tolist()),
+        series_reserved=tuple(own["reserved"][kept].tolist()),
+    )
+
+
+def _thin(when: I64, value: I64) -> I64:
+    """Indices of the highest event of each bin, and of the first and last event."""
+    if len(when) <= MOST_POINTS:
+        return np.arange(len(when))
+    span = max(int(when[-1] - when[0]), 1)
+    bins = (when - when[0]) * (MOST_POINTS - 2) // span
+    order = np.lexsort((value, bins))
+    last = np.append(np.flatnonzero(np.diff(bins[order])), len(order) - 1)
+    return np.unique(np.concatenate([order[last], [0, len(when) - 1]]))
+
+
+def _peaks(path: str, name: str, own: dict[str, I64], marks: Markers) -> list[StagePeak]:
+    """By phase: host time of the instances against host time of the events."""
+    labels = np.array(workphase.label(marks))
+    out = []
+    for stage in dict.fromkeys(labels.tolist()):
+        rows = np.flatnonzero((labels == stage) & ~marks.repeated)
+        low = np.searchsorted(own["ts"], marks.start[rows], side="left")
+        high = np.searchsorted(own["ts"], marks.end[rows], side="right")
+        # from the event before, which says what was held at the start
+        spans = [
+            (max(a - 1, 0), b) for a, b in zip(low.tolist(), high.tolist(), strict=True) if b > a
+        ]
+        if not spans:
+            continue
+        inside = np.unique(np.concatenate([np.arange(a, b) for a, b in spans]))
+        within = _within(low, high, len(own["ts"]))
+        size = own["bytes"][within]
+        out.append(StagePeak(
+            path, name, stage, len(spans), int(own["allocated"][inside].max()),
+            int(own["reserved"][inside].max()) or None, int(size.sum()),
+            int(size[size > 0].sum()),
+        ))  # fmt: skip
+    return out
+
+
+def _within(low: I64, high: I64, count: int) -> Mask:
+    """[count] whether an index lies in any of the ranges [low, high)."""
+    edges = np.zeros(count + 1, np.int64)
+    np.add.at(edges, low, 1)
+    np.add.at(edges, np.maximum(high, low), -1)
+    return np.asarray(np.cumsum(edges)[:-1] > 0)
+
+
+def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None) -> list[Piece]:
+    made = np.flatnonzero(own["bytes"] > 0)
+    if not len(made):
+        return []
+    # only the largest sizes can end up in the table; each of them has all its allocations
+    sizes = np.unique(own["bytes"][made])[-MOST_PIECES:]
+    made = made[own["bytes"][made] >= sizes[0]]
+    when = own["ts"][made]
+    op = _op(trace, own["tid"][made], when)
+    stage = np.full(len(made), -1, np.int64)
+    labels: tuple[str, ...] = ()
+    if marks is not None:
+        phases = workphase.label(marks)
+        labels = tuple(dict.fromkeys(phases))
+        none = np.zeros(len(made), np.int64)
+        found = innermost(np.zeros(len(marks), np.int64), marks.start, marks.end, none, when, when)
+        stage = np.array([*(labels.index(p) for p in phases), -1], np.int64)[found]
+    held = _held(own, made)
+    key = np.stack([own["bytes"][made], op, stage], axis=1)
+    distinct, group = np.unique(key, axis=0, return_inverse=True)
+    group = np.asarray(group).reshape(-1)
+    longest = np.full(len(distinct), -1, np.int64)
+    np.maximum.at(longest, group, held)
+    first = np.full(len(distinct), np.iinfo(np.int64).max)
+    np.minimum.at(first, group, when)
+    count = np.bincount(group, minlength=len(distinct))
+    return [
+        Piece(
+            name, size, trace.strings[o] if o >= 0 else None, labels[at] if at >= 0 else None,
+            int(count[g]), int(first[g]), int(longest[g]) if longest[g] >= 0 else None,
+        )
+        for g, (size, o, at) in enumerate(distinct.tolist())
+    ]  # fmt: skip
+
+
+def _op(trace: Trace, thread: I64, when: I64) -> I64:
+    """[A] name of the innermost op at each instant that does more than allocate, or -1."""
+    ops = views.ops(trace)
+    if not len(ops):
+        return np.full(len(when), -1, np.int64)
+    parent = views.op_parent_row(trace)
+    only = ops.named(r"^aten::(empty|empty_strided|empty_like|new_empty|resize_)$")
+    here = np.arange(len(ops))
+    up = np.where(only & (parent >= 0), parent, here)
+    while not np.array_equal(up, up[up]):  # doubles the distance each time
+        up = up[up]
+    row = innermost(ops.tid, ops.ts, ops.end, thread, when, when)
+    return np.where(row >= 0, ops.name[up[row]], -1).astype(np.int64)
+
+
+def _held(own: dict[str, I64], rows: I64) -> I64:
+    """ns from each allocation to the next event that frees its address, or -1."""
+    order = np.lexsort((np.arange(len(own["ts"])), own["address"]))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    after = np.minimum(place[rows] + 1, len(order) - 1)
+    follower = order[after]
+    freed = (own["address"][follower] == own["address"][rows]) & (own["bytes"][follower] < 0)
+    freed &= place[rows] + 1 < len(order)
+    return np.where(freed, own["ts"][follower] - own["ts"][rows], -1)
+
+
+def _largest(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
+    groups: dict[tuple[str, int, str | None, str | None], Piece] = {}
+    for piece in pieces:
+        key = (piece.memory, piece.bytes, piece.op, piece.stage)
+        old = groups.get(key)
+        groups[key] = piece if old is None else replace(
+            old,
+            count=old.count + piece.count,
+            at_ns=min(old.at_ns, piece.at_ns),
+            held_ns=max((h for h in (old.held_ns, piece.held_ns) if h is not None), default=None),
+        )  # fmt: skip
+    order = sorted(groups.values(), key=lambda p: (-p.bytes, p.memory, p.op or "", p.stage or ""))
+    return tuple(order[:MOST_PIECES])
+
+
+def merge(one: Memory, two: Memory) -> Memory:
+    """Memories and stages beside one another: their peaks are at different times of other runs."""
+    return Memory(
+        one.rows + two.rows, one.stages + two.stages, _largest((*one.largest, *two.largest))
+    )
+
+
+# ---------------------------------------------------------------- tables
+
+DEFINITIONS = {
+    "allocated": "Bytes that live tensors hold, as the allocator counts them.",
+    "reserved": "Bytes that the caching allocator holds, live or kept for later.",
+    "peak": "The highest total after any event.",
+    "requested": "Sizes of all allocations added up, freed ones too.",
+    "growth": "Sizes of allocations less frees within the stage.",
+    "stage peak": "The highest total while an instance of the stage ran, by host time.",
+    "held": "From allocation to free, the longest of them; not measured where no free is in the "
+    "trace.",
+    "op": "The innermost op around the allocation, on its thread, that does more than allocate.",
+}
+
+
+def tables(result: Memory) -> list[Grid]:
+    devices = (
+        Column("memory"), Column("events", "count"),
+        Column("allocated first", "bytes", DEFINITIONS["allocated"]),
+        Column("allocated last", "bytes", DEFINITIONS["allocated"]),
+        Column("allocated peak", "bytes", DEFINITIONS["peak"]),
+        Column("peak at", "ns", "From the first slice of the trace."),
+        Column("reserved peak", "bytes", DEFINITIONS["reserved"]),
+        Column("requested", "bytes", DEFINITIONS["requested"]),
+    )  # fmt: skip
+    stages = (
+        Column("stage"), Column("memory"), Column("instances", "count"),
+        Column("allocated peak", "bytes", DEFINITIONS["stage peak"]),
+        Column("reserved peak", "bytes", DEFINITIONS["reserved"]),
+        Column("growth", "bytes", DEFINITIONS["growth"]),
+        Column("requested", "bytes", DEFINITIONS["requested"]),
+    )  # fmt: skip
+    pieces = (
+        Column("bytes", "bytes", "Of one allocation."), Column("count", "count"),
+        Column("memory"), Column("op", "text", DEFINITIONS["op"]),
+        Column("stage"), Column("first at", "ns", "From the first slice of the trace."),
+        Column("held", "ns", DEFINITIONS["held"]),
+    )  # fmt: skip
+    grids = [
+        Grid("memories", "Memory of each device", devices, [
+            (d.memory, d.events, d.allocated_first, d.allocated_last, d.allocated_peak, d.peak_ns,
+             d.reserved_peak, d.requested)
+            for d in result.rows
+        ]),
+    ]  # fmt: skip
+    if result.stages:
+        grids.append(Grid("stages", "Peak memory of each stage", stages, [
+            (s.stage, s.memory, s.instances, s.allocated_peak, s.reserved_peak, s.growth,
+             s.requested)
+            for s in result.stages[:200]
+        ]))  # fmt: skip
+    grids.append(Grid("largest", "The largest allocations", pieces, [
+        (p.bytes, p.count, p.memory, p.op or "", p.stage or "", p.at_ns, p.held_ns)
+        for p in result.largest
+    ]))  # fmt: skip
+    return grids
+
+
+def charts(result: Memory) -> list[Chart]:
+    out = []
+    for at, device in enumerate(result.rows[:8]):
+        if len(device.series_ns) < 2:
+            continue
+        series: dict[str, list[float | None]] = {"allocated": list(device.series_allocated)}
+        if device.reserved_peak is not None:
+            series["reserved"] = list(device.series_reserved)
+        out.append(
+            figures.lines(
+                f"memory-{at}", f"Memory over time: {device.memory}",
+                [ns / 1e6 for ns in device.series_ns], series, unit="bytes",
+                x_title="ms since the first slice", of="memory", points=False, table="memories",
+                summary=f"Allocated and reserved bytes of {device.memory} after each event.",
+            )
+        )  # fmt: skip
+    return out
+
+
+ANALYSIS = Analysis(
+    title="Memory",
+    question="How much memory was held, when, in which stage, and by what?",
+    run=memory,
+    merge=merge,
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    needs=frozenset({"memory"}),
+    order=80,
+)

@@ -1,0 +1,354 @@
+"""Where the time went by nn.Module: host time of its calls, GPU time of what it launched.
+
+Inclusive time counts a module's children too and each work once; self time does not. The self times
+of all modules and what no module launched add up to the GPU time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracekit import figures, grouped, modulestack, views, workphase
+from tracekit.catalog import Analysis
+from tracekit.errors import MissingEventsError
+from tracekit.figures import Chart
+from tracekit.markers import markers
+from tracekit.nesting import innermost
+from tracekit.results import Column, Grid, Result
+from tracekit.trace import I64, Trace
+
+NOWHERE = "outside every module"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleTime:
+    """All calls of one module, or of all modules of a class, in one phase. Sums of durations."""
+
+    module: str  # LlamaMLP_3, or the class
+    kind: str  # LlamaMLP
+    number: int | None  # 3; None for a class
+    role: str  # what the class's name says it is; empty where it does not
+    phase: str
+    calls: int
+    host_ns: int  # inside its calls
+    host_self_ns: int  # and in no module called from there
+    gpu_ns: int | None  # of work launched inside its calls; None on a trace without GPU work
+    gpu_self_ns: int | None
+    work_count: int | None  # pieces of work launched inside its calls
+    share: float | None  # of the GPU time of its phase; of host time of all calls without a GPU
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """GPU time of a phase, and the part that no module launched."""
+
+    phase: str
+    gpu_ns: int
+    outside_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Modules(Result):
+    rows: tuple[ModuleTime, ...]  # each module, the longest first
+    kinds: tuple[ModuleTime, ...]  # each class, the longest first
+    rest: tuple[Rest, ...]
+
+
+ROLES: tuple[tuple[str, str], ...] = (
+    ("attention", r"attention|attn|mha"),
+    ("MLP", r"mlp|feed_?forward|ffn|expert|moe"),
+    ("normalisation", r"norm"),
+    ("rotary", r"rotary|rope"),
+    ("embedding", r"embed"),
+    ("head", r"lm_?head|logits|classifier|pooler"),
+    ("encoder", r"encoder(?!_?layer)|tower|vit(?![a-z])|clip|resampler|universal"),
+    ("projector", r"project(or|ion)|adapter"),
+    ("layer", r"layer|block"),
+    ("activation", r"silu|gelu|relu|tanh|sigmoid|softmax"),
+    ("linear", r"linear|conv"),
+    ("model", r"model|for_?causal|llm"),
+)
+
+
+def role(kind: str) -> str:
+    """What the name of a class says it is, or nothing."""
+    return next((name for name, pattern in ROLES if re.search(pattern, kind, re.I)), "")
+
+
+def modules(trace: Trace, *, stages: str | None = None) -> Modules:
+    """Time of each nn.Module and of each class, by phase.
+
+    Raises: MissingEventsError for a trace without module frames, or where `stages` matches nothing.
+    """
+    calls = modulestack.frames(trace)
+    if not len(calls):
+        raise MissingEventsError(
+            "captured without module names",
+            where=trace.path,
+            hint="capture with with_stack=True or with_modules=True",
+        )
+    phases = workphase.of_work(trace, stages)
+    phase = _phase_of_calls(trace, calls, stages, phases.names)
+    names = calls.name.astype(np.int64)
+    kinds, classes = modulestack.kinds_of_frames(trace)
+    rows = _times(trace, names, phase, phases, [trace.strings[n] for n in range(names.max() + 1)])
+    by_kind = _times(trace, kinds, phase, phases, list(classes))
+    own = modulestack.work_row(trace) >= 0
+    duration = views.work(trace).dur
+    rest = tuple(
+        Rest(name, int(duration[mine].sum()), int(duration[mine & ~own].sum()))
+        for code, name in enumerate(phases.names)
+        if (mine := phases.code == code).any()
+    )
+    return _finish([_named(row) for row in rows], by_kind, rest)
+
+
+def _named(row: ModuleTime) -> ModuleTime:
+    found = modulestack.of_frame(row.module)
+    if found is None:
+        return row
+    return replace(
+        row, module=found.name, kind=found.kind, number=found.number, role=role(found.kind)
+    )
+
+
+def _phase_of_calls(trace: Trace, calls: Trace, stages: str | None, names: Sequence[str]) -> I64:
+    """[F] the phase of each call by when it starts, as an index into `names`."""
+    try:
+        marks = markers(trace, stages)
+    except MissingEventsError:
+        return np.zeros(len(calls), np.int64)
+    number = {name: i for i, name in enumerate(names)}
+    labels = [number[text] for text in workphase.label(marks)]
+    if marks.chosen == "file":
+        return np.full(len(calls), labels[0], np.int64)
+    found = innermost(marks.pid, marks.start, marks.end, calls.pid, calls.ts, calls.ts + 1)
+    return np.array([*labels, number[workphase.OUTSIDE]], np.int64)[found]
+
+
+def _times(
+    trace: Trace, group: I64, phase: I64, phases: workphase.Phases, names: Sequence[str]
+) -> list[ModuleTime]:
+    """One row a group of frames and phase; `group` [F] indexes `names`."""
+    calls, parent = modulestack.frames(trace), modulestack.parent_row(trace)
+    width = len(phases.names)
+    key = group * width + phase
+    size = len(names) * width
+    outer = ~_inside_its_own(group, parent)
+    host = grouped.sums(key, np.where(outer, calls.dur, 0), size)
+    nested = grouped.sums(key[parent[parent >= 0]], calls.dur[parent >= 0], size)
+    self_ns = grouped.sums(key, calls.dur, size) - nested
+    gpu = views.work(trace)
+    row = modulestack.work_row(trace)
+    mine = np.flatnonzero(row >= 0)
+    own_gpu = grouped.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
+    at, work = _around(row, parent)
+    pair = np.unique(np.stack([group[at] * width + phases.code[work], work], axis=1), axis=0)
+    all_gpu = grouped.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
+    count = np.bincount(pair[:, 0], minlength=size)
+    called = np.bincount(key, minlength=size)
+    has_gpu = len(gpu) > 0
+    return [
+        ModuleTime(
+            module=names[k // width],
+            kind=names[k // width],
+            number=None,
+            role=role(names[k // width]),
+            phase=phases.names[k % width],
+            calls=int(called[k]),
+            host_ns=int(host[k]),
+            host_self_ns=int(self_ns[k]),
+            gpu_ns=int(all_gpu[k]) if has_gpu else None,
+            gpu_self_ns=int(own_gpu[k]) if has_gpu else None,
+            work_count=int(count[k]) if has_gpu else None,
+            share=None,
+        )
+        for k in np.flatnonzero((called > 0) | (count > 0)).tolist()
+    ]
+
+
+def _inside_its_own(group: I64, parent: I64) -> I64:
+    """[F] whether a frame lies inside another one of its group, at any distance."""
+    out = np.zeros(len(group), bool)
+    at = parent.copy()
+    while (at >= 0).any():  # one round a level of nesting
+        known = at >= 0
+        out[known] |= group[at[known]] == group[known]
+        at[known] = parent[at[known]]
+    return out
+
+
+def _around(row: I64, parent: I64) -> tuple[I64, I64]:
+    """Every (frame, work) where the work was launched inside the frame, at any distance."""
+    frames, works = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    at, work = row[row >= 0], np.flatnonzero(row >= 0)
+    while len(at):
+        frames.append(at)
+        works.append(work)
+        up = parent[at]
+        at, work = up[up >= 0], work[up >= 0]
+    return np.concatenate(frames), np.concatenate(works)
+
+
+# ---------------------------------------------------------------- of one trace or of many
+
+
+def _finish(
+    rows: Iterable[ModuleTime], kinds: Iterable[ModuleTime], rest: Sequence[Rest]
+) -> Modules:
+    whole = {r.phase: r.gpu_ns for r in rest}
+    made = list(rows)
+    host = sum(r.host_self_ns for r in made)
+
+    def order(some: Iterable[ModuleTime]) -> tuple[ModuleTime, ...]:
+        done = (
+            replace(r, share=workphase.share(r.host_ns, host))
+            if r.gpu_ns is None
+            else replace(r, share=workphase.share(r.gpu_ns, whole.get(r.phase, 0)))
+            for r in some
+        )
+        return tuple(sorted(
+            done, key=lambda r: (-(r.gpu_ns or 0), -r.host_ns, r.module, r.phase)
+        ))  # fmt: skip
+
+    return Modules(order(made), order(kinds), tuple(rest))
+
+
+def merge(one: Modules, two: Modules) -> Modules:
+    """Modules and classes of the same name and phase added up."""
+    rest: dict[str, Rest] = {}
+    for part in (*one.rest, *two.rest):
+        old = rest.get(part.phase, Rest(part.phase, 0, 0))
+        rest[part.phase] = Rest(
+            part.phase, old.gpu_ns + part.gpu_ns, old.outside_ns + part.outside_ns
+        )
+    return _finish(
+        _joined((*one.rows, *two.rows)), _joined((*one.kinds, *two.kinds)), tuple(rest.values())
+    )
+
+
+def _joined(rows: Iterable[ModuleTime]) -> list[ModuleTime]:
+    sums: dict[tuple[str, str], ModuleTime] = {}
+    for row in rows:
+        key = (row.module, row.phase)
+        old = sums.get(key)
+        sums[key] = row if old is None else replace(
+            old,
+            calls=old.calls + row.calls,
+            host_ns=old.host_ns + row.host_ns,
+            host_self_ns=old.host_self_ns + row.host_self_ns,
+            gpu_ns=_both(old.gpu_ns, row.gpu_ns),
+            gpu_self_ns=_both(old.gpu_self_ns, row.gpu_self_ns),
+            work_count=_both(old.work_count, row.work_count),
+        )  # fmt: skip
+    return list(sums.values())
+
+
+def _both(one: int | None, two: int | None) -> int | None:
+    return None if one is None or two is None else one + two
+
+
+# ---------------------------------------------------------------- tables
+
+DEFINITIONS = {
+    "calls": "Calls of the module that started in the phase.",
+    "host": "Host time inside its calls; a call inside another of the same module counts once.",
+    "host self": "Host time inside its calls and in no module called from there.",
+    "GPU": "Durations of the GPU work launched inside its calls, children's included.",
+    "GPU self": "Durations of the GPU work launched inside its calls and in no module called "
+    "from there.",
+    "share": "GPU over all GPU work of the phase; of a trace without a GPU, host over all calls.",
+    "role": "What the name of the class says it is.",
+}
+MOST = 200
+
+
+def tables(result: Modules) -> list[Grid]:
+    return [
+        _grid("kinds", "Time by class of module", result.kinds, result.rest),
+        _grid("modules", "Time by module", result.rows, ()),
+    ]
+
+
+def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]) -> Grid:
+    columns = (
+        Column("module"), Column("role", "text", DEFINITIONS["role"]), Column("phase"),
+        Column("calls", "count", DEFINITIONS["calls"]),
+        Column("GPU", "ns", DEFINITIONS["GPU"]), Column("share", "share", DEFINITIONS["share"]),
+        Column("GPU self", "ns", DEFINITIONS["GPU self"]),
+        Column("host", "ns", DEFINITIONS["host"]),
+        Column("host self", "ns", DEFINITIONS["host self"]),
+    )  # fmt: skip
+    made: list[tuple[object, ...]] = [
+        (r.module, r.role, r.phase, r.calls, r.gpu_ns, r.share, r.gpu_self_ns, r.host_ns,
+         r.host_self_ns)
+        for r in rows
+    ]  # fmt: skip
+    made += [
+        (NOWHERE, "", r.phase, 0, r.outside_ns, workphase.share(r.outside_ns, r.gpu_ns),
+         r.outside_ns, None, None)
+        for r in rest if r.outside_ns
+    ]  # fmt: skip
+    left = len(made) - MOST
+    note = "Parents include their children: do not add the GPU column up; GPU self does add up."
+    more = f" {left:,} more rows are left out here." if left > 0 else ""
+    return Grid(key, title, columns, made[:MOST], note + more)
+
+
+def charts(result: Modules) -> list[Chart]:
+    phases = list(dict.fromkeys(r.phase for r in result.kinds))
+    gpu = any(r.gpu_self_ns for r in result.kinds)
+    self_ns = {(r.module, r.phase): (r.gpu_self_ns or 0) if gpu else r.host_self_ns
+               for r in result.kinds}  # fmt: skip
+    order = sorted({r.module for r in result.kinds},
+                   key=lambda m: -sum(self_ns.get((m, p), 0) for p in phases))  # fmt: skip
+    parts = {m: [self_ns.get((m, p), 0) for p in phases] for m in order[:8]}
+    parts["other modules"] = [sum(self_ns.get((m, p), 0) for m in order[8:]) for p in phases]
+    outside = {r.phase: r.outside_ns for r in result.rest}
+    if gpu:
+        parts[NOWHERE] = [outside.get(p, 0) for p in phases]
+    out = [
+        figures.split_bars(
+            "kinds", "Self time by class of module", phases, parts,
+            of="GPU self time" if gpu else "host self time", table="kinds",
+            summary="For each phase, the time of each class of module without its children.",
+        )
+    ]  # fmt: skip
+    layers = _layers(result, gpu)
+    if len(layers) > 1:
+        out.append(
+            figures.columns(
+                "layers", "Layer by layer", [str(r.number) for r in layers],
+                {layers[0].kind: [(r.gpu_ns or 0) if gpu else r.host_ns for r in layers]},
+                of="GPU time" if gpu else "host time", x_title="layer", table="modules",
+                summary="The time of each layer, children included, over all phases.",
+            )
+        )  # fmt: skip
+    return out
+
+
+def _layers(result: Modules, gpu: bool) -> list[ModuleTime]:
+    """The class of layers with most time, each layer over all phases, in order."""
+    rows = [r for r in result.rows if r.role == "layer" and r.number is not None]
+    total: dict[str, int] = {}
+    for row in rows:
+        total[row.kind] = total.get(row.kind, 0) + ((row.gpu_ns or 0) if gpu else row.host_ns)
+    best = max(total, key=lambda kind: (total[kind], kind), default=None)
+    joined = _joined(replace(r, phase="") for r in rows if r.kind == best)
+    return sorted(joined, key=lambda r: r.number or 0)
+
+
+ANALYSIS = Analysis(
+    title="Time by module",
+    question="Which modules of the model took the time?",
+    run=modules,
+    merge=merge,
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    order=90,
+)
