@@ -13,7 +13,8 @@ import numpy as np
 from tracekit import __version__, catalog, kineto, mending, perfetto, scrub, tracks
 from tracekit.errors import TracekitError
 from tracekit.intervals import Spans, covered, union
-from tracekit.kineto import CATS
+from tracekit.reading import documents
+from tracekit.reading.columns import CATS
 from tracekit.trace import GPU_WORK, Cat, Trace
 
 Event = dict[str, Any]
@@ -59,9 +60,12 @@ def export(
     wanted = wanted or Wanted()
     done = Exported()
     progress("reading")
-    document = perfetto.read(source)
+    whole = documents.document(source)
+    document = whole.meta
+    done.cures += [f"damaged: {what}" for what in whole.damage]
     progress("mending")
-    mended = mending.mend(document["traceEvents"])
+    mended = mending.mend(whole.events)
+    whole.events = []  # a large trace is held once
     events = mended.events
     done.cures += [f"{count:,} {what}" for what, count in mended.done.items()]
     done.slices_in = _slices(events)
@@ -87,10 +91,9 @@ def export(
         }
     if wanted.scrub:
         progress("scrubbing")
-        head = {k: v for k, v in document.items() if k != "traceEvents"}
         names = {str(e["name"]) for e in events if "name" in e}
-        done.scrubbed = scrub.leaks(head, names)
-        document = scrub.value(head)
+        done.scrubbed = scrub.leaks(document, names)
+        document = scrub.value(document)
         events = [scrub.value(event) for event in events]
     events += extra
     document["traceEvents"] = events

@@ -10,7 +10,6 @@ from __future__ import annotations
 import bisect
 import gzip
 import itertools
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -21,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from tracekit.errors import NotATraceError, TracekitError
 from tracekit.files import writing
+from tracekit.reading.documents import document
 
 Event = dict[str, Any]
 Row = tuple[Any, Any]  # (pid, tid)
@@ -53,40 +52,11 @@ def read(path: str | Path) -> dict[str, Any]:
 
     Raises: TracekitError for a file that cannot be read, NotATraceError for one that is no trace.
     """
-    try:
-        text = Path(path).read_bytes()
-        if text[:2] == b"\x1f\x8b":
-            text = gzip.decompress(text)
-    except (OSError, EOFError) as fault:
-        raise TracekitError(
-            f"cannot be read ({fault})", where=path, hint="check the path"
-        ) from None
-    document = _decode(text, path)
-    if isinstance(document, list):
-        document = {"traceEvents": document}
-    if not isinstance(document, dict) or not isinstance(document.get("traceEvents"), list):
-        raise NotATraceError(
-            "JSON without traceEvents", where=path, hint="give a torch.profiler trace"
-        )
-    return document
+    whole = document(path)
+    return {**whole.meta, "traceEvents": whole.events}
 
 
-def _decode(text: bytes, path: str | Path) -> Any:
-    try:
-        return msgspec.json.Decoder(float_hook=Decimal).decode(text)
-    except msgspec.DecodeError:
-        pass
-    try:  # Kineto writes NaN for some counters, which only Python's reader takes
-        return json.loads(
-            text.decode(errors="replace"), parse_float=Decimal, parse_constant=lambda _text: None
-        )
-    except ValueError as fault:
-        raise NotATraceError(
-            f"not JSON ({fault})", where=path, hint="give a torch.profiler .json or .json.gz"
-        ) from None
-
-
-def write(document: Mapping[str, Any], path: str | Path) -> None:
+def write(whole: Mapping[str, Any], path: str | Path) -> None:
     """The document as JSON at `path`, gzipped if it ends in `.gz`; whole, or not there at all.
 
     Text is UTF-8 and not escaped (Perfetto shows escapes as they are); no NaN is ever written.
@@ -94,8 +64,8 @@ def write(document: Mapping[str, Any], path: str | Path) -> None:
     Raises: TracekitError where the folder cannot be written or the disk is full.
     """
     encode = msgspec.json.Encoder(decimal_format="number").encode
-    events = document["traceEvents"]
-    head = {key: value for key, value in document.items() if key != "traceEvents"}
+    events = whole["traceEvents"]
+    head = {key: value for key, value in whole.items() if key != "traceEvents"}
     with writing(path) as temporary, temporary.open("wb") as raw:
         # no name and no time in the gzip header: the same events give the same bytes
         zipped = str(path).endswith(".gz")
@@ -122,16 +92,16 @@ def us(nanoseconds: int) -> Decimal:
     return Decimal(nanoseconds).scaleb(-3)
 
 
-def rebase(document: dict[str, Any]) -> None:
+def rebase(whole: dict[str, Any]) -> None:
     """Times relative to the first event, with `baseTimeNanoseconds` moved by as much.
 
     A double resolves 256 ns of time since the epoch; near zero it resolves every ns.
     """
-    events = document["traceEvents"]
+    events = whole["traceEvents"]
     timed = [event for event in events if _timed(event)]
     origin = min((ns(e["ts"]) for e in timed if e.get("ph") != "M"), default=0)
-    base = document.get("baseTimeNanoseconds", 0)
-    document["baseTimeNanoseconds"] = int(base if isinstance(base, int | Decimal) else 0) + origin
+    base = whole.get("baseTimeNanoseconds", 0)
+    whole["baseTimeNanoseconds"] = int(base if isinstance(base, int | Decimal) else 0) + origin
     for event in timed:
         event["ts"] = us(max(ns(event["ts"]) - origin, 0))
         if isinstance(event.get("dur"), int | float | Decimal):

@@ -164,3 +164,18 @@ def test_the_real_perfetto_keeps_every_slice_of_an_export(name: str, tmp_path: P
     if ran.returncode == 2:
         pytest.skip(f"the check could not run: {ran.stderr.strip()[:200]}")
     assert ran.returncode == 0, ran.stdout
+
+
+def test_a_damaged_trace_is_exported_up_to_the_damage_and_says_so(
+    small: Path, tmp_path: Path
+) -> None:
+    text = small.read_bytes()
+    cut = tmp_path / "cut.json"
+    cut.write_bytes(text[: text.index(b'"gemv"')])
+    out = tmp_path / "out.json"
+    done = export(cut, out)
+    assert names(out) == [
+        "aten::mm", "cudaLaunchKernel", "cudaLaunchKernel", "gemm", "tracekit::decode",
+        "tracekit::prefill",
+    ]  # fmt: skip
+    assert any("middle of an event" in words for words in done.cures)
