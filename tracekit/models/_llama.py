@@ -159,13 +159,8 @@ class Decoder:
         self.cache_kind = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
-        self.compiled = f"decode step, {compile_mode(options.device)}" if options.compile else "no"
-        self._step: Any = self._forward
-        if options.compile:
-            import torch
-
-            _needs_compiler(options.device)
-            self._step = torch.compile(self._forward, mode=compile_mode(options.device))
+        self._step: Any
+        self._step, self.compiled = compiled(self._forward, options, "decode step")
 
     @without_gradients
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
@@ -355,6 +350,20 @@ def flash_backend() -> Iterator[None]:
 def compile_mode(device: str) -> str:
     """How decode steps are compiled: with CUDA graphs where there are any."""
     return "reduce-overhead" if device.startswith("cuda") else "default"
+
+
+def compiled(run: Any, options: BuildOptions, what: str) -> tuple[Any, str]:
+    """`run` as the options want it, and what was compiled how, in words for the metadata.
+
+    Raises: TracekitError where it is to be compiled and cannot be.
+    """
+    if not options.compile:
+        return run, "no"
+    import torch
+
+    _needs_compiler(options.device)
+    mode = compile_mode(options.device)
+    return torch.compile(run, mode=mode), f"{what}, {mode}"
 
 
 def _needs_compiler(device: str) -> None:

@@ -90,8 +90,6 @@ class EventGPT:
         said: Mapping[str, Any] | None = None,
     ) -> None:
         """`model` is filled and on its device; `said` goes into the facts' options."""
-        import torch
-
         from tracekit.models import _eventgpt_net as net
 
         self.model = model
@@ -100,9 +98,6 @@ class EventGPT:
         self.decoder = _llama.Decoder(model, options, eos=[_tokens.EOS])
         net.set_attention(model, self.decoder.attention)
         self.vision = net.tower_of(model).config
-        self._see: Any = self._seen
-        if options.compile:
-            self._see = torch.compile(self._seen, mode=_llama.compile_mode(options.device))
         self.facts = Facts(
             model="eventgpt",
             size=options.size,
@@ -114,7 +109,7 @@ class EventGPT:
             cache=self.decoder.cache_kind,
             options={
                 "template": "eventgpt_v1",
-                "compile": options.compile,
+                "compile": self.decoder.compiled,
                 "vision": {name: getattr(self.vision, name) for name in VIT_L_14_336},
                 **(said or {}),
             },
@@ -170,8 +165,7 @@ class EventGPT:
     def encode(self, inputs: Inputs) -> torch.Tensor:
         """[B, 5 + 577, D]: a token for each image, then one for each place."""
         with self._backend():
-            out: torch.Tensor = self._see(inputs.pixels)
-        return out
+            return self._seen(inputs.pixels)
 
     def _backend(self) -> AbstractContextManager[None]:
         torch_flash = self.decoder.attention.startswith("flash (torch")

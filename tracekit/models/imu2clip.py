@@ -48,13 +48,9 @@ class Imu2Clip:
     """load, preprocess and encode of IMU2CLIP."""
 
     def __init__(self, encoder: Encoder, options: BuildOptions) -> None:
-        import torch
-
         self.encoder = encoder
         self.options = options
-        self._run: Any = encoder
-        if options.compile:
-            self._run = torch.compile(encoder, mode=_llama.compile_mode(options.device))
+        self._run, compiled = _llama.compiled(encoder, options, "encoder")
         self.facts = Facts(
             model="imu2clip",
             size=options.size,
@@ -64,7 +60,7 @@ class Imu2Clip:
             tokenizer="none",
             attention="none",
             cache="none",
-            options={"config": asdict(encoder.config), "compile": options.compile},
+            options={"config": asdict(encoder.config), "compile": compiled},
         )
 
     def load(self, sample: Sample) -> Any:

@@ -57,13 +57,9 @@ class LimuBert:
     """load, preprocess and encode of LIMU-BERT."""
 
     def __init__(self, encoder: Encoder, options: BuildOptions) -> None:
-        import torch
-
         self.encoder = encoder
         self.options = options
-        self._run: Any = encoder
-        if options.compile:
-            self._run = torch.compile(encoder, mode=_llama.compile_mode(options.device))
+        self._run, compiled = _llama.compiled(encoder, options, "encoder")
         self.facts = Facts(
             model="limu_bert",
             size=options.size,
@@ -73,7 +69,7 @@ class LimuBert:
             tokenizer="none",
             attention=options.attention,
             cache="none",
-            options={"config": asdict(encoder.config), "compile": options.compile},
+            options={"config": asdict(encoder.config), "compile": compiled},
         )
 
     def load(self, sample: Sample) -> Any:
