@@ -129,7 +129,9 @@ class Dataset:
     takes: Mapping[str, str] = field(default_factory=dict)  # options of `samples`: what each does
     recognise: Callable[[Path], bool] | None = None  # by layout; never reads more than a header
     download: Callable[..., None] | None = None  # the only code that downloads
-    check: Callable[..., Any] | None = None  # (path): counts on disk beside the published ones
+    # (path): what was counted, as {what: (on disk, published or None)}
+    check: Callable[[Path], Mapping[str, tuple[int, int | None]]] | None = None
+    checksums: Mapping[str, str] = field(default_factory=dict)  # file: 'sha256:…' or 'md5:…'
 
 
 # ---------------------------------------------------------------- models

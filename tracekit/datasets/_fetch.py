@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -66,11 +67,12 @@ def https(
             hint="move it away, or overwrite it with --force",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    new = folder / f"{name}.new"  # an older file stays until this one is whole
+    new.unlink(missing_ok=True)
+    going_on = Resuming(folder / f"{name}.part")
     try:
-        pooch.retrieve(
-            url, known_hash, fname=name, path=folder, downloader=Resuming(folder / f"{name}.part")
-        )
+        pooch.retrieve(url, known_hash, fname=new.name, path=folder, downloader=going_on)
+        os.replace(new, path)
     except ValueError as fault:  # pooch: the hash differs
         raise TracekitError(
             f"the bytes are not those that were published ({str(fault).splitlines()[0]})",

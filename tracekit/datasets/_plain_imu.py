@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-RATE_HINT = "say how fast the samples came, as in --rate 50"
+RATE_HINT = "say how fast the samples came, as in --rate-hz 50"
 # ms in one unit of a time column, by how its name ends
 TIME_UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3}
 TIME = re.compile(

@@ -171,7 +171,7 @@ def parse_pair(
         raise TracekitError(
             "no rate is stated and there are no timestamps",
             where=path,
-            hint="say how fast the samples came, as in --rate 50, or add UID_timestamps.npy",
+            hint="say how fast the samples came, as in --rate-hz 50, or add UID_timestamps.npy",
         )
     values = _no_holes(values, notes)
     return Recording(

@@ -112,7 +112,7 @@ def recognise(path: Path) -> bool:
     return path.name == NAME if path.is_file() else bool(_files(path))
 
 
-def check(path: Path) -> dict[str, tuple[int, int]]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Windows by set: (on disk, published)."""
     return {
         f"{file.parent.name} windows": (len(_mapped(file)), SETS[file.parent.name][0])

@@ -162,9 +162,9 @@ def recognise(path: Path) -> bool:
     return any(_find(path, which) is not None for which in NAMES)
 
 
-def check(path: Path) -> dict[str, tuple[int, int]]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Files and rows: (on disk, published)."""
-    found = {}
+    found: dict[str, tuple[int, int | None]] = {}
     for which, name in NAMES.items():
         if folder := _find(path, which):
             files = _trials(folder)

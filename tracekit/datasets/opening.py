@@ -15,7 +15,7 @@ from tracekit.catalog import Dataset, InputKind, Sample
 from tracekit.datasets._rows import OnError
 from tracekit.errors import TracekitError
 
-__all__ = ["found_at", "open_samples"]
+__all__ = ["found_at", "kind_of", "named", "open_samples"]
 
 
 def open_samples(
@@ -102,6 +102,37 @@ def found_at(path: Path, kind: InputKind | None = None) -> str:
         where=path,
         hint="`tracekit datasets info NAME` shows how each lies on disk",
     )
+
+
+def named(name: str) -> str:
+    """The name of a data set, however it is spelt: 'UCI-HAR', 'MotionSense' and 'EgoVid-5M' too.
+
+    What is no known spelling comes back as it is.
+    """
+
+    def plain(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum())
+
+    known = {plain(one): one for one in catalog.datasets()}
+    known |= {"egovid5m": "egovid", "imhd2": "imhd", "hapt": "uci_hapt", "fimad": "mujo"}
+    return known.get(plain(name), name)
+
+
+def kind_of(spec: str) -> InputKind:
+    """The kind of input of a data set's name, or of a path: by its layout, then by its ending.
+
+    Raises: TracekitError where nothing there can be read.
+    """
+    from tracekit.datasets import plain
+
+    name = spec.partition(":")[0]
+    if name in catalog.datasets():
+        return catalog.dataset(name).kind
+    path, _ = _path(spec)
+    if not path.exists():
+        return "imu"  # open_samples says what is wrong
+    found = found_at(path)
+    return plain.guess(path) if found == "plain" else catalog.dataset(found).kind
 
 
 def _path(spec: str) -> tuple[Path, str]:

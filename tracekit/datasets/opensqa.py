@@ -123,7 +123,7 @@ DATASET = Dataset(
     layout="data/train_{hhar,motion,pamap2,shoaib,uci}_{v1,v2}-….jsonl, as SensorCaps with the "
     "caption in the user's text and all pairs in the assistant's; or llasa_training_….jsonl, one "
     "JSON array of {id, image, conversations}",
-    fits=("llasa", "limu_bert", "onellm", "causal_lm"),
+    fits=("llasa", "limu_bert", "onellm", "hf:PATH_OR_ID"),
     verified="verified on real files",
     how_to_get="tracekit datasets download opensqa --output-dir DIR, or: hf download "
     f"BASH-Lab/OpenSQA --repo-type dataset --revision {REVISION} --include 'data/*.jsonl' "

@@ -14,6 +14,7 @@ from tracekit.datasets._rows import Notes, OnError, number_rows, read_bytes
 from tracekit.errors import TracekitError
 
 RATE_HZ = 100.0
+HASH = "sha256:76b3580bd5a804121f507717cb498c66a312ef5c774f4a78ac470e6558add352"
 WIDTH = 54
 LICENCE = "CC BY 4.0"
 PLACES = {"hand": 3, "chest": 20, "ankle": 37}  # first column of each: temperature
@@ -137,6 +138,7 @@ DATASET = Dataset(
     recognise=recognise,
     download=_fetch.by_https(
         "https://archive.ics.uci.edu/static/public/231/pamap2+physical+activity+monitoring.zip",
-        known_hash="sha256:76b3580bd5a804121f507717cb498c66a312ef5c774f4a78ac470e6558add352",
+        known_hash=HASH,
     ),
+    checksums={"pamap2_physical_activity_monitoring.zip": HASH},
 )

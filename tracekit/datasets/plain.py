@@ -191,6 +191,38 @@ def _parse_image(raw: npt.NDArray[Any] | bytes, path: Path) -> Recording:
     return Recording("image", arrays={"pixels": raw})
 
 
+def guess(path: Path) -> InputKind:
+    """The kind of a file, or of the first in a folder, by its ending and its first bytes."""
+    every = {ending for endings in ENDINGS.values() for ending in endings}
+    if path.is_dir():
+        path = next((p for p in sorted(path.iterdir()) if p.suffix.lower() in every), path)
+    match path.suffix.lower():
+        case ".h5" | ".hdf5" | ".npz":
+            return "events"
+        case ".json" | ".jsonl" | ".md":
+            return "text"
+        case ".png" | ".jpg" | ".jpeg":
+            return "image"
+        case ".npy":
+            header = read_bytes(path, 0, 256)
+            fields = b"'descr': [(" in header or b"'descr': '|O'" in header
+            pixels = b"'|u1'" in header and b", 3)" in header
+            return "events" if fields else "image" if pixels else "imu"
+        case ".txt":
+            top = read_bytes(path, 0, 256).split(b"\n")[0].replace(b",", b" ").split()
+            return "imu" if len(top) >= 6 and all(_number(cell) for cell in top) else "text"
+        case _:
+            return "imu"
+
+
+def _number(cell: bytes) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def recognise(path: Path) -> bool:
     """By the endings of files; the last that is tried."""
     every = {ending for endings in ENDINGS.values() for ending in endings}
@@ -208,12 +240,12 @@ DATASET = Dataset(
     licence="yours",
     access="local",
     size="yours",
-    layout="imu: csv, text or .npy of six columns at --rate, a header may name them and a time "
+    layout="imu: csv, text or .npy of six columns at --rate-hz, a header may name them and a time "
     "column; events: structured .npy, .npz or .h5 with x, y, p, t; text: .txt, .json, .jsonl; "
     "image: .png, .jpg, .npy",
-    fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "causal_lm"),
+    fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "hf:PATH_OR_ID"),
     verified="verified on real files",
-    how_to_get="tracekit capture MODEL --data PATH --rate HZ",
+    how_to_get="tracekit capture MODEL --data PATH --rate-hz HZ",
     takes={
         "kind": "imu, events, text or image",
         "rate_hz": "samples a second; needed unless a column has the time",

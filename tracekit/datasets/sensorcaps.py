@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tracekit.catalog import Dataset, InputKind, Sample
 from tracekit.datasets import _chat, _fetch
@@ -59,7 +58,7 @@ def recognise(path: Path) -> bool:
     return False
 
 
-def check(path: Path) -> dict[str, Any]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Records by file; how many are published is not known."""
     return {f"{f.name} records": (_chat.count(f), None) for f in _chat.files(path, None, _mine)}
 
@@ -76,7 +75,7 @@ DATASET = Dataset(
     size="not known",
     layout="JSONL, one record a line: {messages: [system, user, assistant]}; the user's text has "
     "Summary, Gyroscope [[x, y, z] × 60], Accelerometer [[x, y, z] × 60]",
-    fits=("llasa", "limu_bert", "onellm", "causal_lm"),
+    fits=("llasa", "limu_bert", "onellm", "hf:PATH_OR_ID"),
     verified="verified on real files",
     how_to_get="tracekit datasets download sensorcaps --output-dir DIR, or: hf download "
     "BASH-Lab/SensorCaps --repo-type dataset --local-dir DIR",

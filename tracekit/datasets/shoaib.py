@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RATE_HZ = 50.0
+HASH = "sha256:61d5dcc5ed9c78321a983667c608e4fcf594d3edab7d1cfc7fffae66218e05c2"
 LICENCE = "not stated by the authors"
 POSITIONS = ("left_pocket", "right_pocket", "wrist", "upper_arm", "belt")
 WIDTH = 70  # five blocks of 14, the last of which has the activity where the others have a blank
@@ -135,7 +136,7 @@ def recognise(path: Path) -> bool:
         return False
 
 
-def check(path: Path) -> dict[str, tuple[int, int]]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Participants and LIMU-BERT windows: (on disk, published)."""
     files = _files(_folder(path))
     windows = sum(
@@ -166,7 +167,8 @@ DATASET = Dataset(
     download=_fetch.by_https(
         "https://www.utwente.nl/en/eemcs/ps/dataset-folder/sensors-activity-recognition-dataset-"
         "shoaib.rar",
-        known_hash="sha256:61d5dcc5ed9c78321a983667c608e4fcf594d3edab7d1cfc7fffae66218e05c2",
+        known_hash=HASH,
     ),
     check=check,
+    checksums={"sensors-activity-recognition-dataset-shoaib.rar": HASH},
 )

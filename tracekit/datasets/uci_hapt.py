@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -237,10 +237,12 @@ def _parse(
     return Recording("imu", values=values[good], rate_hz=RATE_HZ, repairs=notes.repairs())
 
 
-def check(path: Path) -> Mapping[str, tuple[int, int]]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """What was counted: (on disk, published)."""
     folder = raw_folder(path)
-    found = {"recordings": (len(list(folder.glob("acc_exp*_user*.txt"))), 61)}
+    found: dict[str, tuple[int, int | None]] = {
+        "recordings": (len(list(folder.glob("acc_exp*_user*.txt"))), 61)
+    }
     if _labels(folder).is_file():
         labelled = segments(folder, Notes("skip"))
         steady = [s for s in labelled if s.activity <= STEADY]

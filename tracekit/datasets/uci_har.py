@@ -110,10 +110,10 @@ def recognise(path: Path) -> bool:
         return False
 
 
-def check(path: Path) -> dict[str, tuple[int, int]]:
+def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Windows by split: (on disk, published)."""
     folder = _folder(path)
-    found = {}
+    found: dict[str, tuple[int, int | None]] = {}
     for split, published in PUBLISHED.items():
         file = folder / split / "Inertial Signals" / f"total_acc_x_{split}.txt"
         if file.is_file():

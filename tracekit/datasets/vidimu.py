@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RATE_HZ = 50.0
+HASH = "md5:368d34d13651b44e6d4444c4a6c41380"
 LICENCE = "CC BY 4.0"
 HEADER = "QUAT,w,x,y,z,timestamp"
 LOWER = ("qsHIPS", "qsRUL", "qsRLL", "qsLUL", "qsLLL")
@@ -154,7 +155,7 @@ def _download(folder: Path, *, subset: str | None = None, force: bool = False) -
     record = "https://zenodo.org/records/15075076/files/"
     _fetch.by_https(
         f"{record}dataset.zip",
-        known_hash="md5:368d34d13651b44e6d4444c4a6c41380",
+        known_hash=HASH,
         size=336_819_642,
     )(folder, force=force)
 
@@ -176,4 +177,5 @@ DATASET = Dataset(
     subsets=("derived",),
     recognise=recognise,
     download=_download,
+    checksums={"dataset.zip": HASH},
 )
