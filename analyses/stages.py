@@ -10,7 +10,7 @@ own 5, other 1 (work launched elsewhere), idle 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from statistics import fmean, median, pstdev
@@ -18,10 +18,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from tracekit import split, views
+from tracekit import figures, split, views
 from tracekit.attribution import busy
 from tracekit.catalog import Analysis
-from tracekit.hosttime import host_split
+from tracekit.categories import Category
+from tracekit.hosttime import Host, add_kinds, host_of, host_split
 from tracekit.intervals import Spans, spans, subtract, total, union
 from tracekit.markers import CHOICES, Markers, launched, markers
 from tracekit.results import Column, Grid, Result, add_fields
@@ -30,16 +31,6 @@ from tracekit.trace import I64, Trace
 from tracekit.units import duration
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """The marker's own thread, where no GPU work was recorded. wall = op + copy + other, in ns."""
-
-    op_ns: int
-    copy_ns: int
-    other_ns: int
-    elsewhere_ns: int  # of other_ns: another thread of the process ran an op
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +64,7 @@ class Total:
     clock: Clock | None
     launched: Launched | None
     host: Host | None
+    ops: Mapping[str, int] | None  # host.op_ns by category of the innermost op
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +134,15 @@ def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[T
     families = marks.families
     members = [marks.of_family(family) for family in families] + [np.arange(len(rows))]
     flat = [union(np.stack([marks.start[m], marks.end[m]], axis=1)) for m in members]
+    hosts = [_hosts(trace, marks, m, f) for m, f in zip(members, flat, strict=True)]
+    clock: list[Clock | None] = [None] * len(members)
+    launch: Sequence[Launched | None] = [None] * len(members)
     if len(views.work(trace)):
-        clock: list[Clock | None] = [split.clock_of(trace, f) for f in flat]
-        launch: Sequence[Launched | None] = _launches(trace, marks, rows, members)
-        host: list[Host | None] = [None] * len(members)
-    else:
-        clock, launch = [None] * len(members), [None] * len(members)
-        host = [_host_of(trace, marks, m, f) for m, f in zip(members, flat, strict=True)]
+        clock = [split.clock_of(trace, f) for f in flat]
+        launch = _launches(trace, marks, rows, members)
     return tuple(
-        _with_statistics(Total(family, 0, total(f), None, None, None, None, None, c, la, h), rows)
-        for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, host, strict=True)
+        _with_statistics(Total(family, 0, total(f), None, None, None, None, None, c, la, *h), rows)
+        for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, hosts, strict=True)
     )
 
 
@@ -176,11 +167,14 @@ def _launches(
     return split.launches_of(trace, grouped(False), grouped(True), len(members), parts)
 
 
-def _host_of(trace: Trace, marks: Markers, member: I64, flat: Spans) -> Host:
+def _hosts(
+    trace: Trace, marks: Markers, member: I64, flat: Spans
+) -> tuple[Host | None, Mapping[str, int] | None]:
     """The flat spans of a family, each on the thread of the instance that opens it."""
+    if len(views.work(trace)):
+        return None, None
     opener = member[np.searchsorted(marks.start[member], flat[:, 0], side="left")]
-    columns = host_split(trace, marks.pid[opener], marks.tid[opener], flat[:, 0], flat[:, 1])
-    return Host(*(int(column.sum()) for column in columns))
+    return host_of(trace, marks.pid[opener], marks.tid[opener], flat)
 
 
 def _unattributed(trace: Trace, work: I64) -> Unattributed:
@@ -205,7 +199,7 @@ def _with_statistics(sums: Total, rows: Sequence[Instance]) -> Total:
         fmean(mine) if one_kind else None, median(mine) if one_kind else None,
         min(mine) if one_kind else None, max(mine) if one_kind else None,
         pstdev(mine) if one_kind else None,
-        sums.clock, sums.launched, sums.host,
+        sums.clock, sums.launched, sums.host, sums.ops,
     )  # fmt: skip
 
 
@@ -235,7 +229,7 @@ def _add(one: Total, two: Total) -> Total:
         one.family, one.instances + two.instances, one.wall_ns + two.wall_ns,
         None, None, None, None, None,
         _both(one.clock, two.clock), _launched_both(one.launched, two.launched),
-        _both(one.host, two.host),
+        _both(one.host, two.host), add_kinds(one.ops, two.ops),
     )  # fmt: skip
 
 
@@ -292,30 +286,51 @@ def _values(part: object, fields: Sequence[tuple[str, str]]) -> list[int | None]
 
 
 def tables(result: Stages) -> list[Grid]:
-    on_host = all(t.clock is None for t in result.totals)
+    on_host = _on_host(result)
     parts = HOST if on_host else CLOCK
     columns = (
         Column("stage"), Column("instances", "count", "Those inside another of the kind left out."),
         _ns("wall"), *(_ns(name) for name, _ in parts),
-        *(_ns(name) for name in ("mean", "median")),
-        Column("min", "ns", "Shortest instance."), Column("max", "ns", "Longest instance."),
-        _ns("spread"),
     )  # fmt: skip
     totals = [
-        (t.family, t.instances, t.wall_ns, *_values(t.host if on_host else t.clock, parts),
-         t.mean_ns, t.median_ns, t.min_ns, t.max_ns, t.spread_ns)
+        (t.family, t.instances, t.wall_ns, *_values(t.host if on_host else t.clock, parts))
+        for t in result.totals
+    ]
+    title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
+    note = f"Stages are {result.chosen}." + _left_out(len(totals) - 1)
+    grids = [Grid("stages", title, columns, totals[:-1][:MOST], note, totals[-1])]
+    grids += [_ops_grid(result)] if on_host else [_launched_grid(result)]
+    return [*grids, _spread_grid(result), _instances(result, on_host)]
+
+
+def _on_host(result: Stages) -> bool:
+    return all(t.clock is None for t in result.totals)
+
+
+def _spread_grid(result: Stages) -> Grid:
+    columns = (
+        Column("stage"), _ns("mean"), _ns("median"), Column("min", "ns", "Shortest instance."),
+        Column("max", "ns", "Longest instance."), _ns("spread"),
+    )  # fmt: skip
+    rows = [
+        (t.family, t.mean_ns, t.median_ns, t.min_ns, t.max_ns, t.spread_ns)
+        for t in result.totals[:-1][:MOST]
+    ]
+    return Grid("spread", "Wall time of one instance", columns, rows)
+
+
+def _ops_grid(result: Stages) -> Grid:
+    named = [t.ops or {} for t in result.totals]
+    used = [c.value for c in Category if any(c.value in ops for ops in named)]
+    define = "Part of the op time whose innermost op is of this kind; no kernel time."
+    columns = (Column("stage"), _ns("op"), *(Column(f"{n} ops", "ns", define) for n in used))
+    rows = [
+        (t.family, t.host.op_ns if t.host else None,
+         *((t.ops.get(name, 0) if t.ops is not None else None) for name in used))
         for t in result.totals
     ]  # fmt: skip
-    title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
-    grids = [
-        Grid("stages", title, columns, totals[:-1][:MOST],
-             f"Stages are {result.chosen}." + _left_out(len(totals) - 1),
-             (*totals[-1][: 3 + len(parts)], *[None] * 5))
-    ]  # fmt: skip
-    if not on_host:
-        grids.append(_launched_grid(result))
-    grids.append(_instances(result, on_host))
-    return grids
+    title = "Stages: op time by kind of op, copies left out"
+    return Grid("ops", title, columns, rows[:-1][:MOST], "", rows[-1])
 
 
 def _left_out(count: int) -> str:
@@ -358,6 +373,53 @@ def _instances(result: Stages, on_host: bool) -> Grid:
     return Grid("instances", "Each stage instance", columns, rows, _left_out(len(result.rows)))
 
 
+def charts(result: Stages) -> list[figures.Chart]:
+    shown = [t for t in result.totals[:-1] if t.wall_ns][:40]
+    labels = [t.family for t in shown]
+    if not shown:
+        return []
+    if _on_host(result):
+        return [
+            figures.split_bars(
+                "stages", "Where the host time of each stage went", labels,
+                {
+                    "ops": [t.host.op_ns if t.host else None for t in shown],
+                    "copies": [t.host.copy_ns if t.host else None for t in shown],
+                    "outside ops": [t.host.other_ns if t.host else None for t in shown],
+                },
+                of="wall time", table="stages", summary="Wall time of each stage by kind.",
+            )
+        ]  # fmt: skip
+    return [
+        figures.split_bars(
+            "stages", "By clock: what the GPU did during each stage", labels,
+            _shown([t.clock for t in shown]), of="wall time", table="stages",
+            summary="Wall time of each stage: kernels, communication, copies, fills, idle.",
+        ),
+        figures.split_bars(
+            "launched", "By launch: the work that each stage issued", labels,
+            _shown([t.launched for t in shown]), of="window", table="launched",
+            summary="Window of each stage's own work: its parts, work of other stages, idle.",
+        ),
+    ]  # fmt: skip
+
+
+def _shown(parts: Sequence[Clock | Launched | None]) -> dict[str, list[int | None]]:
+    """[name][stage]; communication that no other kernel covers is taken out of the kernels."""
+
+    def column(ask: Callable[[Clock | Launched], int]) -> list[int | None]:
+        return [None if part is None else ask(part) for part in parts]
+
+    return {
+        "kernel": column(lambda p: p.kernel_ns - p.exposed_communication_ns),
+        "communication": column(lambda p: p.exposed_communication_ns),
+        "memcpy": column(lambda p: p.memcpy_ns),
+        "memset": column(lambda p: p.memset_ns),
+        "busy with other stages": column(lambda p: getattr(p, "other_ns", 0)),
+        "idle": column(lambda p: p.idle_ns),
+    }
+
+
 ANALYSIS = Analysis(
     title="Where the wall time of each stage went",
     question="How did each stage's wall time split into kernels, copies, fills and waiting?",
@@ -365,6 +427,7 @@ ANALYSIS = Analysis(
     run=stages,
     merge=merge,
     tables=tables,
+    charts=charts,
     definitions=DEFINITIONS,
     order=10,
 )

@@ -285,6 +285,10 @@ def _latency_grid(result: Tokens) -> Grid:
     return Grid("latency", "Latency of each request", columns, rows, note, total)
 
 
+def _on_host(result: Tokens) -> bool:
+    return any(r.spent.host is not None for r in result.rows)
+
+
 def _by_part(result: Tokens) -> dict[str, list[Line]]:
     groups: defaultdict[str, list[Line]] = defaultdict(list)
     for line in result.rows:
@@ -309,7 +313,7 @@ def _parts_grid(result: Tokens) -> Grid:
     columns = (
         Column("part", "text", DEFINITIONS["part"]), Column("count", "count", "How many of them."),
         Column("mean", "ns", "Mean time of one; the columns to the right add up to it."),
-        *columns_of(names),
+        *columns_of(names, _on_host(result)),
     )  # fmt: skip
     rows = [
         (part, len(own), fmean(r.wall_ns for r in own), *(means[part].get(n, 0) for n in names))
@@ -325,7 +329,7 @@ def _ledger_grid(result: Tokens) -> Grid:
         Column("request"), Column("part"), Column("token", "text", "Number of the token made."),
         Column("position", "text", "Place of that token in the context."),
         Column("time", "ns", "The columns to the right add up to it."),
-        *columns_of(names),
+        *columns_of(names, _on_host(result)),
     )  # fmt: skip
     cells = [
         (
@@ -384,7 +388,8 @@ def charts(result: Tokens) -> list[figures.Chart]:
                 "tokens", "What each decoded token spent its time on",
                 [f"request {r.request}, token {r.token}" for r in rows],
                 {name: [parts_of(r.spent).get(name, 0) for r in rows] for name in names},
-                of="time", x_title="decoded token", table="ledger",
+                of="host time" if _on_host(result) else "time", x_title="decoded token",
+                table="ledger",
                 summary="Time of each decoded token, cut into what it was spent on.",
             )
         )  # fmt: skip
@@ -402,7 +407,7 @@ def _parts_chart(result: Tokens) -> figures.Chart:
             title += f", then one every {duration(whole.tpot_ns)}"
     return figures.split_bars(
         "parts", title, list(groups), {n: [m.get(n, 0) for m in means] for n in names},
-        of="mean time", table="parts",
+        of="mean host time" if _on_host(result) else "mean time", table="parts",
         summary="Mean time of each request part and of a decoded token, by what it was spent on.",
     )  # fmt: skip
 

@@ -105,11 +105,17 @@ def _by_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
 
 def _by_op(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
     """[G] what the op stack around the launch decides, or -1."""
-    ops = views.ops(trace)
     row = np.where(replayed(trace), -1, views.op_row(trace))
     out = np.full(len(row), _UNDECIDED, np.int64)
-    if not len(ops):
-        return out
+    known = row >= 0
+    if known.any():
+        out[known] = _ops(trace, rules)[row[known]]
+    return out
+
+
+def _ops(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+    """[O] what each op and the ops around it decide, or -1."""
+    ops = views.ops(trace)
     parent = views.op_parent_row(trace)
     whole = rules.of(ops.name, trace.strings, kernel_names.of_whole_op)
     single = rules.of(ops.name, trace.strings, kernel_names.of_single_op)
@@ -117,10 +123,22 @@ def _by_op(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
     # an op of no table hides the ones above it, save torch's own wrappers around ops
     single = _nearest(single, np.where(aten, parent, -1))
     whole = _nearest(whole, parent)
-    best = np.where(whole >= 0, whole, single)
-    known = row >= 0
-    out[known] = best[row[known]]
-    return out
+    return np.where(whole >= 0, whole, single)
+
+
+def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
+    """[O] the category of each row of `views.ops`, as an index into CATEGORIES; OTHER by default.
+
+    By the op and the ops around it alone: what a trace without GPU work can say.
+    """
+
+    def make() -> npt.NDArray[np.int16]:
+        rules = _Rules()
+        decided = _ops(trace, rules) if len(views.ops(trace)) else np.empty(0, np.int64)
+        codes = np.array([*rules.codes, CODE[Category.OTHER]], np.int16)
+        return codes[decided]  # -1 is the last
+
+    return trace.once("op categories", make)
 
 
 def _nearest(

@@ -15,7 +15,7 @@ from tracekit import causes, grouped, views
 from tracekit.attribution import busy
 from tracekit.categories import Category
 from tracekit.classify import CATEGORIES, classify
-from tracekit.hosttime import host_split
+from tracekit.hosttime import host_split, kinds
 from tracekit.idleness import by_cause
 from tracekit.intervals import EMPTY, Spans, covered, spans, subtract, union
 from tracekit.trace import I64, Cat, Mask, Trace
@@ -39,14 +39,15 @@ class Spent:
     other_ns: int | None  # work that was launched elsewhere; None where work is taken by clock
     idle: Mapping[str, int] | None  # by class, those above zero
     suspect_ns: int | None  # of idle: the device probably ran work that the file lacks
-    host: Mapping[str, int] | None  # op_ns, copy_ns, other_ns
+    host: Mapping[str, int] | None  # op_ns, copy_ns, other_ns of the marker's thread
+    ops: Mapping[str, int] | None  # op_ns by category of the innermost op, those above zero
 
     @property
     def parts(self) -> dict[str, int]:
         """All parts that add up, by the names that charts and tables use."""
         if self.host is not None:
-            names = {"op_ns": "op", "copy_ns": "copy", "other_ns": "outside ops"}
-            return {names[key]: ns for key, ns in self.host.items()}
+            named = {"copy": self.host["copy_ns"], "outside ops": self.host["other_ns"]}
+            return {**(self.ops or {"op": self.host["op_ns"]}), **named}
         flat = {
             **(self.kernel or {}),
             Category.COMMUNICATION.value: self.communication_ns or 0,
@@ -75,7 +76,9 @@ def by_clock(trace: Trace, pid: I64, tid: I64, windows: Spans) -> list[Spent]:
     wall = windows[:, 1] - windows[:, 0]
     if not len(views.work(trace)):
         op, copy, other, _ = host_split(trace, pid, tid, windows[:, 0], windows[:, 1])
-        rows = [_host(*map(int, row)) for row in zip(op, copy, other, strict=True)]
+        columns = zip(op.tolist(), copy.tolist(), other.tolist(), strict=True)
+        ops = _ops(trace, pid, tid, windows)
+        rows = [_host(*row, kinds) for row, kinds in zip(columns, ops, strict=True)]
         return _checked(rows, wall)
     flat = category_spans(trace)
     work = np.stack([covered(flat[c], windows) for c in ORDER], axis=1)
@@ -152,14 +155,27 @@ def _rows(trace: Trace, work: I64, other: I64 | None, windows: Spans) -> list[Sp
                 idle={cause.value: ns for cause, ns in waits if ns},
                 suspect_ns=int(suspect[i]),
                 host=None,
+                ops=None,
             )
         )
     return rows
 
 
-def _host(op: int, copy: int, other: int) -> Spent:
+def _host(op: int, copy: int, other: int, ops: Mapping[str, int]) -> Spent:
     host = {"op_ns": op, "copy_ns": copy, "other_ns": other}
-    return Spent(None, None, None, None, None, None, None, host)
+    return Spent(None, None, None, None, None, None, None, host, ops)
+
+
+def _ops(trace: Trace, pid: I64, tid: I64, windows: Spans) -> list[dict[str, int]]:
+    out: list[dict[str, int]] = [{} for _ in windows]
+    owners = np.stack([pid, tid], axis=1)
+    for process, thread in np.unique(owners, axis=0).tolist():
+        rows = np.flatnonzero((owners == (process, thread)).all(axis=1))
+        for kind, ns in kinds(trace, process, thread, windows[rows]).items():
+            for row, time in zip(rows.tolist(), ns.tolist(), strict=True):
+                if time:
+                    out[row][kind] = time
+    return out
 
 
 def _checked(rows: list[Spent], wall: I64) -> list[Spent]:

@@ -28,9 +28,19 @@ def used(rows: Sequence[Mapping[str, float]]) -> list[str]:
     return [name for name in order if name in seen]
 
 
-def columns(names: Sequence[str]) -> tuple[Column, ...]:
-    """A column for each part, with its definition."""
-    return tuple(Column(name, "ns", _define(name)) for name in names)
+def columns(names: Sequence[str], host: bool) -> tuple[Column, ...]:
+    """A column for each part, with its definition; with `host`, of a trace without GPU work."""
+    kinds = {c.value for c in ORDER}
+    return tuple(
+        Column(
+            f"{name} ops" if host and name in kinds else name,
+            "ns",
+            f"Time of the thread in ops of the kind {name}, copies left out; no kernel time."
+            if host and name in kinds
+            else _define(name),
+        )
+        for name in names
+    )
 
 
 def _define(name: str) -> str:

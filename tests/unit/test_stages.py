@@ -78,6 +78,9 @@ def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> No
 
 
 def conserved(result: module.Stages) -> None:
+    for whole in result.totals:
+        if whole.ops is not None and whole.host is not None:
+            assert sum(whole.ops.values()) == whole.host.op_ns
     for part in (*result.rows, *result.totals):
         if part.clock is not None:
             c = part.clock
@@ -204,6 +207,27 @@ def test_without_gpu_work_the_host_time_is_split_and_never_called_kernel_time() 
     assert to_plain(row.host) == {
         "op_ns": 3000, "copy_ns": 2000, "other_ns": 5000, "elsewhere_ns": 2000,
     }  # fmt: skip
+
+
+def test_op_time_is_split_by_the_kind_of_the_innermost_op() -> None:
+    trace = draw(
+        """
+        mark      pppppppppp
+        op        .xxxxxxyy.
+        op        ..ll......
+        op        .....cc...
+        """,
+        names={
+            "p": "tracekit::encode", "x": "aten::scaled_dot_product_attention", "l": "aten::linear",
+            "y": "aten::add", "c": "aten::copy_",
+        },
+    )  # fmt: skip
+    encode = stages(trace).totals[0]
+    assert encode.host is not None
+    assert encode.ops is not None
+    assert (encode.host.op_ns, encode.host.copy_ns) == (6000, 2000)
+    assert sum(encode.ops.values()) == encode.host.op_ns
+    assert encode.ops["elementwise"] == 2000
 
 
 def test_a_step_of_the_profiler_is_a_stage_and_a_collective_is_not() -> None:

@@ -93,7 +93,10 @@ def test_without_a_gpu_the_ledger_is_in_host_classes() -> None:
     )
     spent = tokens(trace).rows[0].spent
     assert spent.kernel is None
-    assert spent.parts == {"op": 3000, "copy": 2000, "outside ops": 4000}
+    assert spent.parts == {"gemm": 3000, "copy": 2000, "outside ops": 4000}
+    labels = [c.label for grid in module.tables(tokens(trace)) for c in grid.columns]
+    assert "gemm ops" in labels
+    assert "gemm" not in labels
 
 
 def test_an_engine_step_is_taken_by_launch() -> None:
