@@ -179,6 +179,27 @@ def test_the_window_begins_where_the_recording_says_and_gravity_is_over_9_8() ->
     assert _limu_windows.window(short, where="x").shape == (20, 6)
 
 
+def test_ten_hertz_become_twenty_by_straight_lines() -> None:
+    values = np.array([0.0, 2.0, 6.0])[:, None].repeat(6, axis=1)
+    recording = Recording(kind="imu", values=values, rate_hz=10.0)
+    window = _limu_windows.window(recording, where="x")
+    assert window[:, 5].tolist() == [0.0, 1.0, 2.0, 4.0, 6.0, 6.0]
+    minute = np.random.default_rng(0).normal(size=(600, 6))
+    whole = _limu_windows.window(
+        Recording(kind="imu", values=minute, rate_hz=10.0, start_s=54.0), where="x"
+    )
+    assert whole.shape == (120, 6)
+    np.testing.assert_allclose(whole[::2, 3:], minute[540:, 3:], rtol=1e-6)
+
+
+def test_a_start_is_a_time_where_the_recording_has_times() -> None:
+    values = np.arange(400.0)[:, None].repeat(6, axis=1)
+    times = 60_000 + np.arange(400) * 20.0
+    recording = Recording(kind="imu", values=values, timestamps_ms=times, start_s=61.0)
+    window = _limu_windows.window(recording, where="x")
+    assert window[:2, 4].tolist() == [50.5, 53.0]  # 50 Hz by its times, from sample 50 on
+
+
 def test_six_rows_of_channels_are_turned_round() -> None:
     values = np.random.default_rng(1).normal(size=(120, 6))
     upright = _limu_windows.window(Recording(kind="imu", values=values, rate_hz=20.0), where="x")
@@ -191,7 +212,7 @@ def test_six_rows_of_channels_are_turned_round() -> None:
     [
         (Recording(kind="events"), "takes IMU recordings"),
         (Recording(kind="imu", values=np.zeros((50, 4))), "6 channels, this one is 50 x 4"),
-        (Recording(kind="imu", values=np.zeros((50, 6)), rate_hz=10.0), "recorded at 10 Hz"),
+        (Recording(kind="imu", values=np.zeros((50, 6)), rate_hz=4.0), "recorded at 4 Hz"),
         (Recording(kind="imu", values=np.zeros((50, 6)), start_s=9.0), "no samples from 9 s on"),
         (Recording(kind="imu", values=np.full((50, 6), np.nan)), "50 of 50 rows"),
     ],

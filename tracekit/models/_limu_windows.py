@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from tracekit.catalog import Recording
 
+    Signal = npt.NDArray[np.float64]
+
 SLACK = 0.02  # a clock may be this far off and still count as 20 Hz
+SLOWEST_HZ = 5.0  # below, a step of a walk falls between two samples
 
 
-def block_means(values: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np.float64]:
+def block_means(values: Signal, ratio: float) -> Signal:
     """Means of consecutive groups of samples, without a filter: `ratio` samples become one.
 
     Where the ratio is no whole number, the sizes of the groups alternate: 2, 3, 2, 3 for 2.5. A
@@ -39,8 +42,45 @@ def block_means(values: npt.NDArray[np.float64], ratio: float) -> npt.NDArray[np
     if not rows:
         return values[:0]
     sums = np.add.reduceat(values[: edges[-1]], edges[:-1], axis=0)
-    means: npt.NDArray[np.float64] = sums / np.diff(edges)[:, None]
+    means: Signal = sums / np.diff(edges)[:, None]
     return means
+
+
+def interpolated(values: Signal, ratio: float) -> Signal:
+    """Straight lines between samples that are further apart than wanted: one becomes 1 / `ratio`.
+
+    What comes after the last sample, within its period, keeps its value. No original does this:
+    SensorCaps is published at 10 Hz only, made from the 20 Hz that the model was trained on.
+
+    Shapes: [N, C] to [floor(N / ratio), C].
+    """
+    import numpy as np
+
+    at = np.arange(int(len(values) / ratio)) * ratio
+    known = np.arange(len(values))
+    return np.stack([np.interp(at, known, column) for column in values.T], axis=1)
+
+
+def _rate(timestamps_ms: Signal | None) -> float:
+    """Samples a second by the median interval; arrays without times are published at 20 Hz."""
+    import numpy as np
+
+    if timestamps_ms is None or len(timestamps_ms) < 2:
+        return RATE_HZ
+    between = float(np.median(np.diff(timestamps_ms)))
+    return 1000 / between if between > 0 else 0.0
+
+
+def _first(recording: Recording, rate: float) -> int:
+    """The first sample of the window: by its timestamps where the recording has them."""
+    import numpy as np
+
+    start_s = recording.start_s
+    if start_s is None:
+        return 0
+    if recording.timestamps_ms is None:
+        return max(0, round(start_s * rate))
+    return int(np.searchsorted(recording.timestamps_ms, start_s * 1000))
 
 
 def window(recording: Recording, *, where: object, length: int = LENGTH) -> npt.NDArray[np.float32]:
@@ -48,7 +88,7 @@ def window(recording: Recording, *, where: object, length: int = LENGTH) -> npt.
 
     Shapes: [T, 6] with T ≤ `length`; a shorter recording is not padded, as published.
 
-    Raises: TracekitError where it is no IMU recording, is slower than 20 Hz, is empty from there
+    Raises: TracekitError where it is no IMU recording, is slower than 5 Hz, is empty from there
         on, or holds what is not a number.
     """
     import numpy as np
@@ -60,21 +100,23 @@ def window(recording: Recording, *, where: object, length: int = LENGTH) -> npt.
             hint="choose an IMU data set: tracekit datasets",
         )
     values = _imu_window.channels_last(recording.values, where)
-    rate = recording.rate_hz or RATE_HZ  # arrays without a rate are published at 20 Hz
+    rate = recording.rate_hz or _rate(recording.timestamps_ms)
     ratio = rate / RATE_HZ
-    if ratio < 1 - SLACK:
+    if not rate >= SLOWEST_HZ:
         raise TracekitError(
-            f"was recorded at {rate:g} Hz, LIMU-BERT takes {RATE_HZ:g} Hz or more",
+            f"was recorded at {rate:g} Hz, LIMU-BERT takes {RATE_HZ:g} Hz",
             where=where,
-            hint="give a faster recording; samples are not made up",
+            hint=f"give a recording of {SLOWEST_HZ:g} Hz or more",
         )
-    first = round((recording.start_s or 0.0) * rate)
+    first = _first(recording, rate)
     last = len(values)
     if recording.duration_s is not None:
         last = min(last, first + round(recording.duration_s * rate))
     values = values[first:last]
     if ratio > 1 + SLACK:
         values = block_means(values[: int(np.ceil((length + 1) * ratio))], ratio)
+    elif ratio < 1 - SLACK and len(values):
+        values = interpolated(values[: int(np.ceil((length + 1) * ratio)) + 1], ratio)
     values = values[:length]
     if not len(values):
         raise TracekitError(
