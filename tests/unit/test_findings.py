@@ -1,0 +1,138 @@
+"""Findings: only what the trace supports, ranked, with the audit's verdict on each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from analyses import findings
+from tests.conftest import shared
+from tests.drawing import draw
+from tracekit import advice, kineto
+from tracekit.advice import Draft
+from tracekit.errors import MissingEventsError
+from tracekit.results import to_plain
+from tracekit.trace import Trace
+
+NEEDS = frozenset({"copies", "grids", "memory", "shapes"})
+
+
+def load(name: str) -> Trace:
+    return kineto.load(shared("traces", f"{name}.json.gz"), tables=NEEDS)
+
+
+LAUNCH_BOUND = """
+    mark      ddddddddddddddddddddd
+    op        mm...mm...mm...mm....
+    host      a....b....c....e.....
+    stream 7  .A....B....C....E....
+"""
+
+
+def test_a_stage_that_waits_for_the_host_is_launch_bound_and_says_what_graphs_save() -> None:
+    trace = draw(LAUNCH_BOUND, names={"d": "step[DECODE bs=2]", "m": "aten::mul"})
+    (first, *_) = findings.findings(trace).rows
+    assert first.stage == "decode"
+    assert "launch-bound" in first.what
+    assert first.saves_ns == 12_000  # three gaps of 4 in a window of 16
+    assert first.saves_share == pytest.approx(12 / 16)
+    assert "75.0%" in first.what
+    assert "6.00 µs per token" in first.what
+    assert "CUDA graphs" in first.do
+
+
+def test_a_busy_device_has_no_finding_of_waiting() -> None:
+    trace = draw(
+        "mark dddddddd\nhost ab......\nstream 7 .AAABBBB", names={"d": "step[DECODE bs=2]"}
+    )
+    assert not [f for f in findings.findings(trace).rows if "waits" in f.what]
+
+
+def test_idle_time_of_another_steps_work_is_not_claimed_to_be_waiting() -> None:
+    rows = findings.findings(load("tl_sglang_decode")).rows
+    assert not [f for f in rows if (f.saves_ns or 0) > 10_000_000]
+
+
+def test_memory_bound_kernels_of_an_eager_model_are_found_with_the_audits_reason() -> None:
+    rows = findings.findings(load("tl_h100_qwen15_05b")).rows
+    (fuse,) = [f for f in rows if "only move or touch data" in f.what]
+    assert fuse.number == pytest.approx(0.612, abs=0.001)
+    assert fuse.trust == "degraded"
+    assert any("no launch" in why for why in fuse.why)
+    assert fuse.saves_ns is not None
+    assert fuse.saves_share is not None
+    assert fuse.saves_share < 1
+
+
+@pytest.mark.parametrize(
+    "name", ["tl_h100_nsfw", "tl_sglang_prefilldecode", "hta_nccl_ddp_a100", "hta_cpu_only_full"]
+)
+def test_findings_are_ranked_and_never_save_more_than_there_is(name: str) -> None:
+    result = findings.findings(load(name))
+    saves = [f.saves_ns or 0 for f in result.rows]
+    assert saves == sorted(saves, reverse=True)
+    assert result.rows
+    for finding in result.rows:
+        assert finding.what.endswith(".")
+        assert finding.do.endswith(".")
+        assert finding.saves_share is None or 0 <= finding.saves_share <= 1
+        assert finding.rests_on
+    (grid,) = findings.tables(result)
+    assert len(grid.rows) == len(result.rows)
+
+
+def test_a_cpu_trace_gets_findings_of_host_time_and_none_of_kernels() -> None:
+    rows = findings.findings(load("hta_cpu_only_full")).rows
+    assert rows
+    assert not [f for f in rows if "GPU" in f.what or "kernel" in f.what]
+
+
+def test_an_answer_that_the_audit_refuses_supports_no_finding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Refusing:
+        def trust(self, name: str) -> dict[str, Any]:
+            verdict = "refused" if name == "launches" else "trusted"
+            return {"verdict": verdict, "why": ["Kernels were lost."] * (name == "launches")}
+
+    asked = findings._answer
+    monkeypatch.setattr(
+        findings, "_answer",
+        lambda trace, name, stages: Refusing() if name == "audit" else asked(trace, name, stages),
+    )  # fmt: skip
+    result = findings.findings(
+        draw(LAUNCH_BOUND, names={"d": "step[DECODE bs=2]", "m": "aten::mul"})
+    )
+    assert not [f for f in result.rows if "launches" in f.rests_on]
+    (withheld,) = result.withheld
+    assert (withheld.analysis, withheld.count, withheld.why) == (
+        "launches", 1, ("Kernels were lost.",),
+    )  # fmt: skip
+    assert "withheld" in findings.tables(result)[0].note
+
+
+def test_what_would_save_next_to_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rule(_ask: advice.Ask) -> Sequence[Draft]:
+        return [
+            Draft(None, f"Saves {ns}.", 1, "ns", ns, 100, "Do it.", ("stages",))
+            for ns in (10, 5000)
+        ]
+
+    monkeypatch.setattr(findings, "RULES", (rule,))
+    trace = draw("mark pppppppppp\nhost a\nstream 7 .A")  # 10 µs of wall time
+    assert [f.saves_ns for f in findings.findings(trace).rows] == [5000]
+
+
+def test_merging_ranks_the_findings_of_all_traces_together() -> None:
+    one, two = (findings.findings(load(n)) for n in ("tl_h100_nsfw", "tl_sglang_prefilldecode"))
+    left = findings.merge(findings.merge(one, two), one)
+    right = findings.merge(one, findings.merge(two, one))
+    assert to_plain(left) == to_plain(right)
+    assert len(left.rows) == 2 * len(one.rows) + len(two.rows)
+    saves = [f.saves_ns or 0 for f in left.rows]
+    assert saves == sorted(saves, reverse=True)
+
+
+def test_a_trace_of_nothing_has_no_findings_and_says_why() -> None:
+    with pytest.raises(MissingEventsError, match="no events"):
+        findings.findings(draw("overhead aaa"))
