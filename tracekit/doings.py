@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit import views
+from tracekit.grouped import sorted_unique
 from tracekit.intervals import Spans, intersect
 from tracekit.nesting import innermost
 from tracekit.trace import I64, Cat, Trace
@@ -21,7 +22,7 @@ def doing(
     mine = np.flatnonzero((views.lane(trace) == lane) & trace.is_(*cats))
     mine = mine[trace.dur[mine] > 0]
     start, end = trace.ts[mine], trace.end[mine]
-    edges = np.unique(np.concatenate([start, end]))
+    edges = sorted_unique(np.concatenate([start, end]))
     if len(edges) < 2 or not len(where):
         return np.empty((0, 2), np.int64), np.empty(0, np.int64)
     pieces = intersect(where, np.stack([edges[:-1], edges[1:]], axis=1))

@@ -93,7 +93,7 @@ def launches_of(
 
 def distinct(pairs: Pairs, works: int) -> Pairs:
     """Each (group, work) once."""
-    key = np.unique(pairs[0] * max(works, 1) + pairs[1])
+    key = grouped.sorted_unique(pairs[0] * max(works, 1) + pairs[1])
     return key // max(works, 1), key % max(works, 1)
 
 
