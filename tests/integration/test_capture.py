@@ -277,7 +277,7 @@ def test_a_gpu_that_is_absent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_of_the_model_become_values() -> None:
     extra = small_plan(extra={"gain": "2.5"}).options.extra
     assert extra == {"gain": 2.5}
-    assert [planning._value(t) for t in ("true", "7", "x1")] == [True, 7, "x1"]
+    assert [planning.value(t) for t in ("true", "7", "x1")] == [True, 7, "x1"]
 
 
 @pytest.mark.parametrize(("free", "size"), [(10**6, "full"), (1000, "tiny"), (None, "tiny")])

@@ -17,6 +17,7 @@ from tracekit.errors import TracekitError
 Progress = Callable[[str, int, int | None], None]  # phase, done, of how many
 
 DTYPES = ("float32", "bfloat16", "float16")
+MEMORY = "out of memory"
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 # room for activations, the cache and the allocator beside the weights
 HEADROOM = 1.2
@@ -97,10 +98,10 @@ def _extra(model: Model, given: Mapping[str, str]) -> dict[str, Any]:
             raise TracekitError(
                 f"{model.title} takes no such option", where=f"--set {key}", hint=f"known: {known}"
             )
-    return {key: _value(text) for key, text in given.items()}
+    return {key: value(text) for key, text in given.items()}
 
 
-def _value(text: str) -> Any:
+def value(text: str) -> Any:
     """true, false, whole numbers and decimals as what they are; all else as text."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -234,7 +235,7 @@ def memory_errors(plan: Plan) -> Iterator[None]:
         if not out_of_memory(fault):
             raise
         raise TracekitError(
-            "out of memory",
+            MEMORY,
             where=f"{plan.name}, size {plan.options.size}, {plan.options.dtype} on "
             f"{plan.options.device}",
             hint="try --dtype bfloat16, a smaller --batch-size, or --size tiny",

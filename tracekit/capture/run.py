@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from tracekit.errors import TracekitError
 from tracekit.stages import Stage
 
 if TYPE_CHECKING:
-    from tracekit.catalog import Sample
+    from tracekit.catalog import Facts, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +234,7 @@ def describe(
         "dims": metadata.scrub(facts.dims),
         "random_weights": facts.random_weights,
         "tokenizer": metadata.tidy(facts.tokenizer),
-        "tokens": token_counts(profiled),
+        "tokens": token_counts(facts, profiled),
         "prompt": first.prompt or options.prompt,
         "sampling": {"temperature": options.temperature, "top_p": options.top_p},
         "seed": options.seed,
@@ -264,10 +264,17 @@ def describe(
     }
 
 
-def token_counts(requests: Sequence[Request]) -> dict[str, Any]:
-    """Tokens of each row of a request; None where the model has no such tokens."""
+def token_counts(facts: Facts, requests: Sequence[Request]) -> dict[str, Any]:
+    """Tokens of each row of a request, prompt + sensor = prefill; None where there are none such.
+
+    The sensor's tokens are those that stand in the prompt for it, with their begin and end marks.
+    """
     first = requests[0]
-    prefill, sensor = first.prefill_tokens, first.sensor_tokens
+    prefill = first.prefill_tokens
+    planned = facts.dims.get("prefill")
+    sensor = planned.get("sensor_tokens") if isinstance(planned, Mapping) else None
+    if sensor is None:
+        sensor = first.sensor_tokens
     return {
         "prompt": None if prefill is None else prefill - (sensor or 0),
         "sensor": sensor,

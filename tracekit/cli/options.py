@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -74,6 +74,15 @@ Rate = Annotated[
         rich_help_panel=DATA_HELP,
     ),
 ]
+DataOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-option",
+        metavar="NAME=VALUE",
+        help="An option of the data set; repeatable. `tracekit datasets` lists them.",
+        rich_help_panel=DATA_HELP,
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1 …; a GPU where there is one.", rich_help_panel=RUN_HELP),
@@ -91,15 +100,23 @@ Sync = Annotated[
 ]
 
 
-def pairs(given: list[str] | None) -> dict[str, str]:
-    """`--set NAME=VALUE` as a mapping. Raises: TracekitError for one without `=`."""
+def data_options(given: list[str] | None, rate_hz: float | None) -> dict[str, Any]:
+    """`--data-option` and `--rate-hz` as keyword arguments of the data set."""
+    from tracekit.capture.plan import value
+
+    found = {name: value(text) for name, text in pairs(given, "--data-option").items()}
+    return found if rate_hz is None else {**found, "rate_hz": rate_hz}
+
+
+def pairs(given: list[str] | None, flag: str = "--set") -> dict[str, str]:
+    """NAME=VALUE, repeated, as a mapping. Raises: TracekitError for one without `=`."""
     from tracekit.errors import TracekitError
 
     found = {}
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise TracekitError("must be NAME=VALUE", where=f"--set {text}", hint="add the value")
+            raise TracekitError("must be NAME=VALUE", where=f"{flag} {text}", hint="add the value")
         found[name.strip()] = value.strip()
     return found
 

@@ -1,0 +1,16 @@
+"""Five-stage benchmark of OneLLM on IMU data.
+
+    python scripts/benchmark_onellm_5stages.py --max_samples 100 [--onellm_ckpt FOLDER]
+        [--imu_path FILE] [--device cuda] [--max_gen_len 64] [--duration_sec 2] [--output_dir DIR]
+
+Prints mean ± std of each stage, TTFT and decode throughput; writes the raw times as JSON, which
+`tracekit bench compare` reads. Every sample is read from disk, and encode ends before prefill
+begins.
+"""
+
+import sys
+
+from tracekit.cli import fivestages
+
+if __name__ == "__main__":
+    sys.exit(fivestages.main("onellm", "onellm_ckpt"))
