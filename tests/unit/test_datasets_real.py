@@ -160,6 +160,16 @@ def test_sensorcaps_gives_20_windows_with_captions_acceleration_first() -> None:
     assert values_of(take(made[0]))[0, 3:].tolist() == [-0.00943, -0.008636, -0.001587]
 
 
+def test_llasa_takes_a_window_of_sensorcaps() -> None:
+    from tracekit.models._limu_windows import window
+
+    folder = shared("datasets", "sensorcaps")
+    recording = take(next(open_samples("sensorcaps", kind="imu", data_dir=folder)))
+    made = window(recording, where="sample")
+    assert made.shape == (120, 6)
+    np.testing.assert_allclose(made[0, :3], values_of(recording)[0, :3] / 9.8, rtol=1e-6)
+
+
 def test_misspelt_labels_become_one_spelling() -> None:
     folder = shared("datasets", "sensorcaps")
     found = {one.label for one in open_samples("sensorcaps", kind="imu", data_dir=folder)}

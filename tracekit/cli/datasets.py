@@ -179,15 +179,23 @@ def _preview(
     out = terminal.console()
     terminal.show(out, grid, most=len(grid.rows))
     path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
-    _page(path, one.id, grid, preview.charts(recording))
+    _page(path, one.id, grid, preview.charts(recording), preview.numbers(one, recording),
+          recording.repairs)  # fmt: skip
     typer.echo(f"page: {path}")
 
 
-def _page(path: Path, title: str, grid: Any, charts: list[Any]) -> None:
+def _page(
+    path: Path,
+    title: str,
+    grid: Any,
+    charts: list[Any],
+    numbers: list[tuple[str, str]],
+    notes: tuple[str, ...],
+) -> None:
     """The same page as a report's, with one sample on it."""
     from tracekit.files import writing
     from tracekit.report import page
-    from tracekit.report.overview import Overview
+    from tracekit.report.overview import Overview, Tile
 
     about = {
         "title": "What it holds",
@@ -198,7 +206,9 @@ def _page(path: Path, title: str, grid: Any, charts: list[Any]) -> None:
         {
             "title": f"Sample {title}",
             "subtitle": "one sample of a data set",
-            "overview": Overview(),
+            "overview": Overview(
+                tiles=tuple(Tile(name, value) for name, value in numbers), notes=notes
+            ),
             "sections": [("sample", charts, [grid], about)],
             "source": [("made by", "tracekit datasets preview", True)],
             "data": {},

@@ -31,13 +31,27 @@ def charts(recording: Recording) -> list[Chart]:
     return []
 
 
+def numbers(sample: Sample, recording: Recording) -> list[tuple[str, str]]:
+    """What is worth seeing first: (name, value)."""
+    probe = _checks.probe(sample)
+    found = [
+        ("length", f"{probe.samples:,}" if probe.samples is not None else None),
+        ("rate", f"{recording.rate_hz:g} Hz" if recording.rate_hz else None),
+        ("label", sample.label),
+        ("|acceleration|", f"{probe.norm:.2f} m/s²" if probe.norm is not None else None),
+        ("gaps in the clock", str(probe.gaps) if probe.gaps is not None else None),
+    ]
+    return [(name, value) for name, value in found if value is not None]
+
+
 def summary(sample: Sample, recording: Recording) -> Grid:
     """What is known of it, in words and numbers."""
     probe = _checks.probe(sample)
     rows: list[tuple[str, str]] = [
         ("sample", sample.id),
         ("data set", sample.dataset + (" (synthetic)" if sample.synthetic else "")),
-        ("file", str(sample.path)),
+        # its name and folder: a page may be shown to others
+        ("file", "/".join(sample.path.parts[-2:])),
     ]
     known: list[tuple[str, Any]] = [
         ("label", sample.label),
@@ -77,6 +91,7 @@ def _imu(recording: Recording) -> list[Chart]:
     else:
         seconds = np.arange(len(values)) / (recording.rate_hz or 1.0)
     thinned = f"; every {stride}th sample is drawn" if stride > 1 else ""
+    x, drawn = _broken(seconds[::stride], values[::stride])
     axis = "s" if recording.rate_hz or recording.timestamps_ms is not None else "sample"
     made = []
     for key, title, first, unit in (
@@ -84,7 +99,7 @@ def _imu(recording: Recording) -> list[Chart]:
         ("gyroscope", "Angular velocity", 3, "rad/s"),
     ):
         lines = [
-            _line(seconds[::stride], values[::stride, first + place], name, colour, dash, unit)
+            _line(x, drawn[:, first + place], name, colour, dash, unit)
             for place, (name, colour, dash) in enumerate(AXES)
         ]
         made.append(
@@ -92,10 +107,28 @@ def _imu(recording: Recording) -> list[Chart]:
         )
     if recording.timestamps_ms is not None and len(values) > 1:
         steps = np.diff(recording.timestamps_ms)
-        line = _line(seconds[1::stride], steps[::stride], "step", "var(--gemm)", "solid", "ms")
-        text = f"Time from each sample to the next, over the recording{thinned}"
+        # the longest step of each block, so that no gap is thinned away
+        blocks = np.arange(0, len(steps), stride)
+        longest = np.maximum.reduceat(steps, blocks)
+        line = _line(seconds[blocks], longest, "step", "var(--gemm)", "solid", "ms")
+        line |= {"mode": "markers", "marker": {"color": "var(--gemm)", "size": 4}}
+        text = "Time from each sample to the next, over the recording"
+        text += f"; the longest of every {stride}" if stride > 1 else ""
         made.append(_chart("clock", "Steps of the clock", text, [line], axis, "ms"))
     return made
+
+
+def _broken(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The same with a row of NaN in each gap, where a line would tell of what was not measured."""
+    import numpy as np
+
+    steps = np.diff(x)
+    if not len(steps):
+        return x, y
+    gaps = np.flatnonzero(steps > _checks.GAP * np.median(steps)) + 1
+    return np.insert(x, gaps, x[gaps - 1]), np.insert(y, gaps, np.nan, axis=0)
 
 
 def _line(

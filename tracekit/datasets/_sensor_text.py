@@ -85,7 +85,10 @@ def recording(user: str) -> Recording:
     times = None
     if len(accel) == SAMPLES:
         times = np.round(np.linspace(0, 119, SAMPLES)) * 50.0
-        repairs.append("60 of 120 samples at 20 Hz, so steps are 100 ms and one of 150 ms")
+        repairs.append(
+            "60 of 120 samples at 20 Hz, so steps are 100 ms and one of 150 ms; a model that takes "
+            "20 Hz has to interpolate"
+        )
     return Recording(
         "imu",
         values=np.hstack([accel, gyro]),
