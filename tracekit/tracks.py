@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tracekit import catalog, causes, idleness, perfetto, views
+from tracekit import catalog, causes, perfetto, views
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.gaps import inner_gaps
+from tracekit.idleness import NAMES
 from tracekit.stages import DECODE_STEP
 from tracekit.trace import Trace
 
@@ -58,20 +60,22 @@ def _stages(trace: Trace) -> list[Event]:
 
 
 def _idle(trace: Trace) -> list[Event]:
+    """Every idle stretch between two activities of a device, named by what it waited for."""
     if not len(views.work(trace)):
         raise MissingEventsError(
             "no kernel events", where=trace.path, hint="capture with a GPU visible"
         )
-    found = causes.idle(trace)
-    between = (found.opener >= 0) & (found.closer >= 0)
-    out = [
-        _slice(trace, idleness.NAMES[causes.ORDER[cause]], start, end - start, "idle")
-        for (start, end), cause, gap in zip(
-            found.spans.tolist(), found.cause.tolist(), found.gap.tolist(), strict=True
-        )
-        if between[gap]
-    ]
-    return [*out, _named("idle")]
+    out: list[Event] = []
+    for number, device in enumerate(trace.devices):
+        found = causes.idle(trace, device)
+        inner = np.isin(found.gap, inner_gaps(found))
+        tid = len(_ORDER) + 1 + number
+        pieces = zip(found.spans[inner].tolist(), found.cause[inner].tolist(), strict=True)
+        for (start, end), cause in pieces:
+            name = NAMES[causes.ORDER[cause]]
+            out.append(_slice(trace, name, start, end - start, "idle") | {"tid": tid})
+        out.append(_meta("thread_name", tid, {"name": f"idle of device {device}"}))
+    return out
 
 
 def _queue(trace: Trace) -> list[Event]:

@@ -100,10 +100,12 @@ def test_scrubbing_removes_environment_and_user_names(small: Path, tmp_path: Pat
 
 def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    export(small, out, Wanted(tracks=("stages", "queue")))
+    export(small, out, Wanted(tracks=("stages", "idle", "queue")))
     events = json.loads(out.read_bytes())["traceEvents"]
     ribbons = [(e["name"], e["ts"], e["dur"]) for e in events if e.get("cat") == "tracekit"]
-    assert ribbons == [("prefill", 0.0, 100.0), ("decode", 150.0, 100.0)]
+    assert ribbons[:2] == [("prefill", 0.0, 100.0), ("decode", 150.0, 100.0)]
+    # the one gap between the two kernels: launched at 160, so it only had to begin
+    assert ribbons[2:] == [("launched, not begun", 250.0, 10.0)]
     depth = [(e["ts"], e["args"]["launched"]) for e in events if e["ph"] == "C"]
     assert depth == [(10.0, 1), (160.0, 2), (200.0, 1), (260.0, 0)]
 
@@ -157,7 +159,7 @@ def test_the_real_perfetto_keeps_every_slice_of_an_export(name: str, tmp_path: P
     if shutil.which("node") is None:
         pytest.skip("no node to run Perfetto's trace processor")
     out = tmp_path / "out.json.gz"
-    export(shared("traces", f"{name}.json.gz"), out, Wanted(tracks=("stages", "queue")))
+    export(shared("traces", f"{name}.json.gz"), out, Wanted(tracks=("stages", "idle", "queue")))
     ran = subprocess.run(
         [check, "--engine", "node", "--category", "kernel", out], capture_output=True, text=True
     )
