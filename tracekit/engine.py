@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog, kineto, results
+from tracekit import catalog, kineto, results, scrub
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import Result
 from tracekit.trace import Source
@@ -25,6 +25,7 @@ class Answers:
     unanswered: Mapping[str, str] = field(default_factory=dict)
     trust: Mapping[str, Any] = field(default_factory=dict)  # by analysis: see analyses/audit.py
     hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
+    leaks: Mapping[str, int] = field(default_factory=dict)  # see scrub.leaks
 
     def to_json(self) -> dict[str, Any]:
         answers = {name: result.to_json() for name, result in self.answers.items()}
@@ -74,8 +75,12 @@ def answers(
         except MissingEventsError as reason:
             missing[name] = reason.what
             hints[name] = reason.hint
+    for name in set(catalog.analyses()) - set(chosen) if not only else ():
+        missing[name] = "takes long, so it runs only when it is asked for"
+        hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)
-    return Answers(str(path), trace.source, done, missing, trust, hints)
+    leaks = scrub.leaks(trace.source.meta, trace.strings)
+    return Answers(str(path), trace.source, done, missing, trust, hints, leaks)
 
 
 def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:

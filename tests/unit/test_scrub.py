@@ -1,6 +1,7 @@
 """What a shared trace must not carry."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import shared
 from tracekit import kineto, scrub
+from tracekit.cli.app import app
 
 SECRET = "hf_" + "Ab1" * 10
 
@@ -74,3 +76,17 @@ def test_a_public_trace_is_found_to_carry_its_authors_environment() -> None:
     assert found["environment variables"] > 10
     assert found["host or user name"] >= 1
     assert scrub.leaks(scrub.value(dict(trace.source.meta))) == {}
+
+
+def test_analyze_warns_of_what_a_trace_carries(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.json"
+    event = {"ph": "X", "cat": "cpu_op", "name": "aten::add", "pid": 1, "tid": 1, "ts": 1, "dur": 1}
+    path.write_text(json.dumps({"env": {"HF_TOKEN": SECRET}, "traceEvents": [event]}))
+    with pytest.raises(SystemExit):
+        app(["analyze", str(path), "--only", "audit", "--json"])
+    said = capsys.readouterr()
+    assert "access token" in said.err
+    assert "export --scrub" in said.err
+    assert SECRET not in said.out + said.err

@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         said = _write(many, page if html else None, csv, bundle)
         _print(many, as_json=as_json, as_markdown=as_markdown, full=names is not None)
         sys.stdout.flush()
-        for line in said:
+        for line in [*_warnings(many), *said]:
             sys.stderr.write(f"{line}\n")
         if failed:
             raise typer.Exit(1)
@@ -91,6 +91,17 @@ def _answers(
     if not many and fault is not None:
         raise typer.Exit(1)
     return many, len(traces) - len(many)
+
+
+def _warnings(many: Sequence[Answers]) -> list[str]:
+    """A line for each trace that carries what its author may not want to share."""
+    warnings = []
+    for one in many:
+        found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
+        if found:
+            cure = f"before sharing it: tracekit export --scrub {one.path} OUT"
+            warnings.append(f"warning: {one.path} carries {found}; {cure}")
+    return warnings
 
 
 def _print(many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool) -> None:
