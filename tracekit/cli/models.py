@@ -65,12 +65,13 @@ def register(app: typer.Typer) -> None:
 
 def _list(names: list[str], as_json: bool) -> None:
     import json
+    from contextlib import nullcontext
 
     from tracekit.cli import terminal
     from tracekit.models import listing
 
     out = terminal.console()
-    with out.status("counting parameters") if not as_json else terminal_nothing():
+    with out.status("counting parameters") if not as_json else nullcontext():
         found = [listing.about(name) for name in names]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
@@ -79,18 +80,12 @@ def _list(names: list[str], as_json: bool) -> None:
         _show(out, facts)
 
 
-def terminal_nothing() -> Any:
-    """A context that does nothing."""
-    from contextlib import nullcontext
-
-    return nullcontext()
-
-
 def _show(out: Console, facts: dict[str, Any]) -> None:
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     counts = [f"{part} {count:,}" for part, count in facts["parameters"].items()]
@@ -108,5 +103,5 @@ def _show(out: Console, facts: dict[str, Any]) -> None:
     for option, does in facts["options"].items():
         table.add_row(f"--set {option}=", Text(does))
     out.print(Text.assemble((facts["name"], "bold"), "  ", facts["title"]))
-    out.print(table)
+    out.print(Padding(table, (0, 0, 0, 2)))
     out.print()
