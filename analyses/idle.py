@@ -192,8 +192,8 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
 SUSPECT = (
     "Part of the idle time in which the next work had been launched more than "
     f"{duration(SUSPECT_NS)} before and nothing in this file ran: the device probably ran work "
-    "that the file does not hold (a step that was cut out, another process), or waited for "
-    "another device."
+    "that the file does not hold (a step that was cut out, another process), waited for another "
+    "device, or loaded a kernel for the first time."
 )
 DEFINITIONS = {
     "idle": "Time in which no stream of the device had work.",
@@ -291,7 +291,8 @@ def _doings_grid(result: IdleTime) -> Grid:
 def _lengths_grid(result: IdleTime) -> Grid:
     some = used([part.causes for part in result.lengths])
     columns = (
-        Column("gaps"), Column("count", "count"), Column("idle", "ns", DEFINITIONS["idle"]),
+        Column("gaps"), Column("count", "count", "How many gaps."),
+        Column("idle", "ns", DEFINITIONS["idle"]),
         *idle_columns(some),
     )  # fmt: skip
     rows = [

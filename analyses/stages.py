@@ -298,6 +298,8 @@ def tables(result: Stages) -> list[Grid]:
     ]
     title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
     note = f"Stages are {result.chosen}." + _left_out(len(totals) - 1)
+    if result.devices > 1:
+        note += f" {result.devices} devices are taken together: busy if any of them was."
     grids = [Grid("stages", title, columns, totals[:-1][:MOST], note, totals[-1])]
     grids += [_ops_grid(result)] if on_host else [_launched_grid(result)]
     return [*grids, _spread_grid(result), _instances(result, on_host)]

@@ -58,7 +58,8 @@ CAUSES = {
     Cause.OTHER_STREAM: "Launched, not begun: its stream had been told to wait for an event of "
     "another stream.",
     Cause.COMMUNICATION: "Launched, not begun: it followed communication on another stream.",
-    Cause.QUEUED: "Launched, not begun, and no work in this trace was in the way.",
+    Cause.QUEUED: "Launched, not begun, and no work in this trace was in the way: the device's own "
+    "time between kernels, or work that the trace lacks.",
     Cause.UNLINKED: "The work that ends the gap has no launch in the trace.",
     Cause.AFTER_LAST: "Nothing was launched any more.",
 }
@@ -71,7 +72,8 @@ LOADING = re.compile(r"DataLoader|dataloader|data_?load|load_batch|^tracekit::lo
 WAIT_EVENT = re.compile(r"StreamWaitEvent")
 
 # No idle device takes this long to begin what was launched: it ran work that the file lacks (a step
-# that was cut out, another process), or waited for another device. A flag: no class depends on it.
+# that was cut out, another process), waited for another device, or loaded a kernel for the first
+# time. A flag: no class depends on it.
 SUSPECT_NS = 1_000_000
 
 

@@ -196,18 +196,21 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
     if not len(gpu):
         return
     found = causes.idle(trace)
-    window = np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)
-    suspect = int(covered(found.suspect, window)[0])
-    idle_ns = int(window[0, 1] - window[0, 0]) - total(busy(trace).busy)
+    # the device window, and the stages: by clock these may begin long before it
+    parts = [np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)]
+    parts += [np.stack([marks.start, marks.end], axis=1) for marks in _marks(trace)]
+    window = union(np.concatenate(parts))
+    suspect = int(covered(found.suspect, window).sum())
+    idle_ns = total(window) - int(covered(busy(trace).busy, window).sum())
     if not suspect:
         return
     what = (
         f"{duration(suspect)} of {duration(idle_ns)} idle time passed with work launched more than "
         f"{duration(causes.SUSPECT_NS)} before and none of this file running: the device probably "
-        "ran work that the file does not hold (a step that was cut out, another process). Do not "
-        "call it idle of the step."
+        "ran work that the file does not hold (a step that was cut out, another process), waited "
+        "for another device, or loaded a kernel. Do not call it idle of the step."
     )
-    waits = int(covered(found.suspect, found.gaps[found.opener >= 0]).astype(bool).sum())
+    waits = int((covered(window, found.suspect) > 0).sum())
     yield Finding(
         trace.path, "hidden_work", "degraded", what, waits, suspect, suspect / max(idle_ns, 1),
         ("devices", "stages", "idle", "launches", "tokens"),
