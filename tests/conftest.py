@@ -1,8 +1,12 @@
 """Shared fixtures."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# tiny models: several threads only wait for each other; before torch is imported anywhere
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -47,6 +47,8 @@ TINY = OneLLMConfig(
     clip_width=32,
     clip_heads=2,
     clip_layers=2,
+    resample_heads=4,
+    n_resample_layers=2,
 )
 
 
