@@ -104,7 +104,7 @@ def decode(piece: Piece, shape: Shapes, exact: bool = False) -> Decoded:
     decoder = shape.exact if exact else shape.fast
     if not piece.last:
         try:
-            return Decoded(decoder.decode(b"[" + piece.text + b"]"))
+            return Decoded(decoder.decode(b"".join((b"[", piece.text, b"]"))))
         except _MALFORMED:
             return _slowly(piece, shape)
     text = b"[" + piece.text

@@ -144,7 +144,9 @@ class Labels:
             array = np.array(None)
         if array.ndim == 1 and array.dtype.kind == "i":
             return array.astype(np.int64, copy=False)
-        return np.array([self.number(value) for value in values], np.int64)
+        # a file has few ids: each is looked at once
+        index, distinct = _distinct(values)
+        return np.array([self.number(value) for value in distinct], np.int64)[index]
 
     def number(self, value: Any) -> int:
         """One pid or tid. Unsigned 64-bit ids come back as the signed number of the same bits."""
@@ -162,10 +164,15 @@ class Labels:
 
 def indexed(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[str]]:
     """[N] indices into the distinct texts among `values`, and those; None is no text: ''."""
+    index, distinct = _distinct(values)
+    return index, ["" if value is None else str(value) for value in distinct]
+
+
+def _distinct(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[Any]]:
     seen: dict[Any, int] = {}
     put = seen.setdefault
     try:
         index = np.array([put(value, len(seen)) for value in values], np.int32)
     except TypeError:  # a list or an object where a text should be
-        return indexed([None if value is None else str(value) for value in values])
-    return index, ["" if value is None else str(value) for value in seen]
+        return _distinct([None if value is None else str(value) for value in values])
+    return index, list(seen)
