@@ -115,7 +115,7 @@ def _columns(
     labels = Labels()
     damage = dict(decoded.damage)
     cats: Counter[str] = Counter()
-    marks = [e for e in rest if e.ph == "B" or e.ph == "E"]
+    marks = [e for e in rest if e.ph in ("B", "E")]
     begin, end = ([e for e in marks if e.ph == phase] for phase in "BE")
     slices, begins, ends = (
         _slices(some, lasting, labels, tables, cats, damage, piece.at)
@@ -128,7 +128,8 @@ def _columns(
     if others is None:
         return None
     phases = Counter({"X": len(whole)} if whole else {})
-    phases.update(str(event.ph or "") for event in rest)
+    index, texts = indexed([event.ph for event in rest])
+    phases.update(dict(zip(texts, np.bincount(index).tolist(), strict=True)))
     return Read(
         piece.index, slices, begins, ends, order, others, phases, cats, labels.texts, damage,
         len(events), decoded.end, decoded.tail, piece.last,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -29,24 +32,17 @@ def nanoseconds(values: Sequence[Any]) -> tuple[I64, npt.NDArray[np.bool_]] | No
     nearest integer whatever the text was. Where no n does, the caller reads the text itself
     (numbers with a point as `str`) and asks again.
     """
-    if not values:
-        return np.empty(0, np.int64), np.empty(0, bool)
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        array = np.array(None)
-    if array.ndim == 1 and array.dtype.kind == "i":
+    whole = None if values and isinstance(values[0], float) else _packed(values, "q")
+    if whole is not None:
         farthest = FARTHEST_NS // 1000
-        usable = (array <= farthest) & (array >= -farthest)
-        return np.where(usable, array, 0) * 1000, usable
-    if array.ndim == 1 and array.dtype.kind == "f":
-        if not (np.abs(array) < _EXACT_US).all():
-            return None
-        whole = np.floor(array)
-        ns = whole * 1000 + np.rint((array - whole) * 1000)
-        if not (ns / 1000 == array).all():
-            return None
-        return ns.astype(np.int64), np.ones(len(array), bool)
+        usable = (whole <= farthest) & (whole >= -farthest)
+        return np.where(usable, whole, 0) * 1000, usable
+    doubles = _packed(values, "d")
+    if doubles is not None and (np.abs(doubles) < _EXACT_US).all():
+        floor = np.floor(doubles)
+        ns = floor * 1000 + np.rint((doubles - floor) * 1000)
+        if (ns / 1000 == doubles).all():
+            return ns.astype(np.int64), np.ones(len(doubles), bool)
     if any(isinstance(value, float) for value in values):
         return None
     each = [exact_ns(value) for value in values]
@@ -88,15 +84,19 @@ def _from_decimal(text: str) -> int | None:
 
 def integers(values: Sequence[Any], missing: int = -1) -> I64:
     """[N] int64; `missing` for what is no integer, or does not fit."""
-    if not values:
-        return np.empty(0, np.int64)
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        array = np.array(None)
-    if array.ndim == 1 and array.dtype.kind == "i":
-        return array.astype(np.int64, copy=False)
+    packed = _packed(values, "q")
+    if packed is not None:
+        return packed
     return np.array([integer(value, missing) for value in values], np.int64)
+
+
+def _packed(values: Sequence[Any], code: str) -> npt.NDArray[Any] | None:
+    """[N] of struct's type "q" or "d", None where a value is of another: stricter than numpy."""
+    try:
+        buffer = struct.pack(f"{len(values)}{code}", *values)
+    except (struct.error, OverflowError):
+        return None
+    return np.frombuffer(buffer, code)
 
 
 def integer(value: Any, missing: int = -1) -> int:
@@ -136,14 +136,9 @@ class Labels:
 
     def numbers(self, values: Sequence[Any]) -> I64:
         """[N] int64; text that is no number counts down from FIRST_LABEL."""
-        if not values:
-            return np.empty(0, np.int64)
-        try:
-            array = np.array(values)
-        except (ValueError, OverflowError):
-            array = np.array(None)
-        if array.ndim == 1 and array.dtype.kind == "i":
-            return array.astype(np.int64, copy=False)
+        packed = _packed(values, "q")
+        if packed is not None:
+            return packed
         # a file has few ids: each is looked at once
         index, distinct = _distinct(values)
         return np.array([self.number(value) for value in distinct], np.int64)[index]
@@ -169,10 +164,9 @@ def indexed(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[str]]:
 
 
 def _distinct(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[Any]]:
-    seen: dict[Any, int] = {}
-    put = seen.setdefault
+    seen: defaultdict[Any, int] = defaultdict(count().__next__)
     try:
-        index = np.array([put(value, len(seen)) for value in values], np.int32)
+        index = np.fromiter(map(seen.__getitem__, values), np.int32, len(values))
     except TypeError:  # a list or an object where a text should be
         return _distinct([None if value is None else str(value) for value in values])
     return index, list(seen)
