@@ -1,0 +1,211 @@
+"""The longest chain of dependent work through one annotation, as Holistic Trace Analysis finds it.
+
+Only on request, since it is slow: `--only critical_path`. HTA rounds to whole microseconds, so the
+lengths are off by up to 2 µs an edge.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracekit import figures, peers
+from tracekit.catalog import Analysis
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.figures import Chart
+from tracekit.markers import Markers, markers
+from tracekit.results import Column, Grid, Result
+from tracekit.trace import Trace
+
+CAUSES = {
+    "cpu_bound": "host",
+    "gpu_compute_bound": "compute",
+    "gpu_communication_bound": "communication",
+    "gpu_kernel_kernel_overhead": "gap between kernels",
+    "gpu_kernel_launch_overhead": "launch delay",
+    "": "dependency",
+}
+MOST_EDGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShare:
+    cause: str
+    ns: int
+    share: float | None  # of the path
+    edges: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathThrough:
+    """The path through one instance."""
+
+    trace: str
+    annotation: str
+    instance: int  # of this name, from 0
+    wall_ns: int  # of the annotation
+    path_ns: int  # all edges added up: GPU work may end after the annotation
+    edges: int
+    causes: tuple[CauseShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LongEdge:
+    trace: str
+    name: str
+    cause: str
+    kind: str  # HTA's type of edge
+    ns: int
+    share: float | None  # of its path
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPath(Result):
+    rows: tuple[PathThrough, ...]
+    edges: tuple[LongEdge, ...]  # the longest of all paths
+
+
+def critical_path(
+    trace: Trace,
+    *,
+    stages: str | None = None,
+    instance: int | None = None,
+    overlay: Path | None = None,
+) -> CriticalPath:
+    """The critical path through one annotation instance.
+
+    The instance is of the first stage of the trace, or of the first annotation that `stages`
+    matches; by default the second of its name where there are several, since the first often lacks
+    events. With `overlay`, a trace with the path drawn in, which opens in Perfetto, goes there.
+
+    Raises: MissingEventsError where the trace has no annotation or HTA fails on it; TracekitError
+    for an instance that does not exist.
+    """
+    marks = markers(trace, stages)
+    if marks.chosen == "file":
+        raise MissingEventsError(
+            "no annotation to follow a path through",
+            where=trace.path,
+            hint="mark regions with torch.profiler.record_function",
+        )
+    at, number = _chosen(trace, marks, instance)
+    try:
+        found = peers.critical_path(trace.path, marks.name[at], number, overlay)
+    except peers.PeerError as fault:
+        raise MissingEventsError(
+            f"Holistic Trace Analysis {peers.version()} fails on this trace ({fault})",
+            where=trace.path,
+            hint="choose another annotation with --stages",
+        ) from fault
+    total = sum(edge.ns for edge in found)
+    length: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for edge in found:
+        cause = CAUSES.get(edge.bound_by, edge.bound_by)
+        length[cause] += edge.ns
+        count[cause] += 1
+    causes = tuple(
+        CauseShare(cause, ns, ns / total if total else None, count[cause])
+        for cause, ns in sorted(length.items(), key=lambda item: (-item[1], item[0]))
+        if ns
+    )
+    edges = tuple(
+        LongEdge(
+            trace.path, e.name, CAUSES.get(e.bound_by, e.bound_by), e.kind, e.ns,
+            e.ns / total if total else None,
+        )
+        for e in found
+        if e.ns
+    )  # fmt: skip
+    wall = int(marks.end[at] - marks.start[at])
+    row = PathThrough(trace.path, marks.name[at], number, wall, total, len(found), causes)
+    return CriticalPath((row,), _longest(edges))
+
+
+def _chosen(trace: Trace, marks: Markers, instance: int | None) -> tuple[int, int]:
+    """The marker to follow, and its number among those of its name."""
+    name = marks.name[0]
+    same = [at for at, other in enumerate(marks.name) if other == name]
+    number = min(1, len(same) - 1) if instance is None else instance
+    if not 0 <= number < len(same):
+        raise TracekitError(
+            f"{name!r} has {len(same)} instances, and none of number {number}",
+            where=trace.path,
+            hint=f"choose 0 to {len(same) - 1}",
+        )
+    return same[number], number
+
+
+def _longest(edges: tuple[LongEdge, ...]) -> tuple[LongEdge, ...]:
+    return tuple(sorted(edges, key=lambda e: (-e.ns, e.trace, e.name))[:MOST_EDGES])
+
+
+def merge(one: CriticalPath, two: CriticalPath) -> CriticalPath:
+    """The paths beside one another: paths do not add up."""
+    return CriticalPath(one.rows + two.rows, _longest(one.edges + two.edges))
+
+
+DEFINITIONS = {
+    "path": "The longest chain of slices that wait for one another, from the annotation's start to "
+    "the end of the work it launched, as HTA finds it.",
+    "host": "Host slices on the path.",
+    "compute": "Kernels and copies on the path.",
+    "communication": "Communication kernels on the path.",
+    "gap between kernels": "Time between two kernels of one stream on the path.",
+    "launch delay": "Time from a launch to its kernel on the path.",
+    "dependency": "Waiting of one slice for another, in no slice itself.",
+}
+
+
+def tables(result: CriticalPath) -> list[Grid]:
+    paths = (
+        Column("annotation"), Column("instance", "text", "Number among those of its name."),
+        Column("wall", "ns", "Host time of the annotation."),
+        Column("path", "ns", DEFINITIONS["path"]), Column("cause"),
+        Column("time", "ns", "Edges of this cause, added up."),
+        Column("share", "share", "Of the path."), Column("edges", "count"),
+    )  # fmt: skip
+    rows = [
+        (p.annotation, str(p.instance), p.wall_ns, p.path_ns, c.cause, c.ns, c.share, c.edges)
+        for p in result.rows
+        for c in p.causes
+    ]
+    edges = (
+        Column("slice"), Column("cause"), Column("edge", "text", "HTA's type of edge."),
+        Column("time", "ns", "Length of the edge."), Column("share", "share", "Of its path."),
+    )  # fmt: skip
+    return [
+        Grid("paths", "What the critical path is made of", paths, rows[:200],
+             f"Found by Holistic Trace Analysis {peers.version()}, in whole microseconds."),
+        Grid("edges", "The longest edges", edges,
+             [(e.name, e.cause, e.kind, e.ns, e.share) for e in result.edges]),
+    ]  # fmt: skip
+
+
+def charts(result: CriticalPath) -> list[Chart]:
+    names = [f"{p.annotation} #{p.instance}" for p in result.rows]
+    causes = dict.fromkeys(c.cause for p in result.rows for c in p.causes)
+    parts = {
+        cause: [sum(c.ns for c in p.causes if c.cause == cause) for p in result.rows]
+        for cause in causes
+    }
+    return [
+        figures.split_bars(
+            "paths", "What the critical path is made of", names, parts, of="path", table="paths",
+            summary="The critical path of each annotation, by what bounds it.",
+        )
+    ]  # fmt: skip
+
+
+ANALYSIS = Analysis(
+    title="Critical path",
+    question="Which chain of dependent work decided how long it took?",
+    run=critical_path,
+    merge=merge,
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    order=110,
+    by_default=False,
+)
