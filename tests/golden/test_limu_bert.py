@@ -192,6 +192,16 @@ def test_ten_hertz_become_twenty_by_straight_lines() -> None:
     np.testing.assert_allclose(whole[::2, 3:], minute[540:, 3:], rtol=1e-6)
 
 
+def test_a_thinned_window_is_filled_by_the_times_of_its_samples() -> None:
+    kept = np.round(np.linspace(0, 119, 60)).astype(int)  # as SensorCaps was made from 20 Hz
+    straight = np.arange(120.0)[:, None].repeat(6, axis=1)
+    recording = Recording(
+        kind="imu", values=straight[kept], rate_hz=10.0, timestamps_ms=kept * 50.0
+    )
+    window = _limu_windows.window(recording, where="x")
+    np.testing.assert_allclose(window[:, 3:], straight[:, 3:])
+
+
 def test_a_start_is_a_time_where_the_recording_has_times() -> None:
     values = np.arange(400.0)[:, None].repeat(6, axis=1)
     times = 60_000 + np.arange(400) * 20.0

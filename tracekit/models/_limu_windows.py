@@ -46,19 +46,21 @@ def block_means(values: Signal, ratio: float) -> Signal:
     return means
 
 
-def interpolated(values: Signal, ratio: float) -> Signal:
-    """Straight lines between samples that are further apart than wanted: one becomes 1 / `ratio`.
+def interpolated(values: Signal, times_ms: Signal) -> Signal:
+    """Straight lines between samples that are further apart than 20 Hz, from the first one on.
 
     What comes after the last sample, within its period, keeps its value. No original does this:
     SensorCaps is published at 10 Hz only, made from the 20 Hz that the model was trained on.
 
-    Shapes: [N, C] to [floor(N / ratio), C].
+    Shapes: [N, C] and [N] to [M, C].
     """
     import numpy as np
 
-    at = np.arange(int(len(values) / ratio)) * ratio
-    known = np.arange(len(values))
-    return np.stack([np.interp(at, known, column) for column in values.T], axis=1)
+    period = float(np.median(np.diff(times_ms))) if len(times_ms) > 1 else 0.0
+    step = 1000 / RATE_HZ
+    # the last may lie a rounding error before the end, not on it
+    at = np.arange(times_ms[0], times_ms[-1] + max(period, step) - step / 1000, step)
+    return np.stack([np.interp(at, times_ms, column) for column in values.T], axis=1)
 
 
 def _rate(timestamps_ms: Signal | None) -> float:
@@ -116,7 +118,10 @@ def window(recording: Recording, *, where: object, length: int = LENGTH) -> npt.
     if ratio > 1 + SLACK:
         values = block_means(values[: int(np.ceil((length + 1) * ratio))], ratio)
     elif ratio < 1 - SLACK and len(values):
-        values = interpolated(values[: int(np.ceil((length + 1) * ratio)) + 1], ratio)
+        even: Signal = np.arange(last, dtype=np.float64) * (1000 / rate)
+        times = even if recording.timestamps_ms is None else recording.timestamps_ms
+        few = slice(first, min(last, first + int(np.ceil((length + 1) * ratio)) + 1))
+        values = interpolated(values[: few.stop - first], times[few])
     values = values[:length]
     if not len(values):
         raise TracekitError(
