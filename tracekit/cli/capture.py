@@ -75,6 +75,8 @@ def register(app: typer.Typer) -> None:
         data_dir: opt.DataDir = None,
         rate_hz: opt.Rate = None,
         data_option: opt.DataOption = None,
+        on_error: opt.OnError = "raise",
+        trust_pickle: opt.TrustPickle = False,
         record_shapes: Annotated[
             bool, typer.Option("--record-shapes", help="Of ops.", rich_help_panel=PROFILER)
         ] = False,
@@ -98,7 +100,7 @@ def register(app: typer.Typer) -> None:
         plan = planning.plan(
             model, size=size, device=device, dtype=dtype, extra=opt.pairs(set_), data=data,
             data_dir=data_dir, samples=samples, warmup=warmup, sync=sync,
-            data_options=opt.data_options(data_option, rate_hz),
+            data_options=opt.data_options(data_option, rate_hz, on_error, trust_pickle),
             checkpoint=checkpoint, seed=seed, attention=attention, cache=cache,
             compile=compile_, batch_size=batch_size, max_new_tokens=max_new_tokens,
             prompt=prompt, prompt_tokens=prompt_tokens, temperature=temperature, top_p=top_p,

@@ -156,13 +156,13 @@ def _preview(
     """One sample: a summary here, and a page with its charts."""
     from itertools import islice
 
+    from tracekit.cli import options as opt
     from tracekit.cli import terminal
     from tracekit.datasets import _preview as preview
     from tracekit.datasets import opening
     from tracekit.errors import TracekitError
 
-    if on_error not in ("raise", "skip"):
-        raise typer.BadParameter("raise or skip", param_hint="--on-error")
+    opt.choice(on_error, ("raise", "skip"), "--on-error")
     chosen: dict[str, Any] = {"kind": kind or opening.kind_of(spec), "on_error": on_error}
     found = opening.open_samples(
         spec, data_dir=data_dir, seed=seed, rate_hz=rate_hz, trust_pickle=trust_pickle, **chosen

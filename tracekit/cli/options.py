@@ -83,6 +83,22 @@ DataOption = Annotated[
         rich_help_panel=DATA_HELP,
     ),
 ]
+OnError = Annotated[
+    str,
+    typer.Option(
+        metavar="raise|skip",
+        help="A malformed row or record: refuse it, or leave it out and say so.",
+        rich_help_panel=DATA_HELP,
+    ),
+]
+TrustPickle = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickle",
+        help="Read pickled files, numpy arrays only, of whose origin you are sure.",
+        rich_help_panel=DATA_HELP,
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1 …; a GPU where there is one.", rich_help_panel=RUN_HELP),
@@ -100,12 +116,23 @@ Sync = Annotated[
 ]
 
 
-def data_options(given: list[str] | None, rate_hz: float | None) -> dict[str, Any]:
-    """`--data-option` and `--rate-hz` as keyword arguments of the data set."""
+def data_options(
+    given: list[str] | None,
+    rate_hz: float | None,
+    on_error: str = "raise",
+    trust_pickle: bool = False,
+) -> dict[str, Any]:
+    """`--data-option` and the flags about data as keyword arguments of the data set."""
     from tracekit.capture.plan import value
 
+    choice(on_error, ("raise", "skip"), "--on-error")
     found = {name: value(text) for name, text in pairs(given, "--data-option").items()}
-    return found if rate_hz is None else {**found, "rate_hz": rate_hz}
+    flags: dict[str, Any] = {} if rate_hz is None else {"rate_hz": rate_hz}
+    if on_error != "raise":
+        flags["on_error"] = on_error
+    if trust_pickle:
+        flags["trust_pickle"] = True
+    return {**found, **flags}
 
 
 def pairs(given: list[str] | None, flag: str = "--set") -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Record:
     size: int
     line: int
     turn: _sensor_text.Turn
+    facts: Mapping[str, Any]
 
 
 def candidates(path: Path) -> list[Path]:
@@ -74,7 +75,7 @@ def records(path: Path, on_error: OnError) -> Iterator[Record]:
             notes.malformed(path, line, str(fault))
             notes.tell()
             continue
-        yield Record(path, start, size, line, one)
+        yield Record(path, start, size, line, one, _sensor_text.facts(one.user))
 
 
 def first(path: Path) -> _sensor_text.Turn | None:
@@ -112,7 +113,9 @@ def sample(
             return _sensor_text.recording(_sensor_text.turn(raw).user)
         except ValueError as fault:
             raise TracekitError(
-                str(fault), where=f"{record.path}:{record.line}", hint="--on-error skip"
+                str(fault),
+                where=f"{record.path}:{record.line}",
+                hint="mend the file, or skip it: --on-error skip",
             ) from None
 
     summary = record.turn.summary
@@ -128,7 +131,7 @@ def sample(
         licence=LICENCE,
         facts={
             "line": record.line,
-            **_sensor_text.facts(record.turn.user),
+            **record.facts,
             **(more or {}),
         },
     )

@@ -22,6 +22,7 @@ ACCEL = re.compile(r"Accelerometer:\s*(?=\[)")
 SUMMARY = re.compile(r"^Summary:\s*(.+?)\s*$", re.MULTILINE)
 PLACE = re.compile(r"^Location:\s*(\w+)", re.MULTILINE)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+CLOSING = re.compile(r"\]\s*\]")
 BLANK = set("[], \t\r\n")
 
 
@@ -125,15 +126,10 @@ def triples(text: str, label: re.Pattern[str]) -> npt.NDArray[np.float64]:
 
 
 def _bracketed(text: str, start: int) -> str:
-    depth = 0
-    for at in range(start, len(text)):
-        if text[at] == "[":
-            depth += 1
-        elif text[at] == "]":
-            depth -= 1
-            if depth == 0:
-                return text[start : at + 1]
-    raise NotReadingsError("the list does not end")
+    end = CLOSING.search(text, start)
+    if end is None:
+        raise NotReadingsError("the list does not end")
+    return text[start : end.end()]
 
 
 def _excerpt(body: str) -> str:
