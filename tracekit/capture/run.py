@@ -184,8 +184,22 @@ class Passes:
                 profiler.stop_trace()
             self.progress("writing", 0, None)
             if done:
-                profiler.export_chrome_trace(str(path))
+                _export(profiler, path)
         return tuple(done), interrupted
+
+
+def _export(profiler: Any, path: Path) -> None:
+    """torch's own file, on the way to ours. Raises: TracekitError where it has no room."""
+    hint = "free some space there, or set TMPDIR to another place"
+    try:
+        profiler.export_chrome_trace(str(path))
+        whole = path.stat().st_size > 0
+    except (OSError, RuntimeError) as fault:
+        raise TracekitError(
+            f"the profiler could not write its trace ({fault})", where=path.parent, hint=hint
+        ) from fault
+    if not whole:
+        raise TracekitError("the profiler's trace is empty", where=path.parent, hint=hint)
 
 
 @contextlib.contextmanager

@@ -33,13 +33,16 @@ def summary(captured: Captured) -> Grid:
         else:
             rows.append((f"{stage.value} (the model has none)", None, None, None))
     total = _row("request", fmean(r.wall for r in plain), fmean(r.wall for r in profiled))
+    said = []
     if Stage.PREFILL in captured.stages:
         rows.append(_row("TTFT", ttft(plain), ttft(profiled)))
+        said.append("TTFT = load + preprocess + encode + prefill")
     if Stage.DECODE in captured.stages:
         rows.append(_row("TPOT", tpot(plain), tpot(profiled)))
-    note = "TTFT = load + preprocess + encode + prefill; TPOT = decode / (tokens - 1)"
+        said.append("TPOT = decode / (tokens - 1)")
     if captured.interrupted:
-        note += f"; interrupted after {len(profiled)} of {len(plain)} samples"
+        said.append(f"interrupted after {len(profiled)} of {len(plain)} samples")
+    note = "; ".join(said)
     return Grid("capture", "Wall time of a request", COLUMNS, rows, note=note, total=total)
 
 

@@ -185,7 +185,7 @@ def _header(out: Console, content: Mapping[str, Any], why: str) -> None:
     out.print(f"{content['title']}, {why}, on {device['name']}", markup=False)
     rows = content.get("configurations") or []
     if any((row.get("facts") or {}).get("random_weights") for row in rows):
-        out.print("Weights are random: the timing is the model's, the text is noise.")
+        out.print("Weights are random, on which the timing does not depend.")
     out.print()
 
 

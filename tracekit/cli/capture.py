@@ -126,7 +126,8 @@ def _say(out: Console, captured: Captured) -> None:
 
     facts = captured.metadata
     if facts["random_weights"]:
-        out.print("Weights are random: the timing is the model's, the text is noise.")
+        text = ", the text is noise" if any(facts["text"]) else ""
+        out.print(f"Weights are random: the timing is the model's{text}.")
     out.print()
     terminal.show(out, summary(captured))
     for number, rows in enumerate(facts["text"]):

@@ -10,19 +10,18 @@ from contextlib import contextmanager
 def phases() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function (phase, done, of how many) that moves a bar on stderr; gone when all is done.
 
-    Where stderr is no terminal, each phase is one line.
+    Where stderr is no terminal, each phase is one line, said once.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        last = ""
+        said: set[str] = set()
 
         def line(phase: str, _done: int, total: int | None) -> None:
-            nonlocal last
-            if phase != last:
-                last = phase
+            if phase not in said:
+                said.add(phase)
                 count = f" ({total})" if total else ""
                 console.print(f"{phase}{count} …", markup=False, highlight=False)
 

@@ -1,0 +1,63 @@
+"""A run that was cut short, on a GPU: what is kept, drawn by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tracekit.capture import save
+from tracekit.stages import SAMPLE
+
+
+def event(name: str, cat: str, ts: int, dur: int, correlation: int | None = None) -> dict[str, Any]:
+    args = {} if correlation is None else {"correlation": correlation}
+    return {"ph": "X", "name": name, "cat": cat, "pid": 1, "tid": 1, "ts": ts, "dur": dur,
+            "args": args}  # fmt: skip
+
+
+def arrow(phase: str, correlation: int, ts: int) -> dict[str, Any]:
+    return {"ph": phase, "id": correlation, "cat": "ac2g", "name": "ac2g", "pid": 1, "tid": 1,
+            "ts": ts}  # fmt: skip
+
+
+#   host    [sample 0    a ]   [sample 1   b | Ctrl-C
+#   device                  AAAA   (late)        BB
+EVENTS = [
+    {"ph": "M", "name": "process_name", "pid": 1, "ts": 0, "args": {"name": "python"}},
+    event(f"{SAMPLE}0", "user_annotation", 10, 90),
+    event("cudaLaunchKernel", "cuda_runtime", 90, 5, 1),
+    arrow("s", 1, 90),
+    event("A", "kernel", 110, 40, 1),
+    arrow("f", 1, 110),
+    event(f"{SAMPLE}1", "user_annotation", 105, 100),
+    event("cudaLaunchKernel", "cuda_runtime", 150, 5, 2),
+    arrow("s", 2, 150),
+    event("B", "kernel", 160, 20, 2),
+    arrow("f", 2, 160),
+]
+
+
+def test_work_goes_with_the_call_that_launched_it() -> None:
+    kept = save.first_samples([dict(e) for e in EVENTS], 1)
+    names = [(e["name"], e["ph"]) for e in kept]
+    assert names == [
+        ("process_name", "M"), (f"{SAMPLE}0", "X"), ("cudaLaunchKernel", "X"), ("ac2g", "s"),
+        ("A", "X"), ("ac2g", "f"),
+    ]  # fmt: skip
+
+
+def test_only_an_allow_list_of_torchs_keys_is_kept(tmp_path: Path) -> None:
+    exported = tmp_path / "in.json"
+    exported.write_text(json.dumps({
+        "schemaVersion": 1, "host_name": "secret-host", "traceName": "/home/me/x.json",
+        "environment": {"TOKEN": "secret"}, "traceEvents": EVENTS,
+    }))  # fmt: skip
+    save.save(exported, tmp_path / "out.json", {"schema": "s"})
+    text = (tmp_path / "out.json").read_text()
+    found = json.loads(text)
+    assert set(found) == {
+        "schemaVersion", "tracekit", "traceName", "baseTimeNanoseconds", "traceEvents",
+    }  # fmt: skip
+    assert found["traceName"] == "out.json"
+    assert "secret" not in text
