@@ -191,12 +191,17 @@ def _place(asked: Any, annotation: str, instance: int) -> int:
 
 
 def _overlay(asked: Any, graph: Any, target: Path) -> None:
-    """HTA writes slices that cross, which Perfetto would drop: they are mended on the way."""
+    """HTA writes slices that cross, which Perfetto would drop: they are mended on the way.
+
+    All slices are kept: without those beside the path the launch arrows would hang in the air.
+    """
     import tempfile
 
     from tracekit.export import export
 
     with tempfile.TemporaryDirectory() as folder:
         with _quiet():
-            made = asked.overlay_critical_path_analysis(0, graph, folder)
+            made = asked.overlay_critical_path_analysis(
+                0, graph, folder, only_show_critical_events=False
+            )
         export(made, target)
