@@ -9,8 +9,10 @@ import numpy as np
 from tracekit import figures, views
 from tracekit.attribution import busy, communication
 from tracekit.catalog import Analysis
+from tracekit.causes import idle
 from tracekit.errors import MissingEventsError
-from tracekit.intervals import Spans, intersect, spans, total, union
+from tracekit.idleness import MAYBE_WORK, SUSPECT
+from tracekit.intervals import Spans, clip, intersect, spans, total, union
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import Cat, Mask, Trace
 from tracekit.units import duration
@@ -40,6 +42,7 @@ class Device:
     exposed_communication_ns: int  # of communication_ns
     communication_count: int
     overlapped_copy_ns: int  # copy time that a kernel covers
+    suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def _one(trace: Trace, device: int) -> Device:
         exposed_communication_ns=kernel - total(done.compute),
         communication_count=int((communication(trace) & mine).sum()),
         overlapped_copy_ns=total(intersect(_flat(gpu, of[Cat.MEMCPY]), done.kernel)),
+        suspect_ns=total(clip(idle(trace, device).suspect, start, end)),
     )
 
 
@@ -159,7 +163,9 @@ DEFINITIONS = {
 def tables(result: Devices) -> list[Grid]:
     many = len({r.device for r in result.rows}) < len(result.rows)
     note = "Devices of several traces." if many else ""
-    grids = [_split_grid(result, note), _more_grid(result, note), _streams_grid(result)]
+    if suspect := sum(r.suspect_ns for r in result.rows):
+        note += f" {duration(suspect)} of the idle time is suspect. {SUSPECT}"
+    grids = [_split_grid(result, note), _more_grid(result), _streams_grid(result)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -184,10 +190,10 @@ def _split_grid(result: Devices, note: str) -> Grid:
         )
         for r in result.rows[:200]
     ]  # fmt: skip
-    return Grid("devices", "Devices", columns, rows, note)
+    return Grid("devices", "Devices", columns, rows, note.strip())
 
 
-def _more_grid(result: Devices, note: str) -> Grid:
+def _more_grid(result: Devices) -> Grid:
     columns = (
         Column("device", "text"),
         Column("communication", "ns", DEFINITIONS["communication"]),
@@ -204,7 +210,7 @@ def _more_grid(result: Devices, note: str) -> Grid:
         )
         for r in result.rows[:200]
     ]  # fmt: skip
-    return Grid("overlap", "Communication and overlap", columns, rows, note)
+    return Grid("overlap", "Communication and overlap", columns, rows)
 
 
 def _streams_grid(result: Devices) -> Grid:
@@ -230,14 +236,20 @@ def charts(result: Devices) -> list[figures.Chart]:
     rows = [r for r in result.rows if r.window_ns][:40]
     if not rows:
         return []
-    window, idle = sum(r.window_ns for r in rows), sum(r.idle_ns for r in rows)
-    title = f"Devices were idle for {duration(idle)} of {duration(window)}, {idle / window:.1%}"
+    window, idle_ns = sum(r.window_ns for r in rows), sum(r.idle_ns for r in rows)
+    suspect = sum(r.suspect_ns for r in rows)
+    title = (
+        f"Devices were idle for {duration(idle_ns)} of {duration(window)}, {idle_ns / window:.1%}"
+    )
+    if suspect:
+        title += f"; for {duration(suspect)} of it they may have run work not in this file"
     parts = {
         "kernel": [r.kernel_ns - r.exposed_communication_ns for r in rows],
         "communication": [r.exposed_communication_ns for r in rows],
         "memcpy": [r.memcpy_ns for r in rows],
         "memset": [r.memset_ns for r in rows],
-        "idle": [r.idle_ns for r in rows],
+        "idle": [r.idle_ns - r.suspect_ns for r in rows],
+        MAYBE_WORK: [r.suspect_ns for r in rows],
     }
     summary = "The window of each device, cut into exposed communication, other work and idle time."
     labels = [f"device {r.device}" for r in rows]

@@ -8,13 +8,13 @@ from functools import reduce
 
 import numpy as np
 
-from tracekit import figures, views
+from tracekit import figures, kernel_names, views
 from tracekit.catalog import Analysis, answer
-from tracekit.causes import CAUSES, ORDER, SUSPECT_NS, Cause
+from tracekit.causes import CAUSES, ORDER, Cause
 from tracekit.causes import idle as causes_of
 from tracekit.errors import MissingEventsError
 from tracekit.gaps import MOST, Doing, Gap, doings, inner_gaps, longest, sorted_doings
-from tracekit.idleness import NAMES, By, by_cause, by_row, shown, shown_columns, used
+from tracekit.idleness import NAMES, SUSPECT, By, by_cause, by_row, shown, shown_columns, used
 from tracekit.idleness import columns as idle_columns
 from tracekit.intervals import clip, covered, spans, union
 from tracekit.results import Column, Grid, Result, add_fields
@@ -189,12 +189,6 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
 
 # ---------------------------------------------------------------- tables and charts
 
-SUSPECT = (
-    "Part of the idle time in which the next work had been launched more than "
-    f"{duration(SUSPECT_NS)} before and nothing in this file ran: the device probably ran work "
-    "that the file does not hold (a step that was cut out, another process), waited for another "
-    "device, or loaded a kernel for the first time."
-)
 DEFINITIONS = {
     "idle": "Time in which no stream of the device had work.",
     **{NAMES[cause]: text for cause, text in CAUSES.items()},
@@ -267,14 +261,16 @@ def _longest_grid(result: IdleTime) -> Grid:
     )
 
     def work(name: str | None, op: str | None) -> str:
-        return f"{name or ''} ({op})" if op else name or ""
+        short = figures.shorten(kernel_names.head(name), 60) if name else ""
+        return f"{short} ({op})" if op else short
 
     rows = [
         (g.start_ns, g.ns, NAMES[Cause(g.cause)], work(g.before, g.before_op),
          work(g.after, g.after_op), g.stage or "", g.returned_ns, "yes" if g.suspect else "")
         for g in result.longest
     ]  # fmt: skip
-    return Grid("longest", "The longest gaps", columns, rows, "On all devices together.")
+    note = "On all devices together; --json has the names of kernels in full."
+    return Grid("longest", "The longest gaps", columns, rows, note)
 
 
 def _doings_grid(result: IdleTime) -> Grid:

@@ -23,6 +23,7 @@ from tracekit.attribution import busy
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.hosttime import Host, add_kinds, host_of, host_split
+from tracekit.idleness import MAYBE_WORK, SUSPECT
 from tracekit.intervals import Spans, spans, subtract, total, union
 from tracekit.markers import CHOICES, Markers, launched, markers
 from tracekit.results import Column, Grid, Result, add_fields
@@ -261,6 +262,7 @@ DEFINITIONS = {
     "own memset": "Part of the window in which fills of this stage ran, and nothing else of it.",
     "other": "Part of the window in which the device ran only work launched elsewhere.",
     "own idle": "Part of the window in which the device had no work of any origin.",
+    "suspect": SUSPECT,
     "op": "Part of the wall time that the marker's thread spent in framework ops that are no copy.",
     "copy": "Part of the wall time that the marker's thread spent in ops that only move data.",
     "outside": "Part of the wall time in which the marker's thread was in no framework op.",
@@ -269,12 +271,13 @@ DEFINITIONS = {
     "spread": "Standard deviation of the wall time over the instances.",
 }
 CLOCK = (("kernel", "kernel_ns"), ("communication", "communication_ns"), ("memcpy", "memcpy_ns"),
-         ("memset", "memset_ns"), ("idle", "idle_ns"))  # fmt: skip
+         ("memset", "memset_ns"), ("idle", "idle_ns"), ("suspect", "suspect_ns"))  # fmt: skip
 LAUNCHED = (("window", "window_ns"), ("own kernel", "kernel_ns"), ("own memcpy", "memcpy_ns"),
             ("own memset", "memset_ns"), ("other", "other_ns"), ("own idle", "idle_ns"),
-            )  # fmt: skip
+            ("suspect", "suspect_ns"))  # fmt: skip
 HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside", "other_ns"))
 MOST = 200
+Fields = tuple[tuple[str, str], ...]
 
 
 def _ns(name: str) -> Column:
@@ -287,7 +290,7 @@ def _values(part: object, fields: Sequence[tuple[str, str]]) -> list[int | None]
 
 def tables(result: Stages) -> list[Grid]:
     on_host = _on_host(result)
-    parts = HOST if on_host else CLOCK
+    parts = HOST if on_host else _known(CLOCK, [t.clock for t in result.totals])
     columns = (
         Column("stage"), Column("instances", "count", "Those inside another of the kind left out."),
         _ns("wall"), *(_ns(name) for name, _ in parts),
@@ -339,13 +342,20 @@ def _left_out(count: int) -> str:
     return f" {count - MOST} more rows are left out here." if count > MOST else ""
 
 
+def _known(fields: Fields, parts: Sequence[Clock | Launched | None]) -> Fields:
+    """The fields; the suspect time only where there is some."""
+    some = any(part.suspect_ns for part in parts if part is not None)
+    return fields if some else tuple(f for f in fields if f[0] != "suspect")
+
+
 def _launched_grid(result: Stages) -> Grid:
+    parts = _known(LAUNCHED, [t.launched for t in result.totals])
     columns = (
         Column("stage"), Column("work", "count", DEFINITIONS["work"]),
-        *(_ns(name) for name, _ in LAUNCHED),
+        *(_ns(name) for name, _ in parts),
     )  # fmt: skip
     rows = [
-        (t.family, t.launched.count if t.launched else None, *_values(t.launched, LAUNCHED))
+        (t.family, t.launched.count if t.launched else None, *_values(t.launched, parts))
         for t in result.totals
     ]
     note = ""
@@ -360,7 +370,7 @@ def _launched_grid(result: Stages) -> Grid:
 
 
 def _instances(result: Stages, on_host: bool) -> Grid:
-    parts = HOST if on_host else CLOCK
+    parts = HOST if on_host else _known(CLOCK, [r.clock for r in result.rows])
     columns = (
         Column("stage"), Column("name"), Column("sample", "text", "Number of the sample."),
         Column("start", "ns", "From the first slice of the trace."), _ns("wall"),
@@ -418,7 +428,8 @@ def _shown(parts: Sequence[Clock | Launched | None]) -> dict[str, list[int | Non
         "memcpy": column(lambda p: p.memcpy_ns),
         "memset": column(lambda p: p.memset_ns),
         "busy with other stages": column(lambda p: getattr(p, "other_ns", 0)),
-        "idle": column(lambda p: p.idle_ns),
+        "idle": column(lambda p: p.idle_ns - p.suspect_ns),
+        MAYBE_WORK: column(lambda p: p.suspect_ns),
     }
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.causes import CAUSES, ORDER, Cause, Idle
+from tracekit.causes import CAUSES, ORDER, SUSPECT_NS, Cause, Idle
 from tracekit.intervals import Spans, covered
 from tracekit.results import Column
 from tracekit.trace import I64
+from tracekit.units import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,16 @@ class By:
     queued: int
     unlinked: int
     after_last: int
+
+
+SUSPECT = (
+    "Part of the idle time in which the next work had been launched more than "
+    f"{duration(SUSPECT_NS)} before and nothing in this file ran: the device probably ran work "
+    "that the file does not hold (a step that was cut out, another process), waited for another "
+    "device, or loaded a kernel for the first time."
+)
+# what charts call it
+MAYBE_WORK = "idle, or work not in this file"
 
 
 def by_cause(found: Idle, windows: Spans) -> I64:

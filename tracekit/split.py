@@ -9,6 +9,7 @@ import numpy as np
 
 from tracekit import grouped, views
 from tracekit.attribution import busy, communication
+from tracekit.causes import idle
 from tracekit.intervals import Spans, covered, total, union
 from tracekit.trace import I64, Cat, Mask, Trace
 
@@ -25,6 +26,7 @@ class Clock:
     idle_ns: int
     communication_ns: int  # of kernel_ns
     exposed_communication_ns: int  # of communication_ns: no other kernel ran
+    suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Launched:
     kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap
     communication_ns: int  # of kernel_ns
     exposed_communication_ns: int
+    suspect_ns: int  # of idle_ns, as in Clock
     same_thread_count: int  # of count: launched on the marker's own thread
     start_ns: int | None  # of the first activity, from the first slice; None without any
 
@@ -59,12 +62,14 @@ def clock_of(trace: Trace, flat: Spans) -> Clock:
 
 
 def _clock_columns(trace: Trace, windows: Spans) -> I64:
-    """[6, W] in the order of Clock."""
-    done = busy(trace)
+    """[7, W] in the order of Clock."""
+    done, suspect = busy(trace), covered(idle(trace).suspect, windows)
     kernel, copied, any_ = (covered(s, windows) for s in (done.kernel, done.copied, done.busy))
     talk, compute = covered(done.communication, windows), covered(done.compute, windows)
     wall = windows[:, 1] - windows[:, 0]
-    return np.stack([kernel, copied - kernel, any_ - copied, wall - any_, talk, kernel - compute])
+    return np.stack(
+        [kernel, copied - kernel, any_ - copied, wall - any_, talk, kernel - compute, suspect]
+    )
 
 
 def launches(trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int) -> list[Launched]:
@@ -74,7 +79,9 @@ def launches(trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int) -> lis
     window = np.stack([first, last], axis=1)
     device = covered(busy(trace).busy, window)
     same = np.bincount(same_thread[0], minlength=groups)
-    return _rows(_own(trace, pairs, groups), last - first, device, first, same)
+    suspect = covered(idle(trace).suspect, window)
+    own = {**_own(trace, pairs, groups), "suspect_ns": suspect, "same_thread_count": same}
+    return _rows(own, last - first, device, first)
 
 
 def launches_of(
@@ -88,7 +95,9 @@ def launches_of(
     device = np.array([covered(busy(trace).busy, f).sum() for f in flat], np.int64)
     first = grouped.bounds(pairs[0], gpu.ts[pairs[1]], gpu.end[pairs[1]], groups)[0]
     same = np.bincount(same_thread[0], minlength=groups)
-    return _rows(_own(trace, pairs, groups), window, device, first, same)
+    suspect = np.array([covered(idle(trace).suspect, f).sum() for f in flat], np.int64)
+    own = {**_own(trace, pairs, groups), "suspect_ns": suspect, "same_thread_count": same}
+    return _rows(own, window, device, first)
 
 
 def distinct(pairs: Pairs, works: int) -> Pairs:
@@ -122,15 +131,12 @@ def _own(trace: Trace, pairs: Pairs, groups: int) -> dict[str, I64]:
     }
 
 
-def _rows(
-    own: dict[str, I64], window: I64, device: I64, first: I64, same_thread: I64
-) -> list[Launched]:
+def _rows(own: dict[str, I64], window: I64, device: I64, first: I64) -> list[Launched]:
     columns = {
         **own,
         "window_ns": window,
         "other_ns": device - own["busy"],
         "idle_ns": window - device,
-        "same_thread_count": same_thread,
         "start_ns": first,
     }
     names = [f.name for f in fields(Launched)]

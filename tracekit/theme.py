@@ -80,6 +80,7 @@ MARKS: dict[str, Mark] = {
     "other ops": _mark("other"),
     "outside ops": Mark("var(--idle)", "var(--text)"),
     "idle": Mark("var(--idle)", "var(--text)"),
+    "idle, or work not in this file": Mark("var(--idle)", "var(--text)", "."),
     "not launched yet": Mark("var(--idle-host)", "var(--bg)"),
     "in the launch call": Mark("var(--idle-launch)", "var(--bg)"),
     "launched, not begun": Mark("var(--idle-device)", "var(--on-light)"),

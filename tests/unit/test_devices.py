@@ -97,3 +97,10 @@ def test_communication_under_other_kernels_is_not_exposed() -> None:
     assert [(s.stream, s.busy_ns, s.alone_ns) for s in result.streams] == [
         (7, 6000, 4000), (9, 4000, 2000),
     ]  # fmt: skip
+
+
+def test_idle_time_of_a_step_cut_out_is_not_given_without_a_word() -> None:
+    result = devices.devices(kineto.load(shared("traces", "tl_sglang_decode.json.gz")))
+    assert 463_000_000 < result.rows[0].suspect_ns <= result.rows[0].idle_ns
+    assert "suspect" in devices.tables(result)[0].note
+    assert "may have run work" in devices.charts(result)[0].title
