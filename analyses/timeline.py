@@ -29,8 +29,8 @@ from tracekit.trace import HOST, Cat, Mask, Trace
 
 BINS = 240
 STRIPS = 6  # streams, or threads, that get a strip of their own
-MARKS = 160  # blocks of the host's track
-GAPS = 120  # idle gaps that are drawn
+MARKS = 80  # blocks of the host's track
+GAPS = 90  # idle gaps that are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +280,8 @@ _COLOUR = {cause: name for name, group in SHOWN.items() for cause in group}
 
 
 def charts(result: Timelines) -> list[Chart]:
-    """One figure a trace; at most four."""
-    return [_chart(one, place) for place, one in enumerate(result.rows[:4])]
+    """One figure a trace; of many traces the first two."""
+    return [_chart(one, place) for place, one in enumerate(result.rows[:2])]
 
 
 def _chart(one: Timeline, place: int) -> Chart:
@@ -353,7 +353,10 @@ def tables(result: Timelines) -> list[Grid]:
         for one in result.rows
         for strip in one.strips
     ]  # fmt: skip
-    return [Grid("strips", "Strips of the timeline", columns, rows[:200], _note(result.rows[0]))]
+    note = _note(result.rows[0])
+    if len(result.rows) > 2:
+        note = f"The first two of {len(result.rows)} traces are drawn. Of the first: {note}"
+    return [Grid("strips", "Strips of the timeline", columns, rows[:200], note)]
 
 
 def _note(one: Timeline) -> str:

@@ -1,3 +1,21 @@
-"""Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces."""
+"""Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.
+
+In a notebook: `import tracekit; trace = tracekit.load(path); trace.stages()`.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+if TYPE_CHECKING:
+    from tracekit.notebook import load
+
+
+def __getattr__(name: str) -> Any:
+    # `tracekit --help` imports this package: numpy and the reader wait until someone loads
+    if name == "load":
+        from tracekit.notebook import load
+
+        return load
+    raise AttributeError(f"module 'tracekit' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from typing import Any
 from tracekit import catalog, kineto, results, scrub
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import Result
-from tracekit.trace import Source
+from tracekit.trace import Source, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,19 @@ def answers(
     tables = frozenset().union(*(entry.needs for entry in entries.values()))
     progress("reading")
     trace = kineto.load(path, tables=tables, strict=strict)
+    return of_trace(trace, chosen, path=str(path), progress=progress, **parameters)
+
+
+def of_trace(
+    trace: Trace,
+    only: Sequence[str] | None = None,
+    *,
+    path: str = "",
+    progress: Callable[[str], None] = lambda _text: None,
+    **parameters: Any,
+) -> Answers:
+    """The same of a trace that is in memory."""
+    entries = {name: catalog.analysis(name) for name in wanted(only)}
     done: dict[str, Result] = {}
     missing: dict[str, str] = {}
     hints: dict[str, str] = {}
@@ -80,7 +93,7 @@ def answers(
         hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)
     leaks = scrub.leaks(trace.source.meta, trace.strings)
-    return Answers(str(path), trace.source, done, missing, trust, hints, leaks)
+    return Answers(path or trace.path, trace.source, done, missing, trust, hints, leaks)
 
 
 def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tracekit.theme import Mark
 if TYPE_CHECKING:
     from jinja2 import Template
 
-NODES = 2600  # table cells that are shown at first, over the whole page
+NODES = 2200  # table cells that are shown at first, over the whole page, folded ones included
 ROWS_BYTES = 150_000  # of rows in the file, estimated
 DATA_BYTES = 130_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
@@ -50,7 +50,8 @@ class Section:
     question: str
     trust: Verdict | None
     figures: tuple[Figure, ...]
-    tables: tuple[HtmlTable, ...]
+    open: tuple[HtmlTable, ...]
+    closed: tuple[HtmlTable, ...]  # folded under their titles
     definitions: tuple[tuple[str, str], ...]
 
 
@@ -101,7 +102,8 @@ def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
             question=about["question"],
             trust=about.get("trust"),
             figures=tuple(figure(name, chart) for chart in charts),
-            tables=made(name, own),
+            open=made(name, [g for g in own if g in _open(name, own)]),
+            closed=made(name, [g for g in own if g not in _open(name, own)]),
             definitions=tuple(_definitions(about["definitions"], own)),
         )
         for name, charts, own, about in sections
@@ -137,6 +139,11 @@ def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
     )
 
 
+def _open(name: str, grids: Sequence[Grid]) -> list[Grid]:
+    """The tables of a section that are not folded: the first two, and the one of its name."""
+    return [g for place, g in enumerate(grids) if place < 2 or g.key == name]
+
+
 # ---------------------------------------------------------------- one trace
 
 
@@ -148,6 +155,8 @@ def _single(one: Answers) -> dict[str, Any]:
         for name, result in one.answers.items()
         if name not in HERO
     ]
+    # the overview has its verdict; the whole of it comes after what it judges
+    sections.sort(key=lambda own: own[0] == "audit")
     return {
         "title": facts.title(one.source),
         "subtitle": facts.subtitle(one.source),
@@ -196,8 +205,10 @@ def trusted(trust: Any) -> Verdict | None:
     if word in ("", "trusted"):
         return None
     why = plain.get("why") or plain.get("reasons") or ()
-    text = why if isinstance(why, str) else "; ".join(str(reason) for reason in why)
-    return Verdict("bad" if word == "refused" else "warn", word.capitalize(), text)
+    reasons = [why] if isinstance(why, str) else [str(reason) for reason in why]
+    count = len(reasons)
+    text = f"for {count} reason{'s' if count > 1 else ''} that the audit found." if count else ""
+    return Verdict("bad" if word == "refused" else "warn", word.capitalize(), text, "audit")
 
 
 def unanswered(many: Sequence[Answers]) -> list[dict[str, Any]]:

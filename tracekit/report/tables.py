@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from tracekit.categories import Category
 from tracekit.figures import shorten
 from tracekit.results import Column, Grid
 from tracekit.theme import MARKS, Mark
@@ -15,10 +14,8 @@ from tracekit.theme import MARKS, Mark
 LONG = 52  # a longer name is folded
 MOST = 200  # rows of a table in the file
 
-_SWATCHED = frozenset(
-    {*Category, "kernel", "idle", "not launched yet", "in the launch call", "another stream",
-     "launched, not begun", "waiting for communication", "unlinked"}
-)  # fmt: skip
+# words that are something else in a table than in a legend
+_PLAIN = frozenset({"op", "ops", "copy", "copies", "other", "total", "better", "worse"})
 
 _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, divisor, unit
     "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
@@ -164,13 +161,20 @@ def _text(value: Any, absent: str) -> str:
     if value is None or value == "":
         return absent
     text = str(value)
-    mark = MARKS.get(text.lower()) if text.lower() in _SWATCHED else None
+    mark = None if text.lower() in _PLAIN else MARKS.get(text.lower())
+    if len(text) > LONG and _is_prose(text):
+        return f"<span class=prose>{escape(text)}</span>"
     if len(text) > LONG:
         return (
             f"<details class=long><summary>{escape(shorten(text, LONG))}</summary>"
             f"<code>{escape(text)}</code></details>"
         )
     return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
+
+
+def _is_prose(text: str) -> bool:
+    """A sentence is read whole; the name of a kernel is not."""
+    return text.count(" ") > len(text) / 12 and "::" not in text and "<" not in text
 
 
 def spread(grids: Sequence[Grid], nodes: int) -> int:

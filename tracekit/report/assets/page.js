@@ -16,7 +16,10 @@ function fill(id) {
   const own = stateOf(id), rest = byId(id + '-rest');
   if (own.full) return;
   own.full = true;
-  if (rest) bodyOf(id).append(rest.content);
+  if (rest) {
+    for (const row of rest.content.children) row.hidden = true;
+    bodyOf(id).append(rest.content);
+  }
   for (const row of bodyOf(id).rows) row.words = row.textContent.toLowerCase();
 }
 
@@ -105,11 +108,17 @@ document.addEventListener('click', event => {
   } else if (button.dataset.unit) unit(button);
   else if (button.dataset.zoom) zoom(button);
 });
-all('input[type=search]').forEach(input => input.addEventListener('input', () => {
-  const id = input.dataset.for;
+document.addEventListener('input', event => {
+  const input = event.target, id = input.dataset.for;
+  if (input.type !== 'search') return;
   fill(id);
   stateOf(id).words = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   show(id);
+});
+// folded tables are made when they are unfolded: a page of thirty tables stays light
+all('details.more').forEach(fold => fold.addEventListener('toggle', () => {
+  const waiting = fold.querySelector(':scope > template');
+  if (waiting) waiting.replaceWith(waiting.content);
 }));
 
 // ---------------------------------------------------------------- charts

@@ -1,0 +1,248 @@
+"""The page in a real browser: charts are drawn, tables work, nothing leaves the machine."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import shared
+from tests.integration.test_report import EVIL, kineto
+from tracekit import engine
+from tracekit.report import page as report
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    with api.sync_playwright() as play:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                 "--host-resolver-rules=MAP * ~NOTFOUND"]  # fmt: skip
+        opened = play.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page with all charts drawn, and what went wrong on the way."""
+
+    def __init__(self, browser: Any, path: Path, *, width: int = 1280, dark: bool = False) -> None:
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        self.page.on("dialog", lambda box: (self.faults.append(box.message), box.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function(
+            "() => document.querySelectorAll('.chart').length ==="
+            " document.querySelectorAll('.js-plotly-plot .main-svg:first-child').length",
+            timeout=60_000,
+        )
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error":
+            self.faults.append(message.text)
+
+    def rows(self, table: str) -> list[str]:
+        """The first cell of each row that is shown."""
+        found: list[str] = self.page.evaluate(
+            "id => [...document.getElementById(id).tBodies[0].rows].filter(r => !r.hidden)"
+            ".map(r => r.cells[0].textContent)",
+            table,
+        )
+        return found
+
+
+def written(tmp_path: Path, *traces: Path) -> Path:
+    return report.write([engine.answers(t) for t in traces], tmp_path / "p.html", command="c")
+
+
+KINDS = {
+    "gpu": ["tl_h100_qwen15_05b"],
+    "cpu": ["hta_cpu_only_full"],
+    "engine": ["tl_sglang_decode"],
+    "several": ["hta_sampled_rank0", "hta_sampled_rank1"],
+    "few events": ["hta_et_simple_add"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_chart_is_drawn_without_an_error_or_a_request(
+    kind: str, browser: Any, tmp_path: Path
+) -> None:
+    paths = [shared("traces", f"{name}.json.gz") for name in KINDS[kind]]
+    at = Opened(browser, written(tmp_path, *paths))
+    assert at.faults == []
+    assert [url for url in at.requests if not url.startswith(("file:", "blob:", "data:"))] == []
+    empty = at.page.evaluate(
+        "() => [...document.querySelectorAll('.js-plotly-plot')]"
+        ".filter(c => !c.querySelector('.plot path, .overplot path')).map(c => c.id)"
+    )
+    assert empty == []
+    assert at.page.evaluate("document.querySelectorAll('*').length") <= 6000
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_is_wider_than_the_screen_and_the_scheme_is_the_readers(
+    width: int, dark: bool, browser: Any, tmp_path: Path
+) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    at = Opened(browser, written(tmp_path, path), width=width, dark=dark)
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert at.page.evaluate(wide) == 0
+    back = at.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert back == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
+    paper = at.page.evaluate("document.querySelector('.js-plotly-plot')._fullLayout.paper_bgcolor")
+    assert paper == ("#12161c" if dark else "#ffffff")
+    assert at.page.screenshot(full_page=True)[:4] == b"\x89PNG"
+
+
+def test_a_script_in_a_kernel_name_stays_text_everywhere(browser: Any, tmp_path: Path) -> None:
+    run = {"tracekit": {"model": EVIL, "text": [[EVIL]]}}
+    path = kineto(tmp_path / "evil.json.gz", name=EVIL, **run)
+    at = Opened(browser, written(tmp_path, path))
+    page = at.page
+    page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert EVIL in page.evaluate("document.querySelector('main').textContent")  # in a table
+    parsed = page.evaluate("JSON.parse(document.getElementById('tk-kernels').textContent)")
+    assert EVIL in [row["name"] for row in parsed["rows"]]  # in the embedded JSON
+    hovered = page.evaluate(
+        """() => {
+          const labels = [];
+          for (const chart of document.querySelectorAll('.js-plotly-plot'))
+            chart.data.forEach((trace, curve) => {
+              const many = (trace.x || trace.y).length;
+              for (let point = 0; point < Math.min(many, 6); point++) {
+                Plotly.Fx.hover(chart, [{curveNumber: curve, pointNumber: point}]);
+                labels.push(chart.querySelector('.hoverlayer').textContent);
+              }
+            });
+          return [labels.join(' '), document.querySelectorAll('img').length];
+        }"""
+    )
+    assert hovered[1] == 0
+    assert at.faults == []  # nothing ran
+
+
+def test_a_table_sorts_by_value_and_says_so(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    table = "tk-kernels-kernels-table"
+    heads = at.page.locator(f"#{table} thead th")
+    column = next(i for i in range(heads.count()) if "total" in heads.nth(i).inner_text())
+    heads.nth(column).locator("button").click()
+    assert heads.nth(column).get_attribute("aria-sort") == "descending"
+    heads.nth(column).locator("button").click()
+    assert heads.nth(column).get_attribute("aria-sort") == "ascending"
+    values = at.page.evaluate(
+        "([id, i]) => [...document.getElementById(id).tBodies[0].rows]"
+        ".map(r => parseFloat(r.cells[i].textContent.replace(/[,<]/g, '')))",
+        [table, column],
+    )
+    assert len(values) > 10
+    assert values == sorted(values)
+
+
+def test_a_search_finds_rows_that_waited_in_the_file(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    table = "tk-kernels-kernels-table"
+    shown = len(at.rows(table))
+    at.page.fill(f"#{table}-q", "flash attention")  # every word, in any column
+    found = at.rows(table)
+    assert found
+    assert all("flash" in name.lower() for name in found)
+    assert f"{len(found)} of" in at.page.inner_text(f"#{table}-n")
+    at.page.fill(f"#{table}-q", "no such kernel at all")
+    assert at.rows(table) == []
+    at.page.fill(f"#{table}-q", "")
+    assert len(at.rows(table)) == shown
+    at.page.click(f"[data-all={table}]")
+    assert len(at.rows(table)) > shown
+
+
+def test_a_table_downloads_whole_as_csv_with_units(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    table = "tk-kernels-kernels-table"
+    with at.page.expect_download() as waiting:
+        at.page.click(f"[data-csv={table}]")
+    saved = tmp_path / "kernels.csv"
+    waiting.value.save_as(saved)
+    with open(saved, newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert waiting.value.suggested_filename == "kernels-kernels.csv"
+    assert any(name.endswith(("(ms)", "(µs)")) for name in head)
+    assert len(rows) > len(at.rows(table))
+    assert all(len(row) == len(head) for row in rows)
+
+
+def test_bars_switch_between_time_and_shares(browser: Any, tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz", tracekit={"model": "m"})
+    at = Opened(browser, written(tmp_path, path))
+    box = "document.getElementById('tk-overview-stage-bar-chart')"
+    at.page.click("[data-for=tk-overview-stage-bar][data-unit=pct]")
+    total = f"{box}.data.reduce((sum, trace) => sum + (trace.x[0] || 0), 0)"
+    assert at.page.evaluate(total) == pytest.approx(100)
+    pressed = at.page.locator("[data-for=tk-overview-stage-bar][data-unit=pct]")
+    assert pressed.get_attribute("aria-pressed") == "true"
+
+
+def test_the_timeline_zooms_by_keyboard(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
+    span = (
+        "(r => r[1] - r[0])(document.getElementById('tk-timeline-timeline-chart')"
+        "._fullLayout.xaxis.range)"
+    )
+    before = at.page.evaluate(span)
+    at.page.focus("[data-for=tk-timeline-timeline][data-zoom=in]")
+    at.page.keyboard.press("Enter")
+    assert at.page.evaluate(span) == pytest.approx(before / 2)
+    at.page.click("[data-for=tk-timeline-timeline][data-zoom=all]")
+    assert at.page.evaluate(span) == pytest.approx(before)
+
+
+def test_charts_follow_a_change_of_the_colour_scheme(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
+    at.page.emulate_media(color_scheme="dark")
+    at.page.wait_for_function(
+        "() => [...document.querySelectorAll('.js-plotly-plot')]"
+        ".every(c => c._fullLayout.paper_bgcolor === '#12161c')"
+    )
+    assert at.faults == []
+
+
+def test_it_prints_in_light_colours_without_its_controls(browser: Any, tmp_path: Path) -> None:
+    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")), dark=True)
+    at.page.emulate_media(media="print", color_scheme="dark")
+    back = at.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert back == "rgb(255, 255, 255)"
+    assert at.page.locator("nav").is_hidden()
+    assert at.page.pdf(format="A4")[:4] == b"%PDF"
+
+
+def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> None:
+    path = written(tmp_path, kineto(tmp_path / "a.json.gz"))
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    assert page.locator("table").count() >= 3
+    assert "the table holds the same numbers" in page.inner_text("main")

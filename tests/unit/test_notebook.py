@@ -1,0 +1,59 @@
+"""What a notebook shows of a trace."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tracekit
+from tests.integration.test_report import EVIL, kineto
+from tracekit.errors import MissingEventsError
+
+
+def test_each_analysis_is_a_method_that_returns_what_the_engine_says(tmp_path: Path) -> None:
+    trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
+    answer = trace.stages()
+    assert [row["stage"] for row in answer.to_json()["rows"]] == ["prefill", "decode"]
+    assert list(answer.to_pandas()["wall_ns"]) == [100_000, 100_000]
+    assert "stages" in dir(trace)
+    assert trace.stages().result is answer.result  # computed once
+
+
+def test_an_answer_shows_as_tables_and_figures(tmp_path: Path) -> None:
+    trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
+    answer = trace.timeline()
+    shown = answer._repr_html_()
+    assert "<table>" in shown
+    assert "stream 7" in shown
+    assert [figure.layout.title.text for figure in answer.figures] == ["Timeline"]
+
+
+def test_names_from_a_trace_stay_text_in_a_notebook(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz", name=EVIL, tracekit={"model": EVIL})
+    trace = tracekit.load(path)
+    shown = trace._repr_html_() + trace.kernels()._repr_html_() + trace.timeline()._repr_html_()
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_what_a_trace_cannot_answer_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    trace = tracekit.load(kineto(tmp_path / "a.json.gz", gpu=False))
+    with pytest.raises(MissingEventsError, match="no kernel events"):
+        trace.devices()
+    with pytest.raises(AttributeError, match="no analysis 'nonsense'"):
+        trace.nonsense()
+
+
+def test_a_trace_in_memory_makes_the_same_report_page(tmp_path: Path) -> None:
+    trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
+    written = trace.report(tmp_path / "page.html")
+    assert 'id="tk-stages"' in written.read_text()
+
+
+def test_importing_tracekit_loads_no_numpy() -> None:
+    code = "import sys, tracekit; sys.exit('numpy' in sys.modules or 'plotly' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
