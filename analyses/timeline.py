@@ -27,10 +27,10 @@ from tracekit.intervals import Spans, covered, spans, union
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import HOST, Cat, Mask, Trace
 
-BINS = 240
+BINS = 200
 STRIPS = 6  # streams, or threads, that get a strip of their own
-MARKS = 80  # blocks of the host's track
-GAPS = 90  # idle gaps that are drawn
+MARKS = 60  # blocks of the host's track
+GAPS = 60  # idle gaps that are drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 NODES = 2200  # table cells that are shown at first, over the whole page, folded ones included
-ROWS_BYTES = 150_000  # of rows in the file, estimated
-DATA_BYTES = 130_000  # of embedded answers; charts hold their own data
+BYTES = 2_490_000  # of a page; what follows shrinks until it fits
+ROWS_BYTES = 130_000  # of rows in the file, estimated
+DATA_BYTES = 100_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
 
 
@@ -86,11 +87,24 @@ def render(many: Sequence[Answers], *, command: str = "", bundle: Future[str] | 
 
 
 def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
-    """The template with a page's parts: title, subtitle, overview, answers, source and so on."""
+    """The template with a page's parts: title, subtitle, overview, sections, data, source …
+
+    Rows and embedded answers give way until the page is at most BYTES.
+    """
+    text = ""
+    for part in (1.0, 0.6, 0.35, 0.2, 0.1):
+        text = _filled(model, bundle, part)
+        if len(text.encode()) <= BYTES:
+            break
+    return text
+
+
+def _filled(model: dict[str, Any], bundle: Future[str] | None, part: float) -> str:
     view: Overview = model["overview"]
     sections: list[tuple[str, list[Chart], list[Grid], Any]] = model["sections"]
     grids = [*view.grids, *(g for _, _, own, _ in sections for g in own)]
-    first, most = tables.spread(grids, NODES), _most(grids)
+    first, most = tables.spread(grids, NODES), _most(grids, int(ROWS_BYTES * part))
+    data = within(model["data"], int(DATA_BYTES * part))
 
     def made(section: str, own: Sequence[Grid]) -> tuple[HtmlTable, ...]:
         return tuple(safe_table(tables.html_table(section, g, first, most)) for g in own)
@@ -133,7 +147,7 @@ def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
         sections=shown,
         unanswered=model.get("unanswered", ()),
         source=model["source"],
-        data=[(f"tk-{name}", safe(embedded(value))) for name, value in model["data"].items()],
+        data=[(f"tk-{name}", safe(embedded(value))) for name, value in data.items()],
         theme=safe(embedded({"tokens": theme.TOKENS, "layout": theme.LAYOUT})),
         plotly=safe((bundle.result() if bundle else plotly.packed()) if has_charts else ""),
     )
@@ -164,7 +178,7 @@ def _single(one: Answers) -> dict[str, Any]:
         "facts": facts.facts(one.source),
         "sections": sections,
         "unanswered": unanswered([one]),
-        "data": within(answers),
+        "data": answers,
     }
 
 
@@ -282,21 +296,21 @@ def _definitions(own: Mapping[str, str], grids: Sequence[Grid]) -> list[tuple[st
     return list(out.items())
 
 
-def _most(grids: Sequence[Grid]) -> int:
-    """How many rows of each table the file may hold, all tables together within ROWS_BYTES."""
+def _most(grids: Sequence[Grid], limit: int) -> int:
+    """How many rows of each table the file may hold, all tables together within `limit` bytes."""
     most = tables.MOST
-    while most > 25:
+    while most > 12:
         size = sum(
             sum(12 + len(str(v)) if isinstance(v, str) else 22 for v in row)
             for grid in grids for row in grid.rows[:most]
         )  # fmt: skip
-        if size <= ROWS_BYTES:
+        if size <= limit:
             break
         most = most * 3 // 4
     return most
 
 
-def within(answers: Mapping[str, Any], limit: int = DATA_BYTES) -> dict[str, Any]:
+def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
     """The answers, lists of the largest cut until all together are at most `limit` bytes."""
     most = dict.fromkeys(answers, 200)
     out = {name: cut(value, 200) for name, value in answers.items()}

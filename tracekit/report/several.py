@@ -27,7 +27,7 @@ BARS = 4  # more traces than this are points of a line, not groups of bars
 
 def page(many: Sequence[Answers]) -> dict[str, Any]:
     """The parts of the page (see report.page.fill)."""
-    from tracekit.report.page import HERO, section, unanswered, within
+    from tracekit.report.page import HERO, section, unanswered
 
     names = labels(many)
     plain = [{k: r.to_json() for k, r in one.answers.items()} for one in many]
@@ -38,7 +38,7 @@ def page(many: Sequence[Answers]) -> dict[str, Any]:
     ]
     view = overview(many, names, plain)
     apart = [name for name in engine.wanted(None) if name not in together]
-    data = within({name: result.to_json() for name, result in together.items()})
+    data: dict[str, Any] = {name: result.to_json() for name, result in together.items()}
     data["traces"] = [
         {"trace": name, "path": facts.file_name(one.path), "answers": sorted(one.answers),
          "unanswered": dict(one.unanswered)}
