@@ -280,11 +280,11 @@ _COLOUR = {cause: name for name, group in SHOWN.items() for cause in group}
 
 
 def charts(result: Timelines) -> list[Chart]:
-    """One figure a trace; of many traces the first two."""
-    return [_chart(one, place) for place, one in enumerate(result.rows[:2])]
+    """The strips of the first trace; a page that draws each of many would be too heavy."""
+    return [_chart(one) for one in result.rows[:1]]
 
 
-def _chart(one: Timeline, place: int) -> Chart:
+def _chart(one: Timeline) -> Chart:
     count = max((len(p.busy_ns) for s in one.strips for p in s.parts), default=0)
     edges = [i * one.bin_ns for i in range(count + 1)]
     rows: list[Area | Blocks] = []
@@ -307,9 +307,8 @@ def _chart(one: Timeline, place: int) -> Chart:
         ]  # fmt: skip
         label = f"idle gaps of device {device}" if several else "idle gaps, by cause"
         rows.append(Blocks(label, blocks, named=False))
-    title = "Timeline" if place == 0 else f"Timeline of trace {place + 1}"
     return lanes(
-        f"timeline-{place + 1}" if place else "timeline", title, rows,
+        "timeline", "Timeline", rows,
         window=(0, edges[-1] if count else one.bin_ns * BINS),
         x_title="since the first slice shown",
         summary=_sentence(one), table="strips",
@@ -354,8 +353,8 @@ def tables(result: Timelines) -> list[Grid]:
         for strip in one.strips
     ]  # fmt: skip
     note = _note(result.rows[0])
-    if len(result.rows) > 2:
-        note = f"The first two of {len(result.rows)} traces are drawn. Of the first: {note}"
+    if many:
+        note = f"Of {len(result.rows)} traces the first is drawn. {note}"
     return [Grid("strips", "Strips of the timeline", columns, rows[:200], note)]
 
 

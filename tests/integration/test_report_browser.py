@@ -53,8 +53,8 @@ class Opened:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_function(
-            "() => document.querySelectorAll('.chart').length ==="
-            " document.querySelectorAll('.js-plotly-plot .main-svg:first-child').length",
+            "() => window.Plotly && [...document.querySelectorAll('.chart')]"
+            ".every(c => c.dataset.later || c.querySelector('.main-svg'))",
             timeout=60_000,
         )
 
@@ -99,6 +99,13 @@ def test_every_chart_is_drawn_without_an_error_or_a_request(
     )
     assert empty == []
     assert at.page.evaluate("document.querySelectorAll('*').length") <= 6000
+    at.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    last = ".chart >> nth=-1"
+    at.page.wait_for_function(
+        "() => ![...document.querySelectorAll('.chart')].at(-1).dataset.later"
+    )
+    at.page.wait_for_selector(f"{last} >> .main-svg >> nth=0", state="attached")
+    assert at.faults == []
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1920])

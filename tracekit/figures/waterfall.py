@@ -66,7 +66,7 @@ def waterfall(
             },
             "yaxis": row_axis([label for label, _ in rows]),
             "meta": {
-                "kind": "rows",
+                "kind": "rows", "beside": True,
                 "legend": legend({name: look for name, look in looks.items() if name in kinds}),
             },
         },

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracekit import units
+from tracekit import catalog, units
 from tracekit.engine import Answers
 from tracekit.figures import Chart, split_bars
 from tracekit.report.facts import captured
@@ -237,19 +237,50 @@ def tiles(answers: Mapping[str, Json], gpu: bool) -> Iterable[Tile]:
     if gpu:
         yield from _device_tiles(answers["devices"]["rows"])
         yield from _category_tile(answers.get("kernels"))
+        yield from _floor_tiles(answers.get("roofline"))
     else:
         yield from _host_tiles(answers.get("stages"))
 
 
-def token_numbers(tokens: Json | None) -> dict[str, float]:
-    """ttft_ns, tpot_ns and tokens_per_s, as far as they are known."""
-    del tokens
-    return {}
+def token_numbers(tokens: Json | None) -> dict[str, float | None]:
+    """ttft_ns, tpot_ns and tokens_per_s over all requests, as far as they are known."""
+    latency = (tokens or {}).get("latency") or {}
+    tpot = latency.get("tpot_ns")
+    return {
+        "ttft_ns": latency.get("ttft_ns"),
+        "ttft_without_load_ns": latency.get("ttft_without_load_ns"),
+        "tpot_ns": tpot,
+        "itl_p99_ns": latency.get("itl_p99_ns"),
+        "tokens_per_s": 1e9 / tpot if tpot else None,
+    }
 
 
 def _token_tiles(tokens: Json | None) -> Iterable[Tile]:
-    del tokens
-    return ()
+    known = token_numbers(tokens)
+    ttft, bare, tpot = (known[k] for k in ("ttft_ns", "ttft_without_load_ns", "tpot_ns"))
+    if ttft is not None:
+        sub = "" if bare is None else f"{units.duration(bare)} without load"
+        yield Tile("TTFT", units.duration(ttft), sub, DEFINITIONS["TTFT"])
+    if tpot is not None:
+        late = known["itl_p99_ns"]
+        sub = "" if late is None else f"99 % within {units.duration(late)}"
+        yield Tile("TPOT", units.duration(tpot), sub, DEFINITIONS["TPOT"])
+        rate = known["tokens_per_s"]
+        yield Tile("Decode", f"{rate:,.1f} tokens/s", "of one sequence: 1 / TPOT",
+                   "Tokens a second after the first.")  # fmt: skip
+
+
+def _floor_tiles(roofline: Json | None) -> Iterable[Tile]:
+    """Floor against measured, for each stage that has one."""
+    for row in (roofline or {}).get("floors") or []:
+        took, floor = row.get("took_ns"), row.get("floor_ns")
+        if took and floor:
+            yield Tile(
+                f"Floor of {row['stage']}", f"{floor / took:.0%}",
+                f"{units.duration(floor)} of {units.duration(took)}",
+                "The least time the stage could take on this device (weights and cache over the "
+                "bandwidth, FLOPs over the peak, whichever is longer), over what it took.",
+            )  # fmt: skip
 
 
 def _device_tiles(rows: Sequence[Json]) -> Iterable[Tile]:
@@ -319,6 +350,16 @@ def _stop(sentence: str) -> str:
 
 
 def findings(answers: Mapping[str, Json]) -> Iterable[Finding]:
-    """What to do, in the order of what it saves."""
-    del answers
-    return ()
+    """What to do, in the order of what it saves; at most six, the rest in their section."""
+    for row in (answers.get("findings") or {}).get("rows", [])[:6]:
+        saves = row.get("saves_ns")
+        share = row.get("saves_share")
+        said = ""
+        if saves:
+            of = "" if share is None else f" ({share:.0%})"
+            said = f"Saves at most {units.duration(saves)}{of}."
+        doubt = "" if row.get("trust") != "degraded" else " Rests on an answer that is degraded."
+        rests = [name for name in row.get("rests_on") or () if name in answers]
+        link = rests[0] if rests else ""
+        yield Finding(_stop(row["what"]), said, f"{_stop(row['do'])}{doubt}", link,
+                      f"See {catalog.analysis(link).title.lower()}" if link else "")  # fmt: skip

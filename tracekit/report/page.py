@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ def render(many: Sequence[Answers], *, command: str = "", bundle: Future[str] | 
 
         model = page(many)
     model["command"] = command
-    model["source"] = [*_sources(many), *_made(command)]
+    model["source"] = [*_sources(many), *made_by(command)]
     return fill(model, bundle)
 
 
@@ -118,7 +119,7 @@ def _filled(model: dict[str, Any], bundle: Future[str] | None, part: float) -> s
             figures=tuple(figure(name, chart) for chart in charts),
             open=made(name, [g for g in own if g in _open(name, own)]),
             closed=made(name, [g for g in own if g not in _open(name, own)]),
-            definitions=tuple(_definitions(about["definitions"], own)),
+            definitions=tuple(_definitions(about["definitions"], own, gpu=about["gpu"])),
         )
         for name, charts, own, about in sections
     ]
@@ -132,6 +133,7 @@ def _filled(model: dict[str, Any], bundle: Future[str] | None, part: float) -> s
         title=model["title"],
         subtitle=model["subtitle"],
         single=model.get("single", True),
+        fold=bool(view.charts) and model.get("single", True),
         nav=nav,
         tokens=safe(theme.css()),
         css=safe(_asset("page.css")),
@@ -174,12 +176,21 @@ def _single(one: Answers) -> dict[str, Any]:
     return {
         "title": facts.title(one.source),
         "subtitle": facts.subtitle(one.source),
-        "overview": overview(one),
+        "overview": _with_findings(overview(one), one),
         "facts": facts.facts(one.source),
         "sections": sections,
         "unanswered": unanswered([one]),
         "data": answers,
     }
+
+
+def _with_findings(view: Overview, one: Answers) -> Overview:
+    """All findings as a table too: the first screen says the first few."""
+    if "findings" not in one.answers:
+        return view
+    grids = catalog.analysis("findings").tables(one.answers["findings"])
+    kept = tuple(grid for grid in grids if grid.rows or grid.note)
+    return dataclasses.replace(view, grids=(*view.grids, *kept))
 
 
 def section(
@@ -192,7 +203,8 @@ def section(
     about = {
         "title": entry.title,
         "question": entry.question if gpu else entry.host_question or entry.question,
-        "definitions": entry.definitions if gpu else host_only(entry.definitions),
+        "definitions": entry.definitions,
+        "gpu": gpu,
         "trust": trusted(trust),
     }
     return name, charts, grids, about
@@ -250,7 +262,8 @@ def _sources(many: Sequence[Answers]) -> list[tuple[str, str, bool]]:
     return out
 
 
-def _made(command: str) -> list[tuple[str, str, bool]]:
+def made_by(command: str) -> list[tuple[str, str, bool]]:
+    """tracekit's version and the command line that made the page."""
     made = [("tracekit", __version__, False)]
     return [*made, ("made by", command, True)] if command else made
 
@@ -286,14 +299,16 @@ def _key(colour: str, hatch: str) -> str:
     return tables.swatch(Mark(colour, "", hatch))
 
 
-def _definitions(own: Mapping[str, str], grids: Sequence[Grid]) -> list[tuple[str, str]]:
+def _definitions(
+    own: Mapping[str, str], grids: Sequence[Grid], *, gpu: bool = True
+) -> list[tuple[str, str]]:
     """The section's definitions, then those of columns that say more."""
     out = dict(own)
     for grid in grids:
         for column in grid.columns:
             if column.definition and column.definition not in out.values():
                 out.setdefault(column.label, column.definition)
-    return list(out.items())
+    return list((out if gpu else host_only(out)).items())
 
 
 def _most(grids: Sequence[Grid], limit: int) -> int:
@@ -348,8 +363,6 @@ def safe(markup: str) -> Any:
 
 
 def safe_table(table: HtmlTable) -> HtmlTable:
-    import dataclasses
-
     return dataclasses.replace(
         table, first=safe(table.first), rest=safe(table.rest), total=safe(table.total)
     )

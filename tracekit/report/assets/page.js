@@ -184,6 +184,8 @@ function draw(box) {
   if (narrow) {
     layout.margin = {...layout.margin, l: Math.min(layout.margin.l, 44), r: 8};
     if (kind === 'rows') namesAbove(layout);
+    const [low, high] = layout.xaxis.range || [];  // numbers beside bars need more of a small width
+    if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
     if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text)}));
     if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis);
   }
@@ -221,10 +223,22 @@ function zoom(button) {
 }
 
 const pause = () => new Promise(done => setTimeout(done, 0));
+async function tryDraw(box) {
+  try { await draw(box); } catch (fault) { console.error(fault); box.textContent = 'This chart could not be drawn; the table holds the same numbers.'; }
+  await pause();
+}
+// a page with very many charts stays light: beyond these nodes a chart waits until it comes near
+const ENOUGH = 5300;
+const near = new IntersectionObserver(seen => {
+  for (const {target, isIntersecting} of seen) if (isIntersecting) { near.unobserve(target); delete target.dataset.later; tryDraw(target); }
+}, {rootMargin: '900px'});
 async function drawAll() {
   for (const box of boxes) {
-    try { await draw(box); } catch (fault) { console.error(fault); box.textContent = 'This chart could not be drawn; the table holds the same numbers.'; }
-    await pause();
+    if (box.dataset.later) continue;
+    if (box.classList.contains('wait') && document.getElementsByTagName('*').length > ENOUGH) {
+      box.dataset.later = 'yes';
+      near.observe(box);
+    } else await tryDraw(box);
   }
 }
 async function unpack() {
