@@ -63,7 +63,7 @@ def answers(
     tables = frozenset().union(*(entry.needs for entry in entries.values()))
     progress("reading")
     trace = kineto.load(path, tables=tables, strict=strict)
-    return of_trace(trace, chosen, path=str(path), progress=progress, **parameters)
+    return of_trace(trace, only, path=str(path), progress=progress, **parameters)
 
 
 def of_trace(
@@ -75,7 +75,8 @@ def of_trace(
     **parameters: Any,
 ) -> Answers:
     """The same of a trace that is in memory."""
-    entries = {name: catalog.analysis(name) for name in wanted(only)}
+    chosen = wanted(only)
+    entries = {name: catalog.analysis(name) for name in chosen}
     done: dict[str, Result] = {}
     missing: dict[str, str] = {}
     hints: dict[str, str] = {}
@@ -88,7 +89,7 @@ def of_trace(
         except MissingEventsError as reason:
             missing[name] = reason.what
             hints[name] = reason.hint
-    for name in set(catalog.analyses()) - set(chosen) if not only else ():
+    for name in sorted(set(catalog.analyses()) - set(chosen)) if not only else ():
         missing[name] = "takes long, so it runs only when it is asked for"
         hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)

@@ -314,3 +314,35 @@ def test_a_command_line_shows_no_home_folder(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_line_break_in_a_name_does_not_break_a_markdown_table() -> None:
     assert "\n" not in text._plain("a\nb|c")
     assert text._plain("a|b") == "a\\|b"
+
+
+# ---------------------------------------------------------------- a comparison
+
+
+def test_a_comparison_writes_a_page_whose_bars_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = kineto(tmp_path / "one.json.gz"), kineto(tmp_path / "two.json.gz", name=EVIL)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["compare", str(one), str(two)])
+    assert done.exit_code == 0
+    assert "report: reports/one-to-two.html" in done.stderr
+    found = Page((tmp_path / "reports" / "one-to-two.html").read_text(encoding="utf-8"))
+    assert "one → two" in found.text
+    assert not [attrs for tag, attrs in found.tags if tag == "img"]
+    assert found.json["tk-comparison"]["kernels"]
+    bars = found.json["tk-overview-headline"]["data"][0]
+    assert bars["base"][0] == bars["base"][-1] == 0
+    gone = [k["name"] for k in found.json["tk-comparison"]["kernels"] if k["state"] == "gone"]
+    assert gone == ["void kernel(int)"]
+
+
+def test_json_of_a_comparison_writes_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kineto(tmp_path / "one.json.gz")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["compare", str(path), str(path), "--json"])
+    kernels = json.loads(done.stdout)["comparison"]["kernels"]
+    assert [kernel["difference_ns"] for kernel in kernels] == [0, 0]
+    assert not (tmp_path / "reports").exists()

@@ -173,7 +173,7 @@ def split_chart(key: str, split: Split) -> Chart:
         steps.append((f"{len(parts) - STEPS} others", float(rest)))
     change, word = _change(split.difference_ns, split.relative)
     return waterfall(
-        key, f"{split.of}: {change}, {word}",
+        key, f"{split.of} by {split.by}: {change}, {word}",
         ("before", float(split.before_ns)), steps, ("after", float(split.after_ns)),
         of=_BY[split.by],
         summary=f"{split.of} from {units.duration(split.before_ns)} before to "

@@ -135,6 +135,9 @@ def notes(one: Answers, gpu: bool) -> Iterable[str]:
         where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
         events = "" if loss.events_lost is None else f", {loss.events_lost:,} events lost"
         yield f"Part of the file could not be used: {loss.what}{where}{events}."
+    if one.leaks:
+        found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
+        yield f"The trace file (not this page) carries {found}: see to it before you share it."
 
 
 # ---------------------------------------------------------------- stages

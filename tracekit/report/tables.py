@@ -12,6 +12,7 @@ from tracekit.results import Column, Grid
 from tracekit.theme import MARKS, Mark
 
 LONG = 52  # a longer name is folded
+SHORT = 40  # to this
 MOST = 200  # rows of a table in the file
 
 # words that are something else in a table than in a legend
@@ -166,7 +167,7 @@ def _text(value: Any, absent: str) -> str:
         return f"<span class=prose>{escape(text)}</span>"
     if len(text) > LONG:
         return (
-            f"<details class=long><summary>{escape(shorten(text, LONG))}</summary>"
+            f"<details class=long><summary>{escape(shorten(text, SHORT))}</summary>"
             f"<code>{escape(text)}</code></details>"
         )
     return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
