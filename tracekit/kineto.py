@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.errors import DamagedTraceError, NotATraceError
+from tracekit.reading import cache
 from tracekit.reading.assembly import Assembly
 from tracekit.reading.columns import CATS
 from tracekit.reading.decoding import CUT, UNCLOSED
@@ -28,8 +29,9 @@ def load(
 ) -> Trace:
     """The trace in a file; `tables` names side tables to read in the same pass.
 
-    `path`: a file, `-` for standard input, or an address that fsspec knows. `processes` is chosen
-    by size where it is None. What is damaged is left out and said in `source.losses`.
+    `path`: a file (also one of `tracekit convert`), `-` for standard input, or an address that
+    fsspec knows. `processes` is chosen by size where it is None. What is damaged is left out and
+    said in `source.losses`.
 
     Raises: NotATraceError with what the file is instead, DamagedTraceError (with `strict`, for any
     loss), TracekitError for a file that cannot be read, KeyError for an unknown table.
@@ -37,13 +39,30 @@ def load(
     if unknown := sorted(set(tables) - set(TABLES)):
         raise KeyError(unknown[0])
     with opened(path) as text:
-        trace = _read(text, frozenset(tables), processes)
+        if text.starts_with(b"PAR1"):
+            from tracekit.reading import parquet  # takes longer to import than most traces to read
+
+            trace = parquet.read(text.path)
+        else:
+            trace = _kept(text, frozenset(tables), processes)
     if strict and trace.source.losses:
         raise DamagedTraceError(
             "; ".join(map(_words, trace.source.losses)),
             where=trace.path,
             hint="leave --strict out to use what can be read",
         )
+    return trace
+
+
+def _kept(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
+    """The trace from the cache; where it is not there, from the file."""
+    entry = cache.entry(text, tables)
+    if entry is None:
+        return _read(text, tables, processes)
+    trace = cache.load(entry, text, _Reread(text))
+    if trace is None:
+        trace = _read(text, tables, processes)
+        cache.store(entry, trace)
     return trace
 
 

@@ -27,9 +27,14 @@ class Text:
         self.name = name or self.path  # what messages call it
         self._file = open(path, "rb")  # noqa: SIM115
         self.stored = os.fstat(self._file.fileno()).st_size
-        self.compressed = self._file.read(2) == b"\x1f\x8b"
+        self._magic = self._file.read(8)
+        self.compressed = self._magic[:2] == b"\x1f\x8b"
         self._file.seek(0)
         self._inflate = _Inflate(self._file) if self.compressed else None
+
+    def starts_with(self, magic: bytes) -> bool:
+        """Whether the file, as stored, starts with at most 8 bytes."""
+        return self._magic.startswith(magic)
 
     def read(self, start: int, length: int | None = None) -> bytes:
         """Text from `start`, at most `length` bytes; fewer only where the text ends."""

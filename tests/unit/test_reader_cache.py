@@ -1,0 +1,112 @@
+"""What is kept between runs is the same trace, found by content and never by name."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tracekit import kineto
+from tracekit.cli.app import app
+from tracekit.reading import cache
+from tracekit.trace import Trace
+
+
+def write(path: Path, duration: float) -> Path:
+    event = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": 5, "dur": duration,
+             "args": {"stream": 7, "correlation": 3, "grid": [4, 1, 1]}}  # fmt: skip
+    names = {"ph": "M", "name": "process_name", "pid": 0, "args": {"name": "gpu"}}
+    path.write_text(json.dumps({"a": [1], "traceEvents": [event, names]}))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def every_trace_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "_PLAIN", 0)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths that were read from the file itself."""
+    found: list[str] = []
+    read = kineto._read
+
+    def counted(text: kineto.Text, *rest: object) -> Trace:
+        found.append(text.path)
+        return read(text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kineto, "_read", counted)
+    return found
+
+
+def test_the_second_reading_is_the_same_trace(tmp_path: Path, readings: list[str]) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    tables = frozenset({"grids", "flows"})
+    one, two = kineto.load(path, tables=tables), kineto.load(path, tables=tables)
+    assert len(readings) == 1
+    assert (one.ts.tolist(), one.dur.tolist()) == (two.ts.tolist(), two.dur.tolist())
+    assert (one.strings, one.origin_ns) == (two.strings, two.origin_ns)
+    assert one.source.processes == two.source.processes == {0: "gpu"}
+    assert two.source.meta == {"a": [1]}
+    assert two.table("grids").columns["grid"].tolist() == [[4, 1, 1]]
+    assert two.table("copies").columns["bytes"].tolist() == []  # read from the file when asked
+
+
+def test_another_content_of_the_same_name_size_and_time_is_read(
+    tmp_path: Path, readings: list[str]
+) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    status = path.stat()
+    assert kineto.load(path).dur.tolist() == [2500]
+    write(path, 3.5)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert kineto.load(path).dur.tolist() == [3500]
+    assert len(readings) == 2
+
+
+def test_other_side_tables_are_another_entry(tmp_path: Path, readings: list[str]) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    kineto.load(path)
+    assert len(kineto.load(path, tables=frozenset({"grids"})).tables["grids"]) == 1
+    assert len(readings) == 2
+
+
+def test_off_keeps_nothing(
+    tmp_path: Path, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEKIT_CACHE", "off")
+    path = write(tmp_path / "t.json", 2.5)
+    kineto.load(path)
+    kineto.load(path)
+    assert len(readings) == 2
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_entry_is_made_anew(tmp_path: Path, readings: list[str]) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    kineto.load(path)
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:200])
+    assert kineto.load(path).dur.tolist() == [2500]
+    assert len(readings) == 2
+
+
+def test_the_longest_unused_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [write(tmp_path / f"{n}.json", n) for n in range(1, 4)]
+    kineto.load(paths[0])
+    (first,) = (tmp_path / "cache").iterdir()
+    os.utime(first, (1, 1))
+    monkeypatch.setattr(cache, "_MOST", first.stat().st_size * 2)
+    for path in paths[1:]:
+        kineto.load(path)
+    assert not first.exists()
+    assert cache.usage()[0] == 2
+
+
+def test_clear_empties_the_cache(tmp_path: Path) -> None:
+    kineto.load(write(tmp_path / "t.json", 2.5))
+    assert "1 traces" in CliRunner().invoke(app, ["cache", "show"]).output
+    assert "removed 1" in CliRunner().invoke(app, ["cache", "clear"]).output
+    assert cache.usage() == (0, 0)
