@@ -166,6 +166,17 @@ def test_random_weights_follow_the_seed_and_keep_norms_neutral() -> None:
     assert not net.inner.bias.any()
 
 
+def test_large_random_weights_are_filled_to_the_end_and_differ() -> None:
+    with _weights.on_meta():
+        net = nn.ModuleList([nn.Linear(1100, 1000, bias=False) for _ in range(2)])
+    _weights.randomize(net, device="cpu", dtype=torch.float32, seed=0)
+    first, second = (parameter.flatten() for parameter in net.parameters())
+    assert not torch.equal(first, second)
+    for values in (first, second):
+        assert values.std().item() == pytest.approx(_weights.STD, rel=0.01)
+        assert values[-1000:].any()
+
+
 def test_an_unknown_dtype_is_one_clear_error() -> None:
     with pytest.raises(TracekitError, match="no such dtype"):
         _weights.dtype_named("int3")

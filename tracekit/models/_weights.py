@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FIRST = 4  # names shown of each kind in an error
 TILE = 16_777_213  # values drawn for large random weights; prime, so that rows do not line up
+FRESH = 1 << 20  # up to so many values, a tensor has its own
 STD = 0.02  # LLaMA's initializer_range
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PATTERNS = (
@@ -343,17 +344,16 @@ def randomize(
     """Fill a module built on `meta` with random values, made on the device in `dtype`.
 
     Matrices are normal with deviation `std`, one-dimensional weights (scales of norms) are 1,
-    biases 0. Values above TILE repeat from an odd place: the time a kernel takes does not depend
-    on them, and drawing 7 billion numbers takes minutes on a CPU.
+    biases 0. Tensors of more than FRESH values share TILE numbers, each from a place of its own:
+    the time a kernel takes does not depend on them, and drawing 7 billion takes minutes on a CPU.
     """
     import torch
 
     generator = torch.Generator(device=device).manual_seed(seed)
     state = module.state_dict()
     largest = max((value.numel() for value in state.values()), default=0)
-    tile = torch.empty(min(largest, TILE), device=device, dtype=dtype)
+    tile = torch.empty(TILE if largest > FRESH else 0, device=device, dtype=dtype)
     tile.normal_(0.0, std, generator=generator)
-    start = 0
     for name, meta in state.items():
         leaf = name.rpartition(".")[2]
         kind = dtype if meta.is_floating_point() else meta.dtype
@@ -362,20 +362,22 @@ def randomize(
             value.zero_()
         elif meta.dim() == 1 and leaf != "class_embedding":
             value.fill_(1)
+        elif meta.numel() <= FRESH:
+            value.normal_(0.0, std, generator=generator)
         else:
-            start = _fill(value.view(-1), tile, start)
+            start = torch.randint(TILE, (), device=device, generator=generator)
+            _fill(value.view(-1), tile, int(start))
         _place(module, name, value)
 
 
-def _fill(flat: torch.Tensor, tile: torch.Tensor, start: int) -> int:
-    """Copy the tile into `flat` again and again from `start`; returns where the next begins."""
+def _fill(flat: torch.Tensor, tile: torch.Tensor, start: int) -> None:
+    """Copy the tile into `flat` again and again, beginning at `start`."""
     done, whole = 0, flat.numel()
     while done < whole:
         part = min(whole - done, tile.numel() - start)
         flat[done : done + part] = tile[start : start + part]
         done += part
         start = (start + part) % tile.numel()
-    return start
 
 
 def dtype_named(name: str) -> torch.dtype:

@@ -92,6 +92,8 @@ def said_plainly(where: object) -> Iterator[None]:
         if "trust_remote_code" in text:
             text = "its code is not in transformers, and foreign code is not run"
             hint = "write an adapter of your own: docs/models.md"
+        elif "torchvision" in text.lower():
+            text, hint = "its picture processor needs torchvision", "pip install torchvision"
         raise TracekitError(text[:300], where=where, hint=hint) from error
 
 
