@@ -60,7 +60,7 @@ class Modules(Result):
 
 ROLES: tuple[tuple[str, str], ...] = (
     ("attention", r"attention|attn|mha"),
-    ("MLP", r"mlp|feed_?forward|ffn|expert|moe"),
+    ("MLP", r"mlp|feed_?forward|ffn|experts$|moe|swi_?glu"),
     ("normalisation", r"norm"),
     ("rotary", r"rotary|rope"),
     ("embedding", r"embed"),

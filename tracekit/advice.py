@@ -283,6 +283,12 @@ def biggest_stage(ask: Ask) -> Iterator[Draft]:
 def host_outside_ops(ask: Ask) -> Iterator[Draft]:
     """On a trace without GPU events: host time that is in no framework op."""
     found = ask("stages")
+    modules = ask("modules")
+    do = (
+        "See the time by module, and the timeline."
+        if modules is not None
+        else "Capture with --with-stack to see what runs there."
+    )
     for row in found.totals if found is not None else ():
         if row.host is None or row.family == "all stages" or not row.wall_ns:
             continue
@@ -295,7 +301,7 @@ def host_outside_ops(ask: Ask) -> Iterator[Draft]:
                 f"{share(part)} of the wall time of {row.family} is outside any framework op of "
                 "its process: Python, or other libraries.",
                 part, "share", ns, row.wall_ns,
-                "Capture with --with-stack to see what runs there.", ("stages",),
+                do, ("stages",),
             )  # fmt: skip
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
 
 from analyses import findings
 from tests.conftest import shared
 from tests.drawing import draw
+from tests.random_traces import traces
 from tracekit import advice, kineto
 from tracekit.advice import Draft
 from tracekit.errors import MissingEventsError
@@ -121,6 +123,18 @@ def test_what_would_save_next_to_nothing_is_left_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(findings, "RULES", (rule,))
     trace = draw("mark pppppppppp\nhost a\nstream 7 .A")  # 10 µs of wall time
     assert [f.saves_ns for f in findings.findings(trace).rows] == [5000]
+
+
+@given(traces())
+def test_any_trace_gives_findings_or_a_reason(trace: Trace) -> None:
+    try:
+        result = findings.findings(trace)
+    except MissingEventsError:
+        return
+    assert to_plain(findings.merge(result, result))
+    for finding in result.rows:
+        assert finding.saves_ns is None or finding.saves_ns >= 0
+        assert finding.saves_share is None or finding.saves_share <= 1
 
 
 def test_merging_ranks_the_findings_of_all_traces_together() -> None:
