@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from tests.conftest import shared
-from tracekit import engine
+from tests.drawing import draw
+from tracekit import catalog, engine
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M))
+
+
+# keys of `requests[]`: engine steps have none, see test_a_request_has_its_latencies
+REQUEST = {"ttft_ns", "ttft_without_load_ns", "tpot_ns", "end_to_end_ns", "tokens", "itl_ns"}
 
 
 def keys(analysis: str) -> list[str]:
@@ -40,10 +45,16 @@ def test_the_other_keys_of_the_page_are_somewhere_in_the_answer(analysis: str) -
     text = json.dumps(answer)
     named = set(re.findall(r"`(\w+)(?:\[\])?`", SECTIONS[analysis]))
     only_elsewhere = {
-        "tokens": {"ttft_ns", "ttft_without_load_ns", "tpot_ns", "end_to_end_ns", "itl_ns"},
+        "tokens": REQUEST,
         "audit": {"note", "degraded", "refused"},  # values, not keys
     }.get(analysis, set())
     assert {key for key in named - only_elsewhere if f'"{key}"' not in text} == set()
+
+
+def test_a_request_has_its_latencies() -> None:
+    trace = draw("mark llffdd", {"l": "tracekit::load", "f": "tracekit::prefill", "d": "x"})
+    request = catalog.analysis("tokens").run(trace).to_json()["requests"][0]
+    assert set(request) >= REQUEST
 
 
 def test_with_gpu_events_clock_and_launched_add_up_and_host_is_null() -> None:
