@@ -6,35 +6,21 @@ it. Rows add up to the kernel time of the trace, as a sum of durations.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from tracekit import figures, grouped, modulestack, views, workphase
+from tracekit import figures, grouped, views, workphase
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.classify import CATEGORIES, Classes, classify, replayed
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart
+from tracekit.kernelrows import Launch, Origin, by_length, origins_of, quantile, shapes
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import I64, Cat, Trace
-
-F64 = npt.NDArray[np.float64]
-Launch = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What launched a part of a row's kernels. None where the trace does not say."""
-
-    op: str | None
-    module: str | None  # class of the innermost nn.Module
-    rule: str  # that decided the category
-    count: int
-    total_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +111,9 @@ def _rows(
     ordered = duration[order]
     total = grouped.sums(group, duration, groups)
     replays = np.bincount(group, weights=replayed(trace)[row], minlength=groups)
-    origins = _origins(trace, row, group, groups, classes)
-    shapes = _shapes(trace, row, group)
-    median, p95 = (_quantile(ordered, first, count, q) for q in (0.5, 0.95))
+    origins = origins_of(trace, row, group, groups)
+    sizes = shapes(trace, row, group)
+    median, p95 = (quantile(ordered, first, count, q) for q in (0.5, 0.95))
     return [
         Kernel(
             name=trace.strings[int(key[g, 0])],
@@ -144,9 +130,9 @@ def _rows(
             per_token_ns=None,
             only_here=None,
             replayed_count=int(replays[g]),
-            grid=shapes[g][0] if g in shapes else None,
-            block=shapes[g][1] if g in shapes else None,
-            grid_count=shapes[g][2] if g in shapes else 0,
+            grid=sizes[g][0] if g in sizes else None,
+            block=sizes[g][1] if g in sizes else None,
+            grid_count=sizes[g][2] if g in sizes else 0,
             op=origins[g][0].op,
             module=origins[g][0].module,
             rule=origins[g][0].rule,
@@ -156,74 +142,27 @@ def _rows(
     ]
 
 
-def _quantile(ordered: I64, first: I64, count: I64, q: float) -> F64:
-    """[groups] quantile of each group of values sorted within groups, linear between neighbours."""
-    at = first + q * (count - 1)
-    low = np.floor(at).astype(np.int64)
-    high = np.minimum(low + 1, first + count - 1)
-    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * (at - low), np.float64)
-
-
-def _origins(
-    trace: Trace, row: I64, group: I64, groups: int, classes: Classes
-) -> list[list[Origin]]:
-    """Of each group, what launched its kernels: by op, module and rule."""
-    ops = views.ops(trace)
-    op = np.where(replayed(trace), -1, views.op_row(trace))[row]
-    op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
-    module, kinds = modulestack.kinds(trace)
-    key = np.stack([group, op, module[row], classes.rule[row].astype(np.int64)], axis=1)
-    distinct, inverse = np.unique(key, axis=0, return_inverse=True)
-    inverse = np.asarray(inverse).reshape(-1)
-    count = np.bincount(inverse, minlength=len(distinct))
-    total = grouped.sums(inverse, views.work(trace).dur[row], len(distinct))
-    out: list[list[Origin]] = [[] for _ in range(groups)]
-    for (g, o, m, r), n, ns in zip(distinct.tolist(), count.tolist(), total.tolist(), strict=True):
-        name = trace.strings[o] if o >= 0 else None
-        out[g].append(Origin(name, kinds[m] if m >= 0 else None, classes.rules[r], n, ns))
-    return [sorted(some, key=_origin_order) for some in out]
-
-
-def _origin_order(origin: Origin) -> tuple[int, str, str, str]:
-    return (-origin.total_ns, origin.op or "", origin.module or "", origin.rule)
-
-
-def _shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Launch, Launch, int]]:
-    """Of each group with known grids, the most frequent grid and block, and how many had it."""
-    table = trace.table("grids")
-    if not len(table):
-        return {}
-    ids = views.work(trace).id[row]
-    sizes = np.concatenate([table.take(ids, "grid", -1), table.take(ids, "block", -1)], axis=1)
-    known = np.flatnonzero((sizes >= 0).all(axis=1))
-    key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
-    distinct, count = np.unique(key, axis=0, return_counts=True)
-    out: dict[int, tuple[Launch, Launch, int]] = {}
-    for at in np.lexsort((count,)).tolist():  # the most frequent is written last
-        g, *six = distinct[at].tolist()
-        out[g] = ((six[0], six[1], six[2]), (six[3], six[4], six[5]), int(count[at]))
-    return out
-
-
 # ---------------------------------------------------------------- totals, of one trace or of many
 
 
 def _phases(rows: Sequence[Kernel], tokens: dict[str, int | None]) -> tuple[PhaseTotal, ...]:
-    out = []
-    for phase in dict.fromkeys(tokens):
-        mine = [r for r in rows if r.phase == phase]
-        if mine:
-            out.append(PhaseTotal(
-                phase=phase,
-                count=sum(r.count for r in mine),
-                total_ns=sum(r.total_ns for r in mine),
-                other_ns=sum(r.total_ns for r in mine if r.category is Category.OTHER),
-                by_op_ns=sum(
-                    o.total_ns for r in mine for o in r.origins if " op " in f" {o.rule}"
-                ),
-                tokens=tokens[phase],
-            ))  # fmt: skip
-    return tuple(out)
+    mine: dict[str, list[Kernel]] = defaultdict(list)
+    for row in rows:
+        mine[row.phase].append(row)
+    return tuple(
+        PhaseTotal(
+            phase=phase,
+            count=sum(r.count for r in mine[phase]),
+            total_ns=sum(r.total_ns for r in mine[phase]),
+            other_ns=sum(r.total_ns for r in mine[phase] if r.category is Category.OTHER),
+            by_op_ns=sum(
+                o.total_ns for r in mine[phase] for o in r.origins if " op " in f" {o.rule}"
+            ),
+            tokens=made,
+        )
+        for phase, made in tokens.items()
+        if phase in mine
+    )
 
 
 def _finish(rows: Iterable[Kernel], phases: tuple[PhaseTotal, ...]) -> Kernels:
@@ -255,18 +194,21 @@ def _finish(rows: Iterable[Kernel], phases: tuple[PhaseTotal, ...]) -> Kernels:
 
 
 def _categories(rows: Sequence[Kernel], phases: Sequence[PhaseTotal]) -> tuple[Share, ...]:
-    out = []
-    for phase in phases:
-        for category in CATEGORIES:
-            mine = [r for r in rows if r.phase == phase.phase and r.category is category]
-            if mine:
-                total = sum(r.total_ns for r in mine)
-                out.append(Share(
-                    phase.phase, category, sum(r.count for r in mine), total,
-                    workphase.share(total, phase.total_ns),
-                    workphase.per_token(total, phase.tokens),
-                ))  # fmt: skip
-    return tuple(out)
+    count: Counter[tuple[str, Category]] = Counter()
+    total: Counter[tuple[str, Category]] = Counter()
+    for row in rows:
+        count[row.phase, row.category] += row.count
+        total[row.phase, row.category] += row.total_ns
+    return tuple(
+        Share(
+            phase.phase, category, count[phase.phase, category], total[phase.phase, category],
+            workphase.share(total[phase.phase, category], phase.total_ns),
+            workphase.per_token(total[phase.phase, category], phase.tokens),
+        )
+        for phase in phases
+        for category in CATEGORIES
+        if count[phase.phase, category]
+    )  # fmt: skip
 
 
 def merge(one: Kernels, two: Kernels) -> Kernels:
@@ -291,7 +233,7 @@ def _add(one: Kernel, two: Kernel) -> Kernel:
         at = sums.setdefault((origin.op, origin.module, origin.rule), [0, 0])
         at[0] += origin.count
         at[1] += origin.total_ns
-    origins = sorted((Origin(*key, n, ns) for key, (n, ns) in sums.items()), key=_origin_order)
+    origins = sorted((Origin(*key, n, ns) for key, (n, ns) in sums.items()), key=by_length)
     shaped = max(one, two, key=lambda r: (r.grid_count, r.grid or (), r.block or ()))
     return replace(
         one,

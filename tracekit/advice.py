@@ -7,7 +7,8 @@ under `LEAST` of its window, or of its kernel time, is not worth a sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,11 +166,19 @@ def exposed(ask: Ask) -> Iterator[Draft]:
 _FUSABLE = (Category.ELEMENTWISE, Category.COPY, Category.NORM, Category.ROTARY)
 
 
+def _by_phase(rows: Iterable[Any]) -> dict[str, list[Any]]:
+    out: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        out[row.phase].append(row)
+    return out
+
+
 def unfused(ask: Ask) -> Iterator[Draft]:
     """Memory-bound kernels that could be fused with their neighbours."""
     found = ask("kernels")
+    by_phase = _by_phase(found.categories if found is not None else ())
     for phase in found.phases if found is not None else ():
-        mine = [c for c in found.categories if c.phase == phase.phase and c.category in _FUSABLE]
+        mine = [c for c in by_phase[phase.phase] if c.category in _FUSABLE]
         total, count = sum(c.total_ns for c in mine), sum(c.count for c in mine)
         if phase.phase in NO_PHASE or not phase.total_ns or total / phase.total_ns < 0.25:
             continue
@@ -194,9 +203,10 @@ def _many(count: int, what: str) -> str:
 def hottest_kernel(ask: Ask) -> Iterator[Draft]:
     """One kernel that takes much of a phase: no claim that it can be faster."""
     found = ask("kernels")
+    by_phase = _by_phase(found.rows if found is not None else ())
+    everything = sum(p.total_ns for p in found.phases) if found is not None else 0
     for phase in found.phases if found is not None else ():
-        mine = [r for r in found.rows if r.phase == phase.phase]
-        everything = sum(p.total_ns for p in found.phases)
+        mine = by_phase[phase.phase]
         if phase.phase in NO_PHASE or len(mine) < 5 or phase.total_ns < 0.1 * everything:
             continue
         top = max(mine, key=lambda r: r.total_ns)
