@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = ROOT.parent / "shared" / "traces" / "tl_h100_qwen15_05b.json.gz"
 CONTENDERS = {
     "ours": "from tracekit import kineto; made = lambda: kineto.load(path)",
-    "ours, one process": (
+    "ours (one process)": (
         "from tracekit import kineto\nmade = lambda: kineto.load(path, processes=1)"
     ),
     "hta": (
@@ -41,7 +41,7 @@ CONTENDERS = {
         "import json, gzip\n"
         "made = lambda: json.load((gzip.open if path.endswith('.gz') else open)(path, 'rb'))"
     ),
-    "msgspec, whole file": (
+    "msgspec (whole file)": (
         "import msgspec, gzip\nfrom typing import Any\n"
         "fields = 'ph cat name pid tid ts dur'.split()\n"
         "Args = msgspec.defstruct('Args', [(k, Any, None) for k in"
@@ -167,6 +167,8 @@ def main() -> None:
     parser.add_argument("--gzip", action="store_true", help="compress the large trace")
     given = parser.parse_args()
     chosen = list(CONTENDERS) if given.only == "all" else given.only.split(",")
+    if unknown := sorted(set(chosen) - set(CONTENDERS)):
+        parser.error(f"no contender {unknown[0]!r}; there are: {', '.join(CONTENDERS)}")
     with tempfile.TemporaryDirectory() as folder:
         path = given.keep or Path(folder) / "large.json"
         if not path.exists():
