@@ -19,8 +19,9 @@ from tracekit.classify import classify
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart, Point
 from tracekit.formulas import described
-from tracekit.rates import Rates, least, rates
+from tracekit.rates import Rates, rates
 from tracekit.results import Column, Grid, Result
+from tracekit.stagefloor import Floor, join, of_need
 from tracekit.trace import I64, Cat, Trace
 
 
@@ -40,25 +41,6 @@ class Op:
     flops: int
     bytes: int
     rates: Rates
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """The least time of a stage beside what it took. None: not known."""
-
-    stage: str
-    dtype: str
-    passes: int  # forward passes
-    tokens: int | None
-    took_ns: int | None  # from each marker's start to the end of the marker and of its work
-    flops: int
-    bytes: int
-    weight_bytes: int  # of bytes
-    floor_ns: float | None  # sum over the passes of the larger of the two times
-    floor_share: float | None  # floor over took
-    mfu: float | None  # FLOPs over took, over the peak
-    mbu: float | None  # bytes over took, over the bandwidth
-    mbu_weights: float | None  # the same with weights alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +164,7 @@ def _longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
 def _floors(trace: Trace, spec: devices.Device | None) -> list[Floor]:
     needs = floors.needs(trace)
     took = _took(trace) if needs else {}
-    return [_stage_floor(need, took.get(need.stage), spec) for need in needs]
+    return [of_need(need, took.get(need.stage), spec) for need in needs]
 
 
 def _took(trace: Trace) -> dict[str, int]:
@@ -199,34 +181,6 @@ def _took(trace: Trace) -> dict[str, int]:
         if not one.repeated:
             out[one.stage] = out.get(one.stage, 0) + end - one.start_ns
     return out
-
-
-def _stage_floor(need: floors.Need, took: int | None, spec: devices.Device | None) -> Floor:
-    peak = spec.flops.get(need.dtype) if spec else None
-    memory = spec.memory_bytes_per_s if spec else None
-    parts = [least(done, moved, peak, memory)[0] for done, moved in need.passes]
-    floor = sum(ns for ns in parts if ns is not None) if None not in parts else None
-    done = sum(one for one, _ in need.passes)
-    moved = sum(one for _, one in need.passes)
-
-    def share(amount: float, rate: float | None) -> float | None:
-        return amount / (took / 1e9) / rate if took and rate else None
-
-    return Floor(
-        stage=need.stage,
-        dtype=need.dtype,
-        passes=len(need.passes),
-        tokens=need.tokens,
-        took_ns=took,
-        flops=done,
-        bytes=moved,
-        weight_bytes=need.weight_bytes,
-        floor_ns=floor,
-        floor_share=floor / took if floor is not None and took else None,
-        mfu=share(done, peak),
-        mbu=share(moved, memory),
-        mbu_weights=share(need.weight_bytes, memory),
-    )
 
 
 # ---------------------------------------------------------------- of one trace or of many
@@ -270,7 +224,7 @@ def merge(one: Roofline, two: Roofline) -> Roofline:
     stages: dict[tuple[str, str], Floor] = {}
     for floor in (*one.floors, *two.floors):
         at = (floor.stage, floor.dtype)
-        stages[at] = _join(stages.get(at), floor, spec)
+        stages[at] = join(stages.get(at), floor, spec)
     why = one.unshaped if one.unshaped and two.unshaped else None
     return _finish(rows.values(), stages.values(), coverage.values(), spec, why)
 
@@ -296,33 +250,6 @@ def _add(one: Op, two: Op, spec: devices.Device | None) -> Op:
         ),
         spec,
     )
-
-
-def _join(one: Floor | None, two: Floor, spec: devices.Device | None) -> Floor:
-    old = one or replace(
-        two, passes=0, tokens=0, took_ns=0, flops=0, bytes=0, weight_bytes=0, floor_ns=0.0
-    )
-
-    def both(a: float | None, b: float | None) -> float | None:
-        return None if a is None or b is None else a + b
-
-    took = both(old.took_ns, two.took_ns)
-    floor = both(old.floor_ns, two.floor_ns) if spec else None
-    tokens = both(old.tokens, two.tokens)
-    done, moved = old.flops + two.flops, old.bytes + two.bytes
-    weights = old.weight_bytes + two.weight_bytes
-    peak = spec.flops.get(two.dtype) if spec else None
-    memory = spec.memory_bytes_per_s if spec else None
-
-    def share(amount: float, rate: float | None) -> float | None:
-        return amount / (took / 1e9) / rate if took and rate else None
-
-    return Floor(
-        two.stage, two.dtype, old.passes + two.passes,
-        int(tokens) if tokens is not None else None, int(took) if took is not None else None,
-        done, moved, weights, floor, floor / took if floor is not None and took else None,
-        share(done, peak), share(moved, memory), share(weights, memory),
-    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- tables
