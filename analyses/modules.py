@@ -147,7 +147,7 @@ def _times(
     mine = np.flatnonzero(row >= 0)
     own_gpu = grouped.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
     at, work = _around(row, parent)
-    pair = np.unique(np.stack([group[at] * width + phases.code[work], work], axis=1), axis=0)
+    pair, _ = grouped.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
     all_gpu = grouped.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
     count = np.bincount(pair[:, 0], minlength=size)
     called = np.bincount(key, minlength=size)

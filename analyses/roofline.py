@@ -109,8 +109,7 @@ def _ops(
         work_of[called], phases.code[head], classes.category[head].astype(np.int64), multiplied,
         views.ops(trace).name[called].astype(np.int64),
     ], axis=1) if len(called) else np.empty((0, 5), np.int64)  # fmt: skip
-    distinct, kind = np.unique(key, axis=0, return_inverse=True)
-    kind = np.asarray(kind).reshape(-1)
+    distinct, kind = grouped.distinct(key)
     group = kind[of_call]
     total = grouped.sums(group, gpu.dur[row], len(distinct))
     kernels = np.bincount(group, minlength=len(distinct))
@@ -150,8 +149,8 @@ def _tf32(trace: Trace) -> I64:
 
 def _longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
     """[groups] the name with most time in each group."""
-    pair, inverse = np.unique(np.stack([group, name], axis=1), axis=0, return_inverse=True)
-    total = grouped.sums(np.asarray(inverse).reshape(-1), duration, len(pair))
+    pair, inverse = grouped.distinct(np.stack([group, name], axis=1))
+    total = grouped.sums(inverse, duration, len(pair))
     best = np.zeros(groups, np.int64)
     order = np.argsort(total, kind="stable")  # the longest is written last
     best[pair[order, 0]] = pair[order, 1]

@@ -100,8 +100,8 @@ def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
         )
     phases = workphase.of_work(trace, stages)
     key, labels = _keys(trace, row, phases)
-    distinct, group = np.unique(key, axis=0, return_inverse=True)
-    made = _rows(trace, row, np.asarray(group).reshape(-1), distinct, labels, phases)
+    distinct, group = grouped.distinct(key)
+    made = _rows(trace, row, group, distinct, labels, phases)
     spec = devices.of_trace(trace)
     return _finish(
         made,

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from tracekit import flops, views
+from tracekit import flops, grouped, views
 from tracekit.classify import replayed
 from tracekit.trace import I64, Trace
 
@@ -26,7 +26,7 @@ def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
         rows = np.flatnonzero(ops.named(pattern))
         texts = [table.take(ops.id[rows], c, -1) for c in ("dims", "types", "concrete")]
         key = np.stack([ops.name[rows], *texts], axis=1).astype(np.int64)
-        distinct, inverse = np.unique(key, axis=0, return_inverse=True)
+        distinct, inverse = grouped.distinct(key)
         found = [
             flops.of_op(trace.strings[n], *(table.strings[t] if t >= 0 else "" for t in args))
             for n, *args in distinct.tolist()
@@ -34,7 +34,7 @@ def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
         works = list(dict.fromkeys(work for work in found if work is not None))
         number = {work: at for at, work in enumerate(works)}
         index = np.array([number[work] if work else -1 for work in found], np.int64)
-        work_of[rows] = index[np.asarray(inverse).reshape(-1)] if len(rows) else work_of[rows]
+        work_of[rows] = index[inverse] if len(rows) else work_of[rows]
         opaque = ops.named("^(" + "|".join(re.escape(n) for n in sorted(flops.OPAQUE)) + ")$")
     here = np.arange(len(ops))
     parent = views.op_parent_row(trace)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from tracekit.trace import I64
@@ -57,3 +59,23 @@ def runs(low: I64, high: I64) -> tuple[I64, I64]:
     count = np.maximum(high - low, 0)
     which = np.repeat(np.arange(len(low)), count)
     return which, np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + low[which]
+
+
+def distinct(key: I64) -> tuple[I64, I64]:
+    """The distinct rows of key [N, C], sorted, and [N] which of them each row is.
+
+    As `numpy.unique` over rows, by one number a row where the columns' ranges allow it: sorting
+    numbers is many times faster than sorting rows.
+    """
+    if not len(key):
+        return key, np.empty(0, np.int64)
+    low = key.min(axis=0)
+    spans = [int(high) - int(low) + 1 for high, low in zip(key.max(axis=0), low, strict=True)]
+    if prod(spans) >= 1 << 62:
+        rows, inverse = np.unique(key, axis=0, return_inverse=True)
+        return rows, np.asarray(inverse).reshape(-1)
+    packed = np.zeros(len(key), np.int64)
+    for column, (span, first) in enumerate(zip(spans, low, strict=True)):
+        packed = packed * span + (key[:, column] - first)
+    _, at, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    return key[at], np.asarray(inverse).reshape(-1)

@@ -41,8 +41,7 @@ def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Ori
     op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
     module, kinds = modulestack.kinds(trace)
     key = np.stack([group, op, module[row], classes.rule[row].astype(np.int64)], axis=1)
-    distinct, inverse = np.unique(key, axis=0, return_inverse=True)
-    inverse = np.asarray(inverse).reshape(-1)
+    distinct, inverse = grouped.distinct(key)
     count = np.bincount(inverse, minlength=len(distinct))
     total = grouped.sums(inverse, views.work(trace).dur[row], len(distinct))
     out: list[list[Origin]] = [[] for _ in range(groups)]
@@ -65,7 +64,8 @@ def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Launch, Launch
     sizes = np.concatenate([table.take(ids, "grid", -1), table.take(ids, "block", -1)], axis=1)
     known = np.flatnonzero((sizes >= 0).all(axis=1))
     key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
-    distinct, count = np.unique(key, axis=0, return_counts=True)
+    distinct, inverse = grouped.distinct(key)
+    count = np.bincount(inverse, minlength=len(distinct))
     out: dict[int, tuple[Launch, Launch, int]] = {}
     for at in np.lexsort((count,)).tolist():  # the most frequent is written last
         g, *six = distinct[at].tolist()
