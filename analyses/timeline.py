@@ -24,6 +24,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.figures import Area, Block, Blocks, Chart, lanes, shorten
 from tracekit.idleness import NAMES, SHOWN
 from tracekit.intervals import Spans, covered, spans, union
+from tracekit.markers import markers
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import HOST, Cat, Mask, Trace
 
@@ -214,34 +215,41 @@ def _op_kind(name: str) -> str | None:
 
 
 def _marks(trace: Trace, window: int) -> tuple[tuple[Mark, ...], int]:
-    """The outermost annotations of the thread that has most of them, neighbours joined.
+    """The stages (or steps, or annotations) of the thread that has most of them, outermost only.
 
-    Two neighbours of one name (numbers apart) are one stretch where both, or what lies between,
-    would be too thin to see; where that is not enough, the shortest are left out.
+    Two neighbours of one name are one stretch where both, or what lies between, would be too thin
+    to see; where that is not enough, the shortest are left out.
     """
-    marks = views.marks(trace)
-    if not len(marks):
+    try:
+        marks = markers(trace)
+    except MissingEventsError:
         return (), 0
     _, of = np.unique(np.stack([marks.pid, marks.tid], axis=1), axis=0, return_inverse=True)
-    busiest = int(np.bincount(of.reshape(-1), weights=marks.dur.astype(float)).argmax())
-    own = marks.where(of.reshape(-1) == busiest)
-    return _joined(own, window), len(own)
+    of, length = of.reshape(-1), marks.end - marks.start
+    own = np.flatnonzero(of == int(np.bincount(of, weights=length.astype(float)).argmax()))
+    found = [
+        Mark(marks.stage[i] if marks.chosen == "tracekit" else marks.name[i],
+             int(marks.start[i]), int(length[i]), 1)
+        for i in own
+    ]  # fmt: skip
+    return _joined(found, window), len(own)
 
 
-def _joined(own: Trace, window: int) -> tuple[Mark, ...]:
+def _joined(own: Sequence[Mark], window: int) -> tuple[Mark, ...]:
     thin = max(window // 400, 1)
     out: list[Mark] = []
-    for row in range(len(own)):
-        start, length, name = int(own.ts[row]), int(own.dur[row]), own.text(row)
+    for mark in own:
         if out:
             last = out[-1]
             end = last.start_ns + last.length_ns
-            if start < end:  # inside the one before
+            if mark.start_ns < end:  # inside the one before
                 continue
-            if last.name == name and start - end < thin and min(length, last.length_ns) < thin:
-                out[-1] = Mark(name, last.start_ns, start + length - last.start_ns, last.count + 1)
+            near = mark.start_ns - end < thin and min(mark.length_ns, last.length_ns) < thin
+            if last.name == mark.name and near:
+                whole = mark.start_ns + mark.length_ns - last.start_ns
+                out[-1] = Mark(mark.name, last.start_ns, whole, last.count + 1)
                 continue
-        out.append(Mark(name, start, length, 1))
+        out.append(mark)
     longest = sorted(out, key=lambda m: -m.length_ns)[:MARKS]
     return tuple(sorted(longest, key=lambda m: m.start_ns))
 
@@ -294,7 +302,7 @@ def _chart(one: Timeline) -> Chart:
                   m.name if m.count == 1 else f"{m.count} × {m.name}")
             for m in one.marks
         ]  # fmt: skip
-        rows.append(Blocks("host: annotations", blocks))
+        rows.append(Blocks("host: stages", blocks))
     for strip in one.strips:
         parts = {p.kind: [round(v / one.bin_ns, 4) for v in p.busy_ns] for p in strip.parts}
         rows.append(Area(f"{strip.label}: {strip.slices:,} slices", edges, parts))
@@ -327,8 +335,8 @@ def _sentence(one: Timeline) -> str:
 DEFINITIONS = {
     "strip": "Share of each bin of time that the slices of one track covered, by kind; a "
     "nanosecond counts once.",
-    "annotations": "The outermost annotations of the thread that has most of them; neighbours of "
-    "one name that would be too thin to see are one stretch with their number.",
+    "host: stages": "The stages (see there) of the thread that has most of them, the outermost "
+    "where they nest; neighbours of one name that would be too thin to see are one stretch.",
     "idle gap": "A stretch between a device's first activity and its last in which none of its "
     "streams had work, cut where its cause changes; the causes are those of the idle analysis.",
 }
@@ -363,7 +371,7 @@ def _note(one: Timeline) -> str:
     joined = one.mark_count - len(one.marks)
     if joined > 0:
         said.append(
-            f"{one.mark_count:,} annotations are drawn as {len(one.marks):,}: inner ones are left "
+            f"{one.mark_count:,} stages are drawn as {len(one.marks):,}: inner ones are left "
             "out, thin neighbours of one name joined."
         )
     merged = sum(strip.merged for strip in one.strips if strip.merged > 1)

@@ -269,8 +269,8 @@ def _token_tiles(tokens: Json | None) -> Iterable[Tile]:
         sub = "" if late is None else f"99 % within {units.duration(late)}"
         yield Tile("TPOT", units.duration(tpot), sub, DEFINITIONS["TPOT"])
         rate = known["tokens_per_s"]
-        yield Tile("Decode", f"{rate:,.1f} tokens/s", "of one sequence: 1 / TPOT",
-                   "Tokens a second after the first.")  # fmt: skip
+        yield Tile("Decode", f"{rate:,.1f}", "tokens/s of one sequence",
+                   "Tokens a second after the first: 1 / TPOT.")  # fmt: skip
 
 
 def _floor_tiles(roofline: Json | None) -> Iterable[Tile]:

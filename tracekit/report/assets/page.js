@@ -187,8 +187,8 @@ function draw(box) {
     const [low, high] = layout.xaxis.range || [];  // numbers beside bars need more of a small width
     if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
     if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text)}));
-    if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis);
   }
+  if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, printing ? 680 : box.clientWidth);
   if (printing) { layout.width = 680; layout.autosize = false; }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
   box.style.minHeight = layout.height + 'px';
@@ -196,8 +196,8 @@ function draw(box) {
   if (matchMedia('(pointer: coarse)').matches) layout.dragmode = false;
   return Plotly.react(box, resolve(data, dark), resolve(layout, dark), {responsive: true, displayModeBar: false, displaylogo: false, showTips: false});
 }
-function thin(axis) {
-  const longest = Math.max(...axis.ticktext.map(t => t.length)), room = Math.max(1, Math.floor((innerWidth - 90) / (longest * 7 + 10)));
+function thin(axis, width) {
+  const longest = Math.max(...axis.ticktext.map(t => t.length)), room = Math.max(1, Math.floor((width - 80) / (longest * 7.5 + 12)));
   const every = Math.ceil(axis.tickvals.length / room);
   if (every > 1) Object.assign(axis, {tickvals: axis.tickvals.filter((_, i) => i % every === 0), ticktext: axis.ticktext.filter((_, i) => i % every === 0)});
 }
