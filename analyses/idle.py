@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -119,9 +119,12 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
     except MissingEventsError:
         return ()
     found = causes_of(trace)
-    rows = []
+    rows, members = [], defaultdict(list)
+    for row in split.rows:
+        members[row.family].append(row)
+    members[ALL] = split.rows
     for whole in split.totals:
-        mine = [r for r in split.rows if r.family == whole.family or whole is split.totals[-1]]
+        mine = members[whole.family]
         flat = union(spans([r.start_ns for r in mine], [r.wall_ns for r in mine]))
         done = [r.launched for r in mine if r.launched and r.launched.start_ns is not None]
         own = union(spans([w.start_ns for w in done], [w.window_ns for w in done]))
@@ -163,19 +166,18 @@ def _lengths(trace: Trace) -> tuple[Lengths, ...]:
 
 def merge(one: IdleTime, two: IdleTime) -> IdleTime:
     """Devices joined, stages and names added, the longest gaps of both."""
-    families = dict.fromkeys(s.family for s in one.stages + two.stages)
-    families[ALL] = families.pop(ALL, None)  # stays last
+    families: dict[str, list[StageIdle]] = {}
+    for stage in one.stages + two.stages:
+        families.setdefault(stage.family, []).append(stage)
+    if ALL in families:
+        families[ALL] = families.pop(ALL)  # stays last
     time: Counter[tuple[str, str]] = Counter()
     for row in one.doings + two.doings:
         time[row.cause, row.name] += row.ns
     both = sorted(one.longest + two.longest, key=lambda gap: -gap.ns)
     return IdleTime(
         rows=one.rows + two.rows,
-        stages=tuple(
-            reduce(add_fields, [s for s in one.stages + two.stages if s.family == family])
-            for family in families
-            if any(s.family == family for s in one.stages + two.stages)
-        ),
+        stages=tuple(reduce(add_fields, same) for same in families.values()),
         longest=tuple(both[:MOST]),
         doings=sorted_doings(time),
         lengths=tuple(

@@ -6,6 +6,7 @@ stream 7  ...AAABB..    delay of A 3, queueing 1; delay of B 4, queueing 2
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,14 +142,16 @@ def _stages(trace: Trace, pattern: str | None) -> list[tuple[str, I64, Spans, in
     group = np.array([number[family] for family in marks.family], np.int64)
     instance, work = launched(trace, marks)
     of, row = distinct((group[instance], work), len(views.work(trace)))
+    spans_of: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for r in split.rows:
+        if r.launched and r.launched.start_ns is not None:
+            spans_of[r.family].append((r.launched.start_ns, r.launched.window_ns))
     found = []
+    # `of` is sorted: one run of rows a family
+    bounds = np.searchsorted(of, np.arange(len(families) + 1)).tolist()
     for i, family in enumerate(families):
-        own = [
-            r.launched for r in split.rows
-            if r.family == family and r.launched and r.launched.start_ns is not None
-        ]  # fmt: skip
-        windows = union(spans([w.start_ns for w in own], [w.window_ns for w in own]))
-        found.append((family, row[of == i], windows, tokens.get(family)))
+        windows = union(spans(*np.array(spans_of[family], np.int64).reshape(-1, 2).T))
+        found.append((family, row[bounds[i] : bounds[i + 1]], windows, tokens.get(family)))
     return found
 
 

@@ -10,6 +10,7 @@ own 5, other 1 (work launched elsewhere), idle 1.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -133,7 +134,7 @@ def stages(trace: Trace, *, stages: str | None = None) -> Stages:
 def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[Total, ...]:
     """By family, and at last all stages together."""
     families = marks.families
-    members = [marks.of_family(family) for family in families] + [np.arange(len(rows))]
+    members = [*marks.members, np.arange(len(rows))]
     flat = [union(np.stack([marks.start[m], marks.end[m]], axis=1)) for m in members]
     hosts = [_hosts(trace, marks, m, f) for m, f in zip(members, flat, strict=True)]
     clock: list[Clock | None] = [None] * len(members)
@@ -141,10 +142,11 @@ def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[T
     if len(views.work(trace)):
         clock = [split.clock_of(trace, f) for f in flat]
         launch = _launches(trace, marks, rows, members)
-    return tuple(
-        _with_statistics(Total(family, 0, total(f), None, None, None, None, None, c, la, *h), rows)
+    sums = [
+        Total(family, 0, total(f), None, None, None, None, None, c, la, *h)
         for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, hosts, strict=True)
-    )
+    ]
+    return _with_statistics(sums, rows)
 
 
 def _launches(
@@ -188,19 +190,22 @@ def _unattributed(trace: Trace, work: I64) -> Unattributed:
     return Unattributed(int((~mine & ~lost).sum()), int(lost.sum()), only)
 
 
-def _with_statistics(sums: Total, rows: Sequence[Instance]) -> Total:
+def _with_statistics(sums: Sequence[Total], rows: Sequence[Instance]) -> tuple[Total, ...]:
     """The same sums with the statistics of these rows: of all stages there are none."""
-    mine = [
-        r.wall_ns for r in rows
-        if (r.family == sums.family and not r.repeated) or (sums.family == ALL and not r.nested)
-    ]  # fmt: skip
-    one_kind = sums.family != ALL and bool(mine)
-    return Total(
-        sums.family, len(mine), sums.wall_ns,
-        fmean(mine) if one_kind else None, median(mine) if one_kind else None,
-        min(mine) if one_kind else None, max(mine) if one_kind else None,
-        pstdev(mine) if one_kind else None,
-        sums.clock, sums.launched, sums.host, sums.ops,
+    walls: defaultdict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if not row.repeated:
+            walls[row.family].append(row.wall_ns)
+    outer = sum(not row.nested for row in rows)
+    return tuple(_one_with_statistics(one, walls[one.family], outer) for one in sums)
+
+
+def _one_with_statistics(sums: Total, walls: Sequence[int], outer: int) -> Total:
+    if sums.family == ALL or not walls:
+        return replace(sums, instances=outer if sums.family == ALL else 0)
+    return replace(
+        sums, instances=len(walls), mean_ns=fmean(walls), median_ns=median(walls),
+        min_ns=min(walls), max_ns=max(walls), spread_ns=pstdev(walls),
     )  # fmt: skip
 
 
@@ -210,16 +215,15 @@ def _with_statistics(sums: Total, rows: Sequence[Instance]) -> Total:
 def merge(one: Stages, two: Stages) -> Stages:
     """Rows joined, sums added, statistics taken over all rows."""
     rows = one.rows + two.rows
-    families = list(dict.fromkeys(t.family for r in (one, two) for t in r.totals))
-    families = [f for f in families if f != ALL] + [ALL]
-    sums = [
-        reduce(_add, [t for r in (one, two) for t in r.totals if t.family == family])
-        for family in families
-    ]
+    parts: dict[str, list[Total]] = {}
+    for part in one.totals + two.totals:
+        parts.setdefault(part.family, []).append(part)
+    parts[ALL] = parts.pop(ALL)  # stays last
+    sums = [reduce(_add, same) for same in parts.values()]
     return Stages(
         chosen="; ".join(dict.fromkeys([*one.chosen.split("; "), *two.chosen.split("; ")])),
         rows=rows,
-        totals=tuple(_with_statistics(s, rows) for s in sums),
+        totals=_with_statistics(sums, rows),
         unattributed=_both(one.unattributed, two.unattributed),
         devices=one.devices + two.devices,
     )

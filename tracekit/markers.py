@@ -51,9 +51,13 @@ class Markers:
         """Each family once, by first start."""
         return tuple(dict.fromkeys(self.family))
 
-    def of_family(self, family: str) -> I64:
-        """Indices of its instances."""
-        return np.flatnonzero(np.array([f == family for f in self.family], bool))
+    @property
+    def members(self) -> tuple[I64, ...]:
+        """For each of `families`, the indices of its instances."""
+        number = {family: i for i, family in enumerate(self.families)}
+        kind = np.array([number[family] for family in self.family], np.int64)
+        order = np.argsort(kind, kind="stable")
+        return tuple(np.split(order, np.cumsum(np.bincount(kind))[:-1])) if len(kind) else ()
 
 
 def markers(trace: Trace, stages: str | None = None) -> Markers:

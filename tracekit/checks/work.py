@@ -87,8 +87,7 @@ def empty_steps(trace: Trace) -> Iterator[Finding]:
 def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
     done = np.bincount(launched(trace, marks)[0], minlength=len(marks))
     known = np.array([step is not None for step in marks.step], bool)
-    for family in marks.families:
-        mine = marks.of_family(family)
+    for mine in marks.members:
         mine = mine[known[mine] & ~marks.repeated[mine]]
         empty = mine[done[mine] == 0]
         if not len(empty) or len(empty) == len(mine):  # a stage on the host alone, load say
@@ -116,6 +115,8 @@ def short_replays(trace: Trace) -> Iterator[Finding]:
 def _short(trace: Trace, marks: Markers) -> Iterator[Finding]:
     calls = views.calls(trace)
     graphs = np.flatnonzero(calls.named("GraphLaunch") & ~_capturing(trace))
+    if not len(graphs):
+        return
     nodes = views.launch_count(trace)[graphs]
     when, pid = calls.ts[graphs], calls.pid[graphs]
     replays: defaultdict[str, list[I64]] = defaultdict(list)
