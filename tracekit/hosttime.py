@@ -37,22 +37,40 @@ def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[
 
     The first three add up to end - start. A pid of -1 means any thread of any process.
     """
-    ops = views.ops(trace)
-    copying = ops.named(COPIES)
     op_ns, copy_ns, elsewhere = (np.zeros(len(start), np.int64) for _ in range(3))
     owners = np.stack([pid, tid], axis=1)
-    for process, thread in np.unique(owners, axis=0):
+    for process, thread in np.unique(owners, axis=0).tolist():
         rows = (owners == (process, thread)).all(axis=1)
         windows = np.stack([start[rows], end[rows]], axis=1)
-        near = np.ones(len(ops), bool) if process == -1 else ops.pid == process
-        mine = near if process == -1 else near & (ops.tid == thread)
-        all_ops = union(spans(ops.ts[mine], ops.dur[mine]))
-        copies = union(spans(ops.ts[mine & copying], ops.dur[mine & copying]))
-        others = union(spans(ops.ts[near & ~mine], ops.dur[near & ~mine]))
-        copy_ns[rows] = covered(copies, windows)
-        op_ns[rows] = covered(all_ops, windows) - copy_ns[rows]
-        elsewhere[rows] = covered(subtract(others, all_ops), windows)
+        lane = _lane(trace, process, thread)
+        copy_ns[rows] = covered(lane.copies, windows)
+        op_ns[rows] = covered(lane.ops, windows) - copy_ns[rows]
+        elsewhere[rows] = covered(lane.elsewhere, windows)
     return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lane:
+    """Flat spans of one thread, or with pid -1 of all."""
+
+    ops: Spans
+    copies: Spans  # of ops
+    elsewhere: Spans  # another thread of the process is in an op, this one is not
+
+
+def _lane(trace: Trace, pid: int, tid: int) -> _Lane:
+    def make() -> _Lane:
+        ops = views.ops(trace)
+        copying = trace.once("copying", lambda: ops.named(COPIES))
+        near = np.ones(len(ops), bool) if pid == -1 else ops.pid == pid
+        mine = near if pid == -1 else near & (ops.tid == tid)
+        own, others, copies = (
+            union(spans(ops.ts[rows], ops.dur[rows]))
+            for rows in (mine, near & ~mine, mine & copying)
+        )
+        return _Lane(own, copies, subtract(others, own))
+
+    return trace.once(("host lane", pid, tid), make)
 
 
 def kind_spans(trace: Trace, pid: int, tid: int) -> Mapping[str, Spans]:
