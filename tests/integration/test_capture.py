@@ -216,6 +216,20 @@ def test_an_interrupted_run_keeps_its_complete_samples(tmp_path: Path) -> None:
     assert all(len(spans) == 1 for spans in found.values())
 
 
+def test_a_ctrl_c_while_writing_loses_nothing_and_a_second_one_is_heard() -> None:
+    import signal
+
+    with run.patient():
+        signal.raise_signal(signal.SIGINT)
+        survived = True
+    assert survived
+    with pytest.raises(KeyboardInterrupt), run.patient():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_interrupted_too_early_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TracekitError, match="interrupted"):
         take(tmp_path, small_plan(model=small_model.model(impatient(5))))

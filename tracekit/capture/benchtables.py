@@ -166,7 +166,7 @@ def swept(content: Mapping[str, Any]) -> Grid:
             *(times.get(name) for name in (*stages, "ttft", "tpot", "request")),
             speed.get("decode tokens/s"),
             (one.get("memory") or {}).get("device_peak_bytes"),
-            one.get("error") or "; ".join(notes(one)) or "",
+            one.get("error") or ", ".join(note.split(":")[0] for note in notes(one)),
         ])  # fmt: skip
     columns = (
         *(Column(axis.replace("_", " "), "text") for axis in axes),

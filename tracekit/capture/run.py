@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tracekit.capture import metadata
@@ -83,7 +86,8 @@ def capture(
         facts = describe(plan, profiling, adapter, found, unprofiled, profiled, interrupted)
         from tracekit.capture import save
 
-        save.save(exported, path, facts, complete=len(profiled) if interrupted else None)
+        with patient():
+            save.save(exported, path, facts, complete=len(profiled) if interrupted else None)
     return Captured(path, facts, unprofiled, profiled, tuple(plan.model.stages), interrupted)
 
 
@@ -181,11 +185,37 @@ class Passes:
             except KeyboardInterrupt:
                 interrupted = True
             finally:
-                profiler.stop_trace()
+                with patient():
+                    profiler.stop_trace()
             self.progress("writing", 0, None)
             if done:
-                _export(profiler, path)
+                with patient():
+                    _export(profiler, path)
         return tuple(done), interrupted
+
+
+@contextlib.contextmanager
+def patient() -> Iterator[None]:
+    """What is being finished is not lost to a Ctrl-C: the first one only says so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def once(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        # not print: the signal may have come in the middle of one
+        os.write(2, b"\nwriting what is complete; Ctrl-C again to abandon it\n")
+
+    # a handler that is not Python's (None) could not be put back
+    if before is None or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _export(profiler: Any, path: Path) -> None:
