@@ -551,7 +551,7 @@ def test_egovid_cells_are_lists_at_the_video_rate(tmp_path: Path) -> None:
     path.write_text(header + record + "uid_1,3,30,too short\n" + big)
     assert len(long) > 131_072
     assert found_at(tmp_path) == "egovid"
-    with pytest.raises(TracekitError, match=r"egovid-val\.csv:4: 4 values where 10 belong"):
+    with pytest.raises(TracekitError, match=r"egovid-val\.csv:4: 4 values, where 10 values belong"):
         list(open_samples("egovid", kind="imu", data_dir=tmp_path))
     made = list(open_samples("egovid", kind="imu", data_dir=tmp_path, on_error="skip"))
     assert [one.id for one in made] == ["uid_0_119", "uid_2"]

@@ -169,10 +169,13 @@ def _conversations(path: Path, notes: Notes) -> Iterator[Window]:
 def _splits(path: Path, notes: Notes) -> Iterator[Window]:
     import csv
 
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
         reader = csv.DictReader(file)
-        for row in reader:
+        while True:
             try:
+                row = next(reader, None)
+                if row is None:
+                    return
                 yield Window(
                     row["video_uid"],
                     float(row["window_start"]),
@@ -181,7 +184,7 @@ def _splits(path: Path, notes: Notes) -> Iterator[Window]:
                     answer=clean(row["text"] or ""),
                     label=row.get("label") or None,
                 )
-            except (KeyError, TypeError, ValueError) as fault:
+            except (KeyError, TypeError, ValueError, csv.Error) as fault:
                 notes.malformed(path, reader.line_num, repr(fault))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from tracekit.catalog import Recording
 from tracekit.datasets import _windows
 from tracekit.datasets._lines import Run
-from tracekit.datasets._rows import Notes, line_starts
+from tracekit.datasets._rows import Notes, cells_per_line, line_starts
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -43,7 +44,13 @@ def rows(data: bytes, path: Path, first_line: int, notes: Notes) -> Rows:
     import pandas as pd
 
     starts = line_starts(data)
-    with suppress(ValueError, pd.errors.ParserError):
+    whole = bool((cells_per_line(data.rstrip(), ",") == 10).all())
+    with (
+        suppress(ValueError, OverflowError, RuntimeWarning, pd.errors.ParserError),
+        warnings.catch_warnings(),
+    ):
+        # pandas only warns where a number does not fit an integer
+        warnings.simplefilter("error", RuntimeWarning)
         frame = pd.read_csv(
             io.BytesIO(data),
             header=None,
@@ -55,7 +62,7 @@ def rows(data: bytes, path: Path, first_line: int, notes: Notes) -> Rows:
             float_precision="round_trip",
         )
         xyz = frame[[3, 4, 5]].to_numpy(np.float64)
-        if len(frame) == len(starts) - 1 and np.isfinite(xyz).all():
+        if whole and len(frame) == len(starts) - 1 and np.isfinite(xyz).all():
             line = np.arange(len(frame), dtype=np.int64)
             return Rows(frame[2].to_numpy(), frame[1].to_numpy(), xyz, line, starts)
     return _one_by_one(data, path, first_line, notes, starts)
@@ -76,6 +83,8 @@ def _one_by_one(
             continue
         try:
             clock = (int(cells[2]), int(cells[1]))
+            if max(map(abs, clock)) >= 2**63:
+                raise ValueError("a time that no clock has")
             reading = tuple(float(cell) for cell in cells[3:6])
         except ValueError:
             text = line[:60].decode("utf-8", "replace")

@@ -213,7 +213,9 @@ def csv_columns(
         rows = np.full((len(suspects), len(names)), np.nan)
     else:
         rows = np.array(frame[at], dtype=np.float64)
-        suspects = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        # pandas passes over cells that a line has too many
+        odd = cells_per_line(body, separator) != len(header)
+        suspects = np.flatnonzero(odd | ~np.isfinite(rows).all(axis=1))
     kept = np.ones(len(rows), bool)
     if len(suspects):
         lines = body.split(b"\n")
@@ -224,6 +226,15 @@ def csv_columns(
                 notes.malformed(path, int(line) + 2, why)
                 kept[line] = False
     return rows[kept], np.flatnonzero(kept)
+
+
+def cells_per_line(data: bytes, separator: str) -> npt.NDArray[np.int64]:
+    """[L] how many cells each line has; a quoted separator counts, numbers need no quotes."""
+    import numpy as np
+
+    starts = line_starts(data)
+    marks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(separator))
+    return np.diff(np.searchsorted(marks, starts)) + 1
 
 
 def _cells_into(

@@ -49,9 +49,15 @@ def _clips(file: Path, on_error: OnError) -> Iterator[Sample]:
     for start, size, line, cells in records(file):
         if not header:
             header = cells
+            absent = [name for name in ("fps", *CHANNELS) if name not in header]
+            if absent:
+                raise TracekitError(
+                    f"no column {', '.join(absent)}", where=file, hint="take egovid-val.csv"
+                )
             continue
         if len(cells) != len(header):
-            notes.malformed(file, line, f"{len(cells)} values where {len(header)} belong")
+            odd = cells[0] if cells[0].startswith("not csv: ") else f"{len(cells)} values"
+            notes.malformed(file, line, f"{odd}, where {len(header)} values belong")
             notes.tell()
             continue
         row = dict(zip(header, cells, strict=True))
@@ -76,8 +82,8 @@ def _sample(
 
         # a limit of the csv module itself, so it is set where the cells are read
         csv.field_size_limit(CELL)
-        cells = next(csv.reader(io.StringIO(raw.decode("utf-8", "replace"), newline="")))
-        held = dict(zip(header, cells, strict=True))
+        text = io.StringIO(raw.decode("utf-8", "replace").removeprefix("\ufeff"), newline="")
+        held = dict(zip(header, next(csv.reader(text)), strict=True))
         try:
             columns = [np.array(json.loads(held[name]), np.float64) for name in CHANNELS]
         except (ValueError, TypeError) as fault:
@@ -129,9 +135,17 @@ def records(file: Path) -> Iterator[tuple[int, int, int, list[str]]]:
                 yield line.decode("utf-8", "replace").removeprefix("\ufeff")
 
         start, first = 0, 1
-        for cells in csv.reader(coming()):
-            if cells:
-                yield start, taken[0] - start, first, cells
+        reader = csv.reader(coming())
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error as fault:  # the reader begins anew with the next line
+                yield start, taken[0] - start, first, [f"not csv: {fault}"]
+            else:
+                if cells is None:
+                    return
+                if cells:
+                    yield start, taken[0] - start, first, cells
             start, first = taken[0], taken[1] + 1
 
 
