@@ -201,6 +201,7 @@ def _page(
         "title": "What it holds",
         "question": "The sample as it was read and parsed, before any model's own preprocessing.",
         "definitions": {},
+        "gpu": False,
     }
     text = page.fill(
         {
