@@ -14,8 +14,7 @@ from tracekit.causes import CAUSES, ORDER, Cause
 from tracekit.causes import idle as causes_of
 from tracekit.errors import MissingEventsError
 from tracekit.gaps import MOST, Doing, Gap, doings, inner_gaps, longest, sorted_doings
-from tracekit.idleness import NAMES, SUSPECT, By, by_cause, by_row, shown, shown_columns, used
-from tracekit.idleness import columns as idle_columns
+from tracekit.idleness import NAMES, SUSPECT, By, by_cause, by_row, shown, shown_columns
 from tracekit.intervals import clip, covered, spans, union
 from tracekit.results import Column, Grid, Result, add_fields
 from tracekit.trace import Trace
@@ -287,16 +286,18 @@ def _doings_grid(result: IdleTime) -> Grid:
 
 
 def _lengths_grid(result: IdleTime) -> Grid:
-    some = used([part.causes for part in result.lengths])
+    some = shown_columns([part.causes for part in result.lengths])
     columns = (
         Column("gaps"), Column("count", "count", "How many gaps."),
-        Column("idle", "ns", DEFINITIONS["idle"]),
-        *idle_columns(some),
+        Column("idle", "ns", DEFINITIONS["idle"]), *(column for column, _ in some),
     )  # fmt: skip
     rows = [
-        (_class(part), part.count, part.ns, *(getattr(part.causes, c.value) for c in some))
+        (
+            _class(part), part.count, part.ns,
+            *(sum(getattr(part.causes, c.value) for c in group) for _, group in some),
+        )
         for part in result.lengths
-    ]
+    ]  # fmt: skip
     return Grid("lengths", "Idle time by length of the gap", columns, rows)
 
 
