@@ -260,10 +260,22 @@ async function unpack() {
   URL.revokeObjectURL(script.src);
 }
 
+// for screen readers, and for whoever waits until the page is still
+function busy() {
+  const main = document.querySelector('main');
+  let seconds = 0;
+  const pulse = setInterval(() => main.setAttribute('data-drawing', seconds += 0.2), 200);
+  main.setAttribute('aria-busy', 'true');
+  return () => { clearInterval(pulse); main.removeAttribute('data-drawing'); main.removeAttribute('aria-busy'); };
+}
+
 if (boxes.length) (async () => {
-  await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));  // the text first
-  await unpack();
-  await drawAll();
+  const done = busy();
+  try {
+    await new Promise(next => requestAnimationFrame(() => setTimeout(next, 0)));  // the text first
+    await unpack();
+    await drawAll();
+  } finally { done(); }
   darkly.addEventListener('change', drawAll);
   let timer, width = innerWidth;
   addEventListener('resize', () => {
