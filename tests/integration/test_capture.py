@@ -216,6 +216,23 @@ def test_an_interrupted_run_keeps_its_complete_samples(tmp_path: Path) -> None:
     assert all(len(spans) == 1 for spans in found.values())
 
 
+def test_progress_is_seen_while_samples_are_profiled(tmp_path: Path) -> None:
+    # the profiler's chatter is held back at its start and stop only
+    before = os.fstat(2)
+    seen: dict[str, bool] = {}
+
+    def progress(phase: str, _done: int, _total: int | None) -> None:
+        seen[phase] = os.path.samestat(os.fstat(2), before)
+
+    capture(
+        small_plan(), tmp_path / "t.json", progress=progress,
+        samples=[small_model.recording(tmp_path / "data")],
+    )  # fmt: skip
+    assert seen == dict.fromkeys(
+        ("loading weights", "warm-up", "unprofiled", "profiled", "writing"), True
+    )
+
+
 def test_a_ctrl_c_while_writing_loses_nothing_and_a_second_one_is_heard() -> None:
     import signal
 

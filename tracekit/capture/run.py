@@ -172,25 +172,26 @@ class Passes:
         )
         done: list[Request] = []
         interrupted = False
+        # the profiler's buffers and the device's tracing come up before the first sample
         with _without_tracepoints():
-            # the profiler's buffers and the device's tracing come up before the first sample
             profiler.prepare_trace()
-            if self.plan.warmup:
-                self.one(0, self.marking)
+        if self.plan.warmup:
+            self.one(0, self.marking)
+        with _without_tracepoints():
             profiler.start_trace()
-            try:
-                for number in range(len(self.samples)):
-                    self.progress("profiled", number, len(self.samples))
-                    done.append(self.one(number, self.marking))
-            except KeyboardInterrupt:
-                interrupted = True
-            finally:
-                with patient():
-                    profiler.stop_trace()
-            self.progress("writing", 0, None)
-            if done:
-                with patient():
-                    _export(profiler, path)
+        try:
+            for number in range(len(self.samples)):
+                self.progress("profiled", number, len(self.samples))
+                done.append(self.one(number, self.marking))
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            with patient(), _without_tracepoints():
+                profiler.stop_trace()
+        self.progress("writing", 0, None)
+        if done:
+            with patient(), _without_tracepoints():
+                _export(profiler, path)
         return tuple(done), interrupted
 
 
