@@ -209,11 +209,14 @@ class _Salvage:
         end = value_end(self.text, at)
         if end is not None and end > stop:
             end = None
+        if end is not None and end > at and self._take(at, end, mend=False):
+            return end
         border = BOUNDARY.search(self.text, at, stop)
         limit = border.start() + 1 if border else None
-        for candidate in dict.fromkeys(c for c in (end, limit) if c is not None and c > at):
-            if self._take(at, candidate, mend=False):
-                return candidate
+        if limit is None and not last:
+            limit = at + len(self.text[at:stop].rstrip(b" \t\r\n,"))
+        if limit is not None and limit != end and self._take(at, limit, mend=False):
+            return limit
         for candidate in dict.fromkeys(c for c in (limit, end) if c is not None and c > at):
             if self._take(at, candidate, mend=True):
                 return candidate

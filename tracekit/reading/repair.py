@@ -6,13 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_STRING = rb'"(?:[^"\\]|\\.)*"'
+from tracekit.reading.scanning import STRING
+
 # a text, or a word that JSON has not: only the second is replaced
 _TOKEN = re.compile(
-    _STRING + rb"|-?\b(?:NaN|nan|NAN|Infinity|infinity|inf|Inf|INF)\b|-nan\(ind\)", re.DOTALL
+    STRING + rb"|-?\b(?:NaN|nan|NAN|Infinity|infinity|inf|Inf|INF)\b|-nan\(ind\)", re.DOTALL
 )
 _BAD_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|)', re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+# not NUL: runs of it are holes in a file, and no part of a text
+_CONTROL = re.compile(rb"[\x01-\x1f]")
 # half a pair is no character; an escaped backslash before a u is skipped
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-SPACE = re.compile(rb"[ \t\r\n]*")
+SPACE = re.compile(rb"[ \t\r\n]*+")
 # a text with anything in it, or a bracket; bad escapes and control characters do no harm here
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+# (possessive: a quote that nothing closes must not be tried in a million ways)
+STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TOKEN = re.compile(STRING + rb"|[{}\[\]]", re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,\]}{\["]+')
-_KEY = re.compile(rb'[ \t\r\n,]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_KEY = re.compile(rb"[ \t\r\n,]*(" + STRING + rb")[ \t\r\n]*:[ \t\r\n]*", re.DOTALL)
 
 # The first key of an event. Inside a text the quote before it would be escaped, so in valid JSON
 # this is where one object ends and the next begins; a nested object is told apart by `is_event`.
@@ -46,7 +48,7 @@ def value_end(text: bytes, at: int) -> int | None:
 def key_at(text: bytes, at: int) -> tuple[bytes, int] | None:
     """The key of an object's entry at `at`, after a comma or not, and where its value starts."""
     found = _KEY.match(text, at)
-    return (found[1], found.end()) if found else None
+    return (found[1][1:-1], found.end()) if found else None
 
 
 def is_event(text: bytes, at: int) -> bool:
