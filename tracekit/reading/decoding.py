@@ -19,6 +19,7 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 _END = re.compile(rb"\][ \t\r\n]*(?:,[ \t\r\n]*\"|\}|$)")
 _FIELDS = ("ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "args")
+_OVERLAP = 1 << 10  # a boundary is shorter than this
 _SMALL = 1 << 15  # a stretch of text that is read event by event
 
 NOT_AN_EVENT = "elements of the list that are no events"
@@ -183,9 +184,16 @@ class _Salvage:
         return True
 
     def _middle(self, start: int, stop: int) -> int | None:
-        found = BOUNDARY.search(self.text, (start + stop) // 2, stop)
-        found = found or BOUNDARY.search(self.text, start, stop)
-        return self.text.index(b"{", found.start()) if found else None
+        low, high = (start + stop) // 2, stop
+        while True:
+            found = BOUNDARY.search(self.text, low, high)
+            if found:
+                return self.text.index(b"{", found.start())
+            if low == start:
+                return None
+            # a hole from the middle on: half of what comes before, and so on
+            high, low = min(low + _OVERLAP, stop), start + (low - start) // 2
+            low = low if low - start > _OVERLAP else start
 
     def _one_by_one(self, at: int, stop: int, last: bool) -> None:
         while (at := self._skip(at, stop)) < stop:
