@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # tiny models: several threads only wait for each other; before torch is imported anywhere
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# a loaded machine is no fault of a test
+settings.register_profile("tracekit", deadline=None)
+settings.load_profile("tracekit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
