@@ -72,9 +72,8 @@ class Cutter:
                     return _Cut(at + found.start() + 1, at + opens)
             if len(window) < width:
                 return None
-            # the last event of the window may go on after it: look again from its start
-            tail = window.rfind(b"}", 0, len(window))
             if width < _WIDEST:
                 width *= 4
             else:
-                at, width = at + max(tail, 1), _WINDOW
+                # half a window stays: an event that goes on after it is seen again, whole
+                at += width // 2
