@@ -167,7 +167,7 @@ def test_the_same_answers_make_the_same_page(tmp_path: Path) -> None:
 def test_the_page_of_a_real_trace_stays_light(name: str) -> None:
     path = shared("traces", f"{name}.json.gz")
     whole = page.render([engine.answers(path)], command="tracekit analyze x")
-    assert len(whole.encode()) <= 2_500_000
+    assert len(whole.encode()) <= 1_500_000
     found = Page(whole)
     assert sum(tag not in ("script", "template") for tag, _ in found.tags) < 12_000
     data = sum(len(json.dumps(v, ensure_ascii=False)) for k, v in found.json.items())

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from tracekit.engine import Answers
 
 
@@ -46,15 +44,12 @@ def register(app: typer.Typer) -> None:
         Several traces are shown side by side, then added up. With --json or --markdown the page is
         only written where -o names it.
         """
-        from tracekit.report import plotly
-
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
         printed = as_json or as_markdown
         page = output or (_default(traces, names) if html and not printed else None)
-        bundle = plotly.packing() if page else None
         many, failed = _answers(traces, names, strict=strict, stages=stages)
         # files first: what reads the output may hang up early (`| head`)
-        said = _write(many, page if html else None, csv, bundle)
+        said = _write(many, page if html else None, csv)
         _print(many, as_json=as_json, as_markdown=as_markdown, full=names is not None)
         sys.stdout.flush()
         for line in [*_warnings(many), *said]:
@@ -127,9 +122,7 @@ def _print(many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: b
         out.print()
 
 
-def _write(
-    many: Sequence[Answers], page: Path | None, csv: Path | None, bundle: Future[str] | None
-) -> list[str]:
+def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.report import facts, text
     from tracekit.report import page as report
@@ -139,7 +132,7 @@ def _write(
         files = text.write_csv(many, csv)
         said.append(f"tables: {len(files)} files in {csv}")
     if page is not None:
-        written = report.write(many, page, command=facts.command(), bundle=bundle)
+        written = report.write(many, page, command=facts.command())
         said.append(f"report: {written}")
     return said
 

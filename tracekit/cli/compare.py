@@ -38,16 +38,15 @@ def register(app: typer.Typer) -> None:
         from tracekit import compare as comparing
         from tracekit import compared, results
         from tracekit.cli import terminal
-        from tracekit.report import difference, facts, plotly
+        from tracekit.report import difference, facts
 
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
         page = output or (_default(before, after) if html and not as_json else None)
-        bundle = plotly.packing() if page else None
         sides = [_answers(path, names, strict=strict, stages=stages) for path in (before, after)]
         result = comparing.compare(*sides)
         written = ""
         if page is not None and html:
-            difference.write(result, page, command=facts.command(), bundle=bundle)
+            difference.write(result, page, command=facts.command())
             written = f"report: {page}\n"
         if as_json:
             document = {"schema": results.SCHEMA, "comparison": result.to_json()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +27,18 @@ _BY = {
 }
 
 
-def write(
-    result: Comparison, path: str | Path, *, command: str = "", bundle: Future[str] | None = None
-) -> Path:
+def write(result: Comparison, path: str | Path, *, command: str = "") -> Path:
     """Writes the page of a comparison and says where it is.
 
     Raises: TracekitError where it cannot be written.
     """
-    text = render(result, command=command, bundle=bundle)
+    text = render(result, command=command)
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def render(result: Comparison, *, command: str = "", bundle: Future[str] | None = None) -> str:
+def render(result: Comparison, *, command: str = "") -> str:
     """The page as text."""
     from tracekit.report import page
 
@@ -55,7 +52,7 @@ def render(result: Comparison, *, command: str = "", bundle: Future[str] | None 
         "data": {"comparison": result.to_json()},
         "source": [*_sources(result), *page.made_by(command)],
     }
-    return page.fill(model, bundle)
+    return page.fill(model)
 
 
 def _sources(result: Comparison) -> list[tuple[str, str, bool]]:

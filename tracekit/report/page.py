@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 NODES = 2200  # table cells that are shown at first, over the whole page, folded ones included
-BYTES = 2_490_000  # of a page; what follows shrinks until it fits
+BYTES = 1_500_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 130_000  # of rows in the file, estimated
 DATA_BYTES = 100_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
@@ -57,24 +56,18 @@ class Section:
     definitions: tuple[tuple[str, str], ...]
 
 
-def write(
-    many: Sequence[Answers],
-    path: str | Path,
-    *,
-    command: str = "",
-    bundle: Future[str] | None = None,
-) -> Path:
+def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Path:
     """Writes the page of these traces and says where it is.
 
-    `bundle` is `plotly.packing()`, begun earlier. Raises: TracekitError where it cannot be written.
+    Raises: TracekitError where it cannot be written.
     """
-    text = render(many, command=command, bundle=bundle)
+    text = render(many, command=command)
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 
 
-def render(many: Sequence[Answers], *, command: str = "", bundle: Future[str] | None = None) -> str:
+def render(many: Sequence[Answers], *, command: str = "") -> str:
     """The page as text. One trace: its answers. Several: side by side, then added up."""
     if len(many) == 1:
         model = _single(many[0])
@@ -84,23 +77,23 @@ def render(many: Sequence[Answers], *, command: str = "", bundle: Future[str] | 
         model = page(many)
     model["command"] = command
     model["source"] = [*_sources(many), *made_by(command)]
-    return fill(model, bundle)
+    return fill(model)
 
 
-def fill(model: dict[str, Any], bundle: Future[str] | None = None) -> str:
+def fill(model: dict[str, Any]) -> str:
     """The template with a page's parts: title, subtitle, overview, sections, data, source …
 
     Rows and embedded answers give way until the page is at most BYTES.
     """
     text = ""
     for part in (1.0, 0.6, 0.35, 0.2, 0.1):
-        text = _filled(model, bundle, part)
+        text = _filled(model, part)
         if len(text.encode()) <= BYTES:
             break
     return text
 
 
-def _filled(model: dict[str, Any], bundle: Future[str] | None, part: float) -> str:
+def _filled(model: dict[str, Any], part: float) -> str:
     view: Overview = model["overview"]
     sections: list[tuple[str, list[Chart], list[Grid], Any]] = model["sections"]
     grids = [*view.grids, *(g for _, _, own, _ in sections for g in own)]
@@ -151,7 +144,7 @@ def _filled(model: dict[str, Any], bundle: Future[str] | None, part: float) -> s
         source=model["source"],
         data=[(f"tk-{name}", safe(embedded(value))) for name, value in data.items()],
         theme=safe(embedded({"tokens": theme.TOKENS, "layout": theme.LAYOUT})),
-        plotly=safe((bundle.result() if bundle else plotly.packed()) if has_charts else ""),
+        plotly=safe(plotly.packed() if has_charts else ""),
     )
 
 
