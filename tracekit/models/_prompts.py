@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
-from tracekit.models._tokens import SentencePiece, Tokenizer, with_marker
+from tracekit.models._tokens import SentencePiece, Tokenizer, fit, with_marker
 
 if TYPE_CHECKING:
     from tracekit.golden import Golden
@@ -95,6 +95,24 @@ def ids(form: Template, tokenizer: Tokenizer, turns: Sequence[str]) -> list[int]
     """The prompt's token ids, with MARKER where the sensor's tokens go."""
     text = form.text(turns)
     return with_marker(tokenizer, text, form.mark) if form.mark else tokenizer.encode(text)
+
+
+def asked(
+    form: Template, tokenizer: Tokenizer, question: str, tokens: int | None
+) -> tuple[str, list[int]]:
+    """The text that a model sees for one question, and its ids with a marker for the sensor.
+
+    The ids are cut or padded to `tokens`, markers not counted. Raises: TracekitError for a question
+    that holds the marker itself.
+    """
+    if form.mark in question:
+        raise TracekitError(
+            f"the prompt holds {form.mark}, which the template puts in itself",
+            where="--prompt",
+            hint="leave it out",
+        )
+    filler = tokenizer.encode("\n", bos=False)[-1]
+    return form.text([question]), fit(ids(form, tokenizer, [question]), tokens, filler=filler)
 
 
 def golden(case: Golden) -> dict[str, Any]:

@@ -151,15 +151,7 @@ class EventGPT:
         Raises: TracekitError for a question that holds the marker itself.
         """
         form = _prompts.template("eventgpt", "eventgpt_v1")
-        if form.mark in question:
-            raise TracekitError(
-                f"the prompt holds {form.mark}, which the template puts in itself",
-                where="--prompt",
-                hint="leave it out",
-            )
-        ids = _prompts.ids(form, self.tokenizer, [question])
-        filler = self.tokenizer.encode("\n", bos=False)[-1]
-        return form.text([question]), _tokens.fit(ids, self.options.prompt_tokens, filler=filler)
+        return _prompts.asked(form, self.tokenizer, question, self.options.prompt_tokens)
 
     @frozen
     def encode(self, inputs: Inputs) -> torch.Tensor:
