@@ -43,10 +43,10 @@ class StageIdle:
     idle_ns: int  # by clock: during the markers no device had work
     causes: By
     suspect_ns: int
-    launched_window_ns: int
-    launched_idle_ns: int  # by launch: in the window of the stage's own work
-    launched_causes: By
-    launched_suspect_ns: int
+    launched_window_ns: int | None  # None, as the next three, without any launch in the trace
+    launched_idle_ns: int | None  # by launch: in the window of the stage's own work
+    launched_causes: By | None
+    launched_suspect_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +125,13 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
     for whole in split.totals:
         mine = members[whole.family]
         flat = union(spans([r.start_ns for r in mine], [r.wall_ns for r in mine]))
-        done = [r.launched for r in mine if r.launched and r.launched.start_ns is not None]
-        own = union(spans([w.start_ns for w in done], [w.window_ns for w in done]))
+        done = [r.window for r in mine if r.window is not None]
+        own = union(spans([start for start, _ in done], [length for _, length in done]))
         clock, launch = by_cause(found, flat).sum(axis=0), by_cause(found, own).sum(axis=0)
         assert clock.sum() == whole.clock.idle_ns, "the classes add up to the idle time"
-        assert launch.sum() == whole.launched.idle_ns, "the classes add up to the idle time"
+        known = whole.launched is not None
+        if known:
+            assert launch.sum() == whole.launched.idle_ns, "the classes add up to the idle time"
         rows.append(
             StageIdle(
                 family=whole.family,
@@ -137,10 +139,10 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
                 idle_ns=whole.clock.idle_ns,
                 causes=by_row(clock),
                 suspect_ns=int(covered(found.suspect, flat).sum()),
-                launched_window_ns=whole.launched.window_ns,
-                launched_idle_ns=whole.launched.idle_ns,
-                launched_causes=by_row(launch),
-                launched_suspect_ns=int(covered(found.suspect, own).sum()),
+                launched_window_ns=whole.launched.window_ns if known else None,
+                launched_idle_ns=whole.launched.idle_ns if known else None,
+                launched_causes=by_row(launch) if known else None,
+                launched_suspect_ns=int(covered(found.suspect, own).sum()) if known else None,
             )
         )
     return tuple(rows)
@@ -176,7 +178,7 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
     both = sorted(one.longest + two.longest, key=lambda gap: -gap.ns)
     return IdleTime(
         rows=one.rows + two.rows,
-        stages=tuple(reduce(add_fields, same) for same in families.values()),
+        stages=tuple(reduce(_add, same) for same in families.values()),
         longest=tuple(both[:MOST]),
         doings=sorted_doings(time),
         lengths=tuple(
@@ -186,6 +188,19 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
             for a, b in zip(one.lengths, two.lengths, strict=True)
         ),
     )
+
+
+def _add(one: StageIdle, two: StageIdle) -> StageIdle:
+    """The sum; by launch not known where either is not."""
+    if one.launched_causes is None or two.launched_causes is None:
+        one, two = (
+            replace(
+                stage, launched_window_ns=None, launched_idle_ns=None, launched_causes=None,
+                launched_suspect_ns=None,
+            )
+            for stage in (one, two)
+        )  # fmt: skip
+    return add_fields(one, two)
 
 
 # ---------------------------------------------------------------- tables and charts
@@ -200,7 +215,9 @@ DEFINITIONS = {
 def tables(result: IdleTime) -> list[Grid]:
     grids = [_causes_grid(result)]
     if result.stages:
-        grids += [_stage_grid(result, launched) for launched in (False, True)]
+        grids.append(_stage_grid(result, False))
+        if all(stage.launched_causes is not None for stage in result.stages):
+            grids.append(_stage_grid(result, True))
     grids += [_longest_grid(result), _doings_grid(result), _lengths_grid(result)]
     return [grid for grid in grids if grid.rows]
 

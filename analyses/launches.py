@@ -144,8 +144,8 @@ def _stages(trace: Trace, pattern: str | None) -> list[tuple[str, I64, Spans, in
     of, row = distinct((group[instance], work), len(views.work(trace)))
     spans_of: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for r in split.rows:
-        if r.launched and r.launched.start_ns is not None:
-            spans_of[r.family].append((r.launched.start_ns, r.launched.window_ns))
+        if r.window is not None:
+            spans_of[r.family].append(r.window)
     found = []
     # `of` is sorted: one run of rows a family
     bounds = np.searchsorted(of, np.arange(len(families) + 1)).tolist()

@@ -175,8 +175,8 @@ def _took(trace: Trace) -> dict[str, int]:
     out: dict[str, int] = {}
     for one in stages.rows:
         end = one.start_ns + one.wall_ns
-        if one.launched is not None and one.launched.start_ns is not None:
-            end = max(end, one.launched.start_ns + one.launched.window_ns)
+        if one.window is not None:
+            end = max(end, sum(one.window))
         if not one.repeated:
             out[one.stage] = out.get(one.stage, 0) + end - one.start_ns
     return out

@@ -23,16 +23,19 @@ from tracekit import figures, split, views
 from tracekit.attribution import busy
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
-from tracekit.hosttime import Host, add_kinds, host_of, host_split
+from tracekit.hosttime import Host, HostDetail, add_kinds, host_of, host_split
 from tracekit.idleness import MAYBE_WORK, SUSPECT
 from tracekit.intervals import Spans, spans, subtract, total, union
 from tracekit.markers import CHOICES, Markers, launched, markers
 from tracekit.results import Column, Grid, Result, add_fields
-from tracekit.split import Clock, Launched
+from tracekit.split import ByClock, ByLaunch, Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.trace import I64, Trace
 from tracekit.units import duration
 
 R = TypeVar("R")
+Fields = tuple[tuple[str, str], ...]
+Nothing = tuple[None, None]
+NOTHING: Nothing = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,25 @@ class Instance:
     name: str
     start_ns: int  # from the first slice of the trace
     wall_ns: int
-    clock: Clock | None
-    launched: Launched | None
-    host: Host | None
+    clock: Clock | None  # None without GPU events
+    launched: Launched | None  # None without GPU events, or without any launch in the trace
+    host: Host | None  # None with GPU events
+    clock_detail: ClockDetail | None
+    launched_detail: LaunchedDetail | None
+    host_detail: HostDetail | None
     family: str  # what instances of this kind are called together
     nested: bool  # inside another instance listed here
     repeated: bool  # inside another instance of its family: in no total
     sample: int | None  # of tracekit's own captures
     file_start_ns: int  # as the file counts: absolute where the file is
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Start and length of the window of its own work; None where it launched none."""
+        if self.launched is None or self.launched_detail is None:
+            return None
+        start = self.launched_detail.start_ns
+        return None if start is None else (start, self.launched.window_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,9 @@ class Total:
     clock: Clock | None
     launched: Launched | None
     host: Host | None
+    clock_detail: ClockDetail | None
+    launched_detail: LaunchedDetail | None
+    host_detail: HostDetail | None
     ops: Mapping[str, int] | None  # host.op_ns by category of the innermost op
 
 
@@ -102,22 +119,24 @@ def stages(trace: Trace, *, stages: str | None = None) -> Stages:
     windows = np.stack([marks.start, marks.end], axis=1)
     gpu = len(views.work(trace)) > 0
     count = len(marks)
-    clock: Sequence[Clock | None] = [None] * count
-    launch: Sequence[Launched | None] = [None] * count
-    host: Sequence[Host | None] = [None] * count
+    clock: Sequence[ByClock | Nothing] = [NOTHING] * count
+    launch: Sequence[ByLaunch | Nothing] = [NOTHING] * count
+    host: Sequence[tuple[Host, HostDetail] | Nothing] = [NOTHING] * count
     if gpu:
         pairs, own_thread = launched(trace, marks), launched(trace, marks, same_thread=True)
         clock = split.clocks(trace, windows)
-        launch = split.launches(trace, pairs, own_thread, count)
+        if _launches_known(trace):
+            launch = split.launches(trace, pairs, own_thread, count)
     else:
         columns = host_split(trace, marks.pid, marks.tid, marks.start, marks.end)
-        host = [Host(*map(int, row)) for row in zip(*columns, strict=True)]
+        table = zip(*(column.tolist() for column in columns), strict=True)
+        host = [(Host(*row[:3]), HostDetail(row[3])) for row in table]
     rows = tuple(
         Instance(
             marks.stage[i], marks.name[i], int(marks.start[i]),
-            int(windows[i, 1] - windows[i, 0]), clock[i], launch[i], host[i], marks.family[i],
-            bool(marks.nested[i]), bool(marks.repeated[i]),
-            int(marks.sample[i]) if marks.sample[i] >= 0 else None,
+            int(windows[i, 1] - windows[i, 0]), clock[i][0], launch[i][0], host[i][0],
+            clock[i][1], launch[i][1], host[i][1], marks.family[i], bool(marks.nested[i]),
+            bool(marks.repeated[i]), int(marks.sample[i]) if marks.sample[i] >= 0 else None,
             int(marks.start[i]) + trace.origin_ns,
         )
         for i in range(count)
@@ -131,36 +150,44 @@ def stages(trace: Trace, *, stages: str | None = None) -> Stages:
     )
 
 
+def _launches_known(trace: Trace) -> bool:
+    """Whether the trace has any call that could have launched work: without, nothing is known."""
+    return bool((views.calls(trace).correlation >= 0).any())
+
+
 def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[Total, ...]:
     """By family, and at last all stages together."""
     families = marks.families
     members = [*marks.members, np.arange(len(rows))]
     flat = [union(np.stack([marks.start[m], marks.end[m]], axis=1)) for m in members]
     hosts = [_hosts(trace, marks, m, f) for m, f in zip(members, flat, strict=True)]
-    clock: list[Clock | None] = [None] * len(members)
-    launch: Sequence[Launched | None] = [None] * len(members)
+    clock: Sequence[ByClock | Nothing] = [NOTHING] * len(members)
+    launch: Sequence[ByLaunch | Nothing] = [NOTHING] * len(members)
     if len(views.work(trace)):
         clock = [split.clock_of(trace, f) for f in flat]
-        launch = _launches(trace, marks, rows, members)
+        if _launches_known(trace):
+            launch = _launches(trace, marks, rows, members)
     sums = [
-        Total(family, 0, total(f), None, None, None, None, None, c, la, *h)
+        Total(
+            family, 0, total(f), None, None, None, None, None,
+            c[0], la[0], h[0], c[1], la[1], h[1], h[2],
+        )
         for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, hosts, strict=True)
-    ]
+    ]  # fmt: skip
     return _with_statistics(sums, rows)
 
 
 def _launches(
     trace: Trace, marks: Markers, rows: tuple[Instance, ...], members: list[I64]
-) -> list[Launched]:
+) -> list[ByLaunch]:
     group = np.empty(len(marks), np.int64)
     for number, member in enumerate(members[:-1]):
         group[member] = number
     last = len(members) - 1
     parts: list[Spans] = []
     for member in members:
-        done = [w for i in member if (w := rows[i].launched) is not None and w.start_ns is not None]
-        first = [w.start_ns for w in done if w.start_ns is not None]
-        parts.append(spans(first, [w.window_ns for w in done]))
+        done = [w for i in member if (w := rows[i].window) is not None]
+        parts.append(spans([start for start, _ in done], [length for _, length in done]))
 
     def grouped(same_thread: bool) -> tuple[I64, I64]:
         instance, work = launched(trace, marks, same_thread)
@@ -172,10 +199,10 @@ def _launches(
 
 def _hosts(
     trace: Trace, marks: Markers, member: I64, flat: Spans
-) -> tuple[Host | None, Mapping[str, int] | None]:
+) -> tuple[Host | None, HostDetail | None, Mapping[str, int] | None]:
     """The flat spans of a family, each on the thread of the instance that opens it."""
     if len(views.work(trace)):
-        return None, None
+        return None, None, None
     opener = member[np.searchsorted(marks.start[member], flat[:, 0], side="left")]
     return host_of(trace, marks.pid[opener], marks.tid[opener], flat)
 
@@ -233,8 +260,10 @@ def _add(one: Total, two: Total) -> Total:
     return Total(
         one.family, one.instances + two.instances, one.wall_ns + two.wall_ns,
         None, None, None, None, None,
-        _both(one.clock, two.clock), _launched_both(one.launched, two.launched),
-        _both(one.host, two.host), add_kinds(one.ops, two.ops),
+        _both(one.clock, two.clock), _both(one.launched, two.launched), _both(one.host, two.host),
+        _both(one.clock_detail, two.clock_detail),
+        _both(_no_start(one.launched_detail), _no_start(two.launched_detail)),
+        _both(one.host_detail, two.host_detail), add_kinds(one.ops, two.ops),
     )  # fmt: skip
 
 
@@ -243,11 +272,9 @@ def _both(one: R | None, two: R | None) -> R | None:
     return None if one is None or two is None else add_fields(one, two)
 
 
-def _launched_both(one: Launched | None, two: Launched | None) -> Launched | None:
-    if one is None or two is None:
-        return None
-    # instants of two traces cannot be compared
-    return _both(replace(one, start_ns=0), replace(two, start_ns=0))
+def _no_start(detail: LaunchedDetail | None) -> LaunchedDetail | None:
+    """Instants of two traces cannot be compared."""
+    return None if detail is None else replace(detail, start_ns=None)
 
 
 # ---------------------------------------------------------------- tables
@@ -281,26 +308,34 @@ LAUNCHED = (("window", "window_ns"), ("own kernel", "kernel_ns"), ("own memcpy",
             ("suspect", "suspect_ns"))  # fmt: skip
 HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside", "other_ns"))
 MOST = 200
-Fields = tuple[tuple[str, str], ...]
 
 
 def _ns(name: str) -> Column:
     return Column(name.removeprefix("own "), "ns", DEFINITIONS[name])
 
 
-def _values(part: object, fields: Sequence[tuple[str, str]]) -> list[int | None]:
-    return [getattr(part, field) if part is not None else None for _, field in fields]
+def _values(parts: Sequence[object], fields: Fields) -> list[int | None]:
+    """Each field of whichever part has it; None where the parts are not known."""
+    return [next((getattr(p, f) for p in parts if hasattr(p, f)), None) for _, f in fields]
+
+
+def _by_clock(one: Instance | Total) -> tuple[Clock | None, ClockDetail | None]:
+    return one.clock, one.clock_detail
+
+
+def _by_launch(one: Instance | Total) -> tuple[Launched | None, LaunchedDetail | None]:
+    return one.launched, one.launched_detail
 
 
 def tables(result: Stages) -> list[Grid]:
     on_host = _on_host(result)
-    parts = HOST if on_host else _known(CLOCK, [t.clock for t in result.totals])
+    parts = HOST if on_host else _known(CLOCK, [t.clock_detail for t in result.totals])
     columns = (
         Column("stage"), Column("instances", "count", "Those inside another of the kind left out."),
         _ns("wall"), *(_ns(name) for name, _ in parts),
     )  # fmt: skip
     totals = [
-        (t.family, t.instances, t.wall_ns, *_values(t.host if on_host else t.clock, parts))
+        (t.family, t.instances, t.wall_ns, *_values((t.host,) if on_host else _by_clock(t), parts))
         for t in result.totals
     ]
     title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
@@ -346,20 +381,20 @@ def _left_out(count: int) -> str:
     return f" {count - MOST} more rows are left out here." if count > MOST else ""
 
 
-def _known(fields: Fields, parts: Sequence[Clock | Launched | None]) -> Fields:
+def _known(fields: Fields, parts: Sequence[ClockDetail | LaunchedDetail | None]) -> Fields:
     """The fields; the suspect time only where there is some."""
     some = any(part.suspect_ns for part in parts if part is not None)
     return fields if some else tuple(f for f in fields if f[0] != "suspect")
 
 
 def _launched_grid(result: Stages) -> Grid:
-    parts = _known(LAUNCHED, [t.launched for t in result.totals])
+    parts = _known(LAUNCHED, [t.launched_detail for t in result.totals])
     columns = (
         Column("stage"), Column("work", "count", DEFINITIONS["work"]),
         *(_ns(name) for name, _ in parts),
     )  # fmt: skip
     rows = [
-        (t.family, t.launched.count if t.launched else None, *_values(t.launched, parts))
+        (t.family, t.launched.count if t.launched else None, *_values(_by_launch(t), parts))
         for t in result.totals
     ]
     note = ""
@@ -374,7 +409,7 @@ def _launched_grid(result: Stages) -> Grid:
 
 
 def _instances(result: Stages, on_host: bool) -> Grid:
-    parts = HOST if on_host else _known(CLOCK, [r.clock for r in result.rows])
+    parts = HOST if on_host else _known(CLOCK, [r.clock_detail for r in result.rows])
     columns = (
         Column("stage"), Column("name"), Column("sample", "text", "Number of the sample."),
         Column("start", "ns", "From the first slice of the trace."), _ns("wall"),
@@ -383,7 +418,7 @@ def _instances(result: Stages, on_host: bool) -> Grid:
     )  # fmt: skip
     rows = [
         (r.stage, r.name, r.sample if r.sample is not None else "", r.start_ns, r.wall_ns,
-         *_values(r.host if on_host else r.clock, parts), "yes" if r.nested else "")
+         *_values((r.host,) if on_host else _by_clock(r), parts), "yes" if r.nested else "")
         for r in result.rows[:MOST]
     ]  # fmt: skip
     return Grid("instances", "Each stage instance", columns, rows, _left_out(len(result.rows)))
@@ -409,31 +444,35 @@ def charts(result: Stages) -> list[figures.Chart]:
     return [
         figures.split_bars(
             "stages", "By clock: what the GPU did during each stage", labels,
-            _shown([t.clock for t in shown]), of="wall time", table="stages",
+            _shown([_by_clock(t) for t in shown]), of="wall time", table="stages",
             summary="Wall time of each stage: kernels, communication, copies, fills, idle.",
         ),
         figures.split_bars(
             "launched", "By launch: the work that each stage issued", labels,
-            _shown([t.launched for t in shown]), of="window", table="launched",
+            _shown([_by_launch(t) for t in shown]), of="window", table="launched",
             summary="Window of each stage's own work: its parts, work of other stages, idle.",
         ),
     ]  # fmt: skip
 
 
-def _shown(parts: Sequence[Clock | Launched | None]) -> dict[str, list[int | None]]:
+def _shown(
+    parts: Sequence[tuple[Clock | Launched | None, ClockDetail | LaunchedDetail | None]],
+) -> dict[str, list[int | None]]:
     """[name][stage]; communication that no other kernel covers is taken out of the kernels."""
 
-    def column(ask: Callable[[Clock | Launched], int]) -> list[int | None]:
-        return [None if part is None else ask(part) for part in parts]
+    def column(
+        ask: Callable[[Clock | Launched, ClockDetail | LaunchedDetail], int],
+    ) -> list[int | None]:
+        return [None if p is None or d is None else ask(p, d) for p, d in parts]
 
     return {
-        "kernel": column(lambda p: p.kernel_ns - p.exposed_communication_ns),
-        "communication": column(lambda p: p.exposed_communication_ns),
-        "memcpy": column(lambda p: p.memcpy_ns),
-        "memset": column(lambda p: p.memset_ns),
-        "busy with other stages": column(lambda p: getattr(p, "other_ns", 0)),
-        "idle": column(lambda p: p.idle_ns - p.suspect_ns),
-        MAYBE_WORK: column(lambda p: p.suspect_ns),
+        "kernel": column(lambda p, d: p.kernel_ns - d.exposed_communication_ns),
+        "communication": column(lambda _, d: d.exposed_communication_ns),
+        "memcpy": column(lambda p, _: p.memcpy_ns),
+        "memset": column(lambda p, _: p.memset_ns),
+        "busy with other stages": column(lambda p, _: getattr(p, "other_ns", 0)),
+        "idle": column(lambda p, d: p.idle_ns - d.suspect_ns),
+        MAYBE_WORK: column(lambda _, d: d.suspect_ns),
     }
 
 

@@ -74,7 +74,7 @@ def causes_of_idle(ask: Ask) -> Iterator[Draft]:
     found = ask("idle")
     for row in found.stages if found is not None else ():
         window, causes = row.launched_window_ns, row.launched_causes
-        if row.family == "all stages" or not window:
+        if row.family == "all stages" or not window:  # nor where it is not known
             continue
         for cause, (waits, do) in advice.items():
             ns = getattr(causes, cause)
@@ -95,7 +95,8 @@ def blocking_syncs(ask: Ask) -> Iterator[Draft]:
     """
     idle, moved = ask("idle"), ask("transfers")
     for row in idle.stages if idle is not None else ():
-        ns, window = row.launched_causes.host_sync, row.launched_window_ns
+        window = row.launched_window_ns
+        ns = row.launched_causes.host_sync if window else 0
         if row.family == "all stages" or not window or ns / window < LEAST:
             continue
         held = [
@@ -303,7 +304,7 @@ def host_outside_ops(ask: Ask) -> Iterator[Draft]:
         if row.host is None or row.family == "all stages" or not row.wall_ns:
             continue
         # what another thread does meanwhile (a backward pass) is not waste of this one
-        ns = row.host.other_ns - row.host.elsewhere_ns
+        ns = row.host.other_ns - row.host_detail.elsewhere_ns
         part = ns / row.wall_ns
         if part >= 0.25:
             yield Draft(

@@ -28,6 +28,12 @@ class Host:
     op_ns: int
     copy_ns: int
     other_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """Of the parts of a Host, in ns."""
+
     elsewhere_ns: int  # of other_ns: another thread of the process ran an op
 
 
@@ -101,7 +107,9 @@ def kinds(trace: Trace, pid: int, tid: int, windows: Spans) -> Mapping[str, I64]
     return {kind: covered(flat, windows) for kind, flat in kind_spans(trace, pid, tid).items()}
 
 
-def host_of(trace: Trace, pid: I64, tid: I64, windows: Spans) -> tuple[Host, Mapping[str, int]]:
+def host_of(
+    trace: Trace, pid: I64, tid: I64, windows: Spans
+) -> tuple[Host, HostDetail, Mapping[str, int]]:
     """Disjoint windows, each on its thread, as one; and the op time by kind, the largest first."""
     columns = host_split(trace, pid, tid, windows[:, 0], windows[:, 1])
     ops: dict[str, int] = {}
@@ -109,7 +117,8 @@ def host_of(trace: Trace, pid: I64, tid: I64, windows: Spans) -> tuple[Host, Map
         own = windows[(pid == process) & (tid == thread)]
         ns = {kind: int(n.sum()) for kind, n in kinds(trace, process, thread, own).items()}
         ops = dict(add_kinds(ops, ns) or {})
-    return Host(*(int(column.sum()) for column in columns)), ops
+    *parts, elsewhere = (int(column.sum()) for column in columns)
+    return Host(*parts), HostDetail(elsewhere), ops
 
 
 def add_kinds(

@@ -24,6 +24,12 @@ class Clock:
     memcpy_ns: int
     memset_ns: int
     idle_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockDetail:
+    """Of the parts of a Clock, in ns."""
+
     communication_ns: int  # of kernel_ns
     exposed_communication_ns: int  # of communication_ns: no other kernel ran
     suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
@@ -43,26 +49,41 @@ class Launched:
     memset_ns: int
     other_ns: int  # the device ran work that was launched elsewhere
     idle_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedDetail:
+    """Of the parts of a Launched, in ns where nothing else is said."""
+
     kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap
     communication_ns: int  # of kernel_ns
     exposed_communication_ns: int
-    suspect_ns: int  # of idle_ns, as in Clock
+    suspect_ns: int  # of idle_ns, as in ClockDetail
     same_thread_count: int  # of count: launched on the marker's own thread
     start_ns: int | None  # of the first activity, from the first slice; None without any
 
 
-def clocks(trace: Trace, windows: Spans) -> list[Clock]:
+ByClock = tuple[Clock, ClockDetail]
+ByLaunch = tuple[Launched, LaunchedDetail]
+
+
+def clocks(trace: Trace, windows: Spans) -> list[ByClock]:
     """One for each window; windows may overlap."""
-    return [Clock(*map(int, row)) for row in _clock_columns(trace, windows).T]
+    return [_clock(row) for row in _clock_columns(trace, windows).T]
 
 
-def clock_of(trace: Trace, flat: Spans) -> Clock:
+def clock_of(trace: Trace, flat: Spans) -> ByClock:
     """Flat spans as one."""
-    return Clock(*map(int, _clock_columns(trace, flat).sum(axis=1)))
+    return _clock(_clock_columns(trace, flat).sum(axis=1))
+
+
+def _clock(column: I64) -> ByClock:
+    values = column.tolist()
+    return Clock(*values[:4]), ClockDetail(*values[4:])
 
 
 def _clock_columns(trace: Trace, windows: Spans) -> I64:
-    """[7, W] in the order of Clock."""
+    """[7, W] in the order of Clock, then of ClockDetail."""
     done, suspect = busy(trace), covered(idle(trace).suspect, windows)
     kernel, copied, any_ = (covered(s, windows) for s in (done.kernel, done.copied, done.busy))
     talk, compute = covered(done.communication, windows), covered(done.compute, windows)
@@ -72,7 +93,7 @@ def _clock_columns(trace: Trace, windows: Spans) -> I64:
     )
 
 
-def launches(trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int) -> list[Launched]:
+def launches(trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int) -> list[ByLaunch]:
     """One for each group; its window is from the first start to the last end of its work."""
     gpu = views.work(trace)
     first, last = grouped.bounds(pairs[0], gpu.ts[pairs[1]], gpu.end[pairs[1]], groups)
@@ -86,7 +107,7 @@ def launches(trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int) -> lis
 
 def launches_of(
     trace: Trace, pairs: Pairs, same_thread: Pairs, groups: int, parts: Sequence[Spans]
-) -> list[Launched]:
+) -> list[ByLaunch]:
     """One for each group; its window is the union of its `parts`, which hold all its work."""
     gpu = views.work(trace)
     pairs, same_thread = distinct(pairs, len(gpu)), distinct(same_thread, len(gpu))
@@ -107,7 +128,7 @@ def distinct(pairs: Pairs, works: int) -> Pairs:
 
 
 def _own(trace: Trace, pairs: Pairs, groups: int) -> dict[str, I64]:
-    """Columns of Launched that need no window, and `busy`."""
+    """Columns of Launched and LaunchedDetail that need no window, and `busy`."""
     group, row = pairs
     gpu = views.work(trace)
     start, end, cat, talk = gpu.ts[row], gpu.end[row], gpu.cat[row], communication(trace)[row]
@@ -131,7 +152,7 @@ def _own(trace: Trace, pairs: Pairs, groups: int) -> dict[str, I64]:
     }
 
 
-def _rows(own: dict[str, I64], window: I64, device: I64, first: I64) -> list[Launched]:
+def _rows(own: dict[str, I64], window: I64, device: I64, first: I64) -> list[ByLaunch]:
     columns = {
         **own,
         "window_ns": window,
@@ -139,7 +160,8 @@ def _rows(own: dict[str, I64], window: I64, device: I64, first: I64) -> list[Lau
         "idle_ns": window - device,
         "start_ns": first,
     }
-    names = [f.name for f in fields(Launched)]
+    names = [f.name for kind in (Launched, LaunchedDetail) for f in fields(kind)]
     table = zip(*(columns[name].tolist() for name in names), strict=True)
-    rows = [Launched(*values) for values in table]
-    return [row if row.count else replace(row, start_ns=None) for row in rows]
+    cut = len(fields(Launched))
+    rows = [(Launched(*values[:cut]), LaunchedDetail(*values[cut:])) for values in table]
+    return [(w, d) if w.count else (w, replace(d, start_ns=None)) for w, d in rows]

@@ -152,7 +152,7 @@ def check_identities(answers: dict[str, Any]) -> None:
         clock, work = row["clock"], row["launched"]
         four = ("kernel_ns", "memcpy_ns", "memset_ns", "idle_ns")
         assert sum(clock[part] for part in four) == row["wall_ns"]
-        if work["window_ns"] is not None:
+        if work is not None:
             assert sum(work[part] for part in (*four, "other_ns")) == work["window_ns"]
 
 

@@ -32,12 +32,13 @@ OWN = {
 }
 
 
-def check(own: split.Launched, want: dict[str, int] | None) -> None:
+def check(own: split.Launched, more: split.LaunchedDetail, want: dict[str, int] | None) -> None:
     if want is None:
         assert own.count == 0
         return
     assert own.count == want["n_kernel"] + want["n_memcpy"] + want["n_memset"]
-    assert {theirs: getattr(own, ours) for theirs, ours in OWN.items()} == {
+    found = {**to_plain(own), **to_plain(more)}
+    assert {theirs: found[ours] for theirs, ours in OWN.items()} == {
         theirs: want[theirs] for theirs in OWN
     }
 
@@ -66,10 +67,12 @@ def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> No
             assert row.host is not None
             continue
         assert row.launched is not None
+        assert row.launched_detail is not None
         assert row.clock is not None
         any_thread = want["launched_any_thread"]
-        check(row.launched, want["launched_same_thread"] if any_thread == "same" else any_thread)
-        check(same_thread[i], want["launched_same_thread"])
+        expect = want["launched_same_thread"] if any_thread == "same" else any_thread
+        check(row.launched, row.launched_detail, expect)
+        check(*same_thread[i], want["launched_same_thread"])
         assert want["wall"] == {
             "kernel_ns": row.clock.kernel_ns,
             "memcpy_exposed_ns": row.clock.memcpy_ns,
@@ -84,21 +87,23 @@ def conserved(result: module.Stages) -> None:
             assert sum(whole.ops.values()) == whole.host.op_ns
     for part in (*result.rows, *result.totals):
         if part.clock is not None:
-            c = part.clock
-            assert part.wall_ns == c.kernel_ns + c.memcpy_ns + c.memset_ns + c.idle_ns
-            assert 0 <= c.exposed_communication_ns <= c.communication_ns <= c.kernel_ns
-            assert min(c.kernel_ns, c.memcpy_ns, c.memset_ns, c.idle_ns) >= 0
-            assert 0 <= c.suspect_ns <= c.idle_ns
+            c, d = part.clock, part.clock_detail
+            assert d is not None
+            assert part.wall_ns == sum(to_plain(c).values())
+            assert 0 <= d.exposed_communication_ns <= d.communication_ns <= c.kernel_ns
+            assert min(to_plain(c).values()) >= 0
+            assert 0 <= d.suspect_ns <= c.idle_ns
         if part.launched is not None:
             w = part.launched
             parts = (w.kernel_ns, w.memcpy_ns, w.memset_ns, w.other_ns, w.idle_ns)
             assert w.window_ns == sum(parts)
-            assert 0 <= w.suspect_ns <= w.idle_ns
+            assert part.launched_detail is not None
+            assert 0 <= part.launched_detail.suspect_ns <= w.idle_ns
             assert min(parts) >= 0
         if part.host is not None:
-            h = part.host
-            assert part.wall_ns == h.op_ns + h.copy_ns + h.other_ns
-            assert 0 <= h.elsewhere_ns <= h.other_ns
+            assert part.host_detail is not None
+            assert part.wall_ns == sum(to_plain(part.host).values())
+            assert 0 <= part.host_detail.elsewhere_ns <= part.host.other_ns
 
 
 @given(traces(), st.sampled_from([None, ".*", "p"]))
@@ -190,9 +195,21 @@ def test_work_launched_from_another_thread_belongs_to_the_stage() -> None:
         """,
         names={"p": "train"},
     )
-    own = stages(trace).rows[0].launched
-    assert own is not None
-    assert (own.count, own.same_thread_count) == (1, 0)
+    row = stages(trace).rows[0]
+    assert row.launched is not None
+    assert row.launched_detail is not None
+    assert (row.launched.count, row.launched_detail.same_thread_count) == (1, 0)
+
+
+def test_without_any_launch_in_the_trace_nothing_is_said_by_launch() -> None:
+    trace = draw("mark ppppp\nstream 7 .AA..", names={"p": "tracekit::prefill"})
+    result = stages(trace)
+    for part in (*result.rows, *result.totals):
+        assert part.clock is not None
+        assert (part.launched, part.launched_detail, part.host) == (None, None, None)
+    assert merge(result, result).totals[-1].launched is None
+    assert module.tables(result)
+    assert module.charts(result)
 
 
 def test_without_gpu_work_the_host_time_is_split_and_never_called_kernel_time() -> None:
@@ -207,9 +224,8 @@ def test_without_gpu_work_the_host_time_is_split_and_never_called_kernel_time() 
     row = stages(trace).rows[0]
     assert row.clock is None
     assert row.launched is None
-    assert to_plain(row.host) == {
-        "op_ns": 3000, "copy_ns": 2000, "other_ns": 5000, "elsewhere_ns": 2000,
-    }  # fmt: skip
+    assert to_plain(row.host) == {"op_ns": 3000, "copy_ns": 2000, "other_ns": 5000}
+    assert to_plain(row.host_detail) == {"elsewhere_ns": 2000}
 
 
 def test_op_time_is_split_by_the_kind_of_the_innermost_op() -> None:
@@ -241,9 +257,13 @@ def test_a_step_of_the_profiler_is_a_stage_and_a_collective_is_not() -> None:
 
 def test_idle_time_of_a_step_cut_out_is_shown_as_such() -> None:
     result = stages(kineto.load(shared("traces", "tl_sglang_decode.json.gz")))
-    for part in (result.totals[0].clock, result.totals[0].launched):
+    whole = result.totals[0]
+    for part, of in (
+        (whole.clock, whole.clock_detail), (whole.launched, whole.launched_detail)
+    ):  # fmt: skip
         assert part is not None
-        assert part.idle_ns - part.suspect_ns < 1_000_000
+        assert of is not None
+        assert part.idle_ns - of.suspect_ns < 1_000_000
     labels = [c.label for grid in module.tables(result)[:2] for c in grid.columns]
     assert labels.count("suspect") == 2
 
