@@ -13,7 +13,7 @@ class Fit:
     """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions."""
 
     name: str
-    a_ns: float
+    a_ns: float | None  # None where only differences of positions are known
     b_ns: float  # per position
     low_ns: float
     high_ns: float

@@ -46,7 +46,7 @@ def test_parts_follow_one_another_and_leave_nothing_of_the_request_out() -> None
     result = tokens(draw(REQUEST, NAMED))
     conserved(result)
     assert [(r.part, r.token, r.wall_ns) for r in result.rows] == [
-        ("load", None, 3000), ("preprocess", None, 3000), ("encode", None, 4000),
+        ("load", None, 2000), ("preprocess", None, 3000), ("encode", None, 4000),
         ("prefill", 0, 6000), ("decode", 1, 4000), ("decode", 2, 3000),
     ]  # fmt: skip
     prefill = result.rows[3].spent
@@ -57,12 +57,28 @@ def test_parts_follow_one_another_and_leave_nothing_of_the_request_out() -> None
 def test_ttft_tpot_and_itl_are_those_of_the_definitions() -> None:
     result = tokens(draw(REQUEST, NAMED))
     request = result.requests[0]
-    assert (request.ttft_ns, request.ttft_without_load_ns) == (16_000, 13_000)
-    assert (request.end_to_end_ns, request.tokens) == (23_000, 3)
-    assert request.tpot_ns == (23_000 - 16_000) / 2
+    assert (request.ttft_ns, request.ttft_without_load_ns) == (15_000, 13_000)
+    assert (request.end_to_end_ns, request.tokens) == (22_000, 3)
+    assert request.tpot_ns == (22_000 - 15_000) / 2
     assert request.itl_ns == (4000, 3000)
     assert result.latency is not None
     assert result.latency.itl_p50_ns == 3500
+
+
+def test_a_request_has_the_number_of_its_sample_and_begins_with_its_first_stage() -> None:
+    result = tokens(draw(REQUEST, {**NAMED, "s": "tracekit::sample#7"}))
+    assert {row.request for row in result.rows} == {7}
+    assert result.rows[0].start_ns == 1000
+
+
+def test_a_position_that_no_capture_recorded_is_not_known() -> None:
+    steps = {c: f"tracekit::decode_step#{i}" for i, c in enumerate("abcdefg", 1)}
+    trace = draw("mark ffffabbcccddddeeeeeffffffggggggg".replace("ffffa", "ppppa"),
+                 {"p": "tracekit::prefill", **steps})  # fmt: skip
+    result = tokens(trace)
+    assert {row.position for row in result.rows} == {None}
+    assert result.growth[0].a_ns is None
+    assert result.growth[0].b_ns == pytest.approx(1000)
 
 
 def test_without_a_second_token_there_is_no_tpot() -> None:
