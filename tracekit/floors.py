@@ -32,8 +32,14 @@ class Need:
 def needs(trace: Trace) -> tuple[Need, ...]:
     """One for each stage whose dimensions the metadata gives; empty for any other trace."""
     meta = trace.source.meta.get("tracekit")
-    if not isinstance(meta, Mapping):
-        return ()
+    return stated(meta) if isinstance(meta, Mapping) else ()
+
+
+def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
+    """The needs of the requests that `dims`, `tokens`, `dtype` and `batch_size` describe.
+
+    They are as in docs/metadata.md; a stage whose dimensions are not known is left out.
+    """
     dims, tokens = meta.get("dims"), meta.get("tokens")
     dtype = DTYPES.get(str(meta.get("dtype")))
     if not isinstance(dims, Mapping) or dtype is None:

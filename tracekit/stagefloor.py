@@ -11,6 +11,11 @@ from tracekit.rates import least
 
 N = TypeVar("N", int, float)
 
+DEFINITION = (
+    "The longer of FLOPs over the device's peak for the dtype, and least bytes (weights once a "
+    "pass, keys and values) over its memory bandwidth, summed over the forward passes."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:

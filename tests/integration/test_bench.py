@@ -228,8 +228,9 @@ def row_of(**changes: Any) -> dict[str, Any]:
     sample = {"load": 0, "preprocess": 0, "encode": 0, "prefill": 10, "decode": 63 * 10_000_000,
               "steps": [10_000_000] * 63, "tokens": [64], "prefill_tokens": 100}  # fmt: skip
     llm = {"weight_parameters": 6_607_343_616, "bytes_per_value": 2, "layers": 32, "kv_heads": 32,
-           "head_dim": 128}  # fmt: skip
-    row = {"samples": [sample] * 5, "facts": {"dims": {"llm": llm}}, "options": {"batch_size": 1},
+           "head_dim": 128, "heads": 32, "hidden": 4096, "vocab": 32000}  # fmt: skip
+    options = {"batch_size": 1, "dtype": "bfloat16"}
+    row = {"samples": [sample] * 5, "facts": {"dims": {"llm": llm}}, "options": options,
            "tokens": {"prefill": 100, "generated": 64}}  # fmt: skip
     return {**row, **changes}
 
@@ -237,7 +238,7 @@ def row_of(**changes: Any) -> dict[str, Any]:
 def test_mbu_is_bytes_over_time_over_the_datasheets_bandwidth() -> None:
     found = benchtables.bandwidth(row_of(), "NVIDIA A100-SXM4-80GB")
     assert found is not None
-    cache = 2 * 32 * 32 * 128 * 2 * (100 + 62 / 2)
+    cache = 2 * 32 * 32 * 128 * 2 * (100 + (1 + 63) / 2)  # step s reads the prompt and s tokens
     assert found.bytes == 6_607_343_616 * 2 + cache
     assert found.used == pytest.approx(found.bytes / 0.01 / found.peak)
     assert found.weights_only == pytest.approx(13_214_687_232 / 0.01 / found.peak)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import shared
@@ -96,7 +97,9 @@ def test_the_metadata_says_what_ran(captured: Captured) -> None:
     assert facts["schema"] == "tracekit-capture/1"
     assert facts["stages"] == [stage.value for stage in Stage]
     assert facts["absent_stages"] == []
-    assert facts["tokens"] == {"prompt": 6, "sensor": 4, "prefill": 10, "generated": [5, 5]}
+    assert facts["tokens"] == {
+        "prompt": 6, "sensor": 4, "tags": 0, "prefill": 10, "generated": [5, 5],
+    }  # fmt: skip
     assert facts["dtype"] == "float32"
     assert facts["device"]["type"] == "cpu"
     assert facts["device"]["name"]
@@ -362,3 +365,32 @@ def test_perfetto_imports_the_trace_whole(captured: Captured) -> None:
     if done.returncode == 2:
         pytest.skip(f"perfetto-check could not run: {done.stderr[:200]}")
     assert json.loads(done.stdout)["problems"] == []
+
+
+# ---------------------------------------------------------------- the data and the room
+
+
+def test_what_was_mended_in_the_data_is_said_in_the_trace(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "walk.csv"
+    rows = [",".join(f"{v:.4f}" for v in row) for row in rng.normal(size=(300, 6))]
+    path.write_text("\n".join([*rows[:150], "1,2,oops,4,5,6", *rows[150:]]))
+    plan = small_plan(
+        data=str(path), data_options={"rate_hz": 50.0, "on_error": "skip"}, max_new_tokens=2
+    )
+    found = capture(plan, tmp_path / "t.json.gz")
+    repairs = found.metadata["data"]["repairs"]
+    (repair,) = [one for one in repairs if "walk.csv:151" in one["what"]]
+    assert repair["samples"] == found.metadata["data"]["samples"][:1]
+    assert str(tmp_path) not in json.dumps(found.metadata["data"]["repairs"])
+
+
+def test_weights_that_cannot_fit_are_refused_before_they_are_made() -> None:
+    entry = small_model.model(
+        sizes={"full": None, "tiny": None}, weight_bytes=lambda _size, _dtype: 1 << 60
+    )
+    plan = planning.plan("small", model=entry, size="full", device="cpu", dtype="float32")
+    with pytest.raises(TracekitError) as fault:
+        planning.build(plan)
+    assert "the weights need 1,073,741,824 GiB" in fault.value.what
+    assert fault.value.hint == "try --dtype bfloat16 or --size tiny"

@@ -38,7 +38,9 @@ def test_a_newcomer_gets_a_trace_in_its_place(
     assert "the text is noise" in said
     facts = kineto.load(trace).source.meta["tracekit"]
     tokens = facts["tokens"]
-    assert tokens["prompt"] + tokens["sensor"] == tokens["prefill"]
+    assert (tokens["sensor"], tokens["tags"]) == (30, 2)
+    assert tokens["prompt"] == facts["dims"]["prefill"]["text_tokens"]
+    assert tokens["prompt"] + tokens["sensor"] + tokens["tags"] == tokens["prefill"]
     assert tokens["generated"] == [3]
     assert facts["dims"]["llm"]["weight_parameters"] > 0
     assert sum(facts["parameters"].values()) > 10_000

@@ -9,10 +9,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from tracekit import floors
 from tracekit.capture import bench, gauges, metadata, run
 from tracekit.capture.bench import Config, Outcome
 from tracekit.errors import TracekitError
 from tracekit.files import writing
+from tracekit.floors import Need
 from tracekit.results import to_plain
 
 SCHEMA = "tracekit-bench/1"
@@ -179,6 +181,18 @@ def rates(row: Row) -> dict[str, list[float]]:
         if sample.get("prefill") and filled:
             found["prefill tokens/s"].append(filled * len(tokens) / sample["prefill"] * 1e9)
     return {name: values for name, values in found.items() if values}
+
+
+def needs(row: Row) -> dict[str, Need]:
+    """What one request of this configuration has to do at least, by stage; see `floors`."""
+    facts, options, tokens = (row.get(key) or {} for key in ("facts", "options", "tokens"))
+    generated = tokens.get("generated")
+    meta = {
+        "dims": facts.get("dims"), "dtype": options.get("dtype"),
+        "batch_size": options.get("batch_size"),
+        "tokens": {**tokens, "generated": [] if generated is None else [generated]},
+    }  # fmt: skip
+    return {need.stage: need for need in floors.stated(meta)}
 
 
 def waiting(row: Row) -> float | None:

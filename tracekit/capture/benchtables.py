@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracekit import units
-from tracekit.capture import benchfile, floors, stats
+from tracekit.capture import benchfile, stats
 from tracekit.capture.benchfile import DEFINITIONS, Row
 from tracekit.results import Column, Grid
 
@@ -102,17 +102,12 @@ def bandwidth(row: Row, device: str) -> Bandwidth | None:
     from tracekit import devices
 
     found = devices.named(device)
-    shape = ((row.get("facts") or {}).get("dims") or {}).get("llm") or {}
-    need = ("weight_parameters", "bytes_per_value", "layers", "kv_heads", "head_dim")
+    need = benchfile.needs(row).get("decode")
     tpot = benchfile.measures(row).get("tpot")
-    if found is None or not tpot or any(shape.get(key) is None for key in need):
+    if found is None or not tpot or need is None:
         return None
-    tokens = row.get("tokens") or {}
-    # the mean over the steps of the positions that are read
-    positions = (tokens.get("prefill") or 0) + max((tokens.get("generated") or 0) - 2, 0) / 2
-    rows = (row.get("options") or {}).get("batch_size") or 1
-    total = floors.decode_bytes(shape, rows, positions)
-    weights = floors.decode_bytes(shape, rows, 0)
+    total = sum(read for _, read in need.passes) / len(need.passes)
+    weights = need.weight_bytes / len(need.passes)
     summary = stats.summarize(tpot)
     assert summary is not None
     peak = found.memory_bytes_per_s

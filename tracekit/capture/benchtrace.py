@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from tracekit.capture import benchfile, benchtables, floors, stats
+from tracekit import devices, stagefloor
+from tracekit.capture import benchfile, benchtables, stats
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.run import Captured, capture
 from tracekit.results import Column, Grid
@@ -24,7 +25,7 @@ COLUMNS = (
     Column("profiled", "ns", "Mean wall time of the profiled requests."),
     Column("factor", "number", "Profiled over unprofiled."),
     Column("GPU busy", "ns", "Time in which work that the stage launched ran, a request's mean."),
-    Column("floor", "ns", floors.DEFINITION),
+    Column("floor", "ns", stagefloor.DEFINITION),
     Column("over floor", "number", "Unprofiled over floor."),
 )
 
@@ -44,14 +45,8 @@ def run(
     captured = capture(short, output, samples=samples, progress=progress)
     busy = gpu_busy(captured)
     row = content["configurations"][0]
-    least = floors.floors(
-        (row.get("facts") or {}).get("dims") or {},
-        device=benchtables.device_name(content),
-        dtype=plan.options.dtype,
-        batch_size=plan.options.batch_size,
-        prefill_tokens=(row.get("tokens") or {}).get("prefill"),
-        generated=(row.get("tokens") or {}).get("generated") or 0,
-    )
+    needs, spec = benchfile.needs(row), devices.named(benchtables.device_name(content))
+    least = {name: stagefloor.of_need(need, None, spec).floor_ns for name, need in needs.items()}
     times = benchfile.measures(row)
     stages = []
     for stage in captured.stages:

@@ -234,12 +234,36 @@ def memory_errors(plan: Plan) -> Iterator[None]:
     except (MemoryError, RuntimeError) as fault:
         if not out_of_memory(fault):
             raise
-        raise TracekitError(
-            MEMORY,
-            where=f"{plan.name}, size {plan.options.size}, {plan.options.dtype} on "
-            f"{plan.options.device}",
-            hint="try --dtype bfloat16, a smaller --batch-size, or --size tiny",
-        ) from fault
+        raise too_large(plan) from fault
+
+
+def too_large(plan: Plan, why: str = "") -> TracekitError:
+    """What is said where a plan needs more memory than there is."""
+    options = plan.options
+    ways = ["--dtype bfloat16"] if options.dtype == "float32" else []
+    ways += ["a smaller --batch-size"] if options.batch_size > 1 else []
+    ways += ["--size tiny"] if "tiny" in plan.model.sizes and options.size != "tiny" else []
+    return TracekitError(
+        MEMORY + why,
+        where=f"{plan.name}, size {options.size}, {options.dtype} on {options.device}",
+        hint=f"try {' or '.join(ways)}" if ways else "a device with more memory is needed",
+    )
+
+
+def check_room(plan: Plan) -> None:
+    """Refuses weights that cannot fit: a host without room kills the process, and says nothing.
+
+    Raises: TracekitError.
+    """
+    options = plan.options
+    if options.size == "tiny":
+        return
+    need = weight_bytes(plan.model, options.size, options.dtype)
+    free = free_bytes(options.device)
+    if free is not None and need > free:
+        raise too_large(
+            plan, f": the weights need {units.bytes_(need)} and {units.bytes_(free)} are free"
+        )
 
 
 def out_of_memory(fault: BaseException) -> bool:
@@ -259,6 +283,7 @@ def build(plan: Plan) -> Any:
 
     Raises: TracekitError where it does not fit, or a checkpoint does not suit.
     """
+    check_room(plan)
     with memory_errors(plan):
         return plan.model.build(plan.options)
 
@@ -268,7 +293,7 @@ def feed(plan: Plan, workdir: Path) -> list[Sample]:
 
     Generated data is written under `workdir`.
 
-    Raises: TracekitError where there is no such data.
+    Raises: TracekitError where there is no such data, or its first sample cannot be read.
     """
     from tracekit.datasets import opening
 
@@ -280,7 +305,10 @@ def feed(plan: Plan, workdir: Path) -> list[Sample]:
         workdir=workdir,
         **plan.data_options,
     )
-    return list(islice(stream, plan.samples))
+    found = list(islice(stream, plan.samples))
+    for first in found[:1]:  # what is wrong with it is said before a model is built, not after
+        first.parse(first.read())
+    return found
 
 
 def repeat(found: list[Sample], plan: Plan) -> list[Sample]:

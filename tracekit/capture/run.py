@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from tracekit.errors import TracekitError
 from tracekit.stages import Stage
 
 if TYPE_CHECKING:
-    from tracekit.catalog import Facts, Sample
+    from tracekit.catalog import Facts, Recording, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def capture(
     _check_writable(path)
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
         found = list(samples or planning.feed(plan, Path(folder) / "data"))
-        found = planning.repeat(found, plan)
+        found, repairs = watched(planning.repeat(found, plan))
         progress("loading weights", 0, None)
         adapter = planning.build(plan)
         with planning.memory_errors(plan):
@@ -84,6 +84,7 @@ def capture(
             )
         progress("writing", 0, None)
         facts = describe(plan, profiling, adapter, found, unprofiled, profiled, interrupted)
+        facts["data"]["repairs"] = repaired(facts["data"]["samples"], repairs)
         from tracekit.capture import save
 
         with patient():
@@ -310,22 +311,54 @@ def describe(
 
 
 def token_counts(facts: Facts, requests: Sequence[Request]) -> dict[str, Any]:
-    """Tokens of each row of a request, prompt + sensor = prefill; None where there are none such.
+    """Tokens of each row of a request, prompt + sensor + tags = prefill; None for what it lacks.
 
-    The sensor's tokens are those that stand in the prompt for it, with their begin and end marks.
+    `sensor` are those that encode made; `tags` are positions that the model itself puts around
+    them and that are no text, as OneLLM does (`dims.prefill.tag_tokens`).
     """
     first = requests[0]
-    prefill = first.prefill_tokens
+    prefill, sensor = first.prefill_tokens, first.sensor_tokens
     planned = facts.dims.get("prefill")
-    sensor = planned.get("sensor_tokens") if isinstance(planned, Mapping) else None
-    if sensor is None:
-        sensor = first.sensor_tokens
+    tags = planned.get("tag_tokens", 0) if isinstance(planned, Mapping) else 0
+    if prefill is None or sensor is None:
+        tags = None
     return {
-        "prompt": None if prefill is None else prefill - (sensor or 0),
+        "prompt": None if prefill is None else prefill - (sensor or 0) - (tags or 0),
         "sensor": sensor,
+        "tags": tags,
         "prefill": prefill,
         "generated": [one.tokens for one in requests],
     }
+
+
+def watched(
+    samples: Sequence[Sample],
+) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
+    """The same samples, and the repairs of each by its id, which fill as samples are parsed."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def one(sample: Sample) -> Sample:
+        def parse(raw: Any) -> Recording:
+            recording = sample.parse(raw)
+            found[sample.id] = recording.repairs
+            return recording
+
+        return replace(sample, parse=parse)
+
+    return [one(sample) for sample in samples], found
+
+
+def repaired(
+    ids: Sequence[str], found: Mapping[str, tuple[str, ...]]
+) -> list[dict[str, Any]] | None:
+    """What was mended or derived, and in which of the samples; None where none was parsed."""
+    if not any(one in found for one in ids):
+        return None
+    where: dict[str, list[str]] = {}
+    for one in dict.fromkeys(ids):
+        for what in found.get(one, ()):
+            where.setdefault(metadata.tidy(what), []).append(one)
+    return [{"what": what, "samples": which} for what, which in where.items()]
 
 
 def about_data(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from tracekit.stages import Stage
 
 FIRST = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)
 
+BUSY = 0.9  # profiling does not make a request this much faster
+
 COLUMNS = (
     Column("stage", "text"),
     Column("unprofiled", "ns", "Wall time, mean over the samples, before the profiler was on."),
@@ -42,6 +44,10 @@ def summary(captured: Captured) -> Grid:
         said.append("TPOT = decode / (tokens - 1)")
     if captured.interrupted:
         said.append(f"interrupted after {len(profiled)} of {len(plain)} samples")
+    before, after = (fmean(r.wall for r in some) for some in (plain, profiled))
+    if after < BUSY * before:
+        said.append("faster under the profiler than before it: something else kept the machine busy"
+                    ", do not quote these times")  # fmt: skip
     note = "; ".join(said)
     return Grid("capture", "Wall time of a request", COLUMNS, rows, note=note, total=total)
 

@@ -171,7 +171,7 @@ def _run(request: Any, as_json: bool) -> None:
     else:
         _header(out, done.content, done.why)
         for grid in done.grids:
-            terminal.show(out, grid, most=60)
+            terminal.show(out, grid, most=60, rest="--json has them")
         for label, path in files.items():
             out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
         for line in done.next:
@@ -225,7 +225,7 @@ def _register_compare(group: typer.Typer) -> None:
             typer.echo(benchcompare.markdown(found, limit), nl=False)
         else:
             out = terminal.console()
-            terminal.show(out, benchcompare.grid(found), most=200)
+            terminal.show(out, benchcompare.grid(found), most=200, rest="--json has them")
             for text in found.differing:
                 out.print(Text(f"  differs: {text}"))
             for text in (*found.unmatched, *found.notes):

@@ -130,6 +130,9 @@ def _say(out: Console, captured: Captured) -> None:
         out.print(f"Weights are random: the timing is the model's{text}.")
     out.print()
     terminal.show(out, summary(captured))
+    for one in facts["data"]["repairs"] or ():
+        of = f"{len(one['samples'])} of {len(set(facts['data']['samples']))} samples"
+        out.print(Text(f"data: {one['what']} ({of})"), soft_wrap=True)
     for number, rows in enumerate(facts["text"]):
         for row in rows[:1]:
             out.print(Text(f"sample {number}: {row}"))

@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         else:
             out = terminal.console()
             for grid in compared.tables(result):
-                terminal.show(out, grid)
+                terminal.show(out, grid, rest="--json has them")
         sys.stdout.flush()
         sys.stderr.write(written)
 

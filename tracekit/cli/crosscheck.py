@@ -31,4 +31,4 @@ def register(app: typer.Typer) -> None:
             return
         out = terminal.console()
         for grid in checking.tables(result):
-            terminal.show(out, grid)
+            terminal.show(out, grid, rest="--json has them")

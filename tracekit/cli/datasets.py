@@ -120,7 +120,7 @@ def _check(
         out = terminal.console()
         out.print(f"{folder} holds {name}: {entry.title}", markup=False)
         for grid in _checks.grids(result):
-            terminal.show(out, grid)
+            terminal.show(out, grid, rest="--json has them")
         for remark in result.remarks:
             out.print(f"note: {remark}", markup=False)
         for problem in result.problems[:20]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tracekit.engine import Answers
     from tracekit.results import Column, Grid
 
+ANALYZED = "--csv and --json have them"
 PIPED = 160  # columns of a line where there is no terminal to measure
 
 
@@ -36,8 +37,11 @@ def status(subject: str) -> Iterator[Callable[[str], None]]:
         yield lambda doing: line.update(f"{escape(subject)}: {escape(doing)} …")
 
 
-def show(out: Console, grid: Grid, most: int = 20) -> None:
-    """One grid; at most `most` rows, and a line that says how many were left out."""
+def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
+    """One grid; at most `most` rows, and a line that says how many were left out.
+
+    `rest` says where those are, as in '--json has them'.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -62,7 +66,8 @@ def show(out: Console, grid: Grid, most: int = 20) -> None:
     out.print(table)
     left_out = len(grid.rows) - most
     if left_out > 0:
-        out.print(f"  … and {left_out} more rows: --csv and --json have them", style="dim")
+        where = f": {rest}" if rest else ""
+        out.print(f"  … and {left_out} more rows{where}", style="dim", markup=False)
     if len(kept) < len(grid.columns):
         gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in kept)
         out.print(f"  no room for: {gone}", style="dim", markup=False)
@@ -124,7 +129,7 @@ def overview(out: Console, one: Answers) -> None:
     if view.tiles:
         out.print()
     for grid in view.grids:
-        show(out, grid)
+        show(out, grid, rest=ANALYZED)
     for place, finding in enumerate(view.findings, 1):
         out.print(f"{place}. {_one_line(finding.claim)}", style="bold", markup=False, end="")
         out.print(f"  {finding.saves}" if finding.saves else "", style="green", markup=False)
@@ -144,7 +149,7 @@ def answers(out: Console, one: Answers, *, full: bool) -> None:
             continue
         grids = catalog.analysis(name).tables(result)
         for grid in grids if full else grids[:1]:
-            show(out, grid, 20 if full else 8)
+            show(out, grid, 20 if full else 8, rest=ANALYZED)
     by_reason: dict[str, list[str]] = {}
     for name, reason in one.unanswered.items():
         by_reason.setdefault(reason, []).append(name)

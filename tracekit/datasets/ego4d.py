@@ -130,11 +130,15 @@ def load_array(path: Path) -> npt.NDArray[Any]:
             f"cannot be read ({fault.strerror or fault})", where=path, hint="check the path"
         ) from None
     except (ValueError, EOFError) as fault:
-        raise TracekitError(
-            f"not a plain numpy array ({fault})",
-            where=path,
-            hint="arrays of Python objects are pickles: --trust-pickle where a data set takes it",
-        ) from None
+        said = str(fault)
+        if said.startswith("Object arrays"):
+            what = "an array of Python objects, which is a pickle"
+            hint = "save plain numbers; --trust-pickle where a data set takes it"
+        elif "pickled" in said:  # numpy guesses so of whatever has no header of its own
+            what, hint = "not a numpy array", "a file that numpy.save wrote is expected"
+        else:
+            what, hint = f"not a whole numpy array ({said})", "is the file damaged, or cut short?"
+        raise TracekitError(what, where=path, hint=hint) from None
     return array
 
 

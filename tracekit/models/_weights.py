@@ -7,6 +7,7 @@ arrive; they go straight to the device, in the dtype wanted, one tensor at a tim
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,8 +113,7 @@ class Weights:
             raise TracekitError(
                 "the checkpoint holds more than tensors, or is damaged",
                 where=path,
-                hint="only plain state dicts are read (weights_only); "
-                f"torch says: {_first_line(error)}",
+                hint=f"only plain state dicts are read (weights_only){_foreign(error)}",
             ) from error
         except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
             raise _damaged(path, error) from error
@@ -139,18 +139,29 @@ def of_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
 
 
 def _load_pickle(torch: Any, path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        if "mmap" not in str(error):
-            raise
-        # files of torch < 1.6 cannot be mapped; they are small by now
-        return torch.load(path, map_location="cpu", weights_only=True)
+    import warnings
+
+    with warnings.catch_warnings():
+        # torch warns of pickle protocols it does not know; what it cannot read it refuses anyway
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            # files of torch < 1.6 cannot be mapped; they are small by now
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:160]
+
+
+def _foreign(error: BaseException) -> str:
+    """What beyond tensors it holds; torch's own message goes on to advise running it."""
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return f"; it names {named[1]}" if named else ""
 
 
 def _missing(path: Path) -> TracekitError:
@@ -161,7 +172,7 @@ def _damaged(path: Path, error: BaseException) -> TracekitError:
     return TracekitError(
         "the checkpoint cannot be read",
         where=path,
-        hint=f"is it whole? {_first_line(error)}",
+        hint=f"is it whole, and a checkpoint at all? {type(error).__name__}: {_first_line(error)}",
     )
 
 
@@ -191,7 +202,9 @@ def files(checkpoint: Path, patterns: Iterable[str] = PATTERNS) -> list[Path]:
         if found:
             return found
     raise TracekitError(
-        "the folder holds no weights", where=checkpoint, hint=f"expected {', '.join(patterns)}"
+        "the folder holds no weights",
+        where=checkpoint,
+        hint=f"expected {', '.join(dict.fromkeys(patterns))}",
     )
 
 
@@ -241,7 +254,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise _missing(path) from None
+        raise TracekitError(
+            "no such file",
+            where=path,
+            hint=f"--checkpoint wants a folder with a {path.name}, or a file in it",
+        ) from None
     except (OSError, ValueError) as error:
         raise _damaged(path, error) from error
     if not isinstance(found, dict):

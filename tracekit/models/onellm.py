@@ -241,7 +241,12 @@ def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLL
                 "bytes_per_value": _weights.bytes_per_value(options.dtype),
                 "tokens": config.n_resample_tokens,
             },
-            "prefill": {"tokens": text + INSERTED, "text_tokens": text, "sensor_tokens": INSERTED},
+            "prefill": {
+                "tokens": text + INSERTED,
+                "text_tokens": text,
+                "sensor_tokens": config.n_resample_tokens,
+                "tag_tokens": INSERTED - config.n_resample_tokens,
+            },
         },
         tokenizer=adapter.tokenizer.about,
         attention=adapter.decoder.attention,

@@ -144,7 +144,9 @@ def _components(parameters: Mapping[str, Any]) -> str:
 
 
 def _tokens(tokens: Mapping[str, Any], made: Any) -> str:
-    said = [f"{tokens[k]:,} {k}" for k in ("prompt", "sensor") if isinstance(tokens.get(k), int)]
+    said = [
+        f"{tokens[k]:,} {k}" for k in ("prompt", "sensor", "tags") if isinstance(tokens.get(k), int)
+    ]
     if isinstance(made, list) and made:
         numbers = sorted({str(n) for n in made})
         said.append(f"{' or '.join(numbers)} generated a sample")
