@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -92,18 +92,23 @@ def test_what_cannot_be_done_is_one_line(
     [("benchmark_onellm_5stages.py", "onellm"), ("benchmark_inference_5stages.py", "llasa")],
 )
 def test_the_scripts_print_five_stages_and_write_json(
-    tmp_path: Path, script: str, name: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    name: str,
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / script), "--max_samples", "2", "--size", "tiny",
-         "--max_gen_len", "3", "--duration_sec", "2", "--warmup", "0", "--device", "cpu",
-         "--output_dir", str(tmp_path)],
-        capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    path = str(ROOT / "scripts" / script)
+    given = ["--max_samples", "2", "--size", "tiny", "--max_gen_len", "3", "--duration_sec", "2",
+             "--warmup", "0", "--device", "cpu", "--output_dir", str(tmp_path)]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", [path, *given])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(path, run_name="__main__")
+    said = capsys.readouterr()
+    assert ended.value.code == 0, said.err
     for stage in Stage:
-        assert stage.value in done.stdout
-    assert "TTFT" in done.stdout
-    assert "decode throughput" in done.stdout
+        assert stage.value in said.out
+    assert "TTFT" in said.out
+    assert "decode throughput" in said.out
     content = json.loads((tmp_path / f"{name}_5stages.json").read_text())
     assert len(content["configurations"][0]["samples"]) == 2

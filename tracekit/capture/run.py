@@ -340,7 +340,8 @@ def watched(
     def one(sample: Sample) -> Sample:
         def parse(raw: Any) -> Recording:
             recording = sample.parse(raw)
-            found[sample.id] = recording.repairs
+            folder = f"{sample.path.parent}{os.sep}"  # it is nobody else's business
+            found[sample.id] = tuple(what.replace(folder, "") for what in recording.repairs)
             return recording
 
         return replace(sample, parse=parse)
