@@ -59,7 +59,7 @@ def test_the_file_says_where_it_ran_and_of_what(done: benchrun.Done) -> None:
     assert where["device"]["type"] == "cpu"
     assert where["versions"]["torch"]
     row = content["configurations"][0]
-    assert row["tokens"] == {"prompt": 6, "sensor": 4, "prefill": 10, "generated": 4}
+    assert row["tokens"] == {"prompt": 6, "sensor": 4, "tags": 0, "prefill": 10, "generated": 4}
     assert row["warmup"]["ns"]
     assert row["memory"]["device_peak_bytes"] is None
     assert row["memory"]["host_peak_bytes"] > 10**7
