@@ -19,6 +19,10 @@ from tracekit.trace import GPU_WORK, Cat, Trace
 
 Event = dict[str, Any]
 
+# below it a double of microseconds steps by 1/8 ns at most, so that sums of two round to the ns;
+# near 2**53 ns each is right alone, and slices that touch would overlap by 1 ns
+EXACT_US = 1_000_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -42,7 +46,8 @@ class Exported:
 
     slices_in: int = 0
     slices_out: int = 0
-    cures: list[str] = field(default_factory=list)  # what a viewer would have lost, in words
+    # what a viewer would have lost, and tracks that could not be drawn, in words
+    cures: list[str] = field(default_factory=list)
     scrubbed: Mapping[str, int] = field(default_factory=dict)  # kinds of things taken out
 
 
@@ -70,7 +75,8 @@ def export(
     done.cures += [f"{count:,} {what}" for what, count in mended.done.items()]
     done.slices_in = _slices(events)
     trace = kineto.load(source) if wanted.tracks or wanted.stage else None
-    extra = tracks.events(trace, wanted.tracks) if trace is not None else []
+    extra, missing = tracks.events(trace, wanted.tracks) if trace is not None else ([], [])
+    done.cures += missing
     if wanted.drop or wanted.cuts:
         progress("cutting")
         events = _cut(events, trace, wanted)
@@ -119,7 +125,7 @@ def _slices(events: list[Event]) -> int:
 
 def _needs_rebase(events: list[Event]) -> bool:
     times = [event["ts"] for event in events if "ts" in event and event.get("ph") != "M"]
-    return bool(times) and (min(times) < 0 or max(times) >= 9_000_000_000_000)
+    return bool(times) and (min(times) < 0 or max(times) >= EXACT_US)
 
 
 def _three_decimals(events: list[Event]) -> None:

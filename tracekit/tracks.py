@@ -21,12 +21,13 @@ _PID = 0x7ACE0
 _ORDER = ("stages", "tokens", "idle", "queue")
 
 
-def events(trace: Trace, wanted: Collection[str]) -> list[Event]:
-    """The tracks named in `wanted`, as events in the trace's own time.
+def events(trace: Trace, wanted: Collection[str]) -> tuple[list[Event], list[str]]:
+    """The tracks named in `wanted`, as events in the trace's own time, and why some are missing.
 
-    Raises: TracekitError for an unknown name, or where the trace cannot answer what a track shows.
+    Raises: TracekitError for an unknown name, or where the trace can answer none of them.
     """
     out: list[Event] = []
+    missing: list[str] = []
     for name in wanted:
         if name not in TRACKS:
             raise TracekitError(
@@ -35,14 +36,16 @@ def events(trace: Trace, wanted: Collection[str]) -> list[Event]:
         try:
             out += TRACKS[name](trace)
         except MissingEventsError as reason:
-            raise TracekitError(
-                f"cannot draw it: {reason.what}",
-                where=f"track {name!r} of {trace.path}",
-                hint=reason.hint,
-            ) from None
+            if len(missing) + 1 == len(wanted):
+                raise TracekitError(
+                    f"cannot draw it: {reason.what}",
+                    where=f"track {name!r} of {trace.path}",
+                    hint=reason.hint,
+                ) from None
+            missing.append(f"no track {name!r}: {reason.what}")
     if out:
         out.append(_meta("process_name", 0, {"name": "tracekit"}))
-    return out
+    return out, missing
 
 
 def _stages(trace: Trace) -> list[Event]:

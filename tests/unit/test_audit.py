@@ -123,6 +123,20 @@ def test_a_window_stretched_by_one_stray_kernel_is_said_to_be() -> None:
     assert audit(trace).trust("devices")["verdict"] == "degraded"
 
 
+def test_a_window_stretched_on_both_sides_is_said_to_be() -> None:
+    many = [Slice(i * 100, 50, "k", Cat.KERNEL, 7, 0, 0, 7, -1) for i in range(200)]
+    far = [Slice(at, 50, "far", Cat.KERNEL, 7, 0, 0, 7, -1) for at in (-400_000, 400_000)]
+    row = found(build([*many, *far]), "stray_events")
+    assert row.count == 2
+    assert "before and" in row.what
+    assert not checks(build(many)) & {"stray_events"}
+
+
+def test_steps_whose_kernels_are_lost_cast_doubt_on_the_device_too() -> None:
+    trace = steps([5, 5] + [0] * 30)
+    assert audit(trace).trust("devices")["verdict"] == "refused"
+
+
 def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
     trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
     row = found(trace, "hidden_work")

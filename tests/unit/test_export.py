@@ -98,6 +98,32 @@ def test_scrubbing_removes_environment_and_user_names(small: Path, tmp_path: Pat
     assert done.scrubbed == {"environment variables": 1, "home folder": 1}
 
 
+def test_times_too_late_for_exact_sums_start_at_zero(tmp_path: Path) -> None:
+    late = 4_458_676_423_281_720  # ns
+    host = {"ph": "X", "cat": "cpu_op", "pid": 1, "tid": 1}
+    made = [
+        {**host, "name": f"op {i}", "ts": f"@{(late + 7 * i) // 1000}.{(late + 7 * i) % 1000:03d}@",
+         "dur": 0.007}
+        for i in range(200)
+    ]  # fmt: skip
+    text = json.dumps({"traceEvents": made}).replace('"@', "").replace('@"', "")
+    (tmp_path / "late.json").write_text(text)
+    export(tmp_path / "late.json", tmp_path / "out.json")
+    events = json.loads((tmp_path / "out.json").read_bytes())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    assert [round(e["ts"] * 1000) for e in slices] == [7 * i for i in range(200)]
+    assert {(e["pid"], e["tid"]) for e in slices} == {(1, 1)}
+
+
+def test_a_track_that_a_trace_cannot_answer_is_left_out_and_named(tmp_path: Path) -> None:
+    host = {"ph": "X", "cat": "user_annotation", "pid": 1, "tid": 1, "ts": 1, "dur": 5}
+    (tmp_path / "cpu.json").write_text(json.dumps({"traceEvents": [{**host, "name": "step"}]}))
+    done = export(tmp_path / "cpu.json", tmp_path / "out.json", Wanted(tracks=("stages", "idle")))
+    assert done.cures[-1] == "no track 'idle': no kernel events"
+    with pytest.raises(TracekitError, match="cannot draw it"):
+        export(tmp_path / "cpu.json", tmp_path / "out.json", Wanted(tracks=("idle",)))
+
+
 def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     export(small, out, Wanted(tracks=("stages", "idle", "queue")))

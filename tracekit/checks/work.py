@@ -12,7 +12,7 @@ from tracekit import causes, views
 from tracekit.attribution import busy
 from tracekit.checks.finding import BOTH, BY_LAUNCH, Effect, Finding
 from tracekit.errors import MissingEventsError
-from tracekit.intervals import covered, spans, total, union
+from tracekit.intervals import Spans, covered, spans, total, union
 from tracekit.markers import Markers, launched, markers
 from tracekit.phases import Phase
 from tracekit.trace import I64, Cat, Mask, Trace
@@ -100,7 +100,7 @@ def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
         )
         effect: Effect = "refused" if part > 0.5 else "degraded"
         time = int((marks.end - marks.start)[empty].sum())
-        touches = ("stages", "idle", "kernels", "launches", "tokens")
+        touches = (*BOTH, "transfers")
         yield Finding(trace.path, "empty_steps", effect, what, len(empty), time, part, touches)
 
 
@@ -163,32 +163,52 @@ def unlinked_work(trace: Trace) -> Iterator[Finding]:
 
 
 def stray_events(trace: Trace) -> Iterator[Finding]:
-    """A device window stretched by a few activities far from the rest."""
+    """A device window stretched by a few activities far from the rest, on one side or on both."""
     gpu = views.work(trace)
     for device in trace.devices:
-        rows = np.flatnonzero(gpu.device == device)
+        mine = gpu.device == device
         flat = busy(trace, device).busy
-        if len(flat) < 2:
+        if len(flat) < 2 or mine.sum() < 10:
             continue
-        gap = flat[1:, 0] - flat[:-1, 1]
-        at = int(gap.argmax())
-        window = int(flat[-1, 1] - flat[0, 0])
-        before = int((gpu.ts[rows] < flat[at + 1, 0]).sum())
-        few = min(before, len(rows) - before)
-        if gap[at] < window / 2 or few > max(1, len(rows) // 50) or len(rows) < 10:
+        start, end = gpu.ts[mine], gpu.end[mine]
+        low, high = _core(start, flat)
+        if low == flat[0, 0] and high == flat[-1, 1]:
             continue
-        side = "before" if before == few else "after"
-        own = gpu.end[rows] <= flat[at, 1] if side == "after" else gpu.ts[rows] >= flat[at + 1, 0]
-        rest = int(gpu.end[rows][own].max() - gpu.ts[rows][own].min())
+        few = int(((start < low) | (end > high)).sum())
+        window, rest = int(flat[-1, 1] - flat[0, 0]), high - low
+        ahead, behind = flat[flat[:, 0] < low, 1], flat[flat[:, 1] > high, 0]
+        gaps = {
+            "before": low - int(ahead[-1]) if len(ahead) else 0,
+            "after": int(behind[0]) - high if len(behind) else 0,
+        }
+        if 2 * sum(gaps.values()) < window:
+            continue
+        sides = " and ".join(f"{duration(ns)} {side}" for side, ns in gaps.items() if ns)
         what = (
             f"The window of device {device}, {duration(window)}, is stretched by {count(few)} "
-            f"of {count(len(rows))} activities, {duration(int(gap[at]))} {side} the rest: without "
-            f"them it is {duration(rest)}."
+            f"of {count(len(start))} activities, {sides} the rest: without "
+            f"{'them' if few > 1 else 'it'} it is {duration(rest)}."
         )
         yield Finding(
-            trace.path, "stray_events", "degraded", what, few, int(gap[at]),
-            float(gap[at] / window), ("devices", "stages", "idle"),
+            trace.path, "stray_events", "degraded", what, few, sum(gaps.values()),
+            sum(gaps.values()) / window, ("devices", "stages", "idle"),
         )  # fmt: skip
+
+
+def _core(start: I64, flat: Spans) -> tuple[int, int]:
+    """Start and end of a device's busy time without the few activities, on each side, that a gap
+    longer than all the rest cuts off. `start` is sorted.
+    """
+    gap = flat[1:, 0] - flat[:-1, 1]
+    before = np.searchsorted(start, flat[1:, 0])  # activities ahead of each gap
+    few = max(1, len(start) // 50)
+    left = int(np.where(before <= few, gap, 0).argmax())
+    right = int(np.where(len(start) - before <= few, gap, 0).argmax())
+    cut_left, cut_right = before[left] <= few, len(start) - before[right] <= few
+    rest = int(flat[-1, 1] - flat[0, 0]) - gap[left] * cut_left - gap[right] * cut_right
+    low = flat[left + 1, 0] if cut_left and gap[left] >= rest else flat[0, 0]
+    high = flat[right, 1] if cut_right and gap[right] >= rest else flat[-1, 1]
+    return int(low), int(high)
 
 
 def hidden_work(trace: Trace) -> Iterator[Finding]:
