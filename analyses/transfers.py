@@ -32,8 +32,8 @@ class Transfer:
     sized_count: int  # copies whose size is known
     sized_ns: int  # and their duration
     bytes_per_s: float | None  # bytes over the duration of the same copies
-    blocking_count: int  # the host waited for the end of the copy
-    blocked_ns: int  # host time from the launch to the return of the call that waited
+    blocking_count: int | None  # the host waited for the end; None where no launch is known
+    blocked_ns: int | None  # host time from the launch to the return of the call that waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class Direction:
     bytes_per_s: float | None
     limit_bytes_per_s: float | None  # of the bus, or half of the memory's rate within a device
     limit_share: float | None
-    blocking_count: int
-    blocked_ns: int
+    blocking_count: int | None
+    blocked_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +157,17 @@ def _rows(
         grouped.sums(group, np.where(known, duration, 0), groups),
         np.bincount(group[blocks], minlength=groups).astype(np.int64),
         grouped.sums(group, held, groups),
+        np.bincount(group[views.launch_row(trace)[row] >= 0], minlength=groups).astype(np.int64),
     ]
     out = []
     for (d, p, o), values in zip(key.tolist(), np.stack(columns, axis=1).tolist(), strict=True):
-        count, total, bytes_, sized, sized_ns, blocking, blocked = values
+        count, total, bytes_, sized, sized_ns, blocking, blocked, linked = values
         direction, memory = labels[d]
         out.append(Transfer(
             direction, memory, phases.names[p], trace.strings[o] if o >= 0 else None, count, total,
             bytes_ if sized else None, sized, sized_ns,
-            _rate(bytes_ if sized else None, sized_ns), blocking, blocked,
+            _rate(bytes_ if sized else None, sized_ns),
+            blocking if linked else None, blocked if linked else None,
         ))  # fmt: skip
     return out
 
@@ -251,8 +253,7 @@ def _direction(label: Label, rows: Sequence[Transfer], limits: dict[str, float])
 
 
 def _add(one: Transfer, two: Transfer) -> Transfer:
-    known = [n for n in (one.bytes, two.bytes) if n is not None]
-    size = sum(known) if known else None
+    size = _known_sum(one.bytes, two.bytes)
     sized_ns = one.sized_ns + two.sized_ns
     return replace(
         one,
@@ -262,9 +263,15 @@ def _add(one: Transfer, two: Transfer) -> Transfer:
         sized_count=one.sized_count + two.sized_count,
         sized_ns=sized_ns,
         bytes_per_s=_rate(size, sized_ns),
-        blocking_count=one.blocking_count + two.blocking_count,
-        blocked_ns=one.blocked_ns + two.blocked_ns,
+        blocking_count=_known_sum(one.blocking_count, two.blocking_count),
+        blocked_ns=_known_sum(one.blocked_ns, two.blocked_ns),
     )
+
+
+def _known_sum(one: int | None, two: int | None) -> int | None:
+    """Of those that are known; None where neither is."""
+    known = [n for n in (one, two) if n is not None]
+    return sum(known) if known else None
 
 
 def merge(one: Transfers, two: Transfers) -> Transfers:
@@ -298,7 +305,7 @@ DEFINITIONS = {
     "since a byte is read and written.",
     "of limit": "Bandwidth over the limit.",
     "blocking": "Events whose end the host waited for: the launching call, or a synchronising call "
-    "after it in the same op, returned later.",
+    "after it in the same op, returned later. Of those whose launch is in the trace.",
     "blocked": "Host time from those launches to the return of the calls that waited.",
 }
 MOST = 200

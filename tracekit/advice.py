@@ -105,7 +105,7 @@ def blocking_syncs(ask: Ask) -> Iterator[Draft]:
         ]  # fmt: skip
         said = ""
         if held:
-            top = max(held, key=lambda r: r.blocked_ns)
+            top = max(held, key=lambda r: r.blocked_ns or 0)
             by = f"`{top.op}`" if top.op else "copies"
             said = (
                 f" Longest held by {by}: {top.blocking_count:,} {top.direction} copies, "

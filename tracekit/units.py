@@ -64,6 +64,11 @@ def count(number: float | None) -> str:
     return "not measured" if number is None else f"{number:,.0f}"
 
 
+def plural(number: int, noun: str) -> str:
+    """A count with its noun: 1 event, 1,234 events."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _three(value: float) -> str:
     digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     return f"{value:,.{digits}f}"

@@ -206,10 +206,11 @@ def test_launches_without_any_gpu_record_refuse_gpu_answers_only() -> None:
 
 
 def test_damage_met_by_the_reader_touches_every_answer() -> None:
-    lost = Loss("cut off", at_byte=1234, bytes_lost=10, events_lost=3)
+    lost = Loss("cut off", at_byte=1234, bytes_lost=10, events_lost=3, events_kept=1)
     trace = build([Slice(0, 5, "k", Cat.CPU_OP)], source=Source("x", losses=(lost,)))
     row = found(trace, "damage")
     assert "1,234" in row.what
+    assert "at least 3 events lost; 1 event kept" in row.what
     assert audit(trace).trust("memory")["verdict"] == "degraded"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from analyses import transfers
 from tests.conftest import SHARED, shared
-from tests.drawing import draw
+from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
 from tracekit import kineto
 from tracekit.errors import MissingEventsError
@@ -152,3 +152,12 @@ def test_a_real_item_call_is_seen_to_block() -> None:
     assert {chart.table for chart in transfers.charts(result)} <= {
         grid.key for grid in transfers.tables(result)
     }
+
+
+def test_whether_a_copy_without_a_launch_blocked_is_not_known() -> None:
+    copy = Slice(0, 5000, "Memcpy HtoD (Pinned -> Device)", Cat.MEMCPY, 7, 0, 0, 7, -1)
+    result = transfers.transfers(build([copy]))
+    for row in (*result.rows, *result.directions):
+        assert (row.blocking_count, row.blocked_ns) == (None, None)
+    twice = transfers.merge(result, result)
+    assert (twice.rows[0].count, twice.rows[0].blocking_count) == (2, None)

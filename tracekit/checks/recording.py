@@ -12,7 +12,7 @@ from tracekit.checks.finding import BOTH, BY_LAUNCH, Effect, Finding
 from tracekit.grouped import sums
 from tracekit.intervals import covered, spans, total, union
 from tracekit.trace import HOST, Cat, Trace
-from tracekit.units import count, duration, share
+from tracekit.units import count, duration, plural, share
 
 LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 
@@ -23,8 +23,9 @@ def damage(trace: Trace) -> Iterator[Finding]:
     for loss in trace.source.losses:
         lost = f", {count(loss.bytes_lost)} bytes" if loss.bytes_lost else ""
         where = f" at byte {count(loss.at_byte)}" if loss.at_byte is not None else ""
-        events = f": {count(loss.events_lost)} events lost" if loss.events_lost else ""
-        what = f"Part of the file is lost{where}{lost} ({loss.what}){events}."
+        events = f": at least {plural(loss.events_lost, 'event')} lost" if loss.events_lost else ""
+        kept = f"; {plural(loss.events_kept, 'event')} kept" if loss.events_kept is not None else ""
+        what = f"Part of the file is lost{where}{lost} ({loss.what}){events}{kept}."
         yield Finding(
             trace.path, "damage", "degraded", what, loss.events_lost or 1, None, None, everything
         )

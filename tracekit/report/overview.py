@@ -133,7 +133,9 @@ def notes(one: Answers, gpu: bool) -> Iterable[str]:
         yield "This trace has CPU events only: every time here is CPU time."
     for loss in one.source.losses:
         where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
-        events = "" if loss.events_lost is None else f", {loss.events_lost:,} events lost"
+        events = (
+            f", at least {units.plural(loss.events_lost, 'event')} lost" if loss.events_lost else ""
+        )
         yield f"Part of the file could not be used: {loss.what}{where}{events}."
     if one.leaks:
         found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
