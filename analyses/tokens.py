@@ -47,7 +47,7 @@ class Request:
     ttft_without_load_ns: int | None
     tpot_ns: float | None  # (end to end - TTFT) / (tokens - 1)
     end_to_end_ns: int
-    tokens: int | None  # generated, of one batch row
+    tokens: int | None  # generated, of one batch row; None where some are not marked
     itl_ns: tuple[int, ...]  # time from each token to the next
 
 
@@ -170,7 +170,9 @@ def _requests(lines: Sequence[Line]) -> Iterable[Request]:
     for (trace, number), own in groups.items():
         start, end = own[0].start_ns, own[-1].start_ns + own[-1].wall_ns
         first = next((r.start_ns + r.wall_ns - start for r in own if r.token == 0), None)
-        made = sum(r.token is not None for r in own) or None
+        # a decode stage without marked steps made nobody knows how many
+        known = first is not None and not any(r.part == "decode" and r.token is None for r in own)
+        made = sum(r.token is not None for r in own) if known else None
         loading = sum(r.wall_ns for r in own if r.part == "load")
         later = made is not None and made > 1 and first is not None
         yield Request(

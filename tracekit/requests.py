@@ -44,10 +44,12 @@ def parts(trace: Trace) -> list[Part]:
     samples = [row for row in rows if _is_sample(row[4])]
     inner = [row for row in rows if not row[4].startswith(SAMPLE)]  # nor a sample without number
     found: list[Part] = []
+    # our own captures mark every step: a decode stage without any made no token
+    ours = isinstance(trace.source.meta.get("tracekit"), Mapping)
     numbers = [int(name.removeprefix(SAMPLE)) for *_, name in samples]
     named = len(set(numbers)) == len(numbers)  # several processes may count alike
     for place, (number, own) in enumerate(_requests(samples, inner)):
-        found += _tiled(number if named and number is not None else place, own)
+        found += _tiled(number if named and number is not None else place, own, ours)
     return found
 
 
@@ -81,11 +83,13 @@ def _requests(samples: list[_Row], inner: list[_Row]) -> Iterator[tuple[int | No
         yield None, request
 
 
-def _tiled(number: int, rows: list[_Row]) -> Iterator[Part]:
+def _tiled(number: int, rows: list[_Row], all_marked: bool) -> Iterator[Part]:
     """Parts that follow one another without gaps; a decode stage gives way to its steps."""
     steps = [row for row in rows if row[4].startswith(DECODE_STEP)]
-    whole = [row for row in rows if steps and row[4] == Stage.DECODE.marker]
-    token, at = 0, min(row[0] for row in rows)
+    whole = [row for row in rows if (steps or all_marked) and row[4] == Stage.DECODE.marker]
+    # without a prefill marker its token was made somewhere else: the first step makes the next
+    token = 0 if any(row[4] == Stage.PREFILL.marker for row in rows) else 1
+    at = min(row[0] for row in rows)
     for start, end, pid, tid, name in sorted(row for row in rows if row not in whole):
         step = phases.recognise(name)
         if step is None or step.phase is None or end <= at:

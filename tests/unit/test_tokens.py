@@ -87,6 +87,25 @@ def test_without_a_second_token_there_is_no_tpot() -> None:
     assert (request.ttft_ns, request.tpot_ns, request.tokens) == (6000, None, 1)
 
 
+def test_tokens_that_no_marker_counts_are_not_known() -> None:
+    whole = {"l": "tracekit::load", "f": "tracekit::prefill", "d": "tracekit::decode"}
+    request = tokens(draw("mark llffdddd", whole)).requests[0]
+    assert (request.ttft_ns, request.tokens, request.tpot_ns) == (4000, None, None)
+    assert request.itl_ns == ()
+    # our own captures mark every step, so none means that none was made
+    trace = draw("mark llffdddd", whole, meta={"tracekit": {"version": "1"}})
+    assert tokens(trace).requests[0].tokens == 1
+
+
+def test_steps_without_a_prefill_have_no_time_to_first_token() -> None:
+    steps = {"a": "tracekit::decode_step#1", "b": "tracekit::decode_step#2"}
+    result = tokens(draw("mark aabb", steps))
+    assert [row.token for row in result.rows] == [1, 2]
+    request = result.requests[0]
+    assert (request.ttft_ns, request.tokens, request.tpot_ns) == (None, None, None)
+    assert request.itl_ns == (2000, 2000)
+
+
 def test_an_encoder_alone_has_no_first_token() -> None:
     trace = draw("mark lleeee", {"l": "tracekit::load", "e": "tracekit::encode"})
     result = tokens(trace)
