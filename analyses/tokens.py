@@ -327,7 +327,11 @@ def _parts_grid(result: Tokens) -> Grid:
         (part, len(own), fmean(r.wall_ns for r in own), *(means[part].get(n, 0) for n in names))
         for part, own in groups.items()
     ]
-    return Grid("parts", "What each part spends its time on", columns, rows, f"By {result.basis}.")
+    return Grid("parts", "What each part spends its time on", columns, rows, _stop(result.basis))
+
+
+def _stop(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _ledger_grid(result: Tokens) -> Grid:
@@ -394,9 +398,9 @@ def charts(result: Tokens) -> list[figures.Chart]:
         found.append(
             figures.columns(
                 "tokens", "What each decoded token spent its time on",
-                [f"request {r.request}, token {r.token}" for r in rows],
+                [f"{r.request} · {r.token}" for r in rows],
                 {name: [parts_of(r.spent).get(name, 0) for r in rows] for name in names},
-                of="host time" if _on_host(result) else "time", x_title="decoded token",
+                of="host time" if _on_host(result) else "time", x_title="request · decoded token",
                 table="ledger",
                 summary="Time of each decoded token, cut into what it was spent on.",
             )

@@ -17,7 +17,9 @@ R = TypeVar("R")
 
 SCHEMA = "tracekit/1"
 
-Unit = Literal["text", "ns", "bytes", "count", "share", "number", "flop/s", "bytes/s", "tokens/s"]
+Unit = Literal[
+    "text", "ns", "bytes", "count", "share", "number", "flop", "flop/s", "bytes/s", "tokens/s"
+]  # fmt: skip
 
 
 class Result:
@@ -83,6 +85,8 @@ class Column:
                 return units.count(value)
             case "share":
                 return units.share(value)
+            case "flop":
+                return units.rate(value, "FLOP")
             case "flop/s":
                 return units.rate(value, "FLOP/s")
             case "bytes/s":

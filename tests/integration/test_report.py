@@ -138,7 +138,7 @@ def test_a_trace_without_a_gpu_has_no_gpu_words_in_its_sections(tmp_path: Path) 
     body = re.sub(r"<script.*?</script>", "", body, flags=re.DOTALL)
     body = re.sub(r'<div class="verdict.*?</div>', "", body, flags=re.DOTALL)
     body = re.sub(r'<section id="audit".*?</section>', "", body, flags=re.DOTALL)  # says: no GPU
-    words = re.sub(r"<[^>]+>", " ", body)
+    words = re.sub(r"<[^>]+>", " ", body).replace("void kernel(int)", "")  # an op of this trace
     assert "CPU events only" in words
     assert not re.search(r"\b(GPU|memcpy|memset|kernel|kernels|stream)\b", words)
 

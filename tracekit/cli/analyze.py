@@ -23,6 +23,9 @@ def register(app: typer.Typer) -> None:
         stages: Annotated[
             str | None, typer.Option(help="Annotations whose name matches are the stages.")
         ] = None,
+        full: Annotated[
+            bool, typer.Option("--full", help="Print every table, not only the first screen.")
+        ] = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
         ] = False,
@@ -50,10 +53,12 @@ def register(app: typer.Typer) -> None:
         many, failed = _answers(traces, names, strict=strict, stages=stages)
         # files first: what reads the output may hang up early (`| head`)
         said = _write(many, page if html else None, csv)
-        _print(many, as_json=as_json, as_markdown=as_markdown, full=names is not None)
+        _print(many, as_json=as_json, as_markdown=as_markdown, full=full, chosen=names is not None)
         sys.stdout.flush()
         for line in [*_warnings(many), *said]:
             sys.stderr.write(f"{line}\n")
+        if not printed and not full and names is None:
+            sys.stderr.write(f"next:   {_next(traces)}\n")
         if failed:
             raise typer.Exit(1)
 
@@ -99,8 +104,12 @@ def _warnings(many: Sequence[Answers]) -> list[str]:
     return warnings
 
 
-def _print(many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool) -> None:
+def _print(
+    many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool, chosen: bool
+) -> None:
     import json
+
+    from rich.markup import escape
 
     from tracekit import engine
     from tracekit.cli import terminal
@@ -114,11 +123,13 @@ def _print(many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: b
         return
     out = terminal.console()
     for one in many:
-        if not full:
-            terminal.overview(out, one)
+        if chosen:
+            out.rule(escape(one.path), style="dim")
         else:
-            out.rule(one.path, style="dim")
-        terminal.answers(out, one, full=full)
+            terminal.overview(out, one)
+        if chosen or full:
+            terminal.tables(out, one)
+        terminal.unanswered(out, one)
         out.print()
 
 
@@ -135,6 +146,17 @@ def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list
         written = report.write(many, page, command=facts.command())
         said.append(f"report: {written}")
     return said
+
+
+def _next(traces: Sequence[str]) -> str:
+    """What a reader may want after the first screen."""
+    import shlex
+
+    files = shlex.join(traces)
+    every = f"tracekit analyze --full {files} (every table)"
+    if len(traces) == 2:
+        return f"tracekit compare {files}, {every}"
+    return f"tracekit open {files} (in Perfetto), {every}" if len(traces) == 1 else every
 
 
 def _default(traces: Sequence[str], names: Sequence[str] | None) -> Path:

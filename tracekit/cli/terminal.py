@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tracekit.short_names import readable
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from tracekit.engine import Answers
+    from tracekit.report.overview import Tile
     from tracekit.results import Column, Grid
 
 ANALYZED = "--csv and --json have them"
@@ -77,7 +81,9 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
 
 
 def _said(column: Column, value: object) -> str:
-    return "–" if value is None else column.show(value)
+    if value is None:
+        return "–"
+    return readable(column.show(value)) if column.unit == "text" else column.show(value)
 
 
 def _one_line(text: str) -> str:
@@ -105,15 +111,29 @@ def _kept(out: Console, grid: Grid) -> list[int]:
     return kept
 
 
-def overview(out: Console, one: Answers) -> None:
+def _numbers(tiles: Sequence[Tile]) -> Text:
+    """The large numbers as running text."""
+    from rich.text import Text
+
+    said = Text()
+    for place, tile in enumerate(tiles):
+        said.append(" · " if place else "")
+        said.append(f"{tile.label} ")
+        said.append(_one_line(tile.value), style="bold")
+        said.append(f" ({_one_line(tile.sub)})" if tile.sub else "", style="dim")
+    return said
+
+
+def overview(out: Console, one: Answers, most: int = 12) -> None:
     """What ran, the audit's verdict, the large numbers, the stages, what to do first."""
     from rich.rule import Rule
+    from rich.text import Text
 
     from tracekit.report import facts
     from tracekit.report.overview import overview as first_screen
 
     view = first_screen(one)
-    out.print(Rule(_one_line(facts.title(one.source)), style="dim", align="left"))
+    out.print(Rule(Text(_one_line(facts.title(one.source))), style="dim", align="left"))
     out.print(_one_line(facts.subtitle(one.source)), style="dim", markup=False)
     for verdict in view.verdicts:
         style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
@@ -122,14 +142,14 @@ def overview(out: Console, one: Answers) -> None:
     for note in view.notes:
         out.print(f"note: {_one_line(note)}", style="yellow", markup=False)
     out.print()
-    for tile in view.tiles:
-        sub = f"  {tile.sub}" if tile.sub else ""
-        out.print(f"{tile.label:<18} {tile.value:>12}", style="bold", markup=False, end="")
-        out.print(_one_line(sub), style="dim", markup=False)
     if view.tiles:
+        out.print(_numbers(view.tiles))
+    for limit in view.limits:
+        out.print(_one_line(limit), markup=False)
+    if view.tiles or view.limits:
         out.print()
-    for grid in view.grids:
-        show(out, grid, rest=ANALYZED)
+    for grid in (*view.grids, *([view.beside] if view.beside else [])):
+        show(out, grid, most, rest=ANALYZED)
     for place, finding in enumerate(view.findings, 1):
         out.print(f"{place}. {_one_line(finding.claim)}", style="bold", markup=False, end="")
         out.print(f"  {finding.saves}" if finding.saves else "", style="green", markup=False)
@@ -139,19 +159,22 @@ def overview(out: Console, one: Answers) -> None:
         out.print()
 
 
-def answers(out: Console, one: Answers, *, full: bool) -> None:
-    """Each analysis: with `full` every table, else the first rows of the first; then the rest."""
+def tables(out: Console, one: Answers) -> None:
+    """Every table of every analysis."""
     from tracekit import catalog
     from tracekit.report.page import HERO
 
     for name, result in one.answers.items():
-        if name in HERO or (name == "stages" and not full):
-            continue
-        grids = catalog.analysis(name).tables(result)
-        for grid in grids if full else grids[:1]:
-            show(out, grid, 20 if full else 8, rest=ANALYZED)
+        if name not in HERO:
+            for grid in catalog.analysis(name).tables(result):
+                show(out, grid, rest=ANALYZED)
+
+
+def unanswered(out: Console, one: Answers) -> None:
+    """What the trace could not answer, and why."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in one.unanswered.items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
-        out.print(f"{', '.join(names)}: {_one_line(reason)}", style="dim", markup=False)
+        said = f"not answered: {', '.join(names)} ({_one_line(reason)})"
+        out.print(said, style="dim", markup=False)

@@ -181,7 +181,7 @@ def columns(
                 "zeroline": False,
             },
             "yaxis": {
-                "title": {"text": escape(f"{of}, {axis.title}" if of else axis.title)},
+                "title": {"text": escape(", ".join(part for part in (of, axis.title) if part))},
                 "rangemode": "tozero", "fixedrange": True,
             },
             "meta": {"kind": "columns", "legend": legend({n: looks[n] for n in shown})},

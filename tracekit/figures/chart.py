@@ -8,6 +8,7 @@ from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
 from tracekit import theme, units
+from tracekit.short_names import readable
 from tracekit.theme import Mark
 
 if TYPE_CHECKING:
@@ -47,8 +48,13 @@ def escape(text: object) -> str:
 
 
 def shorten(text: object, most: int = 44) -> str:
-    """`text` in at most `most` characters, an ellipsis in the middle; not escaped."""
+    """`text` in at most `most` characters, signatures made readable first, then with an ellipsis
+    in the middle; not escaped.
+    """
     whole = str(text)
+    if len(whole) <= most:
+        return whole
+    whole = readable(whole)
     if len(whole) <= most:
         return whole
     tail = most // 3

@@ -13,6 +13,7 @@ from typing import Any
 from tracekit import catalog, units
 from tracekit.engine import Answers
 from tracekit.figures import Chart, split_bars
+from tracekit.report import beside
 from tracekit.report.facts import captured
 from tracekit.results import Column, Grid
 from tracekit.stages import Stage
@@ -52,8 +53,10 @@ class Overview:
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
     tiles: tuple[Tile, ...] = ()
+    limits: tuple[str, ...] = ()  # what prefill and decode spend their time on, a sentence each
     findings: tuple[Finding, ...] = ()
     charts: tuple[Chart, ...] = ()
+    beside: Grid | None = None  # what costs most in prefill and in decode
     grids: tuple[Grid, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,6 +83,9 @@ HOST = Split(
     "host", "wall time",
     (("ops", "op_ns"), ("copies", "copy_ns"), ("outside ops", "other_ns")),
 )  # fmt: skip
+
+STAGE_BAR = "stage-bar"
+BARS = 12  # more stages than this are in the table only
 
 DEFINITIONS = {
     "wall": "Host time from the start of a stage's marker to its end.",
@@ -109,8 +115,10 @@ def overview(one: Answers) -> Overview:
         verdicts=tuple(verdicts(answers)),
         notes=tuple(notes(one, gpu)),
         tiles=tuple(tiles(answers, gpu)),
+        limits=tuple(beside.limits(answers)),
         findings=tuple(findings(answers)),
         charts=(chart,) if chart else (),
+        beside=beside.grid(answers),
         grids=(grid,) if grid else (),
         definitions=definitions(gpu),
     )
@@ -175,7 +183,7 @@ def split_of(one: Answers, answers: Mapping[str, Json], totals: Sequence[Json]) 
     return CLOCK
 
 
-def stage_chart(totals: Sequence[Json], split: Split, most: int = 12) -> Chart | None:
+def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart | None:
     """The stage bar: mean time of each stage, split; None where there are no stages."""
     rows = list(totals)
     if len(rows) > most:
@@ -191,7 +199,7 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = 12) -> Chart |
     several = any(t["instances"] > 1 for t in rows)
     left = len(totals) - len(rows)
     return split_bars(
-        "stage-bar",
+        STAGE_BAR,
         "Where the time of each stage went" + (", by launch" if split is LAUNCHED else ""),
         [t["family"] for t in rows],
         {name: [mean(t, part) for t in rows] for name, part in split.parts},
@@ -230,7 +238,7 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
             t["wall_ns"] / wall if wall else None, *([base] if window else []), *values,
             last / base if last is not None and base else None,
         ))  # fmt: skip
-    return Grid("stage-split", "The same as numbers, all instances together", columns, rows[:40])
+    return Grid("stage-split", "Stages as numbers, all instances together", columns, rows[:40])
 
 
 # ---------------------------------------------------------------- tiles

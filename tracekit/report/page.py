@@ -16,7 +16,7 @@ from tracekit.engine import Answers
 from tracekit.figures import Chart
 from tracekit.files import writing
 from tracekit.report import facts, plotly, tables
-from tracekit.report.overview import Overview, Verdict, has_gpu, overview
+from tracekit.report.overview import BARS, STAGE_BAR, Overview, Verdict, has_gpu, overview
 from tracekit.report.tables import HtmlTable
 from tracekit.results import Grid, Result
 from tracekit.theme import Mark
@@ -29,6 +29,9 @@ BYTES = 1_500_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 130_000  # of rows in the file, estimated
 DATA_BYTES = 100_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
+
+
+Part = tuple[str, list[Chart], list[Grid], dict[str, Any]]  # a section before it is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,9 @@ def fill(model: dict[str, Any]) -> str:
 
 def _filled(model: dict[str, Any], part: float) -> str:
     view: Overview = model["overview"]
-    sections: list[tuple[str, list[Chart], list[Grid], Any]] = model["sections"]
-    grids = [*view.grids, *(g for _, _, own, _ in sections for g in own)]
+    sections: list[Part] = model["sections"]
+    beside = [view.beside] if view.beside else []
+    grids = [*view.grids, *beside, *(g for _, _, own, _ in sections for g in own)]
     first, most = tables.spread(grids, NODES), _most(grids, int(ROWS_BYTES * part))
     data = within(model["data"], int(DATA_BYTES * part))
 
@@ -136,8 +140,10 @@ def _filled(model: dict[str, Any], part: float) -> str:
         tiles=view.tiles,
         findings=view.findings,
         overview_figures=[figure("overview", chart) for chart in view.charts],
+        limits=view.limits,
+        beside=made("overview", beside),
         overview_tables=made("overview", view.grids),
-        definitions=_definitions(view.definitions, view.grids),
+        definitions=_definitions(view.definitions, [*view.grids, *beside]),
         facts=model.get("facts", ()),
         sections=shown,
         unanswered=model.get("unanswered", ()),
@@ -159,22 +165,36 @@ def _open(name: str, grids: Sequence[Grid]) -> list[Grid]:
 def _single(one: Answers) -> dict[str, Any]:
     answers = {name: result.to_json() for name, result in one.answers.items()}
     gpu = has_gpu(answers)
+    view = overview(one)
     sections = [
         section(name, result, one.trust.get(name), gpu=gpu)
         for name, result in one.answers.items()
         if name not in HERO
     ]
     # the overview has its verdict; the whole of it comes after what it judges
+    sections = [_undoubled(own, view, gpu=gpu) for own in sections]
     sections.sort(key=lambda own: own[0] == "audit")
     return {
         "title": facts.title(one.source),
         "subtitle": facts.subtitle(one.source),
-        "overview": _with_findings(overview(one), one),
+        "overview": _with_findings(view, one),
         "facts": facts.facts(one.source),
         "sections": sections,
         "unanswered": unanswered([one]),
         "data": answers,
     }
+
+
+def _undoubled(own: Part, view: Overview, *, gpu: bool) -> Part:
+    """The section of the stages without the chart that the overview has already."""
+    name, charts, grids, about = own
+    if name != "stages" or not any(chart.key == STAGE_BAR for chart in view.charts):
+        return own
+    by_launch = view.charts[0].title.endswith("by launch")
+    rows = next((len(grid.rows) for grid in grids if grid.key == "stages"), 0)
+    double = "launched" if by_launch and gpu else "stages"
+    kept = [chart for chart in charts if chart.key != double or rows > BARS]
+    return name, kept, grids, about
 
 
 def _with_findings(view: Overview, one: Answers) -> Overview:
@@ -186,9 +206,7 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
     return dataclasses.replace(view, grids=(*view.grids, *kept))
 
 
-def section(
-    name: str, result: Result, trust: Any = None, *, gpu: bool = True
-) -> tuple[str, list[Chart], list[Grid], dict[str, Any]]:
+def section(name: str, result: Result, trust: Any = None, *, gpu: bool = True) -> Part:
     """An analysis as a section: its charts that draw something, its tables that have rows."""
     entry = catalog.analysis(name)
     charts = [chart for chart in entry.charts(result) if chart.data]

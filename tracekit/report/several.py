@@ -36,6 +36,7 @@ def page(many: Sequence[Answers]) -> dict[str, Any]:
     sections = [
         section(name, result, gpu=gpu) for name, result in together.items() if name not in HERO
     ]
+    sections.sort(key=lambda own: own[0] == "audit")  # what it judges comes first, as on one trace
     view = overview(many, names, plain)
     apart = [name for name in engine.wanted(None) if name not in together]
     data: dict[str, Any] = {name: result.to_json() for name, result in together.items()}
@@ -85,8 +86,14 @@ def overview(
         for verdict in verdicts(answers)
     ]
     differ = _differences(many, names)
-    own = [f"{name}: {note}" for name, one, answers in zip(names, many, plain, strict=True)
-           for note in notes(one, has_gpu(answers))]  # fmt: skip
+    said_of: dict[str, list[str]] = {}
+    for name, one, answers in zip(names, many, plain, strict=True):
+        for note in notes(one, has_gpu(answers)):
+            said_of.setdefault(note, []).append(name)
+    own = [
+        f"{'Each trace' if len(of) == len(many) else ', '.join(of)}: {note}"
+        for note, of in said_of.items()
+    ]
     chart = stage_chart(many, names, plain)
     return Overview(
         verdicts=tuple(

@@ -21,6 +21,7 @@ _PLAIN = frozenset({"op", "ops", "copy", "copies", "other", "total", "better", "
 _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, divisor, unit
     "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
     "bytes": ((1 << 31, 1 << 30, "GiB"), (1 << 19, 1 << 20, "MiB"), (0, 1 << 10, "KiB")),
+    "flop": ((1e12, 1e12, "TFLOP"), (1e9, 1e9, "GFLOP"), (0, 1e6, "MFLOP")),
     "flop/s": ((1e12, 1e12, "TFLOP/s"), (0, 1e9, "GFLOP/s")),
     "bytes/s": ((1e12, 1e12, "TB/s"), (1e9, 1e9, "GB/s"), (0, 1e6, "MB/s")),
     "share": ((0, 0.01, "%"),),
@@ -63,7 +64,7 @@ def swatch(look: Mark) -> str:
 def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTable:
     """`grid` as a table with the id `tk-SECTION-KEY-table`.
 
-    Columns that were measured nowhere are left out and named in the note.
+    Columns that were measured nowhere, or are zero everywhere, are left out and named in the note.
     """
     rows = list(grid.rows)
     empty = [
@@ -71,7 +72,8 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         if rows and all(row[i] is None for row in rows)
         and (grid.total is None or grid.total[i] is None)
     ]  # fmt: skip
-    kept = [i for i in range(len(grid.columns)) if i not in empty]
+    zero = [i for i in range(1, len(grid.columns)) if i not in empty and all_zero(grid, i)]
+    kept = [i for i in range(len(grid.columns)) if i not in {*empty, *zero}]
     scales = [_scale(grid.columns[i], [r[i] for r in rows], grid.total and grid.total[i])
               for i in kept]  # fmt: skip
     body = [_row([row[i] for i in kept], [grid.columns[i] for i in kept], scales)
@@ -84,6 +86,8 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         notes.append(f"{len(rows) - most:,} more rows are not in this page; --csv has them.")
     if empty:
         notes.append(f"Not measured: {', '.join(grid.columns[i].label for i in empty)}.")
+    if zero:
+        notes.append(f"Zero in every row: {', '.join(grid.columns[i].label for i in zero)}.")
     if any(row[i] is None for row in rows for i in kept):
         notes.append("– is not measured.")
     heads = tuple(
@@ -103,6 +107,18 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         shown=shown,
         note=" ".join(notes),
         tools=len(body) > 8,
+    )
+
+
+def all_zero(grid: Grid, place: int) -> bool:
+    """Whether a column of amounts holds nothing but zeros, and so says nothing row by row."""
+    if not grid.rows or grid.columns[place].unit not in ("ns", "bytes", "count", "share"):
+        return False
+    values = [row[place] for row in grid.rows]
+    if grid.total is not None:
+        values.append(grid.total[place])
+    return all(value == 0 for value in values if value is not None) and any(
+        value is not None for value in values
     )
 
 
@@ -152,6 +168,8 @@ def cell(value: Any, column: Column, by: float) -> str:
             return f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.4g}'):g}"
         case "share":
             return f"{value / by:.1f}"
+    if value == 0:
+        return "0"
     scaled = value / by
     digits = 3 if abs(scaled) < 1000 else 1
     shown = f"{scaled:,.{digits}f}"

@@ -27,11 +27,15 @@ def markdown(one: Answers) -> str:
     lines += [f"> {_plain(note)}" for note in view.notes]
     if view.tiles:
         tiles = " · ".join(f"{t.label} **{_plain(t.value)}**" for t in view.tiles)
-        lines += ["", tiles]
+        lines += ["", tiles, ""]
+    lines += [f"- {_plain(limit)}" for limit in view.limits]
+    if view.limits and view.findings:
+        lines.append("")
     for place, finding in enumerate(view.findings, 1):
         saves = f" {finding.saves}" if finding.saves else ""
         lines.append(f"{place}. **{_plain(finding.claim)}**{_plain(saves)} {_plain(finding.todo)}")
-    for grid in view.grids:
+    beside = [view.beside] if view.beside else []
+    for grid in (*view.grids, *beside):
         lines += ["", *_table(grid, MARKDOWN_ROWS)]
     for name, result in one.answers.items():
         grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]

@@ -1,0 +1,318 @@
+"""Which framework ops the host spent its time in, by phase: what a trace without kernels can say.
+
+Self time is an op's own, without the ops inside it, so rows add up. Of `a`, self time 5 − 2 = 3:
+
+    mark  pppppppp....
+    op    .aaaaa......
+    op    ..bb........
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracekit import figures, grouped, nesting, views, workphase
+from tracekit.catalog import Analysis
+from tracekit.categories import Category
+from tracekit.classify import CATEGORIES, op_categories
+from tracekit.errors import MissingEventsError
+from tracekit.figures import Chart
+from tracekit.markers import Markers, markers
+from tracekit.results import Column, Grid, Result
+from tracekit.trace import I64, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """All ops of one name, category and phase. Host time, of all threads added up."""
+
+    name: str
+    category: Category
+    phase: str
+    count: int
+    self_ns: int  # without the ops inside
+    total_ns: int  # durations added up, the ops inside included
+    mean_self_ns: float
+    share: float | None  # of the self time of its phase
+    per_token_ns: float | None  # self time
+    only_here: bool | None  # in no other phase; None where the trace has one phase
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTotal:
+    phase: str
+    count: int
+    self_ns: int
+    tokens: int | None  # generated
+
+
+@dataclass(frozen=True, slots=True)
+class Ops(Result):
+    rows: tuple[Op, ...]  # the longest first
+    phases: tuple[PhaseTotal, ...]
+
+
+def ops(trace: Trace, *, stages: str | None = None) -> Ops:
+    """Every op of the trace by name, category and phase.
+
+    `stages` is a regular expression: annotations whose name it finds are the phases.
+    Raises: MissingEventsError for a trace without ops, or where `stages` matches nothing.
+    """
+    every = views.ops(trace)
+    if not len(every):
+        raise MissingEventsError(
+            "no framework ops", where=trace.path, hint="capture with ProfilerActivity.CPU"
+        )
+    phase, names, tokens = _phases(trace, stages)
+    key, group = grouped.distinct(
+        np.stack([every.name, op_categories(trace), phase], axis=1).astype(np.int64)
+    )
+    count = np.bincount(group, minlength=len(key))
+    own = grouped.sums(group, self_time(trace), len(key))
+    whole = grouped.sums(group, every.dur, len(key))
+    rows = [
+        Op(
+            trace.strings[name], CATEGORIES[category], names[at], int(n), int(self_ns), int(total),
+            int(self_ns) / int(n), None, None, None,
+        )
+        for (name, category, at), n, self_ns, total in zip(
+            key.tolist(), count, own, whole, strict=True
+        )
+    ]  # fmt: skip
+    return _finish(rows, {name: tokens.get(name) for name in names})
+
+
+def self_time(trace: Trace) -> I64:
+    """[O] ns of each row of `views.ops` that no op inside it covers."""
+    every = views.ops(trace)
+    parent = views.op_parent_row(trace)
+    inside = np.flatnonzero(parent >= 0)
+    covered = grouped.union_ns(parent[inside], every.ts[inside], every.end[inside], len(every))
+    return np.asarray(every.dur - covered, np.int64)
+
+
+def _phases(trace: Trace, stages: str | None) -> tuple[I64, tuple[str, ...], dict[str, int | None]]:
+    """[O] the phase of each op as an index into the names, and the tokens each phase generated."""
+    every = views.ops(trace)
+    try:
+        marks = markers(trace, stages)
+    except MissingEventsError:
+        if stages is not None:
+            raise
+        return np.zeros(len(every), np.int64), (workphase.ALL,), {workphase.ALL: None}
+    labels = workphase.label(marks)
+    names = tuple(dict.fromkeys((*labels, workphase.OUTSIDE)))
+    number = {name: at for at, name in enumerate(names)}
+    of_mark = np.array([*(number[text] for text in labels), number[workphase.OUTSIDE]], np.int64)
+    return of_mark[_around(trace, marks)], names, workphase.tokens(trace, marks)
+
+
+def _around(trace: Trace, marks: Markers) -> I64:
+    """[O] the innermost marker in which each op starts, or -1.
+
+    On its own thread; for ops of a thread without one then (backward passes have their own), on
+    any thread of the process.
+    """
+    every = views.ops(trace)
+    threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
+    lane, mark_lane = threads[: len(every)], threads[len(every) :]
+    pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
+    pid, mark_pid = pids[: len(every)], pids[len(every) :]
+    width = int(threads.max()) + 1
+
+    def inside(marked: I64, mine: I64) -> I64:
+        # [start, end): an op that starts as a marker ends is no part of it
+        return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
+
+    found = inside(mark_pid * width + mark_lane, pid * width + lane)
+    found = np.where(found >= 0, found, inside(mark_pid, pid))
+    anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
+    return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))
+
+
+# ---------------------------------------------------------------- totals, of one trace or of many
+
+
+def _finish(rows: Iterable[Op], tokens: dict[str, int | None]) -> Ops:
+    """The result of these rows, with every share taken anew."""
+    kept = sorted(rows, key=lambda r: (-r.self_ns, r.name, r.category, r.phase))
+    mine: dict[str, list[Op]] = defaultdict(list)
+    places: dict[tuple[str, Category], set[str]] = defaultdict(set)
+    for row in kept:
+        mine[row.phase].append(row)
+        places[row.name, row.category].add(row.phase)
+    phases = tuple(
+        PhaseTotal(
+            phase, sum(r.count for r in mine[phase]), sum(r.self_ns for r in mine[phase]), made
+        )
+        for phase, made in tokens.items()
+        if phase in mine
+    )
+    whole = {p.phase: p for p in phases}
+    real = set(whole) - workphase.NO_PHASE
+    done = tuple(
+        replace(
+            row,
+            share=workphase.share(row.self_ns, whole[row.phase].self_ns),
+            per_token_ns=workphase.per_token(row.self_ns, whole[row.phase].tokens),
+            only_here=None
+            if len(real) < 2 or row.phase not in real
+            else places[row.name, row.category] & real == {row.phase},
+        )
+        for row in kept
+    )
+    return Ops(done, phases)
+
+
+def merge(one: Ops, two: Ops) -> Ops:
+    """Rows of the same name, category and phase added up; shares taken anew."""
+    rows: dict[tuple[str, Category, str], Op] = {}
+    for row in (*one.rows, *two.rows):
+        key = (row.name, row.category, row.phase)
+        rows[key] = _add(rows[key], row) if key in rows else row
+    tokens: dict[str, int | None] = {}
+    for phase in (*one.phases, *two.phases):
+        before = tokens.get(phase.phase, 0)
+        known = before is not None and phase.tokens is not None
+        tokens[phase.phase] = (before or 0) + (phase.tokens or 0) if known else None
+    return _finish(rows.values(), tokens)
+
+
+def _add(one: Op, two: Op) -> Op:
+    count, own = one.count + two.count, one.self_ns + two.self_ns
+    return replace(
+        one, count=count, self_ns=own, total_ns=one.total_ns + two.total_ns,
+        mean_self_ns=own / count,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- tables
+
+DEFINITIONS = {
+    "phase": "The stage or step in which the op starts: a step with prefill and decode is mixed.",
+    "category": "What the op does, by its name and the ops around it.",
+    "count": "How often the op ran.",
+    "self": "Host time of the op without the ops inside it, added up over threads.",
+    "total": "Host time of the op with the ops inside it; an op inside its own kind counts twice.",
+    "share": "Part of the self time of all ops of the phase.",
+    "mean self": "Self time over count.",
+    "per token": "Self time over the tokens that the phase generated, all batch rows counted.",
+    "only here": "Whether no other phase of the trace ran this op.",
+}
+MOST = 200
+BOTH = ("prefill", "decode")
+
+
+def tables(result: Ops) -> list[Grid]:
+    return [*_sides(result), _op_grid(result), _phase_grid(result)]
+
+
+def _left_out(count: int) -> str:
+    return f" {count - MOST:,} more ops are left out here." if count > MOST else ""
+
+
+def _sides(result: Ops) -> list[Grid]:
+    """Prefill beside decode, op by op, where the trace has both."""
+    if not set(BOTH) <= {p.phase for p in result.phases}:
+        return []
+    pairs: dict[tuple[str, Category], dict[str, Op]] = defaultdict(dict)
+    for row in result.rows:
+        if row.phase in BOTH:
+            pairs[row.name, row.category][row.phase] = row
+    sides = [
+        column
+        for phase in BOTH
+        for column in (
+            Column(f"{phase} count", "count", DEFINITIONS["count"]),
+            Column(f"{phase} self", "ns", DEFINITIONS["self"]),
+            Column(f"{phase} share", "share", DEFINITIONS["share"]),
+        )
+    ]
+    columns = (
+        Column("op"), Column("category", "text", DEFINITIONS["category"]), *sides,
+        Column("decode per token", "ns", DEFINITIONS["per token"]),
+        Column("only in", "text", "The one of the two phases that ran it."),
+    )  # fmt: skip
+    ranked = sorted(pairs.items(), key=lambda p: -sum(r.self_ns for r in p[1].values()))
+    rows = []
+    for (name, category), found in ranked[:MOST]:
+        cells = [
+            value
+            for phase in BOTH
+            for value in (
+                (found[phase].count, found[phase].self_ns, found[phase].share)
+                if phase in found
+                else (0, 0, 0.0)
+            )
+        ]
+        token = found["decode"].per_token_ns if "decode" in found else None
+        only = "" if len(found) == 2 else next(iter(found))
+        rows.append((name, category.value, *cells, token, only))
+    return [Grid("sides", "Prefill beside decode, op by op", columns, rows, _left_out(len(ranked)))]
+
+
+def _op_grid(result: Ops) -> Grid:
+    columns = (
+        Column("op"),
+        Column("category", "text", DEFINITIONS["category"]),
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("count", "count", DEFINITIONS["count"]),
+        Column("self", "ns", DEFINITIONS["self"]),
+        Column("share", "share", DEFINITIONS["share"]),
+        Column("mean self", "ns", DEFINITIONS["mean self"]),
+        Column("total", "ns", DEFINITIONS["total"]),
+        Column("per token", "ns", DEFINITIONS["per token"]),
+    )
+    rows = [
+        (r.name, r.category.value, r.phase, r.count, r.self_ns, r.share, r.mean_self_ns,
+         r.total_ns, r.per_token_ns)
+        for r in result.rows[:MOST]
+    ]  # fmt: skip
+    note = _left_out(len(result.rows)).strip()
+    return Grid("ops", "Ops by self time, the longest first", columns, rows, note)
+
+
+def _phase_grid(result: Ops) -> Grid:
+    columns = (
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("ops", "count", DEFINITIONS["count"]),
+        Column("self", "ns", DEFINITIONS["self"]),
+        Column("tokens", "count", "Tokens that the phase generated, all batch rows counted."),
+    )
+    rows = [(p.phase, p.count, p.self_ns, p.tokens) for p in result.phases[:MOST]]
+    count, own = sum(p.count for p in result.phases), sum(p.self_ns for p in result.phases)
+    return Grid("phases", "Op time by phase", columns, rows, "", ("all", count, own, None))
+
+
+def charts(result: Ops) -> list[Chart]:
+    """Each category's share of the op time of prefill and of decode, where the trace has both."""
+    if not set(BOTH) <= {p.phase for p in result.phases}:
+        return []
+    sums: dict[tuple[str, Category], float] = defaultdict(float)
+    for row in result.rows:
+        sums[row.phase, row.category] += row.share or 0.0
+    used: Sequence[Category] = [c for c in CATEGORIES if any(sums[p, c] for p in BOTH)]
+    return [
+        figures.paired_bars(
+            "sides", "Kinds of op, prefill beside decode", [c.value for c in used],
+            {phase: [sums[phase, c] for c in used] for phase in BOTH},
+            unit="share", of="share of the phase's op time", table="sides",
+            summary="Each category's share of the op time of prefill and of decode.",
+        )
+    ]  # fmt: skip
+
+
+ANALYSIS = Analysis(
+    title="Ops of prefill and decode",
+    question="Which framework ops took the host's time in each phase, and how often did they run?",
+    run=ops,
+    merge=merge,
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    order=45,
+)
