@@ -1,0 +1,75 @@
+"""The first screen sets what costs most in prefill beside what costs most in decode."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.drawing import draw
+from tracekit import engine
+from tracekit.cli import terminal
+from tracekit.report import beside
+from tracekit.report.tables import html_table
+from tracekit.results import Column, Grid
+from tracekit.short_names import readable
+from tracekit.trace import Trace
+
+NAMES = {"p": "tracekit::prefill", "d": "tracekit::decode", "a": "[red]mm", "b": "aten::add"}
+HOST = """
+    mark  ppppppppdddddd
+    op    .aaaaa...bb.a.
+"""
+GPU = """
+    mark      ppppdddd
+    host      a...b...
+    stream 7  .AAABBB.
+"""
+
+
+def json(trace: Trace) -> dict[str, object]:
+    return engine.of_trace(trace).to_json()["answers"]  # type: ignore[no-any-return]
+
+
+def test_without_a_gpu_ops_are_set_side_by_side_and_never_called_kernels() -> None:
+    grid = beside.grid(json(draw(HOST, NAMES)))  # type: ignore[arg-type]
+    assert grid is not None
+    assert [tuple(row[:2]) for row in grid.rows] == [("[red]mm", 5_000), ("", None)]
+    assert [c.label for c in grid.columns if c.unit == "text"] == ["prefill: op", "decode: op"]
+    assert "kernel" not in grid.title.lower()
+
+
+def test_with_a_gpu_kernels_are_set_side_by_side() -> None:
+    grid = beside.grid(json(draw(GPU, {"p": NAMES["p"], "d": NAMES["d"]})))  # type: ignore[arg-type]
+    assert grid is not None
+    assert grid.rows[0][0] == "A"
+    assert "B" in grid.rows[0]
+
+
+def test_a_sentence_says_what_each_phase_spends_its_time_on() -> None:
+    said = list(beside.limits(json(draw(HOST, NAMES))))  # type: ignore[arg-type]
+    assert [text.split(":")[0] for text in said] == ["Prefill", "Decode"]
+    assert "outside any op" in said[1]
+
+
+def test_markup_in_names_stays_text_in_the_terminal(tmp_path: Path) -> None:
+    out = Console(file=io.StringIO(), width=160, force_terminal=False)
+    terminal.overview(out, engine.of_trace(draw(HOST, NAMES), path="[bold]x.json"))
+    text = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]mm" in text
+
+
+def test_a_signature_reads_as_its_function_and_what_it_applies() -> None:
+    name = (
+        "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<float>, "
+        "std::array<char*, 3ul> >(int, at::native::CUDAFunctor_add<float>)"
+    )
+    assert readable(name) == "vectorized_elementwise_kernel: CUDAFunctor_add"
+    assert readable("<script>alert(1)</script>") == "<script>alert(1)</script>"
+    assert readable("aten::mm") == "aten::mm"
+
+
+def test_columns_of_nothing_but_zeros_are_named_not_shown() -> None:
+    columns = (Column("stage"), Column("kernel", "ns"), Column("memset", "ns"))
+    table = html_table("x", Grid("g", "", columns, [("a", 5, 0), ("b", 0, 0)]), 5)
+    assert [head.label for head in table.heads] == ["stage", "kernel"]
+    assert "Zero in every row: memset." in table.note
