@@ -85,7 +85,8 @@ def test_runs_of_the_same_thing_are_no_change(base: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "new"), [("run-1", "run-1"), ("run-1", "run-2"), ("run-2", "run-1")]
+    ("base", "new"),
+    [("run-1", "run-1"), ("run-1", "run-2"), ("run-2", "run-1"), ("busy-1", "busy-1")],
 )
 def test_a_fifth_more_time_is_a_regression(base: str, new: str) -> None:
     found = benchcompare.compare(recorded(base), slowed(recorded(new), 1.2))

@@ -86,6 +86,37 @@ def test_the_same_list_is_no_change_and_a_fifth_more_is_slower(seed: int) -> Non
     assert less.verdict == "faster"
 
 
+@pytest.mark.parametrize("count", [20, 30, 100])
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+def test_of_independent_runs_a_fifth_is_caught_and_nothing_is_flagged(
+    count: int, noise: float
+) -> None:
+    random = np.random.default_rng(count)
+    caught, flagged, runs = 0, 0, 40
+    for _ in range(runs):
+        one, two = random.lognormal(16, noise, (2, count))
+        same, slower = stats.compare(one, two), stats.compare(one, 1.2 * two)
+        assert same is not None
+        assert slower is not None
+        flagged += same.verdict != "no change"
+        caught += slower.verdict == "slower"
+    assert (flagged, caught) == (0, runs)
+
+
+def test_times_multiplied_are_a_change_however_noisy_the_run_was() -> None:
+    random = np.random.default_rng(0)
+    values = random.lognormal(16, 1.0, 30)
+    busy = (0.9, 0.9)
+    more, same = (stats.compare(values, f * values, waited=busy) for f in (1.2, 1.0))
+    assert more is not None
+    assert same is not None
+    assert (more.verdict, same.verdict) == ("slower", "no change")
+    other = stats.compare(values, 1.2 * random.lognormal(16, 1.0, 30), waited=busy)
+    assert other is not None
+    assert other.verdict == "no change"
+    assert other.low >= -1
+
+
 def test_a_change_below_the_floor_is_none_however_sure() -> None:
     values = np.linspace(1000, 1001, 50)
     found = stats.compare(values, values * 1.005)

@@ -16,6 +16,7 @@ Verdict = Literal["slower", "faster", "no change"]
 NOISY = 0.10  # spread of a request's wall time beyond which a run is called noisy
 FLOOR = 0.01  # a change of less than this share is none, however sure
 RESAMPLES = 2000
+ONE_NOISE = 0.001  # how far apart the ratios of values may lie that have the same noise
 FASTEST = 0.1  # the quantile that has to agree with the median: neighbours hardly touch it
 
 
@@ -160,6 +161,8 @@ def compare(
     one thing lie as far apart as the parts of one; it holds the change as it is and the change with
     the machine's own taken out; it reaches as far as waiting could have moved it, a stage having
     waited up to twice its share. 'no change' where it holds 0, or the change is below `floor`.
+    Where value by value the ratio is one and the same, as with a file and its own times multiplied,
+    the noise is too, and nothing but the machine's own change widens it.
 
     Source: Künsch 1989 (moving blocks); Efron and Tibshirani 1993 (percentile interval).
     """
@@ -168,17 +171,14 @@ def compare(
         return None
     before, after = float(np.median(one)), float(np.median(two))
     change = after / before - 1
-    lows, highs = [], []
-    for share in (0.5, FASTEST):
-        random = np.random.default_rng(seed)
-        ratios = _quantiles(two, share, random) / _quantiles(one, share, random) - 1
-        seen = float(np.quantile(two, share) / np.quantile(one, share)) - 1
-        tail = (1 - confidence) / 2
-        lows.append(min(float(np.quantile(ratios, tail)), seen))
-        highs.append(max(float(np.quantile(ratios, 1 - tail)), seen))
-    low, high = min(lows), max(highs)
-    slack = min(drift(one.tolist()) or 0.0, drift(two.tolist()) or 0.0) / 2
-    low, high = low - slack, high + slack
+    paired = _paired(one, two)
+    if paired is not None:
+        low, high = min(paired[0], change), max(paired[1], change)
+        waited = (0.0, 0.0)
+    else:
+        low, high = _bootstrapped(one, two, confidence, seed)
+        slack = min(drift(one.tolist()) or 0.0, drift(two.tolist()) or 0.0) / 2
+        low, high = max(low - slack, -1.0), high + slack
     if machine > 0:
         low, high = min(low, (1 + low) / machine - 1), max(high, (1 + high) / machine - 1)
     held = [1 - min(2 * share, 0.95) for share in waited]
@@ -187,6 +187,37 @@ def compare(
     if abs(change) >= floor and not low <= 0 <= high:
         verdict = "slower" if change > 0 else "faster"
     return Change(before, after, change, low, high, verdict)
+
+
+def _bootstrapped(one: Floats, two: Floats, confidence: float, seed: int) -> tuple[float, float]:
+    """The interval that holds the change of the median and that of the fastest tenth."""
+    lows, highs = [], []
+    for share in (0.5, FASTEST):
+        random = np.random.default_rng(seed)
+        ratios = _quantiles(two, share, random) / _quantiles(one, share, random) - 1
+        seen = float(np.quantile(two, share) / np.quantile(one, share)) - 1
+        tail = (1 - confidence) / 2
+        lows.append(min(float(np.quantile(ratios, tail)), seen))
+        highs.append(max(float(np.quantile(ratios, 1 - tail)), seen))
+    return min(lows), max(highs)
+
+
+def _paired(one: Floats, two: Floats) -> tuple[float, float] | None:
+    """(low, high) of the ratios - 1, where both lists have one and the same noise; else None.
+
+    So it is where a file is compared with itself, or with itself after every time was multiplied,
+    as one does to try out a gate: value by value the ratio is the same, though the values are not.
+    Two runs never are so alike: the ratios of independent values spread more than the values.
+    """
+    if len(one) != len(two) or not one.min() > 0:
+        return None
+    ratios = two / one
+    bottom, top = np.quantile(ratios, [0.05, 0.95])
+    least, most = np.quantile(one, [0.05, 0.95])
+    apart = top / bottom - 1 if bottom > 0 else np.inf
+    if apart > ONE_NOISE or most / least - 1 < 10 * apart:
+        return None
+    return float(bottom) - 1, float(top) - 1
 
 
 def _quantiles(data: Floats, share: float, random: np.random.Generator) -> Floats:
