@@ -99,7 +99,7 @@ def test_every_chart_is_drawn_without_an_error_or_a_request(
     )
     assert empty == []
     assert at.page.evaluate("document.querySelectorAll('*').length") <= 6000
-    at.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    at.page.evaluate("[...document.querySelectorAll('.chart')].at(-1).scrollIntoView()")
     last = ".chart >> nth=-1"
     at.page.wait_for_function(
         "() => ![...document.querySelectorAll('.chart')].at(-1).dataset.later"

@@ -42,7 +42,7 @@ def grid(answers: Mapping[str, Json], most: int = MOST) -> Grid | None:
         columns += [
             Column(f"{side}: {noun}", "text", f"Those that cost most in {side}."),
             Column("time", "ns", said),
-            Column("of the phase", "share", f"Part of the {noun} time of the phase."),
+            Column("share", "share", f"Part of the {noun} time of the phase."),
             *([Column("per token", "ns", "Over the tokens generated.")] if per_token else []),
         ]  # fmt: skip
         empty = [""] + [None] * (3 if per_token else 2)

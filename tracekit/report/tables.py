@@ -11,7 +11,7 @@ from tracekit.figures import shorten
 from tracekit.results import Column, Grid
 from tracekit.theme import MARKS, Mark
 
-LONG = 52  # a longer name is folded
+LONG = 46  # a longer name is folded
 SHORT = 40  # to this
 MOST = 200  # rows of a table in the file
 
