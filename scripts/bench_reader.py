@@ -32,6 +32,10 @@ CONTENDERS = {
     "ours (one process)": (
         "from tracekit import kineto\nmade = lambda: kineto.load(path, processes=1)"
     ),
+    "analyze with its page": (
+        "from tracekit import engine\nfrom tracekit.report import page\n"
+        "made = lambda: page.render([engine.answers(path)], command='')"
+    ),
     "hta": (
         "import logging; logging.disable(logging.CRITICAL)\n"
         "from hta.trace_analysis import TraceAnalysis\n"
