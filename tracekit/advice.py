@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracekit.categories import Category
+from tracekit.short_names import readable
 from tracekit.units import bytes_, duration, rate, share
 from tracekit.workphase import ALL, NO_PHASE
 
@@ -213,7 +214,8 @@ def hottest_kernel(ask: Ask) -> Iterator[Draft]:
         top = max(mine, key=lambda r: r.total_ns)
         if top.share is None or top.share < 0.3:
             continue
-        name = top.name if len(top.name) <= 80 else f"{top.name[:79]}…"
+        name = readable(top.name)
+        name = name if len(name) <= 80 else f"{name[:60]}…{name[-19:]}"
         whole = "all kernel time" if phase.phase == ALL else f"the kernel time of {phase.phase}"
         yield Draft(
             phase.phase,

@@ -43,6 +43,9 @@ TOKENS: dict[str, tuple[str, str]] = {
     "--other": ("#686f74", "#cfd8df"),
     "--kernel": ("#4c4a9c", "#8f8fe0"),  # kernels of every category together
     "--op": ("#4c4a9c", "#8f8fe0"),  # framework ops together, on a trace without a GPU
+    "--series": ("#4c4a9c", "#8f8fe0"),  # what has no category of its own: modules, counts, memory
+    "--series-2": ("#a3a1dd", "#5f5db3"),
+    "--series-3": ("#25235c", "#cfcff8"),
     "--idle": ("#c3cad4", "#3f4957"),
     "--idle-host": ("#16202c", "#f2f5f9"),
     "--idle-launch": ("#57636f", "#b9c3cf"),
@@ -75,8 +78,8 @@ MARKS: dict[str, Mark] = {
     "kernel": _mark("kernel"),
     "op": _mark("op"),
     "ops": _mark("op"),
-    "copy": _mark("copy"),
-    "copies": _mark("copy"),
+    "copy": _mark("copy", hatch="/"),  # of tensors between memories; copy/layout moves within one
+    "copies": _mark("copy", hatch="/"),
     "other ops": _mark("other"),
     "outside ops": Mark("var(--idle)", "var(--text)"),
     "idle": Mark("var(--idle)", "var(--text)"),
@@ -98,20 +101,28 @@ MARKS: dict[str, Mark] = {
     "no launch in the trace": Mark("var(--idle)", "var(--text)", "/"),
     "nothing more launched": Mark("var(--idle)", "var(--text)", "."),
     "busy with other stages": Mark("var(--before)", "var(--text)", "\\"),
+    **{
+        f"{direction}{memory}": _mark("transfer", "light", hatch)
+        for direction, hatches in (
+            ("htod", ("", "|")),
+            ("dtoh", (".", "+")),
+            ("dtod", ("\\", "\\")),
+            ("fill", ("/", "/")),
+        )
+        for memory, hatch in (("", hatches[0]), (" pinned", hatches[0]), (" pageable", hatches[1]))
+    },
     "better": Mark("var(--good)", "var(--bg)"),
     "worse": Mark("var(--bad)", "var(--bg)"),
     "total": Mark("var(--other)", "var(--on-dark)"),
 }
 
-# What the catalogue does not know keeps its order of appearance and is told apart by hatching too.
+# What the catalogue does not know (modules, memories) has the hue of all categories together: no
+# colour then says a kernel category that is not meant. Shade and hatching tell it apart.
 _SPARE = [
-    Mark(f"var(--{token})", f"var(--on-{on})", hatch)
+    Mark(f"var(--{token})", f"var(--{on})", hatch)
     for hatch in ("", "/", "x", ".", "\\")
-    for token, on in (
-        ("gemm", "dark"), ("norm", "light"), ("copy", "dark"), ("elementwise", "light"),
-        ("attention", "dark"), ("transfer", "light"), ("other", "dark"),
-    )
-]  # fmt: skip
+    for token, on in (("series", "on-dark"), ("series-2", "on-light"), ("series-3", "bg"))
+]
 
 
 def mark(name: str, place: int = 0) -> Mark:

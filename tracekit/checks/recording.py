@@ -186,5 +186,7 @@ def options(trace: Trace) -> Iterator[Finding]:
     for name, (missing, touches) in absent.items():
         if missing:
             effect: Effect = "degraded" if name in ("framework ops", "runtime calls") else "note"
-            what = f"Captured without {name}."
+            # a file that is cut short may have lost what was captured
+            read = "What could be read of the file has no" if trace.source.losses else None
+            what = f"{read} {name}." if read else f"Captured without {name}."
             yield Finding(trace.path, "options", effect, what, 1, None, None, touches)

@@ -155,7 +155,9 @@ def overview(out: Console, one: Answers, most: int = 12) -> None:
         out.print(f"  {finding.saves}" if finding.saves else "", style="green", markup=False)
         if finding.todo:
             out.print(f"   {_one_line(finding.todo)}", markup=False)
-    if view.findings:
+    if view.leaks:
+        out.print(f"note: {_one_line(view.leaks)}", style="yellow", markup=False)
+    if view.findings or view.leaks:
         out.print()
 
 

@@ -126,7 +126,7 @@ def paint(look: Mark, *, edge: bool = True) -> dict[str, Any]:
         # without bgcolor the mark is invisible
         out["pattern"] = {
             "shape": look.hatch, "bgcolor": look.colour, "fgcolor": "var(--bg)",
-            "size": 7, "solidity": 0.25,
+            "size": 7, "solidity": 0.25, "fgopacity": 0.6,  # numbers stand upon it
         }  # fmt: skip
     return out
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from tracekit import units
 from tracekit.results import Column, Grid
+from tracekit.workphase import ALL
 
 Json = Mapping[str, Any]
 MOST = 5
@@ -34,13 +36,15 @@ def grid(answers: Mapping[str, Json], most: int = MOST) -> Grid | None:
     if not answer or not (sides := phases_of(answer)):
         return None
     found = {side: [r for r in answer["rows"] if r["phase"] == side][:most] for side in sides}
+    whole = sides == [ALL]  # a trace without phases
     columns: list[Column] = []
     cells: list[list[list[Any]]] = []
     for side, rows in found.items():
         per_token = any(row["per_token_ns"] is not None for row in rows)
         said = "Durations added up." if kernels else "Host time without the ops inside."
         columns += [
-            Column(f"{side}: {noun}", "text", f"Those that cost most in {side}."),
+            Column(noun if whole else f"{side}: {noun}", "text",
+                   f"Those that cost most in {side}."),
             Column("time", "ns", said),
             Column("share", "share", f"Part of the {noun} time of the phase."),
             *([Column("per token", "ns", "Over the tokens generated.")] if per_token else []),
@@ -53,20 +57,28 @@ def grid(answers: Mapping[str, Json], most: int = MOST) -> Grid | None:
         cells.append(own + [empty] * (most - len(own)))
     rows = [list(chain(*parts)) for parts in zip(*cells, strict=True)]
     rows = [row for row in rows if any(row)]
-    title = f"{noun.capitalize()}s that cost most in " + " and in ".join(sides)
+    title = f"{noun.capitalize()}s that cost most"
+    title += "" if whole else " in " + " and in ".join(sides)
     return Grid("beside", title, columns=tuple(columns), rows=rows)
 
 
 def limits(answers: Mapping[str, Json]) -> Iterable[str]:
-    """A sentence each on what prefill and decode spend their time on, with shares."""
-    totals = {t["family"]: t for t in (answers.get("stages") or {}).get("totals") or ()}
-    for phase in ("prefill", "mixed", "decode"):
-        total = totals.get(phase)
-        if total is None:
-            continue
+    """A sentence each on what prefill and decode spend their time on, with shares.
+
+    A trace that has neither: on its longest stage.
+    """
+    totals = {
+        t["family"]: t for t in (answers.get("stages") or {}).get("totals") or ()
+        if t["family"] != "all stages"
+    }  # fmt: skip
+    known = [phase for phase in ("prefill", "mixed", "decode") if phase in totals]
+    longest = max(totals, key=lambda name: totals[name]["wall_ns"], default=None)
+    for phase in known or filter(None, [longest]):
+        total = totals[phase]
         said = _host(total) if total.get("host") else _device(phase, total, answers)
         if said:
-            yield f"{phase.capitalize()}: {said}{_floor(phase, answers)}."
+            name = phase.capitalize() if phase in known else phase
+            yield f"{name}: {said}{_floor(phase, answers)}."
 
 
 def _list(parts: Sequence[tuple[str, float]], most: int = 3) -> str:
@@ -88,7 +100,16 @@ def _device(phase: str, total: Json, answers: Mapping[str, Json]) -> str:
     own = total.get("launched") or {}
     parts = []
     if own.get("window_ns"):
-        parts.append(f"GPU idle for {own['idle_ns'] / own['window_ns']:.0%} of its window")
+        idle, window = own["idle_ns"], own["window_ns"]
+        suspect = (total.get("launched_detail") or {}).get("suspect_ns")
+        least = "at most " if suspect else ""
+        said = f"GPU idle for {least}{units.share(idle / window)} of its window"
+        if suspect:
+            said += (
+                f" (for {units.duration(suspect)} of {units.duration(idle)} it may have run work "
+                "that is not in this file)"
+            )
+        parts.append(said)
     kinds = [
         (c["category"], c["share"])
         for c in (answers.get("kernels") or {}).get("categories") or ()

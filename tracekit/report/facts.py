@@ -70,7 +70,7 @@ def subtitle(source: Source) -> str:
     size = units.bytes_(source.bytes) if source.bytes else ""
     parts.append(" ".join(filter(None, (file_name(source.path), size and f"({size})"))))
     if slices:
-        parts.append(f"{slices:,} slices")
+        parts.append(units.plural(slices, "slice"))
     return scrub.text(" · ".join(parts))
 
 
@@ -93,7 +93,8 @@ def facts(source: Source) -> list[Fact]:
             ("with_modules", "modules"), ("profile_memory", "memory"), ("with_flops", "FLOPs"),
         ) if meta.get(key) or (run.get("options") or {}).get(key)
     ]  # fmt: skip
-    out.append(("recorded", ", ".join(flags) or "times only"))
+    known = bool(run) or any(key in meta for key in ("record_shapes", "with_stack", "with_modules"))
+    out.append(("recorded", ", ".join(flags) or ("times only" if known else "")))
     return [(label, scrub.text(str(value))) for label, value in out if value not in (None, "")]
 
 
@@ -130,13 +131,17 @@ def _of_capture(run: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("batch size", run.get("batch_size")),
         ("data", " ".join(filter(None, (
             str(data.get("dataset") or data.get("spec") or ""),
-            "(synthetic)" if data.get("synthetic") else "",
+            "(synthetic)" if data.get("synthetic") and not _says_synthetic(data) else "",
         )))),
         ("stages that the model lacks", ", ".join(run.get("absent_stages") or [])),
         ("interrupted", "yes: the samples that were complete" if run.get("interrupted") else None),
         ("captured with", run.get("command")),
         ("text it made", _shorter(run.get("text"))),
     ]  # fmt: skip
+
+
+def _says_synthetic(data: Mapping[str, Any]) -> bool:
+    return "synthetic" in str(data.get("dataset") or data.get("spec") or "")
 
 
 def _components(parameters: Mapping[str, Any]) -> str:

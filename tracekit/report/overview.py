@@ -13,20 +13,14 @@ from typing import Any
 from tracekit import catalog, units
 from tracekit.engine import Answers
 from tracekit.figures import Chart, split_bars
+from tracekit.idleness import MAYBE_WORK, SUSPECT
 from tracekit.report import beside
 from tracekit.report.facts import captured
+from tracekit.report.tiles import DEFINITIONS, Tile, tiles, token_numbers
 from tracekit.results import Column, Grid
 from tracekit.stages import Stage
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    label: str
-    value: str
-    sub: str = ""
-    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +52,7 @@ class Overview:
     charts: tuple[Chart, ...] = ()
     beside: Grid | None = None  # what costs most in prefill and in decode
     grids: tuple[Grid, ...] = ()
+    leaks: str = ""  # what to see to before the trace is shared
     definitions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,21 +82,6 @@ HOST = Split(
 STAGE_BAR = "stage-bar"
 BARS = 12  # more stages than this are in the table only
 
-DEFINITIONS = {
-    "wall": "Host time from the start of a stage's marker to its end.",
-    "by clock": "What the device did while the stage's marker was open: kernel, memcpy, memset and "
-    "idle add up to the wall time.",
-    "by launch": "What the device did from the first work that the stage launched to the last, "
-    "whenever it ran: its own kernels, copies and fills, work of other stages, and idle add up to "
-    "that window. Right where the host runs ahead of the device.",
-    "ops, copies, outside ops": "What the marker's thread did; they add up to the wall time, and "
-    "are CPU time.",
-    "TTFT": "Time to first token: load, preprocess, encode and prefill of one request.",
-    "TPOT": "Time per output token: (end to end − TTFT) / (tokens − 1).",
-    "busy": "Share of the device's window, from its first activity to its last, in which it had "
-    "work.",
-}
-
 
 def overview(one: Answers) -> Overview:
     """The first screen of one trace."""
@@ -113,13 +93,14 @@ def overview(one: Answers) -> Overview:
     grid = stage_grid(totals, split, _all_stages(answers))
     return Overview(
         verdicts=tuple(verdicts(answers)),
-        notes=tuple(notes(one, gpu)),
+        notes=tuple(cautions(one, gpu)),
         tiles=tuple(tiles(answers, gpu)),
         limits=tuple(beside.limits(answers)),
         findings=tuple(findings(answers)),
         charts=(chart,) if chart else (),
         beside=beside.grid(answers),
         grids=(grid,) if grid else (),
+        leaks=leaks(one),
         definitions=definitions(gpu),
     )
 
@@ -136,8 +117,19 @@ def definitions(gpu: bool) -> dict[str, str]:
 
 
 def notes(one: Answers, gpu: bool) -> Iterable[str]:
+    """What a reader must know of a trace, what it gives away included."""
+    yield from cautions(one, gpu)
+    yield from filter(None, [leaks(one)])
+
+
+def cautions(one: Answers, gpu: bool) -> Iterable[str]:
     """What a reader must know before any number."""
-    if not gpu:
+    if not gpu and one.source.losses:
+        yield (
+            "No GPU event is in what could be read of this file, which is damaged: GPU work may be "
+            "in the part that is lost. Every time here is CPU time."
+        )
+    elif not gpu:
         yield "This trace has CPU events only: every time here is CPU time."
     for loss in one.source.losses:
         where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
@@ -145,9 +137,14 @@ def notes(one: Answers, gpu: bool) -> Iterable[str]:
             f", at least {units.plural(loss.events_lost, 'event')} lost" if loss.events_lost else ""
         )
         yield f"Part of the file could not be used: {loss.what}{where}{events}."
-    if one.leaks:
-        found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
-        yield f"The trace file (not this page) carries {found}: see to it before you share it."
+
+
+def leaks(one: Answers) -> str:
+    """What the trace file gives away of a machine and its owner; empty where nothing was found."""
+    if not one.leaks:
+        return ""
+    found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
+    return f"The trace file (not this page) carries {found}: see to it before you share it."
 
 
 # ---------------------------------------------------------------- stages
@@ -192,9 +189,12 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart
     if not rows:
         return None
 
-    def mean(total: Json, part: str) -> float | None:
-        own = total.get(split.key)
-        return None if own is None else own[part] / total["instances"]
+    parts = [spent(total, split) for total in rows]
+    names = [name for name in (*dict(split.parts), *_INSIDE) if any(p.get(name) for p in parts)]
+    names.sort(key=_ORDER.index)
+
+    def mean(total: Json, part: Mapping[str, int], name: str) -> float | None:
+        return part[name] / total["instances"] if name in part else None
 
     several = any(t["instances"] > 1 for t in rows)
     left = len(totals) - len(rows)
@@ -202,13 +202,38 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart
         STAGE_BAR,
         "Where the time of each stage went" + (", by launch" if split is LAUNCHED else ""),
         [t["family"] for t in rows],
-        {name: [mean(t, part) for t in rows] for name, part in split.parts},
+        {name: [mean(t, p, name) for t, p in zip(rows, parts, strict=True)] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",
         summary=f"{split.whole.capitalize()} of {len(rows)} stages, each split into "
-        f"{', '.join(name for name, _ in split.parts)}"
-        + (f"; {left} shorter ones are in the table only." if left else "."),
+        f"{', '.join(names)}" + (f"; {left} shorter ones are in the table only." if left else "."),
         table="stage-split",
     )
+
+
+_INSIDE = ("communication", MAYBE_WORK)  # parts of the kernels and of the idle time
+_ORDER = (
+    "kernel", "communication", "memcpy", "memset", "ops", "copies", "outside ops",
+    "busy with other stages", "idle", MAYBE_WORK,
+)  # fmt: skip
+
+
+def spent(total: Json, split: Split) -> dict[str, int]:
+    """The parts of a stage's time, in ns, which add up to its whole; empty where not known.
+
+    Communication that no other kernel covers is taken out of the kernels, and suspect idle time
+    out of the idle time.
+    """
+    own, detail = total.get(split.key), total.get(f"{split.key}_detail") or {}
+    if own is None:
+        return {}
+    out = {name: own[part] for name, part in split.parts}
+    taken = (("communication", "kernel", "exposed_communication_ns"),
+             (MAYBE_WORK, "idle", "suspect_ns"))  # fmt: skip
+    for name, whole, part in taken:
+        if detail.get(part) and whole in out:
+            out[name] = detail[part]
+            out[whole] -= detail[part]
+    return out
 
 
 def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid | None:
@@ -217,6 +242,7 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
         return None
     wall = whole["wall_ns"] if whole else None
     window = split is LAUNCHED
+    suspects = [(t.get(f"{split.key}_detail") or {}).get("suspect_ns") for t in totals]
     columns = (
         Column("stage"),
         Column("instances", "count", "Occurrences that the row adds up."),
@@ -226,9 +252,10 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
         *((Column("window", "ns", DEFINITIONS["by launch"]),) if window else ()),
         *(Column(name, "ns", f"Part of the {split.whole}.") for name, _ in split.parts),
         Column(f"{split.parts[-1][0]} share", "share", f"Of the {split.whole}."),
+        *((Column("suspect", "ns", SUSPECT),) if any(suspects) else ()),
     )
     rows = []
-    for t in totals:
+    for t, suspect in zip(totals, suspects, strict=True):
         own = t.get(split.key) or {}
         values = [own.get(part) for _, part in split.parts]
         base = own.get("window_ns") if window else t["wall_ns"]
@@ -237,101 +264,9 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
             t["family"], t["instances"], t["wall_ns"], t["mean_ns"],
             t["wall_ns"] / wall if wall else None, *([base] if window else []), *values,
             last / base if last is not None and base else None,
+            *([suspect] if any(suspects) else []),
         ))  # fmt: skip
     return Grid("stage-split", "Stages as numbers, all instances together", columns, rows[:40])
-
-
-# ---------------------------------------------------------------- tiles
-
-
-def tiles(answers: Mapping[str, Json], gpu: bool) -> Iterable[Tile]:
-    """The few large numbers."""
-    yield from _token_tiles(answers.get("tokens"))
-    if gpu:
-        yield from _device_tiles(answers["devices"]["rows"])
-        yield from _category_tile(answers.get("kernels"))
-        yield from _floor_tiles(answers.get("roofline"))
-    else:
-        yield from _host_tiles(answers.get("stages"))
-
-
-def token_numbers(tokens: Json | None) -> dict[str, float | None]:
-    """ttft_ns, tpot_ns and tokens_per_s over all requests, as far as they are known."""
-    latency = (tokens or {}).get("latency") or {}
-    tpot = latency.get("tpot_ns")
-    return {
-        "ttft_ns": latency.get("ttft_ns"),
-        "ttft_without_load_ns": latency.get("ttft_without_load_ns"),
-        "tpot_ns": tpot,
-        "itl_p99_ns": latency.get("itl_p99_ns"),
-        "tokens_per_s": 1e9 / tpot if tpot else None,
-    }
-
-
-def _token_tiles(tokens: Json | None) -> Iterable[Tile]:
-    known = token_numbers(tokens)
-    ttft, bare, tpot = (known[k] for k in ("ttft_ns", "ttft_without_load_ns", "tpot_ns"))
-    if ttft is not None:
-        sub = "" if bare is None else f"{units.duration(bare)} without load"
-        yield Tile("TTFT", units.duration(ttft), sub, DEFINITIONS["TTFT"])
-    if tpot is not None:
-        late = known["itl_p99_ns"]
-        sub = "" if late is None else f"99 % within {units.duration(late)}"
-        yield Tile("TPOT", units.duration(tpot), sub, DEFINITIONS["TPOT"])
-        rate = known["tokens_per_s"]
-        yield Tile("Decode", f"{rate:,.1f}", "tokens/s of one sequence",
-                   "Tokens a second after the first: 1 / TPOT.")  # fmt: skip
-
-
-def _floor_tiles(roofline: Json | None) -> Iterable[Tile]:
-    """Floor against measured, for each stage that has one."""
-    for row in (roofline or {}).get("floors") or []:
-        took, floor = row.get("took_ns"), row.get("floor_ns")
-        if took and floor:
-            yield Tile(
-                f"Floor of {row['stage']}", f"{floor / took:.0%}",
-                f"{units.duration(floor)} of {units.duration(took)}",
-                "The least time the stage could take on this device (weights and cache over the "
-                "bandwidth, FLOPs over the peak, whichever is longer), over what it took.",
-            )  # fmt: skip
-
-
-def _device_tiles(rows: Sequence[Json]) -> Iterable[Tile]:
-    window, busy, idle = (sum(r[k] for r in rows) for k in ("window_ns", "busy_ns", "idle_ns"))
-    many = f", {len(rows)} devices together" if len(rows) > 1 else ""
-    yield Tile("Device window", units.duration(window), f"first activity to last{many}",
-               "From the device's first activity to its last.")  # fmt: skip
-    if window:
-        yield Tile("GPU busy", units.share(busy / window), units.duration(busy),
-                   DEFINITIONS["busy"])  # fmt: skip
-        yield Tile("GPU idle", units.share(idle / window), units.duration(idle),
-                   "Part of the window in which no stream of the device had work.")  # fmt: skip
-
-
-def _category_tile(kernels: Json | None) -> Iterable[Tile]:
-    rows = (kernels or {}).get("rows") or []
-    sums: dict[str, float] = {}
-    for row in rows:
-        sums[row["category"]] = sums.get(row["category"], 0) + row["total_ns"]
-    whole = sum(sums.values())
-    if whole:
-        name, most = max(sums.items(), key=lambda item: item[1])
-        yield Tile("Largest category", name, f"{most / whole:.0%} of kernel time summed",
-                   "The kernel category with the largest sum of durations.")  # fmt: skip
-
-
-def _host_tiles(stages: Json | None) -> Iterable[Tile]:
-    every = [t for t in (stages or {}).get("totals", []) if t["family"] == "all stages"]
-    for total in every:
-        yield Tile("Wall time", units.duration(total["wall_ns"]), "all stages together",
-                   DEFINITIONS["wall"])  # fmt: skip
-        host = total.get("host")
-        if host and total["wall_ns"]:
-            for label, key in (("In ops", "op_ns"), ("In copies", "copy_ns"),
-                               ("Outside ops", "other_ns")):  # fmt: skip
-                part = host[key] / total["wall_ns"]
-                yield Tile(label, units.share(part), units.duration(host[key]),
-                           "CPU time of the marker's thread.")  # fmt: skip
 
 
 # ---------------------------------------------------------------- verdict and findings
@@ -358,21 +293,28 @@ def verdicts(answers: Mapping[str, Json]) -> Iterable[Verdict]:
 
 
 def _stop(sentence: str) -> str:
+    """As a sentence. The name of an op or a kernel at its start keeps its letters."""
     whole = sentence.strip()
-    return f"{whole[:1].upper()}{whole[1:]}" + ("" if whole.endswith(".") else ".")
+    first = whole.split(" ", 1)[0]
+    if first.isalpha() or first.replace("-", "").isalpha():
+        whole = f"{whole[:1].upper()}{whole[1:]}"
+    return whole + ("" if whole.endswith(".") else ".")
 
 
 def findings(answers: Mapping[str, Json]) -> Iterable[Finding]:
-    """What to do, in the order of what it saves; at most six, the rest in their section."""
-    for row in (answers.get("findings") or {}).get("rows", [])[:6]:
+    """What to do, in the order of what it saves; at most five, all in the table."""
+    for row in (answers.get("findings") or {}).get("rows", [])[:5]:
         saves = row.get("saves_ns")
-        share = row.get("saves_share")
-        said = ""
-        if saves:
-            of = "" if share is None else f" ({share:.0%})"
-            said = f"Saves at most {units.duration(saves)}{of}."
+        # the claim names its share and what it is of
+        said = f"Saves at most {units.duration(saves)}." if saves else ""
         doubt = "" if row.get("trust") != "degraded" else " Rests on an answer that is degraded."
         rests = [name for name in row.get("rests_on") or () if name in answers]
         link = rests[0] if rests else ""
         yield Finding(_stop(row["what"]), said, f"{_stop(row['do'])}{doubt}", link,
                       f"See {catalog.analysis(link).title.lower()}" if link else "")  # fmt: skip
+
+
+__all__ = [
+    "BARS", "DEFINITIONS", "STAGE_BAR", "Finding", "Overview", "Split", "Tile", "Verdict",
+    "overview", "token_numbers",
+]  # fmt: skip

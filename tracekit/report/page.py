@@ -130,7 +130,8 @@ def _filled(model: dict[str, Any], part: float) -> str:
         title=model["title"],
         subtitle=model["subtitle"],
         single=model.get("single", True),
-        fold=bool(view.charts) and model.get("single", True),
+        fold=model.get("single", True),
+        leaks=view.leaks,
         nav=nav,
         tokens=safe(theme.css()),
         css=safe(_asset("page.css")),
@@ -373,6 +374,13 @@ def safe(markup: str) -> Any:
     return Markup(markup)
 
 
+def coded(text: str) -> Any:
+    """Escaped text, with what stands between backticks as code."""
+    from markupsafe import escape
+
+    return safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def safe_table(table: HtmlTable) -> HtmlTable:
     return dataclasses.replace(
         table, first=safe(table.first), rest=safe(table.rest), total=safe(table.total)
@@ -387,6 +395,7 @@ def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    env.filters["coded"] = coded
     source = (files("tracekit.report") / "page.html.j2").read_text(encoding="utf-8")
     return env.from_string(source)
 

@@ -55,9 +55,12 @@ class HtmlTable:
     tools: bool  # long enough to want a search
 
 
+_HATCHES = ("/", "x", ".", "\\", "|", "-", "+")  # of Plotly; .h1 … in page.css
+
+
 def swatch(look: Mark) -> str:
     """A small square in the look's colour and hatching."""
-    hatch = f" h{'/x.'.find(look.hatch) + 1}" if look.hatch in ("/", "x", ".") else ""
+    hatch = f" h{_HATCHES.index(look.hatch) + 1}" if look.hatch else ""
     return f'<i class="sw{hatch}" style="--c:{escape(look.colour)}"></i>'
 
 

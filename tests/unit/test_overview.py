@@ -1,0 +1,81 @@
+"""The first screen says what may be wrong with a number beside the number."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import shared
+from tests.drawing import draw
+from tests.integration.test_report import kineto
+from tracekit import engine, theme
+from tracekit.idleness import MAYBE_WORK
+from tracekit.report import page
+from tracekit.report.overview import CLOCK, LAUNCHED, findings, overview, spent
+
+
+def test_an_idle_time_that_is_suspect_says_so_in_the_tile_the_sentence_and_the_bar() -> None:
+    view = overview(engine.answers(shared("traces", "tl_sglang_decode.json.gz")))
+    tile = next(t for t in view.tiles if t.label == "GPU idle")
+    assert (tile.value, tile.level) == ("≤ 97.9%", "warn")
+    assert tile.sub == "464 ms, 463 ms of it suspect"
+    assert next(t for t in view.tiles if t.label == "GPU busy").value.startswith("≥ ")
+    assert "at most 97.9% of its window (for 463 ms of 464 ms" in view.limits[0]
+    bars = {bar["name"]: bar["x"][0] for bar in view.charts[0].data}
+    assert bars[MAYBE_WORK] == pytest.approx(463.25, abs=0.01)
+    assert bars["idle"] < 1
+    assert "suspect" in [column.label for column in view.grids[0].columns]
+
+
+def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:
+    view = overview(engine.answers(shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    tile = next(t for t in view.tiles if t.label == "GPU idle")
+    assert (tile.value, tile.sub, tile.level) == ("8.1%", "4.01 ms", "")
+
+
+@pytest.mark.parametrize("name", ["tl_sglang_decode", "hta_nccl_ddp_a100", "tl_mi300_nsfw"])
+def test_the_parts_of_a_stage_add_up_to_its_whole(name: str) -> None:
+    answers = engine.answers(shared("traces", f"{name}.json.gz")).to_json()["answers"]
+    for total in answers["stages"]["totals"]:
+        assert sum(spent(total, CLOCK).values()) == total["wall_ns"]
+        assert sum(spent(total, LAUNCHED).values()) == total["launched"]["window_ns"]
+
+
+def test_a_damaged_file_is_not_said_to_be_of_the_cpu_alone(tmp_path: Path) -> None:
+    whole = gzip.decompress(kineto(tmp_path / "a.json.gz").read_bytes())
+    cut = tmp_path / "cut.json"
+    cut.write_bytes(whole[: whole.index(b'"kernel"')])  # Kineto writes GPU events last
+    text = page.render([engine.answers(cut)])
+    assert "GPU work may be in the part that is lost" in text
+    assert "CPU events only" not in text
+    assert "Captured without GPU" not in text
+
+
+def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> None:
+    row = {"what": "aten::mm 8×8 is slow", "do": "try other shapes", "saves_ns": 5_000_000}
+    (found,) = findings({"findings": {"rows": [row]}})
+    assert found.claim == "aten::mm 8×8 is slow."
+    assert found.todo == "Try other shapes."
+    assert found.saves == "Saves at most 5.00 ms."
+
+
+def test_a_trace_without_stages_calls_its_kernels_kernels() -> None:
+    text = draw("""
+        host      a...b...
+        stream 7  .AAABBB.
+    """)
+    view = overview(engine.of_trace(text))
+    assert view.beside is not None
+    assert view.beside.title == "Kernels that cost most"
+    assert view.beside.columns[0].label == "kernel"
+
+
+def test_what_has_no_category_never_has_the_colour_of_one() -> None:
+    known = {
+        mark.colour for name, mark in theme.MARKS.items() if name not in ("kernel", "op", "ops")
+    }
+    spare = [theme.mark("no such kind", place) for place in range(12)]
+    assert not known & {mark.colour for mark in spare}
+    assert len({(mark.colour, mark.hatch) for mark in spare}) == len(spare)
