@@ -165,7 +165,10 @@ def tables(result: Devices) -> list[Grid]:
     note = "Devices of several traces." if many else ""
     if suspect := sum(r.suspect_ns for r in result.rows):
         note += f" {duration(suspect)} of the idle time is suspect. {SUSPECT}"
-    grids = [_split_grid(result, note), _more_grid(result), _streams_grid(result)]
+    grids = [_split_grid(result, note), _streams_grid(result)]
+    if any(r.communication_ns or r.overlapped_copy_ns or r.kernel_sum_ns != r.kernel_ns
+           for r in result.rows):  # fmt: skip
+        grids.insert(1, _more_grid(result))
     return [grid for grid in grids if grid.rows]
 
 

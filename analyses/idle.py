@@ -330,7 +330,11 @@ def charts(result: IdleTime) -> list[figures.Chart]:
         parts = [r.causes for r in result.rows[:40]]
         whole = sum(r.window_ns for r in result.rows)
         share = sum(r.idle_ns for r in result.rows) / whole if whole else 0
-        title = f"The GPU was idle {share:.1%} of the time"
+        suspect = sum(r.suspect_ns for r in result.rows)
+        at_most = "at most " if suspect else ""
+        title = f"The GPU was idle {at_most}{share:.1%} of the time"
+        if suspect:
+            title += f"; {duration(suspect)} of it may be work that is not in this file"
         found.append(figures.split_bars("causes", title, labels, shown(parts), of="idle time",
                                         summary="Idle time by cause.", table="causes"))  # fmt: skip
     lengths = [part for part in result.lengths if part.count]

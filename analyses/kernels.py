@@ -447,7 +447,7 @@ def charts(result: Kernels) -> list[Chart]:
 
 
 ANALYSIS = Analysis(
-    title="Kernels of prefill and decode",
+    title="Kernels",
     question="Which kernels ran in each phase, how long, what are they and who launched them?",
     run=kernels,
     merge=merge,

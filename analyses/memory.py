@@ -333,8 +333,10 @@ def tables(result: Memory) -> list[Grid]:
 
 def charts(result: Memory) -> list[Chart]:
     out = []
+    largest = max((max(d.series_allocated, default=0) for d in result.rows), default=0)
     for at, device in enumerate(result.rows[:8]):
-        if len(device.series_ns) < 2:
+        # a few bytes on the host beside gigabytes on the device are no curve to look at
+        if len(device.series_ns) < 2 or max(device.series_allocated) < 1e-3 * largest:
             continue
         series: dict[str, list[float | None]] = {"allocated": list(device.series_allocated)}
         if device.reserved_peak is not None:

@@ -294,7 +294,8 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
         for r in rest if r.outside_ns
     ]  # fmt: skip
     left = len(made) - MOST
-    note = "Parents include their children: do not add the GPU column up; GPU self does add up."
+    side = "GPU" if any(r.gpu_ns is not None for r in rows) else "host"
+    note = f"Parents include their children: do not add the {side} column up; {side} self adds up."
     more = f" {left:,} more rows are left out here." if left > 0 else ""
     return Grid(key, title, columns, made[:MOST], note + more)
 

@@ -307,7 +307,7 @@ def charts(result: Ops) -> list[Chart]:
 
 
 ANALYSIS = Analysis(
-    title="Ops of prefill and decode",
+    title="Ops",
     question="Which framework ops took the host's time in each phase, and how often did they run?",
     run=ops,
     merge=merge,

@@ -401,11 +401,42 @@ def charts(result: Tokens) -> list[figures.Chart]:
                 [f"{r.request} · {r.token}" for r in rows],
                 {name: [parts_of(r.spent).get(name, 0) for r in rows] for name in names},
                 of="host time" if _on_host(result) else "time", x_title="request · decoded token",
-                table="ledger",
-                summary="Time of each decoded token, cut into what it was spent on.",
+                fits=_fits(result.growth, decoded, rows), table="ledger",
+                summary="Time of each decoded token, cut into what it was spent on."
+                + (f" Growth {_slope(result.growth[0])}." if result.growth else ""),
             )
         )  # fmt: skip
     return found
+
+
+def _slope(found: Fit) -> str:
+    sign = "+" if found.b_ns >= 0 else "−"
+    doubt = "" if found.grows else ", within the noise"
+    return f"fitted: {sign}{duration(abs(found.b_ns))} a position{doubt}"
+
+
+def _fits(
+    growth: Sequence[Fit], decoded: Sequence[Line], shown: Sequence[Line]
+) -> list[tuple[str, list[float | None]]]:
+    """The fitted growth of the whole token along each request that is shown."""
+    if not growth:
+        return []
+    fitted = [r for r in decoded if r.token != 1]
+    known = all(r.position is not None for r in fitted)
+
+    def at(line: Line) -> float:
+        return float((line.position if known else line.token) or 0)
+
+    # least squares pass through the mean of what they were fitted to
+    middle, mean = fmean(at(r) for r in fitted), fmean(r.wall_ns for r in fitted)
+    slope = growth[0].b_ns
+    return [
+        (
+            _slope(growth[0]),
+            [mean + slope * (at(r) - middle) if r.request == one else None for r in shown],
+        )
+        for one in dict.fromkeys(r.request for r in shown)
+    ]
 
 
 def _parts_chart(result: Tokens) -> figures.Chart:

@@ -9,6 +9,10 @@ _TELLING = re.compile(
     r"\b(?!(?:[AB]?Unary|Binary|Opaque)Functor\b)"
     r"(\w*(?:[Ff]unctor|gemm|fmha|flash|softmax|norm|Norm|copy_kernel|_kernel_cuda|Ops)\w*)"
 )
+# a GEMM of AMD's Tensile: layouts and types, macro tile, work group
+_TENSILE = re.compile(
+    r"^(Cijk_[A-Za-z]+_[A-Za-z]+)_([A-Z0-9]+)_.*?(MT\d+x\d+x\d+)(?:.*_(WG\d+_\d+_\d+))?"
+)
 _ANONYMOUS = re.compile(r"\(anonymous namespace\)::|\(anonymous namespace\)|<unnamed>::")
 
 
@@ -17,6 +21,10 @@ def readable(name: str) -> str:
 
     For eyes only: two signatures may read the same, so nothing is looked up by it.
     """
+    if name.startswith("_Z"):
+        return _mangled(name)
+    if match := _TENSILE.match(name):
+        return " ".join(part for part in match.groups() if part)
     if "<" not in name and "(" not in name:
         return name
     text = _ANONYMOUS.sub("", name).removeprefix("void ")
@@ -30,3 +38,32 @@ def readable(name: str) -> str:
         return head
     inner = [word for word in _TELLING.findall(text[cut:]) if word != head]
     return f"{head}: {inner[0]}" if inner else head
+
+
+def _mangled(name: str) -> str:
+    """A mangled C++ name as `function: what it applies`.
+
+    Source: Itanium C++ ABI, 5.1: an identifier is its length and its letters.
+    """
+    head, inner, at = "", list[str](), 0
+    while match := _DIGITS.search(name, at):
+        start, end = match.end(), match.end() + int(match[0][:4])
+        literal = name[max(match.start() - 2, 0) : match.start()]  # Li128E is the number 128
+        word = name[start:end]
+        if re.fullmatch(r"L[a-z]", literal) or not re.fullmatch(r"[A-Za-z_]\w+", word):
+            at = start
+            continue
+        # the parts of a nested name stand side by side; what comes later is an argument
+        if inner or (head and match.start() != at):
+            inner.append(word)
+        elif not word.startswith("_GLOBAL_"):
+            head = word
+        at = end
+    said = "" if _APPLIED.search(head) else next((w for w in inner if _APPLIED.search(w)), "")
+    return f"{head}: {said}" if said else head or name
+
+
+_DIGITS = re.compile(r"\d+")
+_APPLIED = re.compile(
+    r"gemm|fmha|attention|flash|norm|silu|gelu|softmax|functor|copy", re.IGNORECASE
+)

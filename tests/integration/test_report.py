@@ -199,6 +199,41 @@ def test_a_column_has_one_unit_and_unknown_is_not_zero() -> None:
     assert "<td class=n>–</td>" in table.first
 
 
+def test_a_column_takes_the_unit_in_which_most_of_its_values_can_be_read() -> None:
+    one_large = [("a", 1_169_000, 1), ("b", 5_100, 1), ("c", 3_200, 1), ("d", 700, 1)]
+    assert tables.html_table("k", grid(one_large), 10).heads[1].unit == "µs"
+    too_large = [("a", 2_000_000_000, 1), *one_large[1:]]
+    assert tables.html_table("k", grid(too_large), 10).heads[1].unit == "ms"
+
+
+def test_a_few_bytes_are_whole_bytes() -> None:
+    few = Grid("b", "B", (Column("what"), Column("size", "bytes")), [("a", 16), ("b", 964)])
+    table = tables.html_table("k", few, 10)
+    assert table.heads[1].unit == "B"
+    assert "<td class=n>964</td>" in table.first
+
+
+def test_a_table_of_nothing_but_zeros_is_named_instead_of_shown(tmp_path: Path) -> None:
+    empty = Grid("e", "E", grid([]).columns, [("a", 0, None), ("b", 0, None)])
+    assert tables.says_nothing(empty)
+    assert not tables.says_nothing(Grid("e", "E", empty.columns, [("a", 0, 1)]))
+    path = shared("traces", "hta_large_integer.json.gz")  # one kernel, no gap
+    text = page.render([engine.answers(path)])
+    assert "Zero or not measured in every row: Idle time by length of the gap." in text
+    assert "data-chart=" not in text  # each would have one mark
+
+
+def test_the_fitted_growth_is_drawn_over_the_tokens_of_each_request() -> None:
+    trace = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
+    found = rendered(trace)
+    fits = [t for t in found.json["tk-tokens-tokens"]["data"] if t["type"] == "scatter"]
+    assert len(fits) == 3  # a line a request
+    slope = found.json["tk-tokens"]["growth"][0]["b_ns"] / 1e6
+    first = [y for y in fits[0]["y"] if y is not None]
+    assert first[1] - first[0] == pytest.approx(slope, rel=0.01)
+    assert f"fitted: +{slope * 1e3:.1f} µs a position" in found.text
+
+
 def test_a_name_in_a_table_is_escaped_and_a_long_one_folded() -> None:
     table = tables.html_table("k", grid([(EVIL * 3, 1, 1), ("<b>", 1, 1)]), 10)
     assert "<script" not in table.first

@@ -80,6 +80,7 @@ KINDS = {
     "gpu": ["tl_h100_qwen15_05b"],
     "cpu": ["hta_cpu_only_full"],
     "engine": ["tl_sglang_decode"],
+    "a name wider than its block": ["tl_vllm_prefilldecode_piecewise"],
     "several": ["hta_sampled_rank0", "hta_sampled_rank1"],
     "few events": ["hta_et_simple_add"],
 }
@@ -98,6 +99,12 @@ def test_every_chart_is_drawn_without_an_error_or_a_request(
         ".filter(c => !c.querySelector('.plot path, .overplot path')).map(c => c.id)"
     )
     assert empty == []
+    tiny = at.page.evaluate(
+        "() => [...document.querySelectorAll('.bartext')].filter(t => t.textContent && "
+        "t.style.display !== 'none' && t.getBoundingClientRect().height < 10)"
+        ".map(t => t.textContent)"
+    )
+    assert tiny == []  # a name that does not fit is cut or left out, never shrunk
     assert at.page.evaluate("document.querySelectorAll('*').length") <= 6000
     at.page.evaluate("[...document.querySelectorAll('.chart')].at(-1).scrollIntoView()")
     last = ".chart >> nth=-1"
@@ -223,6 +230,12 @@ def test_the_timeline_zooms_by_keyboard(browser: Any, tmp_path: Path) -> None:
     at.page.focus("[data-for=tk-timeline-timeline][data-zoom=in]")
     at.page.keyboard.press("Enter")
     assert at.page.evaluate(span) == pytest.approx(before / 2)
+    at.page.emulate_media(color_scheme="dark")
+    at.page.wait_for_function(
+        "() => document.getElementById('tk-timeline-timeline-chart')"
+        "._fullLayout.paper_bgcolor === '#12161c'"
+    )
+    assert at.page.evaluate(span) == pytest.approx(before / 2)  # kept in the other colours
     at.page.click("[data-for=tk-timeline-timeline][data-zoom=all]")
     assert at.page.evaluate(span) == pytest.approx(before)
 

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tests.drawing import draw
@@ -66,6 +67,26 @@ def test_a_signature_reads_as_its_function_and_what_it_applies() -> None:
     assert readable(name) == "vectorized_elementwise_kernel: CUDAFunctor_add"
     assert readable("<script>alert(1)</script>") == "<script>alert(1)</script>"
     assert readable("aten::mm") == "aten::mm"
+
+
+def test_mangled_and_generated_names_read_as_the_function_and_what_tells_it_apart() -> None:
+    assert readable("_ZN5aiter24add_rmsnorm_quant_kernelIDF16bLi256ELb1EEEvPT0_di") == (
+        "add_rmsnorm_quant_kernel"
+    )
+    assert readable(
+        "_ZN7sgl_hip10activation18act_and_mul_kernelI14__hip_bfloat16TnPFT_RKS3_EXadL_Z4siluIS2_EE"
+    ) == "act_and_mul_kernel: silu"  # fmt: skip
+    assert readable("_ZN2ck6device12_GLOBAL__N_14gemmINS_8SequenceIJLi4ELi64EEEEEvi") == "gemm"
+    assert readable("Cijk_Alik_Bljk_BBS_BH_Bias_HA_MT320x224x64_MI16x16x1_SN_WGSRA0_WG64_4_1") == (
+        "Cijk_Alik_Bljk BBS MT320x224x64 WG64_4_1"
+    )
+
+
+@pytest.mark.parametrize(
+    "odd", ["_Z", "_ZN", "_Z9999999999999999999a", "_Z0", "_ZNLi3E", "Cijk_", "9"]
+)
+def test_a_name_that_only_looks_mangled_stays_as_it_is(odd: str) -> None:
+    assert readable(odd) == odd
 
 
 def test_columns_of_nothing_but_zeros_are_named_not_shown() -> None:

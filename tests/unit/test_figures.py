@@ -20,6 +20,7 @@ from tracekit.figures import (
     escape,
     lanes,
     lines,
+    marks,
     paired_bars,
     roofline,
     shorten,
@@ -153,3 +154,22 @@ def test_a_long_name_is_cut_in_its_middle() -> None:
 
 def test_escaping_leaves_quotes_since_plotly_would_show_their_entities() -> None:
     assert escape("""a<b> & "c" 'd'""") == """a&lt;b&gt; &amp; "c" 'd'"""
+
+
+def test_a_chart_counts_its_marks_so_that_one_alone_is_not_drawn() -> None:
+    assert marks(split_bars("k", "t", ["a"], {"kernel": [5e6], "idle": [0]})) == 1
+    assert marks(split_bars("k", "t", ["a"], {"kernel": [5e6], "idle": [1]})) == 2
+    assert marks(columns("k", "t", ["a", "b"], {"x": [0, 3]})) == 1
+    assert marks(areas("k", "t", [0, 1, 2, 3], {"gemm": [1, 1, 0]})) == 1
+    assert marks(areas("k", "t", [0, 1, 2, 3], {"gemm": [1, 0.5, 0]})) == 2
+    one = lanes("k", "t", [Area("s", [0, 1, 2], {"gemm": [1, 1]})], window=(0, 2))
+    assert marks(one) == 1
+    assert marks(lines("k", "t", [0, 1], {"a": [1, 2]})) > 1
+
+
+def test_a_fit_over_columns_breaks_where_it_has_no_value_and_is_in_the_legend_once() -> None:
+    fits = [("fitted: +1.00 µs", [1e6, 2e6, None]), ("fitted: +1.00 µs", [None, None, 1e6])]
+    chart = columns("k", "t", ["a", "b", "c"], {"x": [1e6, 2e6, 1e6]}, fits=fits)
+    drawn = [trace for trace in chart.data if trace["type"] == "scatter"]
+    assert [trace["y"] for trace in drawn] == [[1, 2, None], [None, None, 1]]
+    assert [key[0] for key in chart.layout["meta"]["legend"]] == ["x", "fitted: +1.00 µs"]

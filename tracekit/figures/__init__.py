@@ -12,7 +12,7 @@ of their name (`theme.mark`). None is a value that was not measured and draws no
 """
 
 from tracekit.figures.bars import columns, paired_bars, split_bars
-from tracekit.figures.chart import Chart, escape, shorten
+from tracekit.figures.chart import Chart, escape, marks, shorten
 from tracekit.figures.curves import areas, lines
 from tracekit.figures.lanes import Area, Block, Blocks, lanes
 from tracekit.figures.roofline import Point, roofline
@@ -29,6 +29,7 @@ __all__ = [
     "escape",
     "lanes",
     "lines",
+    "marks",
     "paired_bars",
     "roofline",
     "shorten",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tracekit.figures.chart import (
     Chart,
@@ -145,12 +146,14 @@ def columns(
     x_title: str = "",
     of: str = "",
     counts: Series | None = None,
+    fits: Sequence[tuple[str, Sequence[Number]]] = (),
     summary: str = "",
     table: str = "",
 ) -> Chart:
     """Upright stacked columns, one a class (a histogram) or one an item in order (layers, tokens).
 
-    `parts` [name][bin]; `counts` [name][bin], if given, are said beside the value on hover.
+    `parts` [name][bin]; `counts` [name][bin], if given, are said beside the value on hover. `fits`
+    (name, [bin]) are dashed lines over the columns; None where a line has no value.
     """
     shown = {name: values for name, values in parts.items() if any(values)}
     totals = [sum(values[i] or 0 for values in shown.values()) for i in range(len(bins))]
@@ -169,6 +172,9 @@ def columns(
             "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]}: %{customdata[2]}"
             "%{customdata[3]}<extra></extra>",
         })  # fmt: skip
+    data += [_fitted(name, axis.of(values)) for name, values in fits]
+    keys = legend({n: looks[n] for n in shown})
+    keys += [[name, "var(--text)", "symbol-line"] for name in dict.fromkeys(n for n, _ in fits)]
     every = max(1, -(-len(bins) // 24))
     ticks = list(range(0, len(bins), every))
     return Chart(
@@ -184,7 +190,15 @@ def columns(
                 "title": {"text": escape(", ".join(part for part in (of, axis.title) if part))},
                 "rangemode": "tozero", "fixedrange": True,
             },
-            "meta": {"kind": "columns", "legend": legend({n: looks[n] for n in shown})},
+            "meta": {"kind": "columns", "legend": keys},
         },
         table,
     )  # fmt: skip
+
+
+def _fitted(name: str, values: list[Number]) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": escape(name), "x": list(range(len(values))),
+        "y": values, "line": {"color": "var(--text)", "width": 2, "dash": "dash"},
+        "hoverinfo": "skip",
+    }  # fmt: skip

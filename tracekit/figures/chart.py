@@ -42,6 +42,24 @@ class Chart:
         )
 
 
+def marks(chart: Chart) -> int:
+    """How many marks a chart draws: bars above zero, runs of equal height of an area, points.
+
+    A chart with fewer than two says no more than a number does.
+    """
+    return sum(_drawn(trace) for trace in chart.data)
+
+
+def _drawn(trace: Mapping[str, Any]) -> int:
+    if trace["type"] == "bar":
+        lengths = trace["x"] if trace.get("orientation") == "h" else trace["y"]
+        return sum(bool(v) for v in lengths)
+    values = [v for v in trace["y"] if v is not None]
+    if "stackgroup" in trace:
+        return sum(bool(v) and v != before for v, before in zip(values, [0, *values], strict=False))
+    return len(values)
+
+
 def escape(text: object) -> str:
     """Text from a trace, safe where Plotly reads markup. Quotes stay: it knows no `&quot;`."""
     return _escape(str(text), quote=False)
@@ -99,7 +117,12 @@ class Scale:
 
 _STEPS: Mapping[str, Sequence[tuple[float, float, str]]] = {  # from this size, divisor, name
     "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
-    "bytes": ((1 << 34, 1 << 30, "GiB"), (1 << 20, 1 << 20, "MiB"), (0, 1 << 10, "KiB")),
+    "bytes": (
+        (1 << 34, 1 << 30, "GiB"),
+        (1 << 20, 1 << 20, "MiB"),
+        (1 << 13, 1 << 10, "KiB"),
+        (0, 1, "B"),
+    ),
     "share": ((0, 0.01, "%"),),
     "flop/s": ((1e12, 1e12, "TFLOP/s"), (0, 1e9, "GFLOP/s")),
     "bytes/s": ((1e12, 1e12, "TB/s"), (0, 1e9, "GB/s")),

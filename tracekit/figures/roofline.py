@@ -57,7 +57,9 @@ def roofline(
         top = min(max(ridges, default=high), high)
         data.append(_roof([low, top], [low * bytes_per_s, top * bytes_per_s]))
         said = units.rate(bytes_per_s, "B/s")
-        labels.append(_label(low, low * bytes_per_s, said, "left", "bottom"))
+        # left of the middle of the slope and above it: the line never runs through its name
+        middle = (low * top) ** 0.5
+        labels.append(_label(middle, middle * bytes_per_s, said, "right", "bottom"))
     groups = list(dict.fromkeys(p.group for p in kept))
     whole = max((p.total_ns for p in kept), default=0) or 1
     looks: dict[str, Mark] = {}

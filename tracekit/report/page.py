@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import __version__, catalog, engine, results, theme
 from tracekit.engine import Answers
-from tracekit.figures import Chart
+from tracekit.figures import Chart, marks
 from tracekit.files import writing
 from tracekit.report import facts, plotly, tables
 from tracekit.report.overview import BARS, STAGE_BAR, Overview, Verdict, has_gpu, overview
@@ -53,6 +53,7 @@ class Section:
     title: str
     question: str
     trust: Verdict | None
+    silent: tuple[str, ...]  # tables in which every number is zero or not measured
     figures: tuple[Figure, ...]
     open: tuple[HtmlTable, ...]
     closed: tuple[HtmlTable, ...]  # folded under their titles
@@ -113,6 +114,7 @@ def _filled(model: dict[str, Any], part: float) -> str:
             title=about["title"],
             question=about["question"],
             trust=about.get("trust"),
+            silent=tuple(about.get("silent", ())),
             figures=tuple(figure(name, chart) for chart in charts),
             open=made(name, [g for g in own if g in _open(name, own)]),
             closed=made(name, [g for g in own if g not in _open(name, own)]),
@@ -210,14 +212,17 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
 def section(name: str, result: Result, trust: Any = None, *, gpu: bool = True) -> Part:
     """An analysis as a section: its charts that draw something, its tables that have rows."""
     entry = catalog.analysis(name)
-    charts = [chart for chart in entry.charts(result) if chart.data]
+    charts = [chart for chart in entry.charts(result) if marks(chart) > 1]
     grids = [grid for grid in entry.tables(result) if grid.rows or grid.note]
+    silent = [grid.title for grid in grids if tables.says_nothing(grid)]
+    grids = [grid for grid in grids if not tables.says_nothing(grid)]
     about = {
         "title": entry.title,
         "question": entry.question if gpu else entry.host_question or entry.question,
         "definitions": entry.definitions,
         "gpu": gpu,
         "trust": trusted(trust),
+        "silent": silent,
     }
     return name, charts, grids, about
 
@@ -306,7 +311,8 @@ def figure(section: str, chart: Chart) -> Figure:
 
 def _key(colour: str, hatch: str) -> str:
     if hatch.startswith("symbol-"):
-        shape = "open" if hatch.endswith("open") else "round" if hatch == "symbol-circle" else ""
+        shapes = {"symbol-diamond-open": "open", "symbol-circle": "round", "symbol-line": "line"}
+        shape = shapes.get(hatch, "")
         return f'<i class="sw {shape}" style="--c:{colour}"></i>'
     return tables.swatch(Mark(colour, "", hatch))
 

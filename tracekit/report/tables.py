@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import median
 from typing import Any
 
 from tracekit.figures import shorten
@@ -20,7 +21,12 @@ _PLAIN = frozenset({"op", "ops", "copy", "copies", "other", "total", "better", "
 
 _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, divisor, unit
     "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
-    "bytes": ((1 << 31, 1 << 30, "GiB"), (1 << 19, 1 << 20, "MiB"), (0, 1 << 10, "KiB")),
+    "bytes": (
+        (1 << 31, 1 << 30, "GiB"),
+        (1 << 19, 1 << 20, "MiB"),
+        (1 << 13, 1 << 10, "KiB"),
+        (0, 1, "B"),
+    ),
     "flop": ((1e12, 1e12, "TFLOP"), (1e9, 1e9, "GFLOP"), (0, 1e6, "MFLOP")),
     "flop/s": ((1e12, 1e12, "TFLOP/s"), (0, 1e9, "GFLOP/s")),
     "bytes/s": ((1e12, 1e12, "TB/s"), (1e9, 1e9, "GB/s"), (0, 1e6, "MB/s")),
@@ -113,6 +119,12 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     )
 
 
+def says_nothing(grid: Grid) -> bool:
+    """Whether every cell beside the names of the rows is zero or not measured."""
+    cells = [value for row in grid.rows for value in row[1:]]
+    return bool(cells) and not any(cells) and not grid.note
+
+
 def all_zero(grid: Grid, place: int) -> bool:
     """Whether a column of amounts holds nothing but zeros, and so says nothing row by row."""
     if not grid.rows or grid.columns[place].unit not in ("ns", "bytes", "count", "share"):
@@ -130,11 +142,16 @@ def _scale(column: Column, values: Sequence[Any], total: Any) -> tuple[float, st
     steps = _SCALES.get(column.unit)
     if steps is None:
         return 1.0, ""
-    numbers = [abs(v) for v in (*values, total) if isinstance(v, int | float)]
-    largest = max(numbers, default=0)
-    for limit, by, unit in steps:
-        if largest >= limit:
-            return by, unit
+    numbers = [abs(v) for v in (*values, total) if isinstance(v, int | float) and v]
+    largest, usual = max(numbers, default=0), median(numbers) if numbers else 0
+    for place, (limit, by, unit) in enumerate(steps):
+        if largest < limit:
+            continue
+        if place + 1 < len(steps) and usual < 0.02 * by:  # three decimals would say little
+            _, finer, its_unit = steps[place + 1]
+            if largest < 100_000 * finer:
+                return finer, its_unit
+        return by, unit
     raise AssertionError("unreachable")
 
 
@@ -174,6 +191,8 @@ def cell(value: Any, column: Column, by: float) -> str:
     if value == 0:
         return "0"
     scaled = value / by
+    if by == 1:
+        return f"{value:,.0f}"
     digits = 3 if abs(scaled) < 1000 else 1
     shown = f"{scaled:,.{digits}f}"
     return "&lt;0.001" if value > 0 and float(shown.replace(",", "")) == 0 else shown

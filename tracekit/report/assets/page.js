@@ -173,6 +173,15 @@ function namesAbove(layout) {
   }))];
 }
 
+// names that fit into their blocks; what is too long for its block is cut, what has no room is left out
+function named(data, [low, high], width) {
+  return data.map(trace => trace.base && trace.text ? {...trace, text: trace.text.map((text, i) => {
+    const start = Math.max(trace.base[i], low), end = Math.min(trace.base[i] + trace.x[i], high);
+    const most = Math.floor((end - start) / (high - low) * width / 6.6) - 1;
+    return text.length <= most ? text : most < 5 ? '' : text.slice(0, most - 1).replace(/&[^;]*$/, '') + '…';
+  })} : trace);
+}
+
 function draw(box) {
   const chart = JSON.parse(byId(box.dataset.chart).textContent);
   const dark = darkly.matches && !printing ? 1 : 0, narrow = isNarrow() && !printing;
@@ -188,13 +197,22 @@ function draw(box) {
     if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
     if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text)}));
   }
+  if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
+  if (kind === 'lanes') data = named(data, layout.xaxis.range, box.clientWidth - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, printing ? 680 : box.clientWidth);
   if (printing) { layout.width = 680; layout.autosize = false; }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
   box.style.minHeight = layout.height + 'px';
   // touch scrolls the page; a mouse drag zooms
   if (matchMedia('(pointer: coarse)').matches) layout.dragmode = false;
-  return Plotly.react(box, resolve(data, dark), resolve(layout, dark), {responsive: true, displayModeBar: false, displaylogo: false, showTips: false});
+  const first = !box._fullLayout;
+  const drawn = Plotly.react(box, resolve(data, dark), resolve(layout, dark), {responsive: true, displayModeBar: false, displaylogo: false, showTips: false});
+  if (first) box.on('plotly_relayout', change => {
+    if (!Object.keys(change).some(key => key.startsWith('xaxis'))) return;
+    box.range = change['xaxis.autorange'] ? null : [...box._fullLayout.xaxis.range];
+    if (kind === 'lanes') draw(box);
+  });
+  return drawn;
 }
 function thin(axis, width) {
   const longest = Math.max(...axis.ticktext.map(t => t.length)), room = Math.max(1, Math.floor((width - 80) / (longest * 7.5 + 12)));
