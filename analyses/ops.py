@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, grouped, nesting, views, workphase
+from tracekit import figures, grouped, views, workphase
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.classify import CATEGORIES, op_categories
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart
-from tracekit.markers import Markers, markers
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import I64, Trace
 
@@ -67,9 +66,10 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
         raise MissingEventsError(
             "no framework ops", where=trace.path, hint="capture with ProfilerActivity.CPU"
         )
-    phase, names, tokens = _phases(trace, stages)
+    phases = workphase.of_ops(trace, stages)
+    names, tokens = phases.names, phases.tokens
     key, group = grouped.distinct(
-        np.stack([every.name, op_categories(trace), phase], axis=1).astype(np.int64)
+        np.stack([every.name, op_categories(trace), phases.code], axis=1).astype(np.int64)
     )
     count = np.bincount(group, minlength=len(key))
     own = grouped.sums(group, self_time(trace), len(key))
@@ -93,45 +93,6 @@ def self_time(trace: Trace) -> I64:
     inside = np.flatnonzero(parent >= 0)
     covered = grouped.union_ns(parent[inside], every.ts[inside], every.end[inside], len(every))
     return np.asarray(every.dur - covered, np.int64)
-
-
-def _phases(trace: Trace, stages: str | None) -> tuple[I64, tuple[str, ...], dict[str, int | None]]:
-    """[O] the phase of each op as an index into the names, and the tokens each phase generated."""
-    every = views.ops(trace)
-    try:
-        marks = markers(trace, stages)
-    except MissingEventsError:
-        if stages is not None:
-            raise
-        return np.zeros(len(every), np.int64), (workphase.ALL,), {workphase.ALL: None}
-    labels = workphase.label(marks)
-    names = tuple(dict.fromkeys((*labels, workphase.OUTSIDE)))
-    number = {name: at for at, name in enumerate(names)}
-    of_mark = np.array([*(number[text] for text in labels), number[workphase.OUTSIDE]], np.int64)
-    return of_mark[_around(trace, marks)], names, workphase.tokens(trace, marks)
-
-
-def _around(trace: Trace, marks: Markers) -> I64:
-    """[O] the innermost marker in which each op starts, or -1.
-
-    On its own thread; for ops of a thread without one then (backward passes have their own), on
-    any thread of the process.
-    """
-    every = views.ops(trace)
-    threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
-    lane, mark_lane = threads[: len(every)], threads[len(every) :]
-    pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
-    pid, mark_pid = pids[: len(every)], pids[len(every) :]
-    width = int(threads.max()) + 1
-
-    def inside(marked: I64, mine: I64) -> I64:
-        # [start, end): an op that starts as a marker ends is no part of it
-        return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
-
-    found = inside(mark_pid * width + mark_lane, pid * width + lane)
-    found = np.where(found >= 0, found, inside(mark_pid, pid))
-    anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
-    return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))
 
 
 # ---------------------------------------------------------------- totals, of one trace or of many

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Any
 
 from tracekit.devices import BYTES, DTYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A matrix of weights [k, n] and the rows that the call multiplies with it."""
+
+    rows: int  # tokens, all batch rows counted
+    k: int
+    n: int
+    bytes: int  # of the matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class Work:
     bytes: int
     dtype: str  # of the inputs: a key of devices.BYTES
     shape: str  # for a reader: m×n×k, or B×H×Sq×Sk×D
+    weights: Weights | None = None  # where a matrix of weights is multiplied, one in the call
 
 
 Dims = Sequence[Sequence[int]]
@@ -62,7 +73,9 @@ def _gemm(
     right = call.size(at + 1)
     bytes_ = batch * (m * k * size + k * n * right + m * n * (out or size)) + extra
     lead = f"{batch}×" if batch > 1 else ""
-    return Work(2 * batch * m * n * k, bytes_, DTYPES[call.types[at]], f"{lead}{m}×{n}×{k}")
+    matrix = Weights(m, k, n, k * n * right) if batch == 1 else None
+    shape = f"{lead}{m}×{n}×{k}"
+    return Work(2 * batch * m * n * k, bytes_, DTYPES[call.types[at]], shape, matrix)
 
 
 def _mm(call: Call) -> Work:
@@ -105,7 +118,9 @@ def _scaled_mm(call: Call) -> Work:
 
 def _mv(call: Call) -> Work:
     (m, k), (k2,) = call.dims[0], call.dims[1]
-    return _gemm(call, 1, m, 1, _same(k, k2), 0)
+    work = _gemm(call, 1, m, 1, _same(k, k2), 0)
+    # the matrix comes first here: it is the weights, and the vector is the one row
+    return replace(work, weights=Weights(1, k, m, m * k * call.size(0)))
 
 
 def _convolution(call: Call) -> Work:

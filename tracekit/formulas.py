@@ -15,6 +15,21 @@ def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     """[G] the op with a formula at or above each launch, or -1; the distinct works; [O] of each
     row of `views.ops` the index of its work, or -1.
     """
+    nearest, works, work_of = of_ops(trace)
+    op = np.where(replayed(trace), -1, views.op_row(trace))
+    call = np.full(len(op), -1, np.int64)
+    call[op >= 0] = nearest[op[op >= 0]]
+    return call, works, work_of
+
+
+def of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
+    """[O] the op with a formula at or above each row of `views.ops`, or -1; the distinct works;
+    [O] the index of its own work, or -1.
+    """
+    return trace.once("formulas", lambda: _of_ops(trace))
+
+
+def _of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     ops = views.ops(trace)
     table = trace.table("shapes")
     known = {"dims", "types", "concrete"} <= set(table.columns) and len(table) > 0
@@ -42,7 +57,4 @@ def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     while not np.array_equal(up, up[up]):  # doubles the distance each time
         up = up[up]
     nearest = np.where(work_of[up] >= 0, up, -1) if len(ops) else up
-    op = np.where(replayed(trace), -1, views.op_row(trace))
-    call = np.full(len(op), -1, np.int64)
-    call[op >= 0] = nearest[op[op >= 0]]
-    return call, works, work_of
+    return nearest, works, work_of

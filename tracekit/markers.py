@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tracekit import grouped, phases, views
+from tracekit import grouped, nesting, phases, views
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.phases import Phase, Step, Writer
 from tracekit.trace import I64, Mask, Trace
@@ -244,3 +244,30 @@ def innermost(trace: Trace, stages: str | None = None) -> I64:
         return out
 
     return trace.once(("innermost", stages), make)
+
+
+def around_ops(trace: Trace, stages: str | None = None) -> I64:
+    """[O] for each row of `views.ops`, the innermost of `markers` in which it starts, or -1.
+
+    On its own thread; for ops of a thread without one then (backward passes have their own), on
+    any thread of the process.
+    """
+    return trace.once(("around_ops", stages), lambda: _around_ops(trace, markers(trace, stages)))
+
+
+def _around_ops(trace: Trace, marks: Markers) -> I64:
+    every = views.ops(trace)
+    threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
+    lane, mark_lane = threads[: len(every)], threads[len(every) :]
+    pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
+    pid, mark_pid = pids[: len(every)], pids[len(every) :]
+    width = int(threads.max()) + 1
+
+    def inside(marked: I64, mine: I64) -> I64:
+        # [start, end): an op that starts as a marker ends is no part of it
+        return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
+
+    found = inside(mark_pid * width + mark_lane, pid * width + lane)
+    found = np.where(found >= 0, found, inside(mark_pid, pid))
+    anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
+    return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))
