@@ -22,7 +22,7 @@ from tracekit.classify import CATEGORIES, op_categories
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart
 from tracekit.results import Column, Grid, Result
-from tracekit.trace import I64, Trace
+from tracekit.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
         np.stack([every.name, op_categories(trace), phases.code], axis=1).astype(np.int64)
     )
     count = np.bincount(group, minlength=len(key))
-    own = grouped.sums(group, self_time(trace), len(key))
+    own = grouped.sums(group, views.op_self_ns(trace), len(key))
     whole = grouped.sums(group, every.dur, len(key))
     rows = [
         Op(
@@ -84,15 +84,6 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
         )
     ]  # fmt: skip
     return _finish(rows, {name: tokens.get(name) for name in names})
-
-
-def self_time(trace: Trace) -> I64:
-    """[O] ns of each row of `views.ops` that no op inside it covers."""
-    every = views.ops(trace)
-    parent = views.op_parent_row(trace)
-    inside = np.flatnonzero(parent >= 0)
-    covered = grouped.union_ns(parent[inside], every.ts[inside], every.end[inside], len(every))
-    return np.asarray(every.dur - covered, np.int64)
 
 
 # ---------------------------------------------------------------- totals, of one trace or of many

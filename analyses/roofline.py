@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import catalog, devices, figures, floors, grouped, views, workphase
+from tracekit import catalog, devices, figures, floors, grouped, kernel_names, views, workphase
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.classify import classify
@@ -114,7 +114,7 @@ def _ops(
     total = grouped.sums(group, gpu.dur[row], len(distinct))
     kernels = np.bincount(group, minlength=len(distinct))
     calls = np.bincount(kind, minlength=len(distinct))
-    longest = _longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], len(distinct))
+    longest = grouped.longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], len(distinct))
     rows = []
     for at, (w, p, c, tf32, name) in enumerate(distinct.tolist()):
         work, many = works[w], int(calls[at])
@@ -144,17 +144,7 @@ def _code(category: Category) -> int:
 
 def _tf32(trace: Trace) -> I64:
     """[G] 1 where a kernel's name says that float32 inputs are multiplied as TF32."""
-    return views.work(trace).named(r"tf32|s1688|xf32").astype(np.int64)
-
-
-def _longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
-    """[groups] the name with most time in each group."""
-    pair, inverse = grouped.distinct(np.stack([group, name], axis=1))
-    total = grouped.sums(inverse, duration, len(pair))
-    best = np.zeros(groups, np.int64)
-    order = np.argsort(total, kind="stable")  # the longest is written last
-    best[pair[order, 0]] = pair[order, 1]
-    return [int(n) for n in best]
+    return views.work(trace).named(kernel_names.TF32).astype(np.int64)
 
 
 # ---------------------------------------------------------------- the floor of stages

@@ -252,6 +252,36 @@ def below_the_roof(ask: Ask) -> Iterator[Draft]:
         )  # fmt: skip
 
 
+def layers_below_the_roof(ask: Ask) -> Iterator[Draft]:
+    """GEMMs of a decoder's layers, all together, far from what memory allows in decode."""
+    found = ask("roles")
+    prefill = _named(found, "prefill")
+    decode = _named(found, "decode")
+    if decode is None or decode.gemm_bytes_share is None or not decode.total_ns:
+        return
+    part, saves = decode.gemm_ns / decode.total_ns, int(decode.gemm_ns - decode.gemm_floor_ns)
+    if part < 0.25 or saves / decode.total_ns < LEAST or decode.gemm_bytes_share >= 0.7:
+        return
+    before = (
+        f"; in prefill they reach {share(prefill.gemm_flops_share)} of its peak FLOP/s"
+        if prefill is not None and prefill.gemm_flops_share is not None
+        else ""
+    )
+    yield Draft(
+        "decode",
+        f"{share(part)} of the kernel time of decode is GEMMs that use "
+        f"{share(decode.gemm_bytes_share)} of the memory bandwidth of {found.device}{before}.",
+        decode.gemm_bytes_share, "share", saves, decode.total_ns,
+        "Decode more rows at once (larger batches, speculative decoding), quantise the weights, or "
+        "fuse these GEMMs into fewer, larger ones.",
+        ("roles",),
+    )  # fmt: skip
+
+
+def _named(found: Any, phase: str) -> Any:
+    return next((p for p in found.phases if p.phase == phase), None) if found else None
+
+
 def above_the_floor(ask: Ask) -> Iterator[Draft]:
     """Stages of our own captures that take several times their least time."""
     found = ask("roofline")
@@ -355,5 +385,6 @@ def held_memory(ask: Ask) -> Iterator[Draft]:
 
 RULES: tuple[Callable[[Ask], Iterator[Draft]], ...] = (
     host_bound, causes_of_idle, blocking_syncs, slow_copies, exposed, unfused, below_the_roof,
-    above_the_floor, hottest_kernel, biggest_stage, host_outside_ops, slow_tokens, held_memory,
+    layers_below_the_roof, above_the_floor, hottest_kernel, biggest_stage, host_outside_ops,
+    slow_tokens, held_memory,
 )  # fmt: skip

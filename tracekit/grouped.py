@@ -24,6 +24,16 @@ def sorted_unique(values: I64) -> I64:
     return np.asarray(ordered[fresh])
 
 
+def longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
+    """[groups] the name with most time in each group."""
+    pair, inverse = distinct(np.stack([group, name], axis=1))
+    total = sums(inverse, duration, len(pair))
+    best = np.zeros(groups, np.int64)
+    order = np.argsort(total, kind="stable")  # the longest is written last
+    best[pair[order, 0]] = pair[order, 1]
+    return [int(n) for n in best]
+
+
 def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
     """[groups] ns that each group's spans cover together; empty and negative spans cover none."""
     real = end > start

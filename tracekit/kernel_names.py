@@ -51,6 +51,8 @@ LAYOUT_INSIDE_OPS = _rule(
     r"cudnn.*(nchw|nhwc)AddPadding", r"foldedNhwc",
 )  # fmt: skip
 
+TF32 = r"tf32|s1688|xf32"  # float32 inputs multiplied as TF32
+
 KERNELS: tuple[Rule, ...] = (
     COMMUNICATION,
     LAYOUT_INSIDE_OPS,

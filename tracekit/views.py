@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tracekit import grouped
 from tracekit.nesting import innermost, parents
 from tracekit.trace import GPU_WORK, HOST, Cat, Trace
 
@@ -139,6 +140,18 @@ def op_parent_row(trace: Trace) -> Rows:
         return parents(lane(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
 
     return trace.once("op_parent_row", make)
+
+
+def op_self_ns(trace: Trace) -> Rows:
+    """[O] ns of each row of `ops` that no op inside it covers."""
+
+    def make() -> Rows:
+        op, parent = ops(trace), op_parent_row(trace)
+        inside = np.flatnonzero(parent >= 0)
+        covered = grouped.union_ns(parent[inside], op.ts[inside], op.end[inside], len(op))
+        return np.asarray(op.dur - covered, np.int64)
+
+    return trace.once("op_self_ns", make)
 
 
 def top_op_row(trace: Trace) -> Rows:

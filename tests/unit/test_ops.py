@@ -8,7 +8,7 @@ from analyses import ops as module
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import catalog, engine, kineto
+from tracekit import catalog, engine, kineto, views
 from tracekit.errors import MissingEventsError
 from tracekit.trace import Trace
 
@@ -85,7 +85,7 @@ def test_two_traces_add_up_to_their_rows_together() -> None:
 def test_self_times_are_never_negative_and_add_up_to_no_more_than_all_durations(
     trace: Trace,
 ) -> None:
-    own = module.self_time(trace)
+    own = views.op_self_ns(trace)
     assert (own >= 0).all()
     if len(own):
         total = sum(r.self_ns for r in OPS.run(trace).rows)

@@ -19,7 +19,7 @@ LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuL
 
 def damage(trace: Trace) -> Iterator[Finding]:
     """Parts of the file that could not be read."""
-    everything = (*BOTH, "transfers", "memory", "modules", "roofline")
+    everything = (*BOTH, "transfers", "memory", "modules", "roofline", "roles")
     for loss in trace.source.losses:
         lost = f", {count(loss.bytes_lost)} bytes" if loss.bytes_lost else ""
         where = f" at byte {count(loss.at_byte)}" if loss.at_byte is not None else ""
@@ -92,7 +92,8 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
         f"({duration(extra)} counted twice in sums of durations; unions count it once)."
     )
     effect: Effect = "degraded" if part > 0.01 else "note"
-    yield Finding(trace.path, "overlaps", effect, what, pairs, extra, part, ("kernels", "roofline"))
+    yield Finding(trace.path, "overlaps", effect, what, pairs, extra, part,
+                  ("kernels", "roofline", "roles"))  # fmt: skip
 
 
 def crossings(trace: Trace) -> Iterator[Finding]:
@@ -180,7 +181,7 @@ def options(trace: Trace) -> Iterator[Finding]:
         "framework ops": (Cat.CPU_OP not in cats, ("kernels", "idle", "roofline")),
         "runtime calls": (gpu and Cat.RUNTIME not in cats, BY_LAUNCH),
         "Python stacks": (Cat.PYTHON not in cats and not meta.get("with_stack"), ("modules",)),
-        "shapes": ("record_shapes" in meta and not meta["record_shapes"], ("roofline",)),
+        "shapes": ("record_shapes" in meta and not meta["record_shapes"], ("roofline", "roles")),
         "memory events": ("profile_memory" in meta and not meta["profile_memory"], ("memory",)),
     }
     for name, (missing, touches) in absent.items():

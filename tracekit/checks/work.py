@@ -252,5 +252,5 @@ def giant_events(trace: Trace) -> Iterator[Finding]:
         )
         yield Finding(
             trace.path, "giant_events", "degraded", what, 1, int(gpu.dur[row]), part,
-            ("devices", "stages", "idle", "kernels", "tokens", "roofline"),
+            ("devices", "stages", "idle", "kernels", "tokens", "roofline", "roles"),
         )  # fmt: skip

@@ -92,11 +92,13 @@ def paired_bars(
     summary: str = "",
     table: str = "",
     by_row: bool = True,
+    kinds: Sequence[str] = (),
 ) -> Chart:
     """Horizontal bars in groups: one group a row, one bar in it a side, compared on one scale.
 
     `sides` [name][row], two to four of them. With `by_row` a bar has the colour of its row (a
-    kernel category) and the sides differ in hatching; else the colour is the side's.
+    kernel category, or what `kinds` [row] says it is) and the sides differ in hatching; else the
+    colour is the side's.
     """
     axis = scale(unit, [v for values in sides.values() for v in values])
     hatches = ("", "/", ".", "x")
@@ -106,7 +108,7 @@ def paired_bars(
         hatch = hatches[place % len(hatches)]
         keys[side] = Mark("var(--dim)", "var(--bg)", hatch) if by_row else mark(side, place)
         if by_row:
-            colours = [mark(row, i).colour for i, row in enumerate(rows)]
+            colours = [mark(kind, i).colour for i, kind in enumerate(kinds or rows)]
             marker = paint(Mark("", "", hatch))
             marker["color"] = colours
             if hatch:

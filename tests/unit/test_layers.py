@@ -1,0 +1,81 @@
+"""The place of a call in its layer, by order alone, where the order says it."""
+
+import numpy as np
+import pytest
+
+from tracekit import layers
+from tracekit.layers import ATTENTION, FRONT, GEMM, HEAD, NOWHERE, Layout, Order
+
+
+def order(*passes: str, blind: bool = False) -> Order:
+    """Calls drawn as text: A is attention, any other letter a GEMM of that kind."""
+    text = "".join(passes)
+    return Order(
+        run=np.repeat(np.arange(len(passes)), [len(p) for p in passes]),
+        kind=np.array([ATTENTION if c == "A" else GEMM for c in text], np.int64),
+        sign=np.array([0 if blind else ord(c) for c in text], np.int64),
+    )
+
+
+LLAMA = "qkvAogud"
+
+
+def test_a_layer_is_read_off_what_repeats_around_attention() -> None:
+    calls = order(LLAMA * 3 + "h")
+    assert layers.layouts({"prefill": calls}) == {"prefill": Layout(3, 4)}
+    want = [0, 1, 2, 3, 4, 5, 6, 7] * 3 + [HEAD]
+    assert layers.places(calls, Layout(3, 4)).tolist() == want
+
+
+@pytest.mark.parametrize(
+    ("layer", "want"), [("qkvAogud", (3, 4)), ("qAogd", (1, 3)), ("qAo", (1, 1))]
+)
+def test_calls_that_cannot_be_told_apart_are_placed_by_count(
+    layer: str, want: tuple[int, int]
+) -> None:
+    calls = order(layer * 4 + "h", layer * 4 + "h", blind=True)
+    assert layers.layouts({"decode": calls}) == {"decode": Layout(*want)}
+    assert (layers.places(calls, Layout(*want)) == HEAD).sum() == 2
+
+
+def test_calls_before_the_first_layer_are_no_part_of_it() -> None:
+    calls = order("r" + LLAMA * 3 + "h")
+    found = layers.layouts({"prefill": calls})
+    assert found == {"prefill": Layout(3, 4)}
+    assert layers.places(calls, found["prefill"])[:4].tolist() == [FRONT, 0, 1, 2]
+
+
+def test_a_phase_that_is_clear_decides_for_one_that_is_not() -> None:
+    unclear = order("x" + LLAMA * 3, blind=True)  # x may be one of four before attention
+    assert layers.layouts({"prefill": unclear})["prefill"] == Layout(4, 3)
+    both = layers.layouts({"prefill": unclear, "decode": order(LLAMA * 3 + "h", blind=True)})
+    assert both == {"prefill": Layout(3, 4), "decode": Layout(3, 4)}
+
+
+def test_tokens_of_one_unmarked_pass_are_told_apart_by_the_head() -> None:
+    calls = order((LLAMA * 3 + "h") * 5)
+    assert layers.layouts({"decode": calls}) == {"decode": Layout(3, 4)}
+    assert layers.places(calls, Layout(3, 4)).tolist() == ([*range(8)] * 3 + [HEAD]) * 5
+
+
+def test_a_layer_of_another_kind_is_placed_nowhere() -> None:
+    calls = order(LLAMA * 3 + "qkvAoxyzd" + LLAMA * 3 + "h")
+    found = layers.places(calls, layers.layouts({"prefill": calls})["prefill"])
+    odd = slice(3 * 8 + 4, 3 * 8 + 12)  # from its output projection to the next layer's last GEMM
+    assert set(found[odd].tolist()) == {NOWHERE}
+    assert (found == NOWHERE).sum() == 8 + 1  # and the attention that follows them
+
+
+@pytest.mark.parametrize("text", ["", "qkv", "A", "AAAA", "qAo", "qAqAqA"])
+def test_what_repeats_no_layer_has_no_layout(text: str) -> None:
+    assert layers.layouts({"prefill": order(text)}) == {}
+
+
+def test_kernels_of_one_op_or_of_one_attention_are_one_call() -> None:
+    kind = np.array([1, 1, 1, 0, 2, 2, 1, 1, 1])
+    key = np.array([5, 5, 6, -1, -1, -1, -1, -1, -1])
+    goes_on = np.array([0, 0, 0, 0, 0, 0, 0, 1, 0], bool)
+    run = np.zeros(9, np.int64)
+    assert layers.join(run, kind, key, goes_on).tolist() == [0, 0, 1, -1, 2, 2, 3, 3, 4]
+    run[5:] = 1
+    assert layers.join(run, kind, key, goes_on).tolist() == [0, 0, 1, -1, 2, 3, 4, 4, 5]

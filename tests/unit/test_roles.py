@@ -1,0 +1,293 @@
+"""Aligned rows: the same place of a layer in prefill and decode, and nothing lost on the way."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from analyses import findings, kernels, ops, roles
+from analyses.roles import Roles, merge
+from tests.conftest import shared
+from tests.decoder import H100, MATRICES, Decoder
+from tests.drawing import draw
+from tests.random_traces import traces
+from tracekit import kineto
+from tracekit.errors import MissingEventsError
+from tracekit.layerroles import Pair, Role
+from tracekit.results import to_plain
+from tracekit.trace import Cat, Trace
+
+NAMES = {
+    "q": "query projection", "k": "key projection", "v": "value projection",
+    "o": "attention output projection", "gate": "MLP gate projection", "up": "MLP up projection",
+    "down": "MLP down projection", "head": "head",
+}  # fmt: skip
+
+
+def both(*, replay: bool = False, shapes: bool = True, gpu: bool = True, **meta: object) -> Trace:
+    """Prefill of 16 rows, then four tokens; of three layers."""
+    model = Decoder(shapes=shapes, gpu=gpu)
+    model.stage("prefill", [16])
+    model.stage("decode", [1] * 4, replay)
+    return model.trace(**meta)
+
+
+def row(result: Roles, role: str, phase: str) -> Role:
+    (found,) = [r for r in result.rows if (r.role, r.phase) == (role, phase)]
+    return found
+
+
+def pair(result: Roles, role: str) -> Pair:
+    (found,) = [p for p in result.pairs if p.role == role]
+    return found
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_every_gemm_is_found_by_its_place_even_in_a_replay(replay: bool) -> None:
+    result = roles.roles(both(replay=replay))
+    assert [(p.phase, p.before, p.after, p.layers) for p in result.phases] == [
+        ("prefill", 3, 4, 3),
+        ("decode", 3, 4, 12),
+    ]
+    for letter, role in NAMES.items():
+        places = 1 if letter == "head" else 3
+        prefill, decode = row(result, role, "prefill"), row(result, role, "decode")
+        assert (prefill.calls, decode.calls) == (places, 4 * places)
+        extra = 500 if letter == "down" else 0  # the second kernel of a split-K GEMM
+        assert prefill.total_ns == places * (5_000 + extra)
+        assert decode.total_ns == 4 * places * 5_000
+        k, n = MATRICES[letter]
+        assert pair(result, role).weights == f"{k} → {n}"
+
+
+def test_a_role_has_its_rows_and_what_a_row_costs_in_each_phase() -> None:
+    result = roles.roles(both())
+    prefill, decode = (row(result, NAMES["o"], phase) for phase in ("prefill", "decode"))
+    assert (prefill.form, decode.form) == ("GEMM", "GEMV")
+    assert (prefill.rows, decode.rows) == (3 * 16, 12)
+    assert prefill.row_ns == pytest.approx(5_000 / 16)
+    assert decode.row_ns == 5_000
+    assert pair(result, NAMES["o"]).row_ratio == pytest.approx(16)
+    assert pair(result, NAMES["o"]).call_ratio == 1
+    assert prefill.flops == 3 * 2 * 16 * 64 * 64
+    assert decode.bytes == 12 * 2 * (64 * 64 + 64 + 64)
+
+
+def test_the_words_name_the_roof_that_bounds_each_call() -> None:
+    result = roles.roles(both(**H100))
+    memory, peak = 3350e9, 989.4e12
+    moved = 2 * (64 * 192 + 64 + 192) / 5e-6 / memory
+    prefill = row(result, NAMES["gate"], "prefill")
+    assert prefill.rates.bound == "memory"  # 16 rows are few
+    assert row(result, NAMES["gate"], "decode").rates.bytes_share == pytest.approx(moved)
+    assert pair(result, NAMES["gate"]).words == (
+        f"a GEMM over 16 rows at {prefill.rates.bytes_share:.1%} of peak bandwidth became a GEMV "
+        f"at {moved:.1%} of peak bandwidth"
+    )
+    many = Decoder()
+    many.stage("prefill", [20_000])
+    result = roles.roles(many.trace(**H100))
+    reached = 2 * 20_000 * 64 * 1000 / 5e-6 / peak
+    head = row(result, "head", "prefill")
+    assert head.rates.flops_share == pytest.approx(reached, rel=1e-3)
+
+
+def test_a_replay_is_measured_by_the_weights_that_prefill_recorded() -> None:
+    result = roles.roles(both(replay=True, **H100))
+    down = row(result, NAMES["down"], "decode")
+    assert down.rows is None
+    assert down.rates.bytes_share is None  # the rows are not known, so the least bytes are not
+    assert down.weight_bytes == 12 * 2 * 192 * 64
+    assert down.weight_share == pytest.approx(2 * 192 * 64 / 5e-6 / 3350e9)
+    assert "became a GEMV reading weights at" in pair(result, NAMES["down"]).words
+
+
+def test_without_shapes_the_kernels_name_says_what_it_is_and_rates_are_not_known() -> None:
+    result = roles.roles(both(shapes=False, **H100))
+    down = row(result, NAMES["down"], "decode")
+    assert (down.form, down.rows, down.weights, down.weight_share) == ("GEMV", None, None, None)
+    assert pair(result, NAMES["down"]).words == (
+        "a GEMM of 5.50 µs a call became a GEMV of 5.00 µs a call"
+    )
+    assert "Captured without shapes" in roles.tables(result)[0].note
+
+
+def test_other_work_is_named_by_what_it_precedes() -> None:
+    result = roles.roles(both())
+    want = {
+        "work before query projection": "normalisation",
+        "work before attention": "rotary",
+        "work before MLP gate projection": "normalisation",
+        "work before MLP down projection": "elementwise",
+        "work before the head": "normalisation",
+        "work after the last GEMM": "softmax/sampling",
+    }
+    got = {r.role: r.category for r in result.rows if r.calls is None and r.phase == "decode"}
+    assert got == want
+    assert [p.role for p in result.pairs][:3] == [
+        "work before query projection", "query projection", "key projection",
+    ]  # fmt: skip
+
+
+def test_on_a_host_trace_ops_are_aligned_and_an_op_is_not_called_a_gemv_unseen() -> None:
+    result = roles.roles(both(gpu=False))
+    assert not result.on_gpu
+    assert row(result, NAMES["up"], "decode").form == "GEMV"  # its rows say so
+    blind = roles.roles(both(gpu=False, shapes=False))
+    assert row(blind, NAMES["up"], "decode").form is None
+    assert pair(blind, NAMES["up"]).words.endswith("a call in decode")
+    said = str([(g.title, g.note, g.columns) for g in roles.tables(blind)])
+    assert "kernel" not in said
+
+
+def test_prefill_and_decode_of_two_files_are_aligned_when_they_are_put_together() -> None:
+    alone = []
+    for phase, passes in (("prefill", [16]), ("decode", [1] * 4)):
+        model = Decoder()
+        model.stage(phase, passes, replay=phase == "decode")
+        alone.append(roles.roles(model.trace(**H100)))
+    assert [a.pairs for a in alone] == [(), ()]
+    together = merge(*alone)
+    assert to_plain(together) == to_plain(roles.roles(both(replay=True, **H100)))
+
+
+def test_experts_are_numbered_not_named() -> None:
+    model = Decoder()
+    model.stage("decode", [1])
+    trace = model.trace()
+    named = [s.replace("silu_kernel", "fused_moe_act_silu") for s in trace.strings]
+    object.__setattr__(trace, "strings", tuple(named))
+    found = {r.role for r in roles.roles(trace).rows}
+    assert "GEMM 2 of 4 after attention" in found
+    assert "MLP gate projection" not in found
+
+
+def test_where_no_layer_repeats_gemms_are_aligned_by_their_weights() -> None:
+    model = Decoder(layers=1)
+    model.stage("prefill", [16])
+    model.stage("decode", [1])
+    result = roles.roles(model.trace())
+    assert {p.by for p in result.phases} == {"weights"}
+    assert pair(result, "GEMM 64 → 192").prefill_ns == 2 * 5_000  # gate and up are one here
+    blind = Decoder(layers=1, shapes=False)
+    blind.stage("prefill", [16])
+    with pytest.raises(MissingEventsError, match="no layer repeats"):
+        roles.roles(blind.trace())
+
+
+def test_attention_written_out_in_batched_gemms_is_attention() -> None:
+    unit = "q.k.v.b.s.b.o.g.u.d."
+    picture = f"""
+        mark      {"p" * len(unit) * 3}
+        op        {unit * 3}
+    """
+    names = {
+        **dict.fromkeys("qkvogud", "aten::linear"), "b": "aten::bmm", "s": "aten::softmax",
+        "p": "tracekit::prefill",
+    }  # fmt: skip
+    result = roles.roles(draw(picture, names))
+    assert [(p.before, p.after, p.layers) for p in result.phases] == [(3, 4, 3)]
+    attention = row(result, "attention", "prefill")
+    assert (attention.calls, attention.total_ns) == (3, 3 * 2_000)
+
+
+def test_a_trace_without_prefill_or_decode_says_what_to_capture() -> None:
+    with pytest.raises(MissingEventsError, match="no step of prefill or decode is marked") as said:
+        roles.roles(draw("mark aaaa\nhost a\nstream 7 .A"))
+    assert "tracekit capture" in str(said.value.hint)
+
+
+@given(traces(gpu=True))
+def test_rows_of_a_phase_add_up_to_its_kernel_time(trace: Trace) -> None:
+    check_sums(trace)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tl_sglang_prefilldecode", "tl_sglang_decode", "tl_vllm_prefilldecode_piecewise"],
+)
+def test_real_traces_are_aligned_whole_and_add_up(name: str) -> None:
+    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    result = check_sums(trace)
+    assert result is not None
+    assert all(p.aligned_ns == p.total_ns for p in result.phases)
+    assert all(p.layers == {"mixed": 24}.get(p.phase, 36) for p in result.phases)
+
+
+def check_sums(trace: Trace) -> Roles | None:
+    try:
+        result = roles.roles(trace)
+    except MissingEventsError:
+        return None
+    has_kernels = len(trace.of(Cat.KERNEL)) > 0
+    want = (
+        {p.phase: (p.total_ns, p.count) for p in kernels.kernels(trace).phases}
+        if has_kernels
+        else {p.phase: (p.self_ns, p.count) for p in ops.ops(trace).phases}
+    )
+    for phase in result.phases:
+        mine = [r for r in result.rows if r.phase == phase.phase]
+        assert (sum(r.total_ns for r in mine), sum(r.count for r in mine)) == want[phase.phase]
+        assert phase.total_ns == want[phase.phase][0]
+        if phase.total_ns:
+            assert sum(r.share or 0 for r in mine) == pytest.approx(1)
+    return result
+
+
+def test_prefill_and_decode_of_one_server_become_one_table() -> None:
+    """The layer of Qwen3-8B, whose decode is a graph: shapes and rows are its published ones."""
+    many = [
+        roles.roles(kineto.load(shared("traces", f"{name}.json.gz")))
+        for name in ("tl_sglang_prefilldecode", "tl_sglang_decode")
+    ]
+    result = merge(*many)
+    weights = {p.role: p.weights for p in result.pairs if p.weights}
+    assert weights == {
+        "query, key, value projection": "4096 → 6144",
+        "attention output projection": "4096 → 4096",
+        "MLP up projection": "4096 → 24576",
+        "MLP down projection": "12288 → 4096",
+        "head": "4096 → 151936",
+    }
+    for one in (p for p in result.pairs if p.weights):
+        assert "at " in one.words
+        decode = row(result, one.role, "decode")
+        assert decode.weight_share is not None
+        assert 0.2 < decode.weight_share < 1  # of the memory bandwidth: more cannot be
+
+
+def sides(result: Roles) -> Sequence[str]:
+    return [c.label for c in roles.tables(result)[0].columns]
+
+
+def test_the_table_of_pairs_adds_up_and_every_column_is_defined() -> None:
+    result = roles.roles(both())
+    grid = roles.tables(result)[0]
+    at = {label: i for i, label in enumerate(sides(result))}
+    assert grid.total is not None
+    for label in ("prefill time", "decode time", "prefill share", "decode share"):
+        assert sum(r[at[label]] for r in grid.rows) == pytest.approx(grid.total[at[label]])
+    assert grid.total[at["decode per token"]] is None  # no decode steps are marked here
+    assert all(c.definition for g in roles.tables(result) for c in g.columns if c.label != "phase")
+    assert {c.key for c in roles.charts(result)} == {"roles"}
+
+
+def test_decode_gemms_far_below_the_memory_bandwidth_are_a_finding() -> None:
+    trace = both(replay=False, **H100)
+    found = [f for f in findings.findings(trace).rows if "GEMMs that use" in f.what]
+    assert len(found) == 1
+    assert found[0].stage == "decode"
+    assert "in prefill they reach" in found[0].what
+    assert found[0].rests_on == ("roles",)
+
+
+def test_the_sample_in_the_project_is_aligned(pytestconfig: pytest.Config) -> None:
+    (path,) = Path(pytestconfig.rootpath, "traces").glob("sample-onellm*.json.gz")
+    result = roles.roles(kineto.load(path))
+    assert [(p.phase, p.before, p.after) for p in result.phases] == [
+        ("prefill", 3, 4), ("decode", 3, 4),
+    ]  # fmt: skip
+    assert all(p.aligned_ns == p.total_ns for p in result.phases)
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["pairs"]
