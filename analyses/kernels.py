@@ -439,7 +439,7 @@ def charts(result: Kernels) -> list[Chart]:
                     ]
                     for phase in both
                 },
-                unit="share", of="share of the phase's kernel time", table="sides",
+                unit="share", of="the phase's kernel time", table="sides",
                 summary="Each category's share of the kernel time of prefill and of decode.",
             )
         )  # fmt: skip

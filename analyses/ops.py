@@ -252,7 +252,7 @@ def charts(result: Ops) -> list[Chart]:
         figures.paired_bars(
             "sides", "Kinds of op, prefill beside decode", [c.value for c in used],
             {phase: [sums[phase, c] for c in used] for phase in BOTH},
-            unit="share", of="share of the phase's op time", table="sides",
+            unit="share", of="the phase's op time", table="sides",
             summary="Each category's share of the op time of prefill and of decode.",
         )
     ]  # fmt: skip

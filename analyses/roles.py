@@ -199,7 +199,6 @@ def _pair_grid(result: Roles) -> Grid:
         for column in (
             Column(f"{phase} time", "ns", _said(result, "time")),
             Column(f"{phase} share", "share", _said(result, "share")),
-            Column(f"{phase} per call", "ns", DEFINITIONS["per call"]),
         )
     ]
     columns = (
@@ -212,16 +211,12 @@ def _pair_grid(result: Roles) -> Grid:
     cells = []
     for pair in result.pairs[:MOST]:
         own = [rows.get((pair.role, phase)) for phase in BOTH]
-        times = [
-            value
-            for row in own
-            for value in ((row.total_ns, row.share, row.call_ns) if row else (0, 0.0, None))
-        ]
+        times = [value for row in own for value in ((row.total_ns, row.share) if row else (0, 0.0))]
         token = own[1].token_ns if own[1] else None
         cells.append((pair.role, pair.weights or "", *times, token, pair.row_ratio, pair.words))
     whole = {p.phase: p for p in result.phases}
     last = (
-        "all", "", whole["prefill"].total_ns, 1.0, None, whole["decode"].total_ns, 1.0, None,
+        "all", "", whole["prefill"].total_ns, 1.0, whole["decode"].total_ns, 1.0,
         workphase.per_token(whole["decode"].total_ns, whole["decode"].tokens), None, "",
     )  # fmt: skip
     title = "The same place of a layer in prefill and in decode"
@@ -302,7 +297,7 @@ def charts(result: Roles) -> list[Chart]:
             "roles", "Where a layer spends its time", shown,
             {p: [own[role, p].share if (role, p) in own else 0.0 for role in shown]
              for p in phases},
-            unit="share", of=f"share of the phase's {time}", kinds=kinds,
+            unit="share", of=f"the phase's {time}", kinds=kinds,
             table="pairs" if result.pairs else "roles",
             summary=f"Each place's share of the {time} of {' and of '.join(phases)}, in the order "
             f"of a layer; places under {share(LEAST, 0)} of both are in the table.",

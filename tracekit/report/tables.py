@@ -202,7 +202,7 @@ def _text(value: Any, absent: str) -> str:
     if value is None or value == "":
         return absent
     text = str(value)
-    mark = None if text.lower() in _PLAIN else MARKS.get(text.lower())
+    mark = None if text.lower() in _PLAIN or text.isupper() else MARKS.get(text.lower())
     if len(text) > LONG and _is_prose(text):
         return f"<span class=prose>{escape(text)}</span>"
     if len(text) > LONG:
