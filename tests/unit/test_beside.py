@@ -1,11 +1,13 @@
 """The first screen sets what costs most in prefill beside what costs most in decode."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from tests.decoder import H100, Decoder
 from tests.drawing import draw
 from tracekit import engine
 from tracekit.cli import terminal
@@ -94,3 +96,13 @@ def test_columns_of_nothing_but_zeros_are_named_not_shown() -> None:
     table = html_table("x", Grid("g", "", columns, [("a", 5, 0), ("b", 0, 0)]), 5)
     assert [head.label for head in table.heads] == ["stage", "kernel"]
     assert "Zero in every row: memset." in table.note
+
+
+def test_the_sentences_say_how_near_the_roof_the_gemms_of_each_phase_came() -> None:
+    model = Decoder()
+    model.stage("prefill", [16])
+    model.stage("decode", [1] * 4)
+    said = list(beside.limits(json(model.trace(**H100))))
+    assert len(said) == 2
+    assert re.search(r"its GEMMs at \d+% of peak FLOP/s", said[0])
+    assert re.search(r"its GEMMs at \d+% of the memory bandwidth", said[1])

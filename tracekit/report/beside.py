@@ -117,7 +117,20 @@ def _device(phase: str, total: Json, answers: Mapping[str, Json]) -> str:
     ]
     if kinds:
         parts.append(f"of its kernel time, {_list(kinds)}")
+    parts += _gemms(phase, answers)
     return "; ".join(parts)
+
+
+def _gemms(phase: str, answers: Mapping[str, Json]) -> Iterable[str]:
+    """How near the roof that usually bounds the phase its GEMMs came together."""
+    for row in (answers.get("roles") or {}).get("phases") or ():
+        if row["phase"] != phase:
+            continue
+        peak, memory = row["gemm_flops_share"], row["gemm_bytes_share"]
+        if phase == "decode" and memory is not None:
+            yield f"its GEMMs at {memory:.0%} of the memory bandwidth"
+        elif phase != "decode" and peak is not None:
+            yield f"its GEMMs at {peak:.0%} of peak FLOP/s"
 
 
 def _floor(phase: str, answers: Mapping[str, Json]) -> str:
