@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import Recording
-from tracekit.datasets import _pickles
+from tracekit.datasets import _arrays, _pickles
 from tracekit.datasets._rows import read_bytes
 from tracekit.errors import TracekitError
 
@@ -82,12 +82,7 @@ def _npy(path: Path, trust: bool) -> dict[str, npt.NDArray[Any]]:
         if not isinstance(value, dict) or any(name not in value for name in FIELDS):
             raise _lacks(path, sorted(value) if isinstance(value, dict) else type(value).__name__)
         return {name: np.asarray(value[name]) for name in FIELDS}
-    import io
-
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError) as fault:
-        raise TracekitError(f"not a numpy file ({fault})", where=path, hint="np.save") from None
+    array = _arrays.npy(data, path)
     if array.dtype.names is None and array.ndim == 2 and array.shape[1] == len(FIELDS):
         return _columns(array, path)
     if array.dtype.names is None or any(name not in array.dtype.names for name in FIELDS):
@@ -114,21 +109,10 @@ def _columns(array: npt.NDArray[Any], path: Path) -> dict[str, npt.NDArray[Any]]
 
 
 def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if any(name not in file.files for name in FIELDS):
-                raise _lacks(path, file.files)
-            return {name: file[name] for name in FIELDS}
-    except OSError as fault:
-        raise TracekitError(
-            f"cannot be read ({fault.strerror or fault})", where=path, hint="check the path"
-        ) from None
-    except (ValueError, zipfile.BadZipFile) as fault:
-        raise TracekitError(f"not a numpy file ({fault})", where=path, hint="np.savez") from None
+    found, names = _arrays.npz(path, FIELDS)
+    if len(found) < len(FIELDS):
+        raise _lacks(path, names)
+    return found
 
 
 def open_h5(path: Path) -> Any:

@@ -79,7 +79,7 @@ def _sample(
     turns: tuple[str, str],
     kind: InputKind,
 ) -> Sample:
-    from tracekit.datasets.ego4d import load_array
+    from tracekit.datasets._arrays import npy
 
     start, size, line = place
     question = turns[0].replace("<image>", "").strip()
@@ -100,7 +100,7 @@ def _sample(
         id=f"{path.stem}:{number}:{value.get('id', '')}",
         dataset="opensqa",
         path=array if array is not None and from_array else path,
-        read=(lambda: load_array(array))
+        read=(lambda: npy(array, array))
         if array is not None and from_array
         else (lambda: read_bytes(path, start, size)),
         parse=parse,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import Dataset, Recording, Sample
 from tracekit.datasets import _ego4d_windows, _fetch
+from tracekit.datasets._arrays import npy
 from tracekit.datasets._rows import Notes, OnError, csv_columns, first_line, read_bytes
 from tracekit.errors import TracekitError
 
@@ -104,7 +105,7 @@ def pair(path: Path, *, rate_hz: float | None = None) -> Sample:
     beside = path.with_name(f"{path.stem}_timestamps.npy")
 
     def read() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-        return load_array(path), load_array(beside) if beside.is_file() else None
+        return npy(path, path), npy(beside, beside) if beside.is_file() else None
 
     return Sample(
         id=path.stem,
@@ -114,32 +115,6 @@ def pair(path: Path, *, rate_hz: float | None = None) -> Sample:
         parse=lambda raw: parse_pair(raw, path, rate_hz),
         licence=LICENCE,
     )
-
-
-def load_array(path: Path) -> npt.NDArray[Any]:
-    """A .npy file without pickled objects.
-
-    Raises: TracekitError where it cannot be read, or holds Python objects.
-    """
-    import numpy as np
-
-    try:
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-    except OSError as fault:
-        raise TracekitError(
-            f"cannot be read ({fault.strerror or fault})", where=path, hint="check the path"
-        ) from None
-    except (ValueError, EOFError) as fault:
-        said = str(fault)
-        if said.startswith("Object arrays"):
-            what = "an array of Python objects, which is a pickle"
-            hint = "save plain numbers; --trust-pickle where a data set takes it"
-        elif "pickled" in said:  # numpy guesses so of whatever has no header of its own
-            what, hint = "not a numpy array", "a file that numpy.save wrote is expected"
-        else:
-            what, hint = f"not a whole numpy array ({said})", "is the file damaged, or cut short?"
-        raise TracekitError(what, where=path, hint=hint) from None
-    return array
 
 
 def parse_pair(

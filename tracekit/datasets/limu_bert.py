@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracekit.catalog import Dataset, Recording, Sample
 from tracekit.datasets import _windows
+from tracekit.datasets._arrays import npy
 from tracekit.datasets._labels import canonical
 from tracekit.datasets._rows import OnError
 from tracekit.errors import TracekitError
@@ -47,7 +48,7 @@ def samples(
         name = file.parent.name
         if subset and name != subset:
             continue
-        array = _mapped(file)
+        array = npy(file, file, mapped=True)
         if array.ndim != 3 or array.shape[1] != _windows.LENGTH or array.shape[2] < 6:
             raise TracekitError(
                 f"shape {array.shape} where (N, 120, 6 or 9) belongs", where=file, hint=NAME
@@ -61,7 +62,7 @@ def _window(file: Path, name: str, row: int, label: str | None) -> Sample:
     def read() -> npt.NDArray[np.float64]:
         import numpy as np
 
-        return np.array(_mapped(file)[row], np.float64)
+        return np.array(npy(file, file, mapped=True)[row], np.float64)
 
     return Sample(
         id=f"{name}-{row:05d}",
@@ -75,24 +76,12 @@ def _window(file: Path, name: str, row: int, label: str | None) -> Sample:
     )
 
 
-def _mapped(file: Path) -> npt.NDArray[np.float64]:
-    import numpy as np
-
-    try:
-        mapped: npt.NDArray[np.float64] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as fault:
-        raise TracekitError(
-            f"cannot be read ({fault})", where=file, hint="fetch it again"
-        ) from None
-    return mapped
-
-
 def _labels(file: Path, name: str, length: int) -> list[str | None]:
     beside = file.with_name(file.name.replace("data_", "label_"))
     if name not in SETS or not beside.is_file():
         return []
     *_, column, activities = SETS[name]
-    numbers = _mapped(beside)
+    numbers = npy(beside, beside, mapped=True)
     # as published the label is repeated along time
     numbers = numbers[:, 0, column] if numbers.ndim == 3 else numbers[:, column]
     if len(numbers) != length:
@@ -115,7 +104,10 @@ def recognise(path: Path) -> bool:
 def check(path: Path) -> dict[str, tuple[int, int | None]]:
     """Windows by set: (on disk, published)."""
     return {
-        f"{file.parent.name} windows": (len(_mapped(file)), SETS[file.parent.name][0])
+        f"{file.parent.name} windows": (
+            len(npy(file, file, mapped=True)),
+            SETS[file.parent.name][0],
+        )
         for file in _files(path)
         if file.parent.name in SETS
     }

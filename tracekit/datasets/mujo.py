@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.catalog import Dataset, Recording, Sample
+from tracekit.datasets._arrays import npz
 from tracekit.datasets._rows import OnError
 from tracekit.errors import TracekitError
 
@@ -66,15 +67,7 @@ def _sample(file: Path, joint: int, text: str | None) -> Sample:
 
 
 def _load(file: Path, members: tuple[str, ...]) -> dict[str, Any]:
-    import zipfile
-
-    import numpy as np
-
-    try:
-        with np.load(file, allow_pickle=False) as opened:
-            found = {name: opened[name] for name in members if name in opened.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as fault:
-        raise TracekitError(f"cannot be read ({fault})", where=file, hint="np.savez") from None
+    found, _ = npz(file, members)
     missing = [name for name in members if name in MEMBERS and name not in found]
     if missing:
         raise TracekitError(

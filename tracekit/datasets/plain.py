@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.catalog import Dataset, InputKind, Recording, Sample
 from tracekit.datasets import _events
+from tracekit.datasets._arrays import npy
 from tracekit.datasets._plain_imu import parse_array, parse_text
 from tracekit.datasets._rows import OnError, read_bytes
-from tracekit.datasets.ego4d import load_array
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def imu(path: Path, *, rate_hz: float | None = None, on_error: OnError = "raise"
             id=path.stem,
             dataset="plain",
             path=path,
-            read=lambda: load_array(path),
+            read=lambda: npy(path, path),
             parse=lambda raw: parse_array(raw, path, rate_hz),
         )
     return Sample(
@@ -97,7 +97,7 @@ def image(path: Path) -> Sample:
         id=path.stem,
         dataset="plain",
         path=path,
-        read=lambda: load_array(path) if array else read_bytes(path),
+        read=lambda: npy(path, path) if array else read_bytes(path),
         parse=lambda raw: _parse_image(raw, path),
     )
 
