@@ -82,4 +82,5 @@ ANALYSIS = Analysis(
     tables=tables,
     definitions=DEFINITIONS,
     order=0,
+    adds_up=False,
 )

@@ -207,5 +207,6 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=110,
+    adds_up=False,
     by_default=False,
 )

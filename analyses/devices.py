@@ -271,4 +271,5 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=20,
+    adds_up=False,
 )

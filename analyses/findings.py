@@ -184,4 +184,5 @@ ANALYSIS = Analysis(
     definitions=DEFINITIONS,
     needs=frozenset({"copies", "grids", "memory", "shapes"}),
     order=5,
+    adds_up=False,
 )

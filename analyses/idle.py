@@ -358,4 +358,5 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=30,
+    adds_up=False,
 )

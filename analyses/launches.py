@@ -411,4 +411,5 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=50,
+    adds_up=False,
 )

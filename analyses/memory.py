@@ -362,4 +362,5 @@ ANALYSIS = Analysis(
     definitions=DEFINITIONS,
     needs=frozenset({"memory"}),
     order=80,
+    adds_up=False,
 )

@@ -10,7 +10,7 @@ first kind in the order of `Category` that covers it, so kinds add up to the str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ BINS = 200
 STRIPS = 6  # streams, or threads, that get a strip of their own
 MARKS = 60  # blocks of the host's track
 GAPS = 60  # idle gaps that are drawn
+DRAWN = 4  # traces, where there are several
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +289,17 @@ _COLOUR = {cause: name for name, group in SHOWN.items() for cause in group}
 
 
 def charts(result: Timelines) -> list[Chart]:
-    """The strips of the first trace; a page that draws each of many would be too heavy."""
-    return [_chart(one) for one in result.rows[:1]]
+    """The strips of each of the first traces, named by their files where there are several."""
+    if len(result.rows) == 1:
+        return [_chart(result.rows[0])]
+    return [
+        replace(_chart(one), key=f"timeline-{place}", title=f"Timeline of {_file(one)}")
+        for place, one in enumerate(result.rows[:DRAWN], 1)
+    ]
+
+
+def _file(one: Timeline) -> str:
+    return one.path.rsplit("/", 1)[-1]
 
 
 def _chart(one: Timeline) -> Chart:
@@ -353,17 +363,17 @@ def tables(result: Timelines) -> list[Grid]:
     )
     rows = [
         (
-            *((one.path.rsplit("/", 1)[-1],) if many else ()),
+            *((_file(one),) if many else ()),
             strip.label, strip.slices, strip.busy_ns,
             strip.busy_ns / (one.bin_ns * BINS),
         )
         for one in result.rows
         for strip in one.strips
     ]  # fmt: skip
-    note = _note(result.rows[0])
-    if many:
-        note = f"Of {len(result.rows)} traces the first is drawn. {note}"
-    return [Grid("strips", "Strips of the timeline", columns, rows[:200], note)]
+    notes = [f"{_file(one)}: {_note(one)}" if many else _note(one) for one in result.rows[:DRAWN]]
+    if len(result.rows) > DRAWN:
+        notes.insert(0, f"Of {len(result.rows)} traces the first {DRAWN} are drawn.")
+    return [Grid("strips", "Strips of the timeline", columns, rows[:200], " ".join(notes))]
 
 
 def _note(one: Timeline) -> str:
@@ -395,4 +405,5 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=15,
+    adds_up=False,
 )

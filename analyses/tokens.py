@@ -464,4 +464,5 @@ ANALYSIS = Analysis(
     charts=charts,
     definitions=DEFINITIONS,
     order=15,
+    adds_up=False,
 )

@@ -54,6 +54,8 @@ class Analysis(Generic[R]):
     needs: frozenset[str] = frozenset()  # side tables (trace.TABLES) that `run` reads
     order: int = 100  # place in the report
     by_default: bool = True  # False: only when named with --only
+    # ranks of one job, or repeats of a run: the page shows the sum; False: each trace's own
+    adds_up: bool = True
     host_question: str = ""  # the question where a trace has no device events, in their words
 
 

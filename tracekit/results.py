@@ -113,6 +113,7 @@ class Grid:
     rows: Sequence[Sequence[Any]]
     note: str = ""  # what is left out, and what a reader should know
     total: Sequence[Any] | None = None
+    absent: str = "– is not measured."  # what a cell without a value says
 
 
 def add_fields(one: R, two: R) -> R:

@@ -76,6 +76,8 @@ MARKS: dict[str, Mark] = {
     Category.MEMSET: _mark("transfer", "light", "/"),
     Category.OTHER: _mark("other"),
     "kernel": _mark("kernel"),
+    "compute": _mark("kernel"),
+    "exposed communication": _mark("transfer", "light", "x"),
     "op": _mark("op"),
     "ops": _mark("op"),
     "copy": _mark("copy", hatch="/"),  # of tensors between memories; copy/layout moves within one

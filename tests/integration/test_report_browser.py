@@ -266,3 +266,24 @@ def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> 
     page.goto(path.as_uri())
     assert page.locator("table").count() >= 3
     assert "the table holds the same numbers" in page.inner_text("main")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_several_traces_each_draw_their_timeline(width: int, browser: Any, tmp_path: Path) -> None:
+    names = ["one", "two", "three", "four", "five"]
+    paths = [
+        kineto(tmp_path / f"{n}.json.gz", tracekit={"model": n, "title": f"{n}: {'long ' * 20}"})
+        for n in names
+    ]
+    at = Opened(browser, written(tmp_path, *paths), width=width)
+    charts = at.page.locator("#timeline .chart")
+    titles = at.page.locator("#timeline figcaption h3").all_inner_texts()
+    assert titles == [f"{n}: Timeline" for n in names[:4]]
+    for place in range(charts.count()):
+        charts.nth(place).scroll_into_view_if_needed()
+        at.page.wait_for_selector(f"#timeline .chart >> nth={place} >> .main-svg >> nth=0",
+                                  state="attached")  # fmt: skip
+    assert "Drawn are the first 4 of 5 traces; to see five" in at.page.inner_text("#timeline")
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert at.page.evaluate(wide) == 0
+    assert at.faults == []

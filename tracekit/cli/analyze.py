@@ -48,6 +48,7 @@ def register(app: typer.Typer) -> None:
         only written where -o names it.
         """
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
+        _distinct(traces)
         printed = as_json or as_markdown
         page = output or (_default(traces, names) if html and not printed else None)
         many, failed = _answers(traces, names, strict=strict, stages=stages)
@@ -91,6 +92,20 @@ def _answers(
     if not many and fault is not None:
         raise typer.Exit(1)
     return many, len(traces) - len(many)
+
+
+def _distinct(traces: Sequence[str]) -> None:
+    """Raises: TracekitError where a file is named twice: its rows would count twice."""
+    from tracekit.errors import TracekitError
+
+    seen: dict[str, str] = {}
+    for path in traces:
+        # links and other spellings of a path lead to the same file
+        place = path if path == "-" else str(Path(path).resolve())
+        if place in seen:
+            same = "" if seen[place] == path else f": it is {seen[place]}"
+            raise TracekitError(f"is named twice{same}", where=path, hint="name each trace once")
+        seen[place] = path
 
 
 def _warnings(many: Sequence[Answers]) -> list[str]:
@@ -161,9 +176,9 @@ def _next(traces: Sequence[str]) -> str:
 
 def _default(traces: Sequence[str], names: Sequence[str] | None) -> Path:
     """reports/TRACE.html, and what sets this page apart from the one of a plain analyze."""
-    from tracekit.report import facts
+    from tracekit import runs
 
-    name = facts.stem(traces[0])
+    name = runs.stem(traces[0])
     if len(traces) > 1:
         name += f"-and-{len(traces) - 1}-more"
     if names:

@@ -60,9 +60,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _default(before: str, after: str) -> Path:
-    from tracekit.report import facts
+    from tracekit import runs
 
-    name = f"{facts.stem(before)[:90]}-to-{facts.stem(after)[:90]}"
+    name = f"{runs.stem(before)[:90]}-to-{runs.stem(after)[:90]}"
     return Path("reports") / f"{name}.html"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import compared, units
+from tracekit import compared, runs, units
 from tracekit.compare import Comparison, Part, Split
 from tracekit.figures import Chart, paired_bars, waterfall
 from tracekit.files import writing
@@ -44,7 +44,7 @@ def render(result: Comparison, *, command: str = "") -> str:
 
     names = [facts.file_name(p) for p in (result.before, result.after)]
     model = {
-        "title": f"{facts.stem(result.before)} → {facts.stem(result.after)}",
+        "title": f"{runs.stem(result.before)} → {runs.stem(result.after)}",
         "subtitle": f"What changed from {names[0]} (before) to {names[1]} (after)",
         "single": False,
         "overview": overview(result),

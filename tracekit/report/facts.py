@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from tracekit import scrub, units
+from tracekit.runs import captured, devices, version
 from tracekit.trace import Source
 
 Fact = tuple[str, str]
@@ -27,34 +28,6 @@ def title(source: Source) -> str:
 def file_name(path: str) -> str:
     """The name of a trace file without its folders."""
     return "standard input" if path == "-" else PurePath(path).name
-
-
-def stem(path: str) -> str:
-    """A file name for what is made from a trace: its own, without the endings of traces."""
-    name = "stdin" if path == "-" else PurePath(path).name
-    for ending in (".zst", ".gz", ".json", ".trace", ".pt"):
-        name = name.removesuffix(ending)
-    return name or "trace"
-
-
-def captured(source: Source) -> Mapping[str, Any]:
-    """What `tracekit capture` wrote into the trace; empty for a foreign one."""
-    run = source.meta.get("tracekit")
-    return run if isinstance(run, Mapping) else {}
-
-
-def devices(source: Source) -> list[str]:
-    """The names of the devices, each once, with how many there are."""
-    own = captured(source).get("device")
-    if isinstance(own, Mapping) and own.get("name"):
-        return [str(own["name"])]
-    listed = source.meta.get("deviceProperties")
-    names = [
-        str(d.get("name") or "") for d in (listed if isinstance(listed, list) else [])
-        if isinstance(d, Mapping)
-    ]  # fmt: skip
-    many = {name: names.count(name) for name in names if name}
-    return [name if n == 1 else f"{n} × {name}" for name, n in many.items()]
 
 
 def subtitle(source: Source) -> str:
@@ -86,7 +59,7 @@ def facts(source: Source) -> list[Fact]:
         out.append(("device", ", ".join(devices(source))))
         for key, label in (("cuda_runtime_version", "CUDA"), ("hip_runtime_version", "HIP")):
             if isinstance(meta.get(key), int):
-                out.append((label, _version(key, meta[key])))
+                out.append((label, version(key, meta[key])))
     flags = [
         name for key, name in (
             ("record_shapes", "shapes"), ("with_stack", "Python stacks"),
@@ -96,12 +69,6 @@ def facts(source: Source) -> list[Fact]:
     known = bool(run) or any(key in meta for key in ("record_shapes", "with_stack", "with_modules"))
     out.append(("recorded", ", ".join(flags) or ("times only" if known else "")))
     return [(label, scrub.text(str(value))) for label, value in out if value not in (None, "")]
-
-
-def _version(key: str, number: int) -> str:
-    if key.startswith("cuda"):
-        return f"{number // 1000}.{number % 1000 // 10}"
-    return f"{number // 10_000_000}.{number // 100_000 % 100}.{number % 100_000}"
 
 
 def _of_capture(run: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -15,9 +15,9 @@ from tracekit.engine import Answers
 from tracekit.figures import Chart, split_bars
 from tracekit.idleness import MAYBE_WORK, SUSPECT
 from tracekit.report import beside
-from tracekit.report.facts import captured
 from tracekit.report.tiles import DEFINITIONS, Tile, tiles, token_numbers
 from tracekit.results import Column, Grid
+from tracekit.runs import captured
 from tracekit.stages import Stage
 
 Json = Mapping[str, Any]
@@ -191,7 +191,7 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart
 
     parts = [spent(total, split) for total in rows]
     names = [name for name in (*dict(split.parts), *_INSIDE) if any(p.get(name) for p in parts)]
-    names.sort(key=_ORDER.index)
+    names.sort(key=PARTS.index)
 
     def mean(total: Json, part: Mapping[str, int], name: str) -> float | None:
         return part[name] / total["instances"] if name in part else None
@@ -211,7 +211,7 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart
 
 
 _INSIDE = ("communication", MAYBE_WORK)  # parts of the kernels and of the idle time
-_ORDER = (
+PARTS = (
     "kernel", "communication", "memcpy", "memset", "ops", "copies", "outside ops",
     "busy with other stages", "idle", MAYBE_WORK,
 )  # fmt: skip

@@ -72,13 +72,13 @@ def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Pa
 
 
 def render(many: Sequence[Answers], *, command: str = "") -> str:
-    """The page as text. One trace: its answers. Several: side by side, then added up."""
+    """The page as text. One trace: its answers. Several: side by side, trace by trace."""
     if len(many) == 1:
         model = _single(many[0])
     else:
-        from tracekit.report.several import page
+        from tracekit.report import several
 
-        model = page(many)
+        model = several.model(many)
     model["command"] = command
     model["source"] = [*_sources(many), *made_by(command)]
     return fill(model)
@@ -102,7 +102,8 @@ def _filled(model: dict[str, Any], part: float) -> str:
     sections: list[Part] = model["sections"]
     beside = [view.beside] if view.beside else []
     grids = [*view.grids, *beside, *(g for _, _, own, _ in sections for g in own)]
-    first, most = tables.spread(grids, NODES), _most(grids, int(ROWS_BYTES * part))
+    rows = int(model.get("rows_bytes", ROWS_BYTES) * part)
+    first, most = tables.spread(grids, NODES), _most(grids, rows)
     data = within(model["data"], int(DATA_BYTES * part))
 
     def made(section: str, own: Sequence[Grid]) -> tuple[HtmlTable, ...]:

@@ -1,213 +1,224 @@
-"""The page over several traces: side by side first, then each analysis added up."""
+"""The page over several traces: side by side first, then each analysis trace by trace.
+
+A sum over traces is shown only where it means something (the ranks of one job, repeats of one run)
+and says that it is one. Everything else stands trace by trace.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
-from tracekit import engine
+from tracekit import catalog
+from tracekit.catalog import Analysis
 from tracekit.engine import Answers
-from tracekit.figures import Chart, lines, split_bars
-from tracekit.report import facts
-from tracekit.report.overview import (
-    Overview,
-    Split,
-    definitions,
-    has_gpu,
-    notes,
-    split_of,
-    stage_totals,
-    token_numbers,
-    verdicts,
-)
-from tracekit.results import Column, Grid
+from tracekit.figures import Chart
+from tracekit.report import facts, page, sidebyside
+from tracekit.report.overview import has_gpu
+from tracekit.report.sides import FEW, Side, adds_up, read
+from tracekit.results import Column, Grid, Result
 
-BARS = 4  # more traces than this are points of a line, not groups of bars
+ROWS = 200  # of a table that holds all traces
+ROWS_BYTES = 260_000  # of rows in the file, estimated: there are several traces in them
+# rows of these are the same thing in every trace, and stand below one another
+ALIKE = frozenset({"stage", "part", "phase", "direction"})
 
 
-def page(many: Sequence[Answers]) -> dict[str, Any]:
+def model(many: Sequence[Answers]) -> dict[str, Any]:
     """The parts of the page (see report.page.fill)."""
-    from tracekit.report.page import HERO, section, unanswered
-
-    names = labels(many)
-    plain = [{k: r.to_json() for k, r in one.answers.items()} for one in many]
-    gpu = any(has_gpu(answers) for answers in plain)
-    together = engine.merged(many)
+    sides = read(many)
+    summed = sums(sides)
+    gpu = any(has_gpu(side.plain) for side in sides)
+    asked = [n for n in _order(sides) if n not in page.HERO]
     sections = [
-        section(name, result, gpu=gpu) for name, result in together.items() if name not in HERO
-    ]
-    sections.sort(key=lambda own: own[0] == "audit")  # what it judges comes first, as on one trace
-    view = overview(many, names, plain)
-    apart = [name for name in engine.wanted(None) if name not in together]
-    data: dict[str, Any] = {name: result.to_json() for name, result in together.items()}
-    data["traces"] = [
-        {"trace": name, "path": facts.file_name(one.path), "answers": sorted(one.answers),
-         "unanswered": dict(one.unanswered)}
-        for name, one in zip(names, many, strict=True)
+        added_up(name, summed[name], sides, gpu=gpu) if name in summed
+        else by_trace(name, sides, gpu=gpu)
+        for name in asked
     ]  # fmt: skip
-    missing = [
-        Answers(one.path, one.source, {}, {n: r for n, r in one.unanswered.items() if n in apart},
-                {}, one.hints)
-        for one in many
+    sections.sort(key=lambda own: own[0] == "audit")  # what it judges comes first, as on one trace
+    data: dict[str, Any] = {
+        name: summed[name].to_json() if name in summed
+        else {"by_trace": {s.name: s.plain[name] for s in sides if name in s.plain}}
+        for name in (*asked, *page.HERO)
+    }  # fmt: skip
+    data["traces"] = [
+        {"trace": side.name, "path": facts.file_name(side.one.path), "run": dict(side.run),
+         "answers": sorted(side.plain), "unanswered": dict(side.one.unanswered)}
+        for side in sides
     ]  # fmt: skip
     return {
-        "title": f"{len(many)} traces side by side",
-        "subtitle": " · ".join(names),
+        "title": sidebyside.title(sides),
+        "subtitle": " · ".join(side.name for side in sides),
         "single": False,
-        "overview": view,
+        "overview": sidebyside.overview(sides),
         "sections": sections,
-        "unanswered": unanswered(missing),
+        "unanswered": unanswered(sides),
+        "rows_bytes": ROWS_BYTES,
         "data": data,
     }
 
 
-def labels(many: Sequence[Answers]) -> list[str]:
-    """A short name for each trace: the run's, and the file's where that is not enough."""
-    titles = [facts.title(one.source) for one in many]
-    files = [facts.stem(one.path) for one in many]
-    ranks = [(one.source.meta.get("distributedInfo") or {}) for one in many]
-    numbers = [r.get("rank") if isinstance(r, Mapping) else None for r in ranks]
-    if len(set(titles)) == len(titles):
-        return [t.removesuffix(".gz").removesuffix(".json") for t in titles]
-    if None not in numbers and len(set(numbers)) == len(numbers):
-        return [f"rank {n}" for n in numbers]
-    if len(set(files)) == len(files):
-        return files
-    return [f"{place}: {name}" for place, name in enumerate(files, 1)]
+def sums(sides: Sequence[Side]) -> dict[str, Result]:
+    """The analyses that every trace answered and whose sum over these traces means something."""
+    if not adds_up(sides):
+        return {}
+    shared = set.intersection(*(set(side.plain) for side in sides))
+    return {
+        name: reduce(catalog.analysis(name).merge, (side.one.answers[name] for side in sides))
+        for name in shared
+        if catalog.analysis(name).adds_up and name not in page.HERO
+    }
 
 
-def overview(
-    many: Sequence[Answers], names: Sequence[str], plain: Sequence[Mapping[str, Any]]
-) -> Overview:
-    """What the traces have in common and where they differ."""
-    said = [
-        (name, verdict)
-        for name, answers in zip(names, plain, strict=True)
-        for verdict in verdicts(answers)
-    ]
-    differ = _differences(many, names)
-    said_of: dict[str, list[str]] = {}
-    for name, one, answers in zip(names, many, plain, strict=True):
-        for note in notes(one, has_gpu(answers)):
-            said_of.setdefault(note, []).append(name)
-    own = [
-        f"{'Each trace' if len(of) == len(many) else ', '.join(of)}: {note}"
-        for note, of in said_of.items()
-    ]
-    chart = stage_chart(many, names, plain)
-    return Overview(
-        verdicts=tuple(
-            type(v)(v.level, v.word, f"{name}: {v.text}") for name, v in said if v.level
-        ),
-        notes=(*differ, *own),
-        charts=(chart,) if chart else (),
-        grids=tuple(g for g in (_totals(many, names, plain), _stages(names, many, plain)) if g),
-        definitions=definitions(any(has_gpu(a) for a in plain)),
-    )
+def _order(sides: Sequence[Side]) -> list[str]:
+    """Every analysis that some trace answered, in the order of the report."""
+    names = {name for side in sides for name in side.plain}
+    return sorted(names, key=lambda n: (catalog.analysis(n).order, n))
 
 
-def _differences(many: Sequence[Answers], names: Sequence[str]) -> list[str]:
-    """What makes the traces incomparable, above the numbers."""
-    out = []
-    for what, values in (
-        ("device", [", ".join(facts.devices(one.source)) or "unknown" for one in many]),
-        ("dtype", [str(facts.captured(one.source).get("dtype") or "") for one in many]),
-        ("batch size", [str(facts.captured(one.source).get("batch_size") or "") for one in many]),
-        ("stacks recorded", ["yes" if one.source.meta.get("with_stack") else "no" for one in many]),
-    ):
-        if len(set(values)) > 1 and len(many) <= 8:
-            pairs = ", ".join(f"{n} {v or 'not said'}" for n, v in zip(names, values, strict=True))
-            out.append(f"The traces differ in {what}: {pairs}.")
-        elif len(set(values)) > 1:
-            out.append(f"The traces differ in {what}.")
-    return out
+# ---------------------------------------------------------------- sections
 
 
-def _totals(
-    many: Sequence[Answers], names: Sequence[str], plain: Sequence[Mapping[str, Any]]
-) -> Grid:
-    columns = (
-        Column("trace"),
-        Column("device"),
-        Column("slices", "count", "Slices that the file holds."),
-        Column("window", "ns", "From the device's first activity to its last, devices added up."),
-        Column("busy", "share", "Share of the window in which the device had work."),
-        Column("idle", "ns", "Part of the window in which it had none."),
-        Column("TTFT", "ns", "Time to first token: load to the end of prefill, mean."),
-        Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
-        Column("decode", "tokens/s", "Tokens a second after the first: 1 / TPOT."),
-    )
-    rows = []
-    for one, name, answers in zip(many, names, plain, strict=True):
-        own = answers.get("devices", {}).get("rows") or []
-        window, busy, idle = (
-            sum(r[k] for r in own) if own else None for k in ("window_ns", "busy_ns", "idle_ns")
+def added_up(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+    """A section of the sum over all traces, which says so."""
+    _, charts, grids, about = page.section(name, result, gpu=gpu)
+    about["question"] += f" Added up over all {len(sides)} traces."
+    return name, charts, grids, about
+
+
+def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+    """A section with the charts of the first traces, each labelled, and tables of all of them."""
+    entry = catalog.analysis(name)
+    have = [(side, side.one.answers[name]) for side in sides if name in side.plain]
+    drawn = have[:FEW]
+    each = max(FEW // max(len(drawn), 1), 1)
+    charts, folded = [], 0
+    # the first screen has the stages of a few traces on one scale
+    if name != "stages" or len(sides) > FEW:
+        for place, (side, result) in enumerate(drawn, 1):
+            own = [chart for chart in entry.charts(result) if chart.data]
+            folded += max(len(own) - each, 0)
+            charts += [_labelled(chart, side.name, place) for chart in own[:each]]
+    about = {
+        "title": entry.title,
+        "question": " ".join((
+            entry.question if gpu else entry.host_question or entry.question,
+            *_said(charts, have, folded),
+        )),
+        "definitions": entry.definitions,
+        "gpu": gpu,
+        "trust": None,
+    }  # fmt: skip
+    return name, charts, together(entry, have), about
+
+
+def _said(charts: Sequence[Chart], have: Sequence[tuple[Side, Result]], folded: int) -> list[str]:
+    """What is drawn, and where the rest is."""
+    if len(have) == 1:
+        return [f"Of {have[0][0].name} alone: the others cannot answer it."]
+    said = ["Trace by trace, each chart on its own scale." if charts else "Trace by trace."]
+    if charts and len(have) > FEW:
+        names = ", ".join(side.name for side, _ in have[FEW : 2 * FEW])
+        more = f" and {len(have) - 2 * FEW} more" if len(have) > 2 * FEW else ""
+        said.append(
+            f"Drawn are the first {FEW} of {len(have)} traces; to see {names}{more}, "
+            "analyze them alone or name them first."
         )
-        tokens = token_numbers(answers.get("tokens"))
-        rows.append((
-            name, ", ".join(facts.devices(one.source)) or None, one.source.events.get("X"),
-            window, busy / window if window and busy is not None else None, idle,
-            tokens.get("ttft_ns"), tokens.get("tpot_ns"), tokens.get("tokens_per_s"),
-        ))  # fmt: skip
-    return Grid("traces", "Trace by trace", columns, rows)
+    if folded:
+        said.append("Further charts are on the page of each trace alone.")
+    return said
 
 
-def _stages(
-    names: Sequence[str], many: Sequence[Answers], plain: Sequence[Mapping[str, Any]]
-) -> Grid | None:
-    """Mean wall time of each stage, a column a trace."""
-    means = [{t["family"]: t["mean_ns"] for t in stage_totals(a.get("stages"))} for a in plain]
-    families = list(dict.fromkeys(family for own in means for family in own))
-    if not families or len(names) > 8:
-        return None
-    columns = (
-        Column("stage"),
-        *(Column(name, "ns", "Mean wall time of one instance.") for name in names),
-    )
-    rows = [(family, *(own.get(family) for own in means)) for family in families[:60]]
-    return Grid("stage-means", "Mean wall time of each stage", columns, rows)
-
-
-def stage_chart(
-    many: Sequence[Answers], names: Sequence[str], plain: Sequence[Mapping[str, Any]]
-) -> Chart | None:
-    """Stages of each trace on one scale: bars for a few traces, lines for many."""
-    kinds: list[Split] = [
-        split_of(one, a, stage_totals(a.get("stages"))) for one, a in zip(many, plain, strict=True)
-    ]
-    totals = [stage_totals(a.get("stages")) for a in plain]
-    families = list(dict.fromkeys(t["family"] for own in totals for t in own if t["instances"]))
-    if not families:
-        return None
-    if len(many) > BARS:
-        means = [{t["family"]: t["mean_ns"] for t in own} for own in totals]
-        return lines(
-            "stage-lines", "Mean wall time of each stage, trace by trace",
-            list(range(1, len(many) + 1)),
-            {family: [own.get(family) for own in means] for family in families[:7]},
-            x_title="trace, in the order given", of="wall time",
-            summary=f"Mean wall time of {min(len(families), 7)} stages over {len(many)} traces.",
-            table="stage-means",
-        )  # fmt: skip
-    rows, parts = [], dict[str, list[float | None]]()
-    shown = families[: 24 // len(many)]
-    cells = [
-        (family, place) for family in shown for place, own in enumerate(totals)
-        if any(t["family"] == family for t in own)
-    ]  # fmt: skip
-    every = list(dict.fromkeys(name for kind in kinds for name, _ in kind.parts))
-    for family, place in cells:
-        total = next(t for t in totals[place] if t["family"] == family)
-        rows.append(f"{family} · {names[place]}")
-        split = total.get(kinds[place].key) or {}
-        own = dict(kinds[place].parts)
-        for name in every:
-            value = split.get(own[name]) if name in own else None
-            mean = None if value is None else value / total["instances"]
-            parts.setdefault(name, []).append(mean)
-    return split_bars(
-        "stage-bar", "Stages side by side", rows, parts,
-        of="wall time, mean of the instances",
-        summary=f"Mean wall time of {len(shown)} stages in {len(many)} traces, on one scale",
-        table="stage-means",
+def _labelled(chart: Chart, name: str, place: int) -> Chart:
+    return dataclasses.replace(
+        chart, key=f"{chart.key}-{place}", title=f"{name}: {chart.title}",
+        summary=f"{name}: {chart.summary}",
     )  # fmt: skip
+
+
+def together(entry: Analysis[Any], have: Sequence[tuple[Side, Result]]) -> list[Grid]:
+    """The tables of each trace as one, a first column saying of which; columns met by label."""
+    found: dict[str, list[tuple[str, Grid]]] = {}
+    for side, result in have:
+        for grid in entry.tables(result):
+            if grid.rows or grid.note:
+                found.setdefault(grid.key, []).append((side.name, grid))
+    return [_joined(own, len(have)) for own in found.values()]
+
+
+def _joined(own: Sequence[tuple[str, Grid]], traces: int) -> Grid:
+    """One table of several, at most ROWS rows, shared evenly; a total becomes a row."""
+    first = own[0][1]
+    if traces == 1:
+        return first
+    columns: dict[tuple[str, int], Column] = {}
+    placed = []
+    for name, grid in own:
+        seen: dict[str, int] = {}
+        keys = []
+        for column in grid.columns:
+            seen[column.label] = seen.get(column.label, 0) + 1
+            keys.append((column.label, seen[column.label]))
+            columns.setdefault(keys[-1], column)
+        placed.append((name, grid, keys))
+    most = max(ROWS // len(own), 1)
+    rows: list[tuple[Any, ...]] = []
+    left: list[str] = []
+    for name, grid, keys in placed:
+        kept = [*grid.rows[:most], *([grid.total] if grid.total is not None else [])]
+        for row in kept:
+            cells = dict(zip(keys, row, strict=True))
+            rows.append((name, *(cells.get(key) for key in columns)))
+        if len(grid.rows) > most:
+            left.append(f"{len(grid.rows) - most:,} of {name}")
+    if first.columns[0].label in ALIKE:
+        order = list(dict.fromkeys(row[1] for row in rows))
+        rows.sort(key=lambda row: order.index(row[1]))
+    notes = _notes([(name, grid.note) for name, grid in own if grid.note])
+    if left:
+        notes.append(f"More rows are left out here ({', '.join(left)}); --csv has them.")
+    titles = dict.fromkeys(grid.title for _, grid in own)
+    return Grid(
+        first.key, first.title if len(titles) == 1 else _common(list(titles), first.key),
+        (Column("trace"), *columns.values()), rows, " ".join(notes),
+        absent="– is not in that trace, or not measured.",
+    )  # fmt: skip
+
+
+def _common(titles: Sequence[str], key: str) -> str:
+    """What titles that hold each trace's numbers begin with, to a whole word."""
+    words = [title.split() for title in titles]
+    same = []
+    for row in zip(*words, strict=False):
+        if len(set(row)) > 1:
+            break
+        same.append(row[0])
+    return f"{' '.join(same).rstrip(',:;')}, trace by trace" if same else key.capitalize()
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """Each note once, with the traces that it is of where it is not of all."""
+    of: dict[str, list[str]] = {}
+    for name, note in notes:
+        of.setdefault(note, []).append(name)
+    if len(of) == 1:
+        return list(of)
+    return [f"{', '.join(names)}: {note}" for note, names in of.items()]
+
+
+# ---------------------------------------------------------------- what is not answered
+
+
+def unanswered(sides: Sequence[Side]) -> list[dict[str, Any]]:
+    """What some trace did not answer, by reason, with the traces where it is not all of them."""
+    rows = []
+    for entry in page.unanswered([side.one for side in sides]):
+        of = [
+            side.name for side in sides
+            if any(reason == entry["reason"] for reason in side.one.unanswered.values())
+        ]  # fmt: skip
+        whose = "" if len(of) == len(sides) else f" ({', '.join(of)})"
+        rows.append({**entry, "names": f"{entry['names']}{whose}"})
+    return rows

@@ -98,7 +98,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     if zero:
         notes.append(f"Zero in every row: {', '.join(grid.columns[i].label for i in zero)}.")
     if any(row[i] is None for row in rows for i in kept):
-        notes.append("– is not measured.")
+        notes.append(grid.absent)
     heads = tuple(
         Head(grid.columns[i].label, scale[1], grid.columns[i].definition,
              grid.columns[i].unit != "text")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog
+from tracekit import catalog, runs
 from tracekit.engine import Answers
 from tracekit.files import writing
 from tracekit.report import facts
@@ -79,7 +79,7 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
     Raises: TracekitError where the folder cannot be written.
     """
     written = []
-    names = [facts.stem(one.path) for one in many]
+    names = [runs.stem(one.path) for one in many]
     for place, one in enumerate(many):
         own = folder
         if len(many) > 1:

@@ -1,0 +1,157 @@
+"""Pages over several traces: side by side, nothing silently missing, no sum of unlike things."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import shared
+from tests.integration.test_report import EVIL, Page, kineto, rendered
+from tracekit import catalog, engine
+from tracekit.cli.app import app
+from tracekit.report import several, sidebyside, sides
+
+
+def model(name: str, **more: Any) -> dict[str, Any]:
+    return {"tracekit": {"model": name, "title": f"{name.title()}: at length", "size": "tiny",
+                         "dtype": "float32", **more}}  # fmt: skip
+
+
+def traces(folder: Path, *names: str) -> list[Path]:
+    return [kineto(folder / f"{name}.json.gz", **model(name)) for name in names]
+
+
+def charts(found: Page) -> list[str]:
+    return [str(attrs["data-chart"]) for _, attrs in found.tags if attrs.get("data-chart")]
+
+
+def table(found: Page, start: str) -> bool:
+    return any(attrs.get("id") == start for _, attrs in found.tags)
+
+
+def test_every_trace_has_its_own_labelled_timeline(tmp_path: Path) -> None:
+    found = rendered(*traces(tmp_path, "one", "two", "three"))
+    drawn = [chart for chart in charts(found) if chart.startswith("tk-timeline-")]
+    assert drawn == [f"tk-timeline-timeline-{n}" for n in (1, 2, 3)]
+    for name in ("One tiny", "Two tiny", "Three tiny"):
+        assert f"{name}: Timeline" in found.text
+    assert all(found.json[chart]["data"] for chart in drawn)
+
+
+def test_what_is_not_drawn_of_many_traces_is_said(tmp_path: Path) -> None:
+    names = ["one", "two", "three", "four", "five", "six"]
+    found = rendered(*traces(tmp_path, *names))
+    drawn = [chart for chart in charts(found) if chart.startswith("tk-timeline-")]
+    assert len(drawn) == 4
+    assert "Drawn are the first 4 of 6 traces; to see Five tiny, Six tiny, analyze them" in (
+        found.text
+    )
+    rows = found.json["tk-timeline"]["by_trace"]
+    assert list(rows) == [f"{name.title()} tiny" for name in names]
+
+
+def test_unlike_runs_are_not_added_up(tmp_path: Path) -> None:
+    found = rendered(*traces(tmp_path, "one", "two"))
+    assert "These are different runs: nothing on this page is added up over them." in found.text
+    assert "Added up" not in found.text
+    kernels = found.json["tk-kernels"]["by_trace"]
+    assert [len(answer["rows"]) for answer in kernels.values()] == [2, 2]
+    assert "The traces differ in model: one (One tiny); two (Two tiny)." in found.text
+
+
+def test_repeats_of_one_run_are_added_up_and_it_is_said(tmp_path: Path) -> None:
+    paths = [kineto(tmp_path / f"{n}.json.gz", **model("one")) for n in ("monday", "tuesday")]
+    found = rendered(*paths)
+    assert "Added up over all 2 traces." in found.text
+    assert len(found.json["tk-stages"]["rows"]) == 4
+    assert [row["count"] for row in found.json["tk-kernels"]["rows"]] == [2, 2]
+    # a timeline cannot be added up
+    assert set(found.json["tk-timeline"]["by_trace"]) == {"monday", "tuesday"}
+
+
+def test_ranks_of_one_job_show_how_even_they_are() -> None:
+    paths = [shared("traces", f"hta_sampled_rank{n}.json.gz") for n in (0, 1)]
+    found = rendered(*paths)
+    assert "2 ranks of 128 of one job" in found.text
+    assert "Added up over all 2 traces." in found.text
+    assert "Compute is uneven: rank 1 has 272 ms, 13% above the mean of 241 ms" in found.text
+    bars = {part["name"]: part["x"] for part in found.json["tk-overview-ranks"]["data"]}
+    window = [sum(values[i] for values in bars.values()) for i in (0, 1)]
+    assert window == pytest.approx([1222.847, 1231.186])
+    assert bars["exposed communication"] == [336.983, 303.523]
+
+
+def test_the_findings_of_each_trace_are_on_the_page(tmp_path: Path) -> None:
+    many = [engine.answers(path) for path in traces(tmp_path, "one", "two")]
+    view = sidebyside.overview(sides.read(many))
+    every = next(grid for grid in view.grids if grid.key == "findings")
+    said = [len(one.to_json()["answers"]["findings"]["rows"]) for one in many]
+    assert len(every.rows) == sum(said) > 0
+    assert {row[0] for row in every.rows} == {"One tiny", "Two tiny"}
+    assert {finding.claim.split(":")[0] for finding in view.findings} == {"One tiny", "Two tiny"}
+
+
+def test_an_answer_of_one_trace_alone_is_shown_as_that(tmp_path: Path) -> None:
+    on_gpu = kineto(tmp_path / "gpu.json.gz", **model("one"))
+    on_host = kineto(tmp_path / "cpu.json.gz", gpu=False, **model("two"))
+    found = rendered(on_gpu, on_host)
+    assert "Of One tiny alone: the others cannot answer it." in found.text
+    assert "(Two tiny): no kernel events" in found.text.replace("\n", " ")
+
+
+def test_tables_of_traces_meet_by_column_and_say_of_which_they_are(tmp_path: Path) -> None:
+    many = sides.read([engine.answers(p) for p in traces(tmp_path, "one", "two")])
+    _, _, grids, _ = several.by_trace("stages", many, gpu=True)
+    for grid in grids:
+        assert grid.columns[0].label == "trace"
+        assert all(len(row) == len(grid.columns) for row in grid.rows)
+    first = grids[0]
+    assert [row[:2] for row in first.rows[:4]] == [
+        ("One tiny", "prefill"), ("Two tiny", "prefill"),
+        ("One tiny", "decode"), ("Two tiny", "decode"),
+    ]  # fmt: skip
+
+
+def test_names_from_several_traces_stay_text(tmp_path: Path) -> None:
+    paths = [
+        kineto(tmp_path / f"{n}.json.gz", name=EVIL, **model(EVIL + n, title=EVIL + n))
+        for n in "ab"
+    ]
+    found = rendered(*paths)
+    assert not [attrs for tag, attrs in found.tags if tag == "img"]
+    assert EVIL in found.text
+
+
+def test_a_file_named_twice_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    link = tmp_path / "b.json.gz"
+    link.symlink_to(path)
+    for twice in ([path, path], [path, link], ["-", "-"]):
+        done = CliRunner().invoke(app, ["analyze", *map(str, twice), "-o", str(tmp_path / "p")])
+        assert done.exit_code == 1
+        assert "is named twice" in str(done.exception) + done.output
+        assert not (tmp_path / "p").exists()
+
+
+def test_copies_of_a_file_are_kept_apart(tmp_path: Path) -> None:
+    one, two = kineto(tmp_path / "a.json.gz"), kineto(tmp_path / "b.json.gz")
+    found = rendered(one, two)
+    requests = found.json["tk-tokens"]["by_trace"]
+    assert {name: len(answer["requests"]) for name, answer in requests.items()} == {"a": 1, "b": 1}
+    assert json.dumps(requests["a"]["latency"]) == json.dumps(requests["b"]["latency"])
+
+
+def test_timelines_that_were_joined_draw_each_of_the_first_traces(tmp_path: Path) -> None:
+    paths = traces(tmp_path, "one", "two", "three", "four", "five")
+    both = engine.merged([engine.answers(path, ["timeline"]) for path in paths])["timeline"]
+    entry = catalog.analysis("timeline")
+    drawn = entry.charts(both)
+    assert [chart.title for chart in drawn] == [f"Timeline of {p.name}" for p in paths[:4]]
+    assert len({chart.key for chart in drawn}) == 4
+    note = entry.tables(both)[0].note
+    assert note.startswith("Of 5 traces the first 4 are drawn.")
+    assert "four.json.gz: Drawn in bins" in note

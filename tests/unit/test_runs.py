@@ -1,0 +1,88 @@
+"""What runs say of themselves, where they differ, and short names that tell them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tracekit import runs
+from tracekit.trace import Source
+
+LONG = "EventGPT 7B: an event camera's stream through CLIP ViT-L/14-336 into Vicuna"
+
+
+def captured(model: str = "onellm", title: str = "OneLLM 7B", **more: Any) -> Source:
+    run = {"model": model, "title": title, "size": "tiny", "dtype": "float32", **more}
+    return Source(path=f"{model}.json", meta={"tracekit": run})
+
+
+def ranked(rank: int, world: int = 8) -> Source:
+    return Source("t.json", meta={"distributedInfo": {"rank": rank, "world_size": world}})
+
+
+def test_a_long_title_gives_a_short_name() -> None:
+    names = runs.labels([captured(), captured("eventgpt", LONG)], ["a", "b"])
+    assert names == ["OneLLM 7B tiny", "EventGPT 7B tiny"]
+
+
+def test_runs_of_one_model_are_named_by_what_differs() -> None:
+    sources = [captured(dtype="float32"), captured(dtype="bfloat16")]
+    assert runs.labels(sources, ["a", "b"]) == ["OneLLM 7B tiny, float32",
+                                                "OneLLM 7B tiny, bfloat16"]  # fmt: skip
+    sources = [captured(batch_size=1), captured(batch_size=8)]
+    assert runs.labels(sources, ["a", "b"])[1] == "OneLLM 7B tiny, batch size 8"
+
+
+def test_runs_that_say_the_same_are_named_by_their_files() -> None:
+    assert runs.labels([captured(), captured()], ["monday", "tuesday"]) == ["monday", "tuesday"]
+    assert runs.labels([captured(), captured()], ["same", "same"]) == ["1: same", "2: same"]
+
+
+@pytest.mark.parametrize("ending", ["", "_and_more_after_it_all"])
+def test_long_file_names_stay_short_and_apart(ending: str) -> None:
+    stems = [f"a_very_long_common_beginning_{n}_of_a_name{ending}" for n in ("one", "two")]
+    names = runs.labels([Source("x"), Source("y")], stems)
+    assert len(set(names)) == 2
+    assert max(map(len, names)) <= runs.LONG + 3
+
+
+def test_ranks_of_one_job_are_known_by_rank_and_world() -> None:
+    assert runs.one_job([ranked(0), ranked(3)])
+    assert runs.labels([ranked(0), ranked(3)], ["a", "b"]) == ["rank 0", "rank 3"]
+    assert not runs.one_job([ranked(0), ranked(0)])
+    assert not runs.one_job([ranked(0), ranked(1, world=16)])
+    assert not runs.one_job([ranked(0), Source("b")])
+
+
+def test_only_captures_that_say_the_same_are_repeats() -> None:
+    same, other = runs.about(captured()), runs.about(captured(batch_size=4))
+    assert runs.repeats([same, same])
+    assert not runs.repeats([same, {**other, "batch_size": 8}, other])
+    assert not runs.repeats([{}, {}])  # foreign traces: nothing is known of them
+
+
+def test_what_differs_is_what_two_runs_say_unlike() -> None:
+    one = {"model": "a", "dtype": "float32", "torch": "2.1"}
+    assert runs.differing([one, {**one, "torch": "2.2"}]) == ["torch"]
+    assert runs.differing([one, {"model": "a", "dtype": "float32"}]) == []
+    assert runs.differing([one, {"dtype": "float32"}]) == ["model"]
+
+
+def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
+    source = captured(
+        secret="hunter2", tokens={"prefill": 81, "generated": [16, 16], "ids": [1]},
+        schedule={"samples": 3}, options={"sync": True, "with_stack": True},
+        versions={"torch": "2.13.0", "host": "machine"},
+    )  # fmt: skip
+    said = runs.about(source)
+    assert set(said) <= set(runs.NAMES)
+    assert said["prefill_tokens"] == 81
+    assert said["generated_tokens"] == "16"
+    assert said["with_stack"] is True
+    assert "hunter2" not in str(said)
+
+
+def test_a_trace_that_says_nothing_of_its_dtype_has_none() -> None:
+    assert "dtype" not in runs.about(Source("t.json"))
+    assert runs.shown(None) == "not said"
