@@ -72,3 +72,20 @@ def test_the_metadata_says_what_ran(captured: Captured) -> None:
         assert facts["tokens"]["prefill"] == facts["dims"]["prefill"]["tokens"]
         assert facts["random_weights"]
         assert facts["text"]
+
+
+def test_each_layer_of_prefill_is_aligned_with_the_same_layer_of_decode(captured: Captured) -> None:
+    done = engine.answers(captured.path, only=["roles"])
+    if "adapter" in str(captured.metadata["model"]).lower():  # recurrent: it repeats no layer
+        assert "no layer repeats" in done.unanswered["roles"]
+        return
+    found = done.answers["roles"].to_json()
+    phases = {p["phase"]: p for p in found["phases"]}
+    assert {(p["before"], p["after"]) for p in phases.values()} == {(3, 4)}
+    layers = {name: p["layers"] / p["passes"] for name, p in phases.items()}
+    assert layers["prefill"] == layers["decode"] >= 2
+    for phase in phases.values():
+        assert phase["aligned_ns"] > 0.95 * phase["total_ns"]
+    assert {"query projection", "attention", "MLP down projection", "head"} <= {
+        p["role"] for p in found["pairs"]
+    }
