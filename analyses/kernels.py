@@ -284,7 +284,7 @@ def _size(launch: Launch | None) -> str | None:
 
 
 def tables(result: Kernels) -> list[Grid]:
-    grids = [_phase_grid(result), _category_grid(result), *_sides(result)]
+    grids = [*_sides(result), _phase_grid(result), _category_grid(result)]
     return [*grids, _kernel_grid(result), _origin_grid(result)]
 
 

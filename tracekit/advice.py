@@ -232,7 +232,10 @@ def below_the_roof(ask: Ask) -> Iterator[Draft]:
     if found is None or found.device is None:
         return
     whole = sum(c.kernel_ns for c in found.coverage)
+    together = any(True for _ in layers_below_the_roof(ask))
     for row in found.rows:
+        if together and row.phase == "decode" and row.category is Category.GEMM:
+            continue  # one finding has them all
         floor = row.rates.floor_ns
         if floor is None or not whole or row.rates.floor_share >= 0.5:
             continue

@@ -281,6 +281,11 @@ def test_decode_gemms_far_below_the_memory_bandwidth_are_a_finding() -> None:
     assert found[0].stage == "decode"
     assert "in prefill they reach" in found[0].what
     assert found[0].rests_on == ("roles",)
+    alone = Decoder()
+    alone.stage("decode", [1] * 4)
+    for one in (trace, alone.trace(**H100)):  # not said again of each op
+        claims = [f.what for f in findings.findings(one).rows if f.stage == "decode"]
+        assert not [text for text in claims if "aten::linear" in text]
 
 
 def test_the_sample_in_the_project_is_aligned(pytestconfig: pytest.Config) -> None:
