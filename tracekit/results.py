@@ -116,6 +116,15 @@ class Grid:
     absent: str = "– is not measured."  # what a cell without a value says
 
 
+def unmeasured(grid: Grid) -> list[int]:
+    """Places of the columns, but the first, in which no row and no total has a value."""
+    return [
+        i for i in range(1, len(grid.columns))
+        if grid.rows and all(row[i] is None for row in grid.rows)
+        and (grid.total is None or grid.total[i] is None)
+    ]  # fmt: skip
+
+
 def add_fields(one: R, two: R) -> R:
     """Two results of one kind, every number added, nested ones too; text must be equal.
 

@@ -13,7 +13,7 @@ from tests.conftest import shared
 from tests.integration.test_report import EVIL, Page, kineto, rendered
 from tracekit import catalog, engine
 from tracekit.cli.app import app
-from tracekit.report import several, sidebyside, sides
+from tracekit.report import several, sidebyside, sides, text
 
 
 def model(name: str, **more: Any) -> dict[str, Any]:
@@ -155,3 +155,57 @@ def test_timelines_that_were_joined_draw_each_of_the_first_traces(tmp_path: Path
     note = entry.tables(both)[0].note
     assert note.startswith("Of 5 traces the first 4 are drawn.")
     assert "four.json.gz: Drawn in bins" in note
+
+
+# ---------------------------------------------------------------- other forms
+
+
+def run(*arguments: object) -> tuple[str, str]:
+    done = CliRunner().invoke(app, ["analyze", *map(str, arguments)])
+    assert done.exit_code == 0
+    return done.stdout, done.stderr
+
+
+def test_every_form_has_the_same_facts_side_by_side(tmp_path: Path) -> None:
+    paths = traces(tmp_path, "one", "two")
+    page = tmp_path / "p.html"
+    out, err = run(*paths, "-o", page, "--csv", tmp_path / "csv")
+    markdown, _ = run(*paths, "--markdown")
+    document = json.loads(run(*paths, "--json")[0])
+    html = Page(page.read_text(encoding="utf-8")).text
+    together = document["together"]
+    assert together["names"] == ["One tiny", "Two tiny"]
+    assert (together["one_job"], together["adds_up"]) == (False, False)
+    for note in together["notes"]:
+        assert note in html
+        assert note in " ".join(out.split())
+        assert text._plain(note) in markdown
+    means = together["tables"]["stage-means"]
+    assert [row[0] for row in means["rows"]] == ["prefill", "decode"]
+    assert means["rows"][0][1:] == [100_000, 100_000]
+    assert "| prefill | 100 µs | 100 µs |" in markdown
+    csv = (tmp_path / "csv" / "together-stage-means.csv").read_text(encoding="utf-8")
+    assert csv.splitlines()[:2] == [
+        "stage,One tiny (ns),Two tiny (ns)",
+        "prefill,100000.0,100000.0",
+    ]
+    assert (tmp_path / "csv" / "two" / "stages.csv").exists()
+    assert "compare" in err  # what to run next
+
+
+def test_the_terminal_shows_traces_side_by_side_and_each_only_when_asked(tmp_path: Path) -> None:
+    paths = traces(tmp_path, "one", "two")
+    short, _ = run(*paths, "-o", tmp_path / "p.html")
+    full, _ = run(*paths, "-o", tmp_path / "p.html", "--full")
+    assert short.count("Stages as numbers") == 0
+    assert full.count("Stages as numbers") == 2
+    assert short.count("Mean wall time of each stage") == 1
+
+
+def test_chosen_analyses_of_several_traces_make_a_page(tmp_path: Path) -> None:
+    paths = traces(tmp_path, "one", "two")
+    out, _ = run(*paths, "--only", "kernels", "-o", tmp_path / "p.html")
+    assert "one.json.gz" in out
+    found = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
+    assert table(found, "tk-kernels-kernels-table")
+    assert not table(found, "tk-stages-stages-table")

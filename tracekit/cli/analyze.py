@@ -44,8 +44,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Where the time went: every question that a trace can answer, on one page.
 
-        Several traces are shown side by side, then added up. With --json or --markdown the page is
-        only written where -o names it.
+        Several traces are shown side by side; --full prints each of them too. With --json or
+        --markdown the page is only written where -o names it.
         """
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
         _distinct(traces)
@@ -128,24 +128,33 @@ def _print(
 
     from tracekit import engine
     from tracekit.cli import terminal
-    from tracekit.report import text
+    from tracekit.report import sidebyside, sides, text
 
     if as_json:
-        typer.echo(json.dumps(engine.to_json(many), ensure_ascii=False))
+        document = engine.to_json(many)
+        if len(many) > 1:
+            document["together"] = sidebyside.to_json(sides.read(many))
+        typer.echo(json.dumps(document, ensure_ascii=False))
         return
     if as_markdown:
-        typer.echo("\n".join(text.markdown(one) for one in many))
+        typer.echo(text.markdown(many[0]) if len(many) == 1 else text.markdown_of_several(many))
         return
     out = terminal.console()
+    together = len(many) > 1 and not chosen
+    if together:
+        found = sides.read(many)
+        view = sidebyside.brief(sidebyside.overview(found))
+        terminal.screen(out, sidebyside.title(found), sidebyside.subtitle(found), view)
     for one in many:
         if chosen:
             out.rule(escape(one.path), style="dim")
-        else:
+        elif full or not together:
             terminal.overview(out, one)
         if chosen or full:
             terminal.tables(out, one)
-        terminal.unanswered(out, one)
-        out.print()
+        if full or not together:
+            terminal.unanswered(out, one)
+            out.print()
 
 
 def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
@@ -170,8 +179,10 @@ def _next(traces: Sequence[str]) -> str:
     files = shlex.join(traces)
     every = f"tracekit analyze --full {files} (every table)"
     if len(traces) == 2:
-        return f"tracekit compare {files}, {every}"
-    return f"tracekit open {files} (in Perfetto), {every}" if len(traces) == 1 else every
+        return f"tracekit compare {files} (what changed), {every}"
+    if len(traces) > 2:
+        return f"{every}, tracekit compare A B (what changed between two)"
+    return f"tracekit open {files} (in Perfetto), {every}"
 
 
 def _default(traces: Sequence[str], names: Sequence[str] | None) -> Path:

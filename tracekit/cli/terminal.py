@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tracekit.results import unmeasured
 from tracekit.short_names import readable
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tracekit.engine import Answers
-    from tracekit.report.overview import Tile
+    from tracekit.report.overview import Overview
+    from tracekit.report.tiles import Tile
     from tracekit.results import Column, Grid
 
 ANALYZED = "--csv and --json have them"
@@ -53,7 +55,8 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
         title=escape(grid.title), title_justify="left", title_style="bold", box=None,
         pad_edge=False, padding=(0, 1),
     )  # fmt: skip
-    kept = _kept(out, grid)
+    empty = unmeasured(grid)
+    kept = _kept(out, grid, empty)
     for i in kept:
         column = grid.columns[i]
         numeric = column.unit != "text"
@@ -72,9 +75,12 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
     if left_out > 0:
         where = f": {rest}" if rest else ""
         out.print(f"  … and {left_out} more rows{where}", style="dim", markup=False)
-    if len(kept) < len(grid.columns):
-        gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in kept)
+    gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in {*kept, *empty})
+    if gone:
         out.print(f"  no room for: {gone}", style="dim", markup=False)
+    if empty:
+        said = ", ".join(grid.columns[i].label for i in empty)
+        out.print(f"  not measured: {said}", style="dim", markup=False)
     if grid.note:
         out.print(f"  {grid.note}", style="dim", markup=False)
     out.print()
@@ -96,11 +102,11 @@ def _width(grid: Grid, place: int) -> int:
     return max((len(_said(column, row[place])) for row in grid.rows[:200]), default=1)
 
 
-def _kept(out: Console, grid: Grid) -> list[int]:
-    """The columns that fit, from the left; the first is always shown."""
+def _kept(out: Console, grid: Grid, empty: Sequence[int]) -> list[int]:
+    """The columns that fit, from the left, but the empty ones; the first is always shown."""
     room = out.width - 26  # for the text in the first column
     kept = [0]
-    for place in range(1, len(grid.columns)):
+    for place in (i for i in range(1, len(grid.columns)) if i not in empty):
         column = grid.columns[place]
         word = max((len(w) for w in column.label.split()), default=1)
         wide = _width(grid, place) if column.unit != "text" else min(_width(grid, place), 24)
@@ -126,15 +132,19 @@ def _numbers(tiles: Sequence[Tile]) -> Text:
 
 def overview(out: Console, one: Answers, most: int = 12) -> None:
     """What ran, the audit's verdict, the large numbers, the stages, what to do first."""
-    from rich.rule import Rule
-    from rich.text import Text
-
     from tracekit.report import facts
     from tracekit.report.overview import overview as first_screen
 
-    view = first_screen(one)
-    out.print(Rule(Text(_one_line(facts.title(one.source))), style="dim", align="left"))
-    out.print(_one_line(facts.subtitle(one.source)), style="dim", markup=False)
+    screen(out, facts.title(one.source), facts.subtitle(one.source), first_screen(one), most)
+
+
+def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 12) -> None:
+    """The first screen of any page as text."""
+    from rich.rule import Rule
+    from rich.text import Text
+
+    out.print(Rule(Text(_one_line(title)), style="dim", align="left"))
+    out.print(_one_line(subtitle), style="dim", markup=False)
     for verdict in view.verdicts:
         style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
         out.print(f"{verdict.word}: ", style=style, markup=False, end="")

@@ -50,7 +50,7 @@ def model(many: Sequence[Answers]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "title": sidebyside.title(sides),
-        "subtitle": " · ".join(side.name for side in sides),
+        "subtitle": sidebyside.subtitle(sides),
         "single": False,
         "overview": sidebyside.overview(sides),
         "sections": sections,

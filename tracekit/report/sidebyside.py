@@ -39,6 +39,33 @@ def title(many: Sequence[Side]) -> str:
     return f"{len(many)} traces side by side"
 
 
+def subtitle(many: Sequence[Side]) -> str:
+    """The names of the traces; of many the first."""
+    names = [side.name for side in many]
+    more = f" · and {len(names) - 12} more" if len(names) > 12 else ""
+    return " · ".join(names[:12]) + more
+
+
+def to_json(many: Sequence[Side]) -> dict[str, Any]:
+    """What stands side by side, for programs: see docs/json.md."""
+    from tracekit.report import text
+
+    view = overview(many)
+    return {
+        "names": [side.name for side in many],
+        "one_job": sides.one_job(many),
+        "adds_up": sides.adds_up(many),
+        "notes": list(view.notes),
+        "sentences": list(view.limits),
+        "tables": text.plain_grids(view.grids),
+    }
+
+
+def brief(view: Overview) -> Overview:
+    """The same for text, where the first findings stand as sentences: without their table."""
+    return dataclasses.replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
+
+
 def overview(many: Sequence[Side]) -> Overview:
     """What the traces have in common and where they differ."""
     job = sides.one_job(many)

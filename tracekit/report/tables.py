@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from tracekit.figures import shorten
-from tracekit.results import Column, Grid
+from tracekit.results import Column, Grid, unmeasured
 from tracekit.theme import MARKS, Mark
 
 LONG = 46  # a longer name is folded
@@ -76,11 +76,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     Columns that were measured nowhere, or are zero everywhere, are left out and named in the note.
     """
     rows = list(grid.rows)
-    empty = [
-        i for i in range(1, len(grid.columns))
-        if rows and all(row[i] is None for row in rows)
-        and (grid.total is None or grid.total[i] is None)
-    ]  # fmt: skip
+    empty = unmeasured(grid)
     zero = [i for i in range(1, len(grid.columns)) if i not in empty and all_zero(grid, i)]
     kept = [i for i in range(len(grid.columns)) if i not in {*empty, *zero}]
     scales = [_scale(grid.columns[i], [r[i] for r in rows], grid.total and grid.total[i])

@@ -10,9 +10,9 @@ from typing import Any
 from tracekit import catalog, runs
 from tracekit.engine import Answers
 from tracekit.files import writing
-from tracekit.report import facts
-from tracekit.report.overview import overview
-from tracekit.results import Grid
+from tracekit.report import facts, sidebyside, sides
+from tracekit.report.overview import Overview, overview
+from tracekit.results import Grid, unmeasured
 
 MARKDOWN_ROWS = 12
 
@@ -21,22 +21,7 @@ def markdown(one: Answers) -> str:
     """The first screen as Markdown, and the first table of each analysis folded below it."""
     from tracekit.report.page import HERO
 
-    view = overview(one)
-    lines = [f"### {_plain(facts.title(one.source))}", "", _plain(facts.subtitle(one.source)), ""]
-    lines += [f"**{v.word}**: {_plain(v.text)}" for v in view.verdicts]
-    lines += [f"> {_plain(note)}" for note in view.notes]
-    if view.tiles:
-        tiles = " · ".join(f"{t.label} **{_plain(t.value)}**" for t in view.tiles)
-        lines += ["", tiles, ""]
-    lines += [f"- {_plain(limit)}" for limit in view.limits]
-    if view.limits and view.findings:
-        lines.append("")
-    for place, finding in enumerate(view.findings, 1):
-        saves = f" {finding.saves}" if finding.saves else ""
-        lines.append(f"{place}. **{_plain(finding.claim)}**{_plain(saves)} {_plain(finding.todo)}")
-    beside = [view.beside] if view.beside else []
-    for grid in (*view.grids, *beside):
-        lines += ["", *_table(grid, MARKDOWN_ROWS)]
+    lines = screen(facts.title(one.source), facts.subtitle(one.source), overview(one))
     for name, result in one.answers.items():
         grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]
         for grid in grids:
@@ -46,18 +31,64 @@ def markdown(one: Answers) -> str:
     return "\n".join(lines) + "\n"
 
 
+def markdown_of_several(many: Sequence[Answers]) -> str:
+    """What stands side by side as Markdown, and each trace's own folded below it."""
+    found = sides.read(many)
+    view = sidebyside.brief(sidebyside.overview(found))
+    lines = screen(sidebyside.title(found), sidebyside.subtitle(found), view)
+    for side in found:
+        lines += ["", f"<details><summary>{_plain(side.name)}</summary>", "",
+                  markdown(side.one), "</details>"]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def screen(title: str, subtitle: str, view: Overview) -> list[str]:
+    """The first screen of any page as lines of Markdown."""
+    lines = [f"### {_plain(title)}", "", _plain(subtitle), ""]
+    for verdict in view.verdicts:
+        lines += [f"**{verdict.word}**: {_plain(verdict.text)}", ""]
+    for note in view.notes:
+        lines += [f"> {_plain(note)}", ""]
+    if view.tiles:
+        tiles = (
+            f"{t.label} **{_plain(t.value)}**" + (f" ({_plain(t.sub)})" if t.sub else "")
+            for t in view.tiles
+        )
+        lines += [" · ".join(tiles), ""]
+    lines += [f"- {_plain(limit)}" for limit in view.limits]
+    if view.limits and view.findings:
+        lines.append("")
+    for place, finding in enumerate(view.findings, 1):
+        saves = f" {finding.saves}" if finding.saves else ""
+        lines.append(f"{place}. **{_plain(finding.claim)}**{_plain(saves)} {_plain(finding.todo)}")
+    for grid in (*view.grids, *([view.beside] if view.beside else [])):
+        lines += ["", *titled(grid)]
+    return lines
+
+
+def titled(grid: Grid) -> list[str]:
+    """A table under its title, with its note."""
+    note = [f"\n{_plain(grid.note)}"] if grid.note else []
+    return [f"**{_plain(grid.title)}**", "", *_table(grid, MARKDOWN_ROWS), *note]
+
+
 def _table(grid: Grid, most: int) -> Iterable[str]:
-    yield "| " + " | ".join(_plain(c.label) for c in grid.columns) + " |"
-    yield "|" + "|".join("---" if c.unit == "text" else "--:" for c in grid.columns) + "|"
+    empty = unmeasured(grid)
+    kept = [i for i in range(len(grid.columns)) if i not in empty]
+    columns = [grid.columns[i] for i in kept]
+    yield "| " + " | ".join(_plain(c.label) for c in columns) + " |"
+    yield "|" + "|".join("---" if c.unit == "text" else "--:" for c in columns) + "|"
     for row in grid.rows[:most]:
-        cells = zip(grid.columns, row, strict=True)
+        cells = ((grid.columns[i], row[i]) for i in kept)
         yield "| " + " | ".join("–" if v is None else _plain(c.show(v)) for c, v in cells) + " |"
     if grid.total is not None:
-        cells = zip(grid.columns, grid.total, strict=True)
+        cells = ((grid.columns[i], grid.total[i]) for i in kept)
         shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
         yield "| " + " | ".join(shown) + " |"
     if len(grid.rows) > most:
         yield f"\n… and {len(grid.rows) - most:,} more rows."
+    if empty:
+        yield f"\nNot measured: {', '.join(_plain(grid.columns[i].label) for i in empty)}."
 
 
 def _plain(text: object) -> str:
@@ -74,11 +105,14 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
     """Writes each answer's rows, whole, and each of its tables, to `folder`; says which files.
 
     ANALYSIS.csv has every row with its fields as they are in JSON (ns, bytes, shares of one),
-    ANALYSIS-TABLE.csv a table of the report in raw units. Several traces: a folder for each.
+    ANALYSIS-TABLE.csv a table of the report in raw units. Several traces: a folder for each, and
+    together-TABLE.csv what stands side by side.
 
     Raises: TracekitError where the folder cannot be written.
     """
     written = []
+    if len(many) > 1:
+        written += write_grids(sidebyside.overview(sides.read(many)).grids, folder, "together")
     names = [runs.stem(one.path) for one in many]
     for place, one in enumerate(many):
         own = folder
@@ -92,11 +126,36 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
                 heads = list(dict.fromkeys(key for row in flat for key in row))
                 body = [[row.get(key) for key in heads] for row in flat]
                 written.append(_write(own / f"{name}.csv", heads, body))
-            for grid in catalog.analysis(name).tables(result):
-                heads = [f"{c.label} ({c.unit})" if c.unit != "text" else c.label
-                         for c in grid.columns]  # fmt: skip
-                written.append(_write(own / f"{name}-{grid.key}.csv", heads, grid.rows))
+            written += write_grids(catalog.analysis(name).tables(result), own, name)
     return written
+
+
+def write_grids(grids: Iterable[Grid], folder: Path, name: str) -> list[Path]:
+    """Writes each table to FOLDER/NAME-KEY.csv, in raw units; says which files.
+
+    Raises: TracekitError where the folder cannot be written.
+    """
+    return [
+        _write(
+            folder / f"{name}-{grid.key}.csv",
+            [f"{c.label} ({c.unit})" if c.unit != "text" else c.label for c in grid.columns],
+            grid.rows,
+        )
+        for grid in grids
+    ]
+
+
+def plain_grids(grids: Iterable[Grid]) -> dict[str, Any]:
+    """Tables as JSON by key: columns with their units, rows in raw units, a note."""
+    return {
+        grid.key: {
+            "title": grid.title,
+            "columns": [{"label": c.label, "unit": c.unit} for c in grid.columns],
+            "rows": [list(row) for row in grid.rows],
+            "note": grid.note,
+        }
+        for grid in grids
+    }
 
 
 def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
