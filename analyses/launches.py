@@ -92,6 +92,7 @@ class Launches(Result):
 
 
 WHOLE = "whole trace"
+SOME = 0.01  # of a window: less idle time than this bounds nothing
 CLASSES_NS = (5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000, None)
 # a graph replaces what the host does between launches, not the loading of data
 SAVED = tuple(c for c in ORDER if c in HOST_SIDE and c is not Cause.HOST_DATA)
@@ -194,17 +195,18 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
         window_ns=total(windows),
         host_idle_ns=host_idle,
         device_idle_ns=device_idle,
-        launch_bound=_bound(host_idle, device_idle, depth),
+        launch_bound=_bound(host_idle, device_idle, total(windows), depth),
         graph_saves_ns=saved,
         graph_saves_per_token_ns=workphase.per_token(saved, tokens),
     )
 
 
-def _bound(host_ns: int, device_ns: int, depth: float | None) -> bool | None:
+def _bound(host_ns: int, device_ns: int, window_ns: int, depth: float | None) -> bool | None:
     """Launch-bound: the host causes most of the idle time, and hardly anything is queued."""
     if not host_ns + device_ns:
         return None
-    return host_ns > device_ns and depth is not None and depth < 2
+    enough = host_ns >= SOME * window_ns
+    return enough and host_ns > device_ns and depth is not None and depth < 2
 
 
 def _calls(trace: Trace) -> tuple[Call, ...]:
@@ -271,8 +273,8 @@ DEFINITIONS = {
     "start of the last; each node of a graph launch counts.",
     "short kernels": "Kernels shorter than the host time of their launch; a graph launch shares "
     "its time among its kernels.",
-    "launch-bound": "The host causes more idle time than the device side does, and on average "
-    "fewer than two activities are queued.",
+    "launch-bound": "The host causes more idle time than the device side does, at least 1 % of the "
+    "window, and on average fewer than two activities are queued.",
     "host idle": "Idle time, in the window of the stage's work, before or inside the launch of "
     "the next work.",
     "graph saves": "At most this much of the window: its idle time before or inside a launch, "

@@ -88,6 +88,20 @@ def test_a_stage_that_waits_for_its_host_is_launch_bound_and_a_queued_one_is_not
     assert row.launch_bound is False
 
 
+def test_a_device_that_hardly_ever_waits_is_not_launch_bound() -> None:
+    trace = draw(
+        f"""
+        mark      {"p" * 400}
+        host      a{"." * 200}b
+        stream 7  .{"A" * 199}...{"B" * 197}
+        """,
+        names={"p": "tracekit::decode"},
+    )
+    row = launches(trace).rows[0]
+    assert row.host_idle_ns > row.device_idle_ns
+    assert row.launch_bound is False  # 2 µs of 399
+
+
 def test_tklqt_is_given_per_generated_token() -> None:
     trace = draw(
         """
