@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, grouped, views, workphase
+from tracekit import figures, grouped, phasepairs, views, workphase
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.classify import CATEGORIES, Classes, classify, replayed
@@ -325,44 +325,11 @@ def _category_grid(result: Kernels) -> Grid:
 
 
 def _sides(result: Kernels) -> list[Grid]:
-    """Prefill beside decode, kernel by kernel, where the trace has both."""
-    if not {"prefill", "decode"} <= {p.phase for p in result.phases}:
-        return []
-    pairs: dict[tuple[str, Category], dict[str, Kernel]] = defaultdict(dict)
-    for row in result.rows:
-        if row.phase in ("prefill", "decode"):
-            pairs[row.name, row.category][row.phase] = row
-    sides = [
-        column
-        for phase in ("prefill", "decode")
-        for column in (
-            Column(f"{phase} count", "count", DEFINITIONS["count"]),
-            Column(f"{phase} total", "ns", DEFINITIONS["total"]),
-            Column(f"{phase} share", "share", DEFINITIONS["share"]),
-        )
-    ]
-    columns = (
-        Column("kernel"), Column("category", "text", DEFINITIONS["category"]), *sides,
-        Column("decode per token", "ns", DEFINITIONS["per token"]),
-        Column("only in", "text", "The one of the two phases that ran it."),
+    return phasepairs.grid(
+        result.rows, noun="kernel", measure="total", ns=lambda row: int(row.total_ns),
+        title="Prefill beside decode", definitions=DEFINITIONS,
+        note="Steps that mix prefill and decode are in neither column.",
     )  # fmt: skip
-    ranked = sorted(pairs.items(), key=lambda p: -sum(r.total_ns for r in p[1].values()))
-    rows = []
-    for (name, category), both in ranked[:MOST]:
-        cells = [
-            value
-            for phase in ("prefill", "decode")
-            for value in (
-                (both[phase].count, both[phase].total_ns, both[phase].share)
-                if phase in both
-                else (0, 0, 0.0)
-            )
-        ]
-        token = both["decode"].per_token_ns if "decode" in both else None
-        only = "" if len(both) == 2 else next(iter(both))
-        rows.append((name, category.value, *cells, token, only))
-    note = "Steps that mix prefill and decode are in neither column."
-    return [Grid("sides", "Prefill beside decode", columns, rows, note + _left_out(len(ranked)))]
 
 
 def _left_out(count: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, grouped, views, workphase
+from tracekit import figures, grouped, phasepairs, views, workphase
 from tracekit.catalog import Analysis
 from tracekit.categories import Category
 from tracekit.classify import CATEGORIES, op_categories
@@ -156,7 +156,6 @@ DEFINITIONS = {
     "only here": "Whether no other phase of the trace ran this op.",
 }
 MOST = 200
-BOTH = ("prefill", "decode")
 
 
 def tables(result: Ops) -> list[Grid]:
@@ -168,43 +167,10 @@ def _left_out(count: int) -> str:
 
 
 def _sides(result: Ops) -> list[Grid]:
-    """Prefill beside decode, op by op, where the trace has both."""
-    if not set(BOTH) <= {p.phase for p in result.phases}:
-        return []
-    pairs: dict[tuple[str, Category], dict[str, Op]] = defaultdict(dict)
-    for row in result.rows:
-        if row.phase in BOTH:
-            pairs[row.name, row.category][row.phase] = row
-    sides = [
-        column
-        for phase in BOTH
-        for column in (
-            Column(f"{phase} count", "count", DEFINITIONS["count"]),
-            Column(f"{phase} self", "ns", DEFINITIONS["self"]),
-            Column(f"{phase} share", "share", DEFINITIONS["share"]),
-        )
-    ]
-    columns = (
-        Column("op"), Column("category", "text", DEFINITIONS["category"]), *sides,
-        Column("decode per token", "ns", DEFINITIONS["per token"]),
-        Column("only in", "text", "The one of the two phases that ran it."),
+    return phasepairs.grid(
+        result.rows, noun="op", measure="self", ns=lambda row: int(row.self_ns),
+        title="Prefill beside decode, op by op", definitions=DEFINITIONS,
     )  # fmt: skip
-    ranked = sorted(pairs.items(), key=lambda p: -sum(r.self_ns for r in p[1].values()))
-    rows = []
-    for (name, category), found in ranked[:MOST]:
-        cells = [
-            value
-            for phase in BOTH
-            for value in (
-                (found[phase].count, found[phase].self_ns, found[phase].share)
-                if phase in found
-                else (0, 0, 0.0)
-            )
-        ]
-        token = found["decode"].per_token_ns if "decode" in found else None
-        only = "" if len(found) == 2 else next(iter(found))
-        rows.append((name, category.value, *cells, token, only))
-    return [Grid("sides", "Prefill beside decode, op by op", columns, rows, _left_out(len(ranked)))]
 
 
 def _op_grid(result: Ops) -> Grid:
@@ -242,16 +208,16 @@ def _phase_grid(result: Ops) -> Grid:
 
 def charts(result: Ops) -> list[Chart]:
     """Each category's share of the op time of prefill and of decode, where the trace has both."""
-    if not set(BOTH) <= {p.phase for p in result.phases}:
+    if not set(phasepairs.BOTH) <= {p.phase for p in result.phases}:
         return []
     sums: dict[tuple[str, Category], float] = defaultdict(float)
     for row in result.rows:
         sums[row.phase, row.category] += row.share or 0.0
-    used: Sequence[Category] = [c for c in CATEGORIES if any(sums[p, c] for p in BOTH)]
+    used: Sequence[Category] = [c for c in CATEGORIES if any(sums[p, c] for p in phasepairs.BOTH)]
     return [
         figures.paired_bars(
             "sides", "Kinds of op, prefill beside decode", [c.value for c in used],
-            {phase: [sums[phase, c] for c in used] for phase in BOTH},
+            {phase: [sums[phase, c] for c in used] for phase in phasepairs.BOTH},
             unit="share", of="the phase's op time", table="sides",
             summary="Each category's share of the op time of prefill and of decode.",
         )
