@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import devices, figures, layerplaces, layerroles, layerwork, workphase
+from tracekit import devices, figures, layerdims, layerplaces, layerroles, layerwork, workphase
 from tracekit.catalog import Analysis
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart
@@ -33,6 +33,7 @@ class Roles(Result):
     on_gpu: bool
     device: str | None
     source: str | None  # of the peaks
+    shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known
 
 
 def roles(trace: Trace, *, stages: str | None = None) -> Roles:
@@ -59,18 +60,20 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
         )
     phases = (workphase.of_work if found.on_gpu else workphase.of_ops)(trace, stages)
     spec = devices.of_trace(trace) if found.on_gpu else None
-    rows = layerroles.rows_of(trace, found, calls, made)
-    return _finish(
-        rows, layerroles.phases_of(found, calls, made, phases.tokens), found.on_gpu, spec
-    )
+    aligned = layerroles.phases_of(found, calls, made, phases.tokens)
+    seen = layerroles.rows_of(trace, found, calls, made)
+    rows = layerdims.filled(trace, seen, aligned)
+    shapes = "metadata" if rows != seen else "recorded" if any(r.rows for r in rows) else None
+    return _finish(rows, aligned, found.on_gpu, spec, shapes)
 
 
 # ---------------------------------------------------------------- of one trace or of many
 
 
 def _finish(
-    rows: Iterable[Role], phases: Iterable[Aligned], on_gpu: bool, spec: devices.Device | None
-) -> Roles:
+    rows: Iterable[Role], phases: Iterable[Aligned], on_gpu: bool,
+    spec: devices.Device | None, shapes: str | None,
+) -> Roles:  # fmt: skip
     """The result of these rows, with all that needs a whole, or another phase, taken anew."""
     whole = {p.phase: p for p in phases}
     kept = sorted(rows, key=lambda r: (r.place, r.role, PHASES.index(r.phase)))
@@ -87,6 +90,7 @@ def _finish(
         on_gpu=on_gpu,
         device=spec.name if spec else None,
         source=spec.source if spec else None,
+        shapes=shapes,
     )
 
 
@@ -103,6 +107,7 @@ def merge(one: Roles, two: Roles) -> Roles:
     return _finish(
         rows.values(), phases.values(), one.on_gpu or two.on_gpu,
         spec if one.device == two.device else None,
+        one.shapes if one.shapes == two.shapes else one.shapes or two.shapes,
     )  # fmt: skip
 
 
@@ -182,13 +187,14 @@ def _said(result: Roles, measure: str) -> str:
 
 
 def _of(result: Roles) -> str:
-    if not any(row.rows for row in result.rows):
+    if result.shapes is None:
         return "Captured without shapes: rows, weights and rates are not known (--record-shapes)."
+    said = "Rows and weights by the model's dimensions. " if result.shapes == "metadata" else ""
     if not result.on_gpu:
-        return "Times are host time; no peak is known to hold them against."
+        return f"{said}Times are host time; no peak is known to hold them against."
     if result.device is None:
-        return "The device is not in the table of datasheets, so no peak is known."
-    return f"Peaks of {result.device}: {result.source}."
+        return f"{said}The device is not in the table of datasheets, so no peak is known."
+    return f"{said}Peaks of {result.device}: {result.source}."
 
 
 def _pair_grid(result: Roles) -> Grid:

@@ -103,6 +103,13 @@ class Llm:
         return per_position * positions
 
 
+def llm_of(meta: Mapping[str, Any]) -> Llm | None:
+    """The decoder that the metadata of one of our own captures describes, or None."""
+    dims = meta.get("dims")
+    llm = dims.get("llm") if isinstance(dims, Mapping) else None
+    return _shape(llm) if isinstance(llm, Mapping) else None
+
+
 def _shape(dims: Mapping[str, Any]) -> Llm | None:
     found = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
     if any(not value for value in found.values()):

@@ -226,6 +226,10 @@ def calls(trace: Trace, found: Items) -> Calls:
     own: list[list[Work]] = [[] for _ in range(many)]
     for at, op in pair.tolist():
         own[at].append(works[work_of[op]])
+    for at, op in enumerate(found.op[head].tolist()):
+        # a linear that torch runs as a batched GEMM reads its weights once, not once a batch row
+        if op >= 0 and work_of[op] >= 0 and found.kind[head[at]] == GEMM:
+            own[at] = [works[work_of[op]]]
     weights = tuple(
         mine[0].weights if kind == GEMM and len(mine) == 1 else None
         for mine, kind in zip(own, found.kind[head].tolist(), strict=True)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from analyses.roles import roles
 from tests.unit.test_causal_lm import saved
 from tests.unit.test_wrapped import FORK, example
 from tracekit import engine, kineto
 from tracekit.capture import plan as planning
-from tracekit.capture.run import Captured, capture
+from tracekit.capture.run import Captured, Profiling, capture
 from tracekit.stages import Stage
-from tracekit.trace import Cat
+from tracekit.trace import Cat, Table
 
 STEPS = 4  # tokens asked for; the first is prefill's
 KINDS = ("onellm", "llasa", "llama", "qwen2", "llava", "elsewhere")
@@ -89,3 +90,33 @@ def test_each_layer_of_prefill_is_aligned_with_the_same_layer_of_decode(captured
     assert {"query projection", "attention", "MLP down projection", "head"} <= {
         p["role"] for p in found["pairs"]
     }
+    gemms = [row for row in found["rows"] if row["category"] == "gemm"]
+    assert found["shapes"] == "metadata"
+    assert {row["phase"] for row in gemms if row["form"] == "GEMM"} >= {"prefill"}
+    batch = captured.metadata["batch_size"]
+    assert {row["rows"] / row["calls"] for row in gemms if row["phase"] == "decode"} == {batch}
+
+
+def test_rows_and_weights_by_the_dimensions_are_those_that_the_profiler_records(
+    tmp_path: Path,
+) -> None:
+    made = planning.plan("llasa", size="tiny", device="cpu", samples=1, warmup=0, batch_size=2,
+                         max_new_tokens=STEPS, extra={"ignore_eos": "true"})  # fmt: skip
+    done = capture(made, tmp_path / "t.json.gz", profiling=Profiling(record_shapes=True))
+    trace, blind = kineto.load(done.path), kineto.load(done.path)
+    empty = blind.table("shapes").id[:0]
+    blind.tables["shapes"] = Table(empty, dict.fromkeys(("dims", "types", "concrete"), empty))
+    recorded, stated = roles(trace), roles(blind)
+    assert (recorded.shapes, stated.shapes) == ("recorded", "metadata")
+    fields = ("role", "phase", "calls", "form", "rows", "weights", "weight_bytes", "dtype", "flops",
+              "bytes")  # fmt: skip
+
+    def gemms(result: Any) -> list[tuple[object, ...]]:
+        return [
+            tuple(getattr(row, name) for name in fields)
+            for row in result.rows
+            if row.category == "gemm"
+        ]
+
+    assert gemms(recorded) == gemms(stated)
+    assert len(gemms(stated)) == 16

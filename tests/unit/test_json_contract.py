@@ -46,7 +46,17 @@ def test_the_other_keys_of_the_page_are_somewhere_in_the_answer(analysis: str) -
     named = set(re.findall(r"`(\w+)(?:\[\])?`", SECTIONS[analysis]))
     only_elsewhere = {
         "tokens": REQUEST,
-        "roles": {"words", "prefill_ns", "decode_ns", "call_ratio", "row_ratio", "GEMM", "GEMV"},
+        "roles": {
+            "words",
+            "prefill_ns",
+            "decode_ns",
+            "call_ratio",
+            "row_ratio",
+            "GEMM",
+            "GEMV",
+            "recorded",
+            "metadata",
+        },
         "audit": {"note", "degraded", "refused"},  # values, not keys
     }.get(analysis, set())
     assert {key for key in named - only_elsewhere if f'"{key}"' not in text} == set()
