@@ -166,7 +166,7 @@ def tables(result: Devices) -> list[Grid]:
     if suspect := sum(r.suspect_ns for r in result.rows):
         note += f" {duration(suspect)} of the idle time is suspect. {SUSPECT}"
     grids = [_split_grid(result, note), _streams_grid(result)]
-    if any(r.communication_ns or r.overlapped_copy_ns or r.kernel_sum_ns != r.kernel_ns
+    if any(r.communication_ns or r.overlapped_copy_ns or r.kernel_sum_ns > 1.01 * r.kernel_ns
            for r in result.rows):  # fmt: skip
         grids.insert(1, _more_grid(result))
     return [grid for grid in grids if grid.rows]

@@ -262,7 +262,9 @@ MOST = 200
 
 
 def tables(result: Tokens) -> list[Grid]:
-    grids = [_latency_grid(result), _parts_grid(result), _ledger_grid(result)]
+    grids = [_latency_grid(result), _parts_grid(result)]
+    if len(result.rows) > len(grids[1].rows):  # else the means are the lines
+        grids.append(_ledger_grid(result))
     return [grid for grid in (*grids, _growth_grid(result), _slow_grid(result)) if grid.rows]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -131,31 +132,88 @@ def test_nothing_is_wider_than_the_screen_and_the_scheme_is_the_readers(
     assert at.page.screenshot(full_page=True)[:4] == b"\x89PNG"
 
 
-def test_a_script_in_a_kernel_name_stays_text_everywhere(browser: Any, tmp_path: Path) -> None:
-    run = {"tracekit": {"model": EVIL, "text": [[EVIL]]}}
-    path = kineto(tmp_path / "evil.json.gz", name=EVIL, **run)
-    at = Opened(browser, written(tmp_path, path))
+NAMES = [
+    EVIL,
+    "</script><!-- ]]> stage",
+    "<b>bold</b> stage",
+    '<a href="javascript:alert(4)">link</a>',
+    "line\u2028and\u2029paragraph",
+    "{{7*7}}{% raw %}",
+    "%{x} %{customdata[0]}",
+    "&lt;b&gt;&amp;",
+    "$\\sqrt{2}$",
+    "<sub>low</sub><br>line",
+]
+
+
+def hostile(folder: Path) -> Path:
+    """A trace with markup of every kind as names of kernels, ops, stages, threads, the device,
+    the model and the file, and in its metadata.
+    """
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": what, "pid": 7, "tid": 7, "args": {"name": name}}
+        for what, name in (("process_name", EVIL), ("thread_name", NAMES[3]))
+    ]
+
+    def add(cat: str, name: str, ts: int, dur: int, **args: Any) -> None:
+        own = {"pid": 0, "tid": 3} if cat == "kernel" else {"pid": 7, "tid": 7}
+        events.append({"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": dur, **own,
+                       "args": args})  # fmt: skip
+
+    for at, stage in ((0, NAMES[1]), (1000, NAMES[2])):
+        add("user_annotation", stage, at, 900)
+        for place, name in enumerate(NAMES):
+            start, number = at + 10 + 80 * place, at + place
+            add("cpu_op", name, start, 60)
+            add("cuda_runtime", "cudaLaunchKernel", start + 1, 5, correlation=number)
+            add("kernel", name, start + 10, 30 + place, correlation=number, stream=3, device=0)
+    run = {
+        "model": NAMES[1], "title": NAMES[1], "size": NAMES[5], "dtype": NAMES[2],
+        "device": {"name": EVIL}, "versions": {NAMES[2]: EVIL}, "text": [[EVIL]],
+        "command": NAMES[3], "attention": NAMES[4], "checkpoint": EVIL,
+    }  # fmt: skip
+    whole = {
+        "tracekit": run, "deviceProperties": [{"id": 0, "name": EVIL}], "schemaVersion": EVIL,
+        "distributedInfo": {"rank": EVIL, "world_size": EVIL}, "traceEvents": events,
+    }  # fmt: skip
+    path = folder / "<img src=x onerror=alert(9)>&'{{1+1}}.json"
+    path.write_text(json.dumps(whole))
+    return path
+
+
+def test_markup_in_any_name_stays_text_everywhere(browser: Any, tmp_path: Path) -> None:
+    one = engine.answers(hostile(tmp_path), stages=" stage$")
+    at = Opened(browser, report.write([one], tmp_path / "p.html", command=f"analyze {EVIL}"))
     page = at.page
     page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert page.evaluate("document.querySelectorAll('img').length") == 0
-    assert EVIL in page.evaluate("document.querySelector('main').textContent")  # in a table
+    shown = page.evaluate("document.querySelector('main').textContent")
+    assert [name for name in NAMES if name not in shown] == []  # in tables
     parsed = page.evaluate("JSON.parse(document.getElementById('tk-kernels').textContent)")
-    assert EVIL in [row["name"] for row in parsed["rows"]]  # in the embedded JSON
-    hovered = page.evaluate(
-        """() => {
-          const labels = [];
-          for (const chart of document.querySelectorAll('.js-plotly-plot'))
-            chart.data.forEach((trace, curve) => {
-              const many = (trace.x || trace.y).length;
-              for (let point = 0; point < Math.min(many, 6); point++) {
-                Plotly.Fx.hover(chart, [{curveNumber: curve, pointNumber: point}]);
-                labels.push(chart.querySelector('.hoverlayer').textContent);
-              }
-            });
-          return [labels.join(' '), document.querySelectorAll('img').length];
+    assert {row["name"] for row in parsed["rows"]} == set(NAMES)  # in the embedded JSON
+    assert NAMES[1] in page.title()
+    drawn = page.evaluate("[...document.querySelectorAll('.ytick text')].map(t => t.textContent)")
+    assert {NAMES[1], NAMES[2]} <= set(drawn)  # in charts
+    said, markup = page.evaluate(
+        """async () => {
+          const said = [];
+          for (const chart of document.querySelectorAll('.js-plotly-plot')) {
+            for (const [curve, trace] of chart.data.entries()) {
+              const axes = ['x' + (trace.yaxis || 'y')];
+              Plotly.Fx.hover(chart, [{curveNumber: curve, pointNumber: 0}], axes);
+              await new Promise(done => setTimeout(done, 30));
+              said.push(...[...chart.querySelectorAll('.hoverlayer text')].map(t => t.textContent));
+            }
+            Plotly.Fx.unhover(chart);
+          }
+          const made = [...document.querySelectorAll('img, iframe, object, main sub, svg a')];
+          const styled = [...document.querySelectorAll('svg tspan')]
+            .filter(t => t.textContent === 'bold' || t.textContent === 'low');
+          const away = [...document.links].filter(a => !a.getAttribute('href').startsWith('#'));
+          return [said, [...made, ...styled, ...away].map(e => e.outerHTML)];
         }"""
     )
-    assert hovered[1] == 0
+    assert any(NAMES[1] in text for text in said)  # in hover labels
+    assert markup == []
     assert at.faults == []  # nothing ran
 
 

@@ -149,7 +149,7 @@ def paint(look: Mark, *, edge: bool = True) -> dict[str, Any]:
         # without bgcolor the mark is invisible
         out["pattern"] = {
             "shape": look.hatch, "bgcolor": look.colour, "fgcolor": "var(--bg)",
-            "size": 7, "solidity": 0.25, "fgopacity": 0.6,  # numbers stand upon it
+            "size": 7, "solidity": 0.25, "fgopacity": 0.4,  # numbers stand upon it
         }  # fmt: skip
     return out
 

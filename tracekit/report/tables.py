@@ -44,6 +44,12 @@ class Head:
     definition: str
     numeric: bool
 
+    @property
+    def classes(self) -> str:
+        """'n' for numbers, 'w' for a label of many words, which needs some width."""
+        wide = self.label.count(" ") >= 2
+        return " ".join(name for name, on in (("n", self.numeric), ("w", wide)) if on)
+
 
 @dataclass(frozen=True, slots=True)
 class HtmlTable:
