@@ -48,10 +48,16 @@ class Call:
     dims: Dims
     types: Sequence[str]
     values: Sequence[str]  # concrete inputs as text, empty where there are none
+    strides: Sequence[Sequence[int]] = ()  # empty where they are not recorded
 
     def size(self, at: int) -> int:
         """Bytes of one value of an argument. Raises: KeyError for an unknown dtype."""
         return BYTES[DTYPES[self.types[at]]]
+
+    def batches(self, at: int) -> int:
+        """Matrices of a batch [b, m, n] that are in memory: one where all are the same."""
+        known = at < len(self.strides) and len(self.strides[at]) == len(self.dims[at])
+        return 1 if known and self.strides[at][0] == 0 else self.dims[at][0]
 
     def flag(self, at: int) -> bool:
         """A Boolean argument. Raises: KeyError where the trace does not hold it."""
@@ -90,7 +96,10 @@ def _addmm(call: Call) -> Work:
 
 def _bmm(call: Call) -> Work:
     (b, m, k), (b2, k2, n) = call.dims[0], call.dims[1]
-    return _gemm(call, _same(b, b2), m, n, _same(k, k2), 0)
+    work = _gemm(call, _same(b, b2), m, n, _same(k, k2), 0)
+    again = (b - call.batches(0)) * m * k * call.size(0)
+    again += (b - call.batches(1)) * k * n * call.size(1)
+    return replace(work, bytes=work.bytes - again)
 
 
 def _baddbmm(call: Call) -> Work:
@@ -206,16 +215,16 @@ OPAQUE = frozenset({
 
 
 @lru_cache(maxsize=65536)
-def of_op(name: str, dims: str, types: str, values: str) -> Work | None:
+def of_op(name: str, dims: str, types: str, values: str, strides: str = "") -> Work | None:
     """What one call of the op has to do at least, or None where the trace does not say.
 
-    `dims`, `types` and `values` are the recorded arguments as JSON text.
+    `dims`, `types`, `values` and `strides` are the recorded arguments as JSON text.
     """
     formula = FORMULAS.get(name)
     if formula is None:
         return None
     try:
-        call = Call(_list(dims), _list(types), [str(v) for v in _list(values)])
+        call = Call(_list(dims), _list(types), [str(v) for v in _list(values)], _list(strides))
         work = formula(call)
     except (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError):
         return None  # arguments that this version of the op does not have, or not recorded

@@ -32,14 +32,15 @@ def of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
 def _of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     ops = views.ops(trace)
     table = trace.table("shapes")
-    known = {"dims", "types", "concrete"} <= set(table.columns) and len(table) > 0
+    columns = ("dims", "types", "concrete", "strides")
+    known = set(columns) <= set(table.columns) and len(table) > 0
     work_of = np.full(len(ops), -1, np.int64)
     works: list[flops.Work] = []
     opaque = np.zeros(len(ops), bool)
     if known and len(ops):
         pattern = "^(" + "|".join(re.escape(n) for n in flops.FORMULAS) + ")$"
         rows = np.flatnonzero(ops.named(pattern))
-        texts = [table.take(ops.id[rows], c, -1) for c in ("dims", "types", "concrete")]
+        texts = [table.take(ops.id[rows], c, -1) for c in columns]
         key = np.stack([ops.name[rows], *texts], axis=1).astype(np.int64)
         distinct, inverse = grouped.distinct(key)
         found = [

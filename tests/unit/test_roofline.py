@@ -44,6 +44,18 @@ def test_a_matrix_product_counts_every_multiply_add_and_every_operand(
     assert (bias.flops, bias.bytes) == (work.flops, work.bytes // 2 + 2 * n)
 
 
+def test_a_matrix_that_a_batch_shares_is_read_once() -> None:
+    dims, types = [[4, 2, 64], [4, 64, 100]], ["float", "float"]
+    texts = [json.dumps(part) for part in (dims, types, [])]
+    apart = flops.of_op("aten::bmm", *texts, json.dumps([[128, 64, 1], [6400, 100, 1]]))
+    shared = flops.of_op("aten::bmm", *texts, json.dumps([[128, 64, 1], [0, 1, 64]]))
+    assert apart is not None
+    assert shared is not None
+    assert apart == flops.of_op("aten::bmm", *texts)
+    assert shared.flops == apart.flops
+    assert apart.bytes - shared.bytes == 3 * 64 * 100 * 4
+
+
 @given(sizes, sizes, sizes, st.booleans())
 def test_attention_counts_the_pairs_that_the_mask_leaves(
     queries: int, keys: int, dim: int, causal: bool
