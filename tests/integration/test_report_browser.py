@@ -315,6 +315,50 @@ def test_it_prints_in_light_colours_without_its_controls(browser: Any, tmp_path:
     assert back == "rgb(255, 255, 255)"
     assert at.page.locator("nav").is_hidden()
     assert at.page.pdf(format="A4")[:4] == b"%PDF"
+    assert at.page.locator("th button").first.evaluate("b => getComputedStyle(b).display") == (
+        "contents"  # Chromium leaves buttons out of heads that it repeats on the next page
+    )
+
+
+def test_everything_has_a_name_and_a_place_in_the_order_of_the_keyboard(
+    browser: Any, tmp_path: Path
+) -> None:
+    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    page = at.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the numbers"
+    assert page.locator(".skip").bounding_box()["y"] >= 0  # seen once it has the focus
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "overview"
+    assert page.get_by_role("table", name="Kernels, the longest first").count() == 1
+    assert page.get_by_role("figure", name="Timeline", exact=True).count() == 1
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, .scroll, .chart, table')].filter(e =>
+          !e.closest('.js-plotly-plot .plot-container') &&
+          !(e.getAttribute('aria-label') || e.textContent.trim() && e.tagName === 'BUTTON' ||
+            e.labels?.length || document.getElementById(e.getAttribute('aria-labelledby')))
+        ).map(e => e.outerHTML.slice(0, 90))"""
+    )
+    assert nameless == []
+    page.focus("#tk-kernels-kernels-table-q")
+    page.keyboard.type("flash")
+    said = page.locator("#tk-kernels-kernels-table-n")
+    assert said.get_attribute("role") == "status"  # read out as it changes
+    assert " of " in said.inner_text()
+    outlined = page.evaluate(
+        "getComputedStyle(document.activeElement).outlineStyle + "
+        "getComputedStyle(document.activeElement).outlineWidth"
+    )
+    assert outlined == "solid3px"
+
+
+def test_in_forced_colours_the_key_of_a_chart_keeps_its_colours(
+    browser: Any, tmp_path: Path
+) -> None:
+    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
+    at.page.emulate_media(forced_colors="active")
+    key = at.page.locator("ul.legend .sw").first
+    assert key.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(76, 74, 156)"
 
 
 def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> None:
@@ -324,6 +368,7 @@ def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> 
     page.goto(path.as_uri())
     assert page.locator("table").count() >= 3
     assert "the table holds the same numbers" in page.inner_text("main")
+    assert page.locator("[data-copy]").first.is_hidden()  # what cannot work is not offered
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -198,7 +198,7 @@ function draw(box) {
     if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text)}));
   }
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
-  if (kind === 'lanes') data = named(data, layout.xaxis.range, box.clientWidth - layout.margin.l - layout.margin.r);
+  if (kind === 'lanes') data = named(data, layout.xaxis.range, (printing ? 680 : box.clientWidth) - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, printing ? 680 : box.clientWidth);
   if (printing) { layout.width = 680; layout.autosize = false; }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
