@@ -149,8 +149,12 @@ def _whole_file(trace: Trace, phase: Phase) -> Markers:
 def _made(trace: Trace, notes: Trace, chosen: str) -> Markers:
     names = tuple(notes.strings[int(n)] for n in notes.name)
     step = tuple(phases.recognise(name) for name in names)
-    family = tuple(s.family if s else n for s, n in zip(step, names, strict=True))
-    stage = tuple(s.phase.value if s and s.phase else n for s, n in zip(step, names, strict=True))
+    own = tuple(phases.spoken(name) or name for name in names)
+    family = tuple(s.family if s else n for s, n in zip(step, own, strict=True))
+    stage = tuple(
+        s.phase.value if s and s.phase else n if s is None else name
+        for s, n, name in zip(step, own, names, strict=True)
+    )
     lane = _number(zip(notes.pid.tolist(), notes.tid.tolist(), strict=True))
     kin = _number(zip(lane.tolist(), family, strict=True))
     return Markers(

@@ -156,7 +156,27 @@ def is_library(name: str) -> bool:
     return _LIBRARY.match(name) is not None
 
 
+# words beside `prefill` or `decode` that leave an annotation what it is; `decode tokens` and
+# `batch decode` are a tokenizer's
+_BESIDE_TEXT = (
+    "step token phase stage region llm lm model forward pass loop iter iteration generate"
+    " generation"
+)
+_BESIDE = frozenset(_BESIDE_TEXT.split())
+_SPOKEN = {"prefill": "prefill", "prefilling": "prefill", "decode": "decode", "decoding": "decode"}
+
+
+@lru_cache(maxsize=65536)
+def spoken(name: str) -> str | None:
+    """prefill or decode where a program's own name says one and no more: `## Prefill ##`,
+    `llm_decode`, `DecodeStep 3`; None for every other name.
+    """
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = set(re.findall(r"[^\W\d_]+", apart.lower())) - _BESIDE
+    return _SPOKEN.get(words.pop()) if len(words) == 1 else None
+
+
 def family(name: str) -> str:
     """What instances of this annotation are called together: the phase, else the name."""
     step = recognise(name)
-    return step.family if step else name
+    return step.family if step else spoken(name) or name

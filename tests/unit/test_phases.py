@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracekit.phases import Phase, Writer, family, is_library, of_file, recognise
+from tracekit.phases import Phase, Writer, family, is_library, of_file, recognise, spoken
 
 FORMS = [
     ("tracekit::prefill", Writer.TRACEKIT, Phase.PREFILL, None, None),
@@ -59,6 +59,29 @@ def test_tokens_are_those_of_the_queries() -> None:
 @pytest.mark.parametrize("name", ["## forward ##", "tracekit::", "step", "execute_model", ""])
 def test_other_names_are_not_guessed(name: str) -> None:
     assert recognise(name) is None
+    assert family(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        ("prefill", "prefill"), ("## Prefill ##", "prefill"), ("llm_prefill", "prefill"),
+        ("PrefillStep", "prefill"), ("decode_step_12", "decode"), ("Decode token 5", "decode"),
+        ("generate/decode", "decode"), ("model.decoding", "decode"),
+    ],
+)  # fmt: skip
+def test_prefill_and_decode_are_understood_in_a_programs_own_words(name: str, want: str) -> None:
+    assert recognise(name) is None
+    assert spoken(name) == family(name) == want
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["decoder", "batch_decode", "decode tokens", "image_decode", "DecodeBase64", "prefill+decode",
+     "prefill decode", "step 3", "", "##", "decoder fp8 None", "not prefill"],
+)  # fmt: skip
+def test_what_may_mean_something_else_keeps_its_name(name: str) -> None:
+    assert spoken(name) is None
     assert family(name) == name
 
 

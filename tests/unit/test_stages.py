@@ -287,3 +287,19 @@ def test_merging_is_associative(three: list[Trace]) -> None:
     assert sum(t.wall_ns for t in reduce(merge, (one, two, last)).totals[-1:]) == sum(
         r.totals[-1].wall_ns for r in (one, two, last)
     )
+
+
+def test_steps_that_a_program_numbers_itself_are_one_family_and_nested_ones_count_once() -> None:
+    trace = draw(
+        """
+        mark  ppppdddddd
+        mark  ....xxxyyy
+        op    .aa..b..b.
+        """,
+        names={"p": "LLM prefill", "d": "decode", "x": "decode_step_0", "y": "decode_step_1"},
+    )
+    result = stages(trace)
+    assert [(t.family, t.instances, t.wall_ns) for t in result.totals] == [
+        ("prefill", 1, 4_000), ("decode", 1, 6_000), ("all stages", 2, 10_000),
+    ]  # fmt: skip
+    assert [r.name for r in result.rows if r.repeated] == ["decode_step_0", "decode_step_1"]
