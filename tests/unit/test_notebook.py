@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,23 @@ def test_an_answer_shows_as_tables_and_figures(tmp_path: Path) -> None:
     assert "<table>" in shown
     assert "stream 7" in shown
     assert [figure.layout.title.text for figure in answer.figures] == ["Timeline"]
+
+
+def test_a_figure_leaves_the_bars_the_room_that_they_have_in_the_page(tmp_path: Path) -> None:
+    answer = tracekit.load(kineto(tmp_path / "a.json.gz")).stages()
+    for chart, figure in zip(answer.charts, answer.figures, strict=True):
+        margin = figure.layout.margin
+        plot = figure.layout.height - margin.t - margin.b
+        assert plot == chart.layout["height"] - 10 - 44  # the theme's margins
+        assert margin.t >= 48  # the title stands above, and the key of several colours
+        assert figure.layout.legend.orientation == "h"
+
+
+def test_a_signature_is_short_in_a_notebook_and_whole_on_hover(tmp_path: Path) -> None:
+    name = f"void at::native::elementwise_kernel<128, MulFunctor<{'float, ' * 20}int>>(int)"
+    shown = tracekit.load(kineto(tmp_path / "a.json.gz", name=name)).kernels()._repr_html_()
+    assert ">elementwise_kernel: MulFunctor</td>" in shown
+    assert f'title="{escape(name)}"' in shown
 
 
 def test_names_from_a_trace_stay_text_in_a_notebook(tmp_path: Path) -> None:

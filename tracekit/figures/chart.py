@@ -34,8 +34,17 @@ class Chart:
         import plotly.graph_objects as go
 
         layout = merged(theme.LAYOUT, self.layout)
-        layout["title"] = {"text": escape(self.title)}
-        layout["margin"] = {**layout["margin"], "t": 56}
+        # the page writes title and key beside the chart; here they need room within it
+        room = 78 if len(self.data) > 1 else 48
+        layout["height"] = layout.get("height", 280) + room - layout["margin"]["t"]
+        layout["margin"] = {**layout["margin"], "t": room}
+        layout["title"] = {
+            "text": escape(self.title), "x": 0, "xref": "paper", "y": 1, "yref": "container",
+            "yanchor": "top", "pad": {"t": 12}, "font": {"size": 15},
+        }  # fmt: skip
+        layout["legend"] = {
+            "orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal",
+        }  # fmt: skip
         layout.setdefault("showlegend", len(self.data) > 1)
         return go.Figure(
             data=theme.resolve(self.data, dark=dark), layout=theme.resolve(layout, dark=dark)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from tracekit import catalog
-from tracekit.results import Grid
+from tracekit.figures import shorten
+from tracekit.report.tables import LONG, is_prose
+from tracekit.results import Column, Grid
 
 ROWS = 20
 
@@ -14,7 +16,10 @@ ROWS = 20
 def answer(name: str, grids: Sequence[Grid]) -> str:
     """The tables of an analysis under its title; at most ROWS rows each."""
     title = escape(catalog.analysis(name).title)
-    return f"<div><h4>{title}</h4>{''.join(table(grid) for grid in grids)}</div>"
+    # the class keeps MathJax, which notebooks run over outputs, from names with a $ in them
+    return (
+        f"<div class=tex2jax_ignore><h4>{title}</h4>{''.join(table(grid) for grid in grids)}</div>"
+    )
 
 
 def table(grid: Grid) -> str:
@@ -28,8 +33,8 @@ def table(grid: Grid) -> str:
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="text-align:{_side(c.unit)}">'
-            f"{escape(c.show(v)) if v is not None else '–'}</td>"
+            f'<td style="text-align:{_side(c.unit)};white-space:{_wrap(c, v)}"{_whole(c, v)}>'
+            f"{escape(_short(c, v)) if v is not None else '–'}</td>"
             for c, v in zip(grid.columns, row, strict=True)
         )
         + "</tr>"
@@ -44,6 +49,25 @@ def table(grid: Grid) -> str:
         f"<h5>{escape(grid.title)}</h5><table><thead><tr>{heads}</tr></thead>"
         f"<tbody>{body}</tbody></table>{note}"
     )
+
+
+def _short(column: Column, value: object) -> str:
+    """A cell; the signature of a kernel is shortened, a sentence is not."""
+    shown = column.show(value)
+    return shown if column.unit != "text" or is_prose(shown) else shorten(shown, LONG)
+
+
+def _whole(column: Column, value: object) -> str:
+    """The attribute that says a shortened name in full where the mouse rests on it."""
+    if value is None or _short(column, value) == column.show(value):
+        return ""
+    return f' title="{escape(column.show(value))}"'
+
+
+def _wrap(column: Column, value: object) -> str:
+    text = str(value)
+    long = column.unit == "text" and len(text) > LONG and is_prose(text)
+    return "normal" if long else "nowrap"
 
 
 def _side(unit: str) -> str:

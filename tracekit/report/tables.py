@@ -205,7 +205,7 @@ def _text(value: Any, absent: str) -> str:
         return absent
     text = str(value)
     mark = None if text.lower() in _PLAIN or text.isupper() else MARKS.get(text.lower())
-    if len(text) > LONG and _is_prose(text):
+    if len(text) > LONG and is_prose(text):
         return f"<span class=prose>{escape(text)}</span>"
     if len(text) > LONG:
         return (
@@ -215,7 +215,7 @@ def _text(value: Any, absent: str) -> str:
     return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
 
 
-def _is_prose(text: str) -> bool:
+def is_prose(text: str) -> bool:
     """A sentence is read whole; the name of a kernel is not."""
     return text.count(" ") > len(text) / 12 and "::" not in text and "<" not in text
 
