@@ -7,8 +7,9 @@ Rows of a phase add up to its kernel time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -109,6 +110,22 @@ def merge(one: Roles, two: Roles) -> Roles:
         spec if one.device == two.device else None,
         one.shapes if one.shapes == two.shapes else one.shapes or two.shapes,
     )  # fmt: skip
+
+
+def join(results: Sequence[Roles]) -> Roles | None:
+    """Prefill of one file beside decode of another, where both run the same layers."""
+    phases = [phase for result in results for phase in result.phases]
+    if sorted(p.phase for p in phases) != sorted(BOTH):
+        return None
+    lengths = sorted(p.layers or 0 for p in phases)
+    alike = {(p.before, p.after) for p in phases}
+    same_device = len({(result.device, result.on_gpu) for result in results}) == 1
+    if len(alike) > 1 or not lengths[0] or lengths[-1] % lengths[0] or not same_device:
+        return None
+    weights: dict[str, set[str]] = {}
+    for row in (row for result in results for row in result.rows if row.weights):
+        weights.setdefault(row.role, set()).add(row.weights or "")
+    return reduce(merge, results) if all(len(own) == 1 for own in weights.values()) else None
 
 
 def _sum(one: int | None, two: int | None) -> int | None:
@@ -316,6 +333,7 @@ ANALYSIS = Analysis(
     question="What did each GEMM and attention of a layer cost in prefill, and what in decode?",
     run=roles,
     merge=merge,
+    join=join,
     tables=tables,
     charts=charts,
     definitions=DEFINITIONS,

@@ -32,6 +32,10 @@ def _nothing(_result: Any) -> list[Any]:
     return []
 
 
+def _no_join(_results: Any) -> Any:
+    return None
+
+
 # ---------------------------------------------------------------- analyses
 
 
@@ -56,6 +60,9 @@ class Analysis(Generic[R]):
     by_default: bool = True  # False: only when named with --only
     # ranks of one job, or repeats of a run: the page shows the sum; False: each trace's own
     adds_up: bool = True
+    # what different runs say together where they are parts of one thing (a file of prefill and one
+    # of decode), else None; wanted where they do not add up
+    join: Callable[[Sequence[R]], R | None] = _no_join
     host_question: str = ""  # the question where a trace has no device events, in their words
 
 

@@ -209,3 +209,15 @@ def test_chosen_analyses_of_several_traces_make_a_page(tmp_path: Path) -> None:
     found = Page((tmp_path / "p.html").read_text(encoding="utf-8"))
     assert table(found, "tk-kernels-kernels-table")
     assert not table(found, "tk-stages-stages-table")
+
+
+def test_prefill_and_decode_in_files_of_their_own_are_aligned_layer_by_layer() -> None:
+    found = rendered(
+        shared("traces", "tl_sglang_prefilldecode.json.gz"),
+        shared("traces", "tl_sglang_decode.json.gz"),
+    )
+    assert "are read as one run" in found.text
+    assert table(found, "tk-roles-pairs-table")
+    pairs = {pair["role"]: pair for pair in found.json["tk-roles"]["pairs"]}
+    assert pairs["MLP down projection"]["weights"] == "12288 → 4096"
+    assert min(pairs["MLP down projection"][f"{p}_ns"] for p in ("prefill", "decode")) > 0

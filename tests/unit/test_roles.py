@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from analyses import findings, kernels, ops, roles
-from analyses.roles import Roles, merge
+from analyses.roles import Roles, join, merge
 from tests.conftest import shared
 from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
@@ -149,8 +149,23 @@ def test_prefill_and_decode_of_two_files_are_aligned_when_they_are_put_together(
         model.stage(phase, passes, replay=phase == "decode")
         alone.append(roles.roles(model.trace(**H100)))
     assert [a.pairs for a in alone] == [(), ()]
-    together = merge(*alone)
+    together = join(alone)
+    assert together is not None
     assert to_plain(together) == to_plain(roles.roles(both(replay=True, **H100)))
+
+
+def test_files_of_two_models_or_of_one_phase_are_not_put_together() -> None:
+    def one(phase: str, layers: int = 3, **meta: object) -> Roles:
+        model = Decoder(layers=layers)
+        model.stage(phase, [1])
+        return roles.roles(model.trace(**meta))
+
+    assert join([one("prefill"), one("decode")]) is not None
+    assert join([one("prefill"), one("decode", layers=4)]) is None
+    assert join([one("prefill"), one("decode", **H100)]) is None
+    assert join([one("prefill"), one("prefill")]) is None
+    assert join([one("prefill"), one("decode"), one("decode")]) is None
+    assert join([both_in_one := roles.roles(both()), both_in_one]) is None
 
 
 def test_experts_are_numbered_not_named() -> None:

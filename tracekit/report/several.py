@@ -30,16 +30,18 @@ def model(many: Sequence[Answers]) -> dict[str, Any]:
     """The parts of the page (see report.page.fill)."""
     sides = read(many)
     summed = sums(sides)
+    joined = {} if summed else joins(sides)
     gpu = any(has_gpu(side.plain) for side in sides)
     asked = [n for n in _order(sides) if n not in page.HERO]
     sections = [
         added_up(name, summed[name], sides, gpu=gpu) if name in summed
+        else put_together(name, joined[name], sides, gpu=gpu) if name in joined
         else by_trace(name, sides, gpu=gpu)
         for name in asked
     ]  # fmt: skip
     sections.sort(key=lambda own: own[0] == "audit")  # what it judges comes first, as on one trace
     data: dict[str, Any] = {
-        name: summed[name].to_json() if name in summed
+        name: (summed | joined)[name].to_json() if name in summed | joined
         else {"by_trace": {s.name: s.plain[name] for s in sides if name in s.plain}}
         for name in (*asked, *page.HERO)
     }  # fmt: skip
@@ -72,6 +74,17 @@ def sums(sides: Sequence[Side]) -> dict[str, Result]:
     }
 
 
+def joins(sides: Sequence[Side]) -> dict[str, Result]:
+    """The analyses to which different runs are parts of one thing."""
+    found = {}
+    for name in _order(sides):
+        parts = [side.one.answers[name] for side in sides if name in side.plain]
+        result = catalog.analysis(name).join(parts) if len(parts) == len(sides) else None
+        if result is not None:
+            found[name] = result
+    return found
+
+
 def _order(sides: Sequence[Side]) -> list[str]:
     """Every analysis that some trace answered, in the order of the report."""
     names = {name for side in sides for name in side.plain}
@@ -85,6 +98,13 @@ def added_up(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> 
     """A section of the sum over all traces, which says so."""
     _, charts, grids, about = page.section(name, result, gpu=gpu)
     about["question"] += f" Added up over all {len(sides)} traces."
+    return name, charts, grids, about
+
+
+def put_together(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+    """A section of what the traces say together, which says so."""
+    _, charts, grids, about = page.section(name, result, gpu=gpu)
+    about["question"] += f" {' and '.join(side.name for side in sides)} are read as one run."
     return name, charts, grids, about
 
 
