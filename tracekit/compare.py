@@ -14,37 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tracekit import runs, samework
+from tracekit.compare_fields import WORDS, FieldChange, fields, relative
+from tracekit.compare_splits import Split, splits
 from tracekit.errors import TracekitError
 from tracekit.results import Result
+from tracekit.samework import Audits, Difference
 from tracekit.workphase import NO_PHASE
 
 Plain = Mapping[str, Any]
 State = Literal["both", "new", "gone"]
 
-ALL = "all stages"  # the family of the stages' grand total
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One term of a split, in ns. Not known (None) where a side has no such time."""
-
-    name: str
-    before_ns: int
-    after_ns: int
-    difference_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A total of both sides as the sum of its parts: the parts explain the whole change."""
-
-    of: str  # a stage's family, a device, or all stages
-    by: str  # clock, launch, host or device
-    before_ns: int
-    after_ns: int
-    difference_ns: int
-    relative: float | None  # difference over before
-    parts: tuple[Part, ...]
+ALL = samework.ALL_STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +79,47 @@ class OpChange:
 
 
 @dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One number of one result that differs. None: that side does not have it."""
+class Rate:
+    """A time that does not grow with how much was done: of one request, token or instance."""
 
-    analysis: str
-    row: str  # what identifies its row, empty for a field of the whole
-    field: str
-    before: float | None
-    after: float | None
-    difference: float | None
+    what: str
+    before_ns: float
+    after_ns: float
+    difference_ns: float
     relative: float | None
+    judged: bool  # the same work on both sides, so that less is faster
+    # whether every one of after is beyond every one of before; None where a side has one alone
+    clear: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingChange:
+    """What to do of both sides, matched by stage and advice. None: not found on that side."""
+
+    stage: str | None
+    do: str
+    before: str | None
+    after: str | None
+    before_saves_ns: int | None
+    after_saves_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Result):
     before: str
     after: str
+    same_work: bool  # no difference of kind run or stage: the totals are a race
+    differences: tuple[Difference, ...]
+    audits: Audits
+    rates: tuple[Rate, ...]
     splits: tuple[Split, ...]  # the first is the headline
     stages: tuple[StageChange, ...]
     kernels: tuple[KernelChange, ...]  # the largest change first
     ops: tuple[OpChange, ...]
     kernel_before_ns: int | None  # durations of all kernels
     kernel_after_ns: int | None
+    host_ops: tuple[KernelChange, ...]  # the same of ops by self time
+    findings: tuple[FindingChange, ...]
     fields: tuple[FieldChange, ...]  # of every result that both sides have
     only_before: Mapping[str, str]  # analyses that one side alone answered: why not the other
     only_after: Mapping[str, str]
@@ -130,17 +130,27 @@ def compare(before: Plain, after: Plain) -> Comparison:
     one, two = before["answers"], after["answers"]
     kernels = _kernels(one.get("kernels"), two.get("kernels"))
     known = "kernels" in one and "kernels" in two
+    differing = samework.differences(before, after)
     return Comparison(
         before=str(before.get("path", "before")),
         after=str(after.get("path", "after")),
-        splits=tuple(_splits(one, two)),
+        same_work=all(d.kind == "setting" for d in differing),
+        differences=differing,
+        audits=samework.audits(before, after),
+        rates=tuple(_rates(one, two, differing)),
+        splits=tuple(splits(one, two)),
         stages=_stages(one.get("stages"), two.get("stages")),
         kernels=kernels,
         ops=_ops(one.get("kernels"), two.get("kernels")) if known else (),
         kernel_before_ns=_kernel_sum(one["kernels"]) if known else None,
         kernel_after_ns=_kernel_sum(two["kernels"]) if known else None,
+        host_ops=_kernels(_as_kernels(one.get("ops")), _as_kernels(two.get("ops"))),
+        findings=tuple(_findings(one.get("findings"), two.get("findings"))),
         fields=tuple(
-            change for name in one if name in two for change in fields(name, one[name], two[name])
+            change
+            for name in one
+            if name in two and name not in WORDS
+            for change in fields(name, one[name], two[name])
         ),
         only_before={n: _why(after, n) for n in one if n not in two},
         only_after={n: _why(before, n) for n in two if n not in one},
@@ -171,76 +181,75 @@ def saved(path: str) -> dict[str, Any] | None:
     return found
 
 
+def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[Rate]:
+    """Times of one request, of one token, and of one instance of each stage that both have.
+
+    A token is a token; a request or an instance is the same work where nothing of the run but the
+    device, or how often it was done, differs.
+    """
+    alike = not any(d.kind == "run" and d.what not in _SAME_STEP for d in differing)
+    tokens = [(side.get("tokens") or {}) for side in (one, two)]
+    for what, key, judged in (("TTFT", "ttft_ns", alike), ("TPOT", "tpot_ns", True)):
+        means = [(own.get("latency") or {}).get(key) for own in tokens]
+        each = [[r[key] for r in own.get("requests") or () if r[key] is not None]
+                for own in tokens]  # fmt: skip
+        yield from _rate(what, means, each, judged)
+    stages = [side.get("stages") or {} for side in (one, two)]
+    families = [
+        {t["family"]: t["mean_ns"] for t in own.get("totals") or () if t["family"] != ALL}
+        for own in stages
+    ]
+    for name in families[0]:
+        each = [[r["wall_ns"] for r in own.get("rows") or () if r["stage"] == name]
+                for own in stages]  # fmt: skip
+        yield from _rate(f"one {name}", [own.get(name) for own in families], each, alike)
+
+
+# another device does the same step; more samples, or tokens to generate, are more steps
+_SAME_STEP = frozenset({runs.NAMES["device"], runs.NAMES["dtype"], runs.NAMES["samples"]})
+
+
+def _rate(
+    what: str, means: Sequence[float | None], each: Sequence[Sequence[float]], judged: bool
+) -> Iterator[Rate]:
+    """A rate where both sides know their mean; `each` are the values behind it, of either side."""
+    before, after = means
+    if before is None or after is None:
+        return
+    old, new = each
+    clear = None
+    if min(len(old), len(new)) > 1:
+        clear = max(old) < min(new) or max(new) < min(old)
+    yield Rate(what, before, after, after - before, relative(before, after), judged, clear)
+
+
+def _findings(one: Plain | None, two: Plain | None) -> Iterator[FindingChange]:
+    """Findings of both sides, those that would save most first."""
+    if one is None or two is None:
+        return
+    sides: list[dict[tuple[str | None, str], Plain]] = [{}, {}]
+    for found, own in zip((one, two), sides, strict=True):
+        for row in found["rows"]:
+            own.setdefault((row["stage"], row["do"]), row)
+    keys = list(dict.fromkeys((*sides[0], *sides[1])))
+    saves = {key: max(own[key]["saves_ns"] or 0 for own in sides if key in own) for key in keys}
+    for key in sorted(keys, key=lambda k: -saves[k]):
+        old, new = sides[0].get(key, {}), sides[1].get(key, {})
+        yield FindingChange(
+            *key, old.get("what"), new.get("what"), old.get("saves_ns"), new.get("saves_ns")
+        )
+
+
+def _as_kernels(ops: Plain | None) -> Plain | None:
+    """Ops by self time in the shape of kernels."""
+    if ops is None:
+        return None
+    rows = [{**row, "total_ns": row["self_ns"], "op": None} for row in ops["rows"]]
+    return {**ops, "rows": rows}
+
+
 def _why(side: Plain, name: str) -> str:
     return str(side.get("unanswered", {}).get(name, "not asked"))
-
-
-def relative(before: float | None, after: float | None) -> float | None:
-    return (after - before) / before if before and after is not None else None
-
-
-# ---------------------------------------------------------------- splits
-
-CLOCK = (("kernel", "kernel_ns"), ("memcpy", "memcpy_ns"), ("memset", "memset_ns"),
-         ("idle", "idle_ns"))  # fmt: skip
-LAUNCH = (("kernel", "kernel_ns"), ("memcpy", "memcpy_ns"), ("memset", "memset_ns"),
-          ("other stages' work", "other_ns"), ("idle", "idle_ns"))  # fmt: skip
-HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside ops", "other_ns"))
-
-
-def _splits(one: Plain, two: Plain) -> Iterator[Split]:
-    """Of all stages first, then of each stage that both have; of devices where there are none."""
-    totals = [
-        {t["family"]: t for t in side["stages"]["totals"]} if "stages" in side else {}
-        for side in (one, two)
-    ]
-    families = [f for f in totals[0] if f in totals[1]]
-    for family in sorted(families, key=lambda f: f != ALL):
-        pair = [side[family] for side in totals]
-        for by, key, whole, terms in (
-            ("clock", "clock", None, CLOCK),
-            ("launch", "launched", "window_ns", LAUNCH),
-            ("host", "host", None, HOST),
-        ):
-            if all(t[key] is not None for t in pair):
-                wholes = [t[key][whole] if whole else t["wall_ns"] for t in pair]
-                yield _split(family, by, wholes, [t[key] for t in pair], terms)
-    if "devices" in one and "devices" in two:
-        sums = [_device_sums(side["devices"]) for side in (one, two)]
-        yield _split("all devices", "device", [s["window_ns"] for s in sums], sums, CLOCK)
-    if "kernels" in one and "kernels" in two:
-        yield _categories(one["kernels"], two["kernels"])
-
-
-def _split(
-    of: str, by: str, wholes: Sequence[int], sides: Sequence[Plain],
-    terms: Sequence[tuple[str, str]],
-) -> Split:  # fmt: skip
-    parts = [
-        Part(name, sides[0][key], sides[1][key], sides[1][key] - sides[0][key])
-        for name, key in terms
-    ]
-    before, after = wholes
-    return Split(
-        of, by, before, after, after - before, relative(before, after),
-        tuple(p for p in parts if p.before_ns or p.after_ns),
-    )  # fmt: skip
-
-
-def _device_sums(devices: Plain) -> dict[str, int]:
-    keys = ("window_ns", "kernel_ns", "memcpy_ns", "memset_ns", "idle_ns")
-    return {key: sum(row[key] for row in devices["rows"]) for key in keys}
-
-
-def _categories(one: Plain, two: Plain) -> Split:
-    """Durations of all kernels by category."""
-    sums: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-    for side, total in zip((one, two), sums, strict=True):
-        for row in side["rows"]:
-            total[row["category"]] += row["total_ns"]
-    names = [(name, name) for name in dict.fromkeys((*sums[0], *sums[1]))]
-    wholes = [sum(total.values()) for total in sums]
-    return _split("durations of all kernels", "category", wholes, sums, names)
 
 
 # ---------------------------------------------------------------- stages and kernels
@@ -343,54 +352,3 @@ def _ops(one: Plain, two: Plain) -> tuple[OpChange, ...]:
         for key, (old, new) in times.items()
     ]
     return tuple(sorted(out, key=lambda c: (-abs(c.difference_ns), c.op or "", c.category)))
-
-
-# ---------------------------------------------------------------- any two results of one kind
-
-# numbers that say which row it is, not how much
-_IDENTITY = frozenset({"device", "stream", "sample", "index", "token", "rank", "number"})
-_INSTANTS = frozenset({"start_ns", "file_start_ns", "end_ns", "at_ns", "ts"})
-
-
-def fields(analysis: str, before: Plain, after: Plain) -> list[FieldChange]:
-    """Every number that differs, fields by name and rows by what identifies them.
-
-    A row is identified by its texts and ids; instants of two traces are not compared.
-    """
-    sides = [dict(_leaves("", "", side)) for side in (before, after)]
-    out = []
-    for row, name in dict.fromkeys((*sides[0], *sides[1])):
-        old, new = sides[0].get((row, name)), sides[1].get((row, name))
-        if old != new:
-            difference = new - old if old is not None and new is not None else None
-            out.append(FieldChange(analysis, row, name, old, new, difference, relative(old, new)))
-    return out
-
-
-def _leaves(row: str, name: str, value: Any) -> Iterator[tuple[tuple[str, str], float | None]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if key not in _INSTANTS and not (name and key in _IDENTITY):
-                yield from _leaves(row, f"{name}.{key}" if name else key, item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        if all(isinstance(item, Mapping) for item in value):
-            seen: dict[str, int] = defaultdict(int)
-            for item in value:
-                label = _label(item)
-                seen[label] += 1
-                again = f" #{seen[label]}" if seen[label] > 1 else ""
-                yield from _leaves(f"{row} / {label}{again}".removeprefix(" / "), name, item)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield (row, name), value
-    elif value is None:
-        yield (row, name), None
-
-
-def _label(row: Plain) -> str:
-    """What identifies a row: its texts and ids, in order."""
-    texts = [
-        str(value)
-        for key, value in row.items()
-        if (isinstance(value, str) and value) or (key in _IDENTITY and value is not None)
-    ]
-    return " · ".join(texts) or "row"

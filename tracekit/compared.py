@@ -1,12 +1,18 @@
-"""A comparison as grids: splits, stages, kernels, ops, and every other number that differs."""
+"""A comparison as grids: splits, stages, kernels, ops, what to do, and the numbers that matter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
-from tracekit.compare import Comparison, Split, StageChange, relative
+from tracekit import catalog, compare_fields
+from tracekit.compare import Comparison, FindingChange, Rate, StageChange
+from tracekit.compare_fields import LEAST_RELATIVE, LEAST_SHARE, relative
+from tracekit.compare_splits import Split
 from tracekit.results import Column, Grid
+from tracekit.samework import Caution, Difference
+from tracekit.units import duration
 
 DEFINITIONS = {
     "difference": "After less before.",
@@ -14,9 +20,12 @@ DEFINITIONS = {
     "part": "A term of the total; the terms add up to it on both sides.",
     "by count": "Part of the difference that more or fewer runs make, at the mean before.",
     "by speed": "The rest: what each run took longer or less.",
+    "beyond the spread": "Yes: every single one after is longer, or every one is shorter, than "
+    "each before. No: they overlap, so the change may be chance.",
     "state": "In both, only after (new) or only before (gone).",
 }
 MOST = 200
+NUMBERS = 20  # other numbers in a table
 
 
 def _sides(unit: Literal["ns", "count"], of: str = "") -> tuple[Column, Column]:
@@ -27,15 +36,84 @@ def _sides(unit: Literal["ns", "count"], of: str = "") -> tuple[Column, Column]:
 def tables(result: Comparison) -> list[Grid]:
     """The splits first, the headline at the top; at most 200 rows each."""
     grids = [_split_grid(at, split) for at, split in enumerate(result.splits)]
+    if result.differences:
+        grids.append(_difference_grid(result.differences))
+    if result.audits.cautions:
+        grids.append(_audit_grid(result.audits.cautions))
+    if result.rates:
+        grids.append(_rate_grid(result.rates))
     if result.stages:
         grids.append(_stage_grid(result.stages))
     if result.kernels:
         grids += [_kernel_grid(result), _op_grid(result)]
-    grids.append(_field_grid(result))
-    return grids
+    if result.host_ops:
+        grids.append(_host_grid(result))
+    if result.findings:
+        grids.append(_finding_grid(result.findings))
+    grids += [_times_grid(result), _others_grid(result)]
+    return [_telling(grid) for grid in grids if grid.rows or grid.note]
+
+
+def _telling(grid: Grid) -> Grid:
+    """Without a column of phases that holds one phase only."""
+    at = next((i for i, column in enumerate(grid.columns) if column.label == "phase"), None)
+    if at is None or len({row[at] for row in grid.rows}) > 1:
+        return grid
+
+    def short(row: Sequence[Any]) -> tuple[Any, ...]:
+        return (*row[:at], *row[at + 1 :])
+
+    total = None if grid.total is None else short(grid.total)
+    return dataclasses.replace(
+        grid, columns=short(grid.columns), rows=[short(row) for row in grid.rows], total=total
+    )
+
+
+def _difference_grid(differences: Sequence[Difference]) -> Grid:
+    columns = (
+        Column("what"), Column("before"), Column("after"),
+        Column("makes it other work", "text", "Yes: totals of the two are no race. No: a setting "
+               "that may explain the change."),
+    )  # fmt: skip
+    rows = [
+        (f"instances of {d.what}" if d.kind == "stage" else d.what, d.before, d.after,
+         "no" if d.kind == "setting" else "yes")
+        for d in differences[:MOST]
+    ]  # fmt: skip
+    return Grid("differences", "In what the runs differ", columns, rows, _more(differences),
+                absent="– is not there, or not said.")  # fmt: skip
+
+
+def _audit_grid(cautions: Sequence[Caution]) -> Grid:
+    columns = (
+        Column("side", "text", "The trace before, the one after, or both in the same words."),
+        Column("effect", "text", "degraded: what it touches is off by what the finding says; "
+               "refused: do not use it."), Column("finding"),
+    )  # fmt: skip
+    rows = [(c.side, c.effect, c.what) for c in cautions[:MOST]]
+    title = "What the audit holds against the numbers"
+    return Grid("audit", title, columns, rows, _more(cautions))
+
+
+def _rate_grid(rates: Sequence[Rate]) -> Grid:
+    columns = (
+        Column("what", "text", "A request (TTFT), a token after the first (TPOT), or one instance "
+               "of a stage, mean."),
+        *_sides("ns"), Column("difference", "ns", DEFINITIONS["difference"]),
+        Column("relative", "share", DEFINITIONS["relative"]),
+        Column("beyond the spread", "text", DEFINITIONS["beyond the spread"]),
+    )  # fmt: skip
+    rows = [
+        (r.what, r.before_ns, r.after_ns, r.difference_ns, r.relative,
+         None if r.clear is None else "yes" if r.clear else "no")
+        for r in rates[:MOST]
+    ]  # fmt: skip
+    title = "Per request, per token and per instance of a stage"
+    return Grid("rates", title, columns, rows, _more(rates))
 
 
 _BY = {
+    "stage": "stage by stage",
     "clock": "what the GPU did meanwhile",
     "launch": "window of the work it launched",
     "host": "host time",
@@ -118,20 +196,98 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:2]) + rest
 
 
-def _field_grid(result: Comparison) -> Grid:
+def _host_grid(result: Comparison) -> Grid:
     columns = (
-        Column("analysis"), Column("row"), Column("number"), Column("before", "number"),
+        Column("op"), Column("category"), Column("phase"),
+        Column("in", "text", DEFINITIONS["state"]), *_sides("count", "runs"), *_sides("ns"),
+        Column("difference", "ns", DEFINITIONS["difference"]),
+        Column("by count", "ns", DEFINITIONS["by count"]),
+        Column("by speed", "ns", DEFINITIONS["by speed"]),
+    )  # fmt: skip
+    rows = [
+        (o.name, o.category, o.phase or "any", o.state, o.before_count, o.after_count, o.before_ns,
+         o.after_ns, o.difference_ns, o.by_count_ns, o.by_speed_ns)
+        for o in result.host_ops[:MOST]
+    ]  # fmt: skip
+    title = "Ops by host time without the ops inside, the largest change first"
+    return Grid("host-ops", title, columns, rows, _more(result.host_ops))
+
+
+def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
+    columns = (
+        Column("what to do"), Column("stage"),
+        *_sides("ns", "saves at most,"), Column("found before"), Column("found after"),
+    )  # fmt: skip
+    rows = [
+        (f.do, f.stage or "", f.before_saves_ns, f.after_saves_ns, f.before, f.after)
+        for f in findings[:MOST]
+    ]
+    return Grid("findings", "What to do, before and after", columns, rows, _more(findings),
+                absent="– is not found on that side, or has no bound.")  # fmt: skip
+
+
+def least_ns(result: Comparison) -> float:
+    """The change of time from which a number is worth a row: a part of the headline."""
+    head = result.splits[0] if result.splits else None
+    return LEAST_SHARE * max(head.before_ns, head.after_ns) if head else 1
+
+
+def _times_grid(result: Comparison) -> Grid:
+    least = least_ns(result)
+    columns = (
+        Column("analysis"), Column("of"), Column("time"), *_sides("ns"),
+        Column("difference", "ns", DEFINITIONS["difference"]),
+        Column("relative", "share", DEFINITIONS["relative"]),
+    )  # fmt: skip
+    kept = compare_fields.times(result.fields, least, _said(result))
+    rows = [
+        (_title(f.analysis), f.row, _words(f.field), f.before, f.after, f.difference, f.relative)
+        for f in kept[:NUMBERS]
+    ]
+    alone = _alone(result.only_before, "before") + _alone(result.only_after, "after")
+    left = f"{len(kept) - NUMBERS} smaller ones are left out." if len(kept) > NUMBERS else ""
+    floor = f"Changes under {duration(least)} or {LEAST_RELATIVE:.0%} are left out; --json has all."
+    note = " ".join(filter(None, (floor if rows else "", left, *alone)))
+    return Grid("times", "Other times that changed, the largest change first", columns, rows, note)
+
+
+def _said(result: Comparison) -> Iterator[tuple[float | None, float | None]]:
+    """The pairs of times that other tables have."""
+    for split in result.splits:
+        yield split.before_ns, split.after_ns
+        for part in split.parts:
+            yield part.before_ns, part.after_ns
+    for stage in result.stages:
+        yield stage.before_ns, stage.after_ns
+    for rate in result.rates:
+        yield rate.before_ns, rate.after_ns
+    for found in result.findings:
+        yield found.before_saves_ns, found.after_saves_ns
+
+
+def _others_grid(result: Comparison) -> Grid:
+    columns = (
+        Column("analysis"), Column("of"), Column("number"), Column("before", "number"),
         Column("after", "number"), Column("difference", "number", DEFINITIONS["difference"]),
         Column("relative", "share", DEFINITIONS["relative"]),
     )  # fmt: skip
-    kept = [f for f in result.fields if f.analysis not in ("stages", "kernels")]
+    kept = compare_fields.others(result.fields)
     rows = [
-        (f.analysis, f.row, f.field, f.before, f.after, f.difference, f.relative)
-        for f in kept[:MOST]
+        (_title(f.analysis), f.row, _words(f.field), f.before, f.after, f.difference, f.relative)
+        for f in kept[:NUMBERS]
     ]
-    alone = _alone(result.only_before, "before") + _alone(result.only_after, "after")
-    note = " ".join((_more(kept), *alone)).strip()
-    return Grid("fields", "Every other number that differs", columns, rows, note)
+    note = f"{len(kept) - NUMBERS} more are left out; --json has all." if kept[NUMBERS:] else ""
+    return Grid("others", "Other counts and sizes that changed", columns, rows, note)
+
+
+def _title(analysis: str) -> str:
+    return catalog.analysis(analysis).title if analysis in catalog.analyses() else analysis
+
+
+def _words(field: str) -> str:
+    """A field's name as words: 'rows.causes.host_ns' is 'causes, host'."""
+    parts = [part for part in field.removesuffix("_ns").split(".") if part != "rows"]
+    return ", ".join(part.replace("_", " ") for part in parts)
 
 
 def _alone(names: Mapping[str, str], side: str) -> list[str]:

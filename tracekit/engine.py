@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog, kineto, results, scrub
+from tracekit import catalog, kineto, results, runs, scrub
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import Result
 from tracekit.trace import Source, Trace
@@ -32,7 +32,12 @@ class Answers:
         for name, verdict in self.trust.items():
             if name in answers:
                 answers[name]["trust"] = results.to_plain(verdict)
-        return {"path": self.path, "answers": answers, "unanswered": dict(self.unanswered)}
+        return {
+            "path": self.path,
+            "run": runs.about(self.source),
+            "answers": answers,
+            "unanswered": dict(self.unanswered),
+        }
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:

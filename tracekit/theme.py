@@ -115,6 +115,8 @@ MARKS: dict[str, Mark] = {
     },
     "better": Mark("var(--good)", "var(--bg)"),
     "worse": Mark("var(--bad)", "var(--bg)"),
+    "less": Mark("var(--idle-device)", "var(--on-light)"),
+    "more": Mark("var(--idle-host)", "var(--bg)"),
     "total": Mark("var(--other)", "var(--on-dark)"),
 }
 

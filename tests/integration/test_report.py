@@ -382,3 +382,40 @@ def test_json_of_a_comparison_writes_no_page(
     kernels = json.loads(done.stdout)["comparison"]["kernels"]
     assert [kernel["difference_ns"] for kernel in kernels] == [0, 0]
     assert not (tmp_path / "reports").exists()
+
+
+def test_every_form_of_a_comparison_has_the_same_facts(tmp_path: Path) -> None:
+    run = {"model": "m", "title": "M", "batch_size": 1}
+    one = kineto(tmp_path / "one.json.gz", tracekit=run)
+    two = kineto(tmp_path / "two.json.gz", name="other", tracekit={**run, "batch_size": 8})
+
+    def compared(*options: object) -> str:
+        done = CliRunner().invoke(app, ["compare", str(one), str(two), *map(str, options)])
+        assert done.exit_code == 0
+        return done.stdout
+
+    out = compared("-o", tmp_path / "p.html", "--csv", tmp_path / "csv")
+    full = compared("-o", tmp_path / "p.html", "--full")
+    markdown = compared("--markdown")
+    document = json.loads(compared("--json"))["comparison"]
+    html = Page((tmp_path / "p.html").read_text(encoding="utf-8")).text
+    assert document["same_work"] is False
+    assert document["differences"][0]["what"] == "batch size"
+    said = "Not the same work: batch size 1 → 8."
+    assert all(said in " ".join(form.split()) for form in (out, full, markdown, html))
+    gone = [k["name"] for k in document["kernels"] if k["state"] == "gone"]
+    assert gone == ["void kernel(int)"]
+    kernels = (tmp_path / "csv" / "compare-kernels.csv").read_text(encoding="utf-8")
+    assert "void kernel(int)" in kernels
+    assert all("1 new, 1 gone" in " ".join(form.split()) for form in (out, markdown, html))
+    assert not (tmp_path / "csv" / "p.html").exists()
+
+
+def test_a_comparison_of_a_trace_with_itself_says_that_nothing_changed(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "one.json.gz")
+    done = CliRunner().invoke(app, ["compare", str(path), str(path), "-o", str(tmp_path / "p")])
+    assert "Difference 0 ns (the same)" in done.stdout
+    assert "Other times that changed" not in done.stdout
+    found = Page((tmp_path / "p").read_text(encoding="utf-8"))
+    bars = found.json["tk-overview-headline"]["data"][0]
+    assert len(bars["x"]) == 2  # before and after, and no step between

@@ -14,7 +14,8 @@ import pytest
 
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, kineto
-from tracekit import engine
+from tracekit import compare, engine
+from tracekit.report import difference
 from tracekit.report import page as report
 
 pytestmark = pytest.mark.browser
@@ -390,3 +391,32 @@ def test_several_traces_each_draw_their_timeline(width: int, browser: Any, tmp_p
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert at.page.evaluate(wide) == 0
     assert at.faults == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("tl_h100_nsfw", "tl_mi300_nsfw"), ("tl_sglang_prefilldecode", "tl_sglang_decode"),
+     ("hta_trace_compare_base", "hta_trace_compare_test")],
+)  # fmt: skip
+def test_a_comparison_draws_its_waterfalls_and_fits_the_screen(
+    one: str, two: str, width: int, browser: Any, tmp_path: Path
+) -> None:
+    plain = [engine.answers(shared("traces", f"{n}.json.gz")).to_json() for n in (one, two)]
+    result = compare.compare(*plain)
+    at = Opened(browser, difference.write(result, tmp_path / "c.html"), width=width)
+    assert at.faults == []
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert at.page.evaluate(wide) == 0
+    head = result.splits[0]
+    ends = at.page.evaluate(
+        "(d => [d.x[0], d.x.at(-1), d.base.at(-2)])"
+        "(document.getElementById('tk-overview-headline-chart').data[0])"
+    )
+    assert ends[0] / ends[1] == pytest.approx(head.before_ns / head.after_ns, rel=1e-4)
+    first = at.page.inner_text("#overview")
+    assert ("Not the same work" in first) == (not result.same_work)
+    if not result.same_work:
+        totals = at.page.locator(".tile").filter(has_text="Difference").inner_text()
+        assert "faster" not in totals
+        assert "slower" not in totals

@@ -12,7 +12,7 @@ from analyses import devices, kernels, stages
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import compare, compared
+from tracekit import compare, compare_fields, compared
 from tracekit.cli.app import app
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.trace import Trace
@@ -105,9 +105,9 @@ def test_the_headline_is_the_wall_time_of_all_stages() -> None:
 def test_other_numbers_are_matched_by_what_identifies_their_row() -> None:
     one = {"rows": [{"name": "a", "n": 1, "start_ns": 5}, {"name": "b", "n": 2}], "total": None}
     two = {"rows": [{"name": "b", "n": 5}, {"name": "a", "n": 1, "start_ns": 9}], "total": 3}
-    got = [(c.row, c.field, c.before, c.after) for c in compare.fields("x", one, two)]
+    got = [(c.row, c.field, c.before, c.after) for c in compare_fields.fields("x", one, two)]
     assert got == [("b", "rows.n", 2, 5), ("", "total", None, 3)]
-    change = compare.fields("x", one, two)[0]
+    change = compare_fields.fields("x", one, two)[0]
     assert (change.difference, change.relative) == (3, 1.5)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tracekit.compare import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +28,13 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[
             bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
         ] = False,
+        full: Annotated[
+            bool, typer.Option("--full", help="Print every table, not only the first screen.")
+        ] = False,
+        as_markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        ] = False,
+        csv: Annotated[Path | None, typer.Option(help="A folder for every table as CSV.")] = None,
         html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True,
         output: Annotated[
             Path | None,
@@ -32,31 +44,57 @@ def register(app: typer.Typer) -> None:
         ] = None,
         strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
     ) -> None:
-        """What changed from BEFORE to AFTER: stages, kernels, new and gone ones, every number."""
-        import json
+        """What changed from BEFORE to AFTER: stages, kernels, new and gone ones, what to do.
 
+        With --json or --markdown the page is only written where -o names it.
+        """
         from tracekit import compare as comparing
-        from tracekit import compared, results
-        from tracekit.cli import terminal
-        from tracekit.report import difference, facts
+        from tracekit import compared
+        from tracekit.report import difference, facts, text
 
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
-        page = output or (_default(before, after) if html and not as_json else None)
+        printed = as_json or as_markdown
+        page = output or (_default(before, after) if html and not printed else None)
         sides = [_answers(path, names, strict=strict, stages=stages) for path in (before, after)]
         result = comparing.compare(*sides)
-        written = ""
+        said = []
+        if csv is not None:
+            files = text.write_grids(compared.tables(result), csv, "compare")
+            said.append(f"tables: {len(files)} files in {csv}")
         if page is not None and html:
             difference.write(result, page, command=facts.command())
-            written = f"report: {page}\n"
-        if as_json:
-            document = {"schema": results.SCHEMA, "comparison": result.to_json()}
-            typer.echo(json.dumps(document, ensure_ascii=False))
-        else:
-            out = terminal.console()
-            for grid in compared.tables(result):
-                terminal.show(out, grid, rest="--json has them")
+            said.append(f"report: {page}")
+        _print(result, as_json=as_json, as_markdown=as_markdown, full=full)
         sys.stdout.flush()
-        sys.stderr.write(written)
+        if not printed and not full:
+            files_ = shlex.join([before, after])
+            said.append(f"next:   tracekit compare --full {files_} (every table)")
+        for line in said:
+            sys.stderr.write(f"{line}\n")
+
+
+def _print(result: Comparison, *, as_json: bool, as_markdown: bool, full: bool) -> None:
+    import json
+
+    from tracekit import compared, results
+    from tracekit.cli import terminal
+    from tracekit.report import difference, text
+
+    if as_json:
+        document = {"schema": results.SCHEMA, "comparison": result.to_json()}
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    view = difference.screen(result)
+    title, subtitle = difference.title(result), difference.subtitle(result)
+    if as_markdown:
+        typer.echo("\n".join(text.screen(title, subtitle, view)))
+        return
+    out = terminal.console()
+    if full:
+        view = dataclasses.replace(view, grids=())
+    terminal.screen(out, title, subtitle, view)
+    for grid in compared.tables(result) if full else ():
+        terminal.show(out, grid, 40, rest=terminal.ANALYZED)
 
 
 def _default(before: str, after: str) -> Path:

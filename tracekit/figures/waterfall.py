@@ -17,12 +17,13 @@ def waterfall(
     *,
     unit: str = "ns",
     of: str = "",
-    less_is_better: bool = True,
+    less_is_better: bool | None = True,
     summary: str = "",
     table: str = "",
 ) -> Chart:
     """Horizontal bars from `start` through each change to `end`, which is their sum.
 
+    `less_is_better` None: the two are not the same work, so a change is more or less and no more.
     What `changes` do not explain becomes a row 'not explained', so that the bars always meet.
     """
     steps = list(changes)
@@ -36,7 +37,7 @@ def waterfall(
     bases.append(0.0)
     rows = [start, *steps, end]
     axis = scale(unit, [*(b for b in bases), start[1], end[1]])
-    looks: dict[str, Mark] = {"better": mark("better"), "worse": mark("worse")}
+    looks: dict[str, Mark] = {kind: mark(kind) for kind in ("better", "worse", "less", "more")}
     kinds = ["total", *(_kind(v, less_is_better) for _, v in steps), "total"]
     marker = paint(mark("total"))
     marker["color"] = [(looks.get(kind) or mark("total")).colour for kind in kinds]
@@ -81,9 +82,11 @@ def _room(bases: Sequence[float], widths: Sequence[float], by: float) -> list[fl
     return [low / by, (high + 0.14 * (high - low)) / by]
 
 
-def _kind(change: float, less_is_better: bool) -> str:
+def _kind(change: float, less_is_better: bool | None) -> str:
     if change == 0:
         return "total"
+    if less_is_better is None:
+        return "less" if change < 0 else "more"
     return "better" if (change < 0) == less_is_better else "worse"
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import compared, runs, units
-from tracekit.compare import Comparison, Part, Split
+from tracekit import compared, runs, samework, units
+from tracekit.compare import Comparison, KernelChange, Rate
+from tracekit.compare_splits import Part, Split
 from tracekit.figures import Chart, paired_bars, waterfall
 from tracekit.files import writing
 from tracekit.report import facts
-from tracekit.report.overview import Overview, Tile
+from tracekit.report.overview import Overview, Verdict
+from tracekit.report.tiles import Tile
 from tracekit.results import Grid
 
 STEPS = 14  # changes of a waterfall; the others are one step
@@ -19,10 +22,19 @@ SPLITS = 8  # waterfalls of a page
 KERNELS = 12
 
 _BY = {
-    "clock": "wall time, by what the device did meanwhile",
-    "launch": "the window of the work it launched",
-    "host": "wall time, by what the host did",
-    "device": "the window of the devices",
+    "stage": "wall time",
+    "clock": "wall time",
+    "launch": "GPU window",
+    "host": "wall time",
+    "device": "GPU window",
+    "category": "kernel time",
+}
+_NAMES = {
+    "stage": "stage by stage",
+    "clock": "by what the GPU did meanwhile",
+    "launch": "by the work they launched",
+    "host": "by what the host did",
+    "device": "by what the GPU did",
     "category": "by category",
 }
 
@@ -42,10 +54,9 @@ def render(result: Comparison, *, command: str = "") -> str:
     """The page as text."""
     from tracekit.report import page
 
-    names = [facts.file_name(p) for p in (result.before, result.after)]
     model = {
-        "title": f"{runs.stem(result.before)} → {runs.stem(result.after)}",
-        "subtitle": f"What changed from {names[0]} (before) to {names[1]} (after)",
+        "title": title(result),
+        "subtitle": subtitle(result),
         "single": False,
         "overview": overview(result),
         "sections": list(_sections(result)),
@@ -53,6 +64,17 @@ def render(result: Comparison, *, command: str = "") -> str:
         "source": [*_sources(result), *page.made_by(command)],
     }
     return page.fill(model)
+
+
+def title(result: Comparison) -> str:
+    """The two files, in their order."""
+    return f"{runs.stem(result.before)} → {runs.stem(result.after)}"
+
+
+def subtitle(result: Comparison) -> str:
+    """Which is before, and which after."""
+    names = [facts.file_name(p) for p in (result.before, result.after)]
+    return f"What changed from {names[0]} (before) to {names[1]} (after)"
 
 
 def _sources(result: Comparison) -> list[tuple[str, str, bool]]:
@@ -69,56 +91,157 @@ def _sources(result: Comparison) -> list[tuple[str, str, bool]]:
 
 
 def overview(result: Comparison) -> Overview:
-    """The headline as numbers and as a waterfall; what makes the two hard to compare."""
-    head = result.splits[0] if result.splits else None
+    """The headline as numbers and as waterfalls; what makes the two hard to compare, above it."""
+    time = [(f"split-{i}", s) for i, s in enumerate(result.splits) if s.by != "category"]
+    heads = [(key, s) for key, s in time if s.of == time[0][1].of][:2] if time else []
+    grids = {grid.key: grid for grid in compared.tables(result)}
     return Overview(
-        notes=tuple(_notes(result)),
-        tiles=tuple(_tiles(result, head)),
-        charts=(split_chart("headline", head),) if head else (),
+        verdicts=tuple(_verdicts(result)),
+        notes=tuple(notes(result)),
+        tiles=tuple(_tiles(result, heads[0][1] if heads else None)),
+        charts=tuple(
+            split_chart(f"headline-{place}" if place else "headline", key, split, result)
+            for place, (key, split) in enumerate(heads)
+        ),
+        grids=tuple(grids[key] for key in ("differences", "audit", "rates") if key in grids),
         definitions=compared.DEFINITIONS,
     )
 
 
-def _notes(result: Comparison) -> Iterable[str]:
-    gone = [s.stage for s in result.stages if s.state == "gone"]
-    new = [s.stage for s in result.stages if s.state == "new"]
-    counts = [
-        f"{s.stage} {s.before_count} → {s.after_count}" for s in result.stages
-        if s.state == "both" and s.before_count != s.after_count
-    ]  # fmt: skip
-    if counts:
+def screen(result: Comparison) -> Overview:
+    """The same for text: charts give way to the tables behind them."""
+    view = overview(result)
+    grids = {grid.key: grid for grid in compared.tables(result)}
+    keys = [chart.table for chart in view.charts]
+    keys += ["stages", *(f"split-{i}" for i, s in enumerate(result.splits) if s.by == "category")]
+    keys += ["kernels", "ops"] if result.kernels else ["host-ops"]
+    keys += ["findings", "times"]
+    return dataclasses.replace(
+        view, grids=(*view.grids, *(grids[key] for key in keys if key in grids))
+    )
+
+
+def notes(result: Comparison) -> Iterable[str]:
+    """What makes the two other work, and which settings may explain a change."""
+    work = [str(d) for d in result.differences if d.kind != "setting"]
+    settings = [str(d) for d in result.differences if d.kind == "setting"]
+    if work:
         yield (
-            "The traces do not hold the same work: instances of "
-            f"{', '.join(counts[:6])}{' and others' if len(counts) > 6 else ''}."
+            f"Not the same work: {_few(work)}. The totals are no race; what each request, token "
+            "or instance takes is below."
         )
-    for words, names in (("Only before", gone), ("Only after", new)):
-        if names:
-            rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
-            yield f"{words}: {', '.join(names[:6])}{rest}."
+    if settings:
+        lead = "Also changed" if work else "What was changed"
+        yield f"{lead}: {_few(settings)}."
     if not result.splits:
         yield "The two traces have no total in common."
 
 
+def _few(said: Sequence[str], most: int = 8) -> str:
+    more = f"; and {len(said) - most} more" if len(said) > most else ""
+    return "; ".join(said[:most]) + more
+
+
+_LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
+
+
+def _verdicts(result: Comparison) -> Iterable[Verdict]:
+    """The audit's word on both sides, with its first reasons."""
+    sides = (result.audits.before, result.audits.after)
+    if sides[0] is None or sides[1] is None:
+        return
+    if set(sides) == {"trusted"}:
+        yield Verdict("", "Trusted", "Both traces, by every check that changes a number.")
+        return
+    worst = max(sides, key=lambda verdict: list(_LEVELS).index(verdict or "trusted"))
+    own = {
+        side: [c.what for c in result.audits.cautions if c.side in (side, "both")]
+        for side in ("before", "after")
+    }
+    verbs = [samework.VERBS[verdict or "trusted"] for verdict in sides]
+    if own["before"] == own["after"]:
+        text = f"The audit {verbs[0]} both traces{_because(own['before'])}."
+    else:
+        text = (
+            f"The audit {verbs[0]} the trace before{_because(own['before'])}, and {verbs[1]} the "
+            f"one after{_because(own['after'])}."
+        )
+    yield Verdict(_LEVELS[worst or "trusted"], (worst or "").capitalize(), text)
+
+
+def _because(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return ""
+    # the sentence says more; the table has the whole of it
+    first = reasons[0].split(": ")[0].split(". ")[0].rstrip(".")
+    if first.split(" ", 1)[0].isalpha():
+        first = f"{first[:1].lower()}{first[1:]}"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f", because {first}{more}"
+
+
+def judged(result: Comparison, split: Split) -> bool:
+    """Whether the total of a split is of the same work on both sides, so that less is faster."""
+    if result.same_work:
+        return True
+    stages = {s.stage for s in result.stages}
+    return split.of in stages and not any(
+        d.kind == "run" or (d.kind == "stage" and d.stage == split.of) for d in result.differences
+    )
+
+
 def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
     if head:
-        yield Tile("Before", units.duration(head.before_ns), head.of)
-        yield Tile("After", units.duration(head.after_ns), head.of)
-        yield Tile("Difference", *_change(head.difference_ns, head.relative))
+        whole = f"{head.of}, {_WHOLE[head.by]}"
+        yield Tile("Before", units.duration(head.before_ns), whole)
+        yield Tile("After", units.duration(head.after_ns), whole)
+        same = judged(result, head)
+        value, sub = _change(head.difference_ns, head.relative, judged=same)
+        yield Tile("Difference", value, sub if same else f"{sub}; not the same work")
         largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
         if largest and largest.difference_ns:
             yield Tile("Largest part of it", largest.name,
                        _change(largest.difference_ns, None)[0])  # fmt: skip
+    for rate in _telling(result.rates, head):
+        change = _change(rate.difference_ns, rate.relative, judged=rate.judged)[1]
+        if rate.clear is False:
+            change += ", within the spread of single ones"
+        yield Tile(
+            rate.what, f"{units.duration(rate.before_ns)} → {units.duration(rate.after_ns)}", change
+        )
     new = sum(k.state == "new" for k in result.kernels)
     gone = sum(k.state == "gone" for k in result.kernels)
     if new or gone:
         yield Tile("Kernels", f"{new} new, {gone} gone", f"of {len(result.kernels)} by name")
 
 
-def _change(ns: float, share: float | None) -> tuple[str, str]:
-    """The change with its sign, and in a word."""
+_WHOLE = {
+    "stage": "wall time", "clock": "wall time", "host": "wall time", "launch": "their GPU window",
+    "device": "first activity to last", "category": "durations added up",
+}  # fmt: skip
+
+
+def _telling(rates: Sequence[Rate], head: Split | None, most: int = 3) -> list[Rate]:
+    """TTFT and TPOT, else the largest changes of an instance; none that repeats the headline."""
+    tokens = [rate for rate in rates if rate.what in ("TTFT", "TPOT")]
+    if tokens:
+        return tokens
+    new = [
+        rate for rate in rates
+        if rate.difference_ns
+        and (head is None or (rate.before_ns, rate.after_ns) != (head.before_ns, head.after_ns))
+    ]  # fmt: skip
+    return sorted(new, key=lambda rate: -abs(rate.difference_ns))[:most]
+
+
+def _change(ns: float, share: float | None, *, judged: bool = True) -> tuple[str, str]:
+    """The change with its sign, and in a word: of other work only that it is more or less."""
     sign = "+" if ns > 0 else "−" if ns < 0 else ""
-    word = "slower" if ns > 0 else "faster" if ns < 0 else "the same"
-    part = "" if share is None else f"{abs(share):.1%} "
+    more, less = ("slower", "faster") if judged else ("more", "less")
+    word = more if ns > 0 else less if ns < 0 else "the same"
+    part = "" if share is None or not ns else f"{units.share(abs(share))} "
+    if share is not None and share > 2:
+        part, word = f"{share + 1:,.1f} times ", "as long" if judged else "as much"
     return f"{sign}{units.duration(abs(ns))}", f"{part}{word}"
 
 
@@ -129,27 +252,47 @@ def _sections(
     result: Comparison,
 ) -> Iterable[tuple[str, list[Chart], list[Grid], dict[str, Any]]]:
     grids = {grid.key: grid for grid in compared.tables(result)}
+
+    def some(*keys: str) -> list[Grid]:
+        return [grids[key] for key in keys if key in grids]
+
     splits = [(f"split-{i}", s) for i, s in enumerate(result.splits)]
     by_category = [(key, s) for key, s in splits if s.by == "category"]
     time = [(key, s) for key, s in splits if s.by != "category"]
-    shown = [(k, s) for k, s in time[1:] if s.before_ns != s.after_ns][:SPLITS]
+    drawn = [s for _, s in time if s.of == time[0][1].of][:2] if time else []
+    shown = [(k, s) for k, s in time if s not in drawn and s.before_ns != s.after_ns][:SPLITS]
     yield _section(
         "stages", "Where the change comes from",
         "Which stages, and which part of their time, made the difference?",
-        [split_chart(key, split) for key, split in shown],
-        [grids[k] for k in ("stages", *(key for key, _ in time)) if k in grids],
+        [split_chart(key, key, split, result) for key, split in shown],
+        some("stages", *(key for key, _ in time)),
     )  # fmt: skip
-    if "kernels" in grids:
+    if result.kernels:
         yield _section(
             "kernels", "Kernels that changed",
             "Which kernels are new, gone, run more often or take longer?",
-            [*(category_chart(s) for _, s in by_category), *_kernel_charts(result)],
-            [grids[k] for k in ("kernels", "ops", *(k for k, _ in by_category)) if k in grids],
+            [*(split_chart("by-category", key, s, result) for key, s in by_category),
+             *(category_chart(s) for _, s in by_category), *_changes(result, result.kernels)],
+            some("kernels", "ops", *(k for k, _ in by_category)),
         )  # fmt: skip
-    yield _section(
-        "fields", "Every other number", "Which other numbers of the analyses differ?", [],
-        [grids["fields"]],
-    )  # fmt: skip
+    if result.host_ops:
+        charts = [] if result.kernels else _changes(result, result.host_ops)
+        yield _section(
+            "host-ops", "Ops that changed on the host",
+            "Which framework ops are new, gone, run more often or take longer on the CPU?",
+            charts, some("host-ops"),
+        )  # fmt: skip
+    if "findings" in grids:
+        yield _section(
+            "findings", "What to do, before and after",
+            "Which findings are gone, which are new, and what would they save now?", [],
+            some("findings"),
+        )  # fmt: skip
+    if numbers := some("times", "others"):
+        yield _section(
+            "fields", "Other numbers that changed",
+            "Which other numbers of the analyses differ by enough to look at?", [], numbers,
+        )  # fmt: skip
 
 
 def _section(
@@ -161,22 +304,28 @@ def _section(
     return name, [c for c in charts if c.data], [g for g in grids if g.rows or g.note], about
 
 
-def split_chart(key: str, split: Split) -> Chart:
+def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart:
     """From the total before to the total after, part by part."""
     parts: Sequence[Part] = sorted(split.parts, key=lambda p: -abs(p.difference_ns))
     steps = [(p.name, float(p.difference_ns)) for p in parts[:STEPS] if p.difference_ns]
     rest = sum(p.difference_ns for p in parts[STEPS:])
     if rest:
         steps.append((f"{len(parts) - STEPS} others", float(rest)))
-    change, word = _change(split.difference_ns, split.relative)
+    same = judged(result, split)
+    change, word = _change(split.difference_ns, split.relative, judged=same)
     return waterfall(
-        key, f"{split.of} by {split.by}: {change}, {word}",
+        key, f"{_upper(split.of)}, {_NAMES[split.by]}: {change}, {word}",
         ("before", float(split.before_ns)), steps, ("after", float(split.after_ns)),
-        of=_BY[split.by],
+        of=_BY[split.by], less_is_better=True if same else None,
         summary=f"{split.of} from {units.duration(split.before_ns)} before to "
         f"{units.duration(split.after_ns)} after, by part",
-        table=key,
+        table=table,
     )  # fmt: skip
+
+
+def _upper(name: str) -> str:
+    """'all stages' begins a title; the name of a stage stays as it is."""
+    return f"{name[:1].upper()}{name[1:]}" if name.startswith(("all ", "durations ")) else name
 
 
 def category_chart(split: Split) -> Chart:
@@ -191,27 +340,31 @@ def category_chart(split: Split) -> Chart:
     )  # fmt: skip
 
 
-def _kernel_charts(result: Comparison) -> list[Chart]:
-    """The kernels with the largest change; none where nothing changed."""
-    changed = [k for k in result.kernels if k.difference_ns]
-    if not changed or result.kernel_before_ns is None or result.kernel_after_ns is None:
+def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
+    """The kernels (or ops) with the largest change; none where nothing changed."""
+    changed = [k for k in every if k.difference_ns]
+    if not changed:
         return []
+    on_device = every is result.kernels
+    noun, time = ("kernel", "kernel time, added up") if on_device else ("op", "host time of ops")
+    before, after = (sum(getattr(k, f"{side}_ns") for k in every) for side in ("before", "after"))
     shown = changed[:KERNELS]
-    rest = result.kernel_after_ns - result.kernel_before_ns - sum(k.difference_ns for k in shown)
+    rest = after - before - sum(k.difference_ns for k in shown)
+    several = len({k.phase for k in every}) > 1
     steps = [
-        (f"{k.name}{'' if k.state == 'both' else f' ({k.state})'}", float(k.difference_ns))
+        (f"{k.name}{f' · {k.phase}' if several and k.phase else ''}"
+         f"{'' if k.state == 'both' else f' ({k.state})'}", float(k.difference_ns))
         for k in shown
-    ]
+    ]  # fmt: skip
     if rest:
-        steps.append((f"{len(result.kernels) - len(shown)} others", float(rest)))
+        steps.append((f"{len(every) - len(shown)} others", float(rest)))
     return [
         waterfall(
-            "kernel-changes", "Kernels, the largest change first",
-            ("all kernels before", float(result.kernel_before_ns)), steps,
-            ("all kernels after", float(result.kernel_after_ns)),
-            of="kernel time, durations added up",
-            summary=f"The {len(shown)} kernels that changed most, from the kernel time before to "
-            "that after",
-            table="kernels",
+            f"{noun}-changes", f"{noun.capitalize()}s, the largest change first",
+            (f"all {noun}s before", float(before)), steps, (f"all {noun}s after", float(after)),
+            of=time, less_is_better=True if result.same_work else None,
+            summary=f"The {len(shown)} {noun}s that changed most, from their time before to that "
+            "after",
+            table="kernels" if on_device else "host-ops",
         )
     ]  # fmt: skip

@@ -17,7 +17,9 @@ SHORT = 40  # to this
 MOST = 200  # rows of a table in the file
 
 # words that are something else in a table than in a legend
-_PLAIN = frozenset({"op", "ops", "copy", "copies", "other", "total", "better", "worse"})
+_PLAIN = frozenset(
+    {"op", "ops", "copy", "copies", "other", "total", "better", "worse", "less", "more"}
+)
 
 _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, divisor, unit
     "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),

@@ -1,0 +1,191 @@
+"""Comparisons of other work say so, and call nothing faster that is only less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.test_compare import AFTER, BEFORE, plain
+from tracekit import compare, compare_fields, compared, samework
+from tracekit.compare_fields import FieldChange
+from tracekit.report import difference
+
+ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1}
+
+
+def sides(**after: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {**plain(BEFORE), "run": ONE}, {**plain(AFTER), "run": {**ONE, **after}}
+
+
+def words(result: compare.Comparison) -> str:
+    view = difference.overview(result)
+    tiles = " ".join(f"{t.label} {t.value} {t.sub}" for t in view.tiles if t.label == "Difference")
+    return tiles + " ".join(chart.title for chart in view.charts)
+
+
+def test_the_same_work_is_faster_or_slower() -> None:
+    result = compare.compare(*sides())
+    assert result.same_work
+    assert "10.0% faster" in words(result)
+    assert list(difference.notes(result)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("model", "llasa", "model onellm → llasa"),
+        ("device", "MI300X", "device H100 → MI300X"),
+        ("dtype", "float32", "dtype bfloat16 → float32"),
+        ("batch_size", 8, "batch size 1 → 8"),
+    ],
+)
+def test_other_work_is_named_above_the_numbers_and_called_neither(
+    key: str, value: Any, said: str
+) -> None:
+    result = compare.compare(*sides(**{key: value}))
+    assert not result.same_work
+    note = next(iter(difference.notes(result)))
+    assert note.startswith("Not the same work:")
+    assert said in note
+    assert "10.0% less; not the same work" in words(result)
+    assert not {"faster", "slower"} & set(words(result).replace(",", " ").replace(";", " ").split())
+    drawn = difference.overview(result).charts
+    assert all({name for name, *_ in c.layout["meta"]["legend"]} <= {"less", "more"} for c in drawn)
+
+
+def test_a_setting_that_changed_is_said_and_leaves_the_race_on() -> None:
+    result = compare.compare(*sides(attention="eager"))
+    assert result.same_work  # one side alone says it: nothing is known to differ
+    before, after = sides(attention="eager")
+    before["run"] = {**ONE, "attention": "sdpa"}
+    result = compare.compare(before, after)
+    assert result.same_work
+    assert list(difference.notes(result)) == ["What was changed: attention sdpa → eager."]
+    assert "faster" in words(result)
+
+
+def with_stages(*families: tuple[str, int, int]) -> dict[str, Any]:
+    totals = [
+        {"family": name, "instances": n, "wall_ns": ns, "mean_ns": ns / n, "clock": None,
+         "launched": None, "host": None}
+        for name, n, ns in (*families, ("all stages", 1, sum(f[2] for f in families)))
+    ]  # fmt: skip
+    rows = [
+        {"stage": name, "wall_ns": ns // n, "nested": False}
+        for name, n, ns in families for _ in range(n)
+    ]  # fmt: skip
+    return {"path": "x", "answers": {"stages": {"totals": totals, "rows": rows}}, "unanswered": {}}
+
+
+def test_prefill_against_decode_is_no_race() -> None:
+    result = compare.compare(with_stages(("prefill", 1, 900)), with_stages(("decode", 1, 500)))
+    assert not result.same_work
+    assert [str(d) for d in result.differences] == [
+        "prefill only before (1 ×)", "decode only after (1 ×)",
+    ]  # fmt: skip
+    assert "less; not the same work" in words(result)
+    head = result.splits[0]
+    assert (head.by, head.before_ns, head.after_ns) == ("stage", 900, 500)
+    assert [(p.name, p.difference_ns) for p in head.parts] == [("prefill", -900), ("decode", 500)]
+
+
+def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
+    one = with_stages(("prefill", 1, 100), ("decode", 4, 400))
+    two = with_stages(("prefill", 1, 90), ("decode", 8, 720))
+    result = compare.compare(one, two)
+    assert "decode 4 × → 8 ×" in next(iter(difference.notes(result)))
+    rates = {rate.what: rate for rate in result.rates}
+    assert (rates["one decode"].before_ns, rates["one decode"].after_ns) == (100, 90)
+    assert rates["one decode"].judged
+    assert rates["one decode"].clear  # each of eight is shorter than each of four
+    assert rates["one prefill"].clear is None  # one of each: no spread to compare with
+
+
+def audited(verdict: str, *what: str) -> dict[str, Any]:
+    rows = [{"what": text, "effect": verdict} for text in what]
+    rows.append({"what": "Captured without stacks.", "effect": "note"})
+    answers = {"audit": {"verdict": verdict, "checks": 9, "rows": rows}}
+    return {"path": "x", "answers": answers, "unanswered": {}}
+
+
+def test_a_change_of_the_verdict_is_said_in_words_with_its_reason() -> None:
+    result = compare.compare(audited("trusted"), audited("degraded", "Half is lost: no wonder."))
+    (verdict,) = difference.overview(result).verdicts
+    assert verdict.text == (
+        "The audit trusts the trace before, and degrades the one after, because half is lost."
+    )
+    assert verdict.level == "warn"
+    assert [(c.side, c.what) for c in result.audits.cautions] == [
+        ("after", "Half is lost: no wonder.")
+    ]
+    same = compare.compare(audited("refused", "Bad."), audited("refused", "Bad."))
+    text = difference.overview(same).verdicts[0].text
+    assert text == "The audit refuses both traces, because bad."
+    fine = compare.compare(audited("trusted"), audited("trusted"))
+    assert difference.overview(fine).verdicts[0].word == "Trusted"
+
+
+def change(field: str, before: float | None, after: float | None, **more: str) -> FieldChange:
+    difference_ = after - before if before is not None and after is not None else None
+    return FieldChange(
+        more.get("analysis", "idle"), more.get("row", "r"), field, before, after, difference_,
+        compare_fields.relative(before, after),
+    )  # fmt: skip
+
+
+def test_numbers_that_matter_come_first_and_noise_does_not_come() -> None:
+    changes = [
+        change("rows.small_ns", 100, 150),
+        change("rows.large_ns", 1_000, 9_000),
+        change("rows.mean_ns", 10_000, 90_000),  # its sum is there
+        change("rows.one_sided_ns", None, 5_000),
+        change("rows.tiny_ns", 1_000_000, 1_000_200),  # under 1 %
+        change("longest.ns", 10, 99_000),  # a single gap
+        change("rows.count", 3, 12),
+        change("rows.share", 0.1, 0.9),
+        change("rows.busy_ns", 5, 50_000, analysis="timeline"),
+        change("rows.again_ns", 1_000, 9_000, row="z"),  # the same change again
+    ]
+    assert [c.field for c in compare_fields.times(changes, 1)] == ["rows.large_ns", "rows.small_ns"]
+    assert [c.field for c in compare_fields.times(changes, 1, [(1_000, 9_000)])] == [
+        "rows.small_ns"
+    ]
+    assert [c.field for c in compare_fields.others(changes)] == ["rows.count"]
+
+
+def test_rows_of_two_files_are_matched_though_each_names_its_own() -> None:
+    one = {"rows": [{"trace": "a.json", "name": "x", "total_ns": 5}]}
+    two = {"rows": [{"trace": "b.json", "name": "x", "total_ns": 7}]}
+    (found,) = compare_fields.fields("modules", one, two)
+    assert (found.row, found.before, found.after) == ("x", 5, 7)
+
+
+def test_findings_are_matched_by_what_to_do() -> None:
+    def found(saves: int, what: str) -> dict[str, Any]:
+        row = {"stage": "decode", "do": "Use graphs.", "what": what, "saves_ns": saves}
+        return {"path": "x", "answers": {"findings": {"rows": [row]}}, "unanswered": {}}
+
+    result = compare.compare(found(900, "waits 90 %"), found(100, "waits 10 %"))
+    (both,) = result.findings
+    assert (both.before_saves_ns, both.after_saves_ns) == (900, 100)
+    assert (both.before, both.after) == ("waits 90 %", "waits 10 %")
+
+
+def test_no_table_of_a_comparison_repeats_another() -> None:
+    result = compare.compare(*sides())
+    kept = [(s.before_ns, s.after_ns, s.parts) for s in result.splits if s.by != "category"]
+    assert len(kept) == len(set(kept))
+    keys = [grid.key for grid in compared.tables(result)]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None:
+    def side(*rows: tuple[str, int]) -> dict[str, Any]:
+        ops = [{"dtype": name, "total_ns": ns} for name, ns in rows]
+        return {"path": "x", "answers": {"roofline": {"rows": ops}}, "unanswered": {}}
+
+    found = samework.differences(
+        side(("bfloat16", 9), ("float32", 1)), side(("bfloat16", 1), ("float32", 9))
+    )
+    assert [str(d) for d in found] == ["dtype bfloat16 → float32"]
