@@ -322,6 +322,20 @@ def test_markdown_is_a_table_in_which_names_stay_text(tmp_path: Path) -> None:
     assert "<img" not in out
 
 
+def test_a_page_given_as_a_trace_is_told_where_a_page_is_named(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    done = CliRunner().invoke(app, ["analyze", str(path), "--html", str(tmp_path / "out.html")])
+    assert done.exit_code == 1
+    assert "name the page with -o" in str(done.exception or done.stderr)
+
+
+def test_what_to_run_next_names_no_trace_that_could_not_be_read(tmp_path: Path) -> None:
+    good, bad = kineto(tmp_path / "good.json.gz"), tmp_path / "bad.json"
+    bad.write_text("not a trace")
+    _, _, err = run(good, bad, "-o", tmp_path / "p.html")
+    assert "bad.json" not in err.split("next:")[1]
+
+
 def test_one_bad_trace_among_several_is_named_and_the_others_answered(tmp_path: Path) -> None:
     good, bad = kineto(tmp_path / "good.json.gz"), tmp_path / "bad.json"
     bad.write_text("not a trace")

@@ -12,6 +12,7 @@ from tests.drawing import draw
 from tracekit import engine
 from tracekit.cli import terminal
 from tracekit.report import beside
+from tracekit.report.overview import Finding, Overview
 from tracekit.report.tables import html_table
 from tracekit.results import Column, Grid
 from tracekit.short_names import readable
@@ -69,6 +70,37 @@ def test_a_signature_reads_as_its_function_and_what_it_applies() -> None:
     assert readable(name) == "vectorized_elementwise_kernel: CUDAFunctor_add"
     assert readable("<script>alert(1)</script>") == "<script>alert(1)</script>"
     assert readable("aten::mm") == "aten::mm"
+
+
+@pytest.mark.parametrize("width", range(50, 170, 6))
+def test_a_number_is_whole_in_a_terminal_of_any_width_or_its_column_is_named(width: int) -> None:
+    columns = (
+        Column("stage"), Column("window", "ns"), Column("busy with other stages", "ns"),
+        Column("memset", "ns"), Column("idle share", "share"), Column("suspect", "ns"),
+    )  # fmt: skip
+    rows = [("prefill", 1_250_000_000, 31_700_000, 0, 0.979, 463_251_758)]
+    out = Console(file=io.StringIO(), width=width, force_terminal=False)
+    terminal.show(out, Grid("k", "Stages", columns, rows))
+    text = out.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert "zero in every row: memset" in text
+    gone = text.split("no room for: ")[1] if "no room for" in text else ""
+    for column, value in zip(columns, rows[0], strict=True):
+        shown = column.show(value)
+        assert value == 0 or column.label in gone or shown in text
+    assert not gone or width < 60
+
+
+def test_what_to_do_is_written_under_the_claim_and_not_under_its_number() -> None:
+    out = Console(file=io.StringIO(), width=60, force_terminal=False)
+    found = Finding(
+        "A claim that takes more than one line of sixty.", "Saves at most 1 ms.", "Do it."
+    )
+    terminal.screen(out, "title", "", Overview(findings=(found,)))
+    lines = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    at = next(i for i, line in enumerate(lines) if line.startswith("1. A claim"))
+    assert all(line.startswith("   ") for line in lines[at + 1 : at + 3])
+    assert lines[at + 2].strip() == "Do it."
 
 
 def test_mangled_and_generated_names_read_as_the_function_and_what_tells_it_apart() -> None:

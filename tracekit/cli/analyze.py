@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
         for line in [*_warnings(many), *said]:
             sys.stderr.write(f"{line}\n")
         if not printed and not full and names is None:
-            sys.stderr.write(f"next:   {_next(traces)}\n")
+            sys.stderr.write(f"next:   {_next([one.path for one in many])}\n")
         if failed:
             raise typer.Exit(1)
 
@@ -95,11 +95,14 @@ def _answers(
 
 
 def _distinct(traces: Sequence[str]) -> None:
-    """Raises: TracekitError where a file is named twice: its rows would count twice."""
+    """Raises: TracekitError for a file named twice, whose rows would count twice, or a page."""
     from tracekit.errors import TracekitError
 
     seen: dict[str, str] = {}
     for path in traces:
+        if path.lower().endswith((".html", ".htm")):
+            hint = "name the page with -o: tracekit analyze TRACE -o PAGE.html"
+            raise TracekitError("is a page, not a trace", where=path, hint=hint)
         # links and other spellings of a path lead to the same file
         place = path if path == "-" else str(Path(path).resolve())
         if place in seen:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tracekit.report.tables import all_zero
 from tracekit.results import unmeasured
 from tracekit.short_names import readable
 
@@ -51,18 +52,16 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        title=escape(grid.title), title_justify="left", title_style="bold", box=None,
-        pad_edge=False, padding=(0, 1),
-    )  # fmt: skip
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     empty = unmeasured(grid)
-    kept = _kept(out, grid, empty)
+    zero = [i for i in range(1, len(grid.columns)) if i not in empty and all_zero(grid, i)]
+    kept = _kept(out, grid, {*empty, *zero})
     for i in kept:
         column = grid.columns[i]
         numeric = column.unit != "text"
         table.add_column(
-            escape(column.label), justify="right" if numeric else "left", no_wrap=numeric,
-            overflow="fold" if numeric else "ellipsis", min_width=_width(grid, i) if numeric else 8,
+            escape(_head(grid, i)), justify="right" if numeric else "left", no_wrap=numeric,
+            overflow="fold" if numeric else "ellipsis", min_width=_room(grid, i),
         )  # fmt: skip
     for row in grid.rows[:most]:
         table.add_row(*(escape(_one_line(_said(grid.columns[i], row[i]))) for i in kept))
@@ -70,17 +69,22 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
         table.add_section()
         cells = [(grid.columns[i], grid.total[i]) for i in kept]
         table.add_row(*("" if v is None else escape(_said(c, v)) for c, v in cells))
+    # as a title of the table it would be broken to the table's width
+    out.print(_one_line(grid.title), style="bold", markup=False)
     out.print(table)
     left_out = len(grid.rows) - most
     if left_out > 0:
         where = f": {rest}" if rest else ""
         out.print(f"  … and {left_out} more rows{where}", style="dim", markup=False)
-    gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in {*kept, *empty})
+    gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in {*kept, *empty, *zero})
     if gone:
         out.print(f"  no room for: {gone}", style="dim", markup=False)
     if empty:
         said = ", ".join(grid.columns[i].label for i in empty)
         out.print(f"  not measured: {said}", style="dim", markup=False)
+    if zero:
+        said = ", ".join(grid.columns[i].label for i in zero)
+        out.print(f"  zero in every row: {said}", style="dim", markup=False)
     if grid.note:
         out.print(f"  {grid.note}", style="dim", markup=False)
     out.print()
@@ -102,15 +106,29 @@ def _width(grid: Grid, place: int) -> int:
     return max((len(_said(column, row[place])) for row in grid.rows[:200]), default=1)
 
 
-def _kept(out: Console, grid: Grid, empty: Sequence[int]) -> list[int]:
-    """The columns that fit, from the left, but the empty ones; the first is always shown."""
-    room = out.width - 26  # for the text in the first column
+def _room(grid: Grid, place: int) -> int:
+    """What a column needs: its longest number or word of the head; text may be cut to 24."""
+    column = grid.columns[place]
+    wide = _width(grid, place)
+    if column.unit == "text":
+        wide = min(wide, 24)
+    return max(wide, *(len(word) for word in column.label.split()), 1)
+
+
+def _head(grid: Grid, place: int) -> str:
+    """The label, in as many lines as it takes to be no wider than its column."""
+    import textwrap
+
+    label = grid.columns[place].label
+    return "\n".join(textwrap.wrap(label, max(_room(grid, place), 8), break_long_words=False))
+
+
+def _kept(out: Console, grid: Grid, left_out: Container[int]) -> list[int]:
+    """The columns that fit, from the left, without `left_out`; the first is always shown."""
+    room = out.width - _room(grid, 0)
     kept = [0]
-    for place in (i for i in range(1, len(grid.columns)) if i not in empty):
-        column = grid.columns[place]
-        word = max((len(w) for w in column.label.split()), default=1)
-        wide = _width(grid, place) if column.unit != "text" else min(_width(grid, place), 24)
-        room -= max(wide, word) + 2
+    for place in (i for i in range(1, len(grid.columns)) if i not in left_out):
+        room -= max(_room(grid, place), max(map(len, _head(grid, place).split("\n")))) + 2
         if room < 0:
             break
         kept.append(place)
@@ -147,8 +165,7 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
     out.print(_one_line(subtitle), style="dim", markup=False)
     for verdict in view.verdicts:
         style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
-        out.print(f"{verdict.word}: ", style=style, markup=False, end="")
-        out.print(_one_line(verdict.text), markup=False)
+        out.print(Text.assemble((f"{verdict.word}: ", style), _one_line(verdict.text)))
     for note in view.notes:
         out.print(f"note: {_one_line(note)}", style="yellow", markup=False)
     out.print()
@@ -161,13 +178,13 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
     for grid in (*view.grids, *([view.beside] if view.beside else [])):
         show(out, grid, most, rest=ANALYZED)
     for place, finding in enumerate(view.findings, 1):
-        out.print(f"{place}. {_one_line(finding.claim)}", style="bold", markup=False, end="")
-        out.print(f"  {finding.saves}" if finding.saves else "", style="green", markup=False)
-        if finding.todo:
-            out.print(f"   {_one_line(finding.todo)}", markup=False)
-    if view.leaks:
-        out.print(f"note: {_one_line(view.leaks)}", style="yellow", markup=False)
-    if view.findings or view.leaks:
+        said = Text.assemble((_one_line(finding.claim), "bold"))
+        said.append(f" {finding.saves}" if finding.saves else "", "green")
+        said.append(f"\n{_one_line(finding.todo)}" if finding.todo else "")
+        lines = said.wrap(out, max(out.width - 3, 20))
+        for at, line in enumerate(lines):  # under the text, not under the number
+            out.print(Text.assemble(("   " if at else f"{place}. ", "bold"), line))
+    if view.findings:
         out.print()
 
 

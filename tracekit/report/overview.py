@@ -241,14 +241,24 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
     if not totals:
         return None
     wall = whole["wall_ns"] if whole else None
-    window = split is LAUNCHED
+    window, many = split is LAUNCHED, any(t["instances"] > 1 for t in totals)
     suspects = [(t.get(f"{split.key}_detail") or {}).get("suspect_ns") for t in totals]
     columns = (
         Column("stage"),
-        Column("instances", "count", "Occurrences that the row adds up."),
+        *((Column("instances", "count", "Occurrences that the row adds up."),) if many else ()),
         Column("wall", "ns", DEFINITIONS["wall"]),
-        Column("mean", "ns", "Mean wall time of one instance."),
-        Column("share", "share", "Of the wall time of all stages together; nested stages overlap."),
+        *((Column("mean", "ns", "Mean wall time of one instance."),) if many else ()),
+        *(
+            (
+                Column(
+                    "share",
+                    "share",
+                    "Of the wall time of all stages together; nested stages overlap.",
+                ),
+            )
+            if len(totals) > 1
+            else ()
+        ),
         *((Column("window", "ns", DEFINITIONS["by launch"]),) if window else ()),
         *(Column(name, "ns", f"Part of the {split.whole}.") for name, _ in split.parts),
         Column(f"{split.parts[-1][0]} share", "share", f"Of the {split.whole}."),
@@ -261,8 +271,10 @@ def stage_grid(totals: Sequence[Json], split: Split, whole: Json | None) -> Grid
         base = own.get("window_ns") if window else t["wall_ns"]
         last = values[-1]
         rows.append((
-            t["family"], t["instances"], t["wall_ns"], t["mean_ns"],
-            t["wall_ns"] / wall if wall else None, *([base] if window else []), *values,
+            t["family"], *([t["instances"]] if many else []), t["wall_ns"],
+            *([t["mean_ns"]] if many else []),
+            *([t["wall_ns"] / wall if wall else None] if len(totals) > 1 else []),
+            *([base] if window else []), *values,
             last / base if last is not None and base else None,
             *([suspect] if any(suspects) else []),
         ))  # fmt: skip
