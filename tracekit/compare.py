@@ -25,6 +25,7 @@ from tracekit.workphase import NO_PHASE
 Plain = Mapping[str, Any]
 State = Literal["both", "new", "gone"]
 
+NOT_ASKED = "not asked"
 ALL = samework.ALL_STAGES
 
 
@@ -184,10 +185,14 @@ def saved(path: str) -> dict[str, Any] | None:
 def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[Rate]:
     """Times of one request, of one token, and of one instance of each stage that both have.
 
-    A token is a token; a request or an instance is the same work where nothing of the run but the
-    device, or how often it was done, differs.
+    A token is a token; a request or an instance is the same work where no side has stages that the
+    other lacks, and nothing of the run but the device, the dtype and the number of samples differs.
     """
-    alike = not any(d.kind == "run" and d.what not in _SAME_STEP for d in differing)
+    alike = not any(
+        (d.kind == "run" and d.what not in _SAME_STEP)
+        or (d.kind == "stage" and None in (d.before, d.after))
+        for d in differing
+    )
     tokens = [(side.get("tokens") or {}) for side in (one, two)]
     for what, key, judged in (("TTFT", "ttft_ns", alike), ("TPOT", "tpot_ns", True)):
         means = [(own.get("latency") or {}).get(key) for own in tokens]
@@ -200,8 +205,11 @@ def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[
         for own in stages
     ]
     for name in families[0]:
-        each = [[r["wall_ns"] for r in own.get("rows") or () if r["stage"] == name]
-                for own in stages]  # fmt: skip
+        each = [
+            [r["wall_ns"] for r in own.get("rows") or ()
+             if r["family"] == name and not r["repeated"]]
+            for own in stages
+        ]  # fmt: skip
         yield from _rate(f"one {name}", [own.get(name) for own in families], each, alike)
 
 
@@ -249,7 +257,7 @@ def _as_kernels(ops: Plain | None) -> Plain | None:
 
 
 def _why(side: Plain, name: str) -> str:
-    return str(side.get("unanswered", {}).get(name, "not asked"))
+    return str(side.get("unanswered", {}).get(name, NOT_ASKED))
 
 
 # ---------------------------------------------------------------- stages and kernels

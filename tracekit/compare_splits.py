@@ -12,6 +12,7 @@ from tracekit.samework import ALL_STAGES as ALL
 
 Plain = Mapping[str, Any]
 NEARLY = 0.8  # of the kernel time
+OVERLAP = "overlap, counted once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,11 @@ def splits(one: Plain, two: Plain) -> list[Split]:
     found = list(_of_families(*totals))
     by = _telling([s for s in found if s.of == ALL], one, two)
     found.sort(key=lambda s: (s.of != ALL, s.of == ALL and s.by != by))
-    if "stages" in one and "stages" in two and (whole := _by_stage(one["stages"], two["stages"])):
-        found.insert(0, whole)
+    if "stages" in one and "stages" in two:
+        # one kind says nothing, unless nothing else is known of both sides
+        least = 2 if any(split.of == ALL for split in found) else 1
+        if (whole := _by_stage(one["stages"], two["stages"], least)) is not None:
+            found.insert(0, whole)
     if "devices" in one and "devices" in two:
         sums = [_device_sums(side["devices"]) for side in (one, two)]
         found.append(_split("all devices", "device", [s["window_ns"] for s in sums], sums, CLOCK))
@@ -106,17 +110,26 @@ def _telling(every: Sequence[Split], one: Plain, two: Plain) -> str:
     return "launch" if covers("launch") and not covers("clock") else "clock"
 
 
-def _by_stage(one: Plain, two: Plain) -> Split | None:
-    """The wall time of all stages as the sum of each kind; None where there is one kind only."""
+def _by_stage(one: Plain, two: Plain, least: int) -> Split | None:
+    """The wall time of all stages as the sum of each kind; None with under `least` kinds.
+
+    Of nested stages the outer one counts; what overlaps otherwise is a part of its own, so that the
+    parts add up to the wall time of all stages, in which it counts once.
+    """
     sums: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
+    wholes = []
     for side, own in zip((one, two), sums, strict=True):
         for row in side["rows"]:
             if not row["nested"]:
-                own[row["stage"]] += row["wall_ns"]
-    names = [(name, name) for name in dict.fromkeys((*sums[0], *sums[1]))]
-    if len(names) < 2:
+                own[row["family"]] += row["wall_ns"]
+        wholes += [t["wall_ns"] for t in side["totals"] if t["family"] == ALL]
+    if len({*sums[0], *sums[1]}) < least or len(wholes) != 2:
         return None
-    return _split(ALL, "stage", [sum(own.values()) for own in sums], sums, names)
+    for own, whole in zip(sums, wholes, strict=True):
+        if twice := whole - sum(own.values()):
+            own[OVERLAP] = twice
+    names = [(name, name) for name in dict.fromkeys((*sums[0], *sums[1]))]
+    return _split(ALL, "stage", wholes, sums, names)
 
 
 def _split(

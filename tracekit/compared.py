@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from tracekit import catalog, compare_fields
-from tracekit.compare import Comparison, FindingChange, Rate, StageChange
+from tracekit.compare import NOT_ASKED, Comparison, FindingChange, Rate, StageChange
 from tracekit.compare_fields import LEAST_RELATIVE, LEAST_SHARE, relative
 from tracekit.compare_splits import Split
 from tracekit.results import Column, Grid
@@ -50,7 +50,7 @@ def tables(result: Comparison) -> list[Grid]:
         grids.append(_host_grid(result))
     if result.findings:
         grids.append(_finding_grid(result.findings))
-    grids += [_times_grid(result), _others_grid(result)]
+    grids += [_times_grid(result), _others_grid(result), _alone_grid(result)]
     return [_telling(grid) for grid in grids if grid.rows or grid.note]
 
 
@@ -244,10 +244,9 @@ def _times_grid(result: Comparison) -> Grid:
         (_title(f.analysis), f.row, _words(f.field), f.before, f.after, f.difference, f.relative)
         for f in kept[:NUMBERS]
     ]
-    alone = _alone(result.only_before, "before") + _alone(result.only_after, "after")
     left = f"{len(kept) - NUMBERS} smaller ones are left out." if len(kept) > NUMBERS else ""
     floor = f"Changes under {duration(least)} or {LEAST_RELATIVE:.0%} are left out; --json has all."
-    note = " ".join(filter(None, (floor if rows else "", left, *alone)))
+    note = " ".join(filter(None, (floor, left))) if rows else ""
     return Grid("times", "Other times that changed, the largest change first", columns, rows, note)
 
 
@@ -290,5 +289,31 @@ def _words(field: str) -> str:
     return ", ".join(part.replace("_", " ") for part in parts)
 
 
-def _alone(names: Mapping[str, str], side: str) -> list[str]:
-    return [f"{name} is answered {side} only ({why})." for name, why in names.items()]
+def alone(result: Comparison) -> list[str]:
+    """What one side alone answered, and why the other did not: a phrase a reason."""
+    out = []
+    for side, other, names in (
+        ("before", "after", result.only_before), ("after", "before", result.only_after),
+    ):  # fmt: skip
+        by_reason: dict[str, list[str]] = {}
+        for name, why in names.items():
+            by_reason.setdefault(why, []).append(name)
+        out += [
+            f"{', '.join(own)} ({other}: {why})" if why != NOT_ASKED
+            else f"{', '.join(own)} (asked {side} only)"
+            for why, own in by_reason.items()
+        ]  # fmt: skip
+    return out
+
+
+def _alone_grid(result: Comparison) -> Grid:
+    columns = (
+        Column("analysis"), Column("answered"),
+        Column("why not the other", "text", "The reason that the other trace gives."),
+    )  # fmt: skip
+    rows = [
+        (_title(name), side, why)
+        for side, names in (("before", result.only_before), ("after", result.only_after))
+        for name, why in names.items()
+    ]
+    return Grid("alone", "What one side alone answers", columns, rows)

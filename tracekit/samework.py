@@ -89,7 +89,9 @@ def _facts(sides: Sequence[Plain], names: Mapping[str, str], kind: Kind) -> Iter
     for key in runs.differing(sides):
         if key in names:
             one, two = (runs.shown(side[key]) if key in side else None for side in sides)
-            yield Difference(names[key], one, two, kind)
+            # what one side does not say is not known to differ
+            known = one is not None and two is not None
+            yield Difference(names[key], one, two, kind if known else "setting")
 
 
 def _tokens(before: Plain, after: Plain, sides: Sequence[Plain]) -> Iterator[Difference]:

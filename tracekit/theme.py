@@ -116,7 +116,7 @@ MARKS: dict[str, Mark] = {
     "better": Mark("var(--good)", "var(--bg)"),
     "worse": Mark("var(--bad)", "var(--bg)"),
     "less": Mark("var(--idle-device)", "var(--on-light)"),
-    "more": Mark("var(--idle-host)", "var(--bg)"),
+    "more": Mark("var(--idle-device)", "var(--on-light)", "/"),
     "total": Mark("var(--other)", "var(--on-dark)"),
 }
 

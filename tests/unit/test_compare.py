@@ -116,7 +116,10 @@ def test_what_one_side_alone_answers_is_said_with_the_reason() -> None:
     result = compare.compare(plain(BEFORE), bare)
     assert result.only_before["kernels"] == "no kernel events"
     assert result.kernels == ()
-    assert "no kernel events" in compared.tables(result)[-1].note
+    (said,) = [text for text in compared.alone(result) if "kernels" in text]
+    assert said == "kernels (after: no kernel events)"
+    (grid,) = [grid for grid in compared.tables(result) if grid.key == "alone"]
+    assert ("before", "no kernel events") in [row[1:] for row in grid.rows]
 
 
 def test_a_prefill_and_a_decode_step_compare_by_kernel(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def with_stages(*families: tuple[str, int, int]) -> dict[str, Any]:
         for name, n, ns in (*families, ("all stages", 1, sum(f[2] for f in families)))
     ]  # fmt: skip
     rows = [
-        {"stage": name, "wall_ns": ns // n, "nested": False}
+        {"family": name, "wall_ns": ns // n, "nested": False, "repeated": False}
         for name, n, ns in families for _ in range(n)
     ]  # fmt: skip
     return {"path": "x", "answers": {"stages": {"totals": totals, "rows": rows}}, "unanswered": {}}
@@ -189,3 +189,27 @@ def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None
         side(("bfloat16", 9), ("float32", 1)), side(("bfloat16", 1), ("float32", 9))
     )
     assert [str(d) for d in found] == ["dtype bfloat16 → float32"]
+
+
+def test_what_one_side_does_not_say_is_not_known_to_differ() -> None:
+    before, after = sides()
+    before["run"] = {key: value for key, value in ONE.items() if key != "device"}
+    result = compare.compare(before, after)
+    assert result.same_work
+    assert [str(d) for d in result.differences] == ["device not said → H100"]
+
+
+def test_stages_that_overlap_still_add_up_to_the_whole() -> None:
+    one, two = with_stages(("a", 1, 60), ("b", 1, 60)), with_stages(("a", 1, 50), ("b", 1, 50))
+    one["answers"]["stages"]["totals"][-1]["wall_ns"] = 100  # 20 of both at once
+    head = compare.compare(one, two).splits[0]
+    assert [(p.name, p.before_ns, p.after_ns) for p in head.parts] == [
+        ("a", 60, 50), ("b", 60, 50), ("overlap, counted once", -20, 0),
+    ]  # fmt: skip
+
+
+def test_a_refusal_gives_its_own_reason_first() -> None:
+    one, two = audited("degraded", "Shared."), audited("refused", "No kernels: none.")
+    two["answers"]["audit"]["rows"].insert(0, {"what": "Shared.", "effect": "degraded"})
+    text = difference.overview(compare.compare(one, two)).verdicts[0].text
+    assert "refuses the one after, because no kernels (and 1 more)." in text

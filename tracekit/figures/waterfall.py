@@ -39,8 +39,14 @@ def waterfall(
     axis = scale(unit, [*(b for b in bases), start[1], end[1]])
     looks: dict[str, Mark] = {kind: mark(kind) for kind in ("better", "worse", "less", "more")}
     kinds = ["total", *(_kind(v, less_is_better) for _, v in steps), "total"]
+    drawn = [looks.get(kind) or mark("total") for kind in kinds]
     marker = paint(mark("total"))
-    marker["color"] = [(looks.get(kind) or mark("total")).colour for kind in kinds]
+    marker["color"] = [look.colour for look in drawn]
+    if any(look.hatch for look in drawn):
+        marker["pattern"] = {
+            "shape": [look.hatch for look in drawn], "bgcolor": [look.colour for look in drawn],
+            "fgcolor": "var(--bg)", "size": 7, "solidity": 0.25,
+        }  # fmt: skip
     said = [axis.say(v) if k == "total" else _signed(v, axis.say(v))
             for (_, v), k in zip(rows, kinds, strict=True)]  # fmt: skip
     widths = [abs(v) for _, v in rows]
@@ -55,7 +61,7 @@ def waterfall(
                 for (label, _), text, kind in zip(rows, said, kinds, strict=True)
             ],
             "outsidetextfont": {"color": "var(--text)"},
-            "insidetextfont": {"color": "var(--bg)"},
+            "insidetextfont": {"color": [look.on for look in drawn]},
             "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]}%{customdata[2]}"
             "<extra></extra>",
         }],

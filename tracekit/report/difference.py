@@ -10,7 +10,7 @@ from typing import Any
 from tracekit import compared, runs, samework, units
 from tracekit.compare import Comparison, KernelChange, Rate
 from tracekit.compare_splits import Part, Split
-from tracekit.figures import Chart, paired_bars, waterfall
+from tracekit.figures import Chart, paired_bars, shorten, waterfall
 from tracekit.files import writing
 from tracekit.report import facts
 from tracekit.report.overview import Overview, Verdict
@@ -133,6 +133,8 @@ def notes(result: Comparison) -> Iterable[str]:
     if settings:
         lead = "Also changed" if work else "What was changed"
         yield f"{lead}: {_few(settings)}."
+    if alone := compared.alone(result):
+        yield f"Not compared, since one side alone answers them: {_few(alone)}."
     if not result.splits:
         yield "The two traces have no total in common."
 
@@ -154,10 +156,15 @@ def _verdicts(result: Comparison) -> Iterable[Verdict]:
         yield Verdict("", "Trusted", "Both traces, by every check that changes a number.")
         return
     worst = max(sides, key=lambda verdict: list(_LEVELS).index(verdict or "trusted"))
-    own = {
-        side: [c.what for c in result.audits.cautions if c.side in (side, "both")]
-        for side in ("before", "after")
-    }
+    levels = list(_LEVELS)
+
+    def reasons(side: str) -> list[str]:
+        """The worst first; of equal ones those of this side alone."""
+        mine = [c for c in result.audits.cautions if c.side in (side, "both")]
+        mine.sort(key=lambda c: (-levels.index(c.effect), c.side == "both"))
+        return [c.what for c in mine]
+
+    own = {side: reasons(side) for side in ("before", "after")}
     verbs = [samework.VERBS[verdict or "trusted"] for verdict in sides]
     if own["before"] == own["after"]:
         text = f"The audit {verbs[0]} both traces{_because(own['before'])}."
@@ -288,7 +295,7 @@ def _sections(
             "Which findings are gone, which are new, and what would they save now?", [],
             some("findings"),
         )  # fmt: skip
-    if numbers := some("times", "others"):
+    if numbers := some("times", "others", "alone"):
         yield _section(
             "fields", "Other numbers that changed",
             "Which other numbers of the analyses differ by enough to look at?", [], numbers,
@@ -351,11 +358,7 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
     shown = changed[:KERNELS]
     rest = after - before - sum(k.difference_ns for k in shown)
     several = len({k.phase for k in every}) > 1
-    steps = [
-        (f"{k.name}{f' · {k.phase}' if several and k.phase else ''}"
-         f"{'' if k.state == 'both' else f' ({k.state})'}", float(k.difference_ns))
-        for k in shown
-    ]  # fmt: skip
+    steps = [(_change_name(k, several), float(k.difference_ns)) for k in shown]
     if rest:
         steps.append((f"{len(every) - len(shown)} others", float(rest)))
     return [
@@ -368,3 +371,10 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
             table="kernels" if on_device else "host-ops",
         )
     ]  # fmt: skip
+
+
+def _change_name(change: KernelChange, several: bool) -> str:
+    """A kernel's short name with its phase, where there are several, and whether it is new."""
+    phase = f" · {shorten(change.phase, 12)}" if several and change.phase else ""
+    state = "" if change.state == "both" else f" ({change.state})"
+    return f"{shorten(change.name, 43 - len(phase) - len(state))}{phase}{state}"

@@ -113,7 +113,9 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
     """What makes the traces incomparable, then what each says of itself."""
     yield from differences([(side.name, side.run) for side in many])
     if len(many) > 1 and not sides.adds_up(many):
-        yield "These are different runs: nothing on this page is added up over them."
+        known = all("model" in side.run for side in many)
+        why = "These are different runs" if known else "These are not known to be of one job"
+        yield f"{why}: nothing on this page is added up over them."
     said_of: dict[str, list[str]] = {}
     for side in many:
         for note in cautions(side.one, has_gpu(side.plain)):
