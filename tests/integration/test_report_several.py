@@ -221,3 +221,19 @@ def test_prefill_and_decode_in_files_of_their_own_are_aligned_layer_by_layer() -
     pairs = {pair["role"]: pair for pair in found.json["tk-roles"]["pairs"]}
     assert pairs["MLP down projection"]["weights"] == "12288 → 4096"
     assert min(pairs["MLP down projection"][f"{p}_ns"] for p in ("prefill", "decode")) > 0
+
+
+def test_what_many_traces_say_alike_is_said_once(tmp_path: Path) -> None:
+    def rank(number: int) -> Path:
+        meta = {"distributedInfo": {"rank": number, "world_size": 6}}
+        return kineto(tmp_path / f"r{number}.json.gz", **meta)
+
+    found = sides.read([engine.answers(rank(number)) for number in range(6)])
+    view = sidebyside.overview(found)
+    assert sidebyside.title(found) == "6 ranks of one job"
+    assert len(view.verdicts) <= 2
+    claims = [finding.claim for finding in view.findings]
+    assert claims
+    assert all("So on 6 of 6; this is the largest." in claim for claim in claims)
+    rows = next(grid for grid in view.grids if grid.key == "findings").rows
+    assert {row[0] for row in rows} == {f"rank {number}" for number in range(6)}

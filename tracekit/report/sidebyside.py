@@ -96,17 +96,27 @@ def overview(many: Sequence[Side]) -> Overview:
 def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
     """The audit's word on each trace that is not simply trusted; one line for the others."""
     said = [(side.name, verdict) for side in many for verdict in verdicts(side.plain)]
-    odd = [(name, verdict) for name, verdict in said if verdict.level]
-    for name, verdict in odd[:COLUMNS]:
-        text = f"{name}: {verdict.text}"
+    alike: dict[Verdict, list[str]] = {}
+    for name, verdict in said:
+        if verdict.level:
+            alike.setdefault(verdict, []).append(name)
+    # the worst first, then those of most traces
+    odd = sorted(alike.items(), key=lambda own: (own[0].level != "bad", -len(own[1])))
+    for verdict, names in odd[:FEW]:
+        text = f"{_listed(names)}: {verdict.text}"
         yield dataclasses.replace(verdict, text=text, link="audit")
-    if len(odd) > COLUMNS:
-        names = ", ".join(name for name, _ in odd[COLUMNS:])
-        yield Verdict("warn", "Also not trusted fully", f"{names}.", "audit")
+    if rest := [name for _, names in odd[FEW:] for name in names]:
+        yield Verdict("warn", "Also not trusted fully", f"{_listed(rest)}.", "audit")
     fine = [name for name, verdict in said if not verdict.level]
     if fine:
-        names = "Every trace" if len(fine) == len(many) else ", ".join(fine)
-        yield Verdict("", "Trusted", f"{names}, by every check that changes a number.", "audit")
+        whose = "Every trace" if len(fine) == len(many) else _listed(fine)
+        yield Verdict("", "Trusted", f"{whose}, by every check that changes a number.", "audit")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas between; of many the first, and how many more."""
+    more = f" and {len(names) - COLUMNS} more" if len(names) > COLUMNS else ""
+    return ", ".join(names[:COLUMNS]) + more
 
 
 def _notes(many: Sequence[Side]) -> Iterable[str]:
@@ -121,7 +131,7 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
         for note in cautions(side.one, has_gpu(side.plain)):
             said_of.setdefault(note, []).append(side.name)
     for note, of in said_of.items():
-        yield f"{'Each trace' if len(of) == len(many) else ', '.join(of)}: {note}"
+        yield f"{'Each trace' if len(of) == len(many) else _listed(of)}: {note}"
 
 
 def differences(many: Sequence[tuple[str, Json]]) -> Iterable[str]:
@@ -206,17 +216,34 @@ def _tiles(many: Sequence[Side]) -> Iterable[Tile]:
 def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
     if job:
         yield from ranks.sentences([(s.name, s.plain) for s in many])
-    for side in many[:FEW]:
+    # ranks of one job say much the same: the first stands for them
+    for side in many[: 1 if job else FEW]:
         for said in beside.limits(side.plain):
             yield f"{side.name} · {said}"
 
 
 def _findings(many: Sequence[Side]) -> Iterable[Finding]:
-    """What to do first, of each of the first traces; the table has those of all."""
-    each = 3 if len(many) == 2 else 2
-    for side in many[:FEW]:
-        for found in list(findings(side.plain))[:each]:
-            yield dataclasses.replace(found, claim=f"{side.name}: {found.claim}")
+    """What to do first; the table has the findings of all traces.
+
+    Of runs that add up: of all together, those of one stage and advice as one, the largest of them
+    standing for the others. Of different runs: of each of the first.
+    """
+    if not sides.adds_up(many):
+        each = 3 if len(many) == 2 else 2
+        for side in many[:FEW]:
+            for found in list(findings(side.plain))[:each]:
+                yield dataclasses.replace(found, claim=f"{side.name}: {found.claim}")
+        return
+    alike: dict[tuple[Any, Any], list[tuple[int, str, Finding]]] = {}
+    for side in many:
+        rows = (side.plain.get("findings") or {}).get("rows") or ()
+        for row, found in zip(rows, findings(side.plain), strict=False):
+            own = (row["saves_ns"] or 0, side.name, found)
+            alike.setdefault((row["stage"], row["do"]), []).append(own)
+    for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:5]:
+        _, name, found = max(same, key=lambda own: own[0])
+        also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
+        yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
 
 
 def _findings_grid(many: Sequence[Side]) -> Grid | None:
