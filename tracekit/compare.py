@@ -109,7 +109,7 @@ class FindingChange:
 class Comparison(Result):
     before: str
     after: str
-    same_work: bool  # no difference of kind run or stage: the totals are a race
+    same_work: bool  # all differences are settings: the totals are a race
     differences: tuple[Difference, ...]
     audits: Audits
     rates: tuple[Rate, ...]
@@ -185,16 +185,18 @@ def saved(path: str) -> dict[str, Any] | None:
 def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[Rate]:
     """Times of one request, of one token, and of one instance of each stage that both have.
 
-    A token is a token; a request or an instance is the same work where no side has stages that the
-    other lacks, and nothing of the run but the device, the dtype and the number of samples differs.
+    A token is a token where batch and recording are alike. A request or an instance is the same
+    work where moreover no side has stages that the other lacks, and nothing of the run differs but
+    the device, the dtype and the number of samples.
     """
     alike = not any(
-        (d.kind == "run" and d.what not in _SAME_STEP)
+        (d.kind in ("run", "recording") and d.what not in _SAME_STEP)
         or (d.kind == "stage" and None in (d.before, d.after))
         for d in differing
     )
     tokens = [(side.get("tokens") or {}) for side in (one, two)]
-    for what, key, judged in (("TTFT", "ttft_ns", alike), ("TPOT", "tpot_ns", True)):
+    token = not any(d.kind == "recording" or d.what == runs.NAMES["batch_size"] for d in differing)
+    for what, key, judged in (("TTFT", "ttft_ns", alike), ("TPOT", "tpot_ns", token)):
         means = [(own.get("latency") or {}).get(key) for own in tokens]
         each = [[r[key] for r in own.get("requests") or () if r[key] is not None]
                 for own in tokens]  # fmt: skip

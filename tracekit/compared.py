@@ -72,12 +72,12 @@ def _telling(grid: Grid) -> Grid:
 def _difference_grid(differences: Sequence[Difference]) -> Grid:
     columns = (
         Column("what"), Column("before"), Column("after"),
-        Column("makes it other work", "text", "Yes: totals of the two are no race. No: a setting "
-               "that may explain the change."),
+        Column("still a race", "text", "No: it makes the totals incomparable. Yes: a setting that "
+               "may explain the change."),
     )  # fmt: skip
     rows = [
         (f"instances of {d.what}" if d.kind == "stage" else d.what, d.before, d.after,
-         "no" if d.kind == "setting" else "yes")
+         "yes" if d.kind == "setting" else "no")
         for d in differences[:MOST]
     ]  # fmt: skip
     return Grid("differences", "In what the runs differ", columns, rows, _more(differences),

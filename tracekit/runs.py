@@ -40,11 +40,14 @@ SETTINGS: Mapping[str, str] = {
     "hip": "HIP",
     "python": "Python",
     "tracekit": "tracekit",
+}
+# What the profiler did beside: it slows the host down, so that times are no race either.
+RECORDED: Mapping[str, str] = {
     "with_stack": "Python stacks recorded",
     "record_shapes": "shapes recorded",
     "profile_memory": "memory recorded",
 }
-NAMES: Mapping[str, str] = {**WORK, **SETTINGS}
+NAMES: Mapping[str, str] = {**WORK, **RECORDED, **SETTINGS}
 
 LONG = 28  # characters of a name in a legend or in the head of a column
 
@@ -85,12 +88,24 @@ def about(source: Source) -> dict[str, Value]:
     for key, name in (("cuda_runtime_version", "cuda"), ("hip_runtime_version", "hip")):
         if isinstance(meta.get(key), int):
             out[name] = version(key, meta[key])
-    options = _part(run, "options")
-    for key in ("with_stack", "record_shapes", "profile_memory"):
-        out[key] = bool(meta.get(key) or options.get(key))
+    out |= _recorded(source)
     if run:
         out |= _captured(run)
     return {key: _clean(value) for key, value in out.items() if value not in (None, "", [])}
+
+
+def _recorded(source: Source) -> dict[str, bool]:
+    """What the profiler recorded beside times, as far as the file says or shows it."""
+    meta, options = source.meta, _part(captured(source), "options")
+    # torch writes a flag only where it is on: without any, nothing is known
+    told = bool(options) or any(key in meta for key in RECORDED)
+    out = {
+        key: bool(meta.get(key) or options.get(key)) for key in RECORDED
+        if told or meta.get(key)
+    }  # fmt: skip
+    if "python_function" in source.cats:
+        out["with_stack"] = True
+    return out
 
 
 def _captured(run: Plain) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tracekit import runs
 from tracekit.workphase import ALL, NO_PHASE
 
 Plain = Mapping[str, Any]
-Kind = Literal["run", "stage", "setting"]
+Kind = Literal["run", "stage", "recording", "setting"]
 ALL_STAGES = "all stages"  # the family of the stages' grand total
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
@@ -23,7 +23,8 @@ class Difference:
     """One fact in which the runs differ.
 
     run: other work (model, device, batch …); stage: a stage that one side lacks, or has more often;
-    setting: what may explain a change of the same work.
+    recording: what the profiler did beside, which slows the host down; setting: what may explain a
+    change of the same work.
     """
 
     what: str
@@ -66,10 +67,11 @@ class Audits:
 
 
 def differences(before: Plain, after: Plain) -> tuple[Difference, ...]:
-    """In what the runs differ: what makes them other work first, then settings."""
+    """In what the runs differ: what makes their times no race first, then settings."""
     sides = (_run(before), _run(after))
     found = [*_facts(sides, runs.WORK, "run"), *_tokens(before, after, sides),
-             *_stages(before, after), *_facts(sides, runs.SETTINGS, "setting")]  # fmt: skip
+             *_stages(before, after), *_facts(sides, runs.RECORDED, "recording"),
+             *_facts(sides, runs.SETTINGS, "setting")]  # fmt: skip
     return tuple(found)
 
 

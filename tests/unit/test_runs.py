@@ -86,3 +86,10 @@ def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
 def test_a_trace_that_says_nothing_of_its_dtype_has_none() -> None:
     assert "dtype" not in runs.about(Source("t.json"))
     assert runs.shown(None) == "not said"
+
+
+def test_what_was_recorded_is_known_from_flags_or_from_the_events_themselves() -> None:
+    assert "with_stack" not in runs.about(Source("t.json"))  # nothing said, nothing known
+    said = runs.about(Source("t.json", meta={"record_shapes": 1}))
+    assert (said["record_shapes"], said["with_stack"]) == (True, False)
+    assert runs.about(Source("t.json", cats={"python_function": 9}))["with_stack"] is True

@@ -213,3 +213,21 @@ def test_a_refusal_gives_its_own_reason_first() -> None:
     two["answers"]["audit"]["rows"].insert(0, {"what": "Shared.", "effect": "degraded"})
     text = difference.overview(compare.compare(one, two)).verdicts[0].text
     assert "refuses the one after, because no kernels (and 1 more)." in text
+
+
+def test_stacks_on_one_side_alone_end_the_race() -> None:
+    before, after = sides(with_stack=True)
+    before["run"] = {**ONE, "with_stack": False}
+    result = compare.compare(before, after)
+    assert not result.same_work
+    (note,) = difference.notes(result)
+    assert note.startswith("Not recorded alike: Python stacks recorded no → yes.")
+    assert "10.0% less; not recorded alike" in words(result)
+    assert not any(rate.judged for rate in result.rates)
+
+
+def test_fewer_samples_are_said_once_and_not_stage_by_stage() -> None:
+    one, two = with_stages(("load", 3, 90), ("decode", 3, 90)), with_stages(("load", 2, 60))
+    one["run"], two["run"] = {"samples": 3}, {"samples": 2}
+    (note,) = difference.notes(compare.compare(one, two))
+    assert note.startswith("Not the same work: number of samples 3 → 2; decode only before (3 ×).")

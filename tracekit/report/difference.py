@@ -123,15 +123,28 @@ def screen(result: Comparison) -> Overview:
 
 def notes(result: Comparison) -> Iterable[str]:
     """What makes the two other work, and which settings may explain a change."""
-    work = [str(d) for d in result.differences if d.kind != "setting"]
-    settings = [str(d) for d in result.differences if d.kind == "setting"]
+    samples = {(f"{d.before} ×", f"{d.after} ×") for d in result.differences
+               if d.what == runs.NAMES["samples"]}  # fmt: skip
+    work = [
+        str(d)
+        for d in result.differences
+        if d.kind == "run" or (d.kind == "stage" and (d.before, d.after) not in samples)
+    ]
+    recorded, settings = (
+        [str(d) for d in result.differences if d.kind == kind] for kind in ("recording", "setting")
+    )
     if work:
         yield (
             f"Not the same work: {_few(work)}. The totals are no race; what each request, token "
             "or instance takes is below."
         )
+    if recorded:
+        yield (
+            f"Not recorded alike: {_few(recorded)}. Recording slows the host down: capture both "
+            "alike before you call one faster."
+        )
     if settings:
-        lead = "Also changed" if work else "What was changed"
+        lead = "Also changed" if work or recorded else "What was changed"
         yield f"{lead}: {_few(settings)}."
     if alone := compared.alone(result):
         yield f"Not compared, since one side alone answers them: {_few(alone)}."
@@ -193,7 +206,8 @@ def judged(result: Comparison, split: Split) -> bool:
         return True
     stages = {s.stage for s in result.stages}
     return split.of in stages and not any(
-        d.kind == "run" or (d.kind == "stage" and d.stage == split.of) for d in result.differences
+        d.kind in ("run", "recording") or (d.kind == "stage" and d.stage == split.of)
+        for d in result.differences
     )
 
 
@@ -204,7 +218,9 @@ def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
         yield Tile("After", units.duration(head.after_ns), whole)
         same = judged(result, head)
         value, sub = _change(head.difference_ns, head.relative, judged=same)
-        yield Tile("Difference", value, sub if same else f"{sub}; not the same work")
+        alike = all(d.kind in ("recording", "setting") for d in result.differences)
+        why = "" if same else "; not recorded alike" if alike else "; not the same work"
+        yield Tile("Difference", value, f"{sub}{why}")
         largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
         if largest and largest.difference_ns:
             yield Tile("Largest part of it", largest.name,

@@ -140,7 +140,7 @@ def differences(many: Sequence[tuple[str, Json]]) -> Iterable[str]:
     if "model" in telling:
         telling = [key for key in telling if key != "size"]
     for key in telling:
-        if key in runs.WORK:
+        if key in runs.WORK or key in runs.RECORDED:
             yield f"The traces differ in {runs.NAMES[key]}: {_each(key, many)}."
     others = [runs.NAMES[key] for key in telling if key in runs.SETTINGS]
     if others:
