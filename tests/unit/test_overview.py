@@ -15,6 +15,8 @@ from tracekit.idleness import MAYBE_WORK
 from tracekit.report import page
 from tracekit.report.overview import CLOCK, LAUNCHED, findings, overview, spent
 
+OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
+
 
 def test_an_idle_time_that_is_suspect_says_so_in_the_tile_the_sentence_and_the_bar() -> None:
     view = overview(engine.answers(shared("traces", "tl_sglang_decode.json.gz")))
@@ -51,6 +53,19 @@ def test_a_damaged_file_is_not_said_to_be_of_the_cpu_alone(tmp_path: Path) -> No
     assert "GPU work may be in the part that is lost" in text
     assert "CPU events only" not in text
     assert "Captured without GPU" not in text
+
+
+def test_a_stage_too_short_to_be_seen_gets_no_bar_and_the_title_counts_it() -> None:
+    answers = engine.answers(shared("traces", "hta_cpu_only_full.json.gz"))
+    (chart,) = overview(answers).charts
+    assert chart.title == "Where the time of each stage went: the longest 6 of 15"
+    totals = [
+        sum(x or 0 for x in column) for column in zip(*(t["x"] for t in chart.data), strict=True)
+    ]
+    assert min(totals) >= 0.005 * max(totals)
+    ours = engine.answers(OURS)
+    rows = overview(ours).charts[0].layout["yaxis"]["ticktext"]
+    assert rows == ["load", "preprocess", "encode", "prefill", "decode"]  # however short
 
 
 def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> None:

@@ -182,10 +182,7 @@ def split_of(one: Answers, answers: Mapping[str, Json], totals: Sequence[Json]) 
 
 def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart | None:
     """The stage bar: mean time of each stage, split; None where there are no stages."""
-    rows = list(totals)
-    if len(rows) > most:
-        longest = sorted(rows, key=lambda t: -t["wall_ns"])[:most]
-        rows = [t for t in rows if t in longest]
+    rows = _worth_a_bar(totals, most)
     if not rows:
         return None
 
@@ -197,17 +194,27 @@ def stage_chart(totals: Sequence[Json], split: Split, most: int = BARS) -> Chart
         return part[name] / total["instances"] if name in part else None
 
     several = any(t["instances"] > 1 for t in rows)
-    left = len(totals) - len(rows)
     return split_bars(
         STAGE_BAR,
-        "Where the time of each stage went" + (", by launch" if split is LAUNCHED else ""),
+        "Where the time of each stage went"
+        + (", by launch" if split is LAUNCHED else "")
+        + (f": the longest {len(rows)} of {len(totals)}" if len(rows) < len(totals) else ""),
         [t["family"] for t in rows],
         {name: [mean(t, p, name) for t, p in zip(rows, parts, strict=True)] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",
         summary=f"{split.whole.capitalize()} of {len(rows)} stages, each split into "
-        f"{', '.join(names)}" + (f"; {left} shorter ones are in the table only." if left else "."),
+        f"{', '.join(names)}.",
         table="stage-split",
     )
+
+
+def _worth_a_bar(totals: Sequence[Json], most: int) -> list[Json]:
+    """The stages that are drawn: all five of a request; of others the longest, none invisible."""
+    if {t["family"] for t in totals} <= {stage.value for stage in Stage}:
+        return list(totals)
+    longest = sorted(totals, key=lambda t: -t["wall_ns"] / t["instances"])[:most]
+    least = 0.005 * (longest[0]["wall_ns"] / longest[0]["instances"]) if longest else 0
+    return [t for t in totals if t in longest and t["wall_ns"] / t["instances"] >= least]
 
 
 _INSIDE = ("communication", MAYBE_WORK)  # parts of the kernels and of the idle time
@@ -313,6 +320,11 @@ def _stop(sentence: str) -> str:
     return whole + ("" if whole.endswith(".") else ".")
 
 
+def _within(title: str) -> str:
+    """A title inside a sentence: GPU stays GPU."""
+    return f"{title[:1].lower()}{title[1:]}"
+
+
 def findings(answers: Mapping[str, Json]) -> Iterable[Finding]:
     """What to do, in the order of what it saves; at most five, all in the table."""
     for row in (answers.get("findings") or {}).get("rows", [])[:5]:
@@ -323,7 +335,7 @@ def findings(answers: Mapping[str, Json]) -> Iterable[Finding]:
         rests = [name for name in row.get("rests_on") or () if name in answers]
         link = rests[0] if rests else ""
         yield Finding(_stop(row["what"]), said, f"{_stop(row['do'])}{doubt}", link,
-                      f"See {catalog.analysis(link).title.lower()}" if link else "")  # fmt: skip
+                      f"See {_within(catalog.analysis(link).title)}" if link else "")  # fmt: skip
 
 
 __all__ = [

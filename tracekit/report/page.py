@@ -16,7 +16,7 @@ from tracekit.engine import Answers
 from tracekit.figures import Chart, marks
 from tracekit.files import writing
 from tracekit.report import facts, plotly, tables
-from tracekit.report.overview import BARS, STAGE_BAR, Overview, Verdict, has_gpu, overview
+from tracekit.report.overview import STAGE_BAR, Overview, Verdict, has_gpu, overview
 from tracekit.report.tables import HtmlTable
 from tracekit.results import Grid, Result
 from tracekit.theme import Mark
@@ -194,10 +194,8 @@ def _undoubled(own: Part, view: Overview, *, gpu: bool) -> Part:
     name, charts, grids, about = own
     if name != "stages" or not any(chart.key == STAGE_BAR for chart in view.charts):
         return own
-    by_launch = view.charts[0].title.endswith("by launch")
-    rows = next((len(grid.rows) for grid in grids if grid.key == "stages"), 0)
-    double = "launched" if by_launch and gpu else "stages"
-    kept = [chart for chart in charts if chart.key != double or rows > BARS]
+    double = "launched" if "by launch" in view.charts[0].title and gpu else "stages"
+    kept = [chart for chart in charts if chart.key != double]
     return name, kept, grids, about
 
 

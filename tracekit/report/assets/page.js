@@ -153,14 +153,14 @@ function shares(data, layout) {
   layout.xaxis = {...layout.xaxis, title: {text: '% of the row'}, range: [0, 100]};
 }
 
-// escaped text cut to what a narrow screen holds, never inside an entity
-function fit(text) {
-  const most = Math.floor((innerWidth - 60) / 7.2);
+// escaped text cut to what this width holds, never inside an entity
+function fit(text, width) {
+  const most = Math.floor((width - 30) / 7.2);
   return text.length > most ? text.slice(0, most - 1).replace(/&[^;]*$/, '') + '…' : text;
 }
 
-// a narrow screen has no room beside the bars: the names of the rows stand above them
-function namesAbove(layout) {
+// where there is no room beside the bars, the names of the rows stand above them
+function namesAbove(layout, width) {
   const axis = layout.yaxis, rows = axis.ticktext;
   layout.yaxis = {...axis, showticklabels: false};
   const step = (layout.height - 66) / rows.length;
@@ -168,7 +168,7 @@ function namesAbove(layout) {
   layout.bargap = 1 - (step * (1 - layout.bargap)) / (step + 18) * 0.9;
   layout.margin = {...layout.margin, l: 8, t: 6};
   layout.annotations = [...(layout.annotations || []), ...rows.map((text, i) => ({
-    x: 0, xref: 'paper', y: i - 0.5, text: fit(text),
+    x: 0, xref: 'paper', y: i - 0.5, text: fit(text, width),
     xanchor: 'left', yanchor: 'top', showarrow: false, font: {size: 12},
   }))];
 }
@@ -186,20 +186,21 @@ function draw(box) {
   const chart = JSON.parse(byId(box.dataset.chart).textContent);
   const dark = darkly.matches && !printing ? 1 : 0, narrow = isNarrow() && !printing;
   const kind = (chart.layout.meta || {}).kind;
+  const width = printing ? 680 : box.clientWidth;
   let {data, layout} = chart;
   layout = merge(theme.layout, layout);
   layout.showlegend = false;
   if (box.dataset.unit === 'pct') shares(data, layout);
   if (narrow) {
     layout.margin = {...layout.margin, l: Math.min(layout.margin.l, 44), r: 8};
-    if (kind === 'rows') namesAbove(layout);
     const [low, high] = layout.xaxis.range || [];  // numbers beside bars need more of a small width
     if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
-    if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text)}));
+    if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text, width)}));
   }
+  if (kind === 'rows' && (narrow || Math.max(...layout.yaxis.ticktext.map(t => t.length)) * 7 > 0.4 * width)) namesAbove(layout, width);
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
-  if (kind === 'lanes') data = named(data, layout.xaxis.range, (printing ? 680 : box.clientWidth) - layout.margin.l - layout.margin.r);
-  if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, printing ? 680 : box.clientWidth);
+  if (kind === 'lanes') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
+  if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, width);
   if (printing) { layout.width = 680; layout.autosize = false; }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
   box.style.minHeight = layout.height + 'px';
