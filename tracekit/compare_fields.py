@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def times(
     """
     kept = [
         c for c in changes
-        if _matters(c) and c.field.endswith("_ns") and abs(c.difference or 0) >= least_ns
+        if _matters(c) and is_time(c.field) and abs(c.difference or 0) >= least_ns
         and (c.relative is None or abs(c.relative) >= LEAST_RELATIVE)
     ]  # fmt: skip
     summed = {(c.analysis, c.row) for c in kept if not c.field.endswith(_SPREAD)}
@@ -66,28 +67,44 @@ def times(
         if not c.field.endswith(_SPREAD) or (c.analysis, c.row) not in summed
     ]  # fmt: skip
     kept.sort(key=lambda c: (-abs(c.difference or 0), c.analysis, c.row, c.field))
+    return _once(kept, said)
+
+
+def others(changes: Iterable[FieldChange]) -> list[FieldChange]:
+    """Changed counts and sizes that matter, the largest relative change first.
+
+    Left out: shares and rates, which follow from numbers that are there already, FLOPs, which
+    follow from shapes, and what repeats another change.
+    """
+    kept = [
+        c for c in changes
+        if _matters(c) and not is_time(c.field) and not _DERIVED.search(c.field)
+        and (c.relative is None or abs(c.relative) >= LEAST_RELATIVE)
+    ]  # fmt: skip
+    size = {id(c): abs(c.relative) if c.relative is not None else float("inf") for c in kept}
+    kept.sort(key=lambda c: (-size[id(c)], c.analysis, c.row, c.field))
+    return _once(kept, ())
+
+
+_DERIVED = re.compile(r"share|per_s\b|rates|flop|intensity|mfu|mbu|ratio|fraction|peaks")
+_TIME = re.compile(r"(?:_ns|(?:^|\.)ns|causes\.\w+)$")  # times by cause have no ending
+
+
+def is_time(field: str) -> bool:
+    """Whether a field is in ns."""
+    return bool(_TIME.search(field))
+
+
+def _once(changes: Iterable[FieldChange], said: Iterable[Pair]) -> list[FieldChange]:
+    """Each pair of values at its first place, and none that is said already."""
     seen: set[Pair] = set(said)
     out = []
-    for change in kept:
+    for change in changes:
         pair = (change.before, change.after)
         if pair not in seen:
             seen.add(pair)
             out.append(change)
     return out
-
-
-def others(changes: Iterable[FieldChange]) -> list[FieldChange]:
-    """Changed counts and sizes that matter, the largest relative change first; no shares of ours.
-
-    A share follows from numbers that are there already.
-    """
-    kept = [
-        c for c in changes
-        if _matters(c) and not c.field.endswith("_ns") and "share" not in c.field
-        and (c.relative is None or abs(c.relative) >= LEAST_RELATIVE)
-    ]  # fmt: skip
-    size = {id(c): abs(c.relative) if c.relative is not None else float("inf") for c in kept}
-    return sorted(kept, key=lambda c: (-size[id(c)], c.analysis, c.row, c.field))
 
 
 def _matters(change: FieldChange) -> bool:

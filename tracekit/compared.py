@@ -28,7 +28,7 @@ MOST = 200
 NUMBERS = 20  # other numbers in a table
 
 
-def _sides(unit: Literal["ns", "count"], of: str = "") -> tuple[Column, Column]:
+def _sides(unit: Literal["ns", "count", "number"], of: str = "") -> tuple[Column, Column]:
     lead = f"{of} " if of else ""
     return Column(f"{lead}before", unit), Column(f"{lead}after", unit)
 
@@ -215,13 +215,16 @@ def _host_grid(result: Comparison) -> Grid:
 
 def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
     columns = (
-        Column("what to do"), Column("stage"),
-        *_sides("ns", "saves at most,"), Column("found before"), Column("found after"),
+        Column("what to do"), Column("stage"), Column("found", "text", "On both sides, only after "
+               "(new) or only before (gone)."), *_sides("ns", "saves at most,"),
+        Column("finding", "text", "As it is after; one that is gone as it was."),
     )  # fmt: skip
     rows = [
-        (f.do, f.stage or "", f.before_saves_ns, f.after_saves_ns, f.before, f.after)
+        (f.do, f.stage or "",
+         "new" if f.before is None else "gone" if f.after is None else "both",
+         f.before_saves_ns, f.after_saves_ns, f.after or f.before)
         for f in findings[:MOST]
-    ]
+    ]  # fmt: skip
     return Grid("findings", "What to do, before and after", columns, rows, _more(findings),
                 absent="– is not found on that side, or has no bound.")  # fmt: skip
 
@@ -235,13 +238,13 @@ def least_ns(result: Comparison) -> float:
 def _times_grid(result: Comparison) -> Grid:
     least = least_ns(result)
     columns = (
-        Column("analysis"), Column("of"), Column("time"), *_sides("ns"),
+        Column("time"), Column("of"),
         Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]),
+        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"), Column("analysis"),
     )  # fmt: skip
     kept = compare_fields.times(result.fields, least, _said(result))
     rows = [
-        (_title(f.analysis), f.row, _words(f.field), f.before, f.after, f.difference, f.relative)
+        (_words(f.field), f.row or "all", f.difference, f.relative, f.before, f.after, f.analysis)
         for f in kept[:NUMBERS]
     ]
     left = f"{len(kept) - NUMBERS} smaller ones are left out." if len(kept) > NUMBERS else ""
@@ -266,13 +269,13 @@ def _said(result: Comparison) -> Iterator[tuple[float | None, float | None]]:
 
 def _others_grid(result: Comparison) -> Grid:
     columns = (
-        Column("analysis"), Column("of"), Column("number"), Column("before", "number"),
-        Column("after", "number"), Column("difference", "number", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]),
+        Column("number"), Column("of"), *_sides("number"),
+        Column("difference", "number", DEFINITIONS["difference"]),
+        Column("relative", "share", DEFINITIONS["relative"]), Column("analysis"),
     )  # fmt: skip
     kept = compare_fields.others(result.fields)
     rows = [
-        (_title(f.analysis), f.row, _words(f.field), f.before, f.after, f.difference, f.relative)
+        (_words(f.field), f.row or "all", f.before, f.after, f.difference, f.relative, f.analysis)
         for f in kept[:NUMBERS]
     ]
     note = f"{len(kept) - NUMBERS} more are left out; --json has all." if kept[NUMBERS:] else ""
@@ -285,7 +288,7 @@ def _title(analysis: str) -> str:
 
 def _words(field: str) -> str:
     """A field's name as words: 'rows.causes.host_ns' is 'causes, host'."""
-    parts = [part for part in field.removesuffix("_ns").split(".") if part != "rows"]
+    parts = field.removeprefix("rows.").removesuffix("_ns").removesuffix(".ns").split(".")
     return ", ".join(part.replace("_", " ") for part in parts)
 
 

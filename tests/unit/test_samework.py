@@ -144,12 +144,16 @@ def test_numbers_that_matter_come_first_and_noise_does_not_come() -> None:
         change("longest.ns", 10, 99_000),  # a single gap
         change("rows.count", 3, 12),
         change("rows.share", 0.1, 0.9),
+        change("rows.flops_per_s", 10, 90),
+        change("stages.causes.queued", 200, 220),
         change("rows.busy_ns", 5, 50_000, analysis="timeline"),
         change("rows.again_ns", 1_000, 9_000, row="z"),  # the same change again
     ]
-    assert [c.field for c in compare_fields.times(changes, 1)] == ["rows.large_ns", "rows.small_ns"]
-    assert [c.field for c in compare_fields.times(changes, 1, [(1_000, 9_000)])] == [
-        "rows.small_ns"
+    assert [c.field for c in compare_fields.times(changes, 1)] == [
+        "rows.large_ns", "rows.small_ns", "stages.causes.queued",
+    ]  # fmt: skip
+    assert "rows.large_ns" not in [
+        c.field for c in compare_fields.times(changes, 1, [(1_000, 9_000)])
     ]
     assert [c.field for c in compare_fields.others(changes)] == ["rows.count"]
 

@@ -55,7 +55,8 @@ def waterfall(
         [{
             "type": "bar", "orientation": "h", "name": escape(title), "y": list(range(len(rows))),
             "base": axis.of(bases), "x": axis.of(widths), "marker": marker, "text": said,
-            "textposition": "auto", "textangle": 0, "constraintext": "none",
+            "textposition": ["auto" if kind == "total" else "outside" for kind in kinds],
+            "textangle": 0, "constraintext": "none",
             "customdata": [
                 [escape(label), text, "" if kind == "total" else f" ({kind})"]
                 for (label, _), text, kind in zip(rows, said, kinds, strict=True)
