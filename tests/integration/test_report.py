@@ -214,6 +214,11 @@ def test_a_few_bytes_are_whole_bytes() -> None:
     assert "<td class=n>964</td>" in table.first
 
 
+def test_kernels_with_long_names_keep_their_rows_in_the_file() -> None:
+    found = rendered(shared("traces", "tl_mi300_resnet_act_checkpoint.json.gz"))
+    assert not re.search(r"more rows are not in this page", found.text)
+
+
 def test_a_table_of_nothing_but_zeros_is_named_instead_of_shown(tmp_path: Path) -> None:
     empty = Grid("e", "E", grid([]).columns, [("a", 0, None), ("b", 0, None)])
     assert tables.says_nothing(empty)

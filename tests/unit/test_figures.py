@@ -173,3 +173,11 @@ def test_a_fit_over_columns_breaks_where_it_has_no_value_and_is_in_the_legend_on
     drawn = [trace for trace in chart.data if trace["type"] == "scatter"]
     assert [trace["y"] for trace in drawn] == [[1, 2, None], [None, None, 1]]
     assert [key[0] for key in chart.layout["meta"]["legend"]] == ["x", "fitted: +1.00 µs"]
+
+
+def test_the_second_of_paired_bars_is_hollow_with_its_colour_in_lines_and_edge() -> None:
+    chart = paired_bars("k", "t", ["gemm", "attention"], {"prefill": [1, 2], "decode": [3, 4]})
+    solid, hollow = (trace["marker"] for trace in chart.data)
+    assert "pattern" not in solid
+    assert hollow["pattern"]["fgcolor"] == hollow["line"]["color"] == solid["color"]
+    assert hollow["pattern"]["bgcolor"] == "var(--bg)"

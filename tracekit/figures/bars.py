@@ -109,10 +109,14 @@ def paired_bars(
         keys[side] = Mark("var(--dim)", "var(--bg)", hatch) if by_row else mark(side, place)
         if by_row:
             colours = [mark(kind, i).colour for i, kind in enumerate(kinds or rows)]
-            marker = paint(Mark("", "", hatch))
+            marker = paint(Mark("", "", ""))
             marker["color"] = colours
-            if hatch:
-                marker["pattern"]["bgcolor"] = colours
+            if hatch:  # hollow: the colour is in the lines and the edge
+                marker["line"]["color"] = colours
+                marker["pattern"] = {
+                    "shape": hatch, "bgcolor": "var(--bg)", "fgcolor": colours, "size": 6,
+                    "solidity": 0.4,
+                }  # fmt: skip
         else:
             marker = paint(keys[side])
         data.append({

@@ -24,9 +24,9 @@ from tracekit.theme import Mark
 if TYPE_CHECKING:
     from jinja2 import Template
 
-NODES = 2200  # table cells that are shown at first, over the whole page, folded ones included
+NODES = 2200  # table cells that are shown at first, over the whole page
 BYTES = 1_500_000  # of a page; what follows shrinks until it fits
-ROWS_BYTES = 130_000  # of rows in the file, estimated
+ROWS_BYTES = 380_000  # of rows in the file, estimated
 DATA_BYTES = 100_000  # of embedded answers; charts hold their own data
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
 
@@ -103,7 +103,9 @@ def _filled(model: dict[str, Any], part: float) -> str:
     beside = [view.beside] if view.beside else []
     grids = [*view.grids, *beside, *(g for _, _, own, _ in sections for g in own)]
     rows = int(model.get("rows_bytes", ROWS_BYTES) * part)
-    first, most = tables.spread(grids, NODES), _most(grids, rows)
+    # folded tables of a section are made when they are unfolded, and cost nothing before
+    there = [*view.grids, *beside, *(g for name, _, own, _ in sections for g in _open(name, own))]
+    first, most = tables.spread(there, NODES), _most(grids, rows)
     data = within(model["data"], int(DATA_BYTES * part))
 
     def made(section: str, own: Sequence[Grid]) -> tuple[HtmlTable, ...]:
