@@ -240,11 +240,19 @@ def _times_grid(result: Comparison) -> Grid:
     columns = (
         Column("time"), Column("of"),
         Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"), Column("analysis"),
+        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"), Column("ask with"),
     )  # fmt: skip
     kept = compare_fields.times(result.fields, least, _said(result))
     rows = [
-        (_words(f.field), f.row or "all", f.difference, f.relative, f.before, f.after, f.analysis)
+        (
+            _words(f.field),
+            f.row or "all",
+            f.difference,
+            f.relative,
+            f.before,
+            f.after,
+            f"--only {f.analysis}",
+        )
         for f in kept[:NUMBERS]
     ]
     left = f"{len(kept) - NUMBERS} smaller ones are left out." if len(kept) > NUMBERS else ""
@@ -271,11 +279,19 @@ def _others_grid(result: Comparison) -> Grid:
     columns = (
         Column("number"), Column("of"), *_sides("number"),
         Column("difference", "number", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]), Column("analysis"),
+        Column("relative", "share", DEFINITIONS["relative"]), Column("ask with"),
     )  # fmt: skip
     kept = compare_fields.others(result.fields)
     rows = [
-        (_words(f.field), f.row or "all", f.before, f.after, f.difference, f.relative, f.analysis)
+        (
+            _words(f.field),
+            f.row or "all",
+            f.before,
+            f.after,
+            f.difference,
+            f.relative,
+            f"--only {f.analysis}",
+        )
         for f in kept[:NUMBERS]
     ]
     note = f"{len(kept) - NUMBERS} more are left out; --json has all." if kept[NUMBERS:] else ""

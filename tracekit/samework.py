@@ -46,6 +46,7 @@ class Caution:
     """What the audit holds against the numbers of one side, or of both in the same words."""
 
     side: Literal["before", "after", "both"]
+    check: str
     effect: str  # degraded, refused
     what: str
 
@@ -55,6 +56,13 @@ class Audits:
     before: str | None  # the verdict; None where the side was not audited
     after: str | None
     cautions: tuple[Caution, ...]
+
+    @property
+    def alike(self) -> bool:
+        """Whether the audit holds the same checks against both sides, if not the same numbers."""
+        found = [{c.check for c in self.cautions if c.side in (side, "both")}
+                 for side in ("before", "after")]  # fmt: skip
+        return found[0] == found[1]
 
     def __str__(self) -> str:
         """The verdicts in words; empty where both sides are trusted."""
@@ -133,13 +141,14 @@ def audits(before: Plain, after: Plain) -> Audits:
     """Both verdicts, and what changes a number: of one side, or of both."""
     sides = [side["answers"].get("audit") or {} for side in (before, after)]
     odd = [
-        {row["what"]: row["effect"] for row in side.get("rows") or () if row["effect"] != "note"}
+        {row["what"]: row for row in side.get("rows") or () if row["effect"] != "note"}
         for side in sides
     ]
-    found = [Caution("both", odd[0][what], what) for what in odd[0] if what in odd[1]]
-    for name, own, other in (("before", odd[0], odd[1]), ("after", odd[1], odd[0])):
-        found += [
-            Caution("before" if name == "before" else "after", own[what], what)
-            for what in own if what not in other
-        ]  # fmt: skip
+    found = [_caution("both", row) for what, row in odd[0].items() if what in odd[1]]
+    found += [_caution("before", row) for what, row in odd[0].items() if what not in odd[1]]
+    found += [_caution("after", row) for what, row in odd[1].items() if what not in odd[0]]
     return Audits(sides[0].get("verdict"), sides[1].get("verdict"), tuple(found))
+
+
+def _caution(side: Literal["before", "after", "both"], row: Plain) -> Caution:
+    return Caution(side, row["check"], row["effect"], row["what"])

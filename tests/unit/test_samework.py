@@ -9,7 +9,7 @@ import pytest
 from tests.unit.test_compare import AFTER, BEFORE, plain
 from tracekit import compare, compare_fields, compared, samework
 from tracekit.compare_fields import FieldChange
-from tracekit.report import difference
+from tracekit.report import difference, race
 
 ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1}
 
@@ -28,7 +28,7 @@ def test_the_same_work_is_faster_or_slower() -> None:
     result = compare.compare(*sides())
     assert result.same_work
     assert "10.0% faster" in words(result)
-    assert list(difference.notes(result)) == []
+    assert list(race.notes(result)) == []
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_other_work_is_named_above_the_numbers_and_called_neither(
 ) -> None:
     result = compare.compare(*sides(**{key: value}))
     assert not result.same_work
-    note = next(iter(difference.notes(result)))
+    note = next(iter(race.notes(result)))
     assert note.startswith("Not the same work:")
     assert said in note
     assert "10.0% less; not the same work" in words(result)
@@ -61,7 +61,7 @@ def test_a_setting_that_changed_is_said_and_leaves_the_race_on() -> None:
     before["run"] = {**ONE, "attention": "sdpa"}
     result = compare.compare(before, after)
     assert result.same_work
-    assert list(difference.notes(result)) == ["What was changed: attention sdpa → eager."]
+    assert list(race.notes(result)) == ["What was changed: attention sdpa → eager."]
     assert "faster" in words(result)
 
 
@@ -94,7 +94,7 @@ def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
     one = with_stages(("prefill", 1, 100), ("decode", 4, 400))
     two = with_stages(("prefill", 1, 90), ("decode", 8, 720))
     result = compare.compare(one, two)
-    assert "decode 4 × → 8 ×" in next(iter(difference.notes(result)))
+    assert "decode 4 × → 8 ×" in next(iter(race.notes(result)))
     rates = {rate.what: rate for rate in result.rates}
     assert (rates["one decode"].before_ns, rates["one decode"].after_ns) == (100, 90)
     assert rates["one decode"].judged
@@ -103,8 +103,8 @@ def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
 
 
 def audited(verdict: str, *what: str) -> dict[str, Any]:
-    rows = [{"what": text, "effect": verdict} for text in what]
-    rows.append({"what": "Captured without stacks.", "effect": "note"})
+    rows = [{"check": text[:4], "what": text, "effect": verdict} for text in what]
+    rows.append({"check": "options", "what": "Captured without stacks.", "effect": "note"})
     answers = {"audit": {"verdict": verdict, "checks": 9, "rows": rows}}
     return {"path": "x", "answers": answers, "unanswered": {}}
 
@@ -214,7 +214,9 @@ def test_stages_that_overlap_still_add_up_to_the_whole() -> None:
 
 def test_a_refusal_gives_its_own_reason_first() -> None:
     one, two = audited("degraded", "Shared."), audited("refused", "No kernels: none.")
-    two["answers"]["audit"]["rows"].insert(0, {"what": "Shared.", "effect": "degraded"})
+    two["answers"]["audit"]["rows"].insert(
+        0, {"check": "Shar", "what": "Shared.", "effect": "degraded"}
+    )
     text = difference.overview(compare.compare(one, two)).verdicts[0].text
     assert "refuses the one after, because no kernels (and 1 more)." in text
 
@@ -224,7 +226,7 @@ def test_stacks_on_one_side_alone_end_the_race() -> None:
     before["run"] = {**ONE, "with_stack": False}
     result = compare.compare(before, after)
     assert not result.same_work
-    (note,) = difference.notes(result)
+    (note,) = race.notes(result)
     assert note.startswith("Not recorded alike: Python stacks recorded no → yes.")
     assert "10.0% less; not recorded alike" in words(result)
     assert not any(rate.judged for rate in result.rates)
@@ -233,5 +235,18 @@ def test_stacks_on_one_side_alone_end_the_race() -> None:
 def test_fewer_samples_are_said_once_and_not_stage_by_stage() -> None:
     one, two = with_stages(("load", 3, 90), ("decode", 3, 90)), with_stages(("load", 2, 60))
     one["run"], two["run"] = {"samples": 3}, {"samples": 2}
-    (note,) = difference.notes(compare.compare(one, two))
+    (note,) = race.notes(compare.compare(one, two))
     assert note.startswith("Not the same work: number of samples 3 → 2; decode only before (3 ×).")
+
+
+def test_work_that_is_lost_on_one_side_is_not_called_faster() -> None:
+    before, after = sides()
+    lost = {"check": "lost_work", "effect": "degraded", "what": "Half of the kernels are lost."}
+    before["answers"]["audit"] = {"verdict": "trusted", "checks": 1, "rows": []}
+    after["answers"]["audit"] = {"verdict": "degraded", "checks": 1, "rows": [lost]}
+    result = compare.compare(before, after)
+    assert result.same_work
+    assert "10.0% less; not as trusted on both sides" in words(result)
+    both = {"verdict": "degraded", "checks": 1, "rows": [{**lost, "what": "All are lost."}]}
+    before["answers"]["audit"] = both
+    assert "10.0% faster" in words(compare.compare(before, after))

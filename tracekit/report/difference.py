@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import compared, runs, samework, units
+from tracekit import compared, runs, units
 from tracekit.compare import Comparison, KernelChange, Rate
 from tracekit.compare_splits import Part, Split
 from tracekit.figures import Chart, paired_bars, shorten, waterfall
 from tracekit.files import writing
-from tracekit.report import facts
-from tracekit.report.overview import Overview, Verdict
+from tracekit.report import facts, race
+from tracekit.report.overview import Overview
 from tracekit.report.tiles import Tile
 from tracekit.results import Grid
 
@@ -96,8 +96,8 @@ def overview(result: Comparison) -> Overview:
     heads = [(key, s) for key, s in time if s.of == time[0][1].of][:2] if time else []
     grids = {grid.key: grid for grid in compared.tables(result)}
     return Overview(
-        verdicts=tuple(_verdicts(result)),
-        notes=tuple(notes(result)),
+        verdicts=tuple(race.verdicts(result)),
+        notes=tuple(race.notes(result)),
         tiles=tuple(_tiles(result, heads[0][1] if heads else None)),
         charts=tuple(
             split_chart(f"headline-{place}" if place else "headline", key, split, result)
@@ -121,112 +121,23 @@ def screen(result: Comparison) -> Overview:
     )
 
 
-def notes(result: Comparison) -> Iterable[str]:
-    """What makes the two other work, and which settings may explain a change."""
-    samples = {(f"{d.before} ×", f"{d.after} ×") for d in result.differences
-               if d.what == runs.NAMES["samples"]}  # fmt: skip
-    work = [
-        str(d)
-        for d in result.differences
-        if d.kind == "run" or (d.kind == "stage" and (d.before, d.after) not in samples)
-    ]
-    recorded, settings = (
-        [str(d) for d in result.differences if d.kind == kind] for kind in ("recording", "setting")
-    )
-    if work:
-        yield (
-            f"Not the same work: {_few(work)}. The totals are no race; what each request, token "
-            "or instance takes is below."
-        )
-    if recorded:
-        yield (
-            f"Not recorded alike: {_few(recorded)}. Recording slows the host down: capture both "
-            "alike before you call one faster."
-        )
-    if settings:
-        lead = "Also changed" if work or recorded else "What was changed"
-        yield f"{lead}: {_few(settings)}."
-    if alone := compared.alone(result):
-        yield f"Not compared, since one side alone answers them: {_few(alone)}."
-    if not result.splits:
-        yield "The two traces have no total in common."
-
-
-def _few(said: Sequence[str], most: int = 8) -> str:
-    more = f"; and {len(said) - most} more" if len(said) > most else ""
-    return "; ".join(said[:most]) + more
-
-
-_LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
-
-
-def _verdicts(result: Comparison) -> Iterable[Verdict]:
-    """The audit's word on both sides, with its first reasons."""
-    sides = (result.audits.before, result.audits.after)
-    if sides[0] is None or sides[1] is None:
-        return
-    if set(sides) == {"trusted"}:
-        yield Verdict("", "Trusted", "Both traces, by every check that changes a number.")
-        return
-    worst = max(sides, key=lambda verdict: list(_LEVELS).index(verdict or "trusted"))
-    levels = list(_LEVELS)
-
-    def reasons(side: str) -> list[str]:
-        """The worst first; of equal ones those of this side alone."""
-        mine = [c for c in result.audits.cautions if c.side in (side, "both")]
-        mine.sort(key=lambda c: (-levels.index(c.effect), c.side == "both"))
-        return [c.what for c in mine]
-
-    own = {side: reasons(side) for side in ("before", "after")}
-    verbs = [samework.VERBS[verdict or "trusted"] for verdict in sides]
-    if own["before"] == own["after"]:
-        text = f"The audit {verbs[0]} both traces{_because(own['before'])}."
-    else:
-        text = (
-            f"The audit {verbs[0]} the trace before{_because(own['before'])}, and {verbs[1]} the "
-            f"one after{_because(own['after'])}."
-        )
-    yield Verdict(_LEVELS[worst or "trusted"], (worst or "").capitalize(), text)
-
-
-def _because(reasons: Sequence[str]) -> str:
-    if not reasons:
-        return ""
-    # the sentence says more; the table has the whole of it
-    first = reasons[0].split(": ")[0].split(". ")[0].rstrip(".")
-    if first.split(" ", 1)[0].isalpha():
-        first = f"{first[:1].lower()}{first[1:]}"
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f", because {first}{more}"
-
-
-def judged(result: Comparison, split: Split) -> bool:
-    """Whether the total of a split is of the same work on both sides, so that less is faster."""
-    if result.same_work:
-        return True
-    stages = {s.stage for s in result.stages}
-    return split.of in stages and not any(
-        d.kind in ("run", "recording") or (d.kind == "stage" and d.stage == split.of)
-        for d in result.differences
-    )
-
-
 def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
     if head:
         whole = f"{head.of}, {_WHOLE[head.by]}"
         yield Tile("Before", units.duration(head.before_ns), whole)
         yield Tile("After", units.duration(head.after_ns), whole)
-        same = judged(result, head)
-        value, sub = _change(head.difference_ns, head.relative, judged=same)
-        alike = all(d.kind in ("recording", "setting") for d in result.differences)
-        why = "" if same else "; not recorded alike" if alike else "; not the same work"
-        yield Tile("Difference", value, f"{sub}{why}")
+        same = race.judged(result, head)
+        value, sub = race.change(head.difference_ns, head.relative, judged=same)
+        tile = sub if same else f"{sub}; {race.why_not(result)}"
+        yield Tile("Difference", value, tile)
         largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
         if largest and largest.difference_ns:
             yield Tile("Largest part of it", largest.name,
-                       _change(largest.difference_ns, None)[0])  # fmt: skip
+                       race.change(largest.difference_ns, None)[0])  # fmt: skip
     for rate in _telling(result.rates, head):
-        change = _change(rate.difference_ns, rate.relative, judged=rate.judged)[1]
+        change = race.change(
+            rate.difference_ns, rate.relative, judged=rate.judged and result.audits.alike
+        )[1]
         if rate.clear is False:
             change += ", within the spread of single ones"
         yield Tile(
@@ -255,17 +166,6 @@ def _telling(rates: Sequence[Rate], head: Split | None, most: int = 3) -> list[R
         and (head is None or (rate.before_ns, rate.after_ns) != (head.before_ns, head.after_ns))
     ]  # fmt: skip
     return sorted(new, key=lambda rate: -abs(rate.difference_ns))[:most]
-
-
-def _change(ns: float, share: float | None, *, judged: bool = True) -> tuple[str, str]:
-    """The change with its sign, and in a word: of other work only that it is more or less."""
-    sign = "+" if ns > 0 else "−" if ns < 0 else ""
-    more, less = ("slower", "faster") if judged else ("more", "less")
-    word = more if ns > 0 else less if ns < 0 else "the same"
-    part = "" if share is None or not ns else f"{units.share(abs(share))} "
-    if share is not None and share > 2:
-        part, word = f"{share + 1:,.1f} times ", "as long" if judged else "as much"
-    return f"{sign}{units.duration(abs(ns))}", f"{part}{word}"
 
 
 # ---------------------------------------------------------------- sections
@@ -334,8 +234,8 @@ def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart
     rest = sum(p.difference_ns for p in parts[STEPS:])
     if rest:
         steps.append((f"{len(parts) - STEPS} others", float(rest)))
-    same = judged(result, split)
-    change, word = _change(split.difference_ns, split.relative, judged=same)
+    same = race.judged(result, split)
+    change, word = race.change(split.difference_ns, split.relative, judged=same)
     return waterfall(
         key, f"{_upper(split.of)}, {_NAMES[split.by]}: {change}, {word}",
         ("before", float(split.before_ns)), steps, ("after", float(split.after_ns)),
@@ -381,7 +281,7 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
         waterfall(
             f"{noun}-changes", f"{noun.capitalize()}s, the largest change first",
             (f"all {noun}s before", float(before)), steps, (f"all {noun}s after", float(after)),
-            of=time, less_is_better=True if result.same_work else None,
+            of=time, less_is_better=True if result.same_work and result.audits.alike else None,
             summary=f"The {len(shown)} {noun}s that changed most, from their time before to that "
             "after",
             table="kernels" if on_device else "host-ops",

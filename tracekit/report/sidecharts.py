@@ -18,17 +18,7 @@ def stage_chart(many: Sequence[Side]) -> Chart | None:
     if not families:
         return None
     if len(many) > FEW:
-        means = [sides.means(side) for side in many]
-        left = len(families) - 7
-        return lines(
-            "stage-lines", "Mean wall time of each stage, trace by trace",
-            list(range(1, len(many) + 1)),
-            {family: [own.get(family) for own in means] for family in families[:7]},
-            x_title="trace, in the order given", of="wall time",
-            summary=f"Mean wall time of {min(len(families), 7)} stages over {len(many)} traces"
-            + (f"; {left} more are in the table only." if left > 0 else ""),
-            table="stage-means",
-        )  # fmt: skip
+        return _stage_lines(many, families)
     kinds = [split_of(s.one, s.plain, own) for s, own in zip(many, totals, strict=True)]
     rows: list[str] = []
     wall = {f: sum(t["wall_ns"] for own in totals for t in own if t["family"] == f)
@@ -53,6 +43,27 @@ def stage_chart(many: Sequence[Side]) -> Chart | None:
         "stage-bar", "Stages side by side", rows, parts,
         of=f"{whole}, mean",
         summary=f"Mean time of {len(shown)} stages in {len(many)} traces, on one scale"
+        + (f"; {left} more are in the table only." if left else "."),
+        table="stage-means",
+    )  # fmt: skip
+
+
+def _stage_lines(many: Sequence[Side], families: Sequence[str]) -> Chart | None:
+    """A line a stage over the traces, of stages that most of them have; None where there is none.
+
+    A line through a few of many traces would join what is not alike.
+    """
+    means = [sides.means(side) for side in many]
+    most = [f for f in families if sum(own.get(f) is not None for own in means) * 2 > len(many)]
+    if not most:
+        return None
+    left = len(families) - len(most[:7])
+    return lines(
+        "stage-lines", "Mean wall time of each stage, trace by trace",
+        list(range(1, len(many) + 1)),
+        {family: [own.get(family) for own in means] for family in most[:7]},
+        x_title="trace, in the order given", of="wall time",
+        summary=f"Mean wall time of {len(most[:7])} stages over {len(many)} traces"
         + (f"; {left} more are in the table only." if left else "."),
         table="stage-means",
     )  # fmt: skip

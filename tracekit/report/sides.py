@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,19 +86,25 @@ def source(many: Sequence[Side]) -> tuple[str, str, str]:
 
 
 def phases(many: Sequence[Side], analysis: str) -> list[str]:
-    """The phases to set side by side: prefill and decode, else those with most time."""
-    found = [beside.phases_of(side.plain.get(analysis) or {}) for side in many]
-    known = list(dict.fromkeys(phase for own in found for phase in own))
-    order = ["prefill", "mixed", "decode"]
-    if any(phase in order for phase in known):
-        return [phase for phase in order if phase in known]
+    """The phases to set side by side: prefill and decode where most traces have them.
+
+    Else those that most traces have, the longest first.
+    """
+    found = [set(beside.phases_of(side.plain.get(analysis) or {})) for side in many]
+    order = [
+        phase for phase in ("prefill", "mixed", "decode") if any(phase in own for own in found)
+    ]
+    if sum(not own.isdisjoint(order) for own in found) * 2 > len(found):
+        return order
     key = "total_ns" if analysis == "kernels" else "self_ns"
     time: dict[str, float] = {}
+    having: Counter[str] = Counter()
     for side in many:
+        having.update({row["phase"] for row in (side.plain.get(analysis) or {}).get("rows") or ()})
         for row in (side.plain.get(analysis) or {}).get("rows") or ():
             if row["phase"] not in NO_PHASE:
                 time[row["phase"]] = time.get(row["phase"], 0) + row[key]
-    return sorted(time, key=lambda phase: -time[phase])[:3]
+    return sorted(time, key=lambda phase: (-having[phase], -time[phase]))[:3]
 
 
 def per(side: Side, phase: str, every: Sequence[Side]) -> float:
