@@ -323,7 +323,7 @@ def charts(result: Roles) -> list[Chart]:
             unit="share", of=f"the phase's {time}", kinds=kinds,
             table="pairs" if result.pairs else "roles",
             summary=f"Each place's share of the {time} of {' and of '.join(phases)}, in the order "
-            f"of a layer; places under {share(LEAST, 0)} of both are in the table.",
+            f"of a layer; places under {share(LEAST)} of both are in the table.",
         )
     ]  # fmt: skip
 

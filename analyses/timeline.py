@@ -315,7 +315,7 @@ def _chart(one: Timeline) -> Chart:
         rows.append(Blocks("host: stages", blocks))
     for strip in one.strips:
         parts = {p.kind: [round(v / one.bin_ns, 4) for v in p.busy_ns] for p in strip.parts}
-        rows.append(Area(f"{strip.label}: {strip.slices:,} slices", edges, parts))
+        rows.append(Area(f"{strip.label}: {units.plural(strip.slices, 'slice')}", edges, parts))
     for device in dict.fromkeys(gap.device for gap in one.gaps):
         several = len({gap.device for gap in one.gaps}) > 1
         blocks = [
@@ -337,8 +337,8 @@ def _sentence(one: Timeline) -> str:
     what = "stream" if one.gpu else "thread"
     return (
         f"What each {what} worked on over {units.duration(one.bin_ns * BINS)}, "
-        f"{len(one.strips)} strips in bins of {units.duration(one.bin_ns)}; empty is "
-        f"{'idle' if one.gpu else 'outside any op'}."
+        f"{units.plural(len(one.strips), 'strip')} in bins of {units.duration(one.bin_ns)}; empty "
+        f"is {'idle' if one.gpu else 'outside any op'}."
     )
 
 

@@ -327,6 +327,23 @@ def test_markdown_is_a_table_in_which_names_stay_text(tmp_path: Path) -> None:
     assert "<img" not in out
 
 
+def test_markdown_shortens_signatures_and_leaves_columns_of_zeros_out(tmp_path: Path) -> None:
+    name = f"void at::native::elementwise_kernel<128, MulFunctor<{'float, ' * 20}int>>(int)"
+    code, out, _ = run(kineto(tmp_path / "a.json.gz", name=name), "--markdown")
+    assert code == 0
+    assert "| elementwise\\_kernel: MulFunctor |" in out
+    assert "float, float" not in out
+    assert "Zero in every row: memcpy, memset" in out
+    assert "| 0 ns |" not in out.split("<details>")[0]
+
+
+def test_a_share_that_is_not_zero_is_never_shown_as_zero() -> None:
+    column = Column("share", "share")
+    assert tables.cell(0.0002, column, 0.01) == "&lt;0.1"
+    assert tables.cell(0, column, 0.01) == "0"
+    assert tables.cell(0.979, column, 0.01) == "97.9"
+
+
 def test_a_page_given_as_a_trace_is_told_where_a_page_is_named(tmp_path: Path) -> None:
     path = kineto(tmp_path / "a.json.gz")
     done = CliRunner().invoke(app, ["analyze", str(path), "--html", str(tmp_path / "out.html")])

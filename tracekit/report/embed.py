@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from tracekit import catalog
-from tracekit.figures import shorten
-from tracekit.report.tables import LONG, is_prose
+from tracekit.report.tables import LONG, brief, is_prose
 from tracekit.results import Column, Grid
 
 ROWS = 20
@@ -34,7 +33,7 @@ def table(grid: Grid) -> str:
         "<tr>"
         + "".join(
             f'<td style="text-align:{_side(c.unit)};white-space:{_wrap(c, v)}"{_whole(c, v)}>'
-            f"{escape(_short(c, v)) if v is not None else '–'}</td>"
+            f"{escape(brief(c, v)) if v is not None else '–'}</td>"
             for c, v in zip(grid.columns, row, strict=True)
         )
         + "</tr>"
@@ -51,15 +50,9 @@ def table(grid: Grid) -> str:
     )
 
 
-def _short(column: Column, value: object) -> str:
-    """A cell; the signature of a kernel is shortened, a sentence is not."""
-    shown = column.show(value)
-    return shown if column.unit != "text" or is_prose(shown) else shorten(shown, LONG)
-
-
 def _whole(column: Column, value: object) -> str:
     """The attribute that says a shortened name in full where the mouse rests on it."""
-    if value is None or _short(column, value) == column.show(value):
+    if value is None or brief(column, value) == column.show(value):
         return ""
     return f' title="{escape(column.show(value))}"'
 

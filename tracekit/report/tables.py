@@ -190,8 +190,9 @@ def cell(value: Any, column: Column, by: float) -> str:
             return f"{value:,.0f}"
         case "number":
             return f"{value:,.0f}" if abs(value) >= 1000 else f"{float(f'{value:.4g}'):g}"
-        case "share":
-            return f"{value / by:.1f}"
+        case "share" if value:
+            shown = f"{value / by:.1f}"
+            return "&lt;0.1" if shown == "0.0" else shown
     if value == 0:
         return "0"
     scaled = value / by
@@ -215,6 +216,12 @@ def _text(value: Any, absent: str) -> str:
             f"<code>{escape(text)}</code></details>"
         )
     return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
+
+
+def brief(column: Column, value: object) -> str:
+    """A cell for where nothing unfolds: a long signature is shortened, a sentence is not."""
+    shown = column.show(value)
+    return shown if column.unit != "text" or is_prose(shown) else shorten(shown, LONG)
 
 
 def is_prose(text: str) -> bool:

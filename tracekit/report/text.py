@@ -12,6 +12,7 @@ from tracekit.engine import Answers
 from tracekit.files import writing
 from tracekit.report import facts, sidebyside, sides
 from tracekit.report.overview import Overview, overview
+from tracekit.report.tables import all_zero, brief
 from tracekit.results import Grid, unmeasured
 
 MARKDOWN_ROWS = 12
@@ -74,13 +75,14 @@ def titled(grid: Grid) -> list[str]:
 
 def _table(grid: Grid, most: int) -> Iterable[str]:
     empty = unmeasured(grid)
-    kept = [i for i in range(len(grid.columns)) if i not in empty]
+    zero = [i for i in range(1, len(grid.columns)) if i not in empty and all_zero(grid, i)]
+    kept = [i for i in range(len(grid.columns)) if i not in {*empty, *zero}]
     columns = [grid.columns[i] for i in kept]
     yield "| " + " | ".join(_plain(c.label) for c in columns) + " |"
     yield "|" + "|".join("---" if c.unit == "text" else "--:" for c in columns) + "|"
     for row in grid.rows[:most]:
         cells = ((grid.columns[i], row[i]) for i in kept)
-        yield "| " + " | ".join("–" if v is None else _plain(c.show(v)) for c, v in cells) + " |"
+        yield "| " + " | ".join("–" if v is None else _plain(brief(c, v)) for c, v in cells) + " |"
     if grid.total is not None:
         cells = ((grid.columns[i], grid.total[i]) for i in kept)
         shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
@@ -89,6 +91,8 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
         yield f"\n… and {len(grid.rows) - most:,} more rows."
     if empty:
         yield f"\nNot measured: {', '.join(_plain(grid.columns[i].label) for i in empty)}."
+    if zero:
+        yield f"\nZero in every row: {', '.join(_plain(grid.columns[i].label) for i in zero)}."
 
 
 def _plain(text: object) -> str:
