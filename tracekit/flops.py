@@ -99,12 +99,13 @@ def _bmm(call: Call) -> Work:
     work = _gemm(call, _same(b, b2), m, n, _same(k, k2), 0)
     again = (b - call.batches(0)) * m * k * call.size(0)
     again += (b - call.batches(1)) * k * n * call.size(1)
-    return replace(work, bytes=work.bytes - again)
+    return replace(work, bytes=work.bytes - again, weights=None)  # a batch has no one matrix
 
 
 def _baddbmm(call: Call) -> Work:
     (b, m, k), (b2, k2, n) = call.dims[1], call.dims[2]
-    return _gemm(call, _same(b, b2), m, n, _same(k, k2), 1, prod(call.dims[0]) * call.size(0))
+    work = _gemm(call, _same(b, b2), m, n, _same(k, k2), 1, prod(call.dims[0]) * call.size(0))
+    return replace(work, weights=None)
 
 
 def _linear(call: Call) -> Work:

@@ -56,6 +56,13 @@ def test_a_matrix_that_a_batch_shares_is_read_once() -> None:
     assert apart.bytes - shared.bytes == 3 * 64 * 100 * 4
 
 
+def test_a_batch_of_one_matrix_is_not_taken_for_weights() -> None:
+    dims, types = json.dumps([[1, 16, 16], [1, 16, 1]]), json.dumps(["float", "float"])
+    work = flops.of_op("aten::bmm", dims, types, "[]")
+    assert work is not None
+    assert (work.flops, work.weights) == (2 * 16 * 16, None)
+
+
 @given(sizes, sizes, sizes, st.booleans())
 def test_attention_counts_the_pairs_that_the_mask_leaves(
     queries: int, keys: int, dim: int, causal: bool
