@@ -228,7 +228,7 @@ _AUTOGRAD = "autograd::"
 CUSTOM_OPS: tuple[Rule, ...] = (
     # ops that hold a whole mixture of experts are left out: the names of their kernels say more
     _rule("GEMM op", C.GEMM, r"(?<!fb)gemm", r"scaled_mm", r"matmul", r"marlin", r"machete",
-          r"_linear(?![a-z])", r"awq_", r"gptq_"),
+          r"_linear(?![a-z])", r"awq_", r"gptq_", r"quantized::linear(?!_(un|pre)pack)"),
     _rule("quantisation op", C.ELEMENTWISE, r"quant"),
     _rule("convolution op", C.GEMM, r"convolution", r"(?<![a-z])conv[123]d", r"conv_transpose"),
 )  # fmt: skip

@@ -204,3 +204,18 @@ def test_any_name_gets_a_category(name: str) -> None:
 def test_codes_and_categories_are_one_to_one() -> None:
     assert len(set(CATEGORIES)) == len(CATEGORIES)
     assert np.iinfo(np.int16).max > len(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    ("op", "want"),
+    [
+        ("quantized::linear_dynamic", C.GEMM),
+        ("quantized::linear", C.GEMM),
+        ("quantized::linear_prepack", C.ELEMENTWISE),
+        ("quantized::add", C.ELEMENTWISE),
+    ],
+)
+def test_a_linear_of_quantised_weights_is_a_gemm(op: str, want: Category) -> None:
+    found = kernel_names.of_single_op(op)
+    assert found is not None
+    assert found[0] is want
