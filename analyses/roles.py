@@ -52,7 +52,9 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
         )
     calls = layerwork.calls(trace, found)
     codes = np.unique(found.phase).tolist()
-    made = layerplaces.by_order(found, calls, codes) or layerplaces.by_weights(found, calls, codes)
+    made = layerplaces.by_order(found, calls, codes)
+    if made is None or len(made.layouts) < len(codes):
+        made = layerplaces.by_weights(found, calls, codes) or made
     if made is None:
         raise MissingEventsError(
             "no layer repeats in the order of GEMMs and attention",
@@ -165,7 +167,7 @@ def _join(one: Aligned, two: Aligned) -> Aligned:
 
 DEFINITIONS = {
     "role": "The place in a decoder layer: GEMMs by their order around attention and named as in "
-    "LLaMA, other work by the GEMM or attention that follows it.",
+    "LLaMA where recorded weights allow it, other work by the GEMM or attention that follows it.",
     "time": "Durations of its kernels added up, over all layers and passes.",
     "host time": "Self time of its ops added up, over all layers and passes.",
     "share": "Part of the durations of all kernels of the phase.",
@@ -205,7 +207,10 @@ def _said(result: Roles, measure: str) -> str:
 
 def _of(result: Roles) -> str:
     if result.shapes is None:
-        return "Captured without shapes: rows, weights and rates are not known (--record-shapes)."
+        return (
+            "No shapes of GEMMs are recorded: rows, weights and rates are not known, and names go "
+            "by order alone (--record-shapes)."
+        )
     said = "Rows and weights by the model's dimensions. " if result.shapes == "metadata" else ""
     if not result.on_gpu:
         return f"{said}Times are host time; no peak is known to hold them against."

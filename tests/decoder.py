@@ -31,6 +31,8 @@ class Decoder:
     slices: list[Slice] = field(default_factory=list)
     dims: list[tuple[str, int, str]] = field(default_factory=list)  # op, ts, JSON
     link: int = 0
+    matrices: dict[str, tuple[int, int]] = field(default_factory=lambda: dict(MATRICES))
+    layer: Sequence[str] = LAYER
 
     def stage(self, name: str, passes: Sequence[int], replay: bool = False) -> None:
         """One stage that runs a pass over each of these numbers of rows."""
@@ -42,7 +44,7 @@ class Decoder:
         self.at += 1_000
 
     def _pass(self, rows: int, replay: bool) -> None:
-        parts = [*LAYER * self.layers, "norm", "head", "argmax"]
+        parts = [*tuple(self.layer) * self.layers, "norm", "head", "argmax"]
         if replay:
             self.link += 1
             self.slices.append(
@@ -60,7 +62,7 @@ class Decoder:
 
     def _work(self, part: str, rows: int) -> Iterator[tuple[str, str, int]]:
         """(op, kernel, ns) of each kernel."""
-        if part in MATRICES:
+        if part in self.matrices:
             yield "aten::linear", "gemv2T_kernel" if rows == 1 else "ampere_gemm", self.gemm_ns
             if part == "down" and rows > 1:  # a split-K GEMM has two kernels
                 yield "aten::linear", "splitKreduce_kernel", 500
@@ -78,8 +80,8 @@ class Decoder:
         if not second:  # the second kernel of a split-K GEMM comes from the same op
             length = ns + (700 if part == "down" else 50)
             self.slices.append(Slice(self.at, length, op, Cat.CPU_OP))
-            if part in MATRICES:
-                k, n = MATRICES[part]
+            if part in self.matrices:
+                k, n = self.matrices[part]
                 self.dims.append((op, self.at, json.dumps([[1, rows, k], [n, k]])))
         self.link += 1
         self.slices.append(

@@ -6,6 +6,7 @@ layer, GEMMs are told apart by the weights that they multiply with.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,13 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
     place = np.full(len(calls.phase), NOWHERE, np.int64)
     for name, layout in layouts.items():
         place[own[PHASES.index(name)]] = layers.places(orders[name], layout)
+    weights = {name: _of_places(calls, place, own[PHASES.index(name)]) for name in layouts}
+    if not _agree(list(weights.values())):
+        return None
+    plain = not calls.experts and all(
+        layout.sure and layernames.like_llama(weights[name], layout)
+        for name, layout in layouts.items()
+    )
     part, rest = _of_items(found, place)
     key = np.stack([found.phase, part, rest & (part != NOWHERE)], axis=1)
     distinct, inverse = grouped.distinct(key.astype(np.int64))
@@ -58,7 +66,7 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
         layout = layouts.get(PHASES[code], Layout(0, 0))
         named = layernames.of_rest if other else layernames.of_call
         call = "" if other or at == NOWHERE else "attention" if at == layout.before else "gemm"
-        one = Kind(named(at, layout, calls.experts), layernames.rank(at, bool(other)), call)
+        one = Kind(named(at, layout, plain), layernames.rank(at, bool(other)), call)
         index.append(number.setdefault(one, len(number)))
     return Placed(
         key=np.stack([found.phase, np.array(index, np.int64)[inverse]], axis=1),
@@ -67,6 +75,22 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
         by="order",
         place=place,
     )
+
+
+def _of_places(calls: Calls, place: I64, rows: I64) -> dict[int, tuple[int, int]]:
+    """k, n of the weights at each place of a layer in these calls, where all have the same."""
+    found: dict[int, set[tuple[int, int] | None]] = defaultdict(set)
+    for at, call in zip(place[rows].tolist(), rows.tolist(), strict=True):
+        one = calls.weights[call]
+        found[at].add((one.k, one.n) if one else None)
+    alike = {at: next(iter(own)) for at, own in found.items() if at >= 0 and len(own) == 1}
+    return {at: one for at, one in alike.items() if one is not None}
+
+
+def _agree(phases: Sequence[Mapping[int, tuple[int, int]]]) -> bool:
+    """Whether each place has one matrix, whatever the phase: a compiler may reorder GEMMs."""
+    found: dict[int, tuple[int, int]] = {}
+    return all(found.setdefault(at, one) == one for own in phases for at, one in own.items())
 
 
 def _of_items(found: Items, place: I64) -> tuple[I64, Mask]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from tracekit.trace import I64, Mask
 
 GEMM, ATTENTION = 1, 2  # kinds of call
 FRONT, HEAD, NOWHERE = -3, -2, -1  # before the first layer, after the last, not in any
+LEAST = 0.65  # of the parts between attentions: a pattern that fits fewer is no layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Layout:
 
     before: int
     after: int
+    sure: bool = field(default=True, compare=False)  # no other layout is as likely
+    pattern: tuple[int, ...] = field(default=(), compare=False)  # between two attentions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,51 +85,87 @@ def join(run: I64, kind: I64, key: I64, goes_on: Mask) -> I64:
 def layouts(phases: Mapping[str, Order]) -> dict[str, Layout]:
     """The layer of each phase; phases that do not repeat one are left out.
 
-    Where the order allows several, phases take one that all of them allow.
+    Where the order allows several, phases take one that all of them allow. Where they allow none
+    together the last decides, which is decode: a prefill may run another tower too.
     """
     choices = {name: found for name, calls in phases.items() if (found := _choices(calls))}
     if not choices:
         return {}
     common = set.intersection(*(set(found) for found in choices.values()))
-    if common:
+    if not common:
+        last = list(choices)[-1]
+        choices = {last: choices[last]}
+        common = set(choices[last])
+    costs = {lay: [found[lay] for found in choices.values()] for lay in common}
+    cost = {lay: (sum(c[0] for c in own), sum(c[1] for c in own)) for lay, own in costs.items()}
+    best = min(common, key=lambda lay: (*cost[lay], -lay.before))
+    sure = sum(own[0] <= cost[best][0] for own in cost.values()) == 1
+    out = {name: replace(best, sure=sure, pattern=_pattern(phases[name])) for name in choices}
+    clear = list(out.values())[-1]
+    for name in phases:
+        if name not in out and (own := _like(phases[name], clear)):
+            out[name] = replace(clear, pattern=own)
+    return {name: out[name] for name in phases if name in out}
 
-        def cost(lay: Layout) -> tuple[int, int, int]:
-            every = [found[lay] for found in choices.values()]
-            return (sum(c[0] for c in every), sum(c[1] for c in every), -lay.before)
 
-        best = min(common, key=cost)
-        return dict.fromkeys(choices, best)
-    return {
-        name: min(found, key=lambda lay: (*found[lay], -lay.before))
-        for name, found in choices.items()
-    }
+def _like(calls: Order, clear: Layout) -> tuple[int, ...]:
+    """What repeats between attentions, up to the last, as in a layer of another phase; of as many
+    GEMMs where that phase cannot tell its own apart. Empty for nothing.
+    """
+    middles = Counter(p.signs for p in _parts(calls) if not p.first and not p.last)
+    _, last = _ends_of(calls)
+    blind = len(set(clear.pattern)) == 1
+    alike = Counter({
+        signs: many
+        for signs, many in middles.items()
+        if many > 1 and _starts(last, signs[: clear.after])
+        and (len(signs) == len(clear.pattern) if blind else signs == clear.pattern)
+    })  # fmt: skip
+    return _usual(alike)
 
 
 def _choices(calls: Order) -> dict[Layout, tuple[int, int]]:
     """Layouts that the order allows; of each, how unusual it would be: the smaller the likelier."""
-    firsts, lasts = Counter[tuple[int, ...]](), Counter[tuple[int, ...]]()
-    for part in _parts(calls):
-        if part.first:
-            firsts[part.signs] += 1
-        if part.last:
-            lasts[part.signs] += 1
     pattern = _pattern(calls)
     if len(pattern) < 2:
         return {}
-    first, last = _usual(firsts), _usual(lasts)
+    first, last = _ends_of(calls)
+    middles = [p.signs for p in _parts(calls) if not p.first and not p.last]
     out = {}
     for before in range(1, len(pattern)):
         after = len(pattern) - before
         if _ends(first, pattern[after:]) and _starts(last, pattern[:after]):
-            front, heads = len(first) - before, len(last) - after
-            # as a rule nothing comes before the first layer, and one head or none after the last
-            out[Layout(before, after)] = (int(front > 0) + int(heads > 1), front + heads)
+            own = _forms(first, last, pattern, Layout(before, after))
+            if sum(part in own for part in middles) >= LEAST * len(middles):
+                front, heads = len(first) - before, len(last) - after
+                # as a rule nothing comes before the first layer, one head or none after the last
+                out[Layout(before, after)] = (int(front > 0) + int(heads > 1), front + heads)
     return out
+
+
+def _forms(
+    first: tuple[int, ...], last: tuple[int, ...], pattern: tuple[int, ...], layout: Layout
+) -> dict[tuple[int, ...], int]:
+    """What may lie between two attentions, with how many GEMMs of it follow the last layer: a
+    layer to the next, or one token to the next, with the head and what opens a pass between.
+    """
+    rest, lead = pattern[: layout.after], pattern[layout.after :]
+    front = first[: len(first) - layout.before] if _ends(first, lead) else ()
+    tail = last[layout.after :] if _starts(last, rest) else ()
+    out = {rest + front + lead: 0, rest + tail + lead: len(tail)}
+    return {**out, rest + tail + front + lead: len(tail), pattern: 0}
 
 
 def _usual(parts: Counter[tuple[int, ...]]) -> tuple[int, ...]:
     """The most frequent; of equals the shorter."""
     return min(parts, key=lambda signs: (-parts[signs], len(signs), signs), default=())
+
+
+def _ends_of(calls: Order) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The usual GEMMs of a pass before its first attention and after its last."""
+    parts = list(_parts(calls))
+    firsts = Counter(p.signs for p in parts if p.first)
+    return _usual(firsts), _usual(Counter(p.signs for p in parts if p.last))
 
 
 def _pattern(calls: Order) -> tuple[int, ...]:
@@ -164,20 +203,21 @@ def places(calls: Order, layout: Layout) -> I64:
     HEAD, NOWHERE.
     """
     out = np.full(len(calls.run), NOWHERE, np.int64)
-    pattern, before = _pattern(calls), layout.before
-    lead = np.arange(before)
-    rest = np.arange(before + 1, before + 1 + layout.after)
+    pattern, before, after = layout.pattern or _pattern(calls), layout.before, layout.after
+    forms = _forms(*_ends_of(calls), pattern, layout)
     for part in _parts(calls):
-        opens = part.first or _starts(part.signs, pattern[: layout.after])
-        closes = part.last or _ends(part.signs, pattern[layout.after :])
-        needed = (0 if part.first else layout.after) + (0 if part.last else before)
-        if not (opens and closes and len(part.signs) >= needed):
+        opens = part.first or _starts(part.signs, pattern[:after])
+        closes = part.last or _ends(part.signs, pattern[after:])
+        if not (opens and closes and (part.first or part.last or part.signs in forms)):
             continue
-        # more than a layer between two attentions: another token began, the head is between
-        out[part.low : part.high] = FRONT if part.first else HEAD
+        low = part.low if part.first else part.low + after
+        high = part.high if part.last else part.high - before
+        heads = 0 if part.first else high - low if part.last else forms[part.signs]
+        out[low : low + heads] = HEAD
+        out[low + heads : high] = FRONT
         if not part.first:
-            out[part.low : part.low + layout.after] = rest
+            out[part.low : low] = np.arange(before + 1, before + 1 + after)
         if not part.last:
-            out[part.high - before : part.high] = lead
+            out[high : part.high] = np.arange(before)
             out[part.high] = before  # the attention that follows
     return out

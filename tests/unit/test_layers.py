@@ -79,3 +79,34 @@ def test_kernels_of_one_op_or_of_one_attention_are_one_call() -> None:
     assert layers.join(run, kind, key, goes_on).tolist() == [0, 0, 1, -1, 2, 2, 3, 3, 4]
     run[5:] = 1
     assert layers.join(run, kind, key, goes_on).tolist() == [0, 0, 1, -1, 2, 3, 4, 4, 5]
+
+
+def test_what_opens_a_pass_is_told_from_the_head_where_passes_are_not_marked() -> None:
+    calls = order(("r" + LLAMA * 4 + "h") * 3)
+    found = layers.layouts({"decode": calls})["decode"]
+    assert found == Layout(3, 4)
+    assert layers.places(calls, found).tolist() == ([FRONT, *[*range(8)] * 4, HEAD]) * 3
+
+
+def test_layers_with_two_attentions_each_are_not_taken_for_two_kinds_of_layer() -> None:
+    encoder_decoder = "qkvAoqAowx"  # its own attention, then that to the encoder
+    assert layers.layouts({"decode": order(encoder_decoder * 6 + "h")}) == {}
+
+
+def test_of_two_towers_the_one_that_decode_runs_is_the_layer() -> None:
+    tower, llm = "cde" + "Afgh" + "cdeAfgh" * 5, LLAMA * 4 + "h"
+    one = order(tower + "pp" + llm)
+    assert layers.layouts({"prefill": one}) == {}  # its first layer is not its last
+    found = layers.layouts({"prefill": one, "decode": order(*[llm] * 3, blind=True)})
+    assert found == {"prefill": Layout(3, 4), "decode": Layout(3, 4)}
+    placed = layers.places(one, found["prefill"]).tolist()
+    assert placed[-1] == HEAD
+    assert placed[-25:-1] == [*range(8)] * 3
+    assert set(placed[: len(tower)]) == {NOWHERE}
+
+
+def test_a_division_is_sure_only_where_no_other_is_as_likely() -> None:
+    one = order("qAogud" * 4 + "h", blind=True)
+    assert layers.layouts({"decode": one})["decode"].sure
+    front = order("r" + "qAogud" * 4 + "h", blind=True)  # or a layer of two and three
+    assert not layers.layouts({"decode": front})["decode"].sure

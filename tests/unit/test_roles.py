@@ -111,7 +111,7 @@ def test_without_shapes_the_kernels_name_says_what_it_is_and_rates_are_not_known
     assert pair(result, NAMES["down"]).words == (
         "a GEMM of 5.50 µs a call became a GEMV of 5.00 µs a call"
     )
-    assert "Captured without shapes" in roles.tables(result)[0].note
+    assert "No shapes of GEMMs are recorded" in roles.tables(result)[0].note
 
 
 def test_other_work_is_named_by_what_it_precedes() -> None:
@@ -177,6 +177,38 @@ def test_experts_are_numbered_not_named() -> None:
     found = {r.role for r in roles.roles(trace).rows}
     assert "GEMM 2 of 4 after attention" in found
     assert "MLP gate projection" not in found
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"k": (64, 40), "v": (32, 128)},  # latent attention: down, then up
+        {"q": (64, 128), "k": (64, 8), "v": (8, 128)},  # an adapter beside one projection
+        {"gate": (64, 4)},  # a router
+        {"down": (190, 64)},
+    ],
+)
+def test_layers_whose_weights_are_not_those_of_llama_are_numbered(
+    other: dict[str, tuple[int, int]],
+) -> None:
+    model = Decoder()
+    model.matrices |= other
+    model.stage("prefill", [16])
+    model.stage("decode", [1] * 3, replay=True)
+    found = {r.role for r in roles.roles(model.trace()).rows}
+    assert {"GEMM 2 of 3 before attention", "GEMM 4 of 4 after attention", "head"} <= found
+    assert not [role for role in found if "projection" in role]
+
+
+def test_gemms_that_a_compiler_reorders_in_decode_are_not_set_beside_others() -> None:
+    model = Decoder()
+    model.stage("prefill", [16])
+    model.layer = ["k", "v", "q", *(p for p in model.layer if p not in ("q", "k", "v"))]
+    model.stage("decode", [1] * 3)
+    result = roles.roles(model.trace())
+    assert {p.by for p in result.phases} == {"weights"}
+    assert pair(result, "GEMM 64 → 32").prefill_ns == 3 * 2 * 5_000
+    assert pair(result, "GEMM 64 → 64").decode_ns == 9 * 2 * 5_000
 
 
 def test_where_no_layer_repeats_gemms_are_aligned_by_their_weights() -> None:
