@@ -14,8 +14,9 @@ needed: the replay of a graph has none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -200,24 +201,38 @@ def _ends(signs: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 def places(calls: Order, layout: Layout) -> I64:
     """[C] each call's place: its rank in the layer, where attention is `layout.before`; or FRONT,
-    HEAD, NOWHERE.
+    HEAD, NOWHERE. Of a layer all calls have a place, or none.
     """
     out = np.full(len(calls.run), NOWHERE, np.int64)
     pattern, before, after = layout.pattern or _pattern(calls), layout.before, layout.after
-    forms = _forms(*_ends_of(calls), pattern, layout)
-    for part in _parts(calls):
-        opens = part.first or _starts(part.signs, pattern[:after])
-        closes = part.last or _ends(part.signs, pattern[after:])
-        if not (opens and closes and (part.first or part.last or part.signs in forms)):
-            continue
-        low = part.low if part.first else part.low + after
-        high = part.high if part.last else part.high - before
-        heads = 0 if part.first else high - low if part.last else forms[part.signs]
-        out[low : low + heads] = HEAD
-        out[low + heads : high] = FRONT
-        if not part.first:
+    forms, parts = _forms(*_ends_of(calls), pattern, layout), list(_parts(calls))
+    whole = [False, *_whole(parts, pattern, layout, forms), False]  # layer before, after a part
+    for part, above, below in zip(parts, whole[:-1], whole[1:], strict=True):
+        low = part.low + after if above else part.low
+        high = part.high - before if below else part.high
+        if above:
             out[part.low : low] = np.arange(before + 1, before + 1 + after)
-        if not part.last:
+        if below:
             out[high : part.high] = np.arange(before)
             out[part.high] = before  # the attention that follows
+        known = above == (not part.first) and below == (not part.last)
+        if known and (part.first or part.last or part.signs in forms):
+            heads = 0 if part.first else high - low if part.last else forms[part.signs]
+            out[low : low + heads] = HEAD
+            out[low + heads : high] = FRONT
     return out
+
+
+def _whole(
+    parts: list[_Part], pattern: tuple[int, ...], layout: Layout, forms: Container[tuple[int, ...]]
+) -> Iterator[bool]:
+    """Whether the layer between each part and the next is one of the layout."""
+    lead, rest = pattern[layout.after :], pattern[: layout.after]
+    blind = len(set(pattern)) == 1
+    for one, two in pairwise(parts):
+        fits = one.first or one.signs in forms
+        follows = two.last or two.signs in forms or not blind
+        # GEMMs that cannot be told apart: what came before may be another tower's
+        told = fits or not blind or two.signs == pattern
+        here = not one.last and _ends(one.signs, lead) and _starts(two.signs, rest)
+        yield here and follows and told
