@@ -114,6 +114,7 @@ def test_tables_of_traces_meet_by_column_and_say_of_which_they_are(tmp_path: Pat
         ("One tiny", "prefill"), ("Two tiny", "prefill"),
         ("One tiny", "decode"), ("Two tiny", "decode"),
     ]  # fmt: skip
+    assert [row[1] for row in first.rows[4:]] == ["all stages", "all stages"]  # the sums are last
 
 
 def test_names_from_several_traces_stay_text(tmp_path: Path) -> None:

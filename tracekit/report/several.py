@@ -194,8 +194,9 @@ def _joined(own: Sequence[tuple[str, Grid]], traces: int) -> Grid:
         if len(grid.rows) > most:
             left.append(f"{len(grid.rows) - most:,} of {name}")
     if first.columns[0].label in ALIKE:
+        totals = {grid.total[0] for _, grid in own if grid.total is not None}
         order = list(dict.fromkeys(row[1] for row in rows))
-        rows.sort(key=lambda row: order.index(row[1]))
+        rows.sort(key=lambda row: (row[1] in totals, order.index(row[1])))
     notes = _notes([(name, grid.note) for name, grid in own if grid.note])
     if left:
         notes.append(f"More rows are left out here ({', '.join(left)}); --csv has them.")
