@@ -160,9 +160,13 @@ def is_library(name: str) -> bool:
 # `batch decode` are a tokenizer's
 _BESIDE_TEXT = (
     "step token phase stage region llm lm model forward pass loop iter iteration generate"
-    " generation"
+    " generation run do of one next bs ctx pos position"
 )
 _BESIDE = frozenset(_BESIDE_TEXT.split())
+# only a language model prefills
+_BESIDE_PREFILL = frozenset(
+    ("chunk", "chunked", "batch", "tokens", "len", "length", "seq", "seqlen", "prompt")
+)
 _SPOKEN = {"prefill": "prefill", "prefilling": "prefill", "decode": "decode", "decoding": "decode"}
 
 
@@ -171,8 +175,10 @@ def spoken(name: str) -> str | None:
     """prefill or decode where a program's own name says one and no more: `## Prefill ##`,
     `llm_decode`, `DecodeStep 3`; None for every other name.
     """
-    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
     words = set(re.findall(r"[^\W\d_]+", apart.lower())) - _BESIDE
+    if words & {"prefill", "prefilling"}:
+        words -= _BESIDE_PREFILL
     return _SPOKEN.get(words.pop()) if len(words) == 1 else None
 
 

@@ -67,7 +67,10 @@ def test_other_names_are_not_guessed(name: str) -> None:
     [
         ("prefill", "prefill"), ("## Prefill ##", "prefill"), ("llm_prefill", "prefill"),
         ("PrefillStep", "prefill"), ("decode_step_12", "decode"), ("Decode token 5", "decode"),
-        ("generate/decode", "decode"), ("model.decoding", "decode"),
+        ("generate/decode", "decode"), ("model.decoding", "decode"), ("LLMDecode", "decode"),
+        ("run_decode(bs=4)", "decode"), ("decode next token", "decode"),
+        ("prefill_chunk_2", "prefill"), ("chunked prefill", "prefill"),
+        ("prefill (512 tokens)", "prefill"),
     ],
 )  # fmt: skip
 def test_prefill_and_decode_are_understood_in_a_programs_own_words(name: str, want: str) -> None:
@@ -78,7 +81,8 @@ def test_prefill_and_decode_are_understood_in_a_programs_own_words(name: str, wa
 @pytest.mark.parametrize(
     "name",
     ["decoder", "batch_decode", "decode tokens", "image_decode", "DecodeBase64", "prefill+decode",
-     "prefill decode", "step 3", "", "##", "decoder fp8 None", "not prefill"],
+     "prefill decode", "step 3", "", "##", "decoder fp8 None", "not prefill",
+     "decode_chunk", "decode len", "DecodeJPEG", "draft_prefill"],
 )  # fmt: skip
 def test_what_may_mean_something_else_keeps_its_name(name: str) -> None:
     assert spoken(name) is None
