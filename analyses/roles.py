@@ -181,15 +181,16 @@ DEFINITIONS = {
     "host form": "GEMV where every call has one row; not known without shapes.",
     "weights": "Columns in → columns out of the matrix of weights.",
     "of peak": "FLOP/s over the datasheet's dense peak for the dtype.",
-    "of bandwidth": "Least bytes over time, over the datasheet's memory bandwidth.",
+    "of bandwidth": "Least bytes over time, over the datasheet's memory bandwidth: more than 100 % "
+    "where a cache holds them.",
     "weights of bandwidth": "Bytes of the weights alone over time, over the datasheet's memory "
     "bandwidth; a phase without shapes takes the weights that another recorded.",
     "in words": "Peak bandwidth is named where memory bounds the call, peak FLOP/s elsewhere.",
     "aligned": "Part of the time that has a place in a layer, before the first or after the last.",
     "layers": "Attention calls that have a place, over all passes.",
-    "GEMMs of peak": "FLOP/s of all its GEMMs together over the peak, each weighed by its time.",
-    "GEMMs of bandwidth": "Least bytes of all its GEMMs (of the weights alone where a phase has no "
-    "shapes) over their time, over the memory bandwidth.",
+    "GEMMs of peak": "FLOP/s of all its GEMMs with a place over the peak, each weighed by its time.",
+    "GEMMs of bandwidth": "Least bytes of all its GEMMs with a place (of the weights alone where a "
+    "phase has no shapes) over their time, over the memory bandwidth.",
     "passes": "Forward passes, as far as annotations tell them apart.",
     "by": "What aligns the work: the order around attention, or the weights of GEMMs.",
 }

@@ -265,6 +265,8 @@ def layers_below_the_roof(ask: Ask) -> Iterator[Draft]:
     part, saves = decode.gemm_ns / decode.total_ns, int(decode.gemm_ns - decode.gemm_floor_ns)
     if part < 0.25 or saves / decode.total_ns < LEAST or decode.gemm_bytes_share >= 0.7:
         return
+    if (decode.gemm_flops_share or 0) > decode.gemm_bytes_share:
+        return  # so many rows that arithmetic bounds them: more rows would not help
     before = (
         f"; in prefill they reach {share(prefill.gemm_flops_share)} of its peak FLOP/s"
         if prefill is not None and prefill.gemm_flops_share is not None

@@ -335,6 +335,18 @@ def test_decode_gemms_far_below_the_memory_bandwidth_are_a_finding() -> None:
         assert not [text for text in claims if "aten::linear" in text]
 
 
+def test_decode_of_so_many_rows_that_arithmetic_bounds_it_is_not_told_to_take_more() -> None:
+    def said(rows: int) -> list[str]:
+        model = Decoder(gemm_ns=400_000)
+        model.matrices |= {"q": (4096, 4096), "gate": (4096, 8192), "down": (8192, 4096)}
+        model.stage("decode", [rows] * 3)
+        result = findings.findings(model.trace(**H100))
+        return [f.what for f in result.rows if "GEMMs that use" in f.what]
+
+    assert len(said(1)) == 1
+    assert said(4096) == []
+
+
 def test_the_sample_in_the_project_is_aligned(pytestconfig: pytest.Config) -> None:
     (path,) = Path(pytestconfig.rootpath, "traces").glob("sample-onellm*.json.gz")
     result = roles.roles(kineto.load(path))
