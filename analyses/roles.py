@@ -188,8 +188,8 @@ DEFINITIONS = {
     "in words": "Peak bandwidth is named where memory bounds the call, peak FLOP/s elsewhere.",
     "aligned": "Part of the time that has a place in a layer, before the first or after the last.",
     "layers": "Attention calls that have a place, over all passes.",
-    "GEMMs of peak": "FLOP/s of all its GEMMs with a place over the peak, each weighed by its time.",
-    "GEMMs of bandwidth": "Least bytes of all its GEMMs with a place (of the weights alone where a "
+    "GEMMs of peak": "FLOP/s of its GEMMs with a place over the peak, each weighed by its time.",
+    "GEMMs of bandwidth": "Least bytes of its GEMMs with a place (of the weights alone where a "
     "phase has no shapes) over their time, over the memory bandwidth.",
     "passes": "Forward passes, as far as annotations tell them apart.",
     "by": "What aligns the work: the order around attention, or the weights of GEMMs.",
