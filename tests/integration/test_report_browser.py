@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
@@ -131,6 +132,19 @@ def test_nothing_is_wider_than_the_screen_and_the_scheme_is_the_readers(
     paper = at.page.evaluate("document.querySelector('.js-plotly-plot')._fullLayout.paper_bgcolor")
     assert paper == ("#12161c" if dark else "#ffffff")
     assert at.page.screenshot(full_page=True)[:4] == b"\x89PNG"
+
+
+def test_a_long_name_without_a_space_does_not_widen_a_small_screen(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    whole = gzip.decompress(path.read_bytes()).decode()
+    path.write_bytes(gzip.compress(whole.replace("tracekit::", "x" * 90).encode()))
+    at = Opened(browser, written(tmp_path, path), width=390)
+    at.page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert "x" * 90 in at.page.inner_text("#overview")
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert at.page.evaluate(wide) == 0
 
 
 NAMES = [
