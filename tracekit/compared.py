@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from tracekit import catalog, compare_fields
-from tracekit.compare import NOT_ASKED, Comparison, FindingChange, Rate, StageChange
+from tracekit.compare import (
+    NOT_ASKED,
+    Comparison,
+    FindingChange,
+    KernelChange,
+    Rate,
+    StageChange,
+)
 from tracekit.compare_fields import LEAST_RELATIVE, LEAST_SHARE, relative
 from tracekit.compare_splits import Split
 from tracekit.results import Column, Grid
@@ -133,20 +140,25 @@ def _split_grid(at: int, split: Split) -> Grid:
         for p in split.parts
     ]
     total = ("total", split.before_ns, split.after_ns, split.difference_ns, split.relative)
-    title = f"{split.of}: {_BY[split.by]}"
+    title = f"{upper(split.of)}: {_BY[split.by]}"
     return Grid(f"split-{at}", title, columns, rows, total=total)
+
+
+def upper(of: str) -> str:
+    """What a split is of, at the beginning of a title: the name of a stage stays as it is."""
+    return f"{of[:1].upper()}{of[1:]}" if of.startswith(("all ", "durations ")) else of
 
 
 def _stage_grid(stages: Sequence[StageChange]) -> Grid:
     columns = (
         Column("stage"), Column("in", "text", DEFINITIONS["state"]),
-        *_sides("count", "instances"), *_sides("ns"),
         Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns", "mean"),
+        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"),
+        *_sides("count", "instances"), *_sides("ns", "mean"),
     )  # fmt: skip
     rows = [
-        (s.stage, s.state, s.before_count, s.after_count, s.before_ns, s.after_ns, s.difference_ns,
-         s.relative, s.before_mean_ns, s.after_mean_ns)
+        (s.stage, s.state, s.difference_ns, s.relative, s.before_ns, s.after_ns, s.before_count,
+         s.after_count, s.before_mean_ns, s.after_mean_ns)
         for s in stages[:MOST]
     ]  # fmt: skip
     return Grid("stages", "Stages", columns, rows, _more(stages))
@@ -157,34 +169,41 @@ def _more(rows: Sequence[object]) -> str:
     return f"{left:,} more rows are left out here." if left > 0 else ""
 
 
-def _kernel_grid(result: Comparison) -> Grid:
-    columns = (
-        Column("kernel"), Column("category"), Column("phase"),
-        Column("in", "text", DEFINITIONS["state"]), *_sides("count", "runs"), *_sides("ns"),
-        Column("difference", "ns", DEFINITIONS["difference"]),
+def _change_columns(noun: str) -> tuple[Column, ...]:
+    """Those of kernels and of ops; what matters most stands left, where narrow screens end."""
+    return (
+        Column(noun), Column("phase"), Column("in", "text", DEFINITIONS["state"]),
+        Column("difference", "ns", DEFINITIONS["difference"]), *_sides("ns"),
+        Column("category"), *_sides("count", "runs"),
         Column("by count", "ns", DEFINITIONS["by count"]),
         Column("by speed", "ns", DEFINITIONS["by speed"]),
     )  # fmt: skip
-    rows = [
-        (k.name, k.category, k.phase or "any", k.state, k.before_count, k.after_count,
-         k.before_ns, k.after_ns, k.difference_ns, k.by_count_ns, k.by_speed_ns)
-        for k in result.kernels[:MOST]
-    ]  # fmt: skip
+
+
+def _change_row(k: KernelChange) -> tuple[Any, ...]:
+    return (
+        k.name, k.phase or "any", k.state, k.difference_ns, k.before_ns, k.after_ns, k.category,
+        k.before_count, k.after_count, k.by_count_ns, k.by_speed_ns,
+    )  # fmt: skip
+
+
+def _kernel_grid(result: Comparison) -> Grid:
+    rows = [_change_row(k) for k in result.kernels[:MOST]]
     old, new = result.kernel_before_ns or 0, result.kernel_after_ns or 0
-    total = ("all kernels", "", "", "", None, None, old, new, new - old, None, None)
+    total = ("all kernels", "", "", new - old, old, new, "", None, None, None, None)
     title = "Kernels, the largest change first"
+    columns = _change_columns("kernel")
     return Grid("kernels", title, columns, rows, _more(result.kernels), total)
 
 
 def _op_grid(result: Comparison) -> Grid:
     columns = (
-        Column("op"), Column("category"), Column("phase"),
-        Column("kernels before"), Column("kernels after"), *_sides("ns"),
-        Column("difference", "ns", DEFINITIONS["difference"]),
+        Column("op"), Column("difference", "ns", DEFINITIONS["difference"]), *_sides("ns"),
+        Column("category"), Column("phase"), Column("kernels before"), Column("kernels after"),
     )  # fmt: skip
     rows = [
-        (o.op or "no op", o.category, o.phase or "any", _few(o.before_kernels),
-         _few(o.after_kernels), o.before_ns, o.after_ns, o.difference_ns)
+        (o.op or "no op", o.difference_ns, o.before_ns, o.after_ns, o.category, o.phase or "any",
+         _few(o.before_kernels), _few(o.after_kernels))
         for o in result.ops[:MOST]
     ]  # fmt: skip
     return Grid("ops", "What launched them: one kernel may replace another", columns, rows,
@@ -197,20 +216,9 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _host_grid(result: Comparison) -> Grid:
-    columns = (
-        Column("op"), Column("category"), Column("phase"),
-        Column("in", "text", DEFINITIONS["state"]), *_sides("count", "runs"), *_sides("ns"),
-        Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("by count", "ns", DEFINITIONS["by count"]),
-        Column("by speed", "ns", DEFINITIONS["by speed"]),
-    )  # fmt: skip
-    rows = [
-        (o.name, o.category, o.phase or "any", o.state, o.before_count, o.after_count, o.before_ns,
-         o.after_ns, o.difference_ns, o.by_count_ns, o.by_speed_ns)
-        for o in result.host_ops[:MOST]
-    ]  # fmt: skip
+    rows = [_change_row(o) for o in result.host_ops[:MOST]]
     title = "Ops by host time without the ops inside, the largest change first"
-    return Grid("host-ops", title, columns, rows, _more(result.host_ops))
+    return Grid("host-ops", title, _change_columns("op"), rows, _more(result.host_ops))
 
 
 def _finding_grid(findings: Sequence[FindingChange]) -> Grid:

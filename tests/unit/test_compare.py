@@ -144,7 +144,7 @@ def test_a_prefill_and_a_decode_step_compare_by_kernel(tmp_path: Path) -> None:
     again = runner.invoke(app, ["compare", *map(str, saved), "--json"])
     assert json.loads(again.stdout)["comparison"]["kernels"] == comparison["kernels"]
     shown = runner.invoke(app, ["compare", *map(str, saved)])
-    assert "all stages" in shown.stdout
+    assert "All stages" in shown.stdout
 
 
 def test_answers_of_several_traces_are_refused(tmp_path: Path) -> None:

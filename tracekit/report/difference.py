@@ -237,18 +237,13 @@ def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart
     same = race.judged(result, split)
     change, word = race.change(split.difference_ns, split.relative, judged=same)
     return waterfall(
-        key, f"{_upper(split.of)}, {_NAMES[split.by]}: {change}, {word}",
+        key, f"{compared.upper(split.of)}, {_NAMES[split.by]}: {change}, {word}",
         ("before", float(split.before_ns)), steps, ("after", float(split.after_ns)),
         of=_BY[split.by], less_is_better=True if same else None,
         summary=f"{split.of} from {units.duration(split.before_ns)} before to "
         f"{units.duration(split.after_ns)} after, by part",
         table=table,
     )  # fmt: skip
-
-
-def _upper(name: str) -> str:
-    """'all stages' begins a title; the name of a stage stays as it is."""
-    return f"{name[:1].upper()}{name[1:]}" if name.startswith(("all ", "durations ")) else name
 
 
 def category_chart(split: Split) -> Chart:

@@ -60,8 +60,8 @@ def screen(title: str, subtitle: str, view: Overview) -> list[str]:
     if view.limits and view.findings:
         lines.append("")
     for place, finding in enumerate(view.findings, 1):
-        saves = f" {finding.saves}" if finding.saves else ""
-        lines.append(f"{place}. **{_plain(finding.claim)}**{_plain(saves)} {_plain(finding.todo)}")
+        more = " ".join(filter(None, (finding.saves, finding.todo)))
+        lines.append(f"{place}. **{_plain(finding.claim)}** {_plain(more)}")
     for grid in (*view.grids, *([view.beside] if view.beside else [])):
         lines += ["", *titled(grid)]
     return lines
