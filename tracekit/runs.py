@@ -169,8 +169,9 @@ def rank(source: Source) -> int | None:
 def one_job(sources: Sequence[Source]) -> bool:
     """Whether the traces are ranks of one job: other ranks of one world, with one model."""
     ranks = [rank(source) for source in sources]
-    worlds = {_part(source.meta, "distributedInfo").get("world_size") for source in sources}
-    models = {captured(source).get("model") for source in sources}
+    said = [about(source) for source in sources]
+    worlds = {run.get("world_size") for run in said}
+    models = {run.get("model") for run in said}
     distinct = None not in ranks and len(set(ranks)) == len(ranks)
     return distinct and len(worlds) == 1 and len(models) == 1
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tracekit import runs
 from tracekit.trace import Source
@@ -93,3 +96,43 @@ def test_what_was_recorded_is_known_from_flags_or_from_the_events_themselves() -
     said = runs.about(Source("t.json", meta={"record_shapes": 1}))
     assert (said["record_shapes"], said["with_stack"]) == (True, False)
     assert runs.about(Source("t.json", cats={"python_function": 9}))["with_stack"] is True
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+KEYS = (
+    "model", "title", "size", "dtype", "batch_size", "tokens", "versions", "schedule", "options",
+    "device", "data",
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "tracekit": st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6),
+                "distributedInfo": st.dictionaries(
+                    st.sampled_from(["rank", "world_size"]), JSON, max_size=2
+                ),
+                "deviceProperties": JSON,
+                "with_stack": JSON,
+            },
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_no_metadata_however_odd_stops_the_names(metas: list[dict[str, Any]]) -> None:
+    sources = [Source("t.json", meta=meta) for meta in metas]
+    names = runs.labels(sources, ["t"] * len(sources))
+    assert len(set(names)) == len(sources)
+    said = [runs.about(source) for source in sources]
+    runs.differing(said)
+    runs.repeats(said)
+    json.dumps(said, allow_nan=False)
