@@ -53,13 +53,21 @@ def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
     encoder, llm = dims.get("encode"), dims.get("llm")
     if isinstance(encoder, Mapping) and requests:
         out += _encoder(encoder, dtype, requests, counts, batch)
-    prefill = _whole(counts.get("prefill"))
-    if isinstance(llm, Mapping) and prefill and made:
+    lengths = prompts(counts, len(made))
+    if isinstance(llm, Mapping) and lengths:
         shape = _shape(llm)
         if shape is not None:
-            out.append(_prefill(shape, dtype, prefill, batch, len(made)))
-            out.append(_decode(shape, dtype, prefill, batch, made))
+            out.append(_prefill(shape, dtype, lengths, batch))
+            out.append(_decode(shape, dtype, lengths, batch, made))
     return tuple(need for need in out if need.passes)
+
+
+def prompts(counts: Mapping[str, Any], requests: int) -> list[int]:
+    """Positions that prefill filled, of each row, request by request; empty where not known."""
+    each = [_whole(one) or 0 for one in _list(counts.get("prefill_each"))]
+    one = _whole(counts.get("prefill")) or 0
+    found = each if len(each) == requests else [one] * requests
+    return found if all(found) else []
 
 
 def _requests(meta: Mapping[str, Any], made: int) -> int:
@@ -131,17 +139,25 @@ def _encoder(
     return [Need("encode", dtype, (each,) * requests, weights * size * requests, tokens)]
 
 
-def _prefill(llm: Llm, dtype: str, length: int, batch: int, requests: int) -> Need:
+def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
     inner = llm.weight_parameters - llm.head_weights
-    pairs = length * (length + 1) // 2
-    flops = batch * (2 * inner * length + 2 * llm.head_weights + llm.pairs_flops(pairs))
     weights = llm.weight_parameters * llm.bytes_per_value
-    bytes_ = weights + llm.kv_bytes(batch * length)  # written
-    passes = ((flops, bytes_),) * requests
-    return Need("prefill", dtype, passes, weights * requests, batch * length * requests)
+    passes = tuple(
+        (
+            batch
+            * (
+                2 * inner * length
+                + 2 * llm.head_weights
+                + llm.pairs_flops(length * (length + 1) // 2)
+            ),
+            weights + llm.kv_bytes(batch * length),  # written
+        )
+        for length in lengths
+    )
+    return Need("prefill", dtype, passes, weights * len(passes), batch * sum(lengths))
 
 
-def _decode(llm: Llm, dtype: str, length: int, batch: int, made: Sequence[int]) -> Need:
+def _decode(llm: Llm, dtype: str, lengths: Sequence[int], batch: int, made: Sequence[int]) -> Need:
     """The first token is prefill's; step s reads the context of prompt and s tokens."""
     weights = llm.weight_parameters * llm.bytes_per_value
     passes = tuple(
@@ -149,7 +165,7 @@ def _decode(llm: Llm, dtype: str, length: int, batch: int, made: Sequence[int]) 
             batch * (2 * llm.weight_parameters + llm.pairs_flops(length + step)),
             weights + llm.kv_bytes(batch * (length + step)),
         )
-        for tokens in made
+        for length, tokens in zip(lengths, made, strict=True)
         for step in range(1, tokens)
     )
     return Need("decode", dtype, passes, weights * len(passes), batch * len(passes))

@@ -1,7 +1,7 @@
 """Rows and weights of a decoder's GEMMs from the dimensions in our own captures' metadata.
 
-Only where they are proven to fit: the layer has LLaMA's GEMMs, as many layers ran, and the matrices
-together are the weights that the metadata counts.
+Only where they are proven to fit: the layer has LLaMA's GEMMs, as many layers and passes ran, and
+the matrices together are the weights that the metadata counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tracekit import kernel_names
 from tracekit.devices import DTYPES
-from tracekit.floors import Llm, llm_of
+from tracekit.floors import Llm, llm_of, prompts
 from tracekit.layerroles import Aligned, Role
 from tracekit.trace import Trace
 
@@ -24,8 +24,9 @@ class Stated:
     llm: Llm
     intermediate: int
     dtype: str
-    rows: Mapping[str, int]  # of a pass, by phase
-    head_rows: int  # prefill applies the head to the last position alone
+    rows: Mapping[str, int]  # of all passes, by phase
+    head_rows: int  # of a pass: prefill applies the head to the last position alone
+    passes: Mapping[str, int]  # by phase: one a request to prefill, one a token after the first
 
 
 def filled(trace: Trace, rows: Sequence[Role], phases: Sequence[Aligned]) -> list[Role]:
@@ -50,11 +51,18 @@ def _stated(trace: Trace) -> Stated | None:
     if llm is None or dtype is None or not isinstance(dims, Mapping):
         return None
     width = dims["llm"].get("intermediate")
-    prefill = tokens.get("prefill") if isinstance(tokens, Mapping) else None
+    made = tokens.get("generated") if isinstance(tokens, Mapping) else None
     batch = meta.get("batch_size", 1)
-    if not all(isinstance(n, int) and n > 0 for n in (width, prefill, batch)):
+    if not all(isinstance(n, int) and n > 0 for n in (width, batch)):
         return None
-    return Stated(llm, width, dtype, {"prefill": prefill * batch, "decode": batch}, batch)
+    if not isinstance(made, list) or not all(isinstance(n, int) for n in made):
+        return None
+    lengths = prompts(tokens, len(made)) if isinstance(tokens, Mapping) else []
+    if not lengths:
+        return None
+    passes = {"prefill": len(made), "decode": sum(max(n - 1, 0) for n in made)}
+    rows = {"prefill": sum(lengths) * batch, "decode": passes["decode"] * batch}
+    return Stated(llm, width, dtype, rows, batch, passes)
 
 
 def _matrices(known: Stated) -> dict[str, tuple[int, int]]:
@@ -82,6 +90,8 @@ def _fits(
     if phase.phase not in known.rows or not phase.layers or phase.layers % known.llm.layers:
         return False
     passes = phase.layers // known.llm.layers
+    if passes != known.passes[phase.phase]:
+        return False  # chunks of a prompt, or drafted tokens: so many rows are in no one pass
     mine = [r for r in rows if r.phase == phase.phase and r.category == "gemm" and r.calls]
     if any(r.role not in matrices for r in mine):
         return False
@@ -101,12 +111,14 @@ def _filled(row: Role, known: Stated, matrices: Mapping[str, tuple[int, int]]) -
     if row.category != "gemm" or not row.calls:
         return row
     k, n = matrices[row.role]
-    each = known.head_rows if row.role == "head" else known.rows[row.phase]
-    size, total = known.llm.bytes_per_value, row.calls * each
+    # every layer, and the head, has one call a pass
+    once = row.calls // known.passes[row.phase]
+    total = row.calls * known.head_rows if row.role == "head" else once * known.rows[row.phase]
+    size = known.llm.bytes_per_value
     single = known.dtype == "float32"
     return replace(
         row,
-        form="GEMV" if each == 1 else "GEMM",
+        form="GEMV" if total == row.calls else "GEMM",
         rows=total,
         weights=f"{k} → {n}",
         weight_bytes=row.calls * k * n * size,

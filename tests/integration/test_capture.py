@@ -98,7 +98,8 @@ def test_the_metadata_says_what_ran(captured: Captured) -> None:
     assert facts["stages"] == [stage.value for stage in Stage]
     assert facts["absent_stages"] == []
     assert facts["tokens"] == {
-        "prompt": 6, "sensor": 4, "tags": 0, "prefill": 10, "generated": [5, 5],
+        "prompt": 6, "sensor": 4, "tags": 0, "prefill": 10,
+        "prefill_each": [10, 10], "generated": [5, 5],
     }  # fmt: skip
     assert facts["dtype"] == "float32"
     assert facts["device"]["type"] == "cpu"

@@ -93,8 +93,10 @@ def test_each_layer_of_prefill_is_aligned_with_the_same_layer_of_decode(captured
     gemms = [row for row in found["rows"] if row["category"] == "gemm"]
     assert found["shapes"] == "metadata"
     assert {row["phase"] for row in gemms if row["form"] == "GEMM"} >= {"prefill"}
-    batch = captured.metadata["batch_size"]
+    batch, tokens = captured.metadata["batch_size"], captured.metadata["tokens"]
     assert {row["rows"] / row["calls"] for row in gemms if row["phase"] == "decode"} == {batch}
+    (down,) = [r for r in gemms if r["role"] == "MLP down projection" and r["phase"] == "prefill"]
+    assert down["rows"] == layers["prefill"] * batch * sum(tokens["prefill_each"])
 
 
 def test_rows_and_weights_by_the_dimensions_are_those_that_the_profiler_records(

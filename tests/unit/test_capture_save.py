@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import save
+from tracekit.capture.run import token_counts
+from tracekit.capture.spans import Request
+from tracekit.catalog import Facts
 from tracekit.stages import SAMPLE
 
 
@@ -61,3 +64,26 @@ def test_only_an_allow_list_of_torchs_keys_is_kept(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found["traceName"] == "out.json"
     assert "secret" not in text
+
+
+def test_lengths_that_differ_between_requests_are_not_stated_as_one() -> None:
+    facts = Facts(
+        model="m", size="tiny", parameters={}, random_weights=True, dims={}, tokenizer="",
+        attention="", cache="",
+    )  # fmt: skip
+
+    def counts(*lengths: tuple[int, int]) -> dict[str, Any]:
+        return token_counts(facts, [
+            Request("s", {}, sensor_tokens=sensor, prefill_tokens=filled, generated=3)
+            for sensor, filled in lengths
+        ])  # fmt: skip
+
+    assert counts((4, 10), (4, 10)) == {
+        "prompt": 6, "sensor": 4, "tags": 0, "prefill": 10, "prefill_each": [10, 10],
+        "generated": [3, 3],
+    }  # fmt: skip
+    assert counts((4, 10), (4, 12)) == {
+        "prompt": None, "sensor": 4, "tags": None, "prefill": None, "prefill_each": [10, 12],
+        "generated": [3, 3],
+    }  # fmt: skip
+    assert counts((4, 10), (5, 10))["prompt"] is None

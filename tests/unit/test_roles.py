@@ -114,6 +114,59 @@ def test_without_shapes_the_kernels_name_says_what_it_is_and_rates_are_not_known
     assert "No shapes of GEMMs are recorded" in roles.tables(result)[0].note
 
 
+def described(prompt: int, generated: list[int]) -> dict[str, object]:
+    """Our own metadata of the made-up decoder."""
+    dims = {
+        "layers": 3, "hidden": 64, "heads": 4, "kv_heads": 2, "head_dim": 16, "vocab": 1000,
+        "intermediate": 192, "bytes_per_value": 2,
+        "weight_parameters": 3 * sum(k * n for k, n in list(MATRICES.values())[:-1]) + 64 * 1000,
+    }  # fmt: skip
+    tokens = {"prefill": prompt, "generated": generated}
+    return {"dtype": "bfloat16", "batch_size": 1, "dims": {"llm": dims}, "tokens": tokens}
+
+
+def test_dimensions_in_the_metadata_stand_in_for_shapes() -> None:
+    result = roles.roles(both(shapes=False, tracekit=described(16, [5])))
+    assert result.shapes == "metadata"
+    assert row(result, NAMES["down"], "prefill").rows == 3 * 16
+    assert row(result, "head", "prefill").rows == 1  # the last position alone
+    for role in (NAMES["q"], NAMES["k"], NAMES["up"]):
+        assert row(result, role, "decode") == row(roles.roles(both()), role, "decode")
+
+
+def test_prompts_of_different_lengths_are_each_counted_by_their_own() -> None:
+    model = Decoder(shapes=False)
+    model.stage("prefill", [16, 40])
+    model.stage("decode", [1] * 5)
+    stated = described(16, [5, 2])
+    stated["tokens"] = {"prefill": None, "prefill_each": [16, 40], "generated": [5, 2]}
+    result = roles.roles(model.trace(tracekit=stated))
+    assert row(result, NAMES["down"], "prefill").rows == 3 * (16 + 40)
+    assert row(result, NAMES["down"], "decode").rows == 3 * 5
+    assert row(result, "head", "prefill").rows == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "generated"), [(None, [5]), (16, [6]), (16, [3, 3]), (16, []), (16, None)]
+)
+def test_dimensions_are_not_used_where_other_passes_ran(
+    prompt: int | None, generated: list[int] | None
+) -> None:
+    stated = described(16, [5])
+    stated["tokens"] = {"prefill": prompt, "generated": generated}
+    result = roles.roles(both(shapes=False, tracekit=stated))
+    assert result.shapes is None
+    assert {r.rows for r in result.rows} == {None}
+
+
+def test_a_prompt_in_chunks_has_no_rows_by_its_length() -> None:
+    model = Decoder(shapes=False)
+    model.stage("prefill", [8, 8])
+    model.stage("decode", [1] * 4)
+    result = roles.roles(model.trace(tracekit=described(16, [5])))
+    assert row(result, NAMES["down"], "prefill").rows is None
+
+
 def test_other_work_is_named_by_what_it_precedes() -> None:
     result = roles.roles(both())
     want = {

@@ -199,6 +199,22 @@ def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
     assert (decode.weight_bytes, decode.tokens) == (4000, 6)
 
 
+def test_prompts_of_different_lengths_have_floors_of_their_own() -> None:
+    def need(**tokens: Any) -> list[floors.Need]:
+        counts = {"generated": [2, 2], **tokens}
+        meta = {"tracekit": {**OURS, "tokens": counts}}
+        return [n for n in floors.needs(draw("mark m", meta=meta)) if n.stage != "encode"]
+
+    short, long = need(prefill=5), need(prefill=9)
+    mixed = need(prefill=None, prefill_each=[5, 9])
+    assert len(mixed) == 2
+    for at, one in enumerate(mixed):
+        assert one.passes == (short[at].passes[0], long[at].passes[1])
+    assert mixed[0].tokens == 3 * (5 + 9)
+    assert need(prefill=None, prefill_each=[5, None]) == []
+    assert need(prefill=None) == []
+
+
 @pytest.mark.parametrize(
     "meta",
     [{}, {"dims": None}, {**OURS, "dtype": "odd"}, {**OURS, "dims": {"llm": {"layers": 2}}},

@@ -89,7 +89,8 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
             "cache": facts.cache, "options": metadata.scrub(facts.options),
         }  # fmt: skip
     if facts is not None and outcome.requests:
-        counts = run.token_counts(facts, outcome.requests)
+        counts = run.token_counts(facts, outcome.requests[:1])
+        del counts["prefill_each"]  # each sample has its own
         found["tokens"] = {**counts, "generated": counts["generated"][0]}
     return found
 

@@ -311,22 +311,27 @@ def describe(
 
 
 def token_counts(facts: Facts, requests: Sequence[Request]) -> dict[str, Any]:
-    """Tokens of each row of a request, prompt + sensor + tags = prefill; None for what it lacks.
+    """Tokens of each row of a request, prompt + sensor + tags = prefill; None for what it lacks or
+    what differs between requests.
 
     `sensor` are those that encode made; `tags` are positions that the model itself puts around
     them and that are no text, as OneLLM does (`dims.prefill.tag_tokens`).
     """
     first = requests[0]
-    prefill, sensor = first.prefill_tokens, first.sensor_tokens
+    alike = all(one.sensor_tokens == first.sensor_tokens for one in requests)
+    same = all(one.prefill_tokens == first.prefill_tokens for one in requests)
+    prefill = first.prefill_tokens if same else None
+    sensor = first.sensor_tokens if alike else None
     planned = facts.dims.get("prefill")
     tags = planned.get("tag_tokens", 0) if isinstance(planned, Mapping) else 0
     if prefill is None or sensor is None:
         tags = None
     return {
-        "prompt": None if prefill is None else prefill - (sensor or 0) - (tags or 0),
+        "prompt": None if prefill is None or not alike else prefill - (sensor or 0) - (tags or 0),
         "sensor": sensor,
         "tags": tags,
         "prefill": prefill,
+        "prefill_each": [one.prefill_tokens for one in requests],
         "generated": [one.tokens for one in requests],
     }
 
