@@ -376,6 +376,22 @@ def test_in_forced_colours_the_key_of_a_chart_keeps_its_colours(
     assert key.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(76, 74, 156)"
 
 
+def test_hatched_bars_print_as_tints_in_a_small_file(browser: Any, tmp_path: Path) -> None:
+    (sample,) = Path(__file__).parents[2].glob("traces/sample-onellm*.json.gz")
+    at = Opened(browser, written(tmp_path, sample))
+    at.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    patterns = "document.querySelectorAll('#tk-roles-roles-chart defs pattern').length"
+    at.page.wait_for_function(f"() => {patterns} === 0")
+    tints = at.page.evaluate(
+        "document.getElementById('tk-roles-roles-chart').data.map(t => t.marker.opacity ?? 1)"
+    )
+    assert tints == [1, 0.6]  # prefill, decode
+    at.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    at.page.wait_for_function(f"() => {patterns} > 0")
+    assert len(at.page.pdf(format="A4")) < 3_000_000
+    assert at.faults == []
+
+
 def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> None:
     path = written(tmp_path, kineto(tmp_path / "a.json.gz"))
     context = browser.new_context(java_script_enabled=False)

@@ -182,6 +182,17 @@ function named(data, [low, high], width) {
   })} : trace);
 }
 
+// on paper hatching is a lighter tint: browsers print each hatched bar as a picture of its own
+const TINTS = {'': 1, '/': .6, 'x': .36, '.': .48, '\\': .74, '|': .3, '-': .42, '+': .54};
+function tinted(data) {
+  return data.map(trace => {
+    if (!(trace.marker && trace.marker.pattern)) return trace;
+    const {pattern, ...marker} = trace.marker, tint = shape => TINTS[shape] || 1;
+    marker.opacity = Array.isArray(pattern.shape) ? pattern.shape.map(tint) : tint(pattern.shape);
+    return {...trace, marker};
+  });
+}
+
 function draw(box) {
   const chart = JSON.parse(byId(box.dataset.chart).textContent);
   const dark = darkly.matches && !printing ? 1 : 0, narrow = isNarrow() && !printing;
@@ -201,7 +212,7 @@ function draw(box) {
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
   if (kind === 'lanes') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, width);
-  if (printing) { layout.width = 680; layout.autosize = false; }
+  if (printing) { layout.width = 680; layout.autosize = false; data = tinted(data); }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
   box.style.minHeight = layout.height + 'px';
   // touch scrolls the page; a mouse drag zooms
