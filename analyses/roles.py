@@ -232,17 +232,17 @@ def _pair_grid(result: Roles) -> Grid:
     ]
     columns = (
         Column("role", "text", DEFINITIONS["role"]),
-        Column("weights", "text", DEFINITIONS["weights"]), *sides,
+        Column("in words", "text", DEFINITIONS["in words"]), *sides,
         Column("decode per token", "ns", DEFINITIONS["per token"]),
         Column("row cost", "number", DEFINITIONS["row cost"]),
-        Column("in words", "text", DEFINITIONS["in words"]),
+        Column("weights", "text", DEFINITIONS["weights"]),
     )  # fmt: skip
     cells = []
     for pair in result.pairs[:MOST]:
         own = [rows.get((pair.role, phase)) for phase in BOTH]
         times = [value for row in own for value in ((row.total_ns, row.share) if row else (0, 0.0))]
         token = own[1].token_ns if own[1] else None
-        cells.append((pair.role, pair.weights or "", *times, token, pair.row_ratio, pair.words))
+        cells.append((pair.role, pair.words, *times, token, pair.row_ratio, pair.weights or ""))
     whole = {p.phase: p for p in result.phases}
     last = (
         "all", "", whole["prefill"].total_ns, 1.0, whole["decode"].total_ns, 1.0,
