@@ -53,9 +53,14 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
     weights = {name: _of_places(calls, place, own[PHASES.index(name)]) for name in layouts}
     if not _agree(list(weights.values())):
         return None
-    plain = not calls.experts and all(
-        layout.sure and layernames.like_llama(weights[name], layout)
-        for name, layout in layouts.items()
+    alike = len(set(layouts.values())) == 1
+    plain = (
+        alike
+        and not calls.experts
+        and all(
+            layout.sure and layernames.like_llama(weights[name], layout)
+            for name, layout in layouts.items()
+        )
     )
     part, rest = _of_items(found, place)
     key = np.stack([found.phase, part, rest & (part != NOWHERE)], axis=1)

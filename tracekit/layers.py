@@ -14,7 +14,7 @@ needed: the replay of a graph has none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -24,7 +24,8 @@ from tracekit.trace import I64, Mask
 
 GEMM, ATTENTION = 1, 2  # kinds of call
 FRONT, HEAD, NOWHERE = -3, -2, -1  # before the first layer, after the last, not in any
-LEAST = 0.65  # of the parts between attentions: a pattern that fits fewer is no layer
+# of the parts between attentions: a pattern that fits fewer is no layer, or none of one phase alone
+LEAST, ALONE = 0.65, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +88,33 @@ def layouts(phases: Mapping[str, Order]) -> dict[str, Layout]:
     """The layer of each phase; phases that do not repeat one are left out.
 
     Where the order allows several, phases take one that all of them allow. Where they allow none
-    together the last decides, which is decode: a prefill may run another tower too.
+    together the last decides, which is decode: a prefill may run another tower too. A phase that
+    has no such layer has one of its own where it runs hardly anything else.
     """
     choices = {name: found for name, calls in phases.items() if (found := _choices(calls))}
     if not choices:
         return {}
-    common = set.intersection(*(set(found) for found in choices.values()))
-    if not common:
-        last = list(choices)[-1]
-        choices = {last: choices[last]}
-        common = set(choices[last])
-    costs = {lay: [found[lay] for found in choices.values()] for lay in common}
-    cost = {lay: (sum(c[0] for c in own), sum(c[1] for c in own)) for lay, own in costs.items()}
-    best = min(common, key=lambda lay: (*cost[lay], -lay.before))
-    sure = sum(own[0] <= cost[best][0] for own in cost.values()) == 1
-    out = {name: replace(best, sure=sure, pattern=_pattern(phases[name])) for name in choices}
-    clear = list(out.values())[-1]
-    for name in phases:
-        if name not in out and (own := _like(phases[name], clear)):
-            out[name] = replace(clear, pattern=own)
+    clear = list(choices)[-1]
+    alike = set.intersection(*(set(found) for found in choices.values()))
+    together = list(choices) if alike else [clear]
+    best = _best([choices[name] for name in together])
+    out = {name: replace(best, pattern=_pattern(phases[name])) for name in together}
+    for name, calls in phases.items():
+        if name in out:
+            continue
+        if pattern := _like(calls, out[clear]):
+            out[name] = replace(best, pattern=pattern)
+        elif _mostly(calls) and (own := _choices(calls)):
+            out[name] = replace(_best([own]), pattern=_pattern(calls))
     return {name: out[name] for name in phases if name in out}
+
+
+def _best(choices: Sequence[Mapping[Layout, tuple[int, int]]]) -> Layout:
+    """The likeliest layout that all of them allow, and whether it is sure."""
+    every = {lay: [c[lay] for c in choices] for lay in choices[0] if all(lay in c for c in choices)}
+    cost = {lay: (sum(c[0] for c in own), sum(c[1] for c in own)) for lay, own in every.items()}
+    best = min(cost, key=lambda lay: (*cost[lay], -lay.before))
+    return replace(best, sure=sum(own[0] <= cost[best][0] for own in cost.values()) == 1)
 
 
 def _like(calls: Order, clear: Layout) -> tuple[int, ...]:
@@ -123,6 +131,12 @@ def _like(calls: Order, clear: Layout) -> tuple[int, ...]:
         and (len(signs) == len(clear.pattern) if blind else signs == clear.pattern)
     })  # fmt: skip
     return _usual(alike)
+
+
+def _mostly(calls: Order) -> bool:
+    """Whether hardly anything but one pattern lies between attentions."""
+    middles = [p.signs for p in _parts(calls) if not p.first and not p.last]
+    return middles.count(_pattern(calls)) >= ALONE * len(middles)
 
 
 def _choices(calls: Order) -> dict[Layout, tuple[int, int]]:

@@ -21,7 +21,8 @@ from tracekit.stages import DECODE_STEP
 from tracekit.trace import I64, Cat, Mask, Trace
 
 PHASES = ("prefill", "mixed", "decode")  # what runs the layers of a language model
-GOES_ON = r"(?i)split_?k.*reduc|reduc.*split_?k"  # the second kernel of a GEMM split along k
+# the second kernel of a GEMM: of one split along k, or what cuBLAS runs after one
+GOES_ON = r"(?i)split_?k.*reduc|reduc.*split_?k|cublasLt::epilogue"
 EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)"
 BATCHED = r"^aten::(bmm|baddbmm)$"
 

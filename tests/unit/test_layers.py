@@ -126,3 +126,10 @@ def test_a_layer_that_is_cut_off_has_no_place() -> None:
     cut = order(LLAMA * 4 + "h", LLAMA * 4 + "h", LLAMA * 2 + "qkvAog")
     found = layers.places(cut, layers.layouts({"decode": cut})["decode"]).tolist()
     assert found == ([*range(8)] * 4 + [HEAD]) * 2 + [*range(8)] * 2 + [NOWHERE] * 6
+
+
+def test_a_phase_that_runs_its_layer_in_other_gemms_keeps_a_layout_of_its_own() -> None:
+    two = {"prefill": order(LLAMA * 4 + "h", blind=True), "decode": order("xAogud" * 4 + "h")}
+    assert layers.layouts(two) == {"prefill": Layout(3, 4), "decode": Layout(1, 4)}
+    mostly = order("cdeAfgh" * 8 + LLAMA * 3 + "h", blind=True)  # another tower, most of the time
+    assert layers.layouts({**two, "prefill": mostly}) == {"decode": Layout(1, 4)}

@@ -264,6 +264,36 @@ def test_gemms_that_a_compiler_reorders_in_decode_are_not_set_beside_others() ->
     assert pair(result, "GEMM 64 → 64").decode_ns == 9 * 2 * 5_000
 
 
+def test_gemms_are_numbered_where_phases_run_a_layer_in_different_ones() -> None:
+    model = Decoder()
+    model.stage("prefill", [16])
+    model.layer = [part for part in model.layer if part not in ("k", "v")]  # fused into one
+    model.stage("decode", [1] * 3, replay=True)
+    result = roles.roles(model.trace())
+    assert [(p.phase, p.before, p.after) for p in result.phases] == [
+        ("prefill", 3, 4),
+        ("decode", 1, 4),
+    ]
+    assert pair(result, "GEMM 2 of 3 before attention").words == "in prefill only"
+    assert pair(result, "GEMM 4 of 4 after attention").weights == "192 → 64"
+    assert not [r for r in result.rows if "projection" in r.role]
+
+
+def test_what_cublas_runs_after_a_gemm_is_part_of_it_in_a_replay() -> None:
+    def found(second: str) -> list[tuple[str, str, int]]:
+        model = Decoder()
+        model.stage("prefill", [16])
+        model.stage("decode", [4] * 3, replay=True)
+        trace = model.trace()
+        names = [s.replace("splitKreduce_kernel", second) for s in trace.strings]
+        object.__setattr__(trace, "strings", tuple(names))
+        return [(r.role, r.phase, r.total_ns) for r in roles.roles(trace).rows]
+
+    alike = found("splitKreduce_kernel")
+    assert (NAMES["down"], "decode", 9 * 5_500) in alike
+    assert found("void cublasLt::epilogue::impl::globalKernel<8>") == alike
+
+
 def test_where_no_layer_repeats_gemms_are_aligned_by_their_weights() -> None:
     model = Decoder(layers=1)
     model.stage("prefill", [16])
