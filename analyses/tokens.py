@@ -120,11 +120,11 @@ def _lines(trace: Trace, parts: Sequence[requests.Part]) -> list[Line]:
     windows = np.array([(p.start_ns, p.end_ns) for p in parts], np.int64)
     pid, tid = (np.array([getattr(p, key) for p in parts], np.int64) for key in ("pid", "tid"))
     spent = ledger.by_clock(trace, pid, tid, windows)
-    base = requests.positions(trace)
+    base = {n: requests.positions(trace, n) for n in {p.request for p in parts}}
     return [
         Line(
             trace.path, p.request, p.name, p.token,
-            None if p.token is None or base is None else base + p.token,
+            None if p.token is None or (at := base[p.request]) is None else at + p.token,
             p.start_ns, p.end_ns - p.start_ns, p.marker_ns, s,
         )
         for p, s in zip(parts, spent, strict=True)

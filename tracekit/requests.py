@@ -106,9 +106,15 @@ def _tiled(number: int, rows: list[_Row], all_marked: bool) -> Iterator[Part]:
             at = end
 
 
-def positions(trace: Trace) -> int | None:
-    """Positions that prefill filled, of each row, as the capture recorded them; None if unknown."""
+def positions(trace: Trace, request: int | None) -> int | None:
+    """Positions that prefill filled, of each row of a request, as the capture recorded them; None
+    if unknown.
+    """
     meta = trace.source.meta.get("tracekit")
     tokens = meta.get("tokens") if isinstance(meta, Mapping) else None
-    prefill = tokens.get("prefill") if isinstance(tokens, Mapping) else None
+    if not isinstance(tokens, Mapping):
+        return None
+    each, prefill = tokens.get("prefill_each"), tokens.get("prefill")
+    if isinstance(each, list) and request is not None and 0 <= request < len(each):
+        prefill = each[request]
     return prefill if isinstance(prefill, int) else None

@@ -176,6 +176,21 @@ def test_growth_with_the_context_is_found_in_the_category_that_grows() -> None:
     assert not growth["unlinked"].grows
 
 
+def test_the_context_of_a_token_starts_from_the_prompt_of_its_own_request() -> None:
+    names = {"a": "tracekit::sample#0", "b": "tracekit::sample#1", "p": "tracekit::prefill",
+             "d": "tracekit::decode_step#1"}  # fmt: skip
+    picture = "mark aaaaaabbbbbb\nmark ppddddppdddd"
+
+    def contexts(**counts: object) -> list[int | None]:
+        made = {"tracekit": {"tokens": {"generated": [2, 2], **counts}}}
+        lines = tokens(draw(picture, names, meta=made)).rows
+        return [line.position for line in lines if line.part == "decode"]
+
+    assert contexts(prefill=None, prefill_each=[10, 40]) == [11, 41]
+    assert contexts(prefill=10) == [11, 11]  # of a capture that states one length for all
+    assert contexts(prefill=None) == [None, None]
+
+
 def test_what_made_slow_tokens_slow_adds_up_to_the_excess() -> None:
     slow = tokens(decoding([100] * 19 + [500])).slow
     assert slow is not None
