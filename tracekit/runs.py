@@ -108,18 +108,26 @@ def _recorded(source: Source) -> dict[str, bool]:
     return out
 
 
+def _each(counts: object) -> str | None:
+    """Each count once, in ascending order; None where one is not known."""
+    if not isinstance(counts, list) or None in counts:
+        return None
+    return " or ".join(sorted({str(n) for n in counts}, key=lambda n: (len(n), n)))
+
+
 def _captured(run: Plain) -> dict[str, Any]:
     versions, tokens, data = (_part(run, key) for key in ("versions", "tokens", "data"))
-    made = tokens.get("generated")
+    filled = tokens.get("prefill")
+    if filled is None:  # requests of different lengths
+        filled = _each(tokens.get("prefill_each"))
     return {
         **{key: run.get(key) for key in ("model", "size", "dtype", "batch_size", "attention")},
         "cache": run.get("cache"),
         "compile": bool(run.get("compile")),
         "weights": "random" if run.get("random_weights") else "of a checkpoint",
         "samples": _part(run, "schedule").get("samples"),
-        "prefill_tokens": tokens.get("prefill"),
-        "generated_tokens": " or ".join(sorted({str(n) for n in made}, key=lambda n: (len(n), n)))
-        if isinstance(made, list) else None,
+        "prefill_tokens": filled,
+        "generated_tokens": _each(tokens.get("generated")),
         "data": data.get("dataset") or data.get("spec"),
         "synchronised": _part(run, "options").get("sync") is not False,
         **{key: versions.get(key) for key in ("torch", "transformers", "python", "tracekit")},

@@ -86,6 +86,12 @@ def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
     assert "hunter2" not in str(said)
 
 
+def test_prompts_of_different_lengths_are_all_said() -> None:
+    tokens = {"prefill": None, "prefill_each": [120, 81, 81], "generated": [16, 8, 16]}
+    said = runs.about(captured(tokens=tokens))
+    assert (said["prefill_tokens"], said["generated_tokens"]) == ("81 or 120", "8 or 16")
+
+
 def test_a_trace_that_says_nothing_of_its_dtype_has_none() -> None:
     assert "dtype" not in runs.about(Source("t.json"))
     assert runs.shown(None) == "not said"
