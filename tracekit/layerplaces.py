@@ -53,15 +53,7 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
     weights = {name: _of_places(calls, place, own[PHASES.index(name)]) for name in layouts}
     if not _agree(list(weights.values())):
         return None
-    alike = len(set(layouts.values())) == 1
-    plain = (
-        alike
-        and not calls.experts
-        and all(
-            layout.sure and layernames.like_llama(weights[name], layout)
-            for name, layout in layouts.items()
-        )
-    )
+    plain = not calls.experts and _plain(layouts, weights, len(codes))
     part, rest = _of_items(found, place)
     key = np.stack([found.phase, part, rest & (part != NOWHERE)], axis=1)
     distinct, inverse = grouped.distinct(key.astype(np.int64))
@@ -79,6 +71,22 @@ def by_order(found: Items, calls: Calls, codes: Sequence[int]) -> Placed | None:
         layouts={PHASES.index(name): layout for name, layout in layouts.items()},
         by="order",
         place=place,
+    )
+
+
+def _plain(
+    layouts: Mapping[str, Layout], weights: Mapping[str, Mapping[int, tuple[int, int]]], phases: int
+) -> bool:
+    """Whether LLaMA's names fit: all phases, or the weights, bear them out.
+
+    Experts that are called in turn look like an MLP where each token has one: not so in prefill.
+    """
+    both = [(weights[name], layout) for name, layout in layouts.items()]
+    told = any(len(own) == layout.before + layout.after for own, layout in both)
+    return (
+        len(set(layouts.values())) == 1
+        and (told or len(layouts) == phases)
+        and all(layout.sure and layernames.like_llama(own, layout) for own, layout in both)
     )
 
 

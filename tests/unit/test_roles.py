@@ -294,6 +294,18 @@ def test_what_cublas_runs_after_a_gemm_is_part_of_it_in_a_replay() -> None:
     assert found("void cublasLt::epilogue::impl::globalKernel<8>") == alike
 
 
+def test_names_need_every_phase_or_the_weights_to_bear_them_out() -> None:
+    model = Decoder(layers=4, shapes=False)
+    experts = [part for part in model.layer if part != "up"]  # a router, and one expert a token
+    model.layer = experts
+    model.stage("decode", [1] * 3)
+    model.layers, model.layer = 1, [*experts, *experts[:-3], "gate", "down", "down", "down"]
+    model.stage("prefill", [16])  # where each layer calls others
+    found = {r.role for r in roles.roles(model.trace()).rows}
+    assert "GEMM 2 of 3 after attention" in found
+    assert not [role for role in found if "projection" in role]
+
+
 def test_where_no_layer_repeats_gemms_are_aligned_by_their_weights() -> None:
     model = Decoder(layers=1)
     model.stage("prefill", [16])
