@@ -299,7 +299,10 @@ def test_names_need_every_phase_or_the_weights_to_bear_them_out() -> None:
     experts = [part for part in model.layer if part != "up"]  # a router, and one expert a token
     model.layer = experts
     model.stage("decode", [1] * 3)
-    model.layers, model.layer = 1, [*experts, *experts[:-3], "gate", "down", "down", "down"]
+    model.layers, model.layer = (
+        1,
+        [part for more in (1, 2, 0) for part in (*experts, *("gate", "down") * more)],
+    )
     model.stage("prefill", [16])  # where each layer calls others
     found = {r.role for r in roles.roles(model.trace()).rows}
     assert "GEMM 2 of 3 after attention" in found
