@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 NODES = 2200  # table cells that are shown at first, over the whole page
-BYTES = 1_500_000  # of a page; what follows shrinks until it fits
+BYTES = 1_900_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 380_000  # of rows in the file, estimated
-DATA_BYTES = 100_000  # of embedded answers; charts hold their own data
+DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
+SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
 
 
@@ -358,13 +359,18 @@ def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 
 def cut(value: Any, most: int) -> Any:
-    """JSON with every list at most `most` long; what was cut is counted beside it."""
+    """JSON with every list at most `most` long; what was cut is counted beside it.
+
+    Series of numbers stay whole, up to SERIES of them.
+    """
     if isinstance(value, Mapping):
         out = {key: cut(item, most) for key, item in value.items()}
-        long = {k: len(v) - most for k, v in value.items() if isinstance(v, list) and len(v) > most}
+        long = {k: len(v) - len(out[k]) for k, v in value.items() if isinstance(v, list)}
+        long = {key: count for key, count in long.items() if count}
         return {**out, "left_out": long} if long else out
     if isinstance(value, list):
-        return [cut(item, most) for item in value[:most]]
+        series = all(item is None or isinstance(item, int | float) for item in value)
+        return [cut(item, most) for item in value[: max(most, SERIES) if series else most]]
     return value
 
 

@@ -207,6 +207,8 @@ def _text(value: Any, absent: str) -> str:
     if value is None or value == "":
         return absent
     text = str(value)
+    if not text.strip():
+        return "(blank)"  # a header that shows nothing cannot be read out
     mark = None if text.lower() in _PLAIN or text.isupper() else MARKS.get(text.lower())
     if len(text) > LONG and is_prose(text):
         return f"<span class=prose>{escape(text)}</span>"
