@@ -57,7 +57,7 @@ class PhaseTotal:
     total_ns: int  # sum of the durations of its kernels
     other_ns: int  # of kernels that no rule names
     by_op_ns: int  # of kernels whose category an op decided
-    tokens: int | None  # generated
+    tokens: int | None  # that prefill read, or that decode generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
     key = np.stack([gpu.name[row], classes.category[row], phases.code[row]], axis=1)
     group_key, group = grouped.distinct(key.astype(np.int64))
     made = _rows(trace, row, group, group_key, phases, classes)
-    totals = _phases(made, {name: phases.tokens.get(name) for name in phases.names})
+    totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
     return _finish(made, totals)
 
 
@@ -266,7 +266,8 @@ DEFINITIONS = {
     "mean": "Total over count.",
     "median": "Half of the runs were shorter; not given for several traces added up.",
     "p95": "95 % of the runs were shorter; not given for several traces added up.",
-    "per token": "Total over the tokens that the phase generated, all batch rows counted.",
+    "per token": "Total over the tokens that prefill read, or that decode generated, all batch "
+    "rows counted.",
     "only here": "Whether no other phase of the trace ran this kernel.",
     "grid": "Blocks of the most frequent launch, x × y × z.",
     "block": "Threads a block of that launch, x × y × z.",
@@ -295,7 +296,11 @@ def _phase_grid(result: Kernels) -> Grid:
         Column("total", "ns", DEFINITIONS["total"]),
         Column("by op", "share", DEFINITIONS["by op"]),
         Column("other", "share", DEFINITIONS["other"]),
-        Column("tokens", "count", "Tokens that the phase generated, all batch rows counted."),
+        Column(
+            "tokens",
+            "count",
+            "Tokens that prefill read, or that decode generated, all batch rows counted.",
+        ),
     )
     rows = [
         (p.phase, p.count, p.total_ns, workphase.share(p.by_op_ns, p.total_ns),

@@ -46,7 +46,7 @@ class PhaseTotal:
     phase: str
     count: int
     self_ns: int
-    tokens: int | None  # generated
+    tokens: int | None  # that prefill read, or that decode generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
             "no framework ops", where=trace.path, hint="capture with ProfilerActivity.CPU"
         )
     phases = workphase.of_ops(trace, stages)
-    names, tokens = phases.names, phases.tokens
+    names, tokens = phases.names, phases.through
     key, group = grouped.distinct(
         np.stack([every.name, op_categories(trace), phases.code], axis=1).astype(np.int64)
     )
@@ -152,7 +152,8 @@ DEFINITIONS = {
     "total": "Host time of the op with the ops inside it; an op inside its own kind counts twice.",
     "share": "Part of the self time of all ops of the phase.",
     "mean self": "Self time over count.",
-    "per token": "Self time over the tokens that the phase generated, all batch rows counted.",
+    "per token": "Self time over the tokens that prefill read, or that decode generated, all batch "
+    "rows counted.",
     "only here": "Whether no other phase of the trace ran this op.",
 }
 MOST = 200
@@ -199,7 +200,11 @@ def _phase_grid(result: Ops) -> Grid:
         Column("phase", "text", DEFINITIONS["phase"]),
         Column("ops", "count", DEFINITIONS["count"]),
         Column("self", "ns", DEFINITIONS["self"]),
-        Column("tokens", "count", "Tokens that the phase generated, all batch rows counted."),
+        Column(
+            "tokens",
+            "count",
+            "Tokens that prefill read, or that decode generated, all batch rows counted.",
+        ),
     )
     rows = [(p.phase, p.count, p.self_ns, p.tokens) for p in result.phases[:MOST]]
     count, own = sum(p.count for p in result.phases), sum(p.self_ns for p in result.phases)

@@ -33,11 +33,11 @@ def grid(
             Column(f"{phase} count", "count", definitions["count"]),
             Column(f"{phase} {measure}", "ns", definitions[measure]),
             Column(f"{phase} share", "share", definitions["share"]),
+            Column(f"{phase} per token", "ns", definitions["per token"]),
         )
     ]
     columns = (
         Column(noun), Column("category", "text", definitions["category"]), *sides,
-        Column("decode per token", "ns", definitions["per token"]),
         Column("only in", "text", "The one of the two phases that ran it."),
     )  # fmt: skip
     ranked = sorted(pairs.items(), key=lambda pair: -sum(ns(row) for row in pair[1].values()))
@@ -47,14 +47,13 @@ def grid(
             value
             for phase in BOTH
             for value in (
-                (own[phase].count, ns(own[phase]), own[phase].share)
+                (own[phase].count, ns(own[phase]), own[phase].share, own[phase].per_token_ns)
                 if phase in own
-                else (0, 0, 0.0)
+                else (0, 0, 0.0, None)
             )
         ]
-        token = own["decode"].per_token_ns if "decode" in own else None
         only = "" if len(own) == 2 else next(iter(own))
-        made.append((name, category.value, *cells, token, only))
+        made.append((name, category.value, *cells, only))
     left = len(ranked) - MOST
     more = f"{left:,} more {noun}s are left out here." if left > 0 else ""
     said = " ".join(part for part in (note, more) if part)

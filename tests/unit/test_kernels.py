@@ -88,6 +88,9 @@ def test_a_kernel_belongs_to_the_phase_that_launched_it_even_if_it_runs_later() 
     assert {r.name: r.per_token_ns for r in result.rows if r.phase == "decode"} == {
         "C": 1000.0, "E": 500.0,
     }  # fmt: skip
+    prefill = next(p for p in result.phases if p.phase == "prefill")
+    assert prefill.tokens == 5
+    assert {r.per_token_ns for r in result.rows if r.phase == "prefill"} == {400.0}
     assert all(r.only_here for r in result.rows if r.phase in ("prefill", "decode"))
 
 

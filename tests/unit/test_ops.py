@@ -60,6 +60,23 @@ def test_shares_of_a_phase_add_up_to_one_and_tokens_divide_decode() -> None:
     assert rows(trace)["a", "prefill"].per_token_ns is None
 
 
+@pytest.mark.parametrize(
+    ("counts", "token_ns"),
+    [
+        ({"prefill": 10, "generated": [5]}, 2_000 / 20),
+        ({"prefill": None, "prefill_each": [40], "generated": [5]}, 2_000 / 80),
+        ({"prefill": None, "generated": [5]}, None),
+        ({"prefill": 10, "generated": [5, 5]}, None),  # one of the two requests is not in the file
+    ],
+)
+def test_tokens_of_the_prompt_divide_prefill(
+    counts: dict[str, object], token_ns: float | None
+) -> None:
+    meta = {"tracekit": {"batch_size": 2, "tokens": counts}}
+    trace = draw("mark ppppddddd\nop   .aa.bcbc..", NAMES, meta=meta)
+    assert rows(trace)["a", "prefill"].per_token_ns == token_ns
+
+
 def test_prefill_stands_beside_decode_in_table_and_chart() -> None:
     result = OPS.run(draw(PICTURE, NAMES))
     sides = next(g for g in OPS.tables(result) if g.key == "sides")

@@ -16,6 +16,8 @@ from tracekit.workphase import ALL
 Json = Mapping[str, Any]
 MOST = 5
 
+TOKENS = "Over the tokens that prefill read, or that decode generated, all batch rows counted."
+
 
 def phases_of(answer: Json) -> list[str]:
     """The phases to set side by side: prefill (else mixed) and decode, else the longest one."""
@@ -47,7 +49,7 @@ def grid(answers: Mapping[str, Json], most: int = MOST) -> Grid | None:
                    f"Those that cost most in {side}."),
             Column("time", "ns", said),
             Column("share", "share", f"Part of the {noun} time of the phase."),
-            *([Column("per token", "ns", "Over the tokens generated.")] if per_token else []),
+            *([Column("per token", "ns", TOKENS)] if per_token else []),
         ]  # fmt: skip
         empty = [""] + [None] * (3 if per_token else 2)
         own = [
