@@ -425,7 +425,7 @@ def _instances(result: Stages, on_host: bool) -> Grid:
 
 
 def charts(result: Stages) -> list[figures.Chart]:
-    shown = [t for t in result.totals[:-1] if t.wall_ns][:40]
+    shown = [t for t in result.totals[:-1] if t.wall_ns]
     labels = [t.family for t in shown]
     if not shown:
         return []

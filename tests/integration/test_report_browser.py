@@ -134,6 +134,33 @@ def test_nothing_is_wider_than_the_screen_and_the_scheme_is_the_readers(
     assert at.page.screenshot(full_page=True)[:4] == b"\x89PNG"
 
 
+def test_rows_that_wait_stay_in_their_table_however_often_a_fold_is_opened(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "stages.json"
+    marks = [
+        {"ph": "X", "cat": "user_annotation", "name": f"stage {i}", "pid": 1, "tid": 1,
+         "ts": 10 * i, "dur": 8, "args": {}}
+        for i in range(300)
+    ]  # fmt: skip
+    path.write_text(json.dumps({"traceEvents": marks}))
+    at = Opened(browser, written(tmp_path, path), width=390)
+    for opened in (True, False, True):
+        at.page.evaluate(
+            "to => document.querySelectorAll('details').forEach(d => d.open = to)", opened
+        )
+        at.page.wait_for_timeout(50)  # the event comes after the change
+    lost = "[...document.querySelectorAll('tr')].filter(r => !r.closest('table')).length"
+    assert at.page.evaluate(lost) == 0
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert at.page.evaluate(wide) == 0
+    table = "tk-overview-stage-split-table"
+    at.page.evaluate("id => document.querySelector(`[data-all=${id}]`).click()", table)
+    assert at.rows(table) == [f"stage {i}" for i in range(len(at.rows(table)))]
+    assert len(at.rows(table)) > 25
+    assert at.faults == []
+
+
 def test_a_long_name_without_a_space_does_not_widen_a_small_screen(
     browser: Any, tmp_path: Path
 ) -> None:

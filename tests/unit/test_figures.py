@@ -94,6 +94,15 @@ def test_parts_of_a_split_bar_keep_their_order_and_add_up() -> None:
     assert chart.layout["xaxis"]["title"]["text"] == "ms"
 
 
+def test_of_many_rows_the_longest_are_drawn_in_their_order_and_the_title_says_so() -> None:
+    names = [f"stage {i}" for i in range(300)]
+    chart = split_bars("k", "Stages", names, {"kernel": [*range(299), None]})
+    assert chart.title == "Stages: the longest 40 of 300"
+    rows = [said[0] for said in chart.data[0]["customdata"]]
+    assert rows == names[259:299]
+    assert chart.layout["height"] < 1_500
+
+
 def test_what_was_not_measured_draws_nothing_and_says_so() -> None:
     chart = paired_bars("k", "t", ["gemm"], {"prefill": [None], "decode": [2e6]})
     assert chart.data[0]["x"] == [None]

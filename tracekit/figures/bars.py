@@ -18,6 +18,8 @@ from tracekit.figures.chart import (
 )  # fmt: skip
 from tracekit.theme import Mark, mark
 
+MOST = 40  # rows of split bars
+
 
 def _inside(value: Number) -> str:
     if not value:
@@ -41,8 +43,15 @@ def split_bars(
     """Horizontal bars, each cut into parts that add up to it.
 
     `parts` [name][row]; `of` says what the axis measures ('GPU time'); `switch` lets the reader
-    choose between the unit and % of the row. Parts that are nowhere above zero are not drawn.
+    choose between the unit and % of the row. Parts that are nowhere above zero are not drawn, nor
+    more rows than MOST: the longest stay, in their order, and the title says of how many.
     """
+    if len(rows) > MOST:
+        total = [sum(values[i] or 0 for values in parts.values()) for i in range(len(rows))]
+        kept = sorted(sorted(range(len(rows)), key=lambda i: -total[i])[:MOST])
+        title = f"{title}: the longest {MOST} of {len(rows):,}"
+        rows = [rows[i] for i in kept]
+        parts = {name: [values[i] for i in kept] for name, values in parts.items()}
     shown = {name: values for name, values in parts.items() if any(values)}
     totals = [sum(values[i] or 0 for values in shown.values()) for i in range(len(rows))]
     axis = scale(unit, totals)

@@ -117,7 +117,7 @@ document.addEventListener('input', event => {
 });
 // folded tables are made when they are unfolded: a page of thirty tables stays light
 all('details.more').forEach(fold => fold.addEventListener('toggle', () => {
-  const waiting = fold.querySelector(':scope > template');
+  const waiting = fold.querySelector(':scope > template.fold');  // not the rows that wait
   if (waiting) waiting.replaceWith(waiting.content);
 }));
 
