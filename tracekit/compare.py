@@ -109,7 +109,7 @@ class FindingChange:
 class Comparison(Result):
     before: str
     after: str
-    same_work: bool  # all differences are settings: the totals are a race
+    same_work: bool  # all differences are settings: the totals can be compared
     differences: tuple[Difference, ...]
     audits: Audits
     rates: tuple[Rate, ...]

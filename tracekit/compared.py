@@ -79,8 +79,8 @@ def _telling(grid: Grid) -> Grid:
 def _difference_grid(differences: Sequence[Difference]) -> Grid:
     columns = (
         Column("what"), Column("before"), Column("after"),
-        Column("still a race", "text", "No: it makes the totals incomparable. Yes: a setting that "
-               "may explain the change."),
+        Column("comparable", "text", "No: the totals cannot be compared. Yes: a setting that may "
+               "explain the change."),
     )  # fmt: skip
     rows = [
         (f"instances of {d.what}" if d.kind == "stage" else d.what, d.before, d.after,

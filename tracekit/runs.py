@@ -15,7 +15,8 @@ from tracekit.trace import Source
 Plain = Mapping[str, Any]
 Value = str | int | bool
 
-# What makes two runs other work, so that their totals are no race; then what may explain a change.
+# What makes two runs other work, so that their totals cannot be compared (but see WHERE); then what
+# may explain a change.
 WORK: Mapping[str, str] = {
     "model": "model",
     "size": "size of the model",
@@ -27,6 +28,8 @@ WORK: Mapping[str, str] = {
     "prefill_tokens": "tokens of the prompt and the sensors",
     "generated_tokens": "tokens generated",
 }
+# Of these: the same work elsewhere, which is what many comparisons are about
+WHERE = frozenset({"device", "dtype"})
 SETTINGS: Mapping[str, str] = {
     "attention": "attention",
     "cache": "KV cache",
@@ -41,7 +44,7 @@ SETTINGS: Mapping[str, str] = {
     "python": "Python",
     "tracekit": "tracekit",
 }
-# What the profiler did beside: it slows the host down, so that times are no race either.
+# What the profiler did beside: it slows the host down, so that times cannot be compared either.
 RECORDED: Mapping[str, str] = {
     "with_stack": "Python stacks recorded",
     "record_shapes": "shapes recorded",

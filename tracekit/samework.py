@@ -22,7 +22,7 @@ VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 class Difference:
     """One fact in which the runs differ.
 
-    run: other work (model, device, batch …); stage: a stage that one side lacks, or has more often;
+    run: other work (model, batch, tokens …); stage: a stage that one side lacks, or has more often;
     recording: what the profiler did beside, which slows the host down; setting: what may explain a
     change of the same work.
     """
@@ -75,11 +75,18 @@ class Audits:
 
 
 def differences(before: Plain, after: Plain) -> tuple[Difference, ...]:
-    """In what the runs differ: what makes their times no race first, then settings."""
+    """In what the runs differ: what makes their times incomparable first, then settings."""
     sides = (_run(before), _run(after))
-    found = [*_facts(sides, runs.WORK, "run"), *_tokens(before, after, sides),
-             *_stages(before, after), *_facts(sides, runs.RECORDED, "recording"),
-             *_facts(sides, runs.SETTINGS, "setting")]  # fmt: skip
+    work = {key: name for key, name in runs.WORK.items() if key not in runs.WHERE}
+    where = {key: runs.WORK[key] for key in runs.WORK if key in runs.WHERE}
+    found = [
+        *_facts(sides, work, "run"),
+        *_tokens(before, after, sides),
+        *_stages(before, after),
+        *_facts(sides, runs.RECORDED, "recording"),
+        *_facts(sides, where, "setting"),
+        *_facts(sides, runs.SETTINGS, "setting"),
+    ]
     return tuple(found)
 
 

@@ -11,7 +11,8 @@ from tracekit import compare, compare_fields, compared, samework
 from tracekit.compare_fields import FieldChange
 from tracekit.report import difference, race
 
-ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1}
+ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1,
+       "prefill_tokens": 81}  # fmt: skip
 
 
 def sides(**after: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -35,8 +36,7 @@ def test_the_same_work_is_faster_or_slower() -> None:
     ("key", "value", "said"),
     [
         ("model", "llasa", "model onellm → llasa"),
-        ("device", "MI300X", "device H100 → MI300X"),
-        ("dtype", "float32", "dtype bfloat16 → float32"),
+        ("prefill_tokens", 512, "tokens of the prompt and the sensors 81 → 512"),
         ("batch_size", 8, "batch size 1 → 8"),
     ],
 )
@@ -54,7 +54,7 @@ def test_other_work_is_named_above_the_numbers_and_called_neither(
     assert all({name for name, *_ in c.layout["meta"]["legend"]} <= {"less", "more"} for c in drawn)
 
 
-def test_a_setting_that_changed_is_said_and_leaves_the_race_on() -> None:
+def test_a_setting_that_changed_is_said_and_leaves_the_totals_comparable() -> None:
     result = compare.compare(*sides(attention="eager"))
     assert result.same_work  # one side alone says it: nothing is known to differ
     before, after = sides(attention="eager")
@@ -63,6 +63,19 @@ def test_a_setting_that_changed_is_said_and_leaves_the_race_on() -> None:
     assert result.same_work
     assert list(race.notes(result)) == ["What was changed: attention sdpa → eager."]
     assert "faster" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("device", "MI300X", "device H100 → MI300X"), ("dtype", "float32", "bfloat16 → float32")],
+)
+def test_the_same_work_on_another_device_or_in_another_dtype_is_compared(
+    key: str, value: str, said: str
+) -> None:
+    result = compare.compare(*sides(**{key: value}))
+    assert result.same_work
+    assert said in next(iter(race.notes(result)))
+    assert "10.0% faster" in words(result)
 
 
 def with_stages(*families: tuple[str, int, int]) -> dict[str, Any]:
@@ -78,7 +91,7 @@ def with_stages(*families: tuple[str, int, int]) -> dict[str, Any]:
     return {"path": "x", "answers": {"stages": {"totals": totals, "rows": rows}}, "unanswered": {}}
 
 
-def test_prefill_against_decode_is_no_race() -> None:
+def test_prefill_against_decode_is_not_compared() -> None:
     result = compare.compare(with_stages(("prefill", 1, 900)), with_stages(("decode", 1, 500)))
     assert not result.same_work
     assert [str(d) for d in result.differences] == [

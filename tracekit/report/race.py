@@ -24,8 +24,8 @@ def notes(result: Comparison) -> Iterable[str]:
     )
     if work:
         yield (
-            f"Not the same work: {_few(work)}. The totals are no race; what each request, token "
-            "or instance takes is below."
+            f"Not the same work: {_few(work)}. The totals cannot be compared; what each "
+            "request, token or instance takes is below."
         )
     if recorded:
         yield (
@@ -103,7 +103,7 @@ def judged(result: Comparison, split: Split) -> bool:
 
 
 def why_not(result: Comparison) -> str:
-    """Why a total is no race, in a few words."""
+    """Why a total cannot be compared, in a few words."""
     kinds = {d.kind for d in result.differences}
     if kinds & {"run", "stage"}:
         return "not the same work"
