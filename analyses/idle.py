@@ -279,7 +279,7 @@ def _longest_grid(result: IdleTime) -> Grid:
     )
 
     def work(name: str | None, op: str | None) -> str:
-        short = figures.shorten(kernel_names.head(name), 60) if name else ""
+        short = figures.shorten(kernel_names.head(name), 60).strip() if name else ""
         return f"{short} ({op})" if op else short
 
     rows = [

@@ -248,6 +248,20 @@ def test_a_name_in_a_table_is_escaped_and_a_long_one_folded() -> None:
     assert "&lt;b&gt;" in table.first
 
 
+def test_control_characters_of_a_name_are_visible_in_the_page_and_kept_in_its_data(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.json"
+    name = "nul\0esc\x1b[31m"
+    mark = {"ph": "X", "cat": "user_annotation", "pid": 1, "tid": 1, "ts": 1, "dur": 5}
+    path.write_text(json.dumps({"traceEvents": [{**mark, "name": name, "args": {}}]}))
+    whole = page.render([engine.answers(path)], command="c")
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", whole)
+    assert "nul\u2400esc\u241b[31m" in whole
+    (row,) = Page(whole).json["tk-stages"]["rows"]
+    assert row["name"] == name
+
+
 def test_a_name_of_spaces_is_no_empty_header() -> None:
     grid = Grid("k", "T", (Column("name", "text"), Column("n", "count")), [("  \u2028", 1)])
     assert "<th scope=row>(blank)</th>" in tables.html_table("s", grid, 5, 5).first

@@ -28,6 +28,8 @@ NODES = 2200  # table cells that are shown at first, over the whole page
 BYTES = 1_900_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 380_000  # of rows in the file, estimated
 DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
+# control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
+VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n\r"}
 SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
 HERO = frozenset({"findings"})  # shown in the overview, not as sections
 
@@ -92,7 +94,7 @@ def fill(model: dict[str, Any]) -> str:
     """
     text = ""
     for part in (1.0, 0.6, 0.35, 0.2, 0.1):
-        text = _filled(model, part)
+        text = _filled(model, part).translate(VISIBLE)
         if len(text.encode()) <= BYTES:
             break
     return text
