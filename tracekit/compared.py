@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -42,7 +43,8 @@ def _sides(unit: Literal["ns", "count", "number"], of: str = "") -> tuple[Column
 
 def tables(result: Comparison) -> list[Grid]:
     """The splits first, the headline at the top; at most 200 rows each."""
-    grids = [_split_grid(at, split) for at, split in enumerate(result.splits)]
+    keys = split_keys(result.splits)
+    grids = [_split_grid(key, split) for key, split in zip(keys, result.splits, strict=True)]
     if result.differences:
         grids.append(_difference_grid(result.differences))
     if result.audits.cautions:
@@ -129,7 +131,18 @@ _BY = {
 }
 
 
-def _split_grid(at: int, split: Split) -> Grid:
+def split_keys(splits: Sequence[Split]) -> list[str]:
+    """The key of each: what is split by what, so that it is the same whatever else is split."""
+    keys: list[str] = []
+    for split in splits:
+        of = re.sub(r"[^a-z0-9]+", "-", split.of.lower()).strip("-")[:40]
+        key = f"split-{of or 'other'}-by-{split.by}"
+        alike = sum(k == key or k.startswith(f"{key}-") for k in keys)
+        keys.append(f"{key}-{alike + 1}" if alike else key)
+    return keys
+
+
+def _split_grid(key: str, split: Split) -> Grid:
     columns = (
         Column("part", "text", DEFINITIONS["part"]), *_sides("ns"),
         Column("difference", "ns", DEFINITIONS["difference"]),
@@ -141,7 +154,7 @@ def _split_grid(at: int, split: Split) -> Grid:
     ]
     total = ("total", split.before_ns, split.after_ns, split.difference_ns, split.relative)
     title = f"{upper(split.of)}: {_BY[split.by]}"
-    return Grid(f"split-{at}", title, columns, rows, total=total)
+    return Grid(key, title, columns, rows, total=total)
 
 
 def upper(of: str) -> str:

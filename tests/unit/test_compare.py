@@ -14,6 +14,7 @@ from tests.drawing import draw
 from tests.random_traces import traces
 from tracekit import compare, compare_fields, compared
 from tracekit.cli.app import app
+from tracekit.compare_splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.trace import Trace
 
@@ -152,3 +153,16 @@ def test_answers_of_several_traces_are_refused(tmp_path: Path) -> None:
     path.write_text('{"schema": "tracekit/1", "traces": [{}, {}]}')
     with pytest.raises(TracekitError, match="2 traces"):
         compare.saved(str(path))
+
+
+def test_a_split_has_the_same_key_whatever_else_is_split() -> None:
+    def of(name: str, by: str) -> Split:
+        return Split(name, by, 0, 0, 0, None, ())
+
+    few = [of("all stages", "clock"), of("decode", "launch")]
+    many = [of("all stages", "stage"), of("prefill", "launch"), *few]
+    assert compared.split_keys(few) == compared.split_keys(many)[2:]
+    hostile = [of("<b>x", "clock"), of("B! X", "clock"), of("🚀", "clock")]
+    assert compared.split_keys(hostile) == [
+        "split-b-x-by-clock", "split-b-x-by-clock-2", "split-other-by-clock",
+    ]  # fmt: skip

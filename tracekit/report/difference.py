@@ -92,7 +92,7 @@ def _sources(result: Comparison) -> list[tuple[str, str, bool]]:
 
 def overview(result: Comparison) -> Overview:
     """The headline as numbers and as waterfalls; what makes the two hard to compare, above it."""
-    time = [(f"split-{i}", s) for i, s in enumerate(result.splits) if s.by != "category"]
+    time = [(key, s) for key, s in _splits(result) if s.by != "category"]
     heads = [(key, s) for key, s in time if s.of == time[0][1].of][:2] if time else []
     grids = {grid.key: grid for grid in compared.tables(result)}
     return Overview(
@@ -100,7 +100,7 @@ def overview(result: Comparison) -> Overview:
         notes=tuple(race.notes(result)),
         tiles=tuple(_tiles(result, heads[0][1] if heads else None)),
         charts=tuple(
-            split_chart(f"headline-{place}" if place else "headline", key, split, result)
+            split_chart(f"headline-{split.by}" if place else "headline", key, split, result)
             for place, (key, split) in enumerate(heads)
         ),
         grids=tuple(grids[key] for key in ("differences", "audit", "rates") if key in grids),
@@ -113,12 +113,16 @@ def screen(result: Comparison) -> Overview:
     view = overview(result)
     grids = {grid.key: grid for grid in compared.tables(result)}
     keys = [chart.table for chart in view.charts]
-    keys += ["stages", *(f"split-{i}" for i, s in enumerate(result.splits) if s.by == "category")]
+    keys += ["stages", *(key for key, s in _splits(result) if s.by == "category")]
     keys += ["kernels", "ops"] if result.kernels else ["host-ops"]
     keys += ["findings", "times"]
     return dataclasses.replace(
         view, grids=(*view.grids, *(grids[key] for key in keys if key in grids))
     )
+
+
+def _splits(result: Comparison) -> list[tuple[str, Split]]:
+    return list(zip(compared.split_keys(result.splits), result.splits, strict=True))
 
 
 def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
@@ -179,7 +183,7 @@ def _sections(
     def some(*keys: str) -> list[Grid]:
         return [grids[key] for key in keys if key in grids]
 
-    splits = [(f"split-{i}", s) for i, s in enumerate(result.splits)]
+    splits = _splits(result)
     by_category = [(key, s) for key, s in splits if s.by == "category"]
     time = [(key, s) for key, s in splits if s.by != "category"]
     drawn = [s for _, s in time if s.of == time[0][1].of][:2] if time else []
