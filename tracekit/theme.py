@@ -84,6 +84,8 @@ MARKS: dict[str, Mark] = {
     "copies": _mark("copy", hatch="/"),
     "other ops": _mark("other"),
     "outside ops": Mark("var(--idle)", "var(--text)"),
+    "other modules": _mark("other"),
+    "outside every module": _mark("other", hatch="/"),
     "idle": Mark("var(--idle)", "var(--text)"),
     "idle, or work not in this file": Mark("var(--idle)", "var(--text)", "."),
     "not launched yet": Mark("var(--idle-host)", "var(--bg)"),
