@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from statistics import fmean
 
 import numpy as np
@@ -88,6 +89,7 @@ class Tokens(Result):
 
 OWN = "request parts by clock: what the device (or the host) did from the end of the part before"
 STEPS = "engine steps by launch: the window of the work that each launched"
+COLUMNS = 120  # of a chart: more tokens share columns
 FEW = 8  # fewer decoded tokens have no slow twentieth
 
 
@@ -395,20 +397,47 @@ def charts(result: Tokens) -> list[figures.Chart]:
     found = [_parts_chart(result)] if result.rows else []
     decoded = [r for r in result.rows if r.part == "decode" and r.token is not None]
     if len(decoded) >= FEW and len({r.trace for r in decoded}) == 1:
-        rows = decoded[:240]
-        names = used([parts_of(r.spent) for r in rows])
-        found.append(
-            figures.columns(
-                "tokens", "What each decoded token spent its time on",
-                [f"{r.request} · {r.token}" for r in rows],
-                {name: [parts_of(r.spent).get(name, 0) for r in rows] for name in names},
-                of="host time" if _on_host(result) else "time", x_title="request · decoded token",
-                fits=_fits(result.growth, decoded, rows), table="ledger",
-                summary="Time of each decoded token, cut into what it was spent on."
-                + (f" Growth {_slope(result.growth[0])}." if result.growth else ""),
-            )
-        )  # fmt: skip
+        found.append(_tokens_chart(result, decoded))
     return found
+
+
+def _tokens_chart(result: Tokens, decoded: Sequence[Line]) -> figures.Chart:
+    """A column a decoded token; of many tokens, a column the mean of so many one after another."""
+    many = -(-len(decoded) // COLUMNS)
+    every = _chunks(decoded, many)
+    shown = every[:COLUMNS]
+    means = [_mean(lines) for lines in shown]
+    names = used(means)
+    title = "What each decoded token spent its time on"
+    if many > 1:
+        title = f"What decoded tokens spent their time on, the mean of {many} at a time"
+    if len(every) > len(shown):
+        requests_shown = len({lines[0].request for lines in shown})
+        title += f", the first {requests_shown} of {len({r.request for r in decoded})} requests"
+    return figures.columns(
+        "tokens", title, [_label(lines) for lines in shown],
+        {name: [mean.get(name, 0) for mean in means] for name in names},
+        of="host time" if _on_host(result) else "time", x_title="request · decoded token",
+        fits=_fits(result.growth, decoded, shown), table="ledger",
+        summary="Time of each decoded token, cut into what it was spent on."
+        + (f" A column is the mean of {many} tokens." if many > 1 else "")
+        + (f" Growth {_slope(result.growth[0])}." if result.growth else ""),
+    )  # fmt: skip
+
+
+def _chunks(decoded: Sequence[Line], size: int) -> list[Sequence[Line]]:
+    """Tokens of one request that follow one another, `size` at a time."""
+    out: list[Sequence[Line]] = []
+    for _, own in groupby(decoded, key=lambda r: r.request):
+        lines = list(own)
+        out += [lines[at : at + size] for at in range(0, len(lines), size)]
+    return out
+
+
+def _label(lines: Sequence[Line]) -> str:
+    first, last = lines[0], lines[-1]
+    to = f"–{last.token}" if len(lines) > 1 else ""
+    return f"{first.request} · {first.token}{to}"
 
 
 def _slope(found: Fit) -> str:
@@ -418,7 +447,7 @@ def _slope(found: Fit) -> str:
 
 
 def _fits(
-    growth: Sequence[Fit], decoded: Sequence[Line], shown: Sequence[Line]
+    growth: Sequence[Fit], decoded: Sequence[Line], shown: Sequence[Sequence[Line]]
 ) -> list[tuple[str, list[float | None]]]:
     """The fitted growth of the whole token along each request that is shown."""
     if not growth:
@@ -435,9 +464,14 @@ def _fits(
     return [
         (
             _slope(growth[0]),
-            [mean + slope * (at(r) - middle) if r.request == one else None for r in shown],
+            [
+                mean + slope * (fmean(at(r) for r in lines) - middle)
+                if lines[0].request == one
+                else None
+                for lines in shown
+            ],
         )
-        for one in dict.fromkeys(r.request for r in shown)
+        for one in dict.fromkeys(lines[0].request for lines in shown)
     ]
 
 

@@ -245,6 +245,29 @@ def test_every_line_adds_up_on_real_traces(name: str) -> None:
     assert module.charts(result)
 
 
+@pytest.mark.parametrize(("made", "many"), [(100, 1), (120, 1), (121, 2), (250, 3)])
+def test_no_decoded_token_is_missing_from_the_chart(made: int, many: int) -> None:
+    steps = [Slice(100 + 10 * i, 10, f"tracekit::decode_step#{i + 1}", Cat.ANNOTATION)
+             for i in range(made)]  # fmt: skip
+    ops = [Slice(101 + 10 * i, 2 + i % 7, "aten::mm", Cat.CPU_OP) for i in range(made)]
+    marks = [Slice(0, 100, "tracekit::prefill", Cat.ANNOTATION),
+             Slice(100, 10 * made, "tracekit::decode", Cat.ANNOTATION)]  # fmt: skip
+    result = tokens(build([*marks, *steps, *ops]))
+    chart = next(c for c in module.charts(result) if c.key == "tokens")
+    assert (f"the mean of {many} at a time" in chart.title) == (many > 1)
+    bars = [t for t in chart.data if t["type"] == "bar"]
+    columns = len(bars[0]["x"])
+    assert columns == -(-made // many) <= module.COLUMNS
+    last = bars[0]["customdata"][-1][0]
+    assert last.endswith(str(made))
+    sizes = [min(many, made - many * at) for at in range(columns)]
+    drawn = sum(
+        value * size for bar in bars for value, size in zip(bar["y"], sizes, strict=True) if value
+    )
+    whole = sum(r.wall_ns for r in result.rows if r.part == "decode" and r.token is not None)
+    assert drawn * 1000 == pytest.approx(whole)  # the axis is in µs
+
+
 def test_the_step_of_sglang_shows_how_much_of_its_idle_time_is_suspect() -> None:
     row = tokens(kineto.load(shared("traces", "tl_sglang_decode.json.gz"))).rows[0]
     assert row.spent.suspect_ns is not None
