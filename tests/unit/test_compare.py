@@ -144,7 +144,8 @@ def test_a_prefill_and_a_decode_step_compare_by_kernel(tmp_path: Path) -> None:
         saved[-1].write_text(answers.stdout)
     again = runner.invoke(app, ["compare", *map(str, saved), "--json"])
     assert json.loads(again.stdout)["comparison"]["kernels"] == comparison["kernels"]
-    shown = runner.invoke(app, ["compare", *map(str, saved)])
+    page = ["-o", str(tmp_path / "page.html")]
+    shown = runner.invoke(app, ["compare", *map(str, saved), *page])
     assert "All stages" in shown.stdout
 
 
