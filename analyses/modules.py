@@ -321,10 +321,14 @@ def charts(result: Modules) -> list[Chart]:
     ]  # fmt: skip
     layers = _layers(result, gpu)
     if len(layers) > 1:
+        kind = layers[0].kind
+        # a part that is nowhere above zero is not drawn, but keeps its colour: this class has here
+        # the one that it has above
+        drawn: dict[str, list[int]] = {m: [0] * len(layers) for m in order[: order.index(kind)][:8]}
+        drawn[kind] = [(r.gpu_ns or 0) if gpu else r.host_ns for r in layers]
         out.append(
             figures.columns(
-                "layers", "Layer by layer", [str(r.number) for r in layers],
-                {layers[0].kind: [(r.gpu_ns or 0) if gpu else r.host_ns for r in layers]},
+                "layers", "Layer by layer", [str(r.number) for r in layers], drawn,
                 of="GPU time" if gpu else "host time", x_title="layer", table="modules",
                 summary="The time of each layer, children included, over all phases.",
             )

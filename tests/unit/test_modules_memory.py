@@ -64,7 +64,12 @@ def test_self_times_and_what_no_module_launched_add_up_to_the_gpu_time() -> None
     assert len(layers) == 24
     kind = next(r for r in result.kinds if r.kind == "Qwen2DecoderLayer")
     assert kind.gpu_ns == sum(r.gpu_ns or 0 for r in layers)
-    assert [c.key for c in modules.charts(result)] == ["kinds", "layers"]
+    kinds, by_layer = modules.charts(result)
+    assert (kinds.key, by_layer.key) == ("kinds", "layers")
+    (bars,) = by_layer.data
+    (above,) = [t["marker"] for t in kinds.data if t["name"] == bars["name"]]
+    look = bars["marker"]
+    assert (above["color"], above.get("pattern")) == (look["color"], look.get("pattern"))
     both = modules.merge(result, result)
     assert sum(r.gpu_self_ns or 0 for r in both.rows) + 2 * outside == 2 * total
 
