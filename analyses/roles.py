@@ -17,8 +17,9 @@ from tracekit import devices, figures, layerdims, layerplaces, layerroles, layer
 from tracekit.catalog import Analysis
 from tracekit.errors import MissingEventsError
 from tracekit.figures import Chart
-from tracekit.layerroles import BOTH, Aligned, Pair, Role
+from tracekit.layerroles import Aligned, Pair, Role
 from tracekit.layerwork import PHASES
+from tracekit.phasepairs import BOTH
 from tracekit.results import Column, Grid, Result
 from tracekit.trace import Trace
 from tracekit.units import share
@@ -142,7 +143,7 @@ def _add(one: Role, two: Role) -> Role:
         calls=_sum(one.calls, two.calls),
         count=one.count + two.count,
         total_ns=one.total_ns + two.total_ns,
-        form=one.form if one.form == two.form else "GEMM",
+        form=_form(one.form, two.form),
         rows=_sum(one.rows, two.rows),
         weights=one.weights if one.weights == two.weights else None,
         weight_bytes=_sum(one.weight_bytes, two.weight_bytes) if recorded else None,
@@ -152,6 +153,11 @@ def _add(one: Role, two: Role) -> Role:
         category=longer.category,
         kernel=longer.kernel,
     )
+
+
+def _form(one: str | None, two: str | None) -> str | None:
+    """Of both together: a GEMV only where both are, and not known where one is not."""
+    return one if one == two else None if None in (one, two) else "GEMM"
 
 
 def _join(one: Aligned, two: Aligned) -> Aligned:

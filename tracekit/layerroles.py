@@ -16,11 +16,10 @@ from tracekit.layernames import OUTSIDE_LAYERS
 from tracekit.layerplaces import Placed
 from tracekit.layers import ATTENTION, NOWHERE
 from tracekit.layerwork import PHASES, Calls, Items
+from tracekit.phasepairs import BOTH
 from tracekit.rates import Rates, rates
 from tracekit.trace import Trace
 from tracekit.units import duration, rate, share
-
-BOTH = ("prefill", "decode")
 
 
 @dataclass(frozen=True, slots=True)

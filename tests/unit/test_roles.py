@@ -207,6 +207,20 @@ def test_prefill_and_decode_of_two_files_are_aligned_when_they_are_put_together(
     assert to_plain(together) == to_plain(roles.roles(both(replay=True, **H100)))
 
 
+def test_what_is_added_up_is_a_gemv_only_where_every_part_is_known_to_be_one() -> None:
+    def form(passes: Sequence[int], shapes: bool = True) -> Roles:
+        model = Decoder(gpu=False, shapes=shapes)
+        model.stage("decode", passes)
+        return roles.roles(model.trace())
+
+    def merged(*parts: Roles) -> str | None:
+        return row(merge(*parts), NAMES["o"], "decode").form
+
+    assert merged(form([1]), form([1])) == "GEMV"
+    assert merged(form([1]), form([4])) == "GEMM"
+    assert merged(form([1]), form([1], shapes=False)) is None
+
+
 def test_files_of_two_models_or_of_one_phase_are_not_put_together() -> None:
     def one(phase: str, layers: int = 3, **meta: object) -> Roles:
         model = Decoder(layers=layers)
