@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tracekit.figures.chart import Chart, escape, legend, paint, row_axis, scale
 from tracekit.theme import Mark, mark
@@ -40,13 +41,6 @@ def waterfall(
     looks: dict[str, Mark] = {kind: mark(kind) for kind in ("better", "worse", "less", "more")}
     kinds = ["total", *(_kind(v, less_is_better) for _, v in steps), "total"]
     drawn = [looks.get(kind) or mark("total") for kind in kinds]
-    marker = paint(mark("total"))
-    marker["color"] = [look.colour for look in drawn]
-    if any(look.hatch for look in drawn):
-        marker["pattern"] = {
-            "shape": [look.hatch for look in drawn], "bgcolor": [look.colour for look in drawn],
-            "fgcolor": "var(--bg)", "size": 7, "solidity": 0.25,
-        }  # fmt: skip
     said = [axis.say(v) if k == "total" else _signed(v, axis.say(v))
             for (_, v), k in zip(rows, kinds, strict=True)]  # fmt: skip
     widths = [abs(v) for _, v in rows]
@@ -54,7 +48,7 @@ def waterfall(
         key, title, summary,
         [{
             "type": "bar", "orientation": "h", "name": escape(title), "y": list(range(len(rows))),
-            "base": axis.of(bases), "x": axis.of(widths), "marker": marker, "text": said,
+            "base": axis.of(bases), "x": axis.of(widths), "marker": _each(drawn), "text": said,
             "textposition": ["auto" if kind == "total" else "outside" for kind in kinds],
             "textangle": 0, "constraintext": "none",
             "customdata": [
@@ -80,6 +74,18 @@ def waterfall(
         },
         table,
     )  # fmt: skip
+
+
+def _each(looks: Sequence[Mark]) -> dict[str, Any]:
+    """A Plotly `marker` in which every bar has a look of its own."""
+    marker = paint(mark("total"))
+    marker["color"] = [look.colour for look in looks]
+    if any(look.hatch for look in looks):
+        marker["pattern"] = {
+            "shape": [look.hatch for look in looks], "bgcolor": [look.colour for look in looks],
+            "fgcolor": "var(--bg)", "size": 7, "solidity": 0.25,
+        }  # fmt: skip
+    return marker
 
 
 def _room(bases: Sequence[float], widths: Sequence[float], by: float) -> list[float]:
