@@ -7,8 +7,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,9 +238,16 @@ def test_progress_is_seen_while_samples_are_profiled(tmp_path: Path) -> None:
     )
 
 
-def test_a_ctrl_c_while_writing_loses_nothing_and_a_second_one_is_heard() -> None:
-    import signal
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests run in the background, whose shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
+
+@pytest.mark.usefixtures("heard")
+def test_a_ctrl_c_while_writing_loses_nothing_and_a_second_one_is_heard() -> None:
     with run.patient():
         signal.raise_signal(signal.SIGINT)
         survived = True
