@@ -1,1 +1,1 @@
-"""One question a trace can answer per file; found by name, see tracekit/catalog.py."""
+"""One question a trace can answer per file; found by name, see tracekit/registry.py."""

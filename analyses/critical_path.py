@@ -10,13 +10,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracekit import figures, peers
-from tracekit.catalog import Analysis
+from tracekit.attribution import hta_results
+from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.figures import Chart
-from tracekit.markers import Markers, markers
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import Trace
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.trace.trace import Trace
 
 CAUSES = {
     "cpu_bound": "host",
@@ -91,10 +92,10 @@ def critical_path(
         )
     at, number = _chosen(trace, marks, instance)
     try:
-        found = peers.critical_path(trace.path, marks.name[at], number, overlay)
-    except peers.PeerError as fault:
+        found = hta_results.critical_path(trace.path, marks.name[at], number, overlay)
+    except hta_results.PeerError as fault:
         raise MissingEventsError(
-            f"Holistic Trace Analysis {peers.version()} fails on this trace ({fault})",
+            f"Holistic Trace Analysis {hta_results.version()} fails on this trace ({fault})",
             where=trace.path,
             hint="choose another annotation with --stages",
         ) from fault
@@ -177,7 +178,7 @@ def tables(result: CriticalPath) -> list[Grid]:
     )  # fmt: skip
     return [
         Grid("paths", "What the critical path is made of", paths, rows[:200],
-             f"Found by Holistic Trace Analysis {peers.version()}, in whole microseconds."),
+             f"Found by Holistic Trace Analysis {hta_results.version()}, in whole microseconds."),
         Grid("edges", "The longest edges", edges,
              [(e.name, e.cause, e.kind, e.ns, e.share) for e in result.edges]),
     ]  # fmt: skip

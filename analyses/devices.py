@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit import figures, views
-from tracekit.attribution import busy, communication
-from tracekit.catalog import Analysis
-from tracekit.causes import idle
+from tracekit.attribution import links
+from tracekit.attribution.idle.busy import busy, communication
+from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
+from tracekit.attribution.idle.causes import idle
 from tracekit.errors import MissingEventsError
-from tracekit.idleness import MAYBE_WORK, SUSPECT
-from tracekit.intervals import Spans, clip, intersect, spans, total, union
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import Cat, Mask, Trace
-from tracekit.units import duration
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.result import Column, Grid, Result
+from tracekit.results.units import duration
+from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
+from tracekit.trace.trace import Cat, Mask, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def devices(trace: Trace) -> Devices:
 
     Raises: MissingEventsError for a trace without GPU activity.
     """
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     if not len(gpu):
         raise MissingEventsError(
             "no kernel events", where=trace.path, hint="capture with a GPU visible"
@@ -85,9 +86,9 @@ def _flat(gpu: Trace, rows: Mask) -> Spans:
 
 
 def _one(trace: Trace, device: int) -> Device:
-    gpu, done = views.work(trace), busy(trace, device)
+    gpu, done = links.work(trace), busy(trace, device)
     mine = gpu.device == device
-    lost = mine & views.without_launch(trace)
+    lost = mine & links.without_launch(trace)
     of = {cat: mine & (gpu.cat == cat) for cat in (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)}
     count = {cat: int(rows.sum()) for cat, rows in of.items()}
     sums = {cat: int(gpu.dur[rows].sum()) for cat, rows in of.items()}
@@ -119,7 +120,7 @@ def _one(trace: Trace, device: int) -> Device:
 
 
 def _streams(trace: Trace, row: Device) -> list[Stream]:
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     mine = gpu.device == row.device
     parts = {int(s): mine & (gpu.stream == s) for s in np.unique(gpu.stream[mine])}
     flat = {stream: _flat(gpu, rows) for stream, rows in parts.items()}

@@ -8,17 +8,35 @@ from functools import reduce
 
 import numpy as np
 
-from tracekit import figures, kernel_names, views
-from tracekit.catalog import Analysis, answer
-from tracekit.causes import CAUSES, ORDER, Cause
-from tracekit.causes import idle as causes_of
+from tracekit.attribution import links
+from tracekit.attribution.idle.by_cause import (
+    NAMES,
+    SUSPECT,
+    By,
+    by_cause,
+    by_row,
+    shown,
+    shown_columns,
+)
+from tracekit.attribution.idle.causes import CAUSES, ORDER, Cause
+from tracekit.attribution.idle.causes import idle as causes_of
+from tracekit.attribution.idle.gaps import (
+    MOST,
+    Doing,
+    Gap,
+    doings,
+    inner_gaps,
+    longest,
+    sorted_doings,
+)
+from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError
-from tracekit.gaps import MOST, Doing, Gap, doings, inner_gaps, longest, sorted_doings
-from tracekit.idleness import NAMES, SUSPECT, By, by_cause, by_row, shown, shown_columns
-from tracekit.intervals import clip, covered, spans, union
-from tracekit.results import Column, Grid, Result, add_fields
-from tracekit.trace import Trace
-from tracekit.units import duration
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis, answer
+from tracekit.results.result import Column, Grid, Result, add_fields
+from tracekit.results.units import duration
+from tracekit.trace.spans.intervals import clip, covered, spans, union
+from tracekit.trace.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,7 @@ def idle(trace: Trace, *, stages: str | None = None) -> IdleTime:
 
     Raises: MissingEventsError for a trace without GPU activity.
     """
-    if not len(views.work(trace)):
+    if not len(links.work(trace)):
         raise MissingEventsError(
             "no kernel events", where=trace.path, hint="capture with a GPU visible"
         )
@@ -93,7 +111,7 @@ def idle(trace: Trace, *, stages: str | None = None) -> IdleTime:
 
 
 def _device(trace: Trace, device: int) -> DeviceIdle:
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     mine = gpu.device == device
     window = np.array([[gpu.ts[mine].min(), gpu.end[mine].max()]], np.int64)
     found = causes_of(trace, device)
@@ -279,7 +297,7 @@ def _longest_grid(result: IdleTime) -> Grid:
     )
 
     def work(name: str | None, op: str | None) -> str:
-        short = figures.shorten(kernel_names.head(name), 60).strip() if name else ""
+        short = figures.shorten(name_rules.head(name), 60).strip() if name else ""
         return f"{short} ({op})" if op else short
 
     rows = [

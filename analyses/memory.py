@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, views, workphase
-from tracekit.catalog import Analysis
+from tracekit.attribution import links
+from tracekit.attribution.stages import work_phases
+from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Chart
-from tracekit.markers import Markers, markers
-from tracekit.nesting import innermost
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import I64, Mask, Trace
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.trace.spans.nesting import innermost
+from tracekit.trace.trace import I64, Mask, Trace
 
 KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
 MOST_POINTS = 400
@@ -158,7 +160,7 @@ def _thin(when: I64, value: I64) -> I64:
 
 def _peaks(path: str, name: str, own: dict[str, I64], marks: Markers) -> list[StagePeak]:
     """By phase: host time of the instances against host time of the events."""
-    labels = np.array(workphase.label(marks))
+    labels = np.array(work_phases.label(marks))
     out = []
     for stage in dict.fromkeys(labels.tolist()):
         rows = np.flatnonzero((labels == stage) & ~marks.repeated)
@@ -201,7 +203,7 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
     stage = np.full(len(made), -1, np.int64)
     labels: tuple[str, ...] = ()
     if marks is not None:
-        phases = workphase.label(marks)
+        phases = work_phases.label(marks)
         labels = tuple(dict.fromkeys(phases))
         none = np.zeros(len(made), np.int64)
         found = innermost(np.zeros(len(marks), np.int64), marks.start, marks.end, none, when, when)
@@ -226,10 +228,10 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
 
 def _op(trace: Trace, thread: I64, when: I64) -> I64:
     """[A] name of the innermost op at each instant that does more than allocate, or -1."""
-    ops = views.ops(trace)
+    ops = links.ops(trace)
     if not len(ops):
         return np.full(len(when), -1, np.int64)
-    parent = views.op_parent_row(trace)
+    parent = links.op_parent_row(trace)
     only = ops.named(r"^aten::(empty|empty_strided|empty_like|new_empty|resize_)$")
     here = np.arange(len(ops))
     up = np.where(only & (parent >= 0), parent, here)

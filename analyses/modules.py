@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, grouped, modulestack, views, workphase
-from tracekit.catalog import Analysis
+from tracekit.attribution import links
+from tracekit.attribution.kernels import module_stacks
+from tracekit.attribution.stages import work_phases
+from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Chart
-from tracekit.markers import markers
-from tracekit.nesting import innermost
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import I64, Trace
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.trace.spans import segments
+from tracekit.trace.spans.nesting import innermost
+from tracekit.trace.trace import I64, Trace
 
 NOWHERE = "outside every module"
 
@@ -84,21 +88,21 @@ def modules(trace: Trace, *, stages: str | None = None) -> Modules:
 
     Raises: MissingEventsError for a trace without module frames, or where `stages` matches nothing.
     """
-    calls = modulestack.frames(trace)
+    calls = module_stacks.frames(trace)
     if not len(calls):
         raise MissingEventsError(
             "captured without module names",
             where=trace.path,
             hint="capture with with_stack=True or with_modules=True",
         )
-    phases = workphase.of_work(trace, stages)
+    phases = work_phases.of_work(trace, stages)
     phase = _phase_of_calls(trace, calls, stages, phases.names)
     names = calls.name.astype(np.int64)
-    kinds, classes = modulestack.kinds_of_frames(trace)
+    kinds, classes = module_stacks.kinds_of_frames(trace)
     rows = _times(trace, names, phase, phases, [trace.strings[n] for n in range(names.max() + 1)])
     by_kind = _times(trace, kinds, phase, phases, list(classes))
-    own = modulestack.work_row(trace) >= 0
-    duration = views.work(trace).dur
+    own = module_stacks.work_row(trace) >= 0
+    duration = links.work(trace).dur
     rest = tuple(
         Rest(name, int(duration[mine].sum()), int(duration[mine & ~own].sum()))
         for code, name in enumerate(phases.names)
@@ -108,7 +112,7 @@ def modules(trace: Trace, *, stages: str | None = None) -> Modules:
 
 
 def _named(row: ModuleTime) -> ModuleTime:
-    found = modulestack.of_frame(row.module)
+    found = module_stacks.of_frame(row.module)
     if found is None:
         return row
     return replace(
@@ -123,32 +127,32 @@ def _phase_of_calls(trace: Trace, calls: Trace, stages: str | None, names: Seque
     except MissingEventsError:
         return np.zeros(len(calls), np.int64)
     number = {name: i for i, name in enumerate(names)}
-    labels = [number[text] for text in workphase.label(marks)]
+    labels = [number[text] for text in work_phases.label(marks)]
     if marks.chosen == "file":
         return np.full(len(calls), labels[0], np.int64)
     found = innermost(marks.pid, marks.start, marks.end, calls.pid, calls.ts, calls.ts + 1)
-    return np.array([*labels, number[workphase.OUTSIDE]], np.int64)[found]
+    return np.array([*labels, number[work_phases.OUTSIDE]], np.int64)[found]
 
 
 def _times(
-    trace: Trace, group: I64, phase: I64, phases: workphase.Phases, names: Sequence[str]
+    trace: Trace, group: I64, phase: I64, phases: work_phases.Phases, names: Sequence[str]
 ) -> list[ModuleTime]:
     """One row a group of frames and phase; `group` [F] indexes `names`."""
-    calls, parent = modulestack.frames(trace), modulestack.parent_row(trace)
+    calls, parent = module_stacks.frames(trace), module_stacks.parent_row(trace)
     width = len(phases.names)
     key = group * width + phase
     size = len(names) * width
     outer = ~_inside_its_own(group, parent)
-    host = grouped.sums(key, np.where(outer, calls.dur, 0), size)
-    nested = grouped.sums(key[parent[parent >= 0]], calls.dur[parent >= 0], size)
-    self_ns = grouped.sums(key, calls.dur, size) - nested
-    gpu = views.work(trace)
-    row = modulestack.work_row(trace)
+    host = segments.sums(key, np.where(outer, calls.dur, 0), size)
+    nested = segments.sums(key[parent[parent >= 0]], calls.dur[parent >= 0], size)
+    self_ns = segments.sums(key, calls.dur, size) - nested
+    gpu = links.work(trace)
+    row = module_stacks.work_row(trace)
     mine = np.flatnonzero(row >= 0)
-    own_gpu = grouped.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
+    own_gpu = segments.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
     at, work = _around(row, parent)
-    pair, _ = grouped.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
-    all_gpu = grouped.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
+    pair, _ = segments.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
+    all_gpu = segments.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
     count = np.bincount(pair[:, 0], minlength=size)
     called = np.bincount(key, minlength=size)
     has_gpu = len(gpu) > 0
@@ -206,9 +210,9 @@ def _finish(
 
     def order(some: Iterable[ModuleTime]) -> tuple[ModuleTime, ...]:
         done = (
-            replace(r, share=workphase.share(r.host_ns, host))
+            replace(r, share=work_phases.share(r.host_ns, host))
             if r.gpu_ns is None
-            else replace(r, share=workphase.share(r.gpu_ns, whole.get(r.phase, 0)))
+            else replace(r, share=work_phases.share(r.gpu_ns, whole.get(r.phase, 0)))
             for r in some
         )
         return tuple(sorted(
@@ -289,7 +293,7 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
         for r in rows
     ]  # fmt: skip
     made += [
-        (NOWHERE, "", r.phase, 0, r.outside_ns, workphase.share(r.outside_ns, r.gpu_ns),
+        (NOWHERE, "", r.phase, 0, r.outside_ns, work_phases.share(r.outside_ns, r.gpu_ns),
          r.outside_ns, None, None)
         for r in rest if r.outside_ns
     ]  # fmt: skip

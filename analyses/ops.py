@@ -15,14 +15,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import figures, grouped, phasepairs, views, workphase
-from tracekit.catalog import Analysis
-from tracekit.categories import Category
-from tracekit.classify import CATEGORIES, op_categories
+from tracekit.attribution import links
+from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
+from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Chart
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import Trace
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +64,19 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
     `stages` is a regular expression: annotations whose name it finds are the phases.
     Raises: MissingEventsError for a trace without ops, or where `stages` matches nothing.
     """
-    every = views.ops(trace)
+    every = links.ops(trace)
     if not len(every):
         raise MissingEventsError(
             "no framework ops", where=trace.path, hint="capture with ProfilerActivity.CPU"
         )
-    phases = workphase.of_ops(trace, stages)
+    phases = work_phases.of_ops(trace, stages)
     names, tokens = phases.names, phases.through
-    key, group = grouped.distinct(
+    key, group = segments.distinct(
         np.stack([every.name, op_categories(trace), phases.code], axis=1).astype(np.int64)
     )
     count = np.bincount(group, minlength=len(key))
-    own = grouped.sums(group, views.op_self_ns(trace), len(key))
-    whole = grouped.sums(group, every.dur, len(key))
+    own = segments.sums(group, links.op_self_ns(trace), len(key))
+    whole = segments.sums(group, every.dur, len(key))
     rows = [
         Op(
             trace.strings[name], CATEGORIES[category], names[at], int(n), int(self_ns), int(total),
@@ -105,12 +108,12 @@ def _finish(rows: Iterable[Op], tokens: dict[str, int | None]) -> Ops:
         if phase in mine
     )
     whole = {p.phase: p for p in phases}
-    real = set(whole) - workphase.NO_PHASE
+    real = set(whole) - work_phases.NO_PHASE
     done = tuple(
         replace(
             row,
-            share=workphase.share(row.self_ns, whole[row.phase].self_ns),
-            per_token_ns=workphase.per_token(row.self_ns, whole[row.phase].tokens),
+            share=work_phases.share(row.self_ns, whole[row.phase].self_ns),
+            per_token_ns=work_phases.per_token(row.self_ns, whole[row.phase].tokens),
             only_here=None
             if len(real) < 2 or row.phase not in real
             else places[row.name, row.category] & real == {row.phase},
@@ -168,7 +171,7 @@ def _left_out(count: int) -> str:
 
 
 def _sides(result: Ops) -> list[Grid]:
-    return phasepairs.grid(
+    return prefill_vs_decode.grid(
         result.rows, noun="op", measure="self", ns=lambda row: int(row.self_ns),
         title="Prefill beside decode, op by op", definitions=DEFINITIONS,
     )  # fmt: skip
@@ -213,16 +216,18 @@ def _phase_grid(result: Ops) -> Grid:
 
 def charts(result: Ops) -> list[Chart]:
     """Each category's share of the op time of prefill and of decode, where the trace has both."""
-    if not set(phasepairs.BOTH) <= {p.phase for p in result.phases}:
+    if not set(prefill_vs_decode.BOTH) <= {p.phase for p in result.phases}:
         return []
     sums: dict[tuple[str, Category], float] = defaultdict(float)
     for row in result.rows:
         sums[row.phase, row.category] += row.share or 0.0
-    used: Sequence[Category] = [c for c in CATEGORIES if any(sums[p, c] for p in phasepairs.BOTH)]
+    used: Sequence[Category] = [
+        c for c in CATEGORIES if any(sums[p, c] for p in prefill_vs_decode.BOTH)
+    ]
     return [
         figures.paired_bars(
             "sides", "Kinds of op, prefill beside decode", [c.value for c in used],
-            {phase: [sums[phase, c] for c in used] for phase in phasepairs.BOTH},
+            {phase: [sums[phase, c] for c in used] for phase in prefill_vs_decode.BOTH},
             unit="share", of="the phase's op time", table="sides",
             summary="Each category's share of the op time of prefill and of decode.",
         )

@@ -12,17 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit import catalog, devices, figures, floors, grouped, kernel_names, views, workphase
-from tracekit.catalog import Analysis
-from tracekit.categories import Category
-from tracekit.classify import classify
+from tracekit.attribution import links
+from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.roofline import devices, model_bounds
+from tracekit.attribution.roofline.op_formulas import described
+from tracekit.attribution.roofline.stage_bounds import Floor, join, of_need
+from tracekit.attribution.roofline.utilization import Rates, rates
+from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Chart, Point
-from tracekit.formulas import described
-from tracekit.rates import Rates, rates
-from tracekit.results import Column, Grid, Result
-from tracekit.stagefloor import Floor, join, of_need
-from tracekit.trace import I64, Cat, Trace
+from tracekit.results import catalog, figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart, Point
+from tracekit.results.result import Column, Grid, Result
+from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64, Cat, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,8 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
 def _ops(
     trace: Trace, spec: devices.Device | None, stages: str | None
 ) -> tuple[list[Op], list[Coverage]]:
-    gpu, classes = views.work(trace), classify(trace)
-    phases = workphase.of_work(trace, stages)
+    gpu, classes = links.work(trace), classify(trace)
+    phases = work_phases.of_work(trace, stages)
     dense = classes.of(Category.GEMM) | classes.of(Category.ATTENTION)
     call, works, work_of = described(trace)
     covered = dense & (call >= 0)
@@ -107,14 +112,14 @@ def _ops(
     head = row[first]
     key = np.stack([
         work_of[called], phases.code[head], classes.category[head].astype(np.int64), multiplied,
-        views.ops(trace).name[called].astype(np.int64),
+        links.ops(trace).name[called].astype(np.int64),
     ], axis=1) if len(called) else np.empty((0, 5), np.int64)  # fmt: skip
-    distinct, kind = grouped.distinct(key)
+    distinct, kind = segments.distinct(key)
     group = kind[of_call]
-    total = grouped.sums(group, gpu.dur[row], len(distinct))
+    total = segments.sums(group, gpu.dur[row], len(distinct))
     kernels = np.bincount(group, minlength=len(distinct))
     calls = np.bincount(kind, minlength=len(distinct))
-    longest = grouped.longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], len(distinct))
+    longest = segments.longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], len(distinct))
     rows = []
     for at, (w, p, c, tf32, name) in enumerate(distinct.tolist()):
         work, many = works[w], int(calls[at])
@@ -144,14 +149,14 @@ def _code(category: Category) -> int:
 
 def _tf32(trace: Trace) -> I64:
     """[G] 1 where a kernel's name says that float32 inputs are multiplied as TF32."""
-    return views.work(trace).named(kernel_names.TF32).astype(np.int64)
+    return links.work(trace).named(name_rules.TF32).astype(np.int64)
 
 
 # ---------------------------------------------------------------- the floor of stages
 
 
 def _floors(trace: Trace, spec: devices.Device | None) -> list[Floor]:
-    needs = floors.needs(trace)
+    needs = model_bounds.needs(trace)
     took = _took(trace) if needs else {}
     return [of_need(need, took.get(need.stage), spec) for need in needs]
 
@@ -185,7 +190,7 @@ def _finish(
         rows=tuple(kept),
         floors=tuple(found),
         coverage=cover,
-        covered_share=workphase.share(
+        covered_share=work_phases.share(
             sum(c.covered_ns for c in cover), sum(c.kernel_ns for c in cover)
         ),
         device=spec.name if spec else None,
@@ -334,12 +339,12 @@ def _coverage_grid(result: Roofline) -> Grid:
         Column("covered", "share", DEFINITIONS["covered"]),
     )  # fmt: skip
     rows = [
-        (c.phase, c.kernel_ns, workphase.share(c.dense_ns, c.kernel_ns),
-         workphase.share(c.covered_ns, c.kernel_ns))
+        (c.phase, c.kernel_ns, work_phases.share(c.dense_ns, c.kernel_ns),
+         work_phases.share(c.covered_ns, c.kernel_ns))
         for c in result.coverage
     ]  # fmt: skip
     total = sum(c.kernel_ns for c in result.coverage)
-    dense = workphase.share(sum(c.dense_ns for c in result.coverage), total)
+    dense = work_phases.share(sum(c.dense_ns for c in result.coverage), total)
     last = ("all", total, dense, result.covered_share)
     note = "Kernels of a graph replay have no op, so no shapes."
     return Grid("coverage", "How much of the kernel time has formulas", columns, rows, note, last)

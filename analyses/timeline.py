@@ -15,18 +15,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from tracekit import causes, kernel_names, units, views
-from tracekit.catalog import Analysis
-from tracekit.categories import Category
-from tracekit.causes import Cause
-from tracekit.classify import classify
+from tracekit.attribution import links
+from tracekit.attribution.idle import causes
+from tracekit.attribution.idle.by_cause import NAMES, SHOWN
+from tracekit.attribution.idle.causes import Cause
+from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Area, Block, Blocks, Chart, lanes, shorten
-from tracekit.idleness import NAMES, SHOWN
-from tracekit.intervals import Spans, covered, spans, union
-from tracekit.markers import markers
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import HOST, Cat, Mask, Trace
+from tracekit.results import units
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Area, Block, Blocks, Chart, lanes, shorten
+from tracekit.results.result import Column, Grid, Result
+from tracekit.taxonomy import Category
+from tracekit.trace.spans.intervals import Spans, covered, spans, union
+from tracekit.trace.trace import HOST, Cat, Mask, Trace
 
 BINS = 200
 STRIPS = 6  # streams, or threads, that get a strip of their own
@@ -102,7 +105,7 @@ def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:
 
     Raises: MissingEventsError for a trace without ops, calls, annotations or GPU work.
     """
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     host = trace.of(*HOST)
     shown = gpu if len(gpu) else trace.of(Cat.CPU_OP)
     if not len(host) and not len(gpu):
@@ -138,7 +141,7 @@ def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:
 
 def _strips(trace: Trace, shown: Trace, windows: Spans) -> tuple[Strip, ...]:
     """One strip a stream or thread, those with the least work together in the last."""
-    gpu = len(views.work(trace)) > 0
+    gpu = len(links.work(trace)) > 0
     kinds, kind = _kinds(trace)
     owners = (
         np.stack([shown.device.astype(np.int64), shown.stream], axis=1)
@@ -198,9 +201,9 @@ def _kinds(trace: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
     Without a GPU the kind of an op is what its name says; of nested ops the first kind counts.
     """
     names = [str(category) for category in Category]
-    if len(views.work(trace)):
+    if len(links.work(trace)):
         return names, classify(trace).category.astype(np.intp)
-    ops = views.ops(trace)
+    ops = links.ops(trace)
     distinct, inverse = np.unique(ops.name, return_inverse=True)
     found = [_op_kind(trace.strings[int(name)]) for name in distinct]
     kind = np.array([len(names) if k is None else names.index(k) for k in found], np.intp)
@@ -208,7 +211,7 @@ def _kinds(trace: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
 
 
 def _op_kind(name: str) -> str | None:
-    decided = kernel_names.of_whole_op(name) or kernel_names.of_single_op(name)
+    decided = name_rules.of_whole_op(name) or name_rules.of_single_op(name)
     return None if decided is None or decided[0] == Category.OTHER else str(decided[0])
 
 
@@ -263,7 +266,7 @@ def _gaps(trace: Trace) -> tuple[tuple[Gap, ...], int, int]:
 
     From a device's first activity to its last; a gap with several causes is several spans.
     """
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     found: list[Gap] = []
     count = length = 0
     for device in trace.devices:

@@ -9,13 +9,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from tracekit import devices, figures, grouped, views, workphase
-from tracekit.catalog import Analysis
-from tracekit.classify import replayed
+from tracekit.attribution import links
+from tracekit.attribution.kernels.categories import replayed
+from tracekit.attribution.roofline import devices
+from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
-from tracekit.figures import Chart
-from tracekit.results import Column, Grid, Result
-from tracekit.trace import I64, Cat, Mask, Trace
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
 
     Raises: MissingEventsError for a trace without any, or where `stages` matches nothing.
     """
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     row = np.flatnonzero(gpu.is_(Cat.MEMCPY, Cat.MEMSET))
     odd = gpu.is_(Cat.KERNEL) & gpu.named(_AS_KERNEL)
     if not len(row) and not odd.any():
@@ -98,9 +102,9 @@ def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
             where=trace.path,
             hint="capture with a GPU visible",
         )
-    phases = workphase.of_work(trace, stages)
+    phases = work_phases.of_work(trace, stages)
     key, labels = _keys(trace, row, phases)
-    distinct, group = grouped.distinct(key)
+    distinct, group = segments.distinct(key)
     made = _rows(trace, row, group, distinct, labels, phases)
     spec = devices.of_trace(trace)
     return _finish(
@@ -126,38 +130,38 @@ def _limits(spec: devices.Device | None) -> dict[str, float]:
 Label = tuple[str, str | None]
 
 
-def _keys(trace: Trace, row: I64, phases: workphase.Phases) -> tuple[I64, list[Label]]:
+def _keys(trace: Trace, row: I64, phases: work_phases.Phases) -> tuple[I64, list[Label]]:
     """[C, 3] direction, phase and op of each copy, and what the directions are."""
-    gpu, ops = views.work(trace), views.ops(trace)
+    gpu, ops = links.work(trace), links.ops(trace)
     distinct, inverse = np.unique(gpu.name[row], return_inverse=True)
     read = [read_name(trace.strings[int(n)]) for n in distinct]
     labels = list(dict.fromkeys(read))
     number = np.array([labels.index(label) for label in read], np.int64)
-    op = np.where(replayed(trace), -1, views.op_row(trace))[row]
+    op = np.where(replayed(trace), -1, links.op_row(trace))[row]
     op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
     direction = number[inverse] if len(read) else np.empty(0, np.int64)
     return np.stack([direction, phases.code[row], op], axis=1).astype(np.int64), labels
 
 
 def _rows(
-    trace: Trace, row: I64, group: I64, key: I64, labels: list[Label], phases: workphase.Phases
+    trace: Trace, row: I64, group: I64, key: I64, labels: list[Label], phases: work_phases.Phases
 ) -> list[Transfer]:
-    gpu, groups = views.work(trace), len(key)
+    gpu, groups = links.work(trace), len(key)
     duration = gpu.dur[row]
     size = trace.table("copies").take(gpu.id[row], "bytes", -1).astype(np.int64)
     known = size >= 0
     until = waited_until(trace)[row]
     blocks = until >= 0
-    held = np.where(blocks, until - views.launch_start(trace)[row], 0)
+    held = np.where(blocks, until - links.launch_start(trace)[row], 0)
     columns = [
         np.bincount(group, minlength=groups).astype(np.int64),
-        grouped.sums(group, duration, groups),
-        grouped.sums(group, np.where(known, size, 0), groups),
+        segments.sums(group, duration, groups),
+        segments.sums(group, np.where(known, size, 0), groups),
         np.bincount(group[known], minlength=groups).astype(np.int64),
-        grouped.sums(group, np.where(known, duration, 0), groups),
+        segments.sums(group, np.where(known, duration, 0), groups),
         np.bincount(group[blocks], minlength=groups).astype(np.int64),
-        grouped.sums(group, held, groups),
-        np.bincount(group[views.launch_row(trace)[row] >= 0], minlength=groups).astype(np.int64),
+        segments.sums(group, held, groups),
+        np.bincount(group[links.launch_row(trace)[row] >= 0], minlength=groups).astype(np.int64),
     ]
     out = []
     for (d, p, o), values in zip(key.tolist(), np.stack(columns, axis=1).tolist(), strict=True):
@@ -187,11 +191,11 @@ def waited_until(trace: Trace) -> I64:
 
 
 def _waited_until(trace: Trace) -> I64:
-    gpu, calls = views.work(trace), views.calls(trace)
-    launch, end = views.launch_row(trace), views.launch_end(trace)
+    gpu, calls = links.work(trace), links.calls(trace)
+    launch, end = links.launch_row(trace), links.launch_end(trace)
     out = np.where((launch >= 0) & (end >= gpu.end), end, -1)
     todo = np.flatnonzero((launch >= 0) & (out < 0))
-    op_of = views.call_op_row(trace)
+    op_of = links.call_op_row(trace)
     sync = np.flatnonzero(calls.named(_WAITS) & (op_of >= 0))
     if not len(sync) or not len(todo):
         return np.asarray(out, np.int64)

@@ -8,7 +8,7 @@ As benchmark_onellm_5stages.py, for the LIMU-BERT encoder, the projector and LLa
 
 import sys
 
-from tracekit.cli import fivestages
+from tracekit.cli import five_stages
 
 if __name__ == "__main__":
-    sys.exit(fivestages.main("llasa", "llasa_ckpt"))
+    sys.exit(five_stages.main("llasa", "llasa_ckpt"))

@@ -10,7 +10,7 @@ begins.
 
 import sys
 
-from tracekit.cli import fivestages
+from tracekit.cli import five_stages
 
 if __name__ == "__main__":
-    sys.exit(fivestages.main("onellm", "onellm_ckpt"))
+    sys.exit(five_stages.main("onellm", "onellm_ckpt"))

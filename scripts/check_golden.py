@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tracekit import golden
 from tracekit.errors import TracekitError
+from tracekit.models.shared import golden
 
 
 def main(arguments: list[str]) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tracekit import catalog  # noqa: E402
+from tracekit.results import catalog  # noqa: E402
 
 HEAD = (
     "<!-- Written by scripts/write_docs.py from the catalogue: change the analyses, not this. -->"

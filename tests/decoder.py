@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.drawing import Slice, build
-from tracekit.trace import Cat, Table, Trace
+from tracekit.trace.trace import Cat, Table, Trace
 
 MATRICES = {  # k → n, by the name of a layer's GEMM
     "q": (64, 64), "k": (64, 32), "v": (64, 32), "o": (64, 64),

@@ -17,7 +17,7 @@ from itertools import groupby
 
 import numpy as np
 
-from tracekit.trace import TABLES, Cat, Source, Table, Trace
+from tracekit.trace.trace import TABLES, Cat, Source, Table, Trace
 
 PID = 100
 THREAD = 1

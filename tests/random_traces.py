@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tests.drawing import PID, Slice, build
-from tracekit.trace import Cat, Trace
+from tracekit.trace.trace import Cat, Trace
 
 MARKS = (
     "tracekit::prefill", "tracekit::decode", "tracekit::decode_step#1", "ProfilerStep#3",

@@ -9,13 +9,13 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 if TYPE_CHECKING:
-    from tracekit.notebook import load
+    from tracekit.report.notebook import load
 
 
 def __getattr__(name: str) -> Any:
     # `tracekit --help` imports this package: numpy and the reader wait until someone loads
     if name == "load":
-        from tracekit.notebook import load
+        from tracekit.report.notebook import load
 
         return load
     raise AttributeError(f"module 'tracekit' has no attribute {name!r}")

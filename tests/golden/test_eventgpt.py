@@ -12,11 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import shared
-from tracekit import golden as goldens
-from tracekit.catalog import BuildOptions, Recording, Sample
+from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.models import _events, eventgpt
-from tracekit.models._eventgpt_checkpoint import TOWER, added
+from tracekit.models.entry import BuildOptions
+from tracekit.models.eventgpt import model
+from tracekit.models.eventgpt.checkpoint import TOWER, added
+from tracekit.models.shared import event_frames
+from tracekit.models.shared import golden as goldens
 
 STEPS = 8
 
@@ -77,8 +79,8 @@ def test_every_output_is_within_the_stated_tolerance_and_ids_are_exact() -> None
 
 def test_pixels_equal_the_originals_to_the_bit() -> None:
     tensors = _tensors()
-    images = _events.frames(_events.checked(_events_of(tensors), "x"))
-    assert np.array_equal(_events.pixels(images, 42), tensors["out.pixel_values"].numpy())
+    images = event_frames.frames(event_frames.checked(_events_of(tensors), "x"))
+    assert np.array_equal(event_frames.pixels(images, 42), tensors["out.pixel_values"].numpy())
 
 
 @pytest.mark.parametrize("size", [(40, 90), (90, 40), (50, 50), (336, 400)])
@@ -89,11 +91,11 @@ def test_pixels_equal_those_of_clips_image_processor(size: tuple[int, int]) -> N
     )
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     wanted = processor(image, return_tensors="np")["pixel_values"]
-    np.testing.assert_allclose(_events.pixels([image], 336), wanted, atol=1e-6)
+    np.testing.assert_allclose(event_frames.pixels([image], 336), wanted, atol=1e-6)
 
 
 def test_components_have_the_documented_parameters() -> None:
-    assert eventgpt.parameters("full") == {
+    assert model.parameters("full") == {
         "vision_tower": 303_507_456,
         "projector": 20_979_712,
         "adaptor": 16_781_312,
@@ -104,9 +106,9 @@ def test_components_have_the_documented_parameters() -> None:
 def test_flops_of_the_images_are_the_documented_ones() -> None:
     from types import SimpleNamespace
 
-    vision = SimpleNamespace(**eventgpt.VIT_L_14_336)
+    vision = SimpleNamespace(**model.VIT_L_14_336)
     documented = (1.906 + 0.121 + 0.097) * 1e12
-    assert eventgpt.flops(vision, 4096) == pytest.approx(documented, rel=2e-3)
+    assert model.flops(vision, 4096) == pytest.approx(documented, rel=2e-3)
 
 
 @pytest.mark.parametrize("tower_inside", [True, False])
@@ -122,7 +124,7 @@ def test_a_checkpoint_folder_runs_through_the_stages_to_the_golden_ids(
         max_new_tokens=STEPS,
         extra={"ignore_eos": "true"},
     )
-    adapter = eventgpt.build(options)
+    adapter = model.build(options)
     given = sample(_events_of(tensors))
     inputs = adapter.preprocess(given, adapter.load(given))
     assert list(inputs.ids) == tensors["in.input_ids"][0].tolist()
@@ -143,7 +145,7 @@ def test_a_checkpoint_without_any_tower_says_so(tmp_path: Path) -> None:
     checkpoint(tmp_path, tower_inside=False)
     shutil.rmtree(tmp_path / "clip")
     with pytest.raises(TracekitError, match="no vision tower inside"):
-        eventgpt.build(BuildOptions(checkpoint=tmp_path))
+        model.build(BuildOptions(checkpoint=tmp_path))
 
 
 def test_a_wrong_checkpoint_names_what_is_wrong(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_wrong_checkpoint_names_what_is_wrong(tmp_path: Path) -> None:
     weights["model.visual_projector.0.bias"] = torch.zeros(9)
     save_file(weights, tmp_path / "model.safetensors")
     with pytest.raises(TracekitError) as error:
-        eventgpt.build(BuildOptions(checkpoint=tmp_path))
+        model.build(BuildOptions(checkpoint=tmp_path))
     assert "1 missing (model.feature_adaptor.bias)" in error.value.what
     assert "1 unexpected (model.stranger.weight)" in error.value.what
     assert "1 of another shape (model.visual_projector.0.bias (9,) not (64,))" in error.value.what
@@ -166,7 +168,7 @@ def test_tokens_without_a_row_get_the_mean_of_all_rows(tmp_path: Path) -> None:
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         weights[name] = weights[name][:480].clone()
     save_file(weights, tmp_path / "model.safetensors")
-    adapter = eventgpt.build(BuildOptions(checkpoint=tmp_path))
+    adapter = model.build(BuildOptions(checkpoint=tmp_path))
     table = adapter.model.get_input_embeddings().weight
     assert table.shape == (483, 64)
     torch.testing.assert_close(table[482], table[:480].mean(0))
@@ -183,7 +185,7 @@ def test_the_tags_are_added_as_the_configuration_says() -> None:
 
 
 def test_a_recording_of_another_kind_is_refused() -> None:
-    adapter = eventgpt.build(BuildOptions())
+    adapter = model.build(BuildOptions())
     given = sample({}, "imu")
     with pytest.raises(TracekitError, match="takes events"):
         adapter.preprocess(given, adapter.load(given))
@@ -191,15 +193,15 @@ def test_a_recording_of_another_kind_is_refused() -> None:
 
 def test_the_marker_is_the_templates_to_put_in() -> None:
     with pytest.raises(TracekitError, match="the prompt holds <event>"):
-        eventgpt.build(BuildOptions(prompt="What is <event>?"))
-    adapter = eventgpt.build(BuildOptions())
+        model.build(BuildOptions(prompt="What is <event>?"))
+    adapter = model.build(BuildOptions())
     asked = replace(sample(_drawn(400)), prompt="<event>\nWhat moves?")
     assert adapter.preprocess(asked, adapter.load(asked)).prompt.count("<event>") == 1
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_random_weights_run_with_the_attention_asked_for(attention: Any) -> None:
-    adapter = eventgpt.build(BuildOptions(attention=attention, max_new_tokens=3))
+    adapter = model.build(BuildOptions(attention=attention, max_new_tokens=3))
     assert adapter.vision._attn_implementation == attention
     given = sample(_drawn(400))
     inputs = adapter.preprocess(given, adapter.load(given))
@@ -231,14 +233,14 @@ def _drawn(count: int, *, span_us: int = 50_000) -> dict[str, Any]:
 )
 def test_events_that_make_no_images_are_one_clear_error(change: Any, said: str) -> None:
     good = {name: np.arange(5) for name in "xypt"}
-    _events.checked(good, "x")
+    event_frames.checked(good, "x")
     with pytest.raises(TracekitError, match=said):
-        _events.checked(good | change, "x")
+        event_frames.checked(good | change, "x")
 
 
 def test_a_span_is_measured_without_wrapping() -> None:
     stamps = np.array([60_000, 10, 20, 30, 40], np.uint16)
-    held = _events.checked({**{n: np.arange(5) for n in "xyp"}, "t": stamps}, "x")
+    held = event_frames.checked({**{n: np.arange(5) for n in "xyp"}, "t": stamps}, "x")
     assert int(held["t"].max() - held["t"].min()) == 59_990
 
 
@@ -250,5 +252,5 @@ def test_later_events_paint_over_earlier_ones_and_the_last_image_takes_the_rest(
         "p": np.array([0, 1] * 5 + [1, 1, 0]),
         "t": np.arange(count),
     }
-    images = _events.frames(events)
+    images = event_frames.frames(events)
     assert [image[0, 0].tolist() for image in images] == [[255, 0, 0]] * 4 + [[0, 0, 255]]

@@ -10,8 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.conftest import shared
-from tracekit import golden
 from tracekit.errors import TracekitError
+from tracekit.models.shared import golden
 
 NAMES = (
     "imu_window_preprocess",

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import shared
-from tracekit import golden as goldens
-from tracekit.catalog import BuildOptions, Recording, Sample
+from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.models import imu2clip
-from tracekit.models._imu2clip_net import Encoder, Imu2ClipConfig
+from tracekit.models.entry import BuildOptions
+from tracekit.models.imu2clip import model
+from tracekit.models.imu2clip.net import Encoder, Imu2ClipConfig
+from tracekit.models.shared import golden as goldens
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -36,7 +37,7 @@ def sample(values: Any, **more: Any) -> Sample:
 
 
 def run(options: BuildOptions, given: Sample) -> torch.Tensor:
-    adapter = imu2clip.build(options)
+    adapter = model.build(options)
     return adapter.encode(adapter.preprocess(given, adapter.load(given)))
 
 
@@ -47,11 +48,11 @@ def test_every_output_is_within_the_stated_tolerance() -> None:
 
 
 def test_the_encoder_has_the_documented_850892_parameters() -> None:
-    assert imu2clip.parameters("full") == {"encoder": 850_892}
+    assert model.parameters("full") == {"encoder": 850_892}
 
 
 def test_flops_of_a_window_are_the_documented_ones() -> None:
-    assert imu2clip.flops(imu2clip.config("full")) == pytest.approx(61.5e6, rel=1e-3)
+    assert model.flops(model.config("full")) == pytest.approx(61.5e6, rel=1e-3)
 
 
 def test_the_gru_walks_over_channels_and_not_over_positions() -> None:
@@ -90,7 +91,7 @@ def test_a_checkpoint_runs_through_the_stages_to_the_golden_numbers(
 
 
 def test_a_five_second_window_is_cut_at_200_hertz_from_any_rate() -> None:
-    adapter = imu2clip.build(BuildOptions())
+    adapter = model.build(BuildOptions())
     values = np.random.default_rng(0).normal(size=(900, 6))
     given = sample(values, rate_hz=100.0, start_s=1.0)
     inputs = adapter.preprocess(given, adapter.load(given))
@@ -99,7 +100,7 @@ def test_a_five_second_window_is_cut_at_200_hertz_from_any_rate() -> None:
 
 
 def test_a_recording_may_lie_channels_first() -> None:
-    adapter = imu2clip.build(BuildOptions())
+    adapter = model.build(BuildOptions())
     values = np.random.default_rng(0).normal(size=(1000, 6))
     upright, lying = sample(values, rate_hz=200.0), sample(values.T, rate_hz=200.0)
     assert torch.equal(adapter.preprocess(upright, None), adapter.preprocess(lying, None))
@@ -108,15 +109,15 @@ def test_a_recording_may_lie_channels_first() -> None:
 def test_weights_of_another_model_name_what_is_wrong(tmp_path: Path) -> None:
     torch.save({"transformer.proj.bias": torch.zeros(7)}, tmp_path / "other.pt")
     with pytest.raises(TracekitError, match="is no IMU2CLIP encoder"):
-        imu2clip.build(BuildOptions(checkpoint=tmp_path / "other.pt"))
+        model.build(BuildOptions(checkpoint=tmp_path / "other.pt"))
     bent = {k: v for k, v in state().items() if k != "net.4.bias"}
     torch.save(bent, tmp_path / "bent.pt")
     with pytest.raises(TracekitError, match=r"1 missing \(net\.4\.bias\)"):
-        imu2clip.build(BuildOptions(checkpoint=tmp_path / "bent.pt"))
+        model.build(BuildOptions(checkpoint=tmp_path / "bent.pt"))
 
 
 def test_language_stages_are_absent_and_not_empty() -> None:
-    adapter = imu2clip.build(BuildOptions())
-    assert [s.value for s in imu2clip.MODEL.stages] == ["load", "preprocess", "encode"]
+    adapter = model.build(BuildOptions())
+    assert [s.value for s in model.MODEL.stages] == ["load", "preprocess", "encode"]
     assert not hasattr(adapter, "prefill")
     assert not hasattr(adapter, "decode")

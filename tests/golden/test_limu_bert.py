@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import shared
-from tracekit import golden as goldens
-from tracekit.catalog import BuildOptions, Recording, Sample
+from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.models import _limu_bert_net as net
-from tracekit.models import _limu_windows, limu_bert
+from tracekit.models.entry import BuildOptions
+from tracekit.models.limu_bert import model, net
+from tracekit.models.shared import golden as goldens
+from tracekit.models.shared import limu_window
 
 
 def golden(name: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
@@ -87,12 +88,12 @@ def test_every_output_is_within_the_stated_tolerance(name: str) -> None:
 
 
 def test_parameters_add_up_to_the_documented_62646() -> None:
-    assert limu_bert.parameters("full") == {"encoder": 51_552, "pretraining_head": 11_094}
+    assert model.parameters("full") == {"encoder": 51_552, "pretraining_head": 11_094}
     assert 51_552 + 11_094 == 62_646
 
 
 def test_flops_of_a_window_are_the_documented_ones() -> None:
-    assert limu_bert.flops(limu_bert.config("full")) == pytest.approx(56.5e6, rel=1e-3)
+    assert model.flops(model.config("full")) == pytest.approx(56.5e6, rel=1e-3)
 
 
 def sample(values: Any, rate_hz: float | None = 20.0, **more: Any) -> Sample:
@@ -107,7 +108,7 @@ def sample(values: Any, rate_hz: float | None = 20.0, **more: Any) -> Sample:
 
 
 def run(options: BuildOptions, given: Sample) -> torch.Tensor:
-    adapter = limu_bert.build(options)
+    adapter = model.build(options)
     return adapter.encode(adapter.preprocess(given, adapter.load(given)))
 
 
@@ -126,13 +127,13 @@ def test_an_original_pt_runs_through_the_stages_to_the_golden_numbers(tmp_path: 
 def test_a_pt_that_holds_code_is_refused(tmp_path: Path) -> None:
     torch.save({"model": net.Encoder(net.LimuConfig())}, tmp_path / "code.pt")
     with pytest.raises(TracekitError, match="holds more than tensors"):
-        limu_bert.build(BuildOptions(checkpoint=tmp_path / "code.pt"))
+        model.build(BuildOptions(checkpoint=tmp_path / "code.pt"))
 
 
 def test_a_checkpoint_with_a_magnetometer_is_refused(tmp_path: Path) -> None:
     torch.save(net.Pretraining(net.LimuConfig(feature_num=9)).state_dict(), tmp_path / "v2.pt")
     with pytest.raises(TracekitError, match="takes 9 features"):
-        limu_bert.build(BuildOptions(checkpoint=tmp_path / "v2.pt"))
+        model.build(BuildOptions(checkpoint=tmp_path / "v2.pt"))
 
 
 def test_weights_of_another_model_name_what_is_wrong(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_weights_of_another_model_name_what_is_wrong(tmp_path: Path) -> None:
     state["transformer.proj.bias"] = torch.zeros(7)
     torch.save(state, tmp_path / "bent.pt")
     with pytest.raises(TracekitError) as error:
-        limu_bert.build(BuildOptions(checkpoint=tmp_path / "bent.pt"))
+        model.build(BuildOptions(checkpoint=tmp_path / "bent.pt"))
     assert "1 unexpected (extra.weight)" in error.value.what
     assert "1 of another shape (proj.bias (7,) not (72,))" in error.value.what
 
@@ -159,33 +160,33 @@ def test_random_weights_run_in_every_dtype(dtype: str) -> None:
 
 def test_fifty_hertz_become_twenty_by_means_of_two_and_three_samples() -> None:
     values = np.arange(10.0)[:, None].repeat(6, axis=1)
-    assert _limu_windows.block_means(values, 2.5)[:, 0].tolist() == [0.5, 3.0, 5.5, 8.0]
+    assert limu_window.block_means(values, 2.5)[:, 0].tolist() == [0.5, 3.0, 5.5, 8.0]
 
 
 def test_a_group_that_the_end_cuts_is_left_out() -> None:
     values = np.arange(9.0)[:, None].repeat(6, axis=1)
-    assert _limu_windows.block_means(values, 4.0)[:, 0].tolist() == [1.5, 5.5]
-    assert _limu_windows.block_means(values[:3], 4.0).shape == (0, 6)
+    assert limu_window.block_means(values, 4.0)[:, 0].tolist() == [1.5, 5.5]
+    assert limu_window.block_means(values[:3], 4.0).shape == (0, 6)
 
 
 def test_the_window_begins_where_the_recording_says_and_gravity_is_over_9_8() -> None:
     values = np.arange(1000.0)[:, None].repeat(6, axis=1)
     recording = Recording(kind="imu", values=values, rate_hz=100.0, start_s=2.0)
-    window = _limu_windows.window(recording, where="x")
+    window = limu_window.window(recording, where="x")
     assert window.shape == (120, 6)
     assert window[0, 3] == 202.0  # the mean of samples 200 to 204
     assert window[0, 0] == pytest.approx(202.0 / 9.8)
     short = Recording(kind="imu", values=values, rate_hz=100.0, start_s=2.0, duration_s=1.0)
-    assert _limu_windows.window(short, where="x").shape == (20, 6)
+    assert limu_window.window(short, where="x").shape == (20, 6)
 
 
 def test_ten_hertz_become_twenty_by_straight_lines() -> None:
     values = np.array([0.0, 2.0, 6.0])[:, None].repeat(6, axis=1)
     recording = Recording(kind="imu", values=values, rate_hz=10.0)
-    window = _limu_windows.window(recording, where="x")
+    window = limu_window.window(recording, where="x")
     assert window[:, 5].tolist() == [0.0, 1.0, 2.0, 4.0, 6.0, 6.0]
     minute = np.random.default_rng(0).normal(size=(600, 6))
-    whole = _limu_windows.window(
+    whole = limu_window.window(
         Recording(kind="imu", values=minute, rate_hz=10.0, start_s=54.0), where="x"
     )
     assert whole.shape == (120, 6)
@@ -198,7 +199,7 @@ def test_a_thinned_window_is_filled_by_the_times_of_its_samples() -> None:
     recording = Recording(
         kind="imu", values=straight[kept], rate_hz=10.0, timestamps_ms=kept * 50.0
     )
-    window = _limu_windows.window(recording, where="x")
+    window = limu_window.window(recording, where="x")
     np.testing.assert_allclose(window[:, 3:], straight[:, 3:])
 
 
@@ -206,14 +207,14 @@ def test_a_start_is_a_time_where_the_recording_has_times() -> None:
     values = np.arange(400.0)[:, None].repeat(6, axis=1)
     times = 60_000 + np.arange(400) * 20.0
     recording = Recording(kind="imu", values=values, timestamps_ms=times, start_s=61.0)
-    window = _limu_windows.window(recording, where="x")
+    window = limu_window.window(recording, where="x")
     assert window[:2, 4].tolist() == [50.5, 53.0]  # 50 Hz by its times, from sample 50 on
 
 
 def test_six_rows_of_channels_are_turned_round() -> None:
     values = np.random.default_rng(1).normal(size=(120, 6))
-    upright = _limu_windows.window(Recording(kind="imu", values=values, rate_hz=20.0), where="x")
-    lying = _limu_windows.window(Recording(kind="imu", values=values.T, rate_hz=20.0), where="x")
+    upright = limu_window.window(Recording(kind="imu", values=values, rate_hz=20.0), where="x")
+    lying = limu_window.window(Recording(kind="imu", values=values.T, rate_hz=20.0), where="x")
     assert np.array_equal(upright, lying)
 
 
@@ -229,12 +230,12 @@ def test_six_rows_of_channels_are_turned_round() -> None:
 )
 def test_a_recording_without_a_window_is_one_clear_error(recording: Recording, said: str) -> None:
     with pytest.raises(TracekitError, match=said):
-        _limu_windows.window(recording, where="x")
+        limu_window.window(recording, where="x")
 
 
 def test_flash_attention_is_refused_and_not_replaced() -> None:
     with pytest.raises(TracekitError, match="no flash attention"):
-        limu_bert.build(BuildOptions(attention="flash"))
+        model.build(BuildOptions(attention="flash"))
 
 
 @pytest.mark.parametrize("altered", [False, True])
@@ -251,16 +252,16 @@ def test_a_download_is_held_against_the_published_values(
         torch.save(state, folder / name)
         return folder / name
 
-    monkeypatch.setattr("tracekit.datasets._fetch.https", https)
-    assert limu_bert.MODEL.download is not None
+    monkeypatch.setattr("tracekit.datasets.fetch.downloads.https", https)
+    assert model.MODEL.download is not None
     if altered:
         with pytest.raises(TracekitError, match="not the published ones"):
-            limu_bert.MODEL.download(tmp_path)
+            model.MODEL.download(tmp_path)
     else:
-        limu_bert.MODEL.download(tmp_path)
+        model.MODEL.download(tmp_path)
         with pytest.raises(TracekitError, match=r"2 checkpoints \(limu_bert_hhar.pt, limu"):
-            limu_bert.build(BuildOptions(checkpoint=tmp_path))
-        adapter = limu_bert.build(BuildOptions(checkpoint=tmp_path / "limu_bert_uci.pt"))
+            model.build(BuildOptions(checkpoint=tmp_path))
+        adapter = model.build(BuildOptions(checkpoint=tmp_path / "limu_bert_uci.pt"))
         assert adapter.facts.random_weights is False
     assert asked == [
         ["pretrain_base_uci_20_120", "uci.pt"],

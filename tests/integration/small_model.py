@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracekit.catalog import BuildOptions, Facts, Model, Recording, Sample
-from tracekit.stages import Stage
+from tracekit.datasets.entry import Recording, Sample
+from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.taxonomy import Stage
 
 WIDTH, VOCAB, SENSOR, PROMPT = 32, 50, 4, 6
 

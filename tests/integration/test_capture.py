@@ -19,14 +19,15 @@ import pytest
 
 from tests.conftest import shared
 from tests.integration import small_model
-from tracekit import catalog, kineto
 from tracekit.capture import metadata, run
 from tracekit.capture import plan as planning
 from tracekit.capture.run import Captured, Profiling, capture
 from tracekit.capture.summary import summary
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
-from tracekit.trace import Cat, Trace
+from tracekit.models import entry as model_entry
+from tracekit.taxonomy import Stage
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Trace
 
 
 def small_plan(**given: Any) -> planning.Plan:
@@ -176,7 +177,7 @@ def test_the_summary_adds_up_to_the_request(captured: Captured) -> None:
 
 def test_a_model_without_decoder_has_its_absent_stages_said(tmp_path: Path) -> None:
     class Encoder:
-        def __init__(self, options: catalog.BuildOptions) -> None:
+        def __init__(self, options: model_entry.BuildOptions) -> None:
             inner = small_model.Small(options)
             self.facts, self.inner = inner.facts, inner
             self.load, self.preprocess, self.encode = inner.load, inner.preprocess, inner.encode
@@ -203,7 +204,7 @@ class Impatient(small_model.Small):
         return super().prefill(inputs, tokens)
 
 
-def impatient(at: int) -> Callable[[catalog.BuildOptions], Any]:
+def impatient(at: int) -> Callable[[model_entry.BuildOptions], Any]:
     return type("Impatient", (Impatient,), {"at": at, "seen": 0})
 
 
@@ -267,7 +268,7 @@ def test_interrupted_too_early_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_model_too_large_for_the_memory_is_one_clear_error(tmp_path: Path) -> None:
-    def greedy(_options: catalog.BuildOptions) -> Any:
+    def greedy(_options: model_entry.BuildOptions) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
     with pytest.raises(TracekitError, match="out of memory"):
@@ -275,7 +276,7 @@ def test_a_model_too_large_for_the_memory_is_one_clear_error(tmp_path: Path) -> 
 
 
 def test_a_bug_in_a_model_keeps_its_own_fault(tmp_path: Path) -> None:
-    def broken(_options: catalog.BuildOptions) -> Any:
+    def broken(_options: model_entry.BuildOptions) -> Any:
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
@@ -283,7 +284,7 @@ def test_a_bug_in_a_model_keeps_its_own_fault(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_output_is_said_before_the_model_is_built(tmp_path: Path) -> None:
-    def never(_options: catalog.BuildOptions) -> Any:
+    def never(_options: model_entry.BuildOptions) -> Any:
         raise AssertionError("built")
 
     (tmp_path / "file").write_text("")

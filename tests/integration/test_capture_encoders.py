@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import shared
-from tracekit import engine, floors, kineto
+from tracekit.attribution.roofline import model_bounds
 from tracekit.capture import plan as planning
 from tracekit.capture.run import Captured, capture
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
-from tracekit.trace import Cat
+from tracekit.results import engine
+from tracekit.taxonomy import Stage
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat
 
 ENCODERS = ("limu_bert", "imu2clip")
 NAMES = (*ENCODERS, "eventgpt")
@@ -75,7 +77,7 @@ def test_the_metadata_says_what_ran(captured: Captured) -> None:
 
 
 def test_the_least_work_of_each_stage_follows_from_the_metadata(captured: Captured) -> None:
-    found = {need.stage: need for need in floors.needs(kineto.load(captured.path))}
+    found = {need.stage: need for need in model_bounds.needs(kineto.load(captured.path))}
     computed = {Stage.ENCODE, Stage.PREFILL, Stage.DECODE} & set(captured.stages)
     assert set(found) == {stage.value for stage in computed}
     one_row = captured.metadata["dims"]["encode"]["flops"]

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tracekit.analyses.roles.analysis import roles
 
-from analyses.roles import roles
 from tests.unit.test_causal_lm import saved
 from tests.unit.test_wrapped import FORK, example
-from tracekit import engine, kineto
 from tracekit.capture import plan as planning
 from tracekit.capture.run import Captured, Profiling, capture
-from tracekit.stages import Stage
-from tracekit.trace import Cat, Table
+from tracekit.results import engine
+from tracekit.taxonomy import Stage
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Table
 
 STEPS = 4  # tokens asked for; the first is prefill's
 KINDS = ("onellm", "llasa", "llama", "qwen2", "llava", "elsewhere")

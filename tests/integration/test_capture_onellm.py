@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import shared
-from tracekit import kineto
 from tracekit.cli.app import app
-from tracekit.stages import Stage
+from tracekit.taxonomy import Stage
+from tracekit.trace import kineto
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--size", "tiny", "--samples", "1", "--max-new-tokens", "3", "--warmup", "1"]

@@ -13,10 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import shared
-from tracekit import engine
 from tracekit.cli.app import app
-from tracekit.report import facts, page, tables, text
-from tracekit.results import Column, Grid
+from tracekit.report import facts, text
+from tracekit.report.html import page, tables
+from tracekit.results import engine
+from tracekit.results.result import Column, Grid
 
 EVIL = '</script><script>alert("%{x}")</script><img src=x onerror=alert(1)> & `|`'
 

@@ -15,9 +15,10 @@ import pytest
 
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, kineto
-from tracekit import compare, engine
-from tracekit.report import difference
-from tracekit.report import page as report
+from tracekit.compare import compare
+from tracekit.report.diff import page as difference
+from tracekit.report.html import page as report
+from tracekit.results import engine
 
 pytestmark = pytest.mark.browser
 

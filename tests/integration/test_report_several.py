@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, Page, kineto, rendered
-from tracekit import catalog, engine
 from tracekit.cli.app import app
-from tracekit.report import several, sidebyside, sides, text
+from tracekit.report import text
+from tracekit.report.many import overview, runs, sections
+from tracekit.results import catalog, engine
 
 
 def model(name: str, **more: Any) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def test_ranks_of_one_job_show_how_even_they_are() -> None:
 
 def test_the_findings_of_each_trace_are_on_the_page(tmp_path: Path) -> None:
     many = [engine.answers(path) for path in traces(tmp_path, "one", "two")]
-    view = sidebyside.overview(sides.read(many))
+    view = overview.overview(runs.read(many))
     every = next(grid for grid in view.grids if grid.key == "findings")
     said = [len(one.to_json()["answers"]["findings"]["rows"]) for one in many]
     assert len(every.rows) == sum(said) > 0
@@ -104,8 +105,8 @@ def test_an_answer_of_one_trace_alone_is_shown_as_that(tmp_path: Path) -> None:
 
 
 def test_tables_of_traces_meet_by_column_and_say_of_which_they_are(tmp_path: Path) -> None:
-    many = sides.read([engine.answers(p) for p in traces(tmp_path, "one", "two")])
-    _, _, grids, _ = several.by_trace("stages", many, gpu=True)
+    many = runs.read([engine.answers(p) for p in traces(tmp_path, "one", "two")])
+    _, _, grids, _ = sections.by_trace("stages", many, gpu=True)
     for grid in grids:
         assert grid.columns[0].label == "trace"
         assert all(len(row) == len(grid.columns) for row in grid.rows)
@@ -229,9 +230,9 @@ def test_what_many_traces_say_alike_is_said_once(tmp_path: Path) -> None:
         meta = {"distributedInfo": {"rank": number, "world_size": 6}}
         return kineto(tmp_path / f"r{number}.json.gz", **meta)
 
-    found = sides.read([engine.answers(rank(number)) for number in range(6)])
-    view = sidebyside.overview(found)
-    assert sidebyside.title(found) == "6 ranks of one job"
+    found = runs.read([engine.answers(rank(number)) for number in range(6)])
+    view = overview.overview(found)
+    assert overview.title(found) == "6 ranks of one job"
     assert len(view.verdicts) <= 2
     claims = [finding.claim for finding in view.findings]
     assert claims

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.catalog import Recording, Sample
+from tracekit.datasets.entry import Recording, Sample
 
 
 def imu_values(samples: int = 600) -> npt.NDArray[np.float64]:

@@ -2,18 +2,19 @@
 
 import pytest
 from hypothesis import given, settings
+from tracekit.analyses.audit import analysis as module
+from tracekit.analyses.audit.analysis import Audit, audit, merge
 
-from analyses import audit as module
-from analyses.audit import Audit, audit, merge
+from analyses.audit.checks import Finding
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
-from tracekit import engine, kineto
-from tracekit.checks import Finding
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Loss, Source, Trace
+from tracekit.results import engine
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Loss, Source, Trace
 
 
 def found(trace: Trace, check: str) -> Finding:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tracekit import devices, stagefloor
-from tracekit.capture import benchfile, gauges
+from tracekit.attribution.roofline import devices, stage_bounds
+from tracekit.bench import file, sensors
 
 LLM = {
     "weight_parameters": 1_000_000_000, "bytes_per_value": 2, "layers": 10, "kv_heads": 8,
@@ -24,8 +24,8 @@ ROW = {
 
 
 def least(row: dict[str, Any], device: str) -> dict[str, float | None]:
-    spec, needs = devices.named(device), benchfile.needs(row)
-    return {name: stagefloor.of_need(need, None, spec).floor_ns for name, need in needs.items()}
+    spec, needs = devices.named(device), file.needs(row)
+    return {name: stage_bounds.of_need(need, None, spec).floor_ns for name, need in needs.items()}
 
 
 def test_decode_is_bound_by_bytes_and_prefill_by_flops() -> None:
@@ -50,14 +50,14 @@ def test_an_unknown_device_or_shape_has_no_floor() -> None:
 
 
 def test_throttling_is_said_in_words_and_idle_is_none() -> None:
-    assert gauges.throttling(0x1) == []
-    assert gauges.throttling(0x4 | 0x40) == ["power cap", "hardware thermal slowdown"]
+    assert sensors.throttling(0x1) == []
+    assert sensors.throttling(0x4 | 0x40) == ["power cap", "hardware thermal slowdown"]
 
 
 def test_on_a_cpu_nothing_of_a_gpu_is_measured() -> None:
-    assert gauges.joules("cpu") is None
-    assert gauges.clocks("cpu") == {}
-    assert gauges.driver("cpu") is None
-    assert gauges.allocated("cpu") is None
-    assert gauges.peak("cpu") is None
-    assert gauges.timer("cpu") is None
+    assert sensors.joules("cpu") is None
+    assert sensors.clocks("cpu") == {}
+    assert sensors.driver("cpu") is None
+    assert sensors.allocated("cpu") is None
+    assert sensors.peak("cpu") is None
+    assert sensors.timer("cpu") is None

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracekit.capture import stats
+from tracekit.bench import statistics
 
 TIMES = st.lists(st.floats(1, 1e9), min_size=6, max_size=60)
 
 
 def test_a_summary_of_known_numbers() -> None:
-    found = stats.summarize(range(1, 101))
+    found = statistics.summarize(range(1, 101))
     assert found is not None
     assert (found.count, found.mean, found.median) == (100, 50.5, 50.5)
     assert found.std == pytest.approx(29.0115, abs=1e-4)
@@ -25,8 +25,8 @@ def test_a_summary_of_known_numbers() -> None:
 
 
 def test_what_few_samples_cannot_say_is_not_said() -> None:
-    assert stats.summarize([]) is None
-    found = stats.summarize([3.0])
+    assert statistics.summarize([]) is None
+    found = statistics.summarize([3.0])
     assert found is not None
     assert found.median == 3
     assert (found.std, found.p95, found.p99, found.low) == (None, None, None, None)
@@ -36,7 +36,7 @@ def test_what_few_samples_cannot_say_is_not_said() -> None:
 def test_the_interval_of_the_median_has_its_confidence_and_no_wider_one_is_needed(
     values: list[float],
 ) -> None:
-    low, high = stats.median_interval(values)
+    low, high = statistics.median_interval(values)
     assert low is not None
     assert high is not None
     assert low <= np.median(values) <= high
@@ -49,7 +49,7 @@ def test_the_interval_of_the_median_has_its_confidence_and_no_wider_one_is_neede
 
 def test_many_values_have_an_interval_too() -> None:
     values = np.arange(5001.0)
-    low, high = stats.median_interval(values)
+    low, high = statistics.median_interval(values)
     assert low is not None
     assert high is not None
     assert low == pytest.approx(2500 - 69.3, abs=2)
@@ -57,31 +57,31 @@ def test_many_values_have_an_interval_too() -> None:
 
 
 def test_a_run_is_warm_when_it_gets_no_faster() -> None:
-    assert not stats.stable([9, 5, 4])
-    assert not stats.stable([100, 60, 40, 30, 25, 22])
-    assert stats.stable([100, 60, 40, 30.2, 30.1, 30, 30.3, 29.9, 30])
+    assert not statistics.stable([9, 5, 4])
+    assert not statistics.stable([100, 60, 40, 30, 25, 22])
+    assert statistics.stable([100, 60, 40, 30.2, 30.1, 30, 30.3, 29.9, 30])
 
 
 def test_spread_and_drift_are_shares_of_the_median() -> None:
-    assert stats.spread([10, 10, 10]) is None
-    assert stats.spread([8, 9, 10, 11, 12]) == pytest.approx(0.2)
-    assert stats.drift([10.0] * 15) is None
-    assert stats.drift([10.0] * 8 + [12.0] * 8) == pytest.approx(2 / 11)
+    assert statistics.spread([10, 10, 10]) is None
+    assert statistics.spread([8, 9, 10, 11, 12]) == pytest.approx(0.2)
+    assert statistics.drift([10.0] * 15) is None
+    assert statistics.drift([10.0] * 8 + [12.0] * 8) == pytest.approx(2 / 11)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 50))
 def test_the_same_list_is_no_change_and_a_fifth_more_is_slower(seed: int) -> None:
     values = np.random.default_rng(seed).lognormal(3, 0.05, 60)
-    same = stats.compare(values, values)
+    same = statistics.compare(values, values)
     assert same is not None
     assert same.verdict == "no change"
-    more = stats.compare(values, 1.2 * values)
+    more = statistics.compare(values, 1.2 * values)
     assert more is not None
     assert more.verdict == "slower"
     assert more.low <= more.change <= more.high
     assert more.change == pytest.approx(0.2)
-    less = stats.compare(1.2 * values, values)
+    less = statistics.compare(1.2 * values, values)
     assert less is not None
     assert less.verdict == "faster"
 
@@ -95,7 +95,7 @@ def test_of_independent_runs_a_fifth_is_caught_and_nothing_is_flagged(
     caught, flagged, runs = 0, 0, 40
     for _ in range(runs):
         one, two = random.lognormal(16, noise, (2, count))
-        same, slower = stats.compare(one, two), stats.compare(one, 1.2 * two)
+        same, slower = statistics.compare(one, two), statistics.compare(one, 1.2 * two)
         assert same is not None
         assert slower is not None
         flagged += same.verdict != "no change"
@@ -107,11 +107,11 @@ def test_times_multiplied_are_a_change_however_noisy_the_run_was() -> None:
     random = np.random.default_rng(0)
     values = random.lognormal(16, 1.0, 30)
     busy = (0.9, 0.9)
-    more, same = (stats.compare(values, f * values, waited=busy) for f in (1.2, 1.0))
+    more, same = (statistics.compare(values, f * values, waited=busy) for f in (1.2, 1.0))
     assert more is not None
     assert same is not None
     assert (more.verdict, same.verdict) == ("slower", "no change")
-    other = stats.compare(values, 1.2 * random.lognormal(16, 1.0, 30), waited=busy)
+    other = statistics.compare(values, 1.2 * random.lognormal(16, 1.0, 30), waited=busy)
     assert other is not None
     assert other.verdict == "no change"
     assert other.low >= -1
@@ -119,11 +119,11 @@ def test_times_multiplied_are_a_change_however_noisy_the_run_was() -> None:
 
 def test_a_change_below_the_floor_is_none_however_sure() -> None:
     values = np.linspace(1000, 1001, 50)
-    found = stats.compare(values, values * 1.005)
+    found = statistics.compare(values, values * 1.005)
     assert found is not None
     assert found.low > 0
     assert found.verdict == "no change"
 
 
 def test_too_few_samples_are_not_compared() -> None:
-    assert stats.compare([1, 2, 3, 4], [1, 2, 3, 4, 5]) is None
+    assert statistics.compare([1, 2, 3, 4], [1, 2, 3, 4, 5]) is None

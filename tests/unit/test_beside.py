@@ -9,14 +9,14 @@ from rich.console import Console
 
 from tests.decoder import H100, Decoder
 from tests.drawing import draw
-from tracekit import engine
 from tracekit.cli import terminal
-from tracekit.report import beside
-from tracekit.report.overview import Finding, Overview
-from tracekit.report.tables import html_table
-from tracekit.results import Column, Grid
-from tracekit.short_names import readable
-from tracekit.trace import Trace
+from tracekit.report.html.tables import html_table
+from tracekit.report.one import prefill_decode
+from tracekit.report.one.overview import Finding, Overview
+from tracekit.results import engine
+from tracekit.results.kernel_labels import readable
+from tracekit.results.result import Column, Grid
+from tracekit.trace.trace import Trace
 
 NAMES = {"p": "tracekit::prefill", "d": "tracekit::decode", "a": "[red]mm", "b": "aten::add"}
 HOST = """
@@ -35,7 +35,7 @@ def json(trace: Trace) -> dict[str, object]:
 
 
 def test_without_a_gpu_ops_are_set_side_by_side_and_never_called_kernels() -> None:
-    grid = beside.grid(json(draw(HOST, NAMES)))  # type: ignore[arg-type]
+    grid = prefill_decode.grid(json(draw(HOST, NAMES)))  # type: ignore[arg-type]
     assert grid is not None
     assert [tuple(row[:2]) for row in grid.rows] == [("[red]mm", 5_000), ("", None)]
     assert [c.label for c in grid.columns if c.unit == "text"] == ["prefill: op", "decode: op"]
@@ -43,14 +43,14 @@ def test_without_a_gpu_ops_are_set_side_by_side_and_never_called_kernels() -> No
 
 
 def test_with_a_gpu_kernels_are_set_side_by_side() -> None:
-    grid = beside.grid(json(draw(GPU, {"p": NAMES["p"], "d": NAMES["d"]})))  # type: ignore[arg-type]
+    grid = prefill_decode.grid(json(draw(GPU, {"p": NAMES["p"], "d": NAMES["d"]})))  # type: ignore[arg-type]
     assert grid is not None
     assert grid.rows[0][0] == "A"
     assert "B" in grid.rows[0]
 
 
 def test_a_sentence_says_what_each_phase_spends_its_time_on() -> None:
-    said = list(beside.limits(json(draw(HOST, NAMES))))  # type: ignore[arg-type]
+    said = list(prefill_decode.limits(json(draw(HOST, NAMES))))  # type: ignore[arg-type]
     assert [text.split(":")[0] for text in said] == ["Prefill", "Decode"]
     assert "outside any op" in said[1]
 
@@ -134,7 +134,7 @@ def test_the_sentences_say_how_near_the_roof_the_gemms_of_each_phase_came() -> N
     model = Decoder()
     model.stage("prefill", [16])
     model.stage("decode", [1] * 4)
-    said = list(beside.limits(json(model.trace(**H100))))
+    said = list(prefill_decode.limits(json(model.trace(**H100))))
     assert len(said) == 2
     assert re.search(r"its GEMMs at \d+% of peak FLOP/s", said[0])
     assert re.search(r"its GEMMs at \d+% of the memory bandwidth", said[1])

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import save
+from tracekit.capture.recorder import Request
 from tracekit.capture.run import token_counts
-from tracekit.capture.spans import Request
-from tracekit.catalog import Facts
-from tracekit.stages import SAMPLE
+from tracekit.models.entry import Facts
+from tracekit.taxonomy import SAMPLE
 
 
 def event(name: str, cat: str, ts: int, dur: int, correlation: int | None = None) -> dict[str, Any]:

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from tests.unit.model_samples import run, text_sample
-from tracekit import catalog
-from tracekit.catalog import BuildOptions, Recording, Sample
+from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
+from tracekit.models import entry as model_entry
+from tracekit.models.entry import BuildOptions
+from tracekit.taxonomy import Stage
 
 OPTIONS = BuildOptions(size="full", max_new_tokens=4, extra={"ignore_eos": True})
 SIZES = {
@@ -100,7 +101,7 @@ def test_a_causal_model_generates_what_transformers_generates(kind: str, tmp_pat
     import transformers
 
     folder = saved(kind, tmp_path)
-    model = catalog.model(f"hf:{folder}")
+    model = model_entry.model(f"hf:{folder}")
     assert (model.input, Stage.ENCODE in model.stages) == ("text", False)
     adapter = model.build(replace(OPTIONS, max_new_tokens=6))
     assert not hasattr(adapter, "encode")
@@ -119,7 +120,7 @@ def test_a_vision_language_model_encodes_in_a_stage_of_its_own(tmp_path: Path) -
     import transformers
 
     folder = saved("llava", tmp_path)
-    model = catalog.model(f"hf:{folder}")
+    model = model_entry.model(f"hf:{folder}")
     assert (model.input, Stage.ENCODE in model.stages) == ("image", True)
     adapter, sample = model.build(replace(OPTIONS, prompt="What?")), picture_sample()
     inputs = adapter.preprocess(sample, adapter.load(sample))
@@ -150,7 +151,7 @@ def test_a_folder_with_a_configuration_only_gets_random_weights(kind: str, tmp_p
     folder = saved(kind, tmp_path)
     for weights in folder.glob("*.safetensors"):
         weights.unlink()
-    adapter = catalog.model(f"hf:{folder}").build(replace(OPTIONS, batch_size=2))
+    adapter = model_entry.model(f"hf:{folder}").build(replace(OPTIONS, batch_size=2))
     sample = picture_sample() if kind == "llava" else text_sample("Some words.")
     state = run(adapter, sample)
     assert adapter.facts.random_weights
@@ -163,14 +164,14 @@ def test_a_model_without_a_tokenizer_takes_the_stand_in(tmp_path: Path) -> None:
     folder = saved("llama", tmp_path)
     for file in folder.glob("tokenizer*"):
         file.unlink()
-    adapter = catalog.model(f"hf:{folder}").build(OPTIONS)
+    adapter = model_entry.model(f"hf:{folder}").build(OPTIONS)
     assert adapter.facts.tokenizer.startswith("stand-in")
     assert run(adapter, text_sample("Some words.")).finished
 
 
 def test_static_cache_and_prompt_length_work_for_any_model(tmp_path: Path) -> None:
     folder = saved("qwen2", tmp_path)
-    model = catalog.model(f"hf:{folder}")
+    model = model_entry.model(f"hf:{folder}")
     plain = run(model.build(replace(OPTIONS, prompt_tokens=20)), text_sample("Some words."))
     static = replace(OPTIONS, prompt_tokens=20, cache="static", attention="eager")
     state = run(model.build(static), text_sample("Some words."))
@@ -187,7 +188,7 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     del state["model.norm.weight"]
     save_file(state, path, metadata={"format": "pt"})
     with pytest.raises(TracekitError, match=r"1 missing \(model\.norm\.weight\)"):
-        catalog.model(f"hf:{folder}").build(OPTIONS)
+        model_entry.model(f"hf:{folder}").build(OPTIONS)
 
 
 def test_weights_of_another_shape_are_an_error(tmp_path: Path) -> None:
@@ -195,24 +196,24 @@ def test_weights_of_another_shape_are_an_error(tmp_path: Path) -> None:
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(said | {"intermediate_size": 48}))
     with pytest.raises(TracekitError, match="do not fit"):
-        catalog.model(f"hf:{folder}").build(OPTIONS)
+        model_entry.model(f"hf:{folder}").build(OPTIONS)
 
 
 def test_what_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(TracekitError, match=r"holds no config\.json"):
-        catalog.model(f"hf:{tmp_path}")
+        model_entry.model(f"hf:{tmp_path}")
     with pytest.raises(TracekitError, match="no such folder"):
-        catalog.model(f"hf:{tmp_path / 'nowhere'}")
+        model_entry.model(f"hf:{tmp_path / 'nowhere'}")
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(TracekitError, match="no text generation for models of type 'vit'"):
-        catalog.model(f"hf:{tmp_path}")
+        model_entry.model(f"hf:{tmp_path}")
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(TracekitError):
-        catalog.model(f"hf:{tmp_path}")
+        model_entry.model(f"hf:{tmp_path}")
     remote = {"model_type": "odd", "auto_map": {"AutoConfig": "x.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(remote))
     with pytest.raises(TracekitError) as caught:
-        catalog.model(f"hf:{tmp_path}")
+        model_entry.model(f"hf:{tmp_path}")
     assert "\n" not in str(caught.value)
 
 
@@ -224,5 +225,5 @@ def test_nothing_is_downloaded_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     with pytest.raises(TracekitError, match="not on this machine") as caught:
-        catalog.model("hf:somebody/something-that-is-not-cached")
+        model_entry.model("hf:somebody/something-that-is-not-cached")
     assert "tracekit models download" in str(caught.value)

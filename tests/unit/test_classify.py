@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import shared
-from tracekit import kernel_names, kineto, views
-from tracekit.categories import Category
-from tracekit.classify import CATEGORIES, classify
-from tracekit.trace import Trace
+from tracekit.attribution import links
+from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels.categories import CATEGORIES, classify
+from tracekit.taxonomy import Category
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 C = Category
 
@@ -94,13 +96,13 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kernel_name_alone_tells_the_category(name: str) -> None:
-    assert kernel_names.of_kernel(name)[0] == NAMES[name]
+    assert name_rules.of_kernel(name)[0] == NAMES[name]
 
 
 @pytest.mark.parametrize("name", LLM)
 def test_less_than_five_percent_of_gpu_time_stays_other(name: str) -> None:
     trace = kineto.load(shared("traces", f"{name}.json.gz"))
-    gpu = views.work(trace)
+    gpu = links.work(trace)
     classes = classify(trace)
     other = int(gpu.dur[classes.of(C.OTHER)].sum())
     assert other / int(gpu.dur.sum()) < 0.05
@@ -110,7 +112,7 @@ def test_less_than_five_percent_of_gpu_time_stays_other(name: str) -> None:
 def test_every_piece_of_work_has_a_category_and_the_rule_that_decided(name: str) -> None:
     trace = kineto.load(shared("traces", f"{name}.json.gz"))
     classes = classify(trace)
-    assert len(classes.category) == len(classes.rule) == len(views.work(trace))
+    assert len(classes.category) == len(classes.rule) == len(links.work(trace))
     assert (classes.rule >= 0).all()
     assert (classes.rule < len(classes.rules)).all()
     assert all(classes.rules)
@@ -195,10 +197,10 @@ def test_a_trace_without_gpu_work_has_no_classes(tmp_path: Path) -> None:
 
 @given(st.text(max_size=200))
 def test_any_name_gets_a_category(name: str) -> None:
-    category, rule = kernel_names.of_kernel(name)
+    category, rule = name_rules.of_kernel(name)
     assert category in CATEGORIES
     assert rule
-    assert kernel_names.head(kernel_names.head(name)) == kernel_names.head(name)
+    assert name_rules.head(name_rules.head(name)) == name_rules.head(name)
 
 
 def test_codes_and_categories_are_one_to_one() -> None:
@@ -216,6 +218,6 @@ def test_codes_and_categories_are_one_to_one() -> None:
     ],
 )
 def test_a_linear_of_quantised_weights_is_a_gemm(op: str, want: Category) -> None:
-    found = kernel_names.of_single_op(op)
+    found = name_rules.of_single_op(op)
     assert found is not None
     assert found[0] is want

@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from tracekit.analyses.kernels import analysis as kernels
+from tracekit.analyses.stages import analysis as stages
 from typer.testing import CliRunner
 
-from analyses import devices, kernels, stages
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import compare, compare_fields, compared
+from tracekit.analyses import devices
 from tracekit.cli.app import app
-from tracekit.compare_splits import Split
+from tracekit.compare import compare, fields, tables
+from tracekit.compare.splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.trace import Trace
+from tracekit.trace.trace import Trace
 
 
 def plain(trace: Trace) -> dict[str, Any]:
@@ -106,9 +108,9 @@ def test_the_headline_is_the_wall_time_of_all_stages() -> None:
 def test_other_numbers_are_matched_by_what_identifies_their_row() -> None:
     one = {"rows": [{"name": "a", "n": 1, "start_ns": 5}, {"name": "b", "n": 2}], "total": None}
     two = {"rows": [{"name": "b", "n": 5}, {"name": "a", "n": 1, "start_ns": 9}], "total": 3}
-    got = [(c.row, c.field, c.before, c.after) for c in compare_fields.fields("x", one, two)]
+    got = [(c.row, c.field, c.before, c.after) for c in fields.fields("x", one, two)]
     assert got == [("b", "rows.n", 2, 5), ("", "total", None, 3)]
-    change = compare_fields.fields("x", one, two)[0]
+    change = fields.fields("x", one, two)[0]
     assert (change.difference, change.relative) == (3, 1.5)
 
 
@@ -117,9 +119,9 @@ def test_what_one_side_alone_answers_is_said_with_the_reason() -> None:
     result = compare.compare(plain(BEFORE), bare)
     assert result.only_before["kernels"] == "no kernel events"
     assert result.kernels == ()
-    (said,) = [text for text in compared.alone(result) if "kernels" in text]
+    (said,) = [text for text in tables.alone(result) if "kernels" in text]
     assert said == "kernels (after: no kernel events)"
-    (grid,) = [grid for grid in compared.tables(result) if grid.key == "alone"]
+    (grid,) = [grid for grid in tables.tables(result) if grid.key == "alone"]
     assert ("before", "no kernel events") in [row[1:] for row in grid.rows]
 
 
@@ -162,8 +164,8 @@ def test_a_split_has_the_same_key_whatever_else_is_split() -> None:
 
     few = [of("all stages", "clock"), of("decode", "launch")]
     many = [of("all stages", "stage"), of("prefill", "launch"), *few]
-    assert compared.split_keys(few) == compared.split_keys(many)[2:]
+    assert tables.split_keys(few) == tables.split_keys(many)[2:]
     hostile = [of("<b>x", "clock"), of("B! X", "clock"), of("🚀", "clock")]
-    assert compared.split_keys(hostile) == [
+    assert tables.split_keys(hostile) == [
         "split-b-x-by-clock", "split-b-x-by-clock-2", "split-other-by-clock",
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit.datasets import _arrays
+from tracekit.datasets.formats import numpy_files
 from tracekit.errors import TracekitError
 
 
@@ -44,11 +44,11 @@ def test_what_is_no_array_is_said_in_one_line(kind: str, tmp_path: Path) -> None
     path.write_bytes(damaged(False)[kind])
     for source in (path, path.read_bytes()):
         with pytest.raises(TracekitError) as said:
-            _arrays.npy(source, path)
+            numpy_files.npy(source, path)
         assert "\n" not in str(said.value)
     path.write_bytes(damaged(True)[kind])
     with pytest.raises(TracekitError) as said:
-        _arrays.npz(path, ("x",))
+        numpy_files.npz(path, ("x",))
     assert "\n" not in str(said.value)
 
 
@@ -60,20 +60,20 @@ def test_an_archive_with_a_damaged_member_is_said_to_be_damaged(tmp_path: Path) 
     data[60:70] = b"\xff" * 10
     path.write_bytes(data)
     with pytest.raises(TracekitError, match="not a whole numpy array"):
-        _arrays.npz(path, ("x",))
+        numpy_files.npz(path, ("x",))
 
 
 def test_what_is_whole_is_read_and_names_that_are_not_there_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(ARCHIVE)
-    found, names = _arrays.npz(path, ("x", "t"))
+    found, names = numpy_files.npz(path, ("x", "t"))
     assert set(found) == {"x"}
     assert names == ("x", "y")
-    assert _arrays.npy(WHOLE, path).shape == (4, 6)
+    assert numpy_files.npy(WHOLE, path).shape == (4, 6)
 
 
 @given(st.binary(max_size=60), st.integers(0, 127))
 def test_any_bytes_give_an_array_or_one_line(noise: bytes, at: int) -> None:
     for data in (noise, WHOLE[:at] + noise + WHOLE[at + len(noise) :]):
         with contextlib.suppress(TracekitError):
-            assert isinstance(_arrays.npy(data, Path("a.npy")), np.ndarray)
+            assert isinstance(numpy_files.npy(data, Path("a.npy")), np.ndarray)

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import shared
-from tracekit import catalog
 from tracekit.cli.app import app
+from tracekit.datasets import entry as dataset_entry
 from tracekit.datasets.opening import named, open_samples
 from tracekit.errors import TracekitError
 
@@ -28,13 +28,13 @@ def run(*arguments: str) -> str:
 
 def test_the_list_has_every_data_set_with_its_state() -> None:
     listed = json.loads(run("--json"))
-    assert set(listed) == set(catalog.datasets())
+    assert set(listed) == set(dataset_entry.datasets())
     text = run()
     for name in listed:
         assert name in text
 
 
-@pytest.mark.parametrize("name", catalog.datasets())
+@pytest.mark.parametrize("name", dataset_entry.datasets())
 def test_info_says_what_how_and_under_which_licence(name: str) -> None:
     facts = json.loads(run("info", name, "--json"))
     for field in ("title", "holds", "source", "licence", "size", "how_to_get", "layout", "fits"):
@@ -46,9 +46,9 @@ def test_info_says_what_how_and_under_which_licence(name: str) -> None:
 
 def test_every_data_set_of_the_docs_is_there_with_its_state() -> None:
     text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
-    for name in catalog.datasets():
+    for name in dataset_entry.datasets():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
-        assert catalog.dataset(name).verified in row
+        assert dataset_entry.dataset(name).verified in row
 
 
 def test_check_prints_counts_and_json() -> None:
@@ -148,8 +148,8 @@ def test_a_new_data_set_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monk
     import tracekit.datasets
 
     (tmp_path / "mine.py").write_text(
-        "from tracekit.catalog import Dataset\n"
-        "from tracekit.datasets import plain\n"
+        "from tracekit.datasets.entry import Dataset\n"
+        "from tracekit.datasets.local import plain\n"
         "def samples(path, *, subset=None, seed=0, on_error='raise'):\n"
         "    for file in sorted(path.glob('*.mine')):\n"
         "        yield plain.imu(file, rate_hz=25.0, on_error=on_error)\n"
@@ -159,7 +159,7 @@ def test_a_new_data_set_is_one_new_file(tmp_path: Path, monkeypatch: pytest.Monk
         "    recognise=lambda path: any(path.glob('*.mine')) if path.is_dir() else False)\n"
     )
     monkeypatch.setattr(tracekit.datasets, "__path__", [*tracekit.datasets.__path__, str(tmp_path)])
-    assert "mine" in catalog.datasets()
+    assert "mine" in dataset_entry.datasets()
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "a.mine").write_text("1 2 9 0 0 0\n" * 4)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekit import catalog
-from tracekit.datasets._qa import pairs
-from tracekit.datasets._rows import Notes, csv_columns, number_rows
+from tracekit.datasets import entry as dataset_entry
+from tracekit.datasets.formats.csv_rows import Notes, csv_columns, number_rows
+from tracekit.datasets.language.qa_pairs import pairs
 from tracekit.errors import TracekitError
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -124,7 +124,7 @@ FILES: dict[str, tuple[dict[str, bytes], str | None, dict[str, object]]] = {
 def read_all(name: str, folder: Path, on_error: str) -> int:
     """How many samples could be read; only a TracekitError may stop it."""
     _, subset, options = FILES[name]
-    entry = catalog.dataset(name)
+    entry = dataset_entry.dataset(name)
     read = 0
     try:
         found = entry.samples(folder, subset=subset, seed=0, on_error=on_error, **options)
@@ -145,7 +145,7 @@ def test_the_whole_files_can_be_read(name: str, tmp_path: Path) -> None:
     for file, data in FILES[name][0].items():
         (tmp_path / file).write_bytes(data)
     assert read_all(name, tmp_path, "raise") > 0
-    assert catalog.dataset(name).recognise is not None
+    assert dataset_entry.dataset(name).recognise is not None
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])
@@ -173,7 +173,7 @@ def test_a_damaged_file_ends_in_samples_or_in_one_clear_line(
     with tempfile.TemporaryDirectory() as folder:
         for other, content in files.items():
             Path(folder, other).write_bytes(content)
-        for entry in map(catalog.dataset, catalog.datasets()):
+        for entry in map(dataset_entry.dataset, dataset_entry.datasets()):
             if entry.recognise is not None:
                 entry.recognise(Path(folder))
                 entry.recognise(Path(folder, file))

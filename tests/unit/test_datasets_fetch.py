@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tracekit import catalog
-from tracekit.datasets import _fetch, _unpack
+from tracekit.datasets import entry as dataset_entry
+from tracekit.datasets.fetch import downloads, unpack
 from tracekit.errors import TracekitError
 
 pytest.importorskip("pooch")
@@ -74,7 +74,7 @@ def known(body: bytes) -> str:
 
 def test_a_file_is_fetched_whole_and_not_twice(server: Server, tmp_path: Path) -> None:
     for _ in range(2):
-        path = _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
+        path = downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
     assert path.read_bytes() == BODY
     assert len(server.asked) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
@@ -83,11 +83,11 @@ def test_a_file_is_fetched_whole_and_not_twice(server: Server, tmp_path: Path) -
 def test_a_broken_download_goes_on_where_it_ended(server: Server, tmp_path: Path) -> None:
     server.broken = 400_000
     with pytest.raises(TracekitError, match="run the same command again"):
-        _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
+        downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
     held = (tmp_path / "a.bin.part").stat().st_size
     assert 0 < held <= 400_000
     assert not (tmp_path / "a.bin").exists()
-    path = _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
+    path = downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
     assert path.read_bytes() == BODY
     assert server.asked == [None, f"bytes={held}-"]
 
@@ -95,32 +95,32 @@ def test_a_broken_download_goes_on_where_it_ended(server: Server, tmp_path: Path
 def test_a_file_that_changed_meanwhile_is_fetched_anew(server: Server, tmp_path: Path) -> None:
     server.broken = 400_000
     with pytest.raises(TracekitError):
-        _fetch.https(server.url, tmp_path, "a.bin")
+        downloads.https(server.url, tmp_path, "a.bin")
     server.body, server.tag = BODY[::-1], '"two"'
-    assert _fetch.https(server.url, tmp_path, "a.bin").read_bytes() == BODY[::-1]
+    assert downloads.https(server.url, tmp_path, "a.bin").read_bytes() == BODY[::-1]
 
 
 def test_wrong_bytes_are_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
     with pytest.raises(TracekitError, match="not those that were published"):
-        _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(b"other"))
+        downloads.https(server.url, tmp_path, "a.bin", known_hash=known(b"other"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_differs_is_not_overwritten_without_force(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"mine")
     with pytest.raises(TracekitError, match="--force"):
-        _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
+        downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY))
     with pytest.raises(TracekitError, match="--force"):
-        _fetch.https(server.url, tmp_path, "a.bin", size=len(BODY))
+        downloads.https(server.url, tmp_path, "a.bin", size=len(BODY))
     assert (tmp_path / "a.bin").read_bytes() == b"mine"
     assert server.asked == []
-    path = _fetch.https(server.url, tmp_path, "a.bin", known_hash=known(BODY), force=True)
+    path = downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY), force=True)
     assert path.read_bytes() == BODY
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(TracekitError, match="cannot be fetched"):
-        _fetch.https("http://127.0.0.1:9/a.bin", tmp_path, "a.bin")
+        downloads.https("http://127.0.0.1:9/a.bin", tmp_path, "a.bin")
 
 
 # ---------------------------------------------------------------- archives
@@ -138,12 +138,12 @@ def test_a_zip_is_unpacked_with_the_zips_in_it(server: Server, tmp_path: Path) -
     inner = zipped({"UCI HAR Dataset/train/y_train.txt": b"5\n"})
     server.body = zipped({"UCI HAR Dataset.zip": inner, "__MACOSX/x": b"", "readme.txt": b"hi"})
     url = server.url.replace("some+data.bin", "uci+har.zip")
-    _fetch.by_https(url, known_hash=known(server.body))(tmp_path)
+    downloads.by_https(url, known_hash=known(server.body))(tmp_path)
     assert (tmp_path / "uci_har.zip").is_file()
     assert (tmp_path / "UCI HAR Dataset" / "train" / "y_train.txt").read_bytes() == b"5\n"
     assert not (tmp_path / "__MACOSX").exists()
     with pytest.raises(TracekitError, match="leave --subset out"):
-        _fetch.by_https(url)(tmp_path, subset="train")
+        downloads.by_https(url)(tmp_path, subset="train")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_member_that_would_leave_the_folder_is_refused(tmp_path: Path, name: s
     archive.write_bytes(zipped({"good.txt": b"", name: b"evil"}))
     out = tmp_path / "out" / "deeper"
     with pytest.raises(TracekitError, match="leaves the folder"):
-        _unpack.unpack(archive, out)
+        unpack.unpack(archive, out)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [archive]
 
 
@@ -165,13 +165,13 @@ def test_a_link_is_refused_in_the_archive_and_in_the_folder(tmp_path: Path) -> N
         member.external_attr = 0o120777 << 16
         opened.writestr(member, "/etc")
     with pytest.raises(TracekitError, match="is a link"):
-        _unpack.unpack(archive, tmp_path / "out")
+        unpack.unpack(archive, tmp_path / "out")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "sub").symlink_to(tmp_path / "elsewhere")
     archive.write_bytes(zipped({"sub/file.txt": b"x"}))
     with pytest.raises(TracekitError, match="by a link"):
-        _unpack.unpack(archive, tmp_path / "out")
+        unpack.unpack(archive, tmp_path / "out")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -179,12 +179,12 @@ def test_unpacking_again_leaves_equal_files_and_refuses_others(tmp_path: Path) -
     archive = tmp_path / "a.zip"
     archive.write_bytes(zipped({"one.txt": b"published"}))
     for _ in range(2):
-        _unpack.unpack(archive, tmp_path)
+        unpack.unpack(archive, tmp_path)
     (tmp_path / "one.txt").write_bytes(b"mine mine")
     with pytest.raises(TracekitError, match="differs"):
-        _unpack.unpack(archive, tmp_path)
+        unpack.unpack(archive, tmp_path)
     assert (tmp_path / "one.txt").read_bytes() == b"mine mine"
-    _unpack.unpack(archive, tmp_path, force=True)
+    unpack.unpack(archive, tmp_path, force=True)
     assert (tmp_path / "one.txt").read_bytes() == b"published"
 
 
@@ -193,7 +193,7 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
     for name, data in {"a.zip": whole[:-30], "b.zip": b"no zip"}.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(TracekitError, match="damaged"):
-            _unpack.unpack(tmp_path / name, tmp_path)
+            unpack.unpack(tmp_path / name, tmp_path)
 
 
 class Entry:
@@ -230,12 +230,12 @@ def test_a_rar_goes_through_libarchive_with_the_same_care(
     archive = tmp_path / "shoaib.rar"
     archive.write_bytes(b"Rar!")
     libarchive(monkeypatch, [Entry("DataSet/Participant_1.csv", b"1,2")])
-    _unpack.unpack(archive, tmp_path)
+    unpack.unpack(archive, tmp_path)
     assert (tmp_path / "DataSet" / "Participant_1.csv").read_bytes() == b"1,2"
     for bad in (Entry("../evil", b"x"), Entry("link", link=True)):
         libarchive(monkeypatch, [Entry("other.csv", b"1"), bad])
         with pytest.raises(TracekitError, match="nothing of it was unpacked"):
-            _unpack.unpack(archive, tmp_path)
+            unpack.unpack(archive, tmp_path)
         assert not (tmp_path / "other.csv").exists()
 
 
@@ -245,7 +245,7 @@ def test_without_libarchive_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "libarchive", None)
     (tmp_path / "a.rar").write_bytes(b"Rar!")
     with pytest.raises(TracekitError, match=r"tracekit\[datasets\]"):
-        _unpack.unpack(tmp_path / "a.rar", tmp_path)
+        unpack.unpack(tmp_path / "a.rar", tmp_path)
 
 
 # ---------------------------------------------------------------- the hub, the authors' programs
@@ -282,7 +282,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 
 def test_opensqa_comes_at_its_revision_and_a_subset_by_its_files(hub: Hub, tmp_path: Path) -> None:
-    download = catalog.dataset("opensqa").download
+    download = dataset_entry.dataset("opensqa").download
     assert download is not None
     download(tmp_path, subset="hhar_v2")
     (asked,) = hub.asked
@@ -298,11 +298,11 @@ def test_a_file_that_differs_from_the_hubs_is_kept_without_force(hub: Hub, tmp_p
     (tmp_path / "data").mkdir()
     mine = tmp_path / "data" / "train_hhar_v2-0.jsonl"
     mine.write_bytes(b"{}")
-    _fetch.hub("a/b", tmp_path, None, ["data/*"], force=False)
+    downloads.hub("a/b", tmp_path, None, ["data/*"], force=False)
     mine.write_bytes(b"[]")
     with pytest.raises(TracekitError, match="differs"):
-        _fetch.hub("a/b", tmp_path, None, ["data/*"], force=False)
-    _fetch.hub("a/b", tmp_path, None, ["data/*"], force=True)
+        downloads.hub("a/b", tmp_path, None, ["data/*"], force=False)
+    downloads.hub("a/b", tmp_path, None, ["data/*"], force=True)
     assert [a["force_download"] for a in hub.asked] == [False, True]
 
 
@@ -317,7 +317,7 @@ def test_a_gated_data_set_says_where_to_ask(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(TracekitError, match="access has to be asked for"):
-        _fetch.hub("a/b", tmp_path, None, ["*"], force=False)
+        downloads.hub("a/b", tmp_path, None, ["*"], force=False)
 
 
 @pytest.mark.parametrize("missing", ["pooch", "huggingface_hub"])
@@ -327,15 +327,15 @@ def test_without_the_extra_it_is_named(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(TracekitError, match=rf"needs {missing}.*tracekit\[datasets\]"):
         if missing == "pooch":
-            _fetch.https("http://127.0.0.1:9/", tmp_path, "a")
+            downloads.https("http://127.0.0.1:9/", tmp_path, "a")
         else:
-            _fetch.hub("a/b", tmp_path, None, ["*"], force=False)
+            downloads.hub("a/b", tmp_path, None, ["*"], force=False)
 
 
 def test_ego4d_runs_its_own_program_or_says_how_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    download = catalog.dataset("ego4d").download
+    download = dataset_entry.dataset("ego4d").download
     assert download is not None
     bin_dir = tmp_path / "bin"
     bin_dir.mkdir()

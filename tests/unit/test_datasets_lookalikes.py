@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracekit.catalog import Recording, Sample
-from tracekit.datasets import _lines
+from tracekit.datasets.entry import Recording, Sample
+from tracekit.datasets.formats import text_lines
 from tracekit.datasets.opening import found_at, open_samples
 from tracekit.errors import TracekitError
 
@@ -93,7 +93,7 @@ def test_a_cut_line_of_an_ego4d_csv_is_malformed_and_a_hole_is_not(tmp_path: Pat
 
 
 def test_an_ego4d_pair_without_timestamps_needs_a_rate(tmp_path: Path) -> None:
-    from tracekit.datasets import ego4d
+    from tracekit.datasets.video import ego4d
 
     np.save(tmp_path / "uid.npy", RNG.normal(size=(6, 50)))
     with pytest.raises(TracekitError, match="no rate is stated"):
@@ -173,17 +173,17 @@ def test_imu2clip_splits_are_read_and_a_bad_row_is_named(tmp_path: Path) -> None
 def test_members_of_a_large_json_are_found_whatever_the_chunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(_lines, "CHUNK", chunk)
+    monkeypatch.setattr(text_lines, "CHUNK", chunk)
     members = [{"a": 'x"}]\\'}, {"b": [1, [2, "é\n["]]}, {"c": {}}, []]
     path = tmp_path / "a.json"
     path.write_text(json.dumps(members, indent=2, ensure_ascii=False))
-    found = list(_lines.items(path))
+    found = list(text_lines.items(path))
     assert [json.loads(item.data) for item in found] == members
     raw = path.read_bytes()
     assert [raw[i.start : i.start + i.size] for i in found] == [i.data for i in found]
     assert [raw[: i.start].count(b"\n") + 1 for i in found] == [i.line for i in found]
     path.write_text(json.dumps({"one": members[0], "n": 3, "t": "text", 'q"': members[1]}))
-    assert [(i.key, json.loads(i.data)) for i in _lines.items(path)] == [
+    assert [(i.key, json.loads(i.data)) for i in text_lines.items(path)] == [
         ("one", members[0]),
         ('q"', members[1]),
     ]
@@ -268,9 +268,9 @@ def test_shoaib_gives_each_activity_in_five_places(tmp_path: Path) -> None:
 
 
 def test_three_minutes_of_shoaib_are_the_published_30_windows() -> None:
-    from tracekit.datasets import _windows
+    from tracekit.datasets.formats import windows_20hz
 
-    assert 3 * 60 * 50 // _windows.SPAN == 30
+    assert 3 * 60 * 50 // windows_20hz.SPAN == 30
     assert 30 * 7 * 5 * 10 == 10_500
 
 
@@ -451,13 +451,13 @@ def test_a_malformed_record_is_named_by_line_and_may_be_skipped(tmp_path: Path, 
     ],
 )
 def test_pairs_are_found_in_every_style_and_a_cut_question_is_not(text: str) -> None:
-    from tracekit.datasets._qa import pairs
+    from tracekit.datasets.language.qa_pairs import pairs
 
     assert pairs(text) == [("What?", "That."), ("Why?", "So.")]
 
 
 def test_a_list_within_an_answer_is_part_of_it() -> None:
-    from tracekit.datasets._qa import pairs
+    from tracekit.datasets.language.qa_pairs import pairs
 
     text = "1. A?\nAnswer: as follows:\n1. one\n2. two\n\n2. B?\nAnswer: yes."
     assert pairs(text) == [("A?", "as follows: 1. one 2. two"), ("B?", "yes.")]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import shared
-from tracekit.catalog import Recording, Sample
-from tracekit.datasets import _synthesis, _windows
+from tracekit.datasets.entry import Recording, Sample
+from tracekit.datasets.formats import windows_20hz
+from tracekit.datasets.local import signals
 from tracekit.datasets.opening import open_samples
 from tracekit.errors import TracekitError
 
@@ -52,20 +53,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert len(set(files("e", 1))) == 3
 
 
-@pytest.mark.parametrize("activity", list(_synthesis.ACTIVITIES))
+@pytest.mark.parametrize("activity", list(signals.ACTIVITIES))
 def test_the_gyroscope_is_the_rate_of_the_orientation(activity: str) -> None:
     from scipy.spatial.transform import Rotation
 
     step = 1e-4
     t = np.arange(2000) * step
-    angles, gyro, _ = _synthesis.motion(activity, t, np.random.default_rng(3))
-    turned = Rotation.from_matrix(_synthesis.rotation(*angles))
+    angles, gyro, _ = signals.motion(activity, t, np.random.default_rng(3))
+    turned = Rotation.from_matrix(signals.rotation(*angles))
     between = (turned[:-1].inv() * turned[1:]).as_rotvec() / step
     np.testing.assert_allclose(between, (gyro[:-1] + gyro[1:]) / 2, atol=1e-4)
 
 
 def test_at_rest_the_accelerometer_reads_one_g_along_what_points_up() -> None:
-    _, values = _synthesis.imu("lying", seed=(0, 0), rate_hz=50, seconds=2, noise=0)
+    _, values = signals.imu("lying", seed=(0, 0), rate_hz=50, seconds=2, noise=0)
     assert np.linalg.norm(values[:, :3], axis=1) == pytest.approx(9.80665, abs=0.05)
     assert values[:, 1] == pytest.approx(9.80665 * np.sin(1.5), abs=0.15)  # rolled over by 1.5 rad
 
@@ -136,7 +137,7 @@ def test_limu_bert_windows_of_uci_hapt_equal_the_golden_array(
     assert [order.index(str(name)) for name in names] == labels[:, 0].tolist()
     for one, expected in zip(made, golden, strict=True):
         np.testing.assert_array_equal(values_of(take(one)), expected)
-        assert take(one).rate_hz == _windows.RATE_HZ
+        assert take(one).rate_hz == windows_20hz.RATE_HZ
 
 
 def test_block_means_of_whole_segments_equal_the_golden_array() -> None:
@@ -144,17 +145,17 @@ def test_block_means_of_whole_segments_equal_the_golden_array() -> None:
     golden = np.load(folder / "golden" / "data_20_120_exp01_first9300.npy")
     made = []
     for one in open_samples(str(folder), kind="imu"):
-        means = _windows.block_means(values_of(take(one)))
+        means = windows_20hz.block_means(values_of(take(one)))
         activity = int(one.facts["activity"])
-        if activity <= 6 and len(means) > _windows.LENGTH:
-            many = len(means) // _windows.LENGTH
-            made += list(means[: many * _windows.LENGTH].reshape(many, _windows.LENGTH, 6))
+        if activity <= 6 and len(means) > windows_20hz.LENGTH:
+            many = len(means) // windows_20hz.LENGTH
+            made += list(means[: many * windows_20hz.LENGTH].reshape(many, windows_20hz.LENGTH, 6))
     np.testing.assert_array_equal(np.array(made), golden)
 
 
 def test_all_2088_published_window_labels_follow_from_labels_txt() -> None:
-    from tracekit.datasets._rows import Notes
-    from tracekit.datasets.uci_hapt import STEADY, raw_folder, segments
+    from tracekit.datasets.formats.csv_rows import Notes
+    from tracekit.datasets.har.uci_hapt import STEADY, raw_folder, segments
 
     folder = shared("datasets", "uci_hapt")
     published = np.load(folder / "golden" / "limubert_uci_label_20_120_per_window.npy")
@@ -164,7 +165,7 @@ def test_all_2088_published_window_labels_follow_from_labels_txt() -> None:
         (one.activity - 1, one.user - 1)
         for one in found
         if one.activity <= STEADY
-        for _ in range(_windows.window_count(one.end - one.start))
+        for _ in range(windows_20hz.window_count(one.end - one.start))
     ]
     np.testing.assert_array_equal(np.array(ours), published)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import shared
-from tracekit import catalog
-from tracekit.catalog import Recording, Sample
+from tracekit.datasets import entry as dataset_entry
+from tracekit.datasets.entry import Recording, Sample
 from tracekit.datasets.opening import found_at, open_samples
 from tracekit.errors import TracekitError
 
@@ -161,7 +161,7 @@ def test_sensorcaps_gives_20_windows_with_captions_acceleration_first() -> None:
 
 
 def test_llasa_takes_a_window_of_sensorcaps() -> None:
-    from tracekit.models._limu_windows import window
+    from tracekit.models.shared.limu_window import window
 
     folder = shared("datasets", "sensorcaps")
     recording = take(next(open_samples("sensorcaps", kind="imu", data_dir=folder)))
@@ -243,7 +243,7 @@ def test_for_a_language_model_the_readings_are_the_prompt() -> None:
 
 
 def test_check_counts_what_is_on_disk_beside_what_is_published() -> None:
-    check = catalog.dataset("uci_hapt").check
+    check = dataset_entry.dataset("uci_hapt").check
     assert check is not None
     found = check(shared("datasets", "uci_hapt"))
     assert found["labelled segments"] == (1214, 1214)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from analyses import devices
 from tests.conftest import SHARED, shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import kineto
+from tracekit.analyses import devices
 from tracekit.errors import MissingEventsError
-from tracekit.trace import Trace
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 NAMES = sorted(
     p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem

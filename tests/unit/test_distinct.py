@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tracekit import grouped
+from tracekit.trace.spans import segments
 
 numbers = st.one_of(st.integers(-3, 3), st.integers(-(1 << 62), 1 << 62))
 
 
 @given(arrays.arrays(np.int64, st.tuples(st.integers(0, 30), st.integers(1, 4)), elements=numbers))
 def test_distinct_rows_and_places_are_those_of_numpy(key: np.ndarray) -> None:  # type: ignore[type-arg]
-    rows, place = grouped.distinct(key)
+    rows, place = segments.distinct(key)
     want, inverse = np.unique(key, axis=0, return_inverse=True)
     assert rows.tolist() == want.tolist()
     assert place.tolist() == inverse.reshape(-1).tolist()

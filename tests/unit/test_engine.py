@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED
-from tracekit import catalog, engine
 from tracekit.errors import TracekitError
+from tracekit.results import catalog, engine
 
 CATS = [
     "cpu_op", "cuda_runtime", "cuda_driver", "kernel", "gpu_memcpy", "gpu_memset",

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, shared
-from tracekit import kineto
 from tracekit.errors import TracekitError
-from tracekit.export import Wanted, export
-from tracekit.trace import GPU_WORK
+from tracekit.trace import kineto
+from tracekit.trace.perfetto.export import Wanted, export
+from tracekit.trace.trace import GPU_WORK
 
 TRACES = sorted(p for p in (SHARED / "traces").glob("*.json*"))
 

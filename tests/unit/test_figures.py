@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tracekit import theme
-from tracekit.categories import Category
-from tracekit.figures import (
+from tracekit.results.figures import (
     Area,
     Block,
     Blocks,
@@ -25,8 +23,10 @@ from tracekit.figures import (
     roofline,
     shorten,
     split_bars,
+    theme,
     waterfall,
 )
+from tracekit.taxonomy import Category
 
 EVIL = "void k<<<1>>>(<script>alert('%{x}')</script>) & more"
 

@@ -5,16 +5,17 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from tracekit.analyses.findings import analysis as findings
 
-from analyses import findings
+from analyses.findings import rules
+from analyses.findings.rules import Draft
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import advice, kineto
-from tracekit.advice import Draft
 from tracekit.errors import MissingEventsError
-from tracekit.results import to_plain
-from tracekit.trace import Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 NEEDS = frozenset({"copies", "grids", "memory", "shapes"})
 
@@ -114,7 +115,7 @@ def test_an_answer_that_the_audit_refuses_supports_no_finding(
 
 
 def test_what_would_save_next_to_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def rule(_ask: advice.Ask) -> Sequence[Draft]:
+    def rule(_ask: rules.Ask) -> Sequence[Draft]:
         return [
             Draft(None, f"Saves {ns}.", 1, "ns", ns, 100, "Do it.", ("stages",))
             for ns in (10, 5000)

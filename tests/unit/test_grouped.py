@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit import grouped
-from tracekit.trace import I64
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 3), st.integers(-20, 20), st.integers(-3, 15)), max_size=30
@@ -22,7 +22,7 @@ def test_a_union_counts_the_instants_that_its_group_covers(
     rows: list[tuple[int, int, int]],
 ) -> None:
     group, start, end = columns(rows)
-    found = grouped.union_ns(group, start, end, 4)
+    found = segments.union_ns(group, start, end, 4)
     for number in range(4):
         covered = {
             instant
@@ -38,14 +38,15 @@ def test_a_union_is_exact_where_floats_are_not(rows: list[tuple[int, int, int]])
     group, start, end = columns(rows)
     far = 2**60
     assert (
-        grouped.union_ns(group, start + far, end + far, 4) == grouped.union_ns(group, start, end, 4)
+        segments.union_ns(group, start + far, end + far, 4)
+        == segments.union_ns(group, start, end, 4)
     ).all()
 
 
 @given(ROWS)
 def test_bounds_are_the_first_start_and_the_last_end(rows: list[tuple[int, int, int]]) -> None:
     group, start, end = columns(rows)
-    first, last = grouped.bounds(group, start, np.maximum(start, end), 4)
+    first, last = segments.bounds(group, start, np.maximum(start, end), 4)
     for number in range(4):
         mine = group == number
         if mine.any():
@@ -58,7 +59,7 @@ def test_bounds_are_the_first_start_and_the_last_end(rows: list[tuple[int, int, 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=8))
 def test_runs_name_every_index_of_every_range(ranges: list[tuple[int, int]]) -> None:
     low, high = np.array(ranges, np.int64).reshape(-1, 2).T
-    which, index = grouped.runs(low, high)
+    which, index = segments.runs(low, high)
     assert list(zip(which.tolist(), index.tolist(), strict=True)) == [
         (i, at) for i, (a, b) in enumerate(ranges) for at in range(a, b)
     ]
@@ -66,4 +67,4 @@ def test_runs_name_every_index_of_every_range(ranges: list[tuple[int, int]]) -> 
 
 @given(st.lists(st.integers(-50, 50)))
 def test_distinct_values_are_ascending(values: list[int]) -> None:
-    assert grouped.sorted_unique(np.array(values, np.int64)).tolist() == sorted(set(values))
+    assert segments.sorted_unique(np.array(values, np.int64)).tolist() == sorted(set(values))

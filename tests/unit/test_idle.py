@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracekit.analyses.idle import IdleTime, idle, merge
 
-from analyses import idle as module
-from analyses.idle import IdleTime, idle, merge
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
-from tracekit import causes, kineto, views
+from tracekit.analyses import idle as module
+from tracekit.attribution import links
+from tracekit.attribution.idle import causes
+from tracekit.attribution.idle.by_cause import By
 from tracekit.errors import MissingEventsError
-from tracekit.idleness import By
-from tracekit.intervals import total
-from tracekit.results import to_plain
-from tracekit.trace import Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.spans.intervals import total
+from tracekit.trace.trace import Trace
 
 
 def parts(by: By) -> dict[str, int]:
@@ -56,7 +58,7 @@ def test_the_classes_add_up_on_any_trace(trace: Trace, pattern: str | None) -> N
 def test_gaps_are_what_no_work_covers(trace: Trace, device: int | None) -> None:
     if device is not None and device not in trace.devices:
         return
-    found, gpu = causes.idle(trace, device), views.work(trace)
+    found, gpu = causes.idle(trace, device), links.work(trace)
     first, last = min(0, int(trace.ts.min())), int(trace.end.max())
     free = np.ones(last - first, bool)
     for row in range(len(gpu)):

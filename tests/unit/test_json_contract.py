@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import shared
 from tests.drawing import draw
-from tracekit import catalog, engine
+from tracekit.results import catalog, engine
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.S | re.M))

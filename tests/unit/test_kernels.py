@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from tracekit.analyses.kernels import analysis as kernels
 
-from analyses import kernels
 from tests.conftest import SHARED, shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import kineto
-from tracekit.categories import Category
 from tracekit.errors import MissingEventsError
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Trace
+from tracekit.results.result import to_plain
+from tracekit.taxonomy import Category
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Trace
 
 NAMES = sorted(
     p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracekit.analyses.launches import analysis as module
+from tracekit.analyses.launches.analysis import WHOLE, launches, merge
 
-from analyses import launches as module
-from analyses.launches import WHOLE, launches, merge
+from analyses.launches.queue import depths
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
-from tracekit import kineto, views
+from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
-from tracekit.queue import depths
-from tracekit.results import to_plain
-from tracekit.trace import Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 
 def test_delay_counts_from_the_start_of_the_launch_and_queueing_from_its_end() -> None:
@@ -131,8 +132,8 @@ def test_without_any_launch_the_question_is_not_answered() -> None:
 @given(traces(gpu=True))
 @settings(max_examples=100, deadline=None)
 def test_the_queue_is_what_a_walk_over_its_events_finds(trace: Trace) -> None:
-    gpu, begin = views.work(trace), views.launch_start(trace)
-    linked = views.launch_row(trace) >= 0
+    gpu, begin = links.work(trace), links.launch_start(trace)
+    linked = links.launch_row(trace) >= 0
     for queue in depths(trace):
         mine = linked & (gpu.device == queue.device) & (gpu.stream == queue.stream)
         start = np.minimum(begin[mine], gpu.ts[mine])

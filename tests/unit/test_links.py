@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import shared
-from tracekit import kineto, views
-from tracekit.nesting import innermost, parents
-from tracekit.trace import Cat, Trace
+from tracekit.attribution import links
+from tracekit.trace import kineto
+from tracekit.trace.spans.nesting import innermost, parents
+from tracekit.trace.trace import Cat, Trace
 
 small = st.integers(0, 12)
 two = st.integers(1, 2)
@@ -90,21 +91,21 @@ def test_work_is_linked_to_the_earliest_call_of_its_correlation(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
 ) -> None:
     trace = trace_of(rows, folder)
-    work, calls = views.work(trace), views.calls(trace)
+    work, calls = links.work(trace), links.calls(trace)
     counts = np.zeros(len(calls), int)
-    for g, row in enumerate(views.launch_row(trace)):
+    for g, row in enumerate(links.launch_row(trace)):
         same = [
             c
             for c in range(len(calls))
             if calls.correlation[c] == work.correlation[g] and work.correlation[g] >= 0
         ]
         assert row == (same[0] if same else -1)
-        assert views.launch_start(trace)[g] == (calls.ts[row] if same else -1)
-        assert views.launch_end(trace)[g] == (calls.end[row] if same else -1)
-        assert views.without_launch(trace)[g] == (not same)
+        assert links.launch_start(trace)[g] == (calls.ts[row] if same else -1)
+        assert links.launch_end(trace)[g] == (calls.end[row] if same else -1)
+        assert links.without_launch(trace)[g] == (not same)
         if same:
             counts[row] += 1
-    assert views.launch_count(trace).tolist() == counts.tolist()
+    assert links.launch_count(trace).tolist() == counts.tolist()
 
 
 @settings(max_examples=200)
@@ -113,9 +114,9 @@ def test_work_belongs_to_the_innermost_annotation_its_launch_starts_in(
     rows: list[tuple[str, int, int, int, int, int]], any_thread: bool, folder: Path
 ) -> None:
     trace = trace_of(rows, folder)
-    calls, marks = views.calls(trace), views.marks(trace)
-    for g, row in enumerate(views.launch_row(trace)):
-        at = views.annotation_row(trace, any_thread)[g]
+    calls, marks = links.calls(trace), links.marks(trace)
+    for g, row in enumerate(links.launch_row(trace)):
+        at = links.annotation_row(trace, any_thread)[g]
         if row < 0:
             assert at == -1
             continue
@@ -140,19 +141,19 @@ def test_a_call_and_its_work_belong_to_the_innermost_op_around_the_call(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
 ) -> None:
     trace = trace_of(rows, folder)
-    calls, ops = views.calls(trace), views.ops(trace)
+    calls, ops = links.calls(trace), links.ops(trace)
     table = [
         (int(p) * 100 + int(t), int(s), int(e))
         for p, t, s, e in zip(ops.pid, ops.tid, ops.ts, ops.end, strict=True)
     ]
-    found = views.call_op_row(trace)
+    found = links.call_op_row(trace)
     for c in range(len(calls)):
         one = (int(calls.pid[c]) * 100 + int(calls.tid[c]), int(calls.ts[c]), int(calls.end[c]))
         at = found[c]
         assert ((int(ops.ts[at]), int(ops.end[at])) if at >= 0 else (-1, -1)) == slow_innermost(
             table, one
         )
-    launches, linked = views.launch_row(trace), views.op_row(trace)
+    launches, linked = links.launch_row(trace), links.op_row(trace)
     want = [found[row] if row >= 0 else -1 for row in launches]
     assert linked.tolist() == want
 
@@ -163,8 +164,8 @@ def test_top_ops_lie_in_no_other_op_and_around_the_launch(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
 ) -> None:
     trace = trace_of(rows, folder)
-    ops = views.ops(trace)
-    for inner, top in zip(views.op_row(trace), views.top_op_row(trace), strict=True):
+    ops = links.ops(trace)
+    for inner, top in zip(links.op_row(trace), links.top_op_row(trace), strict=True):
         assert (inner < 0) == (top < 0)
         if top >= 0:
             assert ops.ts[top] <= ops.ts[inner]
@@ -177,7 +178,7 @@ def test_parents_of_slices_are_host_slices_of_their_own_thread(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
 ) -> None:
     trace = trace_of(rows, folder)
-    for row, above in enumerate(views.parent_row(trace)):
+    for row, above in enumerate(links.parent_row(trace)):
         if trace.cat[row] in (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET):
             assert above == -1
         if above >= 0:
@@ -201,10 +202,10 @@ def test_real_launches_are_as_many_as_the_reference_counts(name: str) -> None:
     want = json.loads(shared("traces", "expected", f"{name}.json").read_text())["brute_force"]
     found = sorted(shared("traces").glob(f"{name}.json*"))
     trace = kineto.load(found[0])
-    linked = views.launch_row(trace) >= 0
+    linked = links.launch_row(trace) >= 0
     assert int(linked.sum()) == want["gpu_activities_with_a_launch_event"]
-    counts = views.launch_count(trace)
-    delay = views.work(trace).ts[linked] - views.launch_start(trace)[linked]
+    counts = links.launch_count(trace)
+    delay = links.work(trace).ts[linked] - links.launch_start(trace)[linked]
     assert int(delay.min()) == want["launch_to_start_ns"]["min"]
     assert int(delay.max()) == want["launch_to_start_ns"]["max"]
     assert int((counts > 1).sum()) <= want["correlations_shared_by_several_gpu_activities"]

@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 
 from tests.conftest import shared
 from tests.unit.model_samples import imu_sample, run
-from tracekit import golden
-from tracekit.catalog import BuildOptions
 from tracekit.errors import TracekitError
-from tracekit.models import llasa
+from tracekit.models.entry import BuildOptions
+from tracekit.models.llasa import model
+from tracekit.models.shared import golden
 
 OPTIONS = BuildOptions(max_new_tokens=4)
 TOWER = "model.vision_tower."
@@ -40,10 +40,10 @@ def published_folder(folder: Path, name: str = "llasa_tiny", *, tower: bool = Tr
     return folder
 
 
-def golden_ids(adapter: llasa.Llasa, name: str) -> list[int]:
+def golden_ids(adapter: model.Llasa, name: str) -> list[int]:
     given = {k: torch.from_numpy(v) for k, v in case(name).under("in.").items()}
     at = given["input_ids"][0].tolist().index(-200)
-    inputs = llasa.Inputs(imu=given["imu"], ids=given["input_ids"], at=at, prompt="")
+    inputs = model.Inputs(imu=given["imu"], ids=given["input_ids"], at=at, prompt="")
     state = adapter.prefill(inputs, adapter.encode(inputs))
     while not state.finished:
         adapter.decode(state)
@@ -53,7 +53,7 @@ def golden_ids(adapter: llasa.Llasa, name: str) -> list[int]:
 @pytest.mark.parametrize("name", ["llasa_tiny", "llasa_tiny_rope4"])
 def test_a_published_folder_loads_and_gives_the_golden_ids(tmp_path: Path, name: str) -> None:
     folder = published_folder(tmp_path, name)
-    adapter = llasa.build(replace(OPTIONS, size="full", checkpoint=folder, max_new_tokens=9))
+    adapter = model.build(replace(OPTIONS, size="full", checkpoint=folder, max_new_tokens=9))
     assert golden_ids(adapter, name) == case(name).tensors["out.generate_ids"][0].tolist()
     assert adapter.facts.size == "checkpoint"
     assert adapter.facts.tokenizer.startswith("SentencePiece")
@@ -65,7 +65,7 @@ def test_a_published_folder_loads_and_gives_the_golden_ids(tmp_path: Path, name:
 def test_a_checkpoint_without_its_tower_says_how_to_name_one(tmp_path: Path) -> None:
     folder = published_folder(tmp_path, tower=False)
     with pytest.raises(TracekitError, match="does not hold the LIMU-BERT tower") as caught:
-        llasa.build(replace(OPTIONS, checkpoint=folder))
+        model.build(replace(OPTIONS, checkpoint=folder))
     assert "tower=PATH" in str(caught.value)
 
 
@@ -73,13 +73,13 @@ def test_the_tower_may_be_a_limu_bert_checkpoint_of_its_own(tmp_path: Path) -> N
     folder = published_folder(tmp_path, tower=False)
     tower = shared("reference", "models", "limu_bert_uci.safetensors")
     options = replace(OPTIONS, checkpoint=folder, max_new_tokens=9, extra={"tower": str(tower)})
-    assert golden_ids(llasa.build(options), "llasa_tiny") == (
+    assert golden_ids(model.build(options), "llasa_tiny") == (
         case().tensors["out.generate_ids"][0].tolist()
     )
 
 
 def test_every_stage_gives_what_the_next_one_takes() -> None:
-    adapter, sample = llasa.build(replace(OPTIONS, batch_size=2)), imu_sample(rate_hz=50.0)
+    adapter, sample = model.build(replace(OPTIONS, batch_size=2)), imu_sample(rate_hz=50.0)
     inputs = adapter.preprocess(sample, adapter.load(sample))
     assert inputs.imu is not None
     assert inputs.imu.shape == (2, 120, 6)
@@ -93,39 +93,39 @@ def test_every_stage_gives_what_the_next_one_takes() -> None:
 
 
 def test_the_parameters_of_each_component_are_the_documented_ones() -> None:
-    counts = llasa.parameters("full")
+    counts = model.parameters("full")
     assert counts == {"tower": 51_552, "projector": 17_080_320, "llm": 6_738_415_616}
-    assert llasa.weight_bytes("full", "float16") == 2 * 6_755_547_488
+    assert model.weight_bytes("full", "float16") == 2 * 6_755_547_488
 
 
 def test_the_cost_of_encoding_is_the_documented_one() -> None:
     # 56.5 MF of LIMU-BERT and 4.10 GF of the projector
-    assert llasa.encode_flops(llasa.sized("full")) == pytest.approx(4.16e9, rel=0.003)
+    assert model.encode_flops(model.sized("full")) == pytest.approx(4.16e9, rel=0.003)
 
 
 def test_a_prompt_longer_than_the_tokenizer_allows_loses_its_end(tmp_path: Path) -> None:
     folder = published_folder(tmp_path)
     said = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(said | {"tokenizer_model_max_length": 150}))
-    adapter = llasa.build(replace(OPTIONS, checkpoint=folder))
+    adapter = model.build(replace(OPTIONS, checkpoint=folder))
     assert run(adapter, imu_sample(rate_hz=50.0)).prompt_tokens == 150
 
 
 def test_templates_change_the_prompt_and_the_marker_is_not_for_users() -> None:
     for name, words in (("v1", "a curious user"), ("llava_v0", "###Human: <image>")):
-        adapter = llasa.build(replace(OPTIONS, extra={"template": name}))
+        adapter = model.build(replace(OPTIONS, extra={"template": name}))
         assert words in adapter.prompt("What?")[0]
     with pytest.raises(TracekitError, match="holds <image>"):
-        llasa.build(replace(OPTIONS, prompt="<image> What?"))
+        model.build(replace(OPTIONS, prompt="<image> What?"))
     with pytest.raises(TracekitError, match="no value of template"):
-        llasa.build(replace(OPTIONS, extra={"template": "v9"}))
+        model.build(replace(OPTIONS, extra={"template": "v9"}))
 
 
 @pytest.mark.parametrize("changes", [{"cache": "static"}, {"attention": "eager"}])
 def test_attention_and_cache_do_not_change_the_tokens(changes: dict[str, str]) -> None:
     sample = imu_sample(rate_hz=50.0)
-    plain = run(llasa.build(OPTIONS), sample)
-    state = run(llasa.build(replace(OPTIONS, **changes)), sample)  # type: ignore[arg-type]
+    plain = run(model.build(OPTIONS), sample)
+    state = run(model.build(replace(OPTIONS, **changes)), sample)  # type: ignore[arg-type]
     assert state.ids == plain.ids
 
 
@@ -135,6 +135,6 @@ def test_weights_without_a_config_and_a_tower_without_weights_are_clear_errors(
     published_folder(tmp_path)
     (tmp_path / "config.json").unlink()
     with pytest.raises(TracekitError, match=r"config\.json: no such file"):
-        llasa.build(replace(OPTIONS, checkpoint=tmp_path))
+        model.build(replace(OPTIONS, checkpoint=tmp_path))
     with pytest.raises(TracekitError, match="go with a checkpoint"):
-        llasa.build(replace(OPTIONS, extra={"tower": "x.pt"}))
+        model.build(replace(OPTIONS, extra={"tower": "x.pt"}))

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from tracekit.mending import mend
+from tracekit.trace.perfetto.normalize import mend
 
 
 def x(name: Any, ts: Any, dur: Any, **more: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from tests.conftest import shared
 from tracekit.errors import TracekitError
-from tracekit.models import _prompts, _tokens
-from tracekit.models._tokens import MARKER, SentencePiece, WordPieces, fit, with_marker
+from tracekit.models.shared import prompts, tokenizers
+from tracekit.models.shared.tokenizers import MARKER, SentencePiece, WordPieces, fit, with_marker
 
 
 def tiny() -> Path:
@@ -48,12 +48,12 @@ def test_legacy_puts_a_space_after_special_tokens() -> None:
 def test_a_file_that_is_no_tokenizer_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(b"no")
     with pytest.raises(TracekitError, match="not a SentencePiece model"):
-        _tokens.find(tmp_path, vocab=500)
+        tokenizers.find(tmp_path, vocab=500)
 
 
 def test_a_tokenizer_of_another_model_is_one_clear_error() -> None:
     with pytest.raises(TracekitError, match="the tokenizer has 480 ids, the model 300"):
-        _tokens.find(named=tiny(), vocab=300)
+        tokenizers.find(named=tiny(), vocab=300)
 
 
 @given(st.text(max_size=60))
@@ -75,8 +75,8 @@ def test_the_stand_in_keeps_within_its_vocabulary(text: str, vocab: int) -> None
     ],
 )
 def test_the_stand_in_counts_as_llama_does(model: str, question: str, llama: int) -> None:
-    form = _prompts.template(model, {"onellm": "v1", "llasa": "llava_v1"}[model])
-    assert len(_prompts.ids(form, WordPieces(32000), [question])) == llama
+    form = prompts.template(model, {"onellm": "v1", "llasa": "llava_v1"}[model])
+    assert len(prompts.ids(form, WordPieces(32000), [question])) == llama
 
 
 def test_the_stand_in_knows_special_tokens() -> None:

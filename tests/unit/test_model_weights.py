@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tracekit.errors import TracekitError
-from tracekit.models import _weights
+from tracekit.models.shared import checkpoints
 
 
 class Net(nn.Module):
@@ -21,7 +21,7 @@ class Net(nn.Module):
 
 
 def on_meta() -> Net:
-    with _weights.on_meta():
+    with checkpoints.on_meta():
         return Net()
 
 
@@ -31,9 +31,9 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def load(module: Net, checkpoint: Path) -> None:
-    _weights.load_into(
+    checkpoints.load_into(
         module,
-        _weights.open_checkpoint(checkpoint),
+        checkpoints.open_checkpoint(checkpoint),
         device="cpu",
         dtype=torch.float32,
         where=checkpoint,
@@ -76,7 +76,7 @@ def test_shards_that_an_index_names_are_read_together(tmp_path: Path) -> None:
     assert torch.equal(net.state_dict()[first], wanted[first])
     (tmp_path / "model-2.safetensors").unlink()
     with pytest.raises(TracekitError, match=r"1 of 2 weight files are not there"):
-        _weights.open_checkpoint(tmp_path)
+        checkpoints.open_checkpoint(tmp_path)
 
 
 def test_split_consolidated_files_are_read_together(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_the_error_names_what_is_missing_unexpected_and_misshapen() -> None:
     wanted = {f"a{n}": (1,) for n in range(6)} | {"b": (2, 3)}
     found = {"b": (3, 2), "x": (1,), "ignored": (1,)}
     with pytest.raises(TracekitError) as caught:
-        _weights.compare(wanted, found, where="f", ignore=lambda name: name == "ignored")
+        checkpoints.compare(wanted, found, where="f", ignore=lambda name: name == "ignored")
     assert caught.value.what == (
         "the weights do not fit: 6 missing (a0, a1, a2, a3, …); 1 unexpected (x); "
         "1 of another shape (b (3, 2) not (2, 3))"
@@ -129,7 +129,7 @@ def test_damaged_files_and_code_are_one_clear_error(
     else:
         path.write_bytes(content)
     with pytest.raises(TracekitError, match=what):
-        _weights.open_checkpoint(path)
+        checkpoints.open_checkpoint(path)
     assert "executed" not in capsys.readouterr().out
 
 
@@ -138,24 +138,24 @@ def test_a_cut_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
     save_file(state(), path)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(TracekitError, match="cannot be read"):
-        _weights.open_checkpoint(path)
+        checkpoints.open_checkpoint(path)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.pt"])
 def test_a_missing_file_or_folder_is_one_clear_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(TracekitError, match="no such file or folder"):
-        _weights.open_checkpoint(tmp_path / name)
+        checkpoints.open_checkpoint(tmp_path / name)
 
 
 def test_a_folder_without_weights_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(TracekitError, match="holds no weights"):
-        _weights.open_checkpoint(tmp_path)
+        checkpoints.open_checkpoint(tmp_path)
 
 
 def test_random_weights_follow_the_seed_and_keep_norms_neutral() -> None:
     def made(seed: int) -> Net:
         net = on_meta()
-        _weights.randomize(net, device="cpu", dtype=torch.bfloat16, seed=seed)
+        checkpoints.randomize(net, device="cpu", dtype=torch.bfloat16, seed=seed)
         return net
 
     net = made(3)
@@ -167,16 +167,16 @@ def test_random_weights_follow_the_seed_and_keep_norms_neutral() -> None:
 
 
 def test_large_random_weights_are_filled_to_the_end_and_differ() -> None:
-    with _weights.on_meta():
+    with checkpoints.on_meta():
         net = nn.ModuleList([nn.Linear(1100, 1000, bias=False) for _ in range(2)])
-    _weights.randomize(net, device="cpu", dtype=torch.float32, seed=0)
+    checkpoints.randomize(net, device="cpu", dtype=torch.float32, seed=0)
     first, second = (parameter.flatten() for parameter in net.parameters())
     assert not torch.equal(first, second)
     for values in (first, second):
-        assert values.std().item() == pytest.approx(_weights.STD, rel=0.01)
+        assert values.std().item() == pytest.approx(checkpoints.STD, rel=0.01)
         assert values[-1000:].any()
 
 
 def test_an_unknown_dtype_is_one_clear_error() -> None:
     with pytest.raises(TracekitError, match="no such dtype"):
-        _weights.dtype_named("int3")
+        checkpoints.dtype_named("int3")

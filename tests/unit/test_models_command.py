@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tracekit import catalog
 from tracekit.cli.app import app
 from tracekit.errors import TracekitError
-from tracekit.models import _download, listing
+from tracekit.models import entry as model_entry
+from tracekit.models import listing
+from tracekit.models.shared import download
 
 
 def run(*arguments: str, answer: str | None = None) -> Any:
@@ -20,7 +21,7 @@ def run(*arguments: str, answer: str | None = None) -> Any:
 def test_every_model_is_listed_with_what_one_needs_to_know() -> None:
     done = run()
     assert done.exit_code == 0
-    for name in catalog.models():
+    for name in model_entry.models():
         assert name in done.output
     assert "llm 6,738,415,616" in done.output
     assert "cache_offset" in done.output
@@ -28,7 +29,7 @@ def test_every_model_is_listed_with_what_one_needs_to_know() -> None:
 
 def test_json_has_the_parameters_of_every_component() -> None:
     found = {one["name"]: one for one in json.loads(run("--json").output)}
-    assert set(found) == set(catalog.models())
+    assert set(found) == set(model_entry.models())
     assert found["onellm"]["parameters_total"] == 7_359_031_299
     assert found["limu_bert"]["parameters_total"] == 62_646
     for facts in found.values():
@@ -40,7 +41,7 @@ def test_a_download_shows_the_licence_and_asks_first(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[tuple[str, Path | None]] = []
-    monkeypatch.setattr(_download, "fetch", lambda what, to, **_: asked.append((what, to)))
+    monkeypatch.setattr(download, "fetch", lambda what, to, **_: asked.append((what, to)))
     refused = run("download", "onellm", "--to", str(tmp_path), answer="n\n")
     assert refused.exit_code == 1
     assert "LLaMA 2 Community License" in refused.output
@@ -67,4 +68,4 @@ def test_no_network_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(TracekitError, match="the download failed"):
-        _download.fetch("csuhan/OneLLM-7B", tmp_path)
+        download.fetch("csuhan/OneLLM-7B", tmp_path)

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses import memory, modules
 from tests.conftest import shared
 from tests.drawing import build, draw
-from tracekit import kineto, views
+from tracekit.analyses import memory, modules
+from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
-from tracekit.results import to_plain
-from tracekit.trace import Table, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Table, Trace
 
 PICTURE = """
     mark      ppppppppppppp..
@@ -56,7 +57,7 @@ def test_inclusive_time_holds_the_children_and_self_time_does_not() -> None:
 def test_self_times_and_what_no_module_launched_add_up_to_the_gpu_time() -> None:
     trace = kineto.load(shared("traces", "tl_h100_qwen15_05b.json.gz"))
     result = modules.modules(trace)
-    total = int(views.work(trace).dur.sum())
+    total = int(links.work(trace).dur.sum())
     outside = sum(r.outside_ns for r in result.rest)
     for rows in (result.rows, result.kinds):
         assert sum(r.gpu_self_ns or 0 for r in rows) + outside == total

@@ -11,10 +11,11 @@ import torch
 
 from tests.conftest import shared
 from tests.unit.model_samples import imu_sample, run
-from tracekit import catalog, golden
-from tracekit.catalog import BuildOptions
 from tracekit.errors import TracekitError
-from tracekit.models import onellm
+from tracekit.models import entry as model_entry
+from tracekit.models.entry import BuildOptions
+from tracekit.models.onellm import model
+from tracekit.models.shared import golden
 
 OPTIONS = BuildOptions(max_new_tokens=4)
 DOCUMENTED = {  # of the published 7B checkpoint
@@ -30,8 +31,8 @@ def golden_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Size tiny is that of the golden."""
     given = golden.read(shared("reference", "models", "golden", "onellm_tiny.json"))
     changes = {k: given.sidecar["config"][k] for k in ("resample_heads", "n_resample_layers")}
-    sizes = {"tiny": replace(onellm.TINY, **changes)}
-    monkeypatch.setattr(onellm, "SIZES", sizes)
+    sizes = {"tiny": replace(model.TINY, **changes)}
+    monkeypatch.setattr(model, "SIZES", sizes)
 
 
 def published_folder(folder: Path, split: int = 0) -> Path:
@@ -53,7 +54,7 @@ def published_folder(folder: Path, split: int = 0) -> Path:
 
 
 def test_every_stage_gives_what_the_next_one_takes() -> None:
-    adapter, sample = onellm.build(replace(OPTIONS, batch_size=2)), imu_sample()
+    adapter, sample = model.build(replace(OPTIONS, batch_size=2)), imu_sample()
     inputs = adapter.preprocess(sample, adapter.load(sample))
     assert inputs.imu is not None
     assert inputs.imu.shape == (2, 6, 400)
@@ -69,22 +70,22 @@ def test_every_stage_gives_what_the_next_one_takes() -> None:
 
 
 def test_the_parameters_of_each_component_are_the_documented_ones() -> None:
-    assert onellm.parameters("full") == DOCUMENTED
-    assert onellm.weight_bytes("full", "bfloat16") == 2 * 7_359_031_299
+    assert model.parameters("full") == DOCUMENTED
+    assert model.weight_bytes("full", "bfloat16") == 2 * 7_359_031_299
 
 
 def test_the_cost_of_encoding_is_the_documented_one() -> None:
-    assert onellm.encode_flops(onellm.FULL) == pytest.approx(534e9, rel=0.001)
+    assert model.encode_flops(model.FULL) == pytest.approx(534e9, rel=0.001)
 
 
 @pytest.mark.usefixtures("golden_size")
 @pytest.mark.parametrize("split", [0, 3])
 def test_the_published_layouts_load_and_give_the_golden_ids(tmp_path: Path, split: int) -> None:
     folder = published_folder(tmp_path, split)
-    adapter = onellm.build(replace(OPTIONS, checkpoint=folder, max_new_tokens=9))
+    adapter = model.build(replace(OPTIONS, checkpoint=folder, max_new_tokens=9))
     case = golden.read(shared("reference", "models", "golden", "onellm_tiny.json"))
     given = {k: torch.from_numpy(v) for k, v in case.under("in.").items()}
-    inputs = onellm.Inputs(imu=given["imu"], ids=given["prompt_ids"], prompt="")
+    inputs = model.Inputs(imu=given["imu"], ids=given["prompt_ids"], prompt="")
     state = adapter.prefill(inputs, adapter.encode(inputs))
     while not state.finished:
         adapter.decode(state)
@@ -101,7 +102,7 @@ def test_a_checkpoint_with_missing_keys_names_them_as_published(tmp_path: Path) 
     state["llma.extra"] = torch.zeros(1)
     torch.save(state, path)
     with pytest.raises(TracekitError) as caught:
-        onellm.build(replace(OPTIONS, checkpoint=tmp_path))
+        model.build(replace(OPTIONS, checkpoint=tmp_path))
     assert "2 missing (llma.layers.1.attention.wq.weight, llma.routers" in str(caught.value)
     assert "1 unexpected (llma.extra)" in str(caught.value)
     assert "llma.norm.weight (3,) not (64,)" in str(caught.value)
@@ -111,22 +112,22 @@ def test_a_checkpoint_with_missing_keys_names_them_as_published(tmp_path: Path) 
 def test_a_checkpoint_of_another_size_says_so_before_reading_weights(tmp_path: Path) -> None:
     (tmp_path / "params.json").write_text('{"dim": 4096}')
     with pytest.raises(TracekitError, match="has dim 4096, size 'tiny' has 64"):
-        onellm.build(replace(OPTIONS, checkpoint=tmp_path))
+        model.build(replace(OPTIONS, checkpoint=tmp_path))
 
 
 @pytest.mark.parametrize("name", ["cache_offset", "ignore_eos"])
 def test_a_wrong_value_of_an_option_is_one_clear_error(name: str) -> None:
     with pytest.raises(TracekitError, match="perhaps"):
-        onellm.build(replace(OPTIONS, extra={name: "perhaps"}))
+        model.build(replace(OPTIONS, extra={name: "perhaps"}))
 
 
 def test_unknown_options_sizes_and_devices_are_one_clear_error() -> None:
     with pytest.raises(TracekitError, match="takes no option 'offset'"):
-        onellm.build(replace(OPTIONS, extra={"offset": 1}))
+        model.build(replace(OPTIONS, extra={"offset": 1}))
     with pytest.raises(TracekitError, match="no such size"):
-        onellm.build(replace(OPTIONS, size="13B"))
+        model.build(replace(OPTIONS, size="13B"))
     with pytest.raises(TracekitError, match="no such device"):
-        onellm.build(replace(OPTIONS, device="gpu"))
+        model.build(replace(OPTIONS, device="gpu"))
 
 
 @pytest.mark.parametrize(
@@ -138,11 +139,11 @@ def test_unknown_options_sizes_and_devices_are_one_clear_error() -> None:
         {"attention": "eager", "cache": "static"},
     ],
 )
-@pytest.mark.parametrize("offset", onellm.OFFSETS)
+@pytest.mark.parametrize("offset", model.OFFSETS)
 def test_attention_and_cache_do_not_change_the_tokens(changes: dict[str, Any], offset: str) -> None:
     extra = {"cache_offset": offset, "ignore_eos": True}
-    plain = run(onellm.build(replace(OPTIONS, extra=extra)), imu_sample())
-    adapter = onellm.build(replace(OPTIONS, extra=extra, **changes))
+    plain = run(model.build(replace(OPTIONS, extra=extra)), imu_sample())
+    adapter = model.build(replace(OPTIONS, extra=extra, **changes))
     for _ in range(2):  # the second request finds the cache of the first
         state = run(adapter, imu_sample())
         assert state.ids == plain.ids
@@ -152,9 +153,9 @@ def test_attention_and_cache_do_not_change_the_tokens(changes: dict[str, Any], o
 
 
 def test_the_published_offset_changes_what_decoding_sees() -> None:
-    corrected = run(onellm.build(OPTIONS), imu_sample())
+    corrected = run(model.build(OPTIONS), imu_sample())
     published = run(
-        onellm.build(replace(OPTIONS, extra={"cache_offset": "published"})), imu_sample()
+        model.build(replace(OPTIONS, extra={"cache_offset": "published"})), imu_sample()
     )
     assert corrected.ids[0][0] == published.ids[0][0]
     assert corrected.length == published.length + 2
@@ -163,19 +164,19 @@ def test_the_published_offset_changes_what_decoding_sees() -> None:
 
 def test_the_prompt_comes_from_the_options_then_the_sample_then_the_model() -> None:
     sample = replace(imu_sample(), prompt="Of the sample?")
-    assert "Of the sample?" in run(onellm.build(OPTIONS), sample).prompt
-    assert "Asked?" in run(onellm.build(replace(OPTIONS, prompt="Asked?")), sample).prompt
-    assert onellm.PROMPT in run(onellm.build(OPTIONS), imu_sample()).prompt
+    assert "Of the sample?" in run(model.build(OPTIONS), sample).prompt
+    assert "Asked?" in run(model.build(replace(OPTIONS, prompt="Asked?")), sample).prompt
+    assert model.PROMPT in run(model.build(OPTIONS), imu_sample()).prompt
 
 
 def test_a_prompt_of_a_stated_length_fills_that_many_positions() -> None:
-    adapter = onellm.build(replace(OPTIONS, prompt_tokens=100))
+    adapter = model.build(replace(OPTIONS, prompt_tokens=100))
     assert run(adapter, imu_sample()).prompt_tokens == 132
     assert adapter.facts.dims["prefill"]["tokens"] == 132
 
 
 def test_more_tokens_than_the_model_has_positions_is_one_clear_error() -> None:
-    adapter = onellm.build(replace(OPTIONS, max_new_tokens=2000))
+    adapter = model.build(replace(OPTIONS, max_new_tokens=2000))
     with pytest.raises(TracekitError, match="more than the model's 2048"):
         run(adapter, imu_sample())
 
@@ -183,7 +184,7 @@ def test_more_tokens_than_the_model_has_positions_is_one_clear_error() -> None:
 def test_sampling_follows_torchs_seed() -> None:
     def ids(seed: int) -> list[list[int]]:
         options = replace(OPTIONS, temperature=1.0, top_p=0.9, max_new_tokens=12)
-        adapter = onellm.build(replace(options, extra={"ignore_eos": True}))
+        adapter = model.build(replace(options, extra={"ignore_eos": True}))
         torch.manual_seed(seed)  # as capture does for every request
         return run(adapter, imu_sample()).ids
 
@@ -192,14 +193,14 @@ def test_sampling_follows_torchs_seed() -> None:
 
 
 def test_a_recording_too_short_or_of_another_kind_is_one_clear_error() -> None:
-    adapter = onellm.build(OPTIONS)
+    adapter = model.build(OPTIONS)
     for values in (np.zeros((5, 6)), np.zeros((500, 3))):
         with pytest.raises(TracekitError, match=r"only 5 samples|has 6 channels"):
             run(adapter, imu_sample(values))
 
 
 def test_facts_let_analyses_compute_flops_and_bytes() -> None:
-    facts = onellm.build(OPTIONS).facts
+    facts = model.build(OPTIONS).facts
     json.dumps([dict(facts.parameters), facts.dims, facts.options])
     llm = facts.dims["llm"]
     per_layer = 4 * llm["hidden"] ** 2 + 3 * llm["hidden"] * llm["intermediate"]
@@ -210,13 +211,13 @@ def test_facts_let_analyses_compute_flops_and_bytes() -> None:
 
 
 def test_the_catalogue_finds_the_model() -> None:
-    assert catalog.model("onellm").build is onellm.build
-    assert isinstance(onellm.build(OPTIONS), catalog.Adapter)
+    assert model_entry.model("onellm").build is model.build
+    assert isinstance(model.build(OPTIONS), model_entry.Adapter)
 
 
 @pytest.mark.slow
 def test_compiled_decoding_gives_the_same_tokens() -> None:
-    plain = run(onellm.build(OPTIONS), imu_sample())
-    adapter = onellm.build(replace(OPTIONS, compile=True))
+    plain = run(model.build(OPTIONS), imu_sample())
+    adapter = model.build(replace(OPTIONS, compile=True))
     assert run(adapter, imu_sample()).ids == plain.ids
     assert adapter.facts.cache == "static"

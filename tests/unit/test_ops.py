@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from analyses import ops as module
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import catalog, engine, kineto, views
+from tracekit.analyses import ops as module
+from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
-from tracekit.trace import Trace
+from tracekit.results import catalog, engine
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 OPS = catalog.analysis("ops")
 PICTURE = """
@@ -102,7 +104,7 @@ def test_two_traces_add_up_to_their_rows_together() -> None:
 def test_self_times_are_never_negative_and_add_up_to_no_more_than_all_durations(
     trace: Trace,
 ) -> None:
-    own = views.op_self_ns(trace)
+    own = links.op_self_ns(trace)
     assert (own >= 0).all()
     if len(own):
         total = sum(r.self_ns for r in OPS.run(trace).rows)
@@ -111,10 +113,10 @@ def test_self_times_are_never_negative_and_add_up_to_no_more_than_all_durations(
 
 def test_on_a_real_trace_without_a_gpu_self_times_are_what_the_threads_spent_in_ops() -> None:
     trace = kineto.load(shared("traces", "hta_cpu_only_full.json.gz"))
-    from tracekit import views
-    from tracekit.grouped import union_ns
+    from tracekit.attribution import links
+    from tracekit.trace.spans.segments import union_ns
 
-    ops = views.ops(trace)
+    ops = links.ops(trace)
     lane = np.unique(np.stack([ops.pid, ops.tid]), axis=1, return_inverse=True)[1].reshape(-1)
     busy = int(union_ns(lane, ops.ts, ops.end, int(lane.max()) + 1).sum())
     assert sum(r.self_ns for r in OPS.run(trace).rows) == busy

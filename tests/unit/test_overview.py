@@ -10,10 +10,11 @@ import pytest
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.integration.test_report import kineto
-from tracekit import engine, theme
-from tracekit.idleness import MAYBE_WORK
-from tracekit.report import page
-from tracekit.report.overview import CLOCK, LAUNCHED, findings, overview, spent
+from tracekit.attribution.idle.by_cause import MAYBE_WORK
+from tracekit.report.html import page
+from tracekit.report.one.overview import CLOCK, LAUNCHED, findings, overview, spent
+from tracekit.results import engine
+from tracekit.results.figures import theme
 
 OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.drawing import draw
-from tracekit import devices
+from tracekit.attribution.roofline import devices
 
 SEEN = {
     "NVIDIA H100 80GB HBM3": "H100 SXM",

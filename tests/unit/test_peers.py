@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from analyses import critical_path
 from tests.conftest import shared
-from tracekit import catalog, crosscheck, kineto, peers
+from tracekit.analyses import critical_path
+from tracekit.attribution import hta_results
 from tracekit.cli.app import app
-from tracekit.crosscheck import CrossCheck
+from tracekit.compare import crosscheck
+from tracekit.compare.crosscheck import CrossCheck
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.trace import Trace
+from tracekit.results import catalog
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
 
 
 def load(name: str) -> Trace:
@@ -71,11 +74,11 @@ def test_where_hta_fails_its_own_words_are_given_and_ours_stand() -> None:
 
 def test_asking_hta_leaves_logging_and_environment_as_they_were() -> None:
     level = logging.root.manager.disable
-    with pytest.raises(peers.PeerError):
-        peers.gpu_rows("/nowhere/trace.json")
-    peers.gpu_rows(str(shared("traces", "hta_et_simple_add.json.gz")))
+    with pytest.raises(hta_results.PeerError):
+        hta_results.gpu_rows("/nowhere/trace.json")
+    hta_results.gpu_rows(str(shared("traces", "hta_et_simple_add.json.gz")))
     assert logging.root.manager.disable == level
-    assert peers.ROUNDING not in os.environ
+    assert hta_results.ROUNDING not in os.environ
 
 
 def test_the_critical_path_is_split_by_cause_and_drawn_into_a_trace(tmp_path: Path) -> None:

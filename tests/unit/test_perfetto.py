@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED
-from tracekit import perfetto
 from tracekit.errors import NotATraceError, TracekitError
+from tracekit.trace.perfetto import layout
 
 MARK = "user_annotation"
 FRAME = "python_function"
@@ -26,13 +26,13 @@ def slice_(
 ) -> dict[str, Any]:
     return {
         "ph": "X", "cat": cat, "name": name, "pid": 1, "tid": tid,
-        "ts": perfetto.us(start), "dur": perfetto.us(end - start), "args": args,
+        "ts": layout.us(start), "dur": layout.us(end - start), "args": args,
     }  # fmt: skip
 
 
 def span(event: dict[str, Any]) -> tuple[int, int]:
-    start = perfetto.ns(event["ts"])
-    return start, start + perfetto.ns(event["dur"])
+    start = layout.ns(event["ts"])
+    return start, start + layout.ns(event["dur"])
 
 
 def overlapping(events: list[dict[str, Any]]) -> int:
@@ -64,7 +64,7 @@ def test_every_row_nests_and_no_slice_is_lost(events: list[dict[str, Any]]) -> N
         for e in events
         if not (e["cat"] == FRAME and e["name"].startswith("contextlib"))
     )
-    perfetto.settle(events)
+    layout.settle(events)
     after = [e for e in events if e["ph"] == "X"]
     assert overlapping(after) == 0
     assert Counter(e["name"] for e in after) == before
@@ -80,7 +80,7 @@ def test_bookkeeping_frames_are_cut_at_the_marker_and_the_marker_keeps_its_times
     enter = slice_("torch/_ops.py(3): __call__", 0, 40, cat=FRAME)
     exit_ = slice_("<built-in method x of pybind11_builtins.r object>", 90, 130, cat=FRAME)
     events = [mark, enter, exit_]
-    assert perfetto.settle(events) == perfetto.Settled(trimmed=2, moved=0)
+    assert layout.settle(events) == layout.Settled(trimmed=2, moved=0)
     assert (span(mark), span(enter), span(exit_)) == ((20, 100), (0, 20), (100, 130))
     assert {e["tid"] for e in events} == {1}
 
@@ -89,7 +89,7 @@ def test_a_users_frame_across_a_marker_moves_to_a_named_row_with_its_times() -> 
     mark = slice_("step", 20, 100, cat=MARK)
     frame = slice_("train.py(3): begin", 0, 40, cat=FRAME)
     events = [mark, frame]
-    assert perfetto.settle(events) == perfetto.Settled(trimmed=0, moved=1)
+    assert layout.settle(events) == layout.Settled(trimmed=0, moved=1)
     assert mark["tid"] == 1
     assert span(frame) == (0, 40)
     assert frame["tid"] != 1
@@ -101,10 +101,10 @@ def test_arrows_follow_a_kernel_that_moves() -> None:
     first = slice_("a", 0, 50, cat="kernel", correlation=1)
     second = slice_("b", 30, 80, cat="kernel", correlation=2)
     arrows = [
-        {"ph": "f", "id": n, "pid": 1, "tid": 1, "ts": perfetto.us(t), "bp": "e", "cat": "ac2g"}
+        {"ph": "f", "id": n, "pid": 1, "tid": 1, "ts": layout.us(t), "bp": "e", "cat": "ac2g"}
         for n, t in ((1, 0), (2, 30))
     ]
-    perfetto.settle([first, second, *arrows])
+    layout.settle([first, second, *arrows])
     assert arrows[0]["tid"] == first["tid"] == 1
     assert arrows[1]["tid"] == second["tid"] != 1
 
@@ -117,9 +117,9 @@ def test_times_become_relative_and_exact_to_the_ns(tmp_path: Path) -> None:
     )
     source = tmp_path / "in.json"
     source.write_text(raw)
-    document = perfetto.read(source)
-    perfetto.rebase(document)
-    perfetto.write(document, tmp_path / "out.json.gz")
+    document = layout.read(source)
+    layout.rebase(document)
+    layout.write(document, tmp_path / "out.json.gz")
     text = gzip.decompress((tmp_path / "out.json.gz").read_bytes()).decode()
     assert "漢 <b>" in text
     back = json.loads(text, parse_float=Decimal)
@@ -131,7 +131,7 @@ def test_times_become_relative_and_exact_to_the_ns(tmp_path: Path) -> None:
 def test_nan_is_read_as_null_and_never_written(tmp_path: Path) -> None:
     source = tmp_path / "in.json"
     source.write_text('{"traceEvents": [{"ph": "i", "args": {"x": NaN, "y": -Infinity}}]}')
-    perfetto.write(perfetto.read(source), tmp_path / "out.json")
+    layout.write(layout.read(source), tmp_path / "out.json")
     events = json.loads((tmp_path / "out.json").read_text())["traceEvents"]
     assert events[0]["args"] == {"x": None, "y": None}
 
@@ -141,7 +141,7 @@ def test_a_gpu_process_is_named_after_its_label() -> None:
         {"ph": "M", "name": "process_name", "pid": 0, "args": {"name": "python"}},
         {"ph": "M", "name": "process_labels", "pid": 0, "args": {"labels": "GPU 0"}},
     ]
-    perfetto.settle(events)
+    layout.settle(events)
     assert events[0]["args"] == {"name": "GPU 0 (python)"}
 
 
@@ -149,9 +149,9 @@ def test_a_gpu_process_is_named_after_its_label() -> None:
 def test_what_is_no_trace_is_said_to_be_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(NotATraceError):
-        perfetto.read(tmp_path / "x.json")
+        layout.read(tmp_path / "x.json")
     with pytest.raises(TracekitError):
-        perfetto.read(tmp_path / "absent.json")
+        layout.read(tmp_path / "absent.json")
 
 
 TRACES = sorted((SHARED / "traces").glob("*.json*"), key=lambda p: p.stat().st_size)[:24]
@@ -161,10 +161,10 @@ TRACES = sorted((SHARED / "traces").glob("*.json*"), key=lambda p: p.stat().st_s
 def test_real_traces_nest_and_keep_every_slice(path: Path | None) -> None:
     if path is None:
         pytest.skip("reference material not present: shared/traces")
-    document = perfetto.read(path)
+    document = layout.read(path)
     before = Counter(e.get("name") for e in document["traceEvents"] if e.get("ph") == "X")
-    perfetto.rebase(document)
-    perfetto.settle(document["traceEvents"])
+    layout.rebase(document)
+    layout.settle(document["traceEvents"])
     events = document["traceEvents"]
     assert Counter(e.get("name") for e in events if e.get("ph") == "X") == before
-    assert perfetto.settle(events) == perfetto.Settled(0, 0)
+    assert layout.settle(events) == layout.Settled(0, 0)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tracekit.phases import Phase, Writer, family, is_library, of_file, recognise, spoken
+from tracekit.attribution.stages.annotation_names import (
+    Phase,
+    Writer,
+    family,
+    is_library,
+    of_file,
+    recognise,
+    spoken,
+)
 
 FORMS = [
     ("tracekit::prefill", Writer.TRACEKIT, Phase.PREFILL, None, None),

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tracekit import kineto
 from tracekit.cli.app import app
-from tracekit.reading import cache
-from tracekit.trace import Trace
+from tracekit.trace import cache, kineto
+from tracekit.trace.trace import Trace
 
 
 def write(path: Path, duration: float) -> Path:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tracekit import kineto
 from tracekit.errors import DamagedTraceError, NotATraceError
-from tracekit.trace import Loss, Trace
+from tracekit.trace import kineto
+from tracekit.trace.trace import Loss, Trace
 
 
 def event(n: int, name: str = "op") -> dict[str, Any]:
@@ -27,7 +27,7 @@ def load(folder: Path, content: str | bytes, piece: int = 4096) -> Trace:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     trace = kineto.load(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracekit.reading.workers.reads.__defaults__", (1, piece))
+        patch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, piece))
         small = kineto.load(path)
         assert numbers(small) == numbers(trace)
         assert small.source.losses == trace.source.losses

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tracekit import kineto, views
+from tracekit.attribution import links
 from tracekit.errors import NotATraceError, TracekitError
-from tracekit.trace import TABLES, Cat, Trace
+from tracekit.trace import kineto
+from tracekit.trace.trace import TABLES, Cat, Trace
 
 KERNEL = {
     "ph": "X", "cat": "kernel", "name": "gemm<a>", "pid": 0, "tid": 7, "ts": 20.25, "dur": 5.5,
@@ -78,7 +79,7 @@ FORMS: dict[str, bytes] = {
 def test_every_form_is_the_same_trace(form: str, tmp_path: Path) -> None:
     trace = kineto.load(write(tmp_path, FORMS[form]), strict=True)
     assert rows(trace) == WANT
-    assert views.launch_row(trace).tolist() == [0]
+    assert links.launch_row(trace).tolist() == [0]
     assert (trace.device.max(), trace.stream.max()) == (0, 7)
     assert trace.origin_ns == 8000
 
@@ -147,7 +148,7 @@ def test_epoch_times_are_exact(tmp_path: Path) -> None:
 def test_begin_and_end_make_a_slice_also_across_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracekit.reading.workers.reads.__defaults__", (1, 64))
+    monkeypatch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, 64))
     events: list[dict[str, Any]] = []
     for n in range(20):
         events += [

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekit import kineto
 from tracekit.errors import TracekitError
-from tracekit.reading.columns import CATS
-from tracekit.reading.fields import FARTHEST_NS, exact_ns, nanoseconds
-from tracekit.trace import TABLES, Cat, Trace
+from tracekit.trace import kineto
+from tracekit.trace.columns.numbers import FARTHEST_NS, exact_ns, nanoseconds
+from tracekit.trace.columns.slices import CATS
+from tracekit.trace.trace import TABLES, Cat, Trace
 
 BUDGET = settings(
     max_examples=300,
@@ -122,7 +122,7 @@ def test_sound_traces_are_read_as_json_and_decimal_read_them(
     path = folder / "t.json"
     path.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracekit.reading.workers.reads.__defaults__", (1, piece))
+        patch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, piece))
         trace = kineto.load(path, strict=True)
     assert rows(trace) == slowly(text)
 
@@ -153,7 +153,7 @@ def test_whatever_the_file_holds_the_end_is_a_trace_or_a_clear_error(
     path = folder / "t.json"
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tracekit.reading.workers.reads.__defaults__", (1, piece))
+        patch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, piece))
         try:
             trace = kineto.load(path, tables=frozenset(TABLES))
         except TracekitError:

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import shared
-from tracekit import kineto
 from tracekit.cli.app import app
 from tracekit.errors import NotATraceError
-from tracekit.trace import TABLES
+from tracekit.trace import kineto
+from tracekit.trace.trace import TABLES
 
 NAMES = ["tl_h100_qwen15_05b.json.gz", "kin_resnet50_v100_2021_06_w0.json.gz",
          "hta_cupti_profiler.json.gz", "hta_cpu_only_small.json.gz", "hta_large_integer.json.gz",

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, shared
-from tracekit import kineto, views
-from tracekit.intervals import clip, gaps, spans, total, union
-from tracekit.trace import TABLES, Cat, Trace
+from tracekit.attribution import links
+from tracekit.trace import kineto
+from tracekit.trace.spans.intervals import clip, gaps, spans, total, union
+from tracekit.trace.trace import TABLES, Cat, Trace
 
 NAMES = sorted(
     path.stem
@@ -62,10 +63,10 @@ def test_the_reader_gives_the_integers_of_the_reference(name: str) -> None:
     assert trace.source.events == want["events_by_ph"]
     assert trace.source.cats == want["complete_events_by_cat"]
     assert trace.source.meta.get("baseTimeNanoseconds") == want["baseTimeNanoseconds"]
-    work = views.work(trace)
+    work = links.work(trace)
     assert len(work) == want["gpu_activities"]
-    assert len(views.calls(trace)) == want["runtime_calls"]
-    linked = views.launch_row(trace) >= 0
+    assert len(links.calls(trace)) == want["runtime_calls"]
+    linked = links.launch_row(trace) >= 0
     assert int(linked.sum()) == want["gpu_activities_with_a_launch_event"]
     assert set(map(str, trace.devices)) == set(want["devices"])
     for device, numbers in want["devices"].items():
@@ -86,7 +87,7 @@ def test_the_reader_gives_the_integers_of_the_reference(name: str) -> None:
 def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
     path, want = reference(name)
     trace = kineto.load(path)
-    work = views.work(trace)
+    work = links.work(trace)
     count: Counter[tuple[str, str]] = Counter()
     sums: Counter[tuple[str, str]] = Counter()
     for row in range(len(work)):
@@ -103,11 +104,11 @@ def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
 def test_the_work_of_each_annotation_is_that_of_the_reference(name: str) -> None:
     path, want = reference(name)
     trace = kineto.load(path)
-    calls, work, marks = views.calls(trace), views.work(trace), views.marks(trace)
+    calls, work, marks = links.calls(trace), links.work(trace), links.marks(trace)
     assert len(marks) == want["user_annotations"]["n"]
-    row = views.launch_row(trace)
+    row = links.launch_row(trace)
     linked = row >= 0
-    when = views.launch_start(trace)
+    when = links.launch_start(trace)
     pid, tid = (np.append(column, -1)[row] for column in (calls.pid, calls.tid))
     for at, stage in enumerate(want["user_annotations"]["rows"]):
         start = stage["start_ns"] - trace.origin_ns
@@ -139,7 +140,7 @@ def test_processes_and_small_pieces_change_nothing(name: str, monkeypatch: Any) 
     path, _ = reference(name)
     tables = frozenset(TABLES)
     plain = kineto.load(path, tables=tables)
-    monkeypatch.setattr("tracekit.reading.workers.reads.__defaults__", (1, 100_003))
+    monkeypatch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, 100_003))
     split_up = kineto.load(path, tables=tables, processes=3)
     for column in ("ts", "dur", "cat", "pid", "tid", "device", "stream", "correlation"):
         assert (getattr(plain, column) == getattr(split_up, column)).all()
@@ -166,6 +167,6 @@ def test_no_real_trace_is_read_event_by_event(name: str, monkeypatch: pytest.Mon
     def slowly(*_: Any) -> None:
         raise AssertionError("a piece of a sound trace was not decoded at once")
 
-    monkeypatch.setattr("tracekit.reading.decoding._slowly", slowly)
+    monkeypatch.setattr("tracekit.trace.columns.decode._slowly", slowly)
     trace = kineto.load(path, tables=frozenset(TABLES))
     assert trace.source.events == want["events_by_ph"]

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from tracekit.analyses.findings import analysis as findings
+from tracekit.analyses.kernels import analysis as kernels
+from tracekit.analyses.roles import analysis as roles
+from tracekit.analyses.roles.analysis import Roles, join, merge
 
-from analyses import findings, kernels, ops, roles
-from analyses.roles import Roles, join, merge
+from analyses.roles.role_rows import Pair, Role
 from tests.conftest import shared
 from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit import kineto
+from tracekit.analyses import ops
 from tracekit.errors import MissingEventsError
-from tracekit.layerroles import Pair, Role
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Trace
 
 NAMES = {
     "q": "query projection", "k": "key projection", "v": "value projection",

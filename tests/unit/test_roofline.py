@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyses import roofline
 from tests.conftest import shared
 from tests.drawing import draw
-from tracekit import devices, floors, flops, kineto
+from tracekit.analyses import roofline
+from tracekit.attribution.roofline import devices, flops, model_bounds
 from tracekit.errors import MissingEventsError
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Table, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Table, Trace
 
 BF16 = "c10::BFloat16"
 H100 = {"deviceProperties": [{"name": "NVIDIA H100 80GB HBM3"}]}
@@ -183,7 +184,7 @@ OURS: dict[str, Any] = {
 
 
 def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
-    encode, prefill, decode = floors.needs(draw("mark m", meta={"tracekit": OURS}))
+    encode, prefill, decode = model_bounds.needs(draw("mark m", meta={"tracekit": OURS}))
     assert encode.passes == ((3 * 5000, 140), (3 * 5000, 140))
     kv = 2 * 2 * 2 * 2 * 2  # of one position: K and V, layers, KV heads, dim, bytes
     one_pair = 4 * 2 * 4 * 2
@@ -200,10 +201,10 @@ def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
 
 
 def test_prompts_of_different_lengths_have_floors_of_their_own() -> None:
-    def need(**tokens: Any) -> list[floors.Need]:
+    def need(**tokens: Any) -> list[model_bounds.Need]:
         counts = {"generated": [2, 2], **tokens}
         meta = {"tracekit": {**OURS, "tokens": counts}}
-        return [n for n in floors.needs(draw("mark m", meta=meta)) if n.stage != "encode"]
+        return [n for n in model_bounds.needs(draw("mark m", meta=meta)) if n.stage != "encode"]
 
     short, long = need(prefill=5), need(prefill=9)
     mixed = need(prefill=None, prefill_each=[5, 9])
@@ -221,7 +222,7 @@ def test_prompts_of_different_lengths_have_floors_of_their_own() -> None:
      {**OURS, "dims": [], "tokens": "many"}, {**OURS, "tokens": None, "profiled": None}],
 )  # fmt: skip
 def test_damaged_or_missing_metadata_gives_no_floor(meta: Any) -> None:
-    needs = floors.needs(draw("mark m", meta={"tracekit": meta}))
+    needs = model_bounds.needs(draw("mark m", meta={"tracekit": meta}))
     assert "prefill" not in {need.stage for need in needs}
 
 

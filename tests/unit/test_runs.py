@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekit import runs
-from tracekit.trace import Source
+from tracekit.trace import run_facts
+from tracekit.trace.trace import Source
 
 LONG = "EventGPT 7B: an event camera's stream through CLIP ViT-L/14-336 into Vicuna"
 
@@ -25,51 +25,54 @@ def ranked(rank: int, world: int = 8) -> Source:
 
 
 def test_a_long_title_gives_a_short_name() -> None:
-    names = runs.labels([captured(), captured("eventgpt", LONG)], ["a", "b"])
+    names = run_facts.labels([captured(), captured("eventgpt", LONG)], ["a", "b"])
     assert names == ["OneLLM 7B tiny", "EventGPT 7B tiny"]
 
 
 def test_runs_of_one_model_are_named_by_what_differs() -> None:
     sources = [captured(dtype="float32"), captured(dtype="bfloat16")]
-    assert runs.labels(sources, ["a", "b"]) == ["OneLLM 7B tiny, float32",
+    assert run_facts.labels(sources, ["a", "b"]) == ["OneLLM 7B tiny, float32",
                                                 "OneLLM 7B tiny, bfloat16"]  # fmt: skip
     sources = [captured(batch_size=1), captured(batch_size=8)]
-    assert runs.labels(sources, ["a", "b"])[1] == "OneLLM 7B tiny, batch size 8"
+    assert run_facts.labels(sources, ["a", "b"])[1] == "OneLLM 7B tiny, batch size 8"
 
 
 def test_runs_that_say_the_same_are_named_by_their_files() -> None:
-    assert runs.labels([captured(), captured()], ["monday", "tuesday"]) == ["monday", "tuesday"]
-    assert runs.labels([captured(), captured()], ["same", "same"]) == ["1: same", "2: same"]
+    assert run_facts.labels([captured(), captured()], ["monday", "tuesday"]) == [
+        "monday",
+        "tuesday",
+    ]
+    assert run_facts.labels([captured(), captured()], ["same", "same"]) == ["1: same", "2: same"]
 
 
 @pytest.mark.parametrize("ending", ["", "_and_more_after_it_all"])
 def test_long_file_names_stay_short_and_apart(ending: str) -> None:
     stems = [f"a_very_long_common_beginning_{n}_of_a_name{ending}" for n in ("one", "two")]
-    names = runs.labels([Source("x"), Source("y")], stems)
+    names = run_facts.labels([Source("x"), Source("y")], stems)
     assert len(set(names)) == 2
-    assert max(map(len, names)) <= runs.LONG + 3
+    assert max(map(len, names)) <= run_facts.LONG + 3
 
 
 def test_ranks_of_one_job_are_known_by_rank_and_world() -> None:
-    assert runs.one_job([ranked(0), ranked(3)])
-    assert runs.labels([ranked(0), ranked(3)], ["a", "b"]) == ["rank 0", "rank 3"]
-    assert not runs.one_job([ranked(0), ranked(0)])
-    assert not runs.one_job([ranked(0), ranked(1, world=16)])
-    assert not runs.one_job([ranked(0), Source("b")])
+    assert run_facts.one_job([ranked(0), ranked(3)])
+    assert run_facts.labels([ranked(0), ranked(3)], ["a", "b"]) == ["rank 0", "rank 3"]
+    assert not run_facts.one_job([ranked(0), ranked(0)])
+    assert not run_facts.one_job([ranked(0), ranked(1, world=16)])
+    assert not run_facts.one_job([ranked(0), Source("b")])
 
 
 def test_only_captures_that_say_the_same_are_repeats() -> None:
-    same, other = runs.about(captured()), runs.about(captured(batch_size=4))
-    assert runs.repeats([same, same])
-    assert not runs.repeats([same, {**other, "batch_size": 8}, other])
-    assert not runs.repeats([{}, {}])  # foreign traces: nothing is known of them
+    same, other = run_facts.about(captured()), run_facts.about(captured(batch_size=4))
+    assert run_facts.repeats([same, same])
+    assert not run_facts.repeats([same, {**other, "batch_size": 8}, other])
+    assert not run_facts.repeats([{}, {}])  # foreign traces: nothing is known of them
 
 
 def test_what_differs_is_what_two_runs_say_unlike() -> None:
     one = {"model": "a", "dtype": "float32", "torch": "2.1"}
-    assert runs.differing([one, {**one, "torch": "2.2"}]) == ["torch"]
-    assert runs.differing([one, {"model": "a", "dtype": "float32"}]) == []
-    assert runs.differing([one, {"dtype": "float32"}]) == ["model"]
+    assert run_facts.differing([one, {**one, "torch": "2.2"}]) == ["torch"]
+    assert run_facts.differing([one, {"model": "a", "dtype": "float32"}]) == []
+    assert run_facts.differing([one, {"dtype": "float32"}]) == ["model"]
 
 
 def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
@@ -78,8 +81,8 @@ def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
         schedule={"samples": 3}, options={"sync": True, "with_stack": True},
         versions={"torch": "2.13.0", "host": "machine"},
     )  # fmt: skip
-    said = runs.about(source)
-    assert set(said) <= set(runs.NAMES)
+    said = run_facts.about(source)
+    assert set(said) <= set(run_facts.NAMES)
     assert said["prefill_tokens"] == 81
     assert said["generated_tokens"] == "16"
     assert said["with_stack"] is True
@@ -88,20 +91,20 @@ def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
 
 def test_prompts_of_different_lengths_are_all_said() -> None:
     tokens = {"prefill": None, "prefill_each": [120, 81, 81], "generated": [16, 8, 16]}
-    said = runs.about(captured(tokens=tokens))
+    said = run_facts.about(captured(tokens=tokens))
     assert (said["prefill_tokens"], said["generated_tokens"]) == ("81 or 120", "8 or 16")
 
 
 def test_a_trace_that_says_nothing_of_its_dtype_has_none() -> None:
-    assert "dtype" not in runs.about(Source("t.json"))
-    assert runs.shown(None) == "not said"
+    assert "dtype" not in run_facts.about(Source("t.json"))
+    assert run_facts.shown(None) == "not said"
 
 
 def test_what_was_recorded_is_known_from_flags_or_from_the_events_themselves() -> None:
-    assert "with_stack" not in runs.about(Source("t.json"))  # nothing said, nothing known
-    said = runs.about(Source("t.json", meta={"record_shapes": 1}))
+    assert "with_stack" not in run_facts.about(Source("t.json"))  # nothing said, nothing known
+    said = run_facts.about(Source("t.json", meta={"record_shapes": 1}))
     assert (said["record_shapes"], said["with_stack"]) == (True, False)
-    assert runs.about(Source("t.json", cats={"python_function": 9}))["with_stack"] is True
+    assert run_facts.about(Source("t.json", cats={"python_function": 9}))["with_stack"] is True
 
 
 JSON = st.recursive(
@@ -136,9 +139,9 @@ KEYS = (
 )
 def test_no_metadata_however_odd_stops_the_names(metas: list[dict[str, Any]]) -> None:
     sources = [Source("t.json", meta=meta) for meta in metas]
-    names = runs.labels(sources, ["t"] * len(sources))
+    names = run_facts.labels(sources, ["t"] * len(sources))
     assert len(set(names)) == len(sources)
-    said = [runs.about(source) for source in sources]
-    runs.differing(said)
-    runs.repeats(said)
+    said = [run_facts.about(source) for source in sources]
+    run_facts.differing(said)
+    run_facts.repeats(said)
     json.dumps(said, allow_nan=False)

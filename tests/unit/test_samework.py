@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.unit.test_compare import AFTER, BEFORE, plain
-from tracekit import compare, compare_fields, compared, samework
-from tracekit.compare_fields import FieldChange
-from tracekit.report import difference, race
+from tracekit.compare import comparability, compare, fields, tables
+from tracekit.compare.fields import FieldChange
+from tracekit.report.diff import page, wording
 
 ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1,
        "prefill_tokens": 81}  # fmt: skip
@@ -20,7 +20,7 @@ def sides(**after: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def words(result: compare.Comparison) -> str:
-    view = difference.overview(result)
+    view = page.overview(result)
     tiles = " ".join(f"{t.label} {t.value} {t.sub}" for t in view.tiles if t.label == "Difference")
     return tiles + " ".join(chart.title for chart in view.charts)
 
@@ -29,7 +29,7 @@ def test_the_same_work_is_faster_or_slower() -> None:
     result = compare.compare(*sides())
     assert result.same_work
     assert "10.0% faster" in words(result)
-    assert list(race.notes(result)) == []
+    assert list(wording.notes(result)) == []
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_other_work_is_named_above_the_numbers_and_called_neither(
 ) -> None:
     result = compare.compare(*sides(**{key: value}))
     assert not result.same_work
-    note = next(iter(race.notes(result)))
+    note = next(iter(wording.notes(result)))
     assert note.startswith("Not the same work:")
     assert said in note
     assert "10.0% less; not the same work" in words(result)
     assert not {"faster", "slower"} & set(words(result).replace(",", " ").replace(";", " ").split())
-    drawn = difference.overview(result).charts
+    drawn = page.overview(result).charts
     assert all({name for name, *_ in c.layout["meta"]["legend"]} <= {"less", "more"} for c in drawn)
 
 
@@ -61,7 +61,7 @@ def test_a_setting_that_changed_is_said_and_leaves_the_totals_comparable() -> No
     before["run"] = {**ONE, "attention": "sdpa"}
     result = compare.compare(before, after)
     assert result.same_work
-    assert list(race.notes(result)) == ["What was changed: attention sdpa → eager."]
+    assert list(wording.notes(result)) == ["What was changed: attention sdpa → eager."]
     assert "faster" in words(result)
 
 
@@ -74,7 +74,7 @@ def test_the_same_work_on_another_device_or_in_another_dtype_is_compared(
 ) -> None:
     result = compare.compare(*sides(**{key: value}))
     assert result.same_work
-    assert said in next(iter(race.notes(result)))
+    assert said in next(iter(wording.notes(result)))
     assert "10.0% faster" in words(result)
 
 
@@ -107,7 +107,7 @@ def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
     one = with_stages(("prefill", 1, 100), ("decode", 4, 400))
     two = with_stages(("prefill", 1, 90), ("decode", 8, 720))
     result = compare.compare(one, two)
-    assert "decode 4 × → 8 ×" in next(iter(race.notes(result)))
+    assert "decode 4 × → 8 ×" in next(iter(wording.notes(result)))
     rates = {rate.what: rate for rate in result.rates}
     assert (rates["one decode"].before_ns, rates["one decode"].after_ns) == (100, 90)
     assert rates["one decode"].judged
@@ -124,7 +124,7 @@ def audited(verdict: str, *what: str) -> dict[str, Any]:
 
 def test_a_change_of_the_verdict_is_said_in_words_with_its_reason() -> None:
     result = compare.compare(audited("trusted"), audited("degraded", "Half is lost: no wonder."))
-    (verdict,) = difference.overview(result).verdicts
+    (verdict,) = page.overview(result).verdicts
     assert verdict.text == (
         "The audit trusts the trace before, and degrades the one after, because half is lost."
     )
@@ -133,17 +133,17 @@ def test_a_change_of_the_verdict_is_said_in_words_with_its_reason() -> None:
         ("after", "Half is lost: no wonder.")
     ]
     same = compare.compare(audited("refused", "Bad."), audited("refused", "Bad."))
-    text = difference.overview(same).verdicts[0].text
+    text = page.overview(same).verdicts[0].text
     assert text == "The audit refuses both traces, because bad."
     fine = compare.compare(audited("trusted"), audited("trusted"))
-    assert difference.overview(fine).verdicts[0].word == "Trusted"
+    assert page.overview(fine).verdicts[0].word == "Trusted"
 
 
 def change(field: str, before: float | None, after: float | None, **more: str) -> FieldChange:
     difference_ = after - before if before is not None and after is not None else None
     return FieldChange(
         more.get("analysis", "idle"), more.get("row", "r"), field, before, after, difference_,
-        compare_fields.relative(before, after),
+        fields.relative(before, after),
     )  # fmt: skip
 
 
@@ -162,19 +162,17 @@ def test_numbers_that_matter_come_first_and_noise_does_not_come() -> None:
         change("rows.busy_ns", 5, 50_000, analysis="timeline"),
         change("rows.again_ns", 1_000, 9_000, row="z"),  # the same change again
     ]
-    assert [c.field for c in compare_fields.times(changes, 1)] == [
+    assert [c.field for c in fields.times(changes, 1)] == [
         "rows.large_ns", "rows.small_ns", "stages.causes.queued",
     ]  # fmt: skip
-    assert "rows.large_ns" not in [
-        c.field for c in compare_fields.times(changes, 1, [(1_000, 9_000)])
-    ]
-    assert [c.field for c in compare_fields.others(changes)] == ["rows.count"]
+    assert "rows.large_ns" not in [c.field for c in fields.times(changes, 1, [(1_000, 9_000)])]
+    assert [c.field for c in fields.others(changes)] == ["rows.count"]
 
 
 def test_rows_of_two_files_are_matched_though_each_names_its_own() -> None:
     one = {"rows": [{"trace": "a.json", "name": "x", "total_ns": 5}]}
     two = {"rows": [{"trace": "b.json", "name": "x", "total_ns": 7}]}
-    (found,) = compare_fields.fields("modules", one, two)
+    (found,) = fields.fields("modules", one, two)
     assert (found.row, found.before, found.after) == ("x", 5, 7)
 
 
@@ -193,7 +191,7 @@ def test_no_table_of_a_comparison_repeats_another() -> None:
     result = compare.compare(*sides())
     kept = [(s.before_ns, s.after_ns, s.parts) for s in result.splits if s.by != "category"]
     assert len(kept) == len(set(kept))
-    keys = [grid.key for grid in compared.tables(result)]
+    keys = [grid.key for grid in tables.tables(result)]
     assert len(keys) == len(set(keys))
 
 
@@ -202,7 +200,7 @@ def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None
         ops = [{"dtype": name, "total_ns": ns} for name, ns in rows]
         return {"path": "x", "answers": {"roofline": {"rows": ops}}, "unanswered": {}}
 
-    found = samework.differences(
+    found = comparability.differences(
         side(("bfloat16", 9), ("float32", 1)), side(("bfloat16", 1), ("float32", 9))
     )
     assert [str(d) for d in found] == ["dtype bfloat16 → float32"]
@@ -230,7 +228,7 @@ def test_a_refusal_gives_its_own_reason_first() -> None:
     two["answers"]["audit"]["rows"].insert(
         0, {"check": "Shar", "what": "Shared.", "effect": "degraded"}
     )
-    text = difference.overview(compare.compare(one, two)).verdicts[0].text
+    text = page.overview(compare.compare(one, two)).verdicts[0].text
     assert "refuses the one after, because no kernels (and 1 more)." in text
 
 
@@ -239,7 +237,7 @@ def test_stacks_on_one_side_alone_end_the_race() -> None:
     before["run"] = {**ONE, "with_stack": False}
     result = compare.compare(before, after)
     assert not result.same_work
-    (note,) = race.notes(result)
+    (note,) = wording.notes(result)
     assert note.startswith("Not recorded alike: Python stacks recorded no → yes.")
     assert "10.0% less; not recorded alike" in words(result)
     assert not any(rate.judged for rate in result.rates)
@@ -248,7 +246,7 @@ def test_stacks_on_one_side_alone_end_the_race() -> None:
 def test_fewer_samples_are_said_once_and_not_stage_by_stage() -> None:
     one, two = with_stages(("load", 3, 90), ("decode", 3, 90)), with_stages(("load", 2, 60))
     one["run"], two["run"] = {"samples": 3}, {"samples": 2}
-    (note,) = race.notes(compare.compare(one, two))
+    (note,) = wording.notes(compare.compare(one, two))
     assert note.startswith("Not the same work: number of samples 3 → 2; decode only before (3 ×).")
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import shared
-from tracekit import kineto, scrub
 from tracekit.cli.app import app
+from tracekit.trace import kineto, redact
 
 SECRET = "hf_" + "Ab1" * 10
 
@@ -29,7 +29,7 @@ SECRET = "hf_" + "Ab1" * 10
     ],
 )
 def test_text_loses_what_names_a_person_and_nothing_else(before: str, after: str) -> None:
-    assert scrub.text(before) == after
+    assert redact.text(before) == after
 
 
 def test_environment_packages_and_names_are_removed_at_any_depth() -> None:
@@ -43,19 +43,19 @@ def test_environment_packages_and_names_are_removed_at_any_depth() -> None:
         },
         "tokens": {"prompt": 81},
     }
-    clean = scrub.value(meta)
+    clean = redact.value(meta)
     assert clean["metadata"] == {
         "system": {"uname": {"node": "REDACTED", "release": "6.8"}},
         "wandb_api_key": "REDACTED",
     }
     assert clean["tokens"] == {"prompt": 81}
-    assert scrub.leaks(meta) == {
+    assert redact.leaks(meta) == {
         "environment variables": 2,
         "package list": 1,
         "access token": 2,
         "host or user name": 1,
     }
-    assert scrub.leaks(clean) == {}
+    assert redact.leaks(clean) == {}
 
 
 @given(
@@ -65,17 +65,17 @@ def test_environment_packages_and_names_are_removed_at_any_depth() -> None:
     )
 )
 def test_scrubbing_twice_changes_nothing_more(item: object) -> None:
-    once = scrub.value(item)
-    assert scrub.value(once) == once
+    once = redact.value(item)
+    assert redact.value(once) == once
     json.dumps(once)
 
 
 def test_a_public_trace_is_found_to_carry_its_authors_environment() -> None:
     trace = kineto.load(shared("traces", "tl_h100_nsfw.json.gz"))
-    found = scrub.leaks(trace.source.meta, trace.strings)
+    found = redact.leaks(trace.source.meta, trace.strings)
     assert found["environment variables"] > 10
     assert found["host or user name"] >= 1
-    assert scrub.leaks(scrub.value(dict(trace.source.meta))) == {}
+    assert redact.leaks(redact.value(dict(trace.source.meta))) == {}
 
 
 def test_analyze_warns_of_what_a_trace_carries(

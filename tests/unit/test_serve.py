@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracekit.errors import TracekitError
-from tracekit.serve import ORIGIN, serving
+from tracekit.trace.perfetto.serve import ORIGIN, serving
 
 
 @pytest.fixture

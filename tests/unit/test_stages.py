@@ -6,17 +6,18 @@ from functools import reduce
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracekit.analyses.stages import analysis as module
+from tracekit.analyses.stages.analysis import ALL, merge, stages
 
-from analyses import stages as module
-from analyses.stages import ALL, merge, stages
 from tests.conftest import SHARED, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
-from tracekit import kineto, markers, split
+from tracekit.attribution.stages import instances, split
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Trace
 
 NAMES = sorted(
     p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
@@ -54,8 +55,8 @@ def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> No
         return
     result = stages(trace, stages=".*")
     assert len(result.rows) == expected["brute_force"]["user_annotations"]["n"]
-    marks = markers.markers(trace, ".*")
-    pairs = markers.launched(trace, marks, same_thread=True)
+    marks = instances.markers(trace, ".*")
+    pairs = instances.launched(trace, marks, same_thread=True)
     gpu = bool(expected["brute_force"]["devices"])
     same_thread = split.launches(trace, pairs, pairs, len(marks)) if gpu else []
     for i, (row, want) in enumerate(zip(result.rows, wanted, strict=False)):

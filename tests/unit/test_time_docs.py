@@ -7,11 +7,13 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
+from tracekit.analyses.audit import checks
 
 from tests.conftest import shared
-from tracekit import catalog, checks, kineto
-from tracekit.causes import ORDER
+from tracekit.attribution.idle.causes import ORDER
 from tracekit.errors import MissingEventsError
+from tracekit.results import catalog
+from tracekit.trace import kineto
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
 MINE = ("audit", "devices", "stages", "tokens", "idle", "launches")

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tracekit.analyses.tokens import analysis as module
+from tracekit.analyses.tokens.analysis import Tokens, merge, tokens
 
-from analyses import tokens as module
-from analyses.tokens import Tokens, merge, tokens
+from analyses.tokens.growth import fit
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
-from tracekit import kineto, ledger, views
-from tracekit.attribution import busy
+from tracekit.attribution import breakdown, links
+from tracekit.attribution.idle.busy import busy
 from tracekit.errors import MissingEventsError
-from tracekit.growth import fit
-from tracekit.intervals import total
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.spans.intervals import total
+from tracekit.trace.trace import Cat, Trace
 
 REQUEST = """
     mark      sssssssssssssssssssssssss
@@ -217,7 +218,7 @@ def test_the_range_of_a_fit_holds_the_slope(slope: float, base: float) -> None:
 @given(traces(gpu=True))
 @settings(max_examples=150, deadline=None)
 def test_categories_are_disjoint_and_cover_the_busy_time(trace: Trace) -> None:
-    flat = ledger.category_spans(trace)
+    flat = breakdown.category_spans(trace)
     assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
 
 
@@ -234,7 +235,8 @@ def test_every_line_adds_up_on_any_trace(trace: Trace) -> None:
 def test_every_line_adds_up_on_real_traces(name: str) -> None:
     trace = kineto.load(trace_file(name))
     steps = {"tl_sglang_decode": "decode", "tl_sglang_prefilldecode": "prefill",
-             "tl_vllm_prefilldecode_piecewise": "mixed"}  # fmt: skip
+             "tl_vllm_prefilldecode_piecewise": "mixed",
+             "tl_sglang_decode_capture": "capture"}  # fmt: skip
     if name not in steps:
         with pytest.raises(MissingEventsError):
             tokens(trace)
@@ -279,8 +281,8 @@ def test_the_step_of_sglang_shows_how_much_of_its_idle_time_is_suspect() -> None
 def test_every_real_trace_splits_into_categories_without_a_rest() -> None:
     for name in NAMES:
         trace = kineto.load(trace_file(name))
-        if len(views.work(trace)):
-            flat = ledger.category_spans(trace)
+        if len(links.work(trace)):
+            flat = breakdown.category_spans(trace)
             assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
 
 

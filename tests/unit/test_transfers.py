@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from analyses import transfers
 from tests.conftest import SHARED, shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
-from tracekit import kineto
+from tracekit.analyses import transfers
 from tracekit.errors import MissingEventsError
-from tracekit.results import to_plain
-from tracekit.trace import Cat, Table, Trace
+from tracekit.results.result import to_plain
+from tracekit.trace import kineto
+from tracekit.trace.trace import Cat, Table, Trace
 
 NAMES = sorted(
     p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem

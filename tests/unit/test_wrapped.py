@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from tests.unit.model_samples import imu_sample
-from tracekit import catalog
-from tracekit.capture.spans import Recorder, request
-from tracekit.catalog import BuildOptions
+from tracekit.capture.recorder import Recorder, request
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
+from tracekit.models import entry as model_entry
+from tracekit.models.entry import BuildOptions
+from tracekit.taxonomy import Stage
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 FORK = '''
@@ -104,7 +104,7 @@ def test_the_documented_example_is_fifteen_lines_at_most() -> None:
 
 
 def test_stages_are_found_by_the_methods_that_are_called(elsewhere: Path) -> None:
-    model = catalog.model("lab_adapter:ADAPTER")
+    model = model_entry.model("lab_adapter:ADAPTER")
     assert model.stages == tuple(Stage)
     adapter = model.build(BuildOptions(size="own", max_new_tokens=3))
     marks = Marks()
@@ -122,7 +122,7 @@ def test_stages_are_found_by_the_methods_that_are_called(elsewhere: Path) -> Non
 
 
 def test_a_nested_stage_counts_its_self_time(elsewhere: Path) -> None:
-    adapter = catalog.model("lab_adapter:ADAPTER").build(BuildOptions(max_new_tokens=2))
+    adapter = model_entry.model("lab_adapter:ADAPTER").build(BuildOptions(max_new_tokens=2))
     encode = adapter.model.llma.encode_image
 
     def slow(imu: Any) -> Any:
@@ -138,7 +138,7 @@ def test_a_nested_stage_counts_its_self_time(elsewhere: Path) -> None:
 
 
 def test_the_foreign_model_is_itself_again_afterwards(elsewhere: Path) -> None:
-    adapter = catalog.model("lab_adapter:ADAPTER").build(BuildOptions(max_new_tokens=2))
+    adapter = model_entry.model("lab_adapter:ADAPTER").build(BuildOptions(max_new_tokens=2))
     for _ in range(2):
         request(adapter, imu_sample(), 0, Recorder(mark=False), most_steps=1)
     assert "forward_inference" not in vars(adapter.model.llma)
@@ -164,7 +164,7 @@ class Mine:
 
 def test_a_class_with_stages_as_methods_is_an_adapter(elsewhere: Path) -> None:
     (elsewhere / "own_adapter.py").write_text(OWN)
-    model = catalog.model("own_adapter:Mine")
+    model = model_entry.model("own_adapter:Mine")
     assert model.stages == (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE)
     assert model.input == "text"
     assert model.build(BuildOptions()).facts.model == "own_adapter:Mine"
@@ -181,12 +181,12 @@ def test_a_class_with_stages_as_methods_is_an_adapter(elsewhere: Path) -> None:
 )
 def test_what_is_no_adapter_is_one_clear_error(elsewhere: Path, name: str, what: str) -> None:
     with pytest.raises(TracekitError, match=re.escape(what)):
-        catalog.model(name)
+        model_entry.model(name)
 
 
 def test_a_path_that_the_model_does_not_have_is_one_clear_error(elsewhere: Path) -> None:
     wrong = example().replace("llma.encode_image", "llma.encode_imu")
     (elsewhere / "wrong_adapter.py").write_text(wrong)
-    model = catalog.model("wrong_adapter:ADAPTER")
+    model = model_entry.model("wrong_adapter:ADAPTER")
     with pytest.raises(TracekitError, match=r"no 'llma\.encode_imu' \(Language has no"):
         model.build(BuildOptions())

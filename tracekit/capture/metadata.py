@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit import __version__
-from tracekit.stages import Stage
+from tracekit.taxonomy import Stage
 
 SCHEMA = "tracekit-capture/1"
 PACKAGES = ("torch", "transformers", "numpy")

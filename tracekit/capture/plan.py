@@ -10,9 +10,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from tracekit import units
-from tracekit.catalog import BuildOptions, Model, Sample
+from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
+from tracekit.models.entry import BuildOptions, Model
+from tracekit.results import units
 
 Progress = Callable[[str, int, int | None], None]  # phase, done, of how many
 
@@ -63,9 +64,9 @@ def plan(
 
     Raises: TracekitError for an unknown model, size, dtype or option, and a device that is absent.
     """
-    from tracekit import catalog
+    from tracekit.models import entry as model_entry
 
-    entry = catalog.model(name) if model is None else model
+    entry = model_entry.model(name) if model is None else model
     where = find_device(device)
     kind = dtype or default_dtype(where)
     if kind not in DTYPES:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from tracekit.capture import metadata
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
-from tracekit.capture.spans import Recorder, Request, request
+from tracekit.capture.recorder import Recorder, Request, request
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
+from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
-    from tracekit.catalog import Facts, Recording, Sample
+    from tracekit.datasets.entry import Recording, Sample
+    from tracekit.models.entry import Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracekit import perfetto
 from tracekit.capture import metadata
-from tracekit.stages import SAMPLE
+from tracekit.taxonomy import SAMPLE
+from tracekit.trace.perfetto import layout
 
 Event = dict[str, Any]
 
@@ -23,12 +23,12 @@ def save(
 
     Raises: TracekitError where the file cannot be written.
     """
-    document = perfetto.read(exported)
+    document = layout.read(exported)
     kept = {key: value for key, value in document.items() if key in metadata.KEPT}
     if complete is not None:
         kept["traceEvents"] = first_samples(kept["traceEvents"], complete)
-    perfetto.rebase(kept)
-    perfetto.settle(kept["traceEvents"])
+    layout.rebase(kept)
+    layout.settle(kept["traceEvents"])
     home = metadata.scrubber()
     for event in kept["traceEvents"]:
         if event.get("cat") == "python_function" or "Call stack" in (event.get("args") or {}):
@@ -39,7 +39,7 @@ def save(
                     for key, value in event["args"].items()
                 }
     kept["traceName"] = path.name
-    perfetto.write({"tracekit": facts, **kept}, path)
+    layout.write({"tracekit": facts, **kept}, path)
 
 
 def first_samples(events: list[Event], complete: int) -> list[Event]:
@@ -54,11 +54,11 @@ def first_samples(events: list[Event], complete: int) -> list[Event]:
         and event.get("cat") == "user_annotation"
     }  # fmt: skip
     last = marks[f"{SAMPLE}{complete - 1}"]
-    end = perfetto.ns(last["ts"]) + perfetto.ns(last["dur"])
+    end = layout.ns(last["ts"]) + layout.ns(last["dur"])
     late = {
         str(_correlation(event))
         for event in events
-        if event.get("cat") in ("cuda_runtime", "cuda_driver") and perfetto.ns(event["ts"]) >= end
+        if event.get("cat") in ("cuda_runtime", "cuda_driver") and layout.ns(event["ts"]) >= end
     }
     return [event for event in events if _kept(event, end, late)]
 
@@ -71,7 +71,7 @@ def _kept(event: Event, end: int, late: set[str]) -> bool:
     if event.get("cat") == "ac2g":
         return str(event.get("id")) not in late
     # the profiler's own span of the whole recording starts before, and stays
-    return perfetto.ns(event["ts"]) < end
+    return layout.ns(event["ts"]) < end
 
 
 def _correlation(event: Event) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from tracekit.capture.recorder import Request
 from tracekit.capture.run import Captured
-from tracekit.capture.spans import Request
-from tracekit.results import Column, Grid
-from tracekit.stages import Stage
+from tracekit.results.result import Column, Grid
+from tracekit.taxonomy import Stage
 
 FIRST = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)
 

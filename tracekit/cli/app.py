@@ -1,7 +1,8 @@
 """Joins the commands, and turns what a user can act on into one line on stderr.
 
-A command is a module `tracekit/cli/NAME.py` with `register(app)`. Such modules import typer and the
-standard library only; all else is imported inside the command, so that --help is quick.
+A command is a module `tracekit/cli/commands/NAME.py` with `register(app)`. Such modules import
+typer and the standard library only; all else is imported inside the command, so that --help is
+quick.
 """
 
 from __future__ import annotations
@@ -41,11 +42,10 @@ def _options(
 
 
 def _join() -> None:
-    package = importlib.import_module("tracekit.cli")
+    package = importlib.import_module("tracekit.cli.commands")
     for found in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"tracekit.cli.{found.name}")
-        if hasattr(module, "register"):
-            module.register(app)
+        module = importlib.import_module(f"tracekit.cli.commands.{found.name}")
+        module.register(app)
 
 
 _join()

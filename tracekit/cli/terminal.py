@@ -7,18 +7,18 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tracekit.report.tables import all_zero
-from tracekit.results import unmeasured
-from tracekit.short_names import readable
+from tracekit.report.html.tables import all_zero
+from tracekit.results.kernel_labels import readable
+from tracekit.results.result import unmeasured
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from tracekit.engine import Answers
-    from tracekit.report.overview import Overview
-    from tracekit.report.tiles import Tile
-    from tracekit.results import Column, Grid
+    from tracekit.report.one.key_numbers import Tile
+    from tracekit.report.one.overview import Overview
+    from tracekit.results.engine import Answers
+    from tracekit.results.result import Column, Grid
 
 ANALYZED = "--csv and --json have them"
 PIPED = 160  # columns of a line where there is no terminal to measure
@@ -151,7 +151,7 @@ def _numbers(tiles: Sequence[Tile]) -> Text:
 def overview(out: Console, one: Answers, most: int = 12) -> None:
     """What ran, the audit's verdict, the large numbers, the stages, what to do first."""
     from tracekit.report import facts
-    from tracekit.report.overview import overview as first_screen
+    from tracekit.report.one.overview import overview as first_screen
 
     screen(out, facts.title(one.source), facts.subtitle(one.source), first_screen(one), most)
 
@@ -190,8 +190,8 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
 
 def tables(out: Console, one: Answers) -> None:
     """Every table of every analysis."""
-    from tracekit import catalog
-    from tracekit.report.page import HERO
+    from tracekit.report.html.page import HERO
+    from tracekit.results import catalog
 
     for name, result in one.answers.items():
         if name not in HERO:

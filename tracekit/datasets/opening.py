@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog
-from tracekit.catalog import Dataset, InputKind, Sample
-from tracekit.datasets._rows import OnError
+from tracekit.datasets import entry as dataset_entry
+from tracekit.datasets.entry import Dataset, InputKind, Sample
+from tracekit.datasets.formats.csv_rows import OnError
 from tracekit.errors import TracekitError
 
 __all__ = ["found_at", "kind_of", "named", "open_samples"]
@@ -43,8 +43,8 @@ def open_samples(
     """
     name, _, subset = spec.partition(":")
     given = {"rate_hz": rate_hz, "trust_pickle": trust_pickle or None, **options}
-    if name in catalog.datasets():
-        entry = catalog.dataset(name)
+    if name in dataset_entry.datasets():
+        entry = dataset_entry.dataset(name)
         path = _folder(name, entry, data_dir, workdir)
     else:
         path, subset = _path(spec)
@@ -52,10 +52,10 @@ def open_samples(
             raise TracekitError(
                 "neither a data set nor a file or folder",
                 where=spec,
-                hint=f"data sets: {', '.join(catalog.datasets())}",
+                hint=f"data sets: {', '.join(dataset_entry.datasets())}",
             )
         name = found_at(path, kind)
-        entry = catalog.dataset(name)
+        entry = dataset_entry.dataset(name)
     if entry.kind != kind and "kind" not in entry.takes:
         raise TracekitError(
             f"it holds {entry.kind}, and {kind} is wanted",
@@ -89,12 +89,12 @@ def found_at(path: Path, kind: InputKind | None = None) -> str:
 
     Raises: TracekitError where there is nothing that could be read.
     """
-    for name in catalog.datasets():
-        entry = catalog.dataset(name)
+    for name in dataset_entry.datasets():
+        entry = dataset_entry.dataset(name)
         fits = kind is None or entry.kind == kind or "kind" in entry.takes
         if name != "plain" and fits and entry.recognise is not None and entry.recognise(path):
             return name
-    plain = catalog.dataset("plain")
+    plain = dataset_entry.dataset("plain")
     if plain.recognise is not None and plain.recognise(path):
         return "plain"
     raise TracekitError(
@@ -113,7 +113,7 @@ def named(name: str) -> str:
     def plain(text: str) -> str:
         return "".join(c for c in text.lower() if c.isalnum())
 
-    known = {plain(one): one for one in catalog.datasets()}
+    known = {plain(one): one for one in dataset_entry.datasets()}
     known |= {"egovid5m": "egovid", "imhd2": "imhd", "hapt": "uci_hapt", "fimad": "mujo"}
     return known.get(plain(name), name)
 
@@ -123,16 +123,16 @@ def kind_of(spec: str) -> InputKind:
 
     Raises: TracekitError where nothing there can be read.
     """
-    from tracekit.datasets import plain
+    from tracekit.datasets.local import plain
 
     name = spec.partition(":")[0]
-    if name in catalog.datasets():
-        return catalog.dataset(name).kind
+    if name in dataset_entry.datasets():
+        return dataset_entry.dataset(name).kind
     path, _ = _path(spec)
     if not path.exists():
         return "imu"  # open_samples says what is wrong
     found = found_at(path)
-    return plain.guess(path) if found == "plain" else catalog.dataset(found).kind
+    return plain.guess(path) if found == "plain" else dataset_entry.dataset(found).kind
 
 
 def _path(spec: str) -> tuple[Path, str]:

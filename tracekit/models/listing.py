@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog
 from tracekit.errors import TracekitError
+from tracekit.models import entry as model_entry
 
 
 def about(name: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def about(name: str) -> dict[str, Any]:
 
     Raises: TracekitError for an unknown model.
     """
-    entry = catalog.model(name)
+    entry = model_entry.model(name)
     size = "full" if "full" in entry.sizes else next(iter(entry.sizes))
     counts = dict(entry.parameters(size))
     return {
@@ -53,17 +53,17 @@ def download(name: str, folder: Path | None) -> Download:
     Raises: TracekitError where the weights cannot be fetched by a command, or without a folder.
     """
     if name.startswith("hf:"):
-        from tracekit.models import causal_lm
+        from tracekit.models.huggingface import model
 
         target = name.removeprefix("hf:")
         return Download(
             name=name,
             what=f"huggingface.co/{target}",
             terms=f"see https://huggingface.co/{target}",
-            start=lambda: causal_lm.download(target, folder),
+            start=lambda: model.download(target, folder),
             where=str(folder) if folder else "the Hub's cache",
         )
-    entry = catalog.model(name)
+    entry = model_entry.model(name)
     fetch = entry.download
     if fetch is None:
         raise TracekitError(

@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tracekit.catalog import BuildOptions, Facts, InputKind, Model, Recording, Sample
+from tracekit.datasets.entry import InputKind, Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.stages import Stage
+from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
-    from tracekit.capture.spans import Recorder
+    from tracekit.capture.recorder import Recorder
 
 SIZE = "own"
 NEEDED = (Stage.LOAD, Stage.PREPROCESS)

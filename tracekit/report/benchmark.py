@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tracekit import __version__
-from tracekit.figures import Chart
 from tracekit.files import writing
-from tracekit.report import page
-from tracekit.report.overview import Overview
-from tracekit.results import Grid
+from tracekit.report.html import page
+from tracekit.report.one.overview import Overview
+from tracekit.results.figures import Chart
+from tracekit.results.result import Grid
 
 
 def write(

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from tracekit import scrub, units
-from tracekit.runs import captured, devices, version
-from tracekit.trace import Source
+from tracekit.results import units
+from tracekit.trace import redact
+from tracekit.trace.run_facts import captured, devices, version
+from tracekit.trace.trace import Source
 
 Fact = tuple[str, str]
 
@@ -21,8 +22,8 @@ def title(source: Source) -> str:
     run = captured(source)
     if run.get("model"):
         size = f" {run['size']}" if run.get("size") else ""
-        return scrub.text(f"{run.get('title') or run['model']}{size}")
-    return scrub.text(file_name(source.path))
+        return redact.text(f"{run.get('title') or run['model']}{size}")
+    return redact.text(file_name(source.path))
 
 
 def file_name(path: str) -> str:
@@ -44,7 +45,7 @@ def subtitle(source: Source) -> str:
     parts.append(" ".join(filter(None, (file_name(source.path), size and f"({size})"))))
     if slices:
         parts.append(units.plural(slices, "slice"))
-    return scrub.text(" · ".join(parts))
+    return redact.text(" · ".join(parts))
 
 
 def facts(source: Source) -> list[Fact]:
@@ -68,7 +69,7 @@ def facts(source: Source) -> list[Fact]:
     ]  # fmt: skip
     known = bool(run) or any(key in meta for key in ("record_shapes", "with_stack", "with_modules"))
     out.append(("recorded", ", ".join(flags) or ("times only" if known else "")))
-    return [(label, scrub.text(str(value))) for label, value in out if value not in (None, "")]
+    return [(label, redact.text(str(value))) for label, value in out if value not in (None, "")]
 
 
 def _of_capture(run: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -148,4 +149,4 @@ def command(arguments: Sequence[str] | None = None) -> str:
     short = [
         f"~{a[len(home) :]}" if len(home) > 1 and a.startswith(f"{home}/") else a for a in given
     ]
-    return scrub.text(" ".join(["tracekit", *(shlex.quote(a) for a in short)])).replace("'~", "~'")
+    return redact.text(" ".join(["tracekit", *(shlex.quote(a) for a in short)])).replace("'~", "~'")

@@ -7,20 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import catalog, runs
-from tracekit.engine import Answers
 from tracekit.files import writing
-from tracekit.report import facts, sidebyside, sides
-from tracekit.report.overview import Overview, overview
-from tracekit.report.tables import all_zero, brief
-from tracekit.results import Grid, unmeasured
+from tracekit.report import facts
+from tracekit.report.html.tables import all_zero, brief
+from tracekit.report.many import overview as many_overview
+from tracekit.report.many import runs
+from tracekit.report.one.overview import Overview, overview
+from tracekit.results import catalog
+from tracekit.results.engine import Answers
+from tracekit.results.result import Grid, unmeasured
+from tracekit.trace import run_facts
 
 MARKDOWN_ROWS = 12
 
 
 def markdown(one: Answers) -> str:
     """The first screen as Markdown, and the first table of each analysis folded below it."""
-    from tracekit.report.page import HERO
+    from tracekit.report.html.page import HERO
 
     lines = screen(facts.title(one.source), facts.subtitle(one.source), overview(one))
     for name, result in one.answers.items():
@@ -34,9 +37,9 @@ def markdown(one: Answers) -> str:
 
 def markdown_of_several(many: Sequence[Answers]) -> str:
     """What stands side by side as Markdown, and each trace's own folded below it."""
-    found = sides.read(many)
-    view = sidebyside.brief(sidebyside.overview(found))
-    lines = screen(sidebyside.title(found), sidebyside.subtitle(found), view)
+    found = runs.read(many)
+    view = many_overview.brief(many_overview.overview(found))
+    lines = screen(many_overview.title(found), many_overview.subtitle(found), view)
     for side in found:
         lines += ["", f"<details><summary>{_plain(side.name)}</summary>", "",
                   markdown(side.one), "</details>"]  # fmt: skip
@@ -116,8 +119,8 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
     """
     written = []
     if len(many) > 1:
-        written += write_grids(sidebyside.overview(sides.read(many)).grids, folder, "together")
-    names = [runs.stem(one.path) for one in many]
+        written += write_grids(many_overview.overview(runs.read(many)).grids, folder, "together")
+    names = [run_facts.stem(one.path) for one in many]
     for place, one in enumerate(many):
         own = folder
         if len(many) > 1:

@@ -1,0 +1,87 @@
+"""May this trace be trusted? Asked before any number of it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tracekit.results.catalog import Analysis
+from tracekit.results.result import Column, Grid, Result
+from tracekit.trace.trace import Trace
+
+from .checks import CHECKS, Effect, Finding
+
+VERDICT: dict[Effect, str] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
+RANK: tuple[Effect, ...] = ("note", "degraded", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Audit(Result):
+    """What is odd about the trace; the worst first. No row: every check passed."""
+
+    verdict: str  # of the whole trace: the worst of its rows
+    checks: int  # that were made
+    rows: tuple[Finding, ...]
+
+    def trust(self, name: str) -> dict[str, Any]:
+        """How far an analysis may be trusted: {"verdict": …, "why": [sentences]}.
+
+        The verdict is the worst effect of the findings that touch it.
+        """
+        mine = [r for r in self.rows if name in r.touches and r.effect != "note"]
+        worst = max((RANK.index(r.effect) for r in mine), default=0)
+        return {"verdict": VERDICT[RANK[worst]], "why": [r.what for r in mine]}
+
+
+def audit(trace: Trace) -> Audit:
+    """Every check of tracekit/checks.py on one trace; never raises for what a trace lacks."""
+    return _sorted([finding for check in CHECKS for finding in check(trace)])
+
+
+def _sorted(rows: list[Finding]) -> Audit:
+    rows.sort(key=lambda r: -RANK.index(r.effect))
+    worst = RANK.index(rows[0].effect) if rows else 0
+    return Audit(VERDICT[RANK[worst]], len(CHECKS), tuple(rows))
+
+
+def merge(one: Audit, two: Audit) -> Audit:
+    """The findings of both: one bad trace of many stays visible."""
+    return _sorted([*one.rows, *two.rows])
+
+
+DEFINITIONS = {
+    "effect": "note: no number is wrong for it; degraded: the answers it touches are off by what "
+    "it says; refused: do not use the answers it touches.",
+    "touches": "The analyses whose answers carry this finding.",
+    "share": "The part of what the sentence names that is concerned.",
+}
+
+
+def tables(result: Audit) -> list[Grid]:
+    columns = (
+        Column("effect", "text", DEFINITIONS["effect"]),
+        Column("finding", "text", "What is odd, with its numbers."),
+        Column("count", "count", "How many slices, calls or steps are concerned."),
+        Column("share", "share", DEFINITIONS["share"]),
+        Column("touches", "text", DEFINITIONS["touches"]),
+    )
+    rows = [(r.effect, r.what, r.count, r.share, ", ".join(r.touches)) for r in result.rows[:200]]
+    several = len({r.trace for r in result.rows}) > 1
+    note = "" if rows else f"All {result.checks} checks passed."
+    if several:
+        note = "Of several traces; --json says which finding is of which."
+    return [
+        Grid("audit", f"May this trace be trusted? It is {result.verdict}", columns, rows, note)
+    ]
+
+
+ANALYSIS = Analysis(
+    title="May this trace be trusted?",
+    question="What about this trace would make its numbers mislead?",
+    run=audit,
+    merge=merge,
+    tables=tables,
+    definitions=DEFINITIONS,
+    order=0,
+    adds_up=False,
+)

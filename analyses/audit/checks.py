@@ -1,0 +1,24 @@
+"""What may make a trace's numbers mislead: one function a check, each counts what it finds."""
+
+from . import recording, work
+from .finding import Check, Effect, Finding
+
+CHECKS: tuple[Check, ...] = (
+    recording.damage,
+    recording.no_gpu_work,
+    work.lost_work,
+    work.empty_steps,
+    work.short_replays,
+    work.unlinked_work,
+    work.stray_events,
+    work.hidden_work,
+    work.giant_events,
+    recording.impossible_times,
+    recording.overlaps,
+    recording.crossings,
+    recording.overhead,
+    recording.resolution,
+    recording.options,
+)
+
+__all__ = ["CHECKS", "Check", "Effect", "Finding"]

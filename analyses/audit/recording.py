@@ -1,0 +1,194 @@
+"""Checks of the recording: damage, options, clocks, crossing slices, the profiler itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.results.units import count, duration, plural, share
+from tracekit.trace.spans.intervals import covered, spans, total, union
+from tracekit.trace.spans.segments import sums
+from tracekit.trace.trace import HOST, Cat, Trace
+
+from .finding import BOTH, BY_LAUNCH, Effect, Finding
+
+LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
+
+
+def damage(trace: Trace) -> Iterator[Finding]:
+    """Parts of the file that could not be read."""
+    everything = (*BOTH, "transfers", "memory", "modules", "roofline", "roles")
+    for loss in trace.source.losses:
+        lost = f", {count(loss.bytes_lost)} bytes" if loss.bytes_lost else ""
+        where = f" at byte {count(loss.at_byte)}" if loss.at_byte is not None else ""
+        events = f": at least {plural(loss.events_lost, 'event')} lost" if loss.events_lost else ""
+        kept = f"; {plural(loss.events_kept, 'event')} kept" if loss.events_kept is not None else ""
+        what = f"Part of the file is lost{where}{lost} ({loss.what}){events}{kept}."
+        yield Finding(
+            trace.path, "damage", "degraded", what, loss.events_lost or 1, None, None, everything
+        )
+
+
+def no_gpu_work(trace: Trace) -> Iterator[Finding]:
+    """Launches, and not one GPU activity."""
+    launches = links.calls(trace).named(LAUNCHING).sum()
+    if launches and not len(links.work(trace)):
+        what = (
+            f"{count(int(launches))} kernel launches are recorded and no kernel: the profiler got "
+            "no GPU records. Host time is right; nothing can be said of the GPU."
+        )
+        yield Finding(
+            trace.path, "no_gpu_work", "refused", what, int(launches), None, 1.0,
+            ("devices", "idle", "kernels", "launches", "transfers"),
+        )  # fmt: skip
+
+
+def impossible_times(trace: Trace) -> Iterator[Finding]:
+    """Negative durations, and work that began before its launch."""
+    negative = int((trace.dur < 0).sum())
+    if negative:
+        what = f"{count(negative)} slices have a negative duration; they cover no time."
+        part = negative / len(trace)
+        yield Finding(
+            trace.path, "negative_durations", "degraded", what, negative, None, part,
+            BOTH,
+        )  # fmt: skip
+    gpu, start = links.work(trace), links.launch_start(trace)
+    early = (start >= 0) & (gpu.ts < start)
+    early &= links.launch_row(trace) >= 0
+    if early.any():
+        worst = int((start - gpu.ts)[early].max())
+        what = (
+            f"{count(int(early.sum()))} of {count(len(gpu))} activities begin before their launch, "
+            f"by {duration(worst)} at most: the clocks of host and device are apart by that much."
+        )
+        yield Finding(
+            trace.path, "early_work", "degraded", what, int(early.sum()), worst,
+            float(early.mean()), ("launches", "idle"),
+        )  # fmt: skip
+
+
+def overlaps(trace: Trace) -> Iterator[Finding]:
+    """Activities that begin before the one before them on their stream has ended."""
+    gpu = links.work(trace)
+    if not len(gpu):
+        return
+    track = np.unique(np.stack([gpu.device.astype(np.int64), gpu.stream]), axis=1,
+                      return_inverse=True)[1].ravel()  # fmt: skip
+    tracks = int(track.max()) + 1
+    order = np.lexsort((gpu.ts, track))
+    same = track[order][1:] == track[order][:-1]
+    over = (gpu.end[order][:-1] - gpu.ts[order][1:]) * same
+    pairs = int((over > 0).sum())
+    if not pairs:
+        return
+    flat = sum(total(union(spans(gpu.ts[track == t], gpu.dur[track == t]))) for t in range(tracks))
+    extra = int(np.maximum(sums(track, gpu.dur, tracks), 0).sum()) - flat
+    part = extra / max(flat, 1)
+    what = (
+        f"{count(pairs)} activities begin before the one before them on their stream ended "
+        f"({duration(extra)} counted twice in sums of durations; unions count it once)."
+    )
+    effect: Effect = "degraded" if part > 0.01 else "note"
+    yield Finding(trace.path, "overlaps", effect, what, pairs, extra, part,
+                  ("kernels", "roofline", "roles"))  # fmt: skip
+
+
+def crossings(trace: Trace) -> Iterator[Finding]:
+    """Host slices that cross on one thread: which encloses which is not known."""
+    rows = np.flatnonzero(trace.is_(*HOST))
+    if not len(rows):
+        return
+    parent = links.parent_row(trace)[rows]
+    # slices at the top of a thread are siblings of one another
+    family = np.where(parent >= 0, parent, -1 - links.lane(trace)[rows])
+    order = np.argsort(family, kind="stable")
+    ends, rank = np.unique(trace.end[rows][order], return_inverse=True)
+    group = np.unique(family[order], return_inverse=True)[1]
+    reach = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
+    crossed = np.zeros(len(rows), bool)
+    same = group[1:] == group[:-1]
+    crossed[order[1:]] = same & (ends[reach[:-1]] > trace.ts[rows][order[1:]])
+    crossed &= trace.dur[rows] > 0
+    number = int(crossed.sum())
+    if number:
+        part = number / len(rows)
+        what = (
+            f"{count(number)} of {count(len(rows))} host slices cross another on their thread, so "
+            "it is not known which encloses which."
+        )
+        effect: Effect = "degraded" if part > 0.001 else "note"
+        yield Finding(
+            trace.path, "crossings", effect, what, number, None, part,
+            ("idle", "kernels", "modules", "tokens"),
+        )  # fmt: skip
+
+
+def overhead(trace: Trace) -> Iterator[Finding]:
+    """The profiler's own work inside the window."""
+    own = trace.of(Cat.OVERHEAD)
+    host = trace.of(*HOST)
+    if not len(own) or not len(host):
+        return
+    flat = union(spans(own.ts, own.dur))
+    window = np.array([[host.ts.min(), host.end.max()]], np.int64)
+    time = int(covered(flat, window)[0])
+    part = time / max(int(window[0, 1] - window[0, 0]), 1)
+    if time:
+        what = (
+            f"The profiler itself was at work for {duration(time)} ({share(part)}) of the recorded "
+            "host time, in "
+            f"{count(len(own))} pieces: host time and idle time are longer for it."
+        )
+        effect: Effect = "degraded" if part > 0.02 else "note"
+        yield Finding(trace.path, "overhead", effect, what, len(own), time, part,
+                      ("stages", "idle", "launches", "tokens"))  # fmt: skip
+
+
+def resolution(trace: Trace) -> Iterator[Finding]:
+    """Whole-microsecond times, and GPU work of duration 0."""
+    gpu = links.work(trace)
+    if not len(gpu):
+        return
+    zero = int((gpu.dur == 0).sum())
+    absolute = gpu.ts % 1000
+    coarse = len(gpu) > 3 and not (gpu.dur % 1000).any() and len(np.unique(absolute)) == 1
+    if coarse:
+        mean = int(gpu.dur.mean())
+        what = (
+            f"Times are whole microseconds: a duration is right to 1 µs, the mean activity lasts "
+            f"{duration(mean)}; {count(zero)} have duration 0."
+        )
+        part = min(1000 / max(mean, 1), 1.0)
+        yield Finding(trace.path, "resolution", "degraded" if part > 0.05 else "note", what,
+                      len(gpu), None, part, ("kernels", "launches", "idle"))  # fmt: skip
+    elif zero:
+        what = f"{count(zero)} of {count(len(gpu))} GPU activities have duration 0."
+        yield Finding(trace.path, "zero_durations", "note", what, zero, 0, zero / len(gpu),
+                      ("kernels",))  # fmt: skip
+
+
+def options(trace: Trace) -> Iterator[Finding]:
+    """What was not recorded, and what that rules out."""
+    meta = trace.source.meta
+    cats = set(np.unique(trace.cat).tolist())
+    gpu = len(links.work(trace)) > 0
+    absent = {
+        "GPU activity, so only host time is known": (not gpu, ("devices", "idle", "kernels")),
+        "annotations": (Cat.ANNOTATION not in cats, ("stages", "tokens")),
+        "framework ops": (Cat.CPU_OP not in cats, ("kernels", "idle", "roofline")),
+        "runtime calls": (gpu and Cat.RUNTIME not in cats, BY_LAUNCH),
+        "Python stacks": (Cat.PYTHON not in cats and not meta.get("with_stack"), ("modules",)),
+        "shapes": ("record_shapes" in meta and not meta["record_shapes"], ("roofline", "roles")),
+        "memory events": ("profile_memory" in meta and not meta["profile_memory"], ("memory",)),
+    }
+    for name, (missing, touches) in absent.items():
+        if missing:
+            effect: Effect = "degraded" if name in ("framework ops", "runtime calls") else "note"
+            # a file that is cut short may have lost what was captured
+            read = "What could be read of the file has no" if trace.source.losses else None
+            what = f"{read} {name}." if read else f"Captured without {name}."
+            yield Finding(trace.path, "options", effect, what, 1, None, None, touches)

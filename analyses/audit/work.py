@@ -1,0 +1,258 @@
+"""Checks of the GPU work: what is lost, stretched, hidden or without a launch."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.idle import causes
+from tracekit.attribution.idle.busy import busy
+from tracekit.attribution.stages.annotation_names import Phase
+from tracekit.attribution.stages.instances import Markers, launched, markers
+from tracekit.errors import MissingEventsError
+from tracekit.results.units import count, duration, share
+from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+from .finding import BOTH, BY_LAUNCH, Effect, Finding
+
+LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
+OUR_STEPS = r"^tracekit::(?:decode_step|sample)#"
+STEP_NUMBER = re.compile(r"#\d+$")
+
+
+def _marks(trace: Trace) -> list[Markers]:
+    """The stages, and the decode steps and samples of our own captures, which lie in them."""
+    found = []
+    for pattern in (None, OUR_STEPS):
+        try:
+            found.append(markers(trace, pattern))
+        except MissingEventsError:
+            break
+        if found[0].chosen != "tracekit":
+            break
+    return found
+
+
+def lost_work(trace: Trace) -> Iterator[Finding]:
+    """Launch calls whose kernels are not in the file."""
+    if not len(links.work(trace)):
+        return
+    calls = links.calls(trace)
+    real = calls.named(LAUNCHING) & (calls.correlation >= 0) & ~_capturing(trace)
+    lost = real & (links.launch_count(trace) == 0)
+    if not lost.any():
+        return
+    part = float(lost.sum() / real.sum())
+    first = lost & (calls.ts <= links.work(trace).ts.min())
+    start = f"; {count(int(first.sum()))} of them before the first kernel" if first.any() else ""
+    what = (
+        f"{count(int(lost.sum()))} of {count(int(real.sum()))} kernel launches ({share(part)}) "
+        f"have no kernel in the file{start}: GPU time is missing, and idle time is too long."
+    )
+    effect: Effect = "refused" if part > 0.5 else "degraded"
+    touches = BOTH
+    yield Finding(trace.path, "lost_work", effect, what, int(lost.sum()), None, part, touches)
+
+
+def _capturing(trace: Trace) -> Mask:
+    """[R] calls inside a graph capture, which launch nothing."""
+    calls = links.calls(trace)
+    lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
+    change = calls.named(r"StreamBeginCapture").astype(np.int64)
+    change -= calls.named(r"StreamEndCapture")
+    inside = np.zeros(len(calls), bool)
+    for number in np.unique(lane[change != 0]):
+        mine = np.flatnonzero(lane == number)
+        inside[mine] = np.cumsum(change[mine]) > 0
+    for marks in _marks(trace):
+        for i, step in enumerate(marks.step):
+            if step is not None and step.phase is Phase.CAPTURE:
+                inside |= (calls.ts >= marks.start[i]) & (calls.ts < marks.end[i])
+    return inside
+
+
+def empty_steps(trace: Trace) -> Iterator[Finding]:
+    """Steps or samples without GPU work, where others of their family have some.
+
+    Regions that a user named may well launch nothing: they are not asked.
+    """
+    if len(links.work(trace)):
+        for marks in _marks(trace):
+            yield from _empty(trace, marks)
+
+
+def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
+    done = np.bincount(launched(trace, marks)[0], minlength=len(marks))
+    known = np.array([step is not None for step in marks.step], bool)
+    for mine in marks.members:
+        mine = mine[known[mine] & ~marks.repeated[mine]]
+        empty = mine[done[mine] == 0]
+        if not len(empty) or len(empty) == len(mine):  # a stage on the host alone, load say
+            continue
+        part = len(empty) / len(mine)
+        what = (
+            f"{count(len(empty))} of {count(len(mine))} {marks.name[int(empty[0])]!r} and the like "
+            "launched no GPU work in the file, the others did: their kernels are probably lost. "
+            "Idle time is too long, and totals are those of the rest."
+        )
+        effect: Effect = "refused" if part > 0.5 else "degraded"
+        time = int((marks.end - marks.start)[empty].sum())
+        touches = (*BOTH, "transfers")
+        yield Finding(trace.path, "empty_steps", effect, what, len(empty), time, part, touches)
+
+
+def short_replays(trace: Trace) -> Iterator[Finding]:
+    """Graph launches with fewer kernels than the same launch of a step of the same name."""
+    if not len(links.work(trace)):
+        return
+    for marks in _marks(trace)[-1:]:
+        yield from _short(trace, marks)
+
+
+def _short(trace: Trace, marks: Markers) -> Iterator[Finding]:
+    calls = links.calls(trace)
+    graphs = np.flatnonzero(calls.named("GraphLaunch") & ~_capturing(trace))
+    if not len(graphs):
+        return
+    nodes = links.launch_count(trace)[graphs]
+    when, pid = calls.ts[graphs], calls.pid[graphs]
+    replays: defaultdict[str, list[I64]] = defaultdict(list)
+    for i in np.flatnonzero(~marks.repeated):
+        mine = (when >= marks.start[i]) & (when < marks.end[i])
+        mine &= (pid == marks.pid[i]) | (marks.pid[i] == -1)
+        if mine.any():
+            replays[STEP_NUMBER.sub("", marks.name[i])].append(nodes[mine])
+    short = missing = known = 0
+    for steps in replays.values():
+        length = Counter(len(step) for step in steps).most_common(1)[0][0]
+        table = np.array([step for step in steps if len(step) == length])
+        known += table.size
+        lacking = table.max(axis=0) - table
+        short += int((lacking > 0).sum())
+        missing += int(lacking.sum())
+    if short:
+        what = (
+            f"{count(short)} of {count(known)} graph launches hold fewer kernels than the same "
+            f"launch of another step; {count(missing)} kernels in all: they may be lost."
+        )
+        yield Finding(
+            trace.path, "short_replays", "degraded", what, short, None, short / known,
+            ("devices", "stages", "idle", "kernels", "tokens"),
+        )  # fmt: skip
+
+
+def unlinked_work(trace: Trace) -> Iterator[Finding]:
+    """GPU work whose launch is not in the file."""
+    gpu = links.work(trace)
+    lost = links.without_launch(trace)
+    if not lost.any():
+        return
+    busy_ns = total(union(spans(gpu.ts[lost], gpu.dur[lost])))
+    part = busy_ns / max(total(busy(trace).busy), 1)
+    what = (
+        f"{count(int(lost.sum()))} of {count(len(gpu))} GPU activities ({share(part)} of the busy "
+        "time) have no launch in the file, mostly launched before it began: they are in the totals "
+        "of the device, and in no stage."
+    )
+    yield Finding(
+        trace.path, "unlinked_work", "degraded", what, int(lost.sum()), busy_ns, part, BY_LAUNCH
+    )
+
+
+def stray_events(trace: Trace) -> Iterator[Finding]:
+    """A device window stretched by a few activities far from the rest, on one side or on both."""
+    gpu = links.work(trace)
+    for device in trace.devices:
+        mine = gpu.device == device
+        flat = busy(trace, device).busy
+        if len(flat) < 2 or mine.sum() < 10:
+            continue
+        start, end = gpu.ts[mine], gpu.end[mine]
+        low, high = _core(start, flat)
+        if low == flat[0, 0] and high == flat[-1, 1]:
+            continue
+        few = int(((start < low) | (end > high)).sum())
+        window, rest = int(flat[-1, 1] - flat[0, 0]), high - low
+        ahead, behind = flat[flat[:, 0] < low, 1], flat[flat[:, 1] > high, 0]
+        gaps = {
+            "before": low - int(ahead[-1]) if len(ahead) else 0,
+            "after": int(behind[0]) - high if len(behind) else 0,
+        }
+        if 2 * sum(gaps.values()) < window:
+            continue
+        sides = " and ".join(f"{duration(ns)} {side}" for side, ns in gaps.items() if ns)
+        what = (
+            f"The window of device {device}, {duration(window)}, is stretched by {count(few)} "
+            f"of {count(len(start))} activities, {sides} the rest: without "
+            f"{'them' if few > 1 else 'it'} it is {duration(rest)}."
+        )
+        yield Finding(
+            trace.path, "stray_events", "degraded", what, few, sum(gaps.values()),
+            sum(gaps.values()) / window, ("devices", "stages", "idle"),
+        )  # fmt: skip
+
+
+def _core(start: I64, flat: Spans) -> tuple[int, int]:
+    """Start and end of a device's busy time without the few activities, on each side, that a gap
+    longer than all the rest cuts off. `start` is sorted.
+    """
+    gap = flat[1:, 0] - flat[:-1, 1]
+    before = np.searchsorted(start, flat[1:, 0])  # activities ahead of each gap
+    few = max(1, len(start) // 50)
+    left = int(np.where(before <= few, gap, 0).argmax())
+    right = int(np.where(len(start) - before <= few, gap, 0).argmax())
+    cut_left, cut_right = before[left] <= few, len(start) - before[right] <= few
+    rest = int(flat[-1, 1] - flat[0, 0]) - gap[left] * cut_left - gap[right] * cut_right
+    low = flat[left + 1, 0] if cut_left and gap[left] >= rest else flat[0, 0]
+    high = flat[right, 1] if cut_right and gap[right] >= rest else flat[-1, 1]
+    return int(low), int(high)
+
+
+def hidden_work(trace: Trace) -> Iterator[Finding]:
+    """Idle time in which the device was probably at work that the file does not hold."""
+    gpu = links.work(trace)
+    if not len(gpu):
+        return
+    found = causes.idle(trace)
+    # the device window, and the stages: by clock these may begin long before it
+    parts = [np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)]
+    parts += [np.stack([marks.start, marks.end], axis=1) for marks in _marks(trace)]
+    window = union(np.concatenate(parts))
+    suspect = int(covered(found.suspect, window).sum())
+    idle_ns = total(window) - int(covered(busy(trace).busy, window).sum())
+    if not suspect:
+        return
+    what = (
+        f"{duration(suspect)} of {duration(idle_ns)} idle time passed with work launched more than "
+        f"{duration(causes.SUSPECT_NS)} before and none of this file running: the device probably "
+        "ran work that the file does not hold (a step that was cut out, another process), waited "
+        "for another device, or loaded a kernel. Do not call it idle of the step."
+    )
+    waits = int((covered(window, found.suspect) > 0).sum())
+    yield Finding(
+        trace.path, "hidden_work", "degraded", what, waits, suspect, suspect / max(idle_ns, 1),
+        ("devices", "stages", "idle", "launches", "tokens"),
+    )  # fmt: skip
+
+
+def giant_events(trace: Trace) -> Iterator[Finding]:
+    """One activity that is most of the busy time of many."""
+    gpu = links.work(trace)
+    if len(gpu) < 100:
+        return
+    row = int(gpu.dur.argmax())
+    part = float(gpu.dur[row] / max(int(gpu.dur.sum()), 1))
+    if part > 0.5:
+        what = (
+            f"One activity of {count(len(gpu))}, {gpu.text(row)[:80]!r}, lasts "
+            f"{duration(int(gpu.dur[row]))}: {share(part)} of all GPU time. Check that it is real."
+        )
+        yield Finding(
+            trace.path, "giant_events", "degraded", what, 1, int(gpu.dur[row]), part,
+            ("devices", "stages", "idle", "kernels", "tokens", "roofline", "roles"),
+        )  # fmt: skip

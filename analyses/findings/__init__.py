@@ -1,0 +1,1 @@
+"""What to look at first, drawn from the answers of all analyses."""

@@ -1,0 +1,1 @@
+"""Which kernels each phase ran, and for how long."""

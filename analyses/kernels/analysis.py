@@ -1,0 +1,435 @@
+"""Which kernels ran in which phase, how long, why they have their category, and who launched them.
+
+Every kernel is in one row: its name, its category, and the phase of the stage or step that launched
+it. Rows add up to the kernel time of the trace, as a sum of durations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify, replayed
+from tracekit.attribution.stages import prefill_vs_decode, work_phases
+from tracekit.errors import MissingEventsError
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis
+from tracekit.results.figures import Chart
+from tracekit.results.result import Column, Grid, Result
+from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64, Cat, Trace
+
+from .origins import Launch, Origin, by_length, origins_of, quantile, shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """All kernels of one name, category and phase. Durations are added up, overlaps and all."""
+
+    name: str
+    category: Category
+    phase: str
+    count: int
+    total_ns: int
+    mean_ns: float
+    median_ns: float | None  # of one trace; None where several were added up, as p95
+    p95_ns: float | None
+    min_ns: int
+    max_ns: int
+    share: float | None  # of the kernel time of its phase
+    per_token_ns: float | None
+    only_here: bool | None  # in no other phase; None where the trace has one phase
+    replayed_count: int  # issued by a graph launch
+    grid: Launch | None  # of the most frequent launch
+    block: Launch | None
+    grid_count: int  # launches of that shape
+    op: str | None  # of most of its time, as the next two
+    module: str | None
+    rule: str
+    origins: tuple[Origin, ...]  # all of them, the longest first
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTotal:
+    phase: str
+    count: int
+    total_ns: int  # sum of the durations of its kernels
+    other_ns: int  # of kernels that no rule names
+    by_op_ns: int  # of kernels whose category an op decided
+    tokens: int | None  # that prefill read, or that decode generated
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    phase: str
+    category: Category
+    count: int
+    total_ns: int
+    share: float | None  # of the kernel time of the phase
+    per_token_ns: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels(Result):
+    rows: tuple[Kernel, ...]  # the longest first
+    phases: tuple[PhaseTotal, ...]
+    categories: tuple[Share, ...]
+    other_share: float | None  # of all kernel time
+
+
+def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
+    """Every kernel of the trace by name, category and phase.
+
+    `stages` is a regular expression: annotations whose name it finds are the phases.
+    Raises: MissingEventsError for a trace without kernels, or where `stages` matches nothing.
+    """
+    gpu = links.work(trace)
+    row = np.flatnonzero(gpu.cat == Cat.KERNEL)
+    if not len(row):
+        raise MissingEventsError(
+            "no kernel events", where=trace.path, hint="capture with a GPU visible"
+        )
+    phases = work_phases.of_work(trace, stages)
+    classes = classify(trace)
+    key = np.stack([gpu.name[row], classes.category[row], phases.code[row]], axis=1)
+    group_key, group = segments.distinct(key.astype(np.int64))
+    made = _rows(trace, row, group, group_key, phases, classes)
+    totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
+    return _finish(made, totals)
+
+
+def _rows(
+    trace: Trace, row: I64, group: I64, key: I64, phases: work_phases.Phases, classes: Classes
+) -> list[Kernel]:
+    gpu = links.work(trace)
+    duration, groups = gpu.dur[row], len(key)
+    order = np.lexsort((duration, group))
+    count = np.bincount(group, minlength=groups)
+    first = np.cumsum(count) - count
+    ordered = duration[order]
+    total = segments.sums(group, duration, groups)
+    replays = np.bincount(group, weights=replayed(trace)[row], minlength=groups)
+    origins = origins_of(trace, row, group, groups)
+    sizes = shapes(trace, row, group)
+    median, p95 = (quantile(ordered, first, count, q) for q in (0.5, 0.95))
+    return [
+        Kernel(
+            name=trace.strings[int(key[g, 0])],
+            category=CATEGORIES[int(key[g, 1])],
+            phase=phases.names[int(key[g, 2])],
+            count=int(count[g]),
+            total_ns=int(total[g]),
+            mean_ns=int(total[g]) / int(count[g]),
+            median_ns=float(median[g]),
+            p95_ns=float(p95[g]),
+            min_ns=int(ordered[first[g]]),
+            max_ns=int(ordered[first[g] + count[g] - 1]),
+            share=None,
+            per_token_ns=None,
+            only_here=None,
+            replayed_count=int(replays[g]),
+            grid=sizes[g][0] if g in sizes else None,
+            block=sizes[g][1] if g in sizes else None,
+            grid_count=sizes[g][2] if g in sizes else 0,
+            op=origins[g][0].op,
+            module=origins[g][0].module,
+            rule=origins[g][0].rule,
+            origins=tuple(origins[g]),
+        )
+        for g in range(groups)
+    ]
+
+
+# ---------------------------------------------------------------- totals, of one trace or of many
+
+
+def _phases(rows: Sequence[Kernel], tokens: dict[str, int | None]) -> tuple[PhaseTotal, ...]:
+    mine: dict[str, list[Kernel]] = defaultdict(list)
+    for row in rows:
+        mine[row.phase].append(row)
+    return tuple(
+        PhaseTotal(
+            phase=phase,
+            count=sum(r.count for r in mine[phase]),
+            total_ns=sum(r.total_ns for r in mine[phase]),
+            other_ns=sum(r.total_ns for r in mine[phase] if r.category is Category.OTHER),
+            by_op_ns=sum(
+                o.total_ns for r in mine[phase] for o in r.origins if " op " in f" {o.rule}"
+            ),
+            tokens=made,
+        )
+        for phase, made in tokens.items()
+        if phase in mine
+    )
+
+
+def _finish(rows: Iterable[Kernel], phases: tuple[PhaseTotal, ...]) -> Kernels:
+    """The result of these rows, with every share taken anew."""
+    whole = {p.phase: p for p in phases}
+    real = {p.phase for p in phases} - work_phases.NO_PHASE
+    places: dict[tuple[str, Category], set[str]] = defaultdict(set)
+    kept = sorted(rows, key=lambda r: (-r.total_ns, r.name, r.category, r.phase))
+    for row in kept:
+        places[row.name, row.category].add(row.phase)
+    done = tuple(
+        replace(
+            row,
+            share=work_phases.share(row.total_ns, whole[row.phase].total_ns),
+            per_token_ns=work_phases.per_token(row.total_ns, whole[row.phase].tokens),
+            only_here=None
+            if len(real) < 2 or row.phase not in real
+            else places[row.name, row.category] & real == {row.phase},
+        )
+        for row in kept
+    )
+    total = sum(p.total_ns for p in phases)
+    return Kernels(
+        rows=done,
+        phases=phases,
+        categories=_categories(done, phases),
+        other_share=work_phases.share(sum(p.other_ns for p in phases), total),
+    )
+
+
+def _categories(rows: Sequence[Kernel], phases: Sequence[PhaseTotal]) -> tuple[Share, ...]:
+    count: Counter[tuple[str, Category]] = Counter()
+    total: Counter[tuple[str, Category]] = Counter()
+    for row in rows:
+        count[row.phase, row.category] += row.count
+        total[row.phase, row.category] += row.total_ns
+    return tuple(
+        Share(
+            phase.phase, category, count[phase.phase, category], total[phase.phase, category],
+            work_phases.share(total[phase.phase, category], phase.total_ns),
+            work_phases.per_token(total[phase.phase, category], phase.tokens),
+        )
+        for phase in phases
+        for category in CATEGORIES
+        if count[phase.phase, category]
+    )  # fmt: skip
+
+
+def merge(one: Kernels, two: Kernels) -> Kernels:
+    """Rows of the same name, category and phase added up; shares taken anew."""
+    rows: dict[tuple[str, Category, str], Kernel] = {}
+    for row in (*one.rows, *two.rows):
+        key = (row.name, row.category, row.phase)
+        rows[key] = _add(rows[key], row) if key in rows else row
+    tokens: dict[str, int | None] = {}
+    for phase in (*one.phases, *two.phases):
+        before = tokens.get(phase.phase, 0)
+        known = before is not None and phase.tokens is not None
+        tokens[phase.phase] = (before or 0) + (phase.tokens or 0) if known else None
+    made = list(rows.values())
+    return _finish(made, _phases(made, tokens))
+
+
+def _add(one: Kernel, two: Kernel) -> Kernel:
+    count, total = one.count + two.count, one.total_ns + two.total_ns
+    sums: dict[tuple[str | None, str | None, str], list[int]] = {}
+    for origin in (*one.origins, *two.origins):
+        at = sums.setdefault((origin.op, origin.module, origin.rule), [0, 0])
+        at[0] += origin.count
+        at[1] += origin.total_ns
+    origins = sorted((Origin(*key, n, ns) for key, (n, ns) in sums.items()), key=by_length)
+    shaped = max(one, two, key=lambda r: (r.grid_count, r.grid or (), r.block or ()))
+    return replace(
+        one,
+        count=count,
+        total_ns=total,
+        mean_ns=total / count,
+        median_ns=None,
+        p95_ns=None,
+        min_ns=min(one.min_ns, two.min_ns),
+        max_ns=max(one.max_ns, two.max_ns),
+        replayed_count=one.replayed_count + two.replayed_count,
+        grid=shaped.grid,
+        block=shaped.block,
+        grid_count=shaped.grid_count,
+        op=origins[0].op,
+        module=origins[0].module,
+        rule=origins[0].rule,
+        origins=tuple(origins),
+    )
+
+
+# ---------------------------------------------------------------- tables
+
+DEFINITIONS = {
+    "phase": "The stage or step around the launch: a step with prefill and decode is mixed.",
+    "category": "What the kernel does: by the op that launched it, else by its own name.",
+    "rule": "What decided the category: an op, a part of the name, or no rule.",
+    "count": "Kernel runs, one for each kernel event.",
+    "total": "Durations added up: more than elapsed time where streams overlap.",
+    "share": "Part of the durations of all kernels of the phase.",
+    "mean": "Total over count.",
+    "median": "Half of the runs were shorter; not given for several traces added up.",
+    "p95": "95 % of the runs were shorter; not given for several traces added up.",
+    "per token": "Total over the tokens that prefill read, or that decode generated, all batch "
+    "rows counted.",
+    "only here": "Whether no other phase of the trace ran this kernel.",
+    "grid": "Blocks of the most frequent launch, x × y × z.",
+    "block": "Threads a block of that launch, x × y × z.",
+    "op": "The innermost framework op around the launch of most of its time; a graph replay has "
+    "none.",
+    "module": "Class of the innermost nn.Module around that launch.",
+    "other": "Kernel time that no rule gives a category.",
+    "by op": "Kernel time whose category the launching op decided; the rest is by name.",
+}
+MOST = 200
+
+
+def _size(launch: Launch | None) -> str | None:
+    return " × ".join(str(n) for n in launch) if launch else None
+
+
+def tables(result: Kernels) -> list[Grid]:
+    grids = [*_sides(result), _phase_grid(result), _category_grid(result)]
+    return [*grids, _kernel_grid(result), _origin_grid(result)]
+
+
+def _phase_grid(result: Kernels) -> Grid:
+    columns = (
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("kernels", "count", DEFINITIONS["count"]),
+        Column("total", "ns", DEFINITIONS["total"]),
+        Column("by op", "share", DEFINITIONS["by op"]),
+        Column("other", "share", DEFINITIONS["other"]),
+        Column(
+            "tokens",
+            "count",
+            "Tokens that prefill read, or that decode generated, all batch rows counted.",
+        ),
+    )
+    rows = [
+        (p.phase, p.count, p.total_ns, work_phases.share(p.by_op_ns, p.total_ns),
+         work_phases.share(p.other_ns, p.total_ns), p.tokens)
+        for p in result.phases
+    ]  # fmt: skip
+    count, total = sum(p.count for p in result.phases), sum(p.total_ns for p in result.phases)
+    by_op = work_phases.share(sum(p.by_op_ns for p in result.phases), total)
+    last = ("all", count, total, by_op, result.other_share, None)
+    return Grid("phases", "Kernel time by phase", columns, rows[:MOST], "", last)
+
+
+def _category_grid(result: Kernels) -> Grid:
+    columns = (
+        Column("category", "text", DEFINITIONS["category"]),
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("count", "count", DEFINITIONS["count"]),
+        Column("total", "ns", DEFINITIONS["total"]),
+        Column("share", "share", DEFINITIONS["share"]),
+        Column("per token", "ns", DEFINITIONS["per token"]),
+    )
+    rows = [
+        (c.category.value, c.phase, c.count, c.total_ns, c.share, c.per_token_ns)
+        for c in sorted(result.categories, key=lambda c: CATEGORIES.index(c.category))
+    ]
+    return Grid("categories", "Kernel time by category", columns, rows[:MOST])
+
+
+def _sides(result: Kernels) -> list[Grid]:
+    return prefill_vs_decode.grid(
+        result.rows, noun="kernel", measure="total", ns=lambda row: int(row.total_ns),
+        title="Prefill beside decode", definitions=DEFINITIONS,
+        note="Steps that mix prefill and decode are in neither column.",
+    )  # fmt: skip
+
+
+def _left_out(count: int) -> str:
+    return f" {count - MOST:,} more kernels are left out here." if count > MOST else ""
+
+
+def _kernel_grid(result: Kernels) -> Grid:
+    columns = (
+        Column("kernel"),
+        Column("category", "text", DEFINITIONS["category"]),
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("count", "count", DEFINITIONS["count"]),
+        Column("total", "ns", DEFINITIONS["total"]),
+        Column("share", "share", DEFINITIONS["share"]),
+        Column("mean", "ns", DEFINITIONS["mean"]),
+        Column("median", "ns", DEFINITIONS["median"]),
+        Column("p95", "ns", DEFINITIONS["p95"]),
+        Column("per token", "ns", DEFINITIONS["per token"]),
+    )
+    rows = [
+        (r.name, r.category.value, r.phase, r.count, r.total_ns, r.share, r.mean_ns, r.median_ns,
+         r.p95_ns, r.per_token_ns)
+        for r in result.rows[:MOST]
+    ]  # fmt: skip
+    note = _left_out(len(result.rows)).strip()
+    return Grid("kernels", "Kernels, the longest first", columns, rows, note)
+
+
+def _origin_grid(result: Kernels) -> Grid:
+    columns = (
+        Column("kernel"),
+        Column("phase", "text", DEFINITIONS["phase"]),
+        Column("op", "text", DEFINITIONS["op"]),
+        Column("module", "text", DEFINITIONS["module"]),
+        Column("rule", "text", DEFINITIONS["rule"]),
+        Column("grid", "text", DEFINITIONS["grid"]),
+        Column("block", "text", DEFINITIONS["block"]),
+        Column("only here", "text", DEFINITIONS["only here"]),
+    )
+    rows = [
+        (r.name, r.phase, r.op or "", r.module or "", r.rule, _size(r.grid), _size(r.block),
+         {True: "yes", False: "no", None: None}[r.only_here])
+        for r in result.rows[:MOST]
+    ]  # fmt: skip
+    note = _left_out(len(result.rows)).strip()
+    return Grid("origins", "What launched each kernel, and with what grid", columns, rows, note)
+
+
+def charts(result: Kernels) -> list[Chart]:
+    phases = [p.phase for p in result.phases]
+    by_place = {(c.category, c.phase): c for c in result.categories}
+    used = [c for c in CATEGORIES if any((c, phase) in by_place for phase in phases)]
+
+    def total(category: Category, phase: str) -> int:
+        found = by_place.get((category, phase))
+        return found.total_ns if found else 0
+
+    out = [
+        figures.split_bars(
+            "categories", "Kernel time by category", phases,
+            {c.value: [total(c, phase) for phase in phases] for c in used},
+            of="kernel time", table="categories",
+            summary="For each phase, the durations of its kernels by what they do.",
+        )
+    ]  # fmt: skip
+    both = [phase for phase in ("prefill", "decode") if phase in phases]
+    if len(both) == 2:
+        out.append(
+            figures.paired_bars(
+                "sides", "Prefill beside decode", [c.value for c in used],
+                {
+                    phase: [
+                        found.share if (found := by_place.get((c, phase))) else 0.0 for c in used
+                    ]
+                    for phase in both
+                },
+                unit="share", of="the phase's kernel time", table="sides",
+                summary="Each category's share of the kernel time of prefill and of decode.",
+            )
+        )  # fmt: skip
+    return out
+
+
+ANALYSIS = Analysis(
+    title="Kernels",
+    question="Which kernels ran in each phase, how long, what are they and who launched them?",
+    run=kernels,
+    merge=merge,
+    tables=tables,
+    charts=charts,
+    definitions=DEFINITIONS,
+    needs=frozenset({"grids"}),
+    order=40,
+)

@@ -1,0 +1,75 @@
+"""Parts of a kernel's row: quantiles of its durations, what launched it, its usual grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels import module_stacks
+from tracekit.attribution.kernels.categories import classify, replayed
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64, Trace
+
+F64 = npt.NDArray[np.float64]
+Launch = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What launched a part of a row's kernels. None where the trace does not say."""
+
+    op: str | None
+    module: str | None  # class of the innermost nn.Module
+    rule: str  # that decided the category
+    count: int
+    total_ns: int
+
+
+def quantile(ordered: I64, first: I64, count: I64, q: float) -> F64:
+    """[groups] quantile of each group of values sorted within groups, linear between neighbours."""
+    at = first + q * (count - 1)
+    low = np.floor(at).astype(np.int64)
+    high = np.minimum(low + 1, first + count - 1)
+    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * (at - low), np.float64)
+
+
+def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Origin]]:
+    """Of each group, what launched its kernels: by op, module and rule."""
+    ops, classes = links.ops(trace), classify(trace)
+    op = np.where(replayed(trace), -1, links.op_row(trace))[row]
+    op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
+    module, kinds = module_stacks.kinds(trace)
+    key = np.stack([group, op, module[row], classes.rule[row].astype(np.int64)], axis=1)
+    distinct, inverse = segments.distinct(key)
+    count = np.bincount(inverse, minlength=len(distinct))
+    total = segments.sums(inverse, links.work(trace).dur[row], len(distinct))
+    out: list[list[Origin]] = [[] for _ in range(groups)]
+    for (g, o, m, r), n, ns in zip(distinct.tolist(), count.tolist(), total.tolist(), strict=True):
+        name = trace.strings[o] if o >= 0 else None
+        out[g].append(Origin(name, kinds[m] if m >= 0 else None, classes.rules[r], n, ns))
+    return [sorted(some, key=by_length) for some in out]
+
+
+def by_length(origin: Origin) -> tuple[int, str, str, str]:
+    return (-origin.total_ns, origin.op or "", origin.module or "", origin.rule)
+
+
+def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Launch, Launch, int]]:
+    """Of each group with known grids, the most frequent grid and block, and how many had it."""
+    table = trace.table("grids")
+    if not len(table):
+        return {}
+    ids = links.work(trace).id[row]
+    sizes = np.concatenate([table.take(ids, "grid", -1), table.take(ids, "block", -1)], axis=1)
+    known = np.flatnonzero((sizes >= 0).all(axis=1))
+    key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
+    distinct, inverse = segments.distinct(key)
+    count = np.bincount(inverse, minlength=len(distinct))
+    out: dict[int, tuple[Launch, Launch, int]] = {}
+    for at in np.lexsort((count,)).tolist():  # the most frequent is written last
+        g, *six = distinct[at].tolist()
+        out[g] = ((six[0], six[1], six[2]), (six[3], six[4], six[5]), int(count[at]))
+    return out

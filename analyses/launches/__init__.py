@@ -1,0 +1,1 @@
+"""What the host did to launch the work, and how long the work waited."""

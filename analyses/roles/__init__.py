@@ -1,0 +1,1 @@
+"""The place of each kernel in a layer, prefill beside decode."""

@@ -1,0 +1,263 @@
+"""The work of a model's forward passes as a sequence of GEMM and attention calls.
+
+On a trace with kernels the items are kernels; on one without, framework ops with their self time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels.categories import CODE, classify, op_categories, replayed
+from tracekit.attribution.roofline import op_formulas
+from tracekit.attribution.roofline.flops import Weights, Work
+from tracekit.attribution.stages import work_phases
+from tracekit.attribution.stages.instances import around_ops, innermost
+from tracekit.taxonomy import DECODE_STEP, Category
+from tracekit.trace.spans import nesting, segments
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+from . import layer_pattern
+from .layer_pattern import ATTENTION, GEMM
+
+PHASES = ("prefill", "mixed", "decode")  # what runs the layers of a language model
+# the second kernel of a GEMM: of one split along k, or what cuBLAS runs after one
+GOES_ON = r"(?i)split_?k.*reduc|reduc.*split_?k|cublasLt::epilogue"
+EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)"
+BATCHED = r"^aten::(bmm|baddbmm)$"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """I kernels, or ops, of PHASES: by forward pass, then by launch."""
+
+    on_gpu: bool
+    phase: I64  # [I] index into PHASES
+    run: I64  # [I] the pass, ascending
+    ns: I64  # [I] duration of a kernel, self time of an op
+    name: I64  # [I] index into strings
+    category: I64  # [I] index into classify.CATEGORIES
+    kind: I64  # [I] GEMM, ATTENTION or 0
+    call: I64  # [I] the call it is part of, ascending; -1 for other work
+    op: I64  # [I] the row of `views.ops` that is this call, or -1
+    formula: I64  # [I] the row of `views.ops` whose formula describes it, or -1
+
+
+def items(trace: Trace, stages: str | None = None) -> Items:
+    """The items of a trace; none where it has no phase of PHASES.
+
+    Raises: MissingEventsError where `stages` is given and matches nothing.
+    """
+    return _kernels(trace, stages) if len(trace.of(Cat.KERNEL)) else _ops(trace, stages)
+
+
+def _kernels(trace: Trace, stages: str | None) -> Items:
+    gpu, ops = links.work(trace), links.ops(trace)
+    phase = _phase(work_phases.of_work(trace, stages))
+    rows = np.flatnonzero((gpu.cat == Cat.KERNEL) & (phase >= 0))
+    category = classify(trace).category.astype(np.int64)
+    op = np.where(replayed(trace), -1, links.op_row(trace))[rows]
+    kind, key = _kind(category[rows]), np.full(len(rows), -1, np.int64)
+    batched = np.zeros(len(rows), bool)
+    if len(ops):
+        of_op = _kind(op_categories(trace).astype(np.int64))
+        inside = (op >= 0) & (of_op[op] > 0)  # a copy inside a linear is part of that call
+        kind = np.where(inside, of_op[op], kind)
+        key = np.where(inside, _outermost(trace)[op], -1)
+        batched = (op >= 0) & ops.named(BATCHED)[op]
+    launch, calls = links.launch_row(trace)[rows], links.calls(trace)
+    when, pid = gpu.ts[rows].copy(), np.full(len(rows), -1, np.int64)
+    when[launch >= 0] = calls.ts[launch[launch >= 0]]
+    pid[launch >= 0] = calls.pid[launch[launch >= 0]]
+    marked = innermost(trace, stages)[rows] if len(rows) else launch
+    run = (phase[rows], gpu.device[rows], marked, _step(trace, pid, when))
+    formula = op_formulas.described(trace)[0][rows]
+    return _made(
+        trace, True, run, (when, gpu.ts[rows]), gpu.dur[rows], gpu.name[rows], category[rows],
+        kind, key, formula, batched,
+    )  # fmt: skip
+
+
+def _ops(trace: Trace, stages: str | None) -> Items:
+    ops = links.ops(trace)
+    phase = _phase(work_phases.of_ops(trace, stages))
+    rows = np.flatnonzero(phase >= 0)
+    category = op_categories(trace).astype(np.int64)
+    kind = _kind(category)
+    key = np.where(kind > 0, _outermost(trace), -1)
+    _, _, work_of = op_formulas.of_ops(trace)
+    described = work_of >= 0
+    described[_holds(trace, described)] = False  # a linear around its mm is the same work
+    formula = np.where(described, np.arange(len(ops)), -1)
+    marked = around_ops(trace, stages)[rows] if len(rows) else rows
+    step = _step(trace, ops.pid[rows], ops.ts[rows])
+    thread = links.lane(trace)[trace.is_(Cat.CPU_OP)][rows]
+    return _made(
+        trace, False, (phase[rows], thread, marked, step), (ops.ts[rows], -ops.dur[rows]),
+        links.op_self_ns(trace)[rows], ops.name[rows], category[rows], kind[rows], key[rows],
+        formula[rows], ops.named(BATCHED)[rows],
+    )  # fmt: skip
+
+
+def _made(
+    trace: Trace, on_gpu: bool, run: tuple[npt.NDArray[np.integer], ...],
+    when: tuple[I64, I64], ns: I64, name: npt.NDArray[np.integer], category: I64, kind: I64,
+    key: I64, formula: I64, batched: Mask,
+) -> Items:  # fmt: skip
+    """In order; `run` is what tells passes apart, the phase first, and `when` the launch first."""
+    order = np.lexsort((*when[::-1], *run[::-1]))
+    keys = np.stack([part[order].astype(np.int64) for part in run], axis=1)
+    passes = segments.distinct(keys)[1]
+    goes_on = _matches(trace, name[order], GOES_ON)
+    kind, key = kind[order], key[order]
+    call = layer_pattern.join(passes, kind, key, goes_on)
+    soft = category[order] == CODE[Category.SAMPLING]
+    unfused = _unfused(keys[:, 0], passes, kind, call, batched[order], soft)
+    if unfused.any():
+        kind = np.where(unfused, ATTENTION, kind)
+        call = layer_pattern.join(passes, kind, key, goes_on)
+    return Items(
+        on_gpu, keys[:, 0], passes, ns[order], name[order].astype(np.int64), category[order],
+        kind, call, key, formula[order],
+    )  # fmt: skip
+
+
+def _matches(trace: Trace, name: npt.NDArray[np.integer], pattern: str) -> Mask:
+    """[I] whether each name has the pattern."""
+    search = re.compile(pattern).search
+    distinct, inverse = np.unique(name, return_inverse=True)
+    hits = np.array([search(trace.strings[int(n)]) is not None for n in distinct], bool)
+    return np.asarray(hits[inverse] if len(hits) else np.zeros(len(name), bool))
+
+
+def _unfused(phase: I64, run: I64, kind: I64, call: I64, batched: Mask, soft: Mask) -> Mask:
+    """[I] items of attention written out as a batched GEMM, a softmax, a batched GEMM.
+
+    In phases without any other attention: elsewhere the softmax may be of the sampling.
+    """
+    many = int(call.max(initial=-1)) + 1
+    is_batched, at_run = np.zeros(many, bool), np.full(many, -1, np.int64)
+    mine = call >= 0
+    np.logical_or.at(is_batched, call[mine], batched[mine])
+    at_run[call[mine]] = run[mine]
+    last = np.maximum.accumulate(call) if len(call) else call  # the call before each item
+    followed = np.zeros(many + 1, bool)
+    before_soft = last[soft & ~mine & (last >= 0)]
+    same_run = at_run[before_soft] == run[soft & ~mine & (last >= 0)]
+    followed[before_soft[same_run]] = True
+    first = np.flatnonzero(is_batched[:-1] & is_batched[1:] & followed[: max(many - 1, 0)])
+    first = first[at_run[first] == at_run[first + 1]]
+    pair = np.zeros(many, bool)
+    pair[first] = pair[first + 1] = True
+    fused = np.unique(phase[kind == ATTENTION])
+    return mine & pair[np.maximum(call, 0)] & ~np.isin(phase, fused) if many else mine
+
+
+def _phase(phases: work_phases.Phases) -> I64:
+    """[N] index into PHASES, or -1."""
+    number = {name: at for at, name in enumerate(PHASES)}
+    return np.array([number.get(name, -1) for name in phases.names], np.int64)[phases.code]
+
+
+def _kind(category: I64) -> I64:
+    gemm, attention = CODE[Category.GEMM], CODE[Category.ATTENTION]
+    return np.where(category == gemm, GEMM, np.where(category == attention, ATTENTION, 0))
+
+
+def _outermost(trace: Trace) -> I64:
+    """[O] the outermost op around each, with only ops of its own category between."""
+
+    def make() -> I64:
+        category, parent = op_categories(trace), links.op_parent_row(trace)
+        here = np.arange(len(parent))
+        up = np.where((parent >= 0) & (category[parent] == category), parent, here)
+        while not np.array_equal(up, up[up]):  # doubles the distance each time
+            up = up[up]
+        return np.asarray(up, np.int64)
+
+    return trace.once("outermost of category", make)
+
+
+def _holds(trace: Trace, described: Mask) -> I64:
+    """Rows of `views.ops` that have a described one anywhere inside."""
+    parent = links.op_parent_row(trace)
+    out = np.zeros(len(parent), bool)
+    at = parent[described]
+    while len(at := np.unique(at[at >= 0])):
+        out[at] = True
+        at = parent[at]
+    return np.flatnonzero(out)
+
+
+def _step(trace: Trace, pid: I64, when: I64) -> I64:
+    """The annotation of a decoded token in which each instant lies, or -1: tracekit's own."""
+    notes = links.marks(trace)
+    steps = np.flatnonzero(notes.named(f"^{DECODE_STEP}"))
+    return nesting.innermost(
+        notes.pid[steps], notes.ts[steps], notes.end[steps], pid, when, when + 1
+    )
+
+
+# ---------------------------------------------------------------- calls
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """C GEMM and attention calls: see layers.Order; their formulas where shapes are recorded."""
+
+    phase: I64  # [C] index into PHASES
+    order: layer_pattern.Order
+    flops: I64  # [C] of all its ops with a formula; -1 where there is none
+    bytes: I64  # [C]
+    dtype: tuple[str | None, ...]  # [C]
+    weights: tuple[Weights | None, ...]  # [C] of a GEMM that is one multiplication
+    experts: bool  # some work is named as of a mixture of experts
+
+
+def calls(trace: Trace, found: Items) -> Calls:
+    """The calls of these items."""
+    many = int(found.call.max(initial=-1)) + 1
+    mine = np.flatnonzero(found.call >= 0)
+    call = found.call[mine]
+    _, first = np.unique(call, return_index=True)
+    head = mine[first]  # the first item of each call
+    _, works, work_of = op_formulas.of_ops(trace)
+    known = mine[found.formula[mine] >= 0]
+    pair, _ = segments.distinct(np.stack([found.call[known], found.formula[known]], axis=1))
+    own: list[list[Work]] = [[] for _ in range(many)]
+    for at, op in pair.tolist():
+        own[at].append(works[work_of[op]])
+    for at, op in enumerate(found.op[head].tolist()):
+        # a linear that torch runs as a batched GEMM reads its weights once, not once a batch row
+        if op >= 0 and work_of[op] >= 0 and found.kind[head[at]] == GEMM:
+            own[at] = [works[work_of[op]]]
+    weights = tuple(
+        mine[0].weights if kind == GEMM and len(mine) == 1 else None
+        for mine, kind in zip(own, found.kind[head].tolist(), strict=True)
+    )
+    signs = dict[object, int]()
+    ops = links.ops(trace)
+    sign = [
+        signs.setdefault(_sign(trace, ops, one, int(found.op[at])), len(signs))
+        for one, at in zip(weights, head.tolist(), strict=True)
+    ]
+    return Calls(
+        phase=found.phase[head],
+        order=layer_pattern.Order(found.run[head], found.kind[head], np.array(sign, np.int64)),
+        flops=np.array([sum(w.flops for w in some) if some else -1 for some in own], np.int64),
+        bytes=np.array([sum(w.bytes for w in some) if some else -1 for some in own], np.int64),
+        dtype=tuple(some[0].dtype if some else None for some in own),
+        weights=weights,
+        experts=bool(_matches(trace, found.name, EXPERTS).any()),
+    )
+
+
+def _sign(trace: Trace, ops: Trace, one: Weights | None, op: int) -> object:
+    """What a GEMM shares with the same one of another layer: weights, else its op, else nothing."""
+    if one is not None:
+        return one.k, one.n
+    return trace.strings[int(ops.name[op])] if op >= 0 else None

@@ -1,0 +1,1 @@
+"""Idle time by cause."""

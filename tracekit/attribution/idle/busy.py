@@ -1,0 +1,59 @@
+"""Device time as flat spans by kind, all devices together or one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels import name_rules
+from tracekit.trace.spans.intervals import Spans, spans, union
+from tracekit.trace.trace import Cat, Mask, Trace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Busy:
+    """Flat spans. A nanosecond counts once: kernels before copies before fills."""
+
+    kernel: Spans
+    copied: Spans  # kernel or copy
+    busy: Spans  # kernel, copy or fill
+    communication: Spans  # some communication kernel
+    compute: Spans  # some kernel that is no communication
+
+
+def communication(trace: Trace) -> Mask:
+    """[G] whether each row of `views.work` is a communication kernel, by its name.
+
+    A lower bound: engines name their own all-reduce and expert-parallel kernels as they like.
+    """
+
+    def make() -> Mask:
+        gpu = links.work(trace)
+        return gpu.named(name_rules.COMMUNICATION.pattern) & gpu.is_(Cat.KERNEL)
+
+    return trace.once("communication", make)
+
+
+def busy(trace: Trace, device: int | None = None) -> Busy:
+    """What the devices did (or one of them), from the whole trace."""
+
+    def make() -> Busy:
+        gpu = links.work(trace)
+        mine = np.ones(len(gpu), bool) if device is None else gpu.device == device
+        talk = communication(trace)
+
+        def flat(rows: Mask) -> Spans:
+            return union(spans(gpu.ts[rows], gpu.dur[rows]))
+
+        kernel = mine & gpu.is_(Cat.KERNEL)
+        return Busy(
+            kernel=flat(kernel),
+            copied=flat(mine & gpu.is_(Cat.KERNEL, Cat.MEMCPY)),
+            busy=flat(mine),
+            communication=flat(kernel & talk),
+            compute=flat(kernel & ~talk),
+        )
+
+    return trace.once(("busy", device), make)

@@ -1,0 +1,108 @@
+"""Idle time by class as numbers, and what tables and charts call the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution.idle.causes import CAUSES, ORDER, SUSPECT_NS, Cause, Idle
+from tracekit.results.result import Column
+from tracekit.results.units import duration
+from tracekit.trace.spans.intervals import Spans, covered
+from tracekit.trace.trace import I64
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Idle time by class, in ns. Classes: tracekit/attribution/idle/causes.py."""
+
+    host_sync: int
+    host_data: int
+    host_call: int
+    host_op: int
+    host_outside: int
+    launch_call: int
+    graph: int
+    other_stream: int
+    communication: int
+    queued: int
+    unlinked: int
+    after_last: int
+
+
+SUSPECT = (
+    "Part of the idle time in which the next work had been launched more than "
+    f"{duration(SUSPECT_NS)} before and nothing in this file ran: the device probably ran work "
+    "that the file does not hold (a step that was cut out, another process), waited for another "
+    "device, or loaded a kernel for the first time."
+)
+# what charts call it
+MAYBE_WORK = "idle, or work not in this file"
+
+
+def by_cause(found: Idle, windows: Spans) -> I64:
+    """[W, classes] idle ns of each window (windows may overlap) in the order of By."""
+    return np.stack([covered(found.of(cause), windows) for cause in ORDER], axis=1)
+
+
+def by_row(row: I64) -> By:
+    """One row of `by_cause`."""
+    return By(*map(int, row))
+
+
+# what charts and tables call the classes, several of which share a colour
+SHOWN: dict[str, tuple[Cause, ...]] = {
+    "not launched yet": (
+        Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE,
+    ),
+    "in the launch call": (Cause.LAUNCH_CALL,),
+    "launched, not begun": (Cause.QUEUED, Cause.GRAPH),
+    "another stream": (Cause.OTHER_STREAM,),
+    "waiting for communication": (Cause.COMMUNICATION,),
+    "unlinked": (Cause.UNLINKED,),
+    "nothing more launched": (Cause.AFTER_LAST,),
+}  # fmt: skip
+NAMES = {
+    Cause.HOST_SYNC: "host: blocking sync, .item()",
+    Cause.HOST_DATA: "host: loading data",
+    Cause.HOST_CALL: "host: other runtime call",
+    Cause.HOST_OP: "host: in an op",
+    Cause.HOST_OUTSIDE: "host: outside any op",
+    Cause.LAUNCH_CALL: "in the launch call",
+    Cause.GRAPH: "between kernels of a graph",
+    Cause.OTHER_STREAM: "waiting for another stream",
+    Cause.COMMUNICATION: "after communication",
+    Cause.QUEUED: "launched, not begun",
+    Cause.UNLINKED: "no launch in the trace",
+    Cause.AFTER_LAST: "nothing more launched",
+}
+
+
+def columns(causes: Sequence[Cause]) -> tuple[Column, ...]:
+    """A column for each class."""
+    return tuple(Column(NAMES[c], "ns", CAUSES[c]) for c in causes)
+
+
+def used(parts: Sequence[By]) -> list[Cause]:
+    """Classes that are anywhere above zero."""
+    return [c for c in ORDER if any(getattr(part, c.value) for part in parts)]
+
+
+def shown(parts: Sequence[By]) -> dict[str, list[int]]:
+    """[name][part] for a chart, in the colours of the theme."""
+    return {
+        name: [sum(getattr(part, c.value) for c in group) for part in parts]
+        for name, group in SHOWN.items()
+    }
+
+
+def shown_columns(parts: Sequence[By]) -> tuple[tuple[Column, tuple[Cause, ...]], ...]:
+    """Columns for groups of classes that are anywhere above zero, and the classes of each."""
+    some = set(used(parts))
+    return tuple(
+        (Column(name, "ns", " Or: ".join(CAUSES[c] for c in group)), group)
+        for name, group in SHOWN.items()
+        if some & set(group)
+    )

@@ -1,0 +1,260 @@
+"""Why a device was idle: every idle nanosecond in one class, as spans.
+
+A gap ends when some activity, the closer, starts. Before the closer's launch began, the host had
+not asked for it; during the launch call the host was asking; after it the device side waited.
+
+    host      ..aaa.......b....      gap of 9: launch a 3 (inside the call), device side 1,
+    stream 7  ......AAA......BB      gap of 6: host 5, inside the call 1
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.idle.busy import busy, communication
+from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, total, union
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+
+class Cause(StrEnum):
+    """In the order in which tables and charts show them."""
+
+    HOST_SYNC = "host_sync"
+    HOST_DATA = "host_data"
+    HOST_CALL = "host_call"
+    HOST_OP = "host_op"
+    HOST_OUTSIDE = "host_outside"
+    LAUNCH_CALL = "launch_call"
+    GRAPH = "graph"
+    OTHER_STREAM = "other_stream"
+    COMMUNICATION = "communication"
+    QUEUED = "queued"
+    UNLINKED = "unlinked"
+    AFTER_LAST = "after_last"
+
+
+ORDER = tuple(Cause)
+HOST_SIDE = frozenset(
+    {Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE,
+     Cause.LAUNCH_CALL}
+)  # fmt: skip
+
+CAUSES = {
+    Cause.HOST_SYNC: "The next work was not launched yet: its thread was in a blocking sync, a "
+    "blocking copy or `.item()`.",
+    Cause.HOST_DATA: "The next work was not launched yet: its thread was loading data.",
+    Cause.HOST_CALL: "The next work was not launched yet: its thread was in another runtime call.",
+    Cause.HOST_OP: "The next work was not launched yet: its thread was in a framework op.",
+    Cause.HOST_OUTSIDE: "The next work was not launched yet: its thread was outside any op, in "
+    "Python or other code.",
+    Cause.LAUNCH_CALL: "The host was inside the call that launched the next work.",
+    Cause.GRAPH: "Between two kernels of one graph launch.",
+    Cause.OTHER_STREAM: "Launched, not begun: its stream had been told to wait for an event of "
+    "another stream.",
+    Cause.COMMUNICATION: "Launched, not begun: it followed communication on another stream.",
+    Cause.QUEUED: "Launched, not begun, and no work in this trace was in the way: the device's own "
+    "time between kernels, or work that the trace lacks.",
+    Cause.UNLINKED: "The work that ends the gap has no launch in the trace.",
+    Cause.AFTER_LAST: "Nothing was launched any more.",
+}
+
+BLOCKING = re.compile(
+    r"Synchronize|^(?:cuda|hip)Memcpy(?:2D|3D|WithStream)?$|^cuMemcpy(?:DtoH|HtoD|DtoD)?(?:_v2)?$"
+)
+ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
+LOADING = re.compile(r"DataLoader|dataloader|data_?load|load_batch|^tracekit::load$", re.IGNORECASE)
+WAIT_EVENT = re.compile(r"StreamWaitEvent")
+
+# No idle device takes this long to begin what was launched: it ran work that the file lacks (a step
+# that was cut out, another process), waited for another device, or loaded a kernel for the first
+# time. A flag: no class depends on it.
+SUSPECT_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Idle:
+    """P disjoint spans, sorted, that cover every instant of [0, end of trace) without work.
+
+    The gaps before the first activity and after the last are included, G in all.
+    """
+
+    spans: Spans  # [P, 2]
+    cause: npt.NDArray[np.uint8]  # [P] index in ORDER
+    gap: I64  # [P] row of `gaps`
+    gaps: Spans  # [G, 2]
+    opener: I64  # [G] row of `views.work` that ends last before it; -1 for the first gap
+    closer: I64  # [G] row of `views.work` that ends it; -1 for the last gap
+    suspect: Spans  # flat: launched more than SUSPECT_NS before, and nothing in the file ran
+
+    def of(self, cause: Cause) -> Spans:
+        """The spans of one class, sorted and disjoint."""
+        return np.asarray(self.spans[self.cause == ORDER.index(cause)])
+
+
+def idle(trace: Trace, device: int | None = None) -> Idle:
+    """Why a device was idle; without `device`, why all of them were at once.
+
+    The trace must have GPU work.
+    """
+    found: Idle = trace.once(("idle", device), lambda: _idle(trace, device))
+    return found
+
+
+def _idle(trace: Trace, device: int | None) -> Idle:
+    gpu = links.work(trace)
+    rows = np.arange(len(gpu)) if device is None else np.flatnonzero(gpu.device == device)
+    gaps, opener, closer = _gaps(trace, device, rows)
+    inner = closer >= 0
+    start, end = np.zeros(len(gaps), np.int64), np.zeros(len(gaps), np.int64)
+    linked = np.zeros(len(gaps), bool)
+    linked[inner] = links.launch_row(trace)[closer[inner]] >= 0
+    start[linked] = links.launch_start(trace)[closer[linked]]
+    end[linked] = links.launch_end(trace)[closer[linked]]
+    start = np.clip(start, gaps[:, 0], gaps[:, 1])
+    end = np.clip(end, gaps[:, 0], gaps[:, 1])
+    parts: list[tuple[Spans, npt.NDArray[np.uint8]]] = []
+
+    def add(where: Spans, cause: Cause) -> None:
+        real = where[where[:, 1] > where[:, 0]]
+        parts.append((real, np.full(len(real), ORDER.index(cause), np.uint8)))
+
+    add(gaps[~inner], Cause.AFTER_LAST)
+    add(gaps[inner & ~linked], Cause.UNLINKED)
+    add(np.stack([start, end], axis=1)[linked], Cause.LAUNCH_CALL)
+    device_side = np.stack([end, gaps[:, 1]], axis=1)
+    kinds = _device_causes(trace, opener, closer, linked)
+    for cause, mask in kinds.items():
+        add(device_side[mask], cause)
+    for lane, mask in _lanes(trace, closer, linked):
+        before = np.stack([gaps[mask, 0], start[mask]], axis=1)
+        for cause, where in _host_causes(trace, lane, before[before[:, 1] > before[:, 0]]):
+            add(where, cause)
+    where = np.concatenate([part for part, _ in parts])
+    order = np.argsort(where[:, 0], kind="stable")
+    where = where[order]
+    assert total(where) == total(gaps), "every idle nanosecond is in one class"
+    waits = device_side[linked & ~kinds[Cause.GRAPH]]
+    return Idle(
+        spans=where,
+        cause=np.concatenate([cause for _, cause in parts])[order],
+        gap=np.searchsorted(gaps[:, 0], where[:, 0], side="right") - 1,
+        gaps=gaps,
+        opener=opener,
+        closer=closer,
+        suspect=waits[waits[:, 1] - waits[:, 0] >= SUSPECT_NS],
+    )
+
+
+def _gaps(trace: Trace, device: int | None, rows: I64) -> tuple[Spans, I64, I64]:
+    """Gaps from the first slice of the trace to its last end, with what is on either side."""
+    gpu = links.work(trace)
+    flat = busy(trace, device).busy
+    first, last = min(int(trace.ts.min()), 0), int(trace.end.max())
+    if not len(flat):  # only activities without duration: nothing was busy
+        flat = spans(gpu.ts[rows[:1]], [0])
+    edges = np.concatenate([[first], flat.ravel(), [max(last, int(flat[-1, 1]))]]).reshape(-1, 2)
+    edges = edges[edges[:, 1] > edges[:, 0]]
+    real = rows[gpu.dur[rows] > 0] if (gpu.dur[rows] > 0).any() else rows
+    at = np.searchsorted(gpu.ts[real], edges[:, 1], side="left")
+    closer = np.where(at < len(real), real[np.minimum(at, len(real) - 1)], -1)
+    by_end = real[np.argsort(gpu.end[real], kind="stable")]
+    behind = np.searchsorted(gpu.end[by_end], edges[:, 0], side="right") - 1
+    opener = np.where(behind >= 0, by_end[np.maximum(behind, 0)], -1)
+    return edges, opener, closer
+
+
+def _device_causes(trace: Trace, opener: I64, closer: I64, linked: Mask) -> dict[Cause, Mask]:
+    """Why work that was launched had not begun: a mask over the gaps for each class."""
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    both = linked & (opener >= 0)
+    one, two = opener[both], closer[both]
+    graph, talk, other = (np.zeros(len(closer), bool) for _ in range(3))
+    graph[both] = launch[one] == launch[two]
+    across = (gpu.stream[one] != gpu.stream[two]) | (gpu.device[one] != gpu.device[two])
+    talk[both] = across & communication(trace)[one]
+    other[both] = across & _waits(trace)[launch[two]]
+    talk &= ~graph
+    other &= ~graph & ~talk
+    return {
+        Cause.GRAPH: graph,
+        Cause.COMMUNICATION: talk,
+        Cause.OTHER_STREAM: other,
+        Cause.QUEUED: linked & ~graph & ~talk & ~other,
+    }
+
+
+def _waits(trace: Trace) -> Mask:
+    """[R] whether a stream was told to wait between a runtime call and the last launch before."""
+
+    def make() -> Mask:
+        calls = links.calls(trace)
+        lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
+        order = np.lexsort((calls.ts, lane))
+        position = np.arange(len(order))
+        launches = links.launch_count(trace)[order] > 0
+        waits = calls.named(WAIT_EVENT)[order]
+        first = np.r_[True, lane[order][1:] != lane[order][:-1]] if len(order) else launches
+        begins = np.maximum.accumulate(np.where(first, position, 0))
+        seen = np.maximum.accumulate(np.where(waits, position, -1))
+        prior = np.r_[-1, np.maximum.accumulate(np.where(launches, position, -1))[:-1]]
+        out = np.zeros(len(order), bool)
+        out[order] = (seen >= begins) & (seen > prior)
+        return out
+
+    return trace.once("waits", make)
+
+
+def launch_lane(trace: Trace) -> I64:
+    """[G] the thread (a value of `views.lane`) that launched each row of `work`, or -1."""
+
+    def make() -> I64:
+        launch = links.launch_row(trace)
+        lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
+        out = np.full(len(launch), -1, np.int64)
+        out[launch >= 0] = lane[launch[launch >= 0]]
+        return out
+
+    return trace.once("launch lane", make)
+
+
+def _lanes(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
+    """For each launching thread, the gaps that its launches end."""
+    of_gap = np.full(len(closer), -1, np.int64)
+    of_gap[linked] = launch_lane(trace)[closer[linked]]
+    return [(int(n), of_gap == n) for n in np.unique(of_gap[linked])]
+
+
+def _host_causes(trace: Trace, lane: int, rest: Spans) -> list[tuple[Cause, Spans]]:
+    """Disjoint spans before a launch, cut by what its thread was doing; the first that fits."""
+    found = []
+    for cause, where in host_doings(trace, lane).items():
+        found.append((cause, intersect(rest, where)))
+        rest = subtract(rest, where)
+    return [*found, (Cause.HOST_OUTSIDE, rest)]
+
+
+def host_doings(trace: Trace, lane: int) -> dict[Cause, Spans]:
+    """Flat spans of what one thread (a value of `views.lane`) does, the strongest reason first."""
+
+    def make() -> dict[Cause, Spans]:
+        mine = trace.where(links.lane(trace) == lane)
+        calls, ops = mine.is_(Cat.RUNTIME), mine.is_(Cat.CPU_OP)
+
+        def flat(rows: Mask) -> Spans:
+            return union(spans(mine.ts[rows], mine.dur[rows]))
+
+        code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
+        return {
+            Cause.HOST_SYNC: flat((calls & mine.named(BLOCKING)) | (ops & mine.named(ITEM))),
+            Cause.HOST_DATA: flat(code & mine.named(LOADING)),
+            Cause.HOST_CALL: flat(calls),
+            Cause.HOST_OP: flat(ops),
+        }
+
+    return trace.once(("host doings", lane), make)

@@ -1,0 +1,121 @@
+"""Single gaps: the longest with the work on either side, and what the host did meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.idle.by_cause import By, by_cause, by_row
+from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, Idle, idle, launch_lane
+from tracekit.attribution.idle.host_stack import doing
+from tracekit.attribution.stages.instances import innermost, markers
+from tracekit.errors import MissingEventsError
+from tracekit.trace.spans.intervals import Spans, covered
+from tracekit.trace.trace import I64, Trace
+
+MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One of the longest gaps, on all devices together."""
+
+    trace: str
+    start_ns: int
+    ns: int
+    cause: str  # the class with the largest part of it
+    causes: By
+    before: str | None  # the work that ended last; None before the first
+    before_op: str | None
+    after: str | None
+    after_op: str | None
+    stage: str | None  # in which `after` was launched
+    returned_ns: int | None  # how long before its start the launch of `after` had returned
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What the launching threads did in host-side idle time: the innermost op or call."""
+
+    cause: str
+    name: str
+    ns: int
+
+
+def inner_gaps(found: Idle) -> I64:
+    """Rows of the gaps between two activities."""
+    return np.flatnonzero((found.opener >= 0) & (found.closer >= 0))
+
+
+def longest(trace: Trace, pattern: str | None) -> tuple[Gap, ...]:
+    found = idle(trace)
+    inner = inner_gaps(found)
+    length = found.gaps[:, 1] - found.gaps[:, 0]
+    chosen = inner[np.argsort(-length[inner], kind="stable")[:MOST]]
+    parts = by_cause(found, found.gaps[chosen])
+    gpu, op, ops = links.work(trace), links.op_row(trace), links.ops(trace)
+    stage = _stage_names(trace, pattern, found.closer[chosen])
+
+    def names(row: int) -> tuple[str, str | None]:
+        return gpu.text(row), ops.text(int(op[row])) if op[row] >= 0 else None
+
+    rows = []
+    for gap, causes, launcher in zip(chosen.tolist(), parts, stage, strict=True):
+        before, after = names(int(found.opener[gap])), names(int(found.closer[gap]))
+        start, end = map(int, found.gaps[gap])
+        launched = int(links.launch_end(trace)[found.closer[gap]])
+        linked = links.launch_row(trace)[found.closer[gap]] >= 0
+        rows.append(
+            Gap(
+                trace.path, start, end - start, ORDER[int(causes.argmax())].value, by_row(causes),
+                *before, *after, launcher,
+                end - launched if linked else None,
+                bool(covered(found.suspect, found.gaps[gap : gap + 1])[0]),
+            )
+        )  # fmt: skip
+    return tuple(rows)
+
+
+def _stage_names(trace: Trace, pattern: str | None, rows: I64) -> list[str | None]:
+    """The stage instance that launched each of these rows of `work`."""
+    try:
+        marks = markers(trace, pattern)
+    except MissingEventsError:
+        return [None] * len(rows)
+    at = innermost(trace, pattern)[rows].tolist()
+    return [marks.name[i] if i >= 0 else None for i in at]
+
+
+def doings(trace: Trace) -> tuple[Doing, ...]:
+    """Innermost op or call of the launching thread in host-side idle time between activities."""
+    found = idle(trace)
+    inner = np.isin(found.gap, inner_gaps(found))
+    host = np.isin(found.cause, [ORDER.index(c) for c in HOST_SIDE - {Cause.HOST_OUTSIDE}])
+    pick = np.flatnonzero(inner & host)
+    lane = launch_lane(trace)[found.closer[found.gap[pick]]]
+    time: Counter[tuple[str, str]] = Counter()
+    for number in np.unique(lane).tolist():
+        own = pick[lane == number]
+        pieces, row = doing(trace, number, found.spans[own])
+        at = own[np.searchsorted(found.spans[own, 0], pieces[:, 0], side="right") - 1]
+        for cause, name, ns in _summed(found.cause[at], trace.name[row], pieces):
+            time[ORDER[cause].value, trace.strings[name]] += ns
+    return sorted_doings(time)
+
+
+def _summed(cause: Any, name: Any, pieces: Spans) -> Iterable[tuple[int, int, int]]:
+    keys, inverse = np.unique(np.stack([cause, name], axis=1), axis=0, return_inverse=True)
+    ns = np.zeros(len(keys), np.int64)
+    np.add.at(ns, inverse.ravel(), pieces[:, 1] - pieces[:, 0])
+    return ((int(k[0]), int(k[1]), int(n)) for k, n in zip(keys, ns, strict=True))
+
+
+def sorted_doings(time: Counter[tuple[str, str]]) -> tuple[Doing, ...]:
+    rows = [Doing(cause, name, ns) for (cause, name), ns in time.items()]
+    return tuple(sorted(rows, key=lambda r: (-r.ns, r.cause, r.name)))

@@ -1,0 +1,1 @@
+"""Kernels by category, by name and by module."""

@@ -1,0 +1,166 @@
+"""The category of every piece of GPU work, and the rule that decided it.
+
+First the trace's own category (copy, fill), then communication by name, then the op that launched
+the work, then the kernel's name. Work of a CUDA or HIP graph has the op of its capture no longer:
+its name alone decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels import name_rules
+from tracekit.taxonomy import Category
+from tracekit.trace.trace import Cat, Mask, Trace
+
+CATEGORIES: tuple[Category, ...] = tuple(Category)
+CODE: Mapping[Category, int] = {category: code for code, category in enumerate(CATEGORIES)}
+
+_Decision = tuple[Category, str]
+_UNDECIDED = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Categories of the G rows of `views.work`."""
+
+    category: npt.NDArray[np.int16]  # [G] index into CATEGORIES
+    rule: npt.NDArray[np.int32]  # [G] index into rules
+    rules: tuple[str, ...]
+
+    def of(self, category: Category) -> Mask:
+        """[G] whether the row is of this category."""
+        return np.asarray(self.category == CODE[category])
+
+
+class _Rules:
+    """Decisions by number, so that arrays can hold them."""
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+        self.names: list[str] = []
+        self._known: dict[_Decision, int] = {}
+
+    def number(self, decision: _Decision | None) -> int:
+        if decision is None:
+            return _UNDECIDED
+        if decision not in self._known:
+            self._known[decision] = len(self.names)
+            self.codes.append(CODE[decision[0]])
+            self.names.append(decision[1])
+        return self._known[decision]
+
+    def of(
+        self, names: npt.NDArray[np.int32], strings: tuple[str, ...],
+        decide: Callable[[str], _Decision | None],
+    ) -> npt.NDArray[np.int64]:  # fmt: skip
+        """[N] the decision on each name; each distinct name is decided once."""
+        distinct, inverse = np.unique(names, return_inverse=True)
+        found = [self.number(decide(strings[name])) for name in distinct]
+        return np.asarray(np.array(found, np.int64)[inverse], np.int64)
+
+
+def classify(trace: Trace) -> Classes:
+    """The category of each row of `views.work`, and the rule that decided; computed once."""
+    return trace.once("classify", lambda: _classify(trace))
+
+
+def _classify(trace: Trace) -> Classes:
+    gpu = links.work(trace)
+    rules = _Rules()
+    decided = np.full(len(gpu), _UNDECIDED, np.int64)
+    if len(gpu):
+        decided[gpu.cat == Cat.MEMCPY] = rules.number((Category.MEMCPY, "memcpy event"))
+        decided[gpu.cat == Cat.MEMSET] = rules.number((Category.MEMSET, "memset event"))
+        for step in (_by_strong_name, _by_op, _by_name):
+            todo = decided < 0
+            if todo.any():
+                decided[todo] = step(trace, rules)[todo]
+    codes = np.array(rules.codes, np.int16)
+    return Classes(
+        category=codes[decided] if len(gpu) else np.empty(0, np.int16),
+        rule=decided.astype(np.int32),
+        rules=tuple(rules.names),
+    )
+
+
+def _by_strong_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+    """Names that say more than the op around them: communication, layout changes inside ops."""
+    strong = (name_rules.COMMUNICATION, name_rules.LAYOUT_INSIDE_OPS)
+
+    def decide(name: str) -> _Decision | None:
+        rule = name_rules.first(strong, name_rules.head(name))
+        return (rule.category, rule.name) if rule else None
+
+    return rules.of(links.work(trace).name, trace.strings, decide)
+
+
+def _by_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+    return rules.of(links.work(trace).name, trace.strings, name_rules.of_kernel)
+
+
+def _by_op(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+    """[G] what the op stack around the launch decides, or -1."""
+    row = np.where(replayed(trace), -1, links.op_row(trace))
+    out = np.full(len(row), _UNDECIDED, np.int64)
+    known = row >= 0
+    if known.any():
+        out[known] = _ops(trace, rules)[row[known]]
+    return out
+
+
+def _ops(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+    """[O] what each op and the ops around it decide, or -1."""
+    ops = links.ops(trace)
+    parent = links.op_parent_row(trace)
+    whole = rules.of(ops.name, trace.strings, name_rules.of_whole_op)
+    single = rules.of(ops.name, trace.strings, name_rules.of_single_op)
+    aten = trace.named(r"^(aten::|autograd::)")[trace.is_(Cat.CPU_OP)]
+    # an op of no table hides the ones above it, save torch's own wrappers around ops
+    single = _nearest(single, np.where(aten, parent, -1))
+    whole = _nearest(whole, parent)
+    return np.where(whole >= 0, whole, single)
+
+
+def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
+    """[O] the category of each row of `views.ops`, as an index into CATEGORIES; OTHER by default.
+
+    By the op and the ops around it alone: what a trace without GPU work can say.
+    """
+
+    def make() -> npt.NDArray[np.int16]:
+        rules = _Rules()
+        decided = _ops(trace, rules) if len(links.ops(trace)) else np.empty(0, np.int64)
+        codes = np.array([*rules.codes, CODE[Category.OTHER]], np.int16)
+        return codes[decided]  # -1 is the last
+
+    return trace.once("op categories", make)
+
+
+def _nearest(
+    decided: npt.NDArray[np.int64], parent: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """[O] the decision of the innermost op at or above each that has one, or -1."""
+    here = np.arange(len(decided))
+    up = np.where((decided >= 0) | (parent < 0), here, parent)
+    while not np.array_equal(up, up[up]):  # doubles the distance each time
+        up = up[up]
+    return np.asarray(decided[up])
+
+
+def replayed(trace: Trace) -> Mask:
+    """[G] whether a graph launch issued this row of `views.work`."""
+
+    def make() -> Mask:
+        row = links.launch_row(trace)
+        graph = trace.named(r"(?i)graph_?launch")[trace.is_(Cat.RUNTIME)]
+        out = np.zeros(len(row), bool)
+        out[row >= 0] = graph[row[row >= 0]]
+        return out
+
+    return trace.once("replayed", make)

@@ -1,0 +1,109 @@
+"""The nn.Module that launched each piece of GPU work, from Python frames or module markers.
+
+torch.profiler with `with_modules` or `with_stack` writes a Python frame `nn.Module: LlamaMLP_3`
+around each call of a module; 3 counts modules of the class. Programs without stacks can mark
+modules by annotations of the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.trace.spans.nesting import innermost, parents
+from tracekit.trace.trace import I64, Cat, Trace
+
+FRAME = re.compile(r"^nn\.Module: (?P<kind>.*?)(?:_(?P<number>\d+))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module by its frame's name."""
+
+    name: str  # LlamaMLP_3
+    kind: str  # LlamaMLP
+    number: int | None  # 3
+
+
+@lru_cache(maxsize=65536)
+def of_frame(name: str) -> Module | None:
+    """The module that a frame's name names, or None for any other frame."""
+    found = FRAME.match(name)
+    if not found:
+        return None
+    number = found["number"]
+    return Module(name.removeprefix("nn.Module: "), found["kind"], int(number) if number else None)
+
+
+def frames(trace: Trace) -> Trace:
+    """The calls of modules, sorted by start, the longer first."""
+
+    def make() -> Trace:
+        rows = trace.is_(Cat.PYTHON, Cat.ANNOTATION) & trace.named(r"^nn\.Module: ")
+        return trace.where(np.flatnonzero(rows))
+
+    return trace.once("module_frames", make)
+
+
+def _lane(trace: Trace) -> I64:
+    """[F] the lane of each row of `frames`: see `views.lane`."""
+    rows = trace.is_(Cat.PYTHON, Cat.ANNOTATION) & trace.named(r"^nn\.Module: ")
+    return np.asarray(links.lane(trace)[rows])
+
+
+def parent_row(trace: Trace) -> I64:
+    """[F] for each row of `frames`, the row of `frames` of the innermost module around it, or -1.
+
+    A frame and a marker of the same call nest: the marker's time is the frame's.
+    """
+
+    def make() -> I64:
+        calls = frames(trace)
+        return parents(_lane(trace), calls.ts, calls.end)
+
+    return trace.once("module_parent_row", make)
+
+
+def work_row(trace: Trace) -> I64:
+    """[G] for each row of `views.work`, the row of `frames` of the innermost module around its
+    launch, or -1.
+    """
+
+    def make() -> I64:
+        called = frames(trace)
+        host = links.calls(trace)
+        found = innermost(
+            _lane(trace), called.ts, called.end,
+            np.asarray(links.lane(trace)[trace.is_(Cat.RUNTIME)]), host.ts, host.end,
+        )  # fmt: skip
+        launch = links.launch_row(trace)
+        out = np.full(len(launch), -1, np.int64)
+        known = launch >= 0
+        out[known] = found[launch[known]]
+        return out
+
+    return trace.once("module_work_row", make)
+
+
+def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[F] the class of the module of each row of `frames`, as an index into the second."""
+    called = frames(trace)
+    distinct, inverse = np.unique(called.name, return_inverse=True)
+    found = [of_frame(trace.strings[int(n)]) for n in distinct]
+    names = [m.kind if m else trace.strings[int(n)] for m, n in zip(found, distinct, strict=True)]
+    classes = tuple(dict.fromkeys(names))
+    number = {name: i for i, name in enumerate(classes)}
+    return np.array([number[name] for name in names], np.int64)[inverse], classes
+
+
+def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[G] the class of the module that launched each row of `views.work`, as an index or -1."""
+    of_row, classes = kinds_of_frames(trace)
+    row = work_row(trace)
+    out = np.full(len(row), -1, np.int64)
+    out[row >= 0] = of_row[row[row >= 0]]
+    return out, classes

@@ -1,0 +1,233 @@
+"""What several analyses derive from a trace, computed once per trace.
+
+Links say who caused what. Each is an index array; -1 is 'no such row in the trace'.
+
+    work      launch_row      the runtime call that issued it, by correlation
+    work      op_row          the framework op around that call
+    work      annotation_row  the annotation around that call
+    op        op_parent_row   the framework op around it, on its thread
+    call      call_op_row     the framework op around it, on its thread
+    slice     parent_row      the host slice around it, on its thread
+    op        forward_row     of a backward op, the forward op it is the gradient of
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.spans import segments
+from tracekit.trace.spans.nesting import innermost, parents
+from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
+
+Rows = npt.NDArray[np.int64]
+
+
+def work(trace: Trace) -> Trace:
+    """Everything a device did: kernels, copies, fills, sorted by start."""
+    return trace.of(*GPU_WORK)
+
+
+def calls(trace: Trace) -> Trace:
+    """Runtime and driver calls, sorted by start."""
+    return trace.of(Cat.RUNTIME)
+
+
+def ops(trace: Trace) -> Trace:
+    """Framework ops, sorted by start."""
+    return trace.of(Cat.CPU_OP)
+
+
+def marks(trace: Trace) -> Trace:
+    """Host annotations, sorted by start, the longer first."""
+    return trace.of(Cat.ANNOTATION)
+
+
+def launch_row(trace: Trace) -> Rows:
+    """[G] for each row of `work`, the row of `calls` that launched it, or -1.
+
+    The link is the correlation id; where runtime calls share one, the earliest. A graph launch has
+    many rows of work.
+    """
+
+    def make() -> Rows:
+        host = calls(trace)
+        gpu = work(trace)
+        out = np.full(len(gpu), -1, np.int64)
+        known = np.flatnonzero(host.correlation >= 0)
+        order = known[np.argsort(host.correlation[known], kind="stable")]
+        keys = host.correlation[order]
+        if len(keys):
+            at = np.minimum(np.searchsorted(keys, gpu.correlation), len(keys) - 1)
+            hit = (keys[at] == gpu.correlation) & (gpu.correlation >= 0)
+            out[hit] = order[at[hit]]
+        return out
+
+    return trace.once("launch_row", make)
+
+
+def launch_start(trace: Trace) -> Rows:
+    """[G] when the launch of each row of `work` started, ns; -1 where it has none."""
+    return trace.once("launch_start", lambda: _follow(launch_row(trace), calls(trace).ts))
+
+
+def launch_end(trace: Trace) -> Rows:
+    """[G] when the launch of each row of `work` returned, ns; -1 where it has none."""
+    return trace.once("launch_end", lambda: _follow(launch_row(trace), calls(trace).end))
+
+
+def launch_count(trace: Trace) -> Rows:
+    """[R] how many rows of `work` each row of `calls` launched: a graph launch many, most none."""
+
+    def make() -> Rows:
+        rows = launch_row(trace)
+        return np.bincount(rows[rows >= 0], minlength=len(calls(trace)))
+
+    return trace.once("launch_count", make)
+
+
+def lane(trace: Trace) -> Rows:
+    """[N] a number that two slices share where they share process and thread."""
+
+    def make() -> Rows:
+        if not len(trace):
+            return np.empty(0, np.int64)
+        pid = np.unique(trace.pid, return_inverse=True)[1].astype(np.int64)
+        tids, tid = np.unique(trace.tid, return_inverse=True)
+        return np.asarray(pid * len(tids) + tid, np.int64)
+
+    return trace.once("lane", make)
+
+
+def parent_row(trace: Trace) -> Rows:
+    """[N] for each row of the trace that is on the host, the row of the innermost enclosing one.
+
+    Ops, runtime calls, annotations and Python frames of one thread; -1 at the top of a thread and
+    for every other row. Touching ends enclose. Slices that cross enclose neither the other.
+    """
+
+    def make() -> Rows:
+        rows = np.flatnonzero(trace.is_(*HOST))
+        found = parents(lane(trace)[rows], trace.ts[rows], trace.end[rows])
+        out = np.full(len(trace), -1, np.int64)
+        out[rows] = np.where(found >= 0, rows[found], -1) if len(rows) else found
+        return out
+
+    return trace.once("parent_row", make)
+
+
+def call_op_row(trace: Trace) -> Rows:
+    """[R] for each row of `calls`, the row of `ops` that is the innermost around it, or -1."""
+
+    def make() -> Rows:
+        op, call = trace.is_(Cat.CPU_OP), trace.is_(Cat.RUNTIME)
+        where, end = lane(trace), trace.end
+        return innermost(where[op], trace.ts[op], end[op], where[call], trace.ts[call], end[call])
+
+    return trace.once("call_op_row", make)
+
+
+def op_row(trace: Trace) -> Rows:
+    """[G] for each row of `work`, the row of `ops` that is the innermost around its launch."""
+    return trace.once("op_row", lambda: _follow(launch_row(trace), call_op_row(trace)))
+
+
+def op_parent_row(trace: Trace) -> Rows:
+    """[O] for each row of `ops`, the row of `ops` that is the innermost around it, or -1."""
+
+    def make() -> Rows:
+        op = ops(trace)
+        return parents(lane(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+
+    return trace.once("op_parent_row", make)
+
+
+def op_self_ns(trace: Trace) -> Rows:
+    """[O] ns of each row of `ops` that no op inside it covers."""
+
+    def make() -> Rows:
+        op, parent = ops(trace), op_parent_row(trace)
+        inside = np.flatnonzero(parent >= 0)
+        covered = segments.union_ns(parent[inside], op.ts[inside], op.end[inside], len(op))
+        return np.asarray(op.dur - covered, np.int64)
+
+    return trace.once("op_self_ns", make)
+
+
+def top_op_row(trace: Trace) -> Rows:
+    """[G] for each row of `work`, the row of `ops` that is the outermost around its launch."""
+
+    def make() -> Rows:
+        above = op_parent_row(trace)
+        top = np.where(above >= 0, above, np.arange(len(above)))
+        while not np.array_equal(top, top[top]):  # doubles the distance each time
+            top = top[top]
+        return _follow(op_row(trace), top)
+
+    return trace.once("top_op_row", make)
+
+
+def annotation_row(trace: Trace, any_thread: bool = False) -> Rows:
+    """[G] for each row of `work`, the innermost row of `marks` its launch starts in, or -1.
+
+    On the thread of the launch; with `any_thread`, for launches from a thread that has no
+    annotation then, on any thread of the process (backward passes launch from their own).
+    """
+
+    def make() -> Rows:
+        rows = launch_row(trace)
+        start = calls(trace).ts
+        call, mark = trace.is_(Cat.RUNTIME), trace.is_(Cat.ANNOTATION)
+
+        def around(lanes: Rows) -> Rows:
+            # [start, end): a launch at the very end of an annotation is no part of it
+            return innermost(
+                lanes[mark], trace.ts[mark], trace.end[mark], lanes[call], start, start + 1
+            )
+
+        found = around(lane(trace))
+        if any_thread:
+            found = np.where(found >= 0, found, around(trace.pid))
+        return _follow(rows, found)
+
+    return trace.once(("annotation_row", any_thread), make)
+
+
+def forward_row(trace: Trace) -> Rows:
+    """[O] for each row of `ops` of a backward pass, the row of the forward op it differentiates.
+
+    By autograd's sequence number: of the forward ops that share it, the last to start made the
+    node. -1 for forward ops and where no forward op in the trace has the number.
+    Source: kineto, `generateForwardBackwardLinks` in torch/csrc/autograd/profiler_kineto.cpp.
+    """
+
+    def make() -> Rows:
+        op = ops(trace)
+        table = trace.table("ops")
+        number = table.take(op.id, "sequence", -1).astype(np.int64)
+        thread = table.take(op.id, "forward_thread", -1).astype(np.int64)
+        backward = np.flatnonzero((number >= 0) & (thread > 0))
+        forward = np.flatnonzero((number >= 0) & (thread <= 0))
+        out = np.full(len(op), -1, np.int64)
+        if len(forward) and len(backward):
+            forward = forward[np.argsort(number[forward], kind="stable")]  # then by start
+            at = np.searchsorted(number[forward], number[backward], side="right") - 1
+            made = forward[np.maximum(at, 0)]
+            hit = (at >= 0) & (number[made] == number[backward])
+            out[backward[hit]] = made[hit]
+        return out
+
+    return trace.once("forward_row", make)
+
+
+def without_launch(trace: Trace) -> npt.NDArray[np.bool_]:
+    """[G] whether the trace has no launch for a row of `work`: a row of its own everywhere."""
+    return launch_row(trace) < 0
+
+
+def _follow(rows: Rows, values: Rows) -> Rows:
+    """`values` at `rows`, -1 where a row is -1."""
+    out = np.full(len(rows), -1, np.int64)
+    known = rows >= 0
+    out[known] = values[rows[known]]
+    return out

@@ -1,0 +1,1 @@
+"""Floating-point operations, least bytes, device peaks, and the bounds they give."""

@@ -1,0 +1,181 @@
+"""What a device can do at most, from its maker's datasheet.
+
+Peaks are dense (without structured sparsity) and for the dtype of the inputs; matrix units where
+the device has them for that dtype. A name that is no datasheet's has no peaks: what is not known
+is not guessed. One MI250X is two devices for PyTorch; its numbers are those of one half.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracekit.trace.trace import Trace
+
+TERA, GIGA = 1e12, 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Peaks of one device. Rates in units a second."""
+
+    name: str
+    flops: Mapping[str, float]  # FLOP/s by dtype: see `DTYPES`
+    memory_bytes_per_s: float
+    bus_bytes_per_s: float | None  # to the host, one direction
+    bus: str
+    source: str
+    pattern: re.Pattern[str] = field(repr=False)
+
+
+# What torch calls a dtype in shapes, in our metadata and in kernel names, and the key here
+DTYPES: Mapping[str, str] = {
+    "double": "float64", "float64": "float64", "c10::complex<float>": "complex64",
+    "float": "float32", "float32": "float32", "tf32": "tf32",
+    "c10::BFloat16": "bfloat16", "BFloat16": "bfloat16", "bfloat16": "bfloat16",
+    "c10::Half": "float16", "Half": "float16", "float16": "float16", "half": "float16",
+    "c10::Float8_e4m3fn": "float8", "c10::Float8_e5m2": "float8",
+    "c10::Float8_e4m3fnuz": "float8", "c10::Float8_e5m2fnuz": "float8",
+    "float8": "float8", "signed char": "int8", "char": "int8", "int8": "int8",
+    "unsigned char": "int8", "uint8": "int8",
+}  # fmt: skip
+BYTES: Mapping[str, int] = {
+    "float64": 8, "float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1,
+    "complex64": 8,
+}  # fmt: skip
+
+PCIE3, PCIE4, PCIE5 = 16 * GIGA, 32 * GIGA, 64 * GIGA
+_BUS = {PCIE3: "PCIe 3 ×16", PCIE4: "PCIe 4 ×16", PCIE5: "PCIe 5 ×16"}
+
+
+def _device(
+    name: str, pattern: str, memory: float, bus: float | None, source: str, **tera: float
+) -> Device:
+    """`memory` in GB/s, `bus` in B/s, peaks in TFLOP/s."""
+    kinds = {"f64": "float64", "f32": "float32", "tf32": "tf32", "f16": "float16",
+             "bf16": "bfloat16", "f8": "float8", "i8": "int8"}  # fmt: skip
+    peaks = {kinds[key]: value * TERA for key, value in tera.items()}
+    label = "host memory shared" if bus is None else _BUS.get(bus, "NVLink-C2C")
+    return Device(name, peaks, memory * GIGA, bus, label, source, re.compile(pattern))
+
+
+_H100 = {"f64": 67.0, "f32": 67.0, "tf32": 494.7, "f16": 989.4, "bf16": 989.4, "f8": 1978.9,
+         "i8": 1978.9}  # fmt: skip
+_A100 = {"f64": 19.5, "f32": 19.5, "tf32": 156.0, "f16": 312.0, "bf16": 312.0, "i8": 624.0}
+_MI300X = {"f64": 163.4, "f32": 163.4, "tf32": 653.7, "f16": 1307.4, "bf16": 1307.4, "f8": 2614.9,
+           "i8": 2614.9}  # fmt: skip
+
+# The first whose pattern is found in the name. More of a name comes before less of it.
+DEVICES: tuple[Device, ...] = (
+    _device("GB200", r"\bGB200\b", 8000, 450 * GIGA, "NVIDIA Blackwell datasheet (GB200 NVL72)",
+            f64=40, f32=80, tf32=1250, f16=2500, bf16=2500, f8=5000, i8=5000),
+    _device("B200", r"\bB200\b", 7700, PCIE5, "NVIDIA Blackwell datasheet (HGX B200)",
+            f64=37, f32=75, tf32=1100, f16=2250, bf16=2250, f8=4500, i8=4500),
+    _device("H200 NVL", r"\bH200 NVL\b", 4800, PCIE5, "NVIDIA H200 datasheet (NVL)",
+            f64=60, f32=60, tf32=417.5, f16=835.5, bf16=835.5, f8=1670.5, i8=1670.5),
+    _device("H200", r"(?<!G)\bH200\b", 4800, PCIE5, "NVIDIA H200 datasheet (SXM)", **_H100),
+    _device("GH200 96 GB", r"\bGH200 (480GB|120GB|96GB)", 4000, 450 * GIGA,
+            "NVIDIA GH200 datasheet (96 GB HBM3)", **_H100),
+    _device("GH200 144 GB", r"\bGH200 144G", 4900, 450 * GIGA,
+            "NVIDIA GH200 datasheet (144 GB HBM3e)", **_H100),
+    _device("H100 NVL", r"\bH100 NVL\b", 3900, PCIE5, "NVIDIA H100 datasheet (NVL)",
+            f64=60, f32=60, tf32=417.5, f16=835.5, bf16=835.5, f8=1670.5, i8=1670.5),
+    _device("H100 PCIe", r"\bH100 PCIe\b", 2000, PCIE5, "NVIDIA H100 datasheet (PCIe)",
+            f64=51, f32=51, tf32=378, f16=756, bf16=756, f8=1513, i8=1513),
+    _device("H100 SXM", r"\bH100 (80GB HBM3|SXM)", 3350, PCIE5, "NVIDIA H100 datasheet (SXM)",
+            **_H100),
+    _device("A100 SXM 80 GB", r"\bA100-SXM.*80GB", 2039, PCIE4,
+            "NVIDIA A100 datasheet (80 GB SXM)", **_A100),
+    _device("A100 PCIe 80 GB", r"\bA100 80GB PCIe", 1935, PCIE4,
+            "NVIDIA A100 datasheet (80 GB PCIe)", **_A100),
+    _device("A100 40 GB", r"\bA100-(SXM4|PCIE|PCIe)-40GB", 1555, PCIE4,
+            "NVIDIA A100 datasheet (40 GB)", **_A100),
+    _device("A30", r"\bA30\b", 933, PCIE4, "NVIDIA A30 datasheet",
+            f64=10.3, f32=10.3, tf32=82, f16=165, bf16=165, i8=330),
+    _device("A40", r"\bA40\b", 696, PCIE4, "NVIDIA A40 datasheet",
+            f32=37.4, tf32=74.8, f16=149.7, bf16=149.7, i8=299.3),
+    _device("A10", r"\bA10\b", 600, PCIE4, "NVIDIA A10 datasheet",
+            f32=31.2, tf32=62.5, f16=125, bf16=125, i8=250),
+    _device("L40S", r"\bL40S\b", 864, PCIE4, "NVIDIA L40S datasheet",
+            f32=91.6, tf32=183, f16=362.05, bf16=362.05, f8=733, i8=733),
+    _device("L40", r"\bL40\b", 864, PCIE4, "NVIDIA L40 datasheet",
+            f32=90.5, tf32=90.5, f16=181.05, bf16=181.05, f8=362, i8=362),
+    _device("L4", r"\bL4\b", 300, PCIE4, "NVIDIA L4 datasheet",
+            f32=30.3, tf32=60, f16=121, bf16=121, f8=242.5, i8=242.5),
+    _device("V100S", r"\bV100S-", 1134, PCIE3, "NVIDIA V100 datasheet (V100S PCIe)",
+            f64=8.2, f32=16.4, f16=130),
+    _device("V100 SXM2", r"\bV100-SXM2", 900, PCIE3, "NVIDIA V100 datasheet (SXM2)",
+            f64=7.8, f32=15.7, f16=125),
+    _device("V100 PCIe", r"\bV100-PCIE", 900, PCIE3, "NVIDIA V100 datasheet (PCIe)",
+            f64=7, f32=14, f16=112),
+    # tensor cores with float32 accumulation, as torch uses them
+    _device("RTX 5090", r"RTX 5090(?! (D|Laptop))", 1792, PCIE5,
+            "NVIDIA RTX Blackwell architecture whitepaper",
+            f32=104.8, tf32=104.8, f16=209.5, bf16=209.5, f8=419, i8=838),
+    _device("RTX 4090", r"RTX 4090(?! (D|Laptop))", 1008, PCIE4,
+            "NVIDIA Ada GPU architecture whitepaper",
+            f32=82.6, tf32=82.6, f16=165.2, bf16=165.2, f8=330.3, i8=660.6),
+    _device("RTX 3090", r"RTX 3090(?! Ti)", 936, PCIE4,
+            "NVIDIA Ampere GA102 architecture whitepaper",
+            f32=35.6, tf32=35.6, f16=71, bf16=71, i8=284),
+    _device("MI355X", r"\bMI355X", 8000, PCIE5, "AMD Instinct MI355X datasheet",
+            f64=78.6, f32=157.3, f16=2516.6, bf16=2516.6, f8=5033.2, i8=5033.2),
+    _device("MI350X", r"\bMI350X", 8000, PCIE5, "AMD Instinct MI350X datasheet",
+            f64=72.1, f32=144.2, f16=2306.9, bf16=2306.9, f8=4613.7, i8=4613.7),
+    _device("MI325X", r"\bMI325X", 6000, PCIE5, "AMD Instinct MI325X datasheet", **_MI300X),
+    _device("MI300X", r"\bMI300X", 5300, PCIE5, "AMD Instinct MI300X datasheet", **_MI300X),
+    _device("MI300A", r"\bMI300A", 5300, None, "AMD Instinct MI300A datasheet",
+            f64=122.6, f32=122.6, tf32=490.3, f16=980.6, bf16=980.6, f8=1961.2, i8=1961.2),
+    _device("MI250X (one die of two)", r"\bMI250X(?!\s*/)", 1638.4, PCIE4,
+            "AMD Instinct MI250X datasheet, halved",
+            f64=47.85, f32=47.85, f16=191.5, bf16=191.5, i8=191.5),
+    _device("MI250 (one die of two)", r"(?<!/ )(?<!/)\bMI250\b", 1638.4, PCIE4,
+            "AMD Instinct MI250 datasheet, halved",
+            f64=45.25, f32=45.25, f16=181.05, bf16=181.05, i8=181.05),
+    _device("MI210", r"\bMI210\b", 1638.4, PCIE4, "AMD Instinct MI210 datasheet",
+            f64=45.3, f32=45.3, f16=181, bf16=181, i8=181),
+    _device("MI100", r"\bMI100\b", 1228.8, PCIE4, "AMD Instinct MI100 datasheet",
+            f64=11.5, f32=46.1, f16=184.6, bf16=92.3, i8=184.6),
+)  # fmt: skip
+
+
+def named(name: str) -> Device | None:
+    """The device of this name as torch or the driver writes it, or None where none is known."""
+    return next((device for device in DEVICES if device.pattern.search(name)), None)
+
+
+def names(trace: Trace) -> tuple[str, ...]:
+    """Distinct names of the devices that the trace lists, empty ones left out."""
+    meta = trace.source.meta
+    found: list[str] = []
+    listed = meta.get("deviceProperties")
+    if isinstance(listed, Sequence) and not isinstance(listed, str):
+        found += [str(one.get("name") or "") for one in listed if isinstance(one, Mapping)]
+    own = meta.get("tracekit")
+    if isinstance(own, Mapping) and not any(found):
+        found.append(_own_name(own.get("device")))
+    return tuple(dict.fromkeys(name for name in found if name))
+
+
+def _own_name(device: Any) -> str:
+    if isinstance(device, Mapping):
+        return str(device.get("name") or "")
+    return ""
+
+
+def of_trace(trace: Trace) -> Device | None:
+    """The device that the trace ran on, or None where it is not known or they differ.
+
+    Device ids of the events do not index the list of devices (on ROCm they count from elsewhere),
+    so only a list of devices of one kind says which one it was.
+    """
+    found = [named(name) for name in names(trace)]
+    first = found[0] if found else None
+    return first if all(device is first for device in found) else None
+
+
+def ns_for(amount: float, per_second: float | None) -> float | None:
+    """ns that `amount` takes at a rate; None where the rate is not known."""
+    return amount / per_second * 1e9 if per_second else None

@@ -1,0 +1,171 @@
+"""The least work of each stage of our own captures, from the model's dimensions in the metadata.
+
+Weights are read once a forward pass, keys and values of the context once a token, and every weight
+of a matrix does one multiply-add a token. Prefill applies the head to the last position alone.
+Norms, softmax, rotary embeddings and activations are left out: they are less than one percent.
+
+Source: 2 FLOPs a weight and token, with attention beside it: Kaplan et al., arXiv 2001.08361, 2.1;
+MFU: Chowdhery et al., arXiv 2204.02311, appendix B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracekit.attribution.roofline.devices import DTYPES
+from tracekit.trace.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a stage has to do at least, for all its forward passes."""
+
+    stage: str
+    dtype: str
+    passes: tuple[tuple[int, int], ...]  # FLOPs and bytes of each forward pass
+    weight_bytes: int  # of the bytes: weights read
+    tokens: int | None  # through the stage, over all batch rows
+
+
+def needs(trace: Trace) -> tuple[Need, ...]:
+    """One for each stage whose dimensions the metadata gives; empty for any other trace."""
+    meta = trace.source.meta.get("tracekit")
+    return stated(meta) if isinstance(meta, Mapping) else ()
+
+
+def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
+    """The needs of the requests that `dims`, `tokens`, `dtype` and `batch_size` describe.
+
+    They are as in docs/metadata.md; a stage whose dimensions are not known is left out.
+    """
+    dims, tokens = meta.get("dims"), meta.get("tokens")
+    dtype = DTYPES.get(str(meta.get("dtype")))
+    if not isinstance(dims, Mapping) or dtype is None:
+        return ()
+    batch = _whole(meta.get("batch_size")) or 1
+    counts = tokens if isinstance(tokens, Mapping) else {}
+    generated = counts.get("generated")
+    made = [n for one in _list(generated) if (n := _whole(one)) is not None]
+    requests = _requests(meta, len(made))
+    out: list[Need] = []
+    encoder, llm = dims.get("encode"), dims.get("llm")
+    if isinstance(encoder, Mapping) and requests:
+        out += _encoder(encoder, dtype, requests, counts, batch)
+    lengths = prompts(counts, len(made))
+    if isinstance(llm, Mapping) and lengths:
+        shape = _shape(llm)
+        if shape is not None:
+            out.append(_prefill(shape, dtype, lengths, batch))
+            out.append(_decode(shape, dtype, lengths, batch, made))
+    return tuple(need for need in out if need.passes)
+
+
+def prompts(counts: Mapping[str, Any], requests: int) -> list[int]:
+    """Positions that prefill filled, of each row, request by request; empty where not known."""
+    each = [_whole(one) or 0 for one in _list(counts.get("prefill_each"))]
+    one = _whole(counts.get("prefill")) or 0
+    found = each if len(each) == requests else [one] * requests
+    return found if all(found) else []
+
+
+def _requests(meta: Mapping[str, Any], made: int) -> int:
+    profiled = meta.get("profiled")
+    samples = profiled.get("samples") if isinstance(profiled, Mapping) else None
+    return len(_list(samples)) or made
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """A decoder: docs/metadata.md, `dims.llm`."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    bytes_per_value: int
+    weight_parameters: int  # that every forward pass reads: layers, final norm, head
+
+    @property
+    def head_weights(self) -> int:
+        return self.vocab * self.hidden
+
+    def pairs_flops(self, pairs: int) -> int:
+        """QKᵀ and PV of `pairs` of query and key, in all layers."""
+        return 4 * self.layers * self.heads * self.head_dim * pairs
+
+    def kv_bytes(self, positions: int) -> int:
+        """Keys and values of `positions`, in all layers."""
+        per_position = 2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_value
+        return per_position * positions
+
+
+def llm_of(meta: Mapping[str, Any]) -> Llm | None:
+    """The decoder that the metadata of one of our own captures describes, or None."""
+    dims = meta.get("dims")
+    llm = dims.get("llm") if isinstance(dims, Mapping) else None
+    return _shape(llm) if isinstance(llm, Mapping) else None
+
+
+def _shape(dims: Mapping[str, Any]) -> Llm | None:
+    found = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
+    if any(not value for value in found.values()):
+        return None
+    return Llm(**{name: value for name, value in found.items() if value is not None})
+
+
+def _encoder(
+    dims: Mapping[str, Any], dtype: str, requests: int, counts: Mapping[str, Any], batch: int
+) -> list[Need]:
+    """`flops` is of one row of the batch; weights are read once a request."""
+    flops, weights = _whole(dims.get("flops")), _whole(dims.get("weight_parameters"))
+    size = _whole(dims.get("bytes_per_value"))
+    if flops is None or weights is None or size is None:
+        return []
+    sensor = _whole(counts.get("sensor"))
+    tokens = sensor * batch * requests if sensor is not None else None
+    each = (batch * flops, weights * size)
+    return [Need("encode", dtype, (each,) * requests, weights * size * requests, tokens)]
+
+
+def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
+    inner = llm.weight_parameters - llm.head_weights
+    weights = llm.weight_parameters * llm.bytes_per_value
+    passes = tuple(
+        (
+            batch
+            * (
+                2 * inner * length
+                + 2 * llm.head_weights
+                + llm.pairs_flops(length * (length + 1) // 2)
+            ),
+            weights + llm.kv_bytes(batch * length),  # written
+        )
+        for length in lengths
+    )
+    return Need("prefill", dtype, passes, weights * len(passes), batch * sum(lengths))
+
+
+def _decode(llm: Llm, dtype: str, lengths: Sequence[int], batch: int, made: Sequence[int]) -> Need:
+    """The first token is prefill's; step s reads the context of prompt and s tokens."""
+    weights = llm.weight_parameters * llm.bytes_per_value
+    passes = tuple(
+        (
+            batch * (2 * llm.weight_parameters + llm.pairs_flops(length + step)),
+            weights + llm.kv_bytes(batch * (length + step)),
+        )
+        for length, tokens in zip(lengths, made, strict=True)
+        for step in range(1, tokens)
+    )
+    return Need("decode", dtype, passes, weights * len(passes), batch * len(passes))

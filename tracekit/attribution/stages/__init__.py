@@ -1,0 +1,1 @@
+"""Stage instances, phases and requests, and which work is theirs."""

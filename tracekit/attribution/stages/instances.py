@@ -1,0 +1,279 @@
+"""Stage instances of a trace: which annotations are stages, and the work each launched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.stages import annotation_names
+from tracekit.attribution.stages.annotation_names import Phase, Step, Writer
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.trace.spans import nesting, segments
+from tracekit.trace.trace import I64, Mask, Trace
+
+T = TypeVar("T")
+
+CHOICES = {
+    "tracekit": "the five stages of tracekit's own markers",
+    "asked": "the annotations that --stages names",
+    "engine": "the steps of the serving engine (vLLM, SGLang), recognised by name",
+    "file": "the whole file: its name says that it is one stage (SGLang's profile by stage)",
+    "user": "the annotations of the program, ProfilerStep included, without those of libraries",
+    "library": "the annotations of libraries: the program has none of its own",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Markers:
+    """M stage instances, sorted by start, the longer first. Times in ns of the trace."""
+
+    start: I64
+    end: I64
+    pid: I64  # -1: of any process
+    tid: I64
+    name: tuple[str, ...]
+    stage: tuple[str, ...]  # the recognised phase, else the name
+    family: tuple[str, ...]  # what instances of this kind are called together
+    step: tuple[Step | None, ...]
+    sample: I64  # number of the tracekit sample around it, -1 where there is none
+    nested: Mask  # inside another instance of its thread
+    repeated: Mask  # inside another instance of its family and thread
+    chosen: str  # key of CHOICES
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Each family once, by first start."""
+        return tuple(dict.fromkeys(self.family))
+
+    @property
+    def members(self) -> tuple[I64, ...]:
+        """For each of `families`, the indices of its instances."""
+        number = {family: i for i, family in enumerate(self.families)}
+        kind = np.array([number[family] for family in self.family], np.int64)
+        order = np.argsort(kind, kind="stable")
+        return tuple(np.split(order, np.cumsum(np.bincount(kind))[:-1])) if len(kind) else ()
+
+
+def markers(trace: Trace, stages: str | None = None) -> Markers:
+    """The stage instances of a trace.
+
+    With `stages`, a regular expression, every annotation whose name it finds. Else the first that
+    exists of: tracekit's five stages; steps of vLLM or SGLang; the whole file where its name says
+    the stage; the program's own annotations; those of libraries.
+
+    Raises: MissingEventsError for a trace without annotations, or none that matches; TracekitError
+    for a pattern that is no regular expression.
+    """
+    return trace.once(("markers", stages), lambda: _markers(trace, stages))
+
+
+def _markers(trace: Trace, stages: str | None) -> Markers:
+    notes = links.marks(trace)
+    if stages is not None:
+        try:
+            asked = notes.named(stages)
+        except re.error as fault:
+            raise TracekitError(
+                f"--stages is not a regular expression ({fault})",
+                where=stages,
+                hint="quote special characters with a backslash",
+            ) from None
+        if not asked.any():
+            raise MissingEventsError(
+                f"no annotation matches --stages {stages!r}",
+                where=trace.path,
+                hint="name annotations of this trace",
+            )
+        return _made(trace, notes.where(asked), "asked")
+    step = _by_name(notes, annotation_names.recognise)
+    ours = _rows(notes, step, lambda s: s.writer is Writer.TRACEKIT and _is_stage(s))
+    if ours.any():
+        return _made(trace, notes.where(ours), "tracekit")
+    engine = _rows(notes, step, lambda s: s.writer in (Writer.VLLM, Writer.SGLANG))
+    if engine.any():
+        return _made(trace, notes.where(engine), "engine")
+    whole = annotation_names.of_file(trace.path)
+    if whole is not None and len(trace):
+        return _whole_file(trace, whole)
+    library = _by_name(notes, annotation_names.is_library)
+    own = np.array([not library[int(n)] for n in notes.name], bool)
+    if own.any():
+        return _made(trace, notes.where(own), "user")
+    if len(notes):
+        return _made(trace, notes, "library")
+    raise MissingEventsError(
+        "no annotations: nothing marks a stage",
+        where=trace.path,
+        hint="capture with `tracekit capture`, or mark regions with torch.profiler.record_function",
+    )
+
+
+def _is_stage(step: Step) -> bool:
+    return step.phase is not None and step.index is None
+
+
+def _by_name(notes: Trace, ask: Callable[[str], T]) -> dict[int, T]:
+    """What `ask` says of each distinct name, by its number."""
+    return {int(n): ask(notes.strings[int(n)]) for n in np.unique(notes.name)}
+
+
+def _rows(notes: Trace, step: dict[int, Step | None], keep: Callable[[Step], bool]) -> Mask:
+    wanted = {n for n, s in step.items() if s is not None and keep(s)}
+    return np.isin(notes.name, np.array(sorted(wanted), np.int32))
+
+
+def _whole_file(trace: Trace, phase: Phase) -> Markers:
+    one = np.zeros(1, np.int64)
+    return Markers(
+        start=np.array([trace.ts.min()], np.int64),
+        end=np.array([trace.end.max()], np.int64),
+        pid=one - 1,
+        tid=one - 1,
+        name=("(the whole file)",),
+        stage=(phase.value,),
+        family=(phase.value,),
+        step=(None,),
+        sample=one - 1,
+        nested=np.zeros(1, bool),
+        repeated=np.zeros(1, bool),
+        chosen="file",
+    )
+
+
+def _made(trace: Trace, notes: Trace, chosen: str) -> Markers:
+    names = tuple(notes.strings[int(n)] for n in notes.name)
+    step = tuple(annotation_names.recognise(name) for name in names)
+    own = tuple(annotation_names.spoken(name) or name for name in names)
+    family = tuple(s.family if s else n for s, n in zip(step, own, strict=True))
+    stage = tuple(
+        s.phase.value if s and s.phase else n if s is None else name
+        for s, n, name in zip(step, own, names, strict=True)
+    )
+    lane = _number(zip(notes.pid.tolist(), notes.tid.tolist(), strict=True))
+    kin = _number(zip(lane.tolist(), family, strict=True))
+    return Markers(
+        start=notes.ts,
+        end=notes.end,
+        pid=notes.pid,
+        tid=notes.tid,
+        name=names,
+        stage=stage,
+        family=family,
+        step=step,
+        sample=samples(trace, notes.pid, notes.ts),
+        nested=_inside(lane, notes.end),
+        repeated=_inside(kin, notes.end),
+        chosen=chosen,
+    )
+
+
+def _number(keys: Iterable[object]) -> I64:
+    """A number that equal keys share, by first appearance."""
+    seen: dict[object, int] = {}
+    return np.array([seen.setdefault(key, len(seen)) for key in keys], np.int64)
+
+
+def _inside(group: I64, end: I64) -> Mask:
+    """[M] whether an earlier row of the group (sorted by start, longer first) reaches past it."""
+    order = np.argsort(group, kind="stable")
+    ends, rank = np.unique(end[order], return_inverse=True)
+    base = group[order] * (len(ends) + 1)
+    reach = np.maximum.accumulate(base + rank)
+    out = np.zeros(len(group), bool)
+    if len(group) > 1:
+        same = group[order][1:] == group[order][:-1]
+        out[order[1:]] = same & (reach[:-1] >= (base + rank)[1:])
+    return out
+
+
+def samples(trace: Trace, pid: I64, when: I64) -> I64:
+    """[M] the number of the tracekit sample that is open in the process at each instant, or -1."""
+    notes = links.marks(trace)
+    step = _by_name(notes, annotation_names.recognise)
+    rows = np.flatnonzero(_rows(notes, step, lambda s: s.family == "sample"))
+    out = np.full(len(when), -1, np.int64)
+    for row in rows:
+        found = step[int(notes.name[row])]
+        inside = (pid == notes.pid[row]) & (when >= notes.ts[row]) & (when < notes.end[row])
+        out[inside] = found.index if found and found.index is not None else -1
+    return out
+
+
+def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I64, I64]:
+    """Every (instance, row of `views.work`) whose launching call starts inside the instance.
+
+    On any thread of its process, or with `same_thread` on its own thread only. Work launched
+    inside nested instances is in each of them.
+    """
+    linked = np.flatnonzero(links.launch_row(trace) >= 0)
+    call = links.launch_row(trace)[linked]
+    calls = links.calls(trace)
+    order = np.argsort(calls.ts[call], kind="stable")
+    linked, call = linked[order], call[order]
+    owners = np.stack([marks.pid, marks.tid if same_thread else marks.pid * 0], axis=1)
+    instance, work = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for pid, tid in np.unique(owners, axis=0):
+        whose = np.flatnonzero((owners == (pid, tid)).all(axis=1))
+        mine = np.ones(len(call), bool) if pid == -1 else calls.pid[call] == pid
+        if same_thread and pid != -1:
+            mine &= calls.tid[call] == tid
+        rows, when = linked[mine], calls.ts[call[mine]]
+        low = np.searchsorted(when, marks.start[whose], side="left")
+        high = np.searchsorted(when, marks.end[whose], side="left")
+        which, at = segments.runs(low, high)
+        instance.append(whose[which])
+        work.append(rows[at])
+    return np.concatenate(instance), np.concatenate(work)
+
+
+def innermost(trace: Trace, stages: str | None = None) -> I64:
+    """[G] for each row of `views.work`, the innermost of `markers` that its launch lies in, or -1.
+
+    The instance that began last, and of those the shortest; the launch may be on any thread of the
+    process.
+    """
+
+    def make() -> I64:
+        instance, work = launched(trace, markers(trace, stages))
+        out = np.full(len(links.work(trace)), -1, np.int64)
+        # instances are sorted by start, the longer first: the last one written is the innermost
+        order = np.argsort(instance, kind="stable")
+        out[work[order]] = instance[order]
+        return out
+
+    return trace.once(("innermost", stages), make)
+
+
+def around_ops(trace: Trace, stages: str | None = None) -> I64:
+    """[O] for each row of `views.ops`, the innermost of `markers` in which it starts, or -1.
+
+    On its own thread; for ops of a thread without one then (backward passes have their own), on
+    any thread of the process.
+    """
+    return trace.once(("around_ops", stages), lambda: _around_ops(trace, markers(trace, stages)))
+
+
+def _around_ops(trace: Trace, marks: Markers) -> I64:
+    every = links.ops(trace)
+    threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
+    lane, mark_lane = threads[: len(every)], threads[len(every) :]
+    pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
+    pid, mark_pid = pids[: len(every)], pids[len(every) :]
+    width = int(threads.max()) + 1
+
+    def inside(marked: I64, mine: I64) -> I64:
+        # [start, end): an op that starts as a marker ends is no part of it
+        return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
+
+    found = inside(mark_pid * width + mark_lane, pid * width + lane)
+    found = np.where(found >= 0, found, inside(mark_pid, pid))
+    anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
+    return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))

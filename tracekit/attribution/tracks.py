@@ -1,0 +1,133 @@
+"""Our own tracks for Perfetto: stages and tokens as ribbons, idle by cause, queue depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.idle import causes
+from tracekit.attribution.idle.by_cause import NAMES
+from tracekit.attribution.idle.gaps import inner_gaps
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.results import catalog
+from tracekit.taxonomy import DECODE_STEP
+from tracekit.trace.perfetto import layout
+from tracekit.trace.trace import Trace
+
+Event = dict[str, Any]
+
+# a process of our own: no trace uses this id, and it sorts after the trace's rows
+_PID = 0x7ACE0
+_ORDER = ("stages", "tokens", "idle", "queue")
+
+
+def events(trace: Trace, wanted: Collection[str]) -> tuple[list[Event], list[str]]:
+    """The tracks named in `wanted`, as events in the trace's own time, and why some are missing.
+
+    Raises: TracekitError for an unknown name, or where the trace can answer none of them.
+    """
+    out: list[Event] = []
+    missing: list[str] = []
+    for name in wanted:
+        if name not in TRACKS:
+            raise TracekitError(
+                "there is no such track", where=name, hint=f"known: {', '.join(sorted(TRACKS))}"
+            )
+        try:
+            out += TRACKS[name](trace)
+        except MissingEventsError as reason:
+            if len(missing) + 1 == len(wanted):
+                raise TracekitError(
+                    f"cannot draw it: {reason.what}",
+                    where=f"track {name!r} of {trace.path}",
+                    hint=reason.hint,
+                ) from None
+            missing.append(f"no track {name!r}: {reason.what}")
+    if out:
+        out.append(_meta("process_name", 0, {"name": "tracekit"}))
+    return out, missing
+
+
+def _stages(trace: Trace) -> list[Event]:
+    rows = catalog.answer(trace, "stages").rows
+    out = [
+        _slice(trace, r.stage, r.start_ns, r.wall_ns, "stages", {"marker": r.name}) for r in rows
+    ]
+    notes = links.marks(trace)
+    for row in np.flatnonzero(notes.named(f"^{DECODE_STEP}")):
+        token = notes.text(int(row)).removeprefix(DECODE_STEP)
+        out.append(
+            _slice(trace, f"token {token}", int(notes.ts[row]), int(notes.dur[row]), "tokens")
+        )
+    return out + [_named(track) for track in ("stages", "tokens")]
+
+
+def _idle(trace: Trace) -> list[Event]:
+    """Every idle stretch between two activities of a device, named by what it waited for."""
+    if not len(links.work(trace)):
+        raise MissingEventsError(
+            "no kernel events", where=trace.path, hint="capture with a GPU visible"
+        )
+    out: list[Event] = []
+    for number, device in enumerate(trace.devices):
+        found = causes.idle(trace, device)
+        inner = np.isin(found.gap, inner_gaps(found))
+        tid = len(_ORDER) + 1 + number
+        pieces = zip(found.spans[inner].tolist(), found.cause[inner].tolist(), strict=True)
+        for (start, end), cause in pieces:
+            name = NAMES[causes.ORDER[cause]]
+            out.append(_slice(trace, name, start, end - start, "idle") | {"tid": tid})
+        out.append(_meta("thread_name", tid, {"name": f"idle of device {device}"}))
+    return out
+
+
+def _queue(trace: Trace) -> list[Event]:
+    """+1 at each launch, -1 when its work begins; a graph launch counts its nodes."""
+    gpu = links.work(trace)
+    begin = links.launch_start(trace)
+    linked = links.launch_row(trace) >= 0
+    out: list[Event] = []
+    for device in trace.devices:
+        mine = linked & (gpu.device == device)
+        times = np.concatenate([begin[mine], gpu.ts[mine]])
+        steps = np.concatenate([np.ones(mine.sum(), np.int64), -np.ones(mine.sum(), np.int64)])
+        at, where = np.unique(times, return_inverse=True)
+        change = np.zeros(len(at), np.int64)
+        np.add.at(change, where, steps)
+        for instant, depth in zip(at.tolist(), np.cumsum(change).tolist(), strict=True):
+            out.append({
+                "ph": "C", "name": f"queue depth, device {device}", "pid": _PID,
+                "ts": layout.us(trace.origin_ns + instant), "args": {"launched": depth},
+            })  # fmt: skip
+    if not out:
+        raise MissingEventsError(
+            "no launch is linked to GPU work", where=trace.path, hint="capture with CUDA activities"
+        )
+    return out
+
+
+TRACKS: Mapping[str, Callable[[Trace], list[Event]]] = {
+    "stages": _stages,
+    "idle": _idle,
+    "queue": _queue,
+}
+
+
+def _slice(
+    trace: Trace, name: str, start: int, length: int, track: str, args: Event | None = None
+) -> Event:
+    return {
+        "ph": "X", "cat": "tracekit", "name": name, "pid": _PID, "tid": _ORDER.index(track) + 1,
+        "ts": layout.us(trace.origin_ns + start), "dur": layout.us(length), "args": args or {},
+    }  # fmt: skip
+
+
+def _named(track: str) -> Event:
+    return _meta("thread_name", _ORDER.index(track) + 1, {"name": track})
+
+
+def _meta(name: str, tid: int, args: Event) -> Event:
+    return {"ph": "M", "name": name, "pid": _PID, "tid": tid, "args": args}

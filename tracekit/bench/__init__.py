@@ -1,0 +1,1 @@
+"""Stage times on the wall clock, no profiler near: run, file, statistics, tables."""

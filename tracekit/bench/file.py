@@ -1,0 +1,216 @@
+"""A benchmark as one JSON file: what ran where, and every sample's raw times."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from tracekit.attribution.roofline import model_bounds
+from tracekit.attribution.roofline.model_bounds import Need
+from tracekit.bench import sensors, timing
+from tracekit.bench.timing import Config, Outcome
+from tracekit.capture import metadata, run
+from tracekit.errors import TracekitError
+from tracekit.files import writing
+from tracekit.results.result import to_plain
+
+SCHEMA = "tracekit-bench/1"
+
+Row = Mapping[str, Any]  # one configuration of the file
+
+
+def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The file's content; docs/benchmarking.md defines every key. Call where it ran."""
+    plan = outcomes[0].config.plan
+    device = plan.options.device
+    return {
+        "schema": SCHEMA,
+        "model": metadata.tidy(plan.name),
+        "title": plan.model.title,
+        "stages": [stage.value for stage in plan.model.stages],
+        "absent_stages": metadata.absent(plan.model.stages),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": metadata.command(),
+        "environment": {
+            "device": metadata.device(device),
+            "driver": sensors.driver(device),
+            "clocks": dict(sensors.clocks(device)),
+            "versions": metadata.versions(),
+            "commit": sensors.commit(),
+            "load_average": timing.load_average(),
+        },
+        "data": {"spec": metadata.tidy(plan.data)},
+        "configurations": [_configuration(outcome) for outcome in outcomes],
+    }
+
+
+def _configuration(outcome: Outcome) -> dict[str, Any]:
+    config, facts = outcome.config, outcome.facts
+    options = config.plan.options
+    kept = ("size", "device", "dtype", "seed", "attention", "cache", "compile", "batch_size",
+            "max_new_tokens", "prompt", "prompt_tokens", "temperature", "top_p")  # fmt: skip
+    count = len(outcome.requests)
+    found: dict[str, Any] = {
+        "axes": dict(config.axes),
+        "options": {name: getattr(options, name) for name in kept},
+        "model_options": metadata.scrub(dict(options.extra)),
+        "checkpoint": options.checkpoint.name if options.checkpoint else None,
+        "error": outcome.error,
+        "interleaved": outcome.interleaved,
+        "yardstick_ns": outcome.yardstick_ns,
+        "warmup": {"ns": outcome.warmup_ns, "stable": outcome.warm},
+        "samples": [
+            {
+                **one.to_json(),
+                "sample": one.sample,
+                "tokens": [len(row) for row in one.ids],
+                "prefill_tokens": one.prefill_tokens,
+                "waited_ns": waited,
+                "device_ns": {stage.value: ns for stage, ns in one.device.items()},
+            }
+            # cut short, the last request has no such figure
+            for one, waited in zip_longest(outcome.requests, outcome.waited_ns)
+        ],
+        "memory": {
+            "device_peak_bytes": outcome.device_peak,
+            "host_peak_bytes": outcome.host_peak,
+        },
+        "joules_per_request": outcome.joules / count if outcome.joules and count else None,
+        "gpu": [dict(one) for one in outcome.gpu],
+    }
+    if facts is not None:
+        found["facts"] = {
+            "size": facts.size, "parameters": dict(facts.parameters),
+            "random_weights": facts.random_weights, "dims": metadata.scrub(facts.dims),
+            "tokenizer": metadata.tidy(facts.tokenizer), "attention": facts.attention,
+            "cache": facts.cache, "options": metadata.scrub(facts.options),
+        }  # fmt: skip
+    if facts is not None and outcome.requests:
+        counts = run.token_counts(facts, outcome.requests[:1])
+        del counts["prefill_each"]  # each sample has its own
+        found["tokens"] = {**counts, "generated": counts["generated"][0]}
+    return found
+
+
+def save(content: Mapping[str, Any], path: Path) -> None:
+    """Writes the file. Raises: TracekitError where it cannot be written."""
+    with writing(path) as temporary:
+        temporary.write_text(
+            json.dumps(to_plain(content), ensure_ascii=False, indent=1), encoding="utf-8"
+        )
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """A benchmark's file. Raises: TracekitError where it is none, or cannot be read."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise TracekitError(
+            f"cannot be read ({fault.strerror})", where=path, hint="check the path"
+        ) from None
+    except ValueError:
+        content = None
+    schema = content.get("schema") if isinstance(content, dict) else None
+    rows = content.get("configurations") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or schema != SCHEMA or not isinstance(rows, list):
+        raise TracekitError(
+            f"not a result of tracekit bench (schema {schema!r}, not {SCHEMA!r})",
+            where=path,
+            hint="give the .json that `tracekit bench MODEL` wrote",
+        )
+    return content
+
+
+def default_path(config: Config) -> Path:
+    """`reports/bench-MODEL-SIZE-DTYPE-DEVICE-TIME.json`."""
+    name = run.default_path(config.plan).name.removesuffix(".pt.trace.json.gz")
+    return Path("reports") / f"bench-{name}.json"
+
+
+# ---------------------------------------------------------------- what is measured
+
+STAGES = ("load", "preprocess", "encode", "prefill", "decode")
+FIRST = STAGES[:4]
+
+DEFINITIONS = {
+    "stage": "Wall time from the end of the stage before to its own end, device synchronised.",
+    "request": "Wall time from the start of load to the last token: the sum of the stages.",
+    "ttft": "Time to first token: load + preprocess + encode + prefill; no queue, no network.",
+    "ttft without load": "TTFT less load: from the recording in memory to the first token.",
+    "tpot": "Time per output token: decode / (tokens - 1), one value a request.",
+    "itl": "Inter-token latency: from one token to the next, every step of every request.",
+    "decode tokens/s": "Tokens after the first, of all rows of the batch, over decode time.",
+    "prefill tokens/s": "Tokens that prefill filled, of all rows of the batch, over prefill time.",
+}
+
+
+def measures(row: Row) -> dict[str, list[float]]:
+    """Times in ns by measure, in the order in which they were taken; empty ones are left out.
+
+    Stages, request, ttft, 'ttft without load', tpot: a value a request. itl: a value a token.
+    """
+    found: dict[str, list[float]] = {name: [] for name in (*STAGES, "request")}
+    found |= {"ttft": [], "ttft without load": [], "tpot": [], "itl": []}
+    for sample in row.get("samples", ()):
+        here = {stage: sample[stage] for stage in STAGES if sample.get(stage) is not None}
+        for stage, ns in here.items():
+            found[stage].append(ns)
+        found["request"].append(sum(here.values()))
+        if "prefill" in here:
+            first = sum(here.get(stage, 0) for stage in FIRST)
+            found["ttft"].append(first)
+            found["ttft without load"].append(first - here.get("load", 0))
+        tokens = max(sample.get("tokens") or [0])
+        if "decode" in here and tokens > 1:
+            found["tpot"].append(here["decode"] / (tokens - 1))
+        found["itl"] += sample.get("steps") or []
+    return {name: values for name, values in found.items() if values}
+
+
+def rates(row: Row) -> dict[str, list[float]]:
+    """Tokens a second by measure, a value a request."""
+    found: dict[str, list[float]] = {"prefill tokens/s": [], "decode tokens/s": []}
+    for sample in row.get("samples", ()):
+        tokens = sample.get("tokens") or []
+        later = sum(max(n - 1, 0) for n in tokens)
+        if sample.get("decode") and later:
+            found["decode tokens/s"].append(later / sample["decode"] * 1e9)
+        filled = sample.get("prefill_tokens")
+        if sample.get("prefill") and filled:
+            found["prefill tokens/s"].append(filled * len(tokens) / sample["prefill"] * 1e9)
+    return {name: values for name, values in found.items() if values}
+
+
+def needs(row: Row) -> dict[str, Need]:
+    """What one request of this configuration has to do at least, by stage; see `floors`."""
+    facts, options, tokens = (row.get(key) or {} for key in ("facts", "options", "tokens"))
+    generated = tokens.get("generated")
+    meta = {
+        "dims": facts.get("dims"), "dtype": options.get("dtype"),
+        "batch_size": options.get("batch_size"),
+        "tokens": {**tokens, "generated": [] if generated is None else [generated]},
+    }  # fmt: skip
+    return {need.stage: need for need in model_bounds.stated(meta)}
+
+
+def waiting(row: Row) -> float | None:
+    """Share of a request's wall time in which a thread was ready and had no core, median.
+
+    At most 1, though several threads may wait at once; None where it was not measured.
+    """
+    shares = []
+    for sample in row.get("samples", ()):
+        wall = sum(sample.get(stage) or 0 for stage in STAGES)
+        if sample.get("waited_ns") is not None and wall:
+            shares.append(min(sample["waited_ns"] / wall, 1.0))
+    return sorted(shares)[len(shares) // 2] if shares else None
+
+
+def label(row: Row) -> str:
+    """A configuration's place on the swept axes, as text."""
+    axes = row.get("axes") or {}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in axes.items())

@@ -1,0 +1,160 @@
+"""`tracekit bench` as one call: plan, time, write, and the tables to show."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit.bench import file, plots, statistics, tables, timing
+from tracekit.capture import plan as planning
+from tracekit.capture.plan import Plan, Progress, quiet
+from tracekit.results.result import Column, Grid
+
+if TYPE_CHECKING:
+    from tracekit.datasets.entry import Sample
+    from tracekit.models.entry import Model
+    from tracekit.results.figures import Chart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be timed. `plan` are arguments of `plan.plan`, `axes` fields of BuildOptions."""
+
+    name: str
+    plan: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    stage: str | None = None  # this stage alone
+    trace: bool = False
+    output: Path | None = None
+    model: Model | None = None
+    samples: Sequence[Sample] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    content: Mapping[str, Any]  # of the JSON file
+    why: str  # the size, and why
+    grids: Sequence[Grid]
+    charts: Sequence[Chart]
+    files: Mapping[str, Path]
+    next: Sequence[str]
+    failed: bool  # no configuration gave a number
+
+
+def subject(model: str | None, model_only: str | None) -> tuple[str, str | None]:
+    """(model, stage alone or None) from MODEL and `--model-only NAME`.
+
+    Raises: TracekitError where neither names a model.
+    """
+    from tracekit.errors import TracekitError
+
+    if model is None and model_only is None:
+        raise TracekitError("no MODEL was given", where="bench", hint="try tracekit bench onellm")
+    if model is None:
+        return str(model_only), "encode"
+    if model_only in (None, "encode", "prefill"):
+        return model, model_only
+    return model, "encode" if model_only in (model, "encoder") else model_only
+
+
+def run(wanted: Wanted, progress: Progress = quiet) -> Done:
+    """The benchmark: its file written, its tables made.
+
+    Raises: TracekitError for what cannot be run, read or written.
+    """
+    plan, axes = _plan(wanted)
+    if wanted.stage is not None:
+        return _alone(wanted, plan, wanted.stage, progress)
+    configs = timing.sweep(plan, axes)
+    path = wanted.output or file.default_path(configs[0])
+    outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
+    content = file.document(outcomes)
+    rows = content["configurations"]
+    files: dict[str, Path] = {"JSON": path}
+    grids: list[Grid] = []
+    if len(rows) == 1:
+        grids += tables.full(content, rows[0])
+    else:
+        grids.append(tables.swept(content))
+    if wanted.trace:
+        from tracekit.bench import against_profile
+
+        traced, trace_path = against_profile.run(configs[0].plan, content, wanted.samples, progress)
+        content["profiled"] = traced
+        grids.append(against_profile.grid(traced))
+        files["trace"] = trace_path
+    file.save(content, path)
+    next_ = [f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"]
+    failed = not any(row["samples"] for row in rows)
+    return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
+
+
+def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[Any]]]:
+    """The plan, and the axes with the defaults of those that were not given."""
+    from tracekit.errors import TracekitError
+
+    axes = {name: values for name, values in wanted.axes.items() if list(values) != [None]}
+    for dtype in axes.get("dtype", ()):
+        if dtype not in planning.DTYPES:
+            raise TracekitError(
+                "there is no such dtype",
+                where=f"--dtype {dtype}",
+                hint=f"choose of {', '.join(planning.DTYPES)}",
+            )
+    # the size has to suit the widest dtype of a sweep
+    widest = max(axes.get("dtype", ()), key=planning.BYTES.__getitem__, default=None)
+    plan = planning.plan(wanted.name, model=wanted.model, dtype=widest, **wanted.plan)
+    return timing.with_fixed_length(plan), axes
+
+
+# ---------------------------------------------------------------- one stage alone
+
+ALONE = (
+    Column("", "text"),
+    *(column for column in tables.TIMES if column.label not in ("", "n")),
+    Column("n", "count", "How many values."),
+)
+
+
+def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
+    plan = timing.sweep(plan, {k: v[:1] for k, v in wanted.axes.items() if v[0] is not None})[
+        0
+    ].plan
+    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+        samples = list(wanted.samples or planning.feed(plan, Path(folder)))
+        progress("loading weights", 0, None)
+        with planning.memory_errors(plan):
+            adapter = planning.build(plan)
+            progress(f"timing {stage} alone", 0, None)
+            first = planning.repeat(samples, plan)[0]
+            found = timing.alone(adapter, first, stage, plan.options.device)
+    outcome = timing.Outcome(timing.Config(plan), facts=adapter.facts)
+    content = file.document([outcome])
+    content["alone"] = {
+        "stage": found.stage, "single_ns": found.single_ns, "streak_ns": found.streak_ns,
+        "calls_in_a_streak": found.streak, "empty_ns": found.empty_ns,
+    }  # fmt: skip
+    path = wanted.output or file.default_path(outcome.config)
+    file.save(content, path)
+    return Done(content, plan.why, [alone_grid(content)], [], {"JSON": path}, (), False)
+
+
+def alone_grid(content: Mapping[str, Any]) -> Grid:
+    """A stage by itself: one call at a time, and back to back."""
+    alone = content["alone"]
+    rows = []
+    for name, values in (("one call", alone["single_ns"]), ("back to back", alone["streak_ns"])):
+        found = statistics.summarize(values)
+        assert found is not None
+        rows.append((name, found.mean, found.std, found.median, found.p95, found.p99,
+                     found.minimum, found.low, found.high, found.count))  # fmt: skip
+    count = sum(content["configurations"][0]["facts"]["parameters"].values())
+    note = (
+        f"{count:,} parameters; input ready on the device; one call: device synchronised after "
+        f"each; back to back: mean of {alone['calls_in_a_streak']} calls, synchronised at their "
+        f"end; timing nothing takes {alone['empty_ns']} ns, not subtracted"
+    )
+    return Grid("alone", f"{alone['stage']} alone", ALONE, rows, note=note)

@@ -1,0 +1,201 @@
+"""`tracekit analyze`: answer every question that a trace can answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tracekit.results.engine import Answers
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def analyze(
+        traces: Annotated[list[str], typer.Argument(help="Trace files; '-' is standard input.")],
+        only: Annotated[
+            str | None, typer.Option(help="Names of analyses, with commas between.")
+        ] = None,
+        stages: Annotated[
+            str | None, typer.Option(help="Annotations whose name matches are the stages.")
+        ] = None,
+        full: Annotated[
+            bool, typer.Option("--full", help="Print every table, not only the first screen.")
+        ] = False,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
+        ] = False,
+        as_markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        ] = False,
+        csv: Annotated[
+            Path | None, typer.Option(help="A folder for every table and every row as CSV.")
+        ] = None,
+        html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True,
+        output: Annotated[
+            Path | None,
+            typer.Option("-o", "--output", help="Where the page goes; else reports/<trace>.html."),
+        ] = None,
+        strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
+    ) -> None:
+        """Where the time went: every question that a trace can answer, on one page.
+
+        Several traces are shown side by side; --full prints each of them too. With --json or
+        --markdown the page is only written where -o names it.
+        """
+        names = [n.strip() for n in only.split(",") if n.strip()] if only else None
+        _distinct(traces)
+        printed = as_json or as_markdown
+        page = output or (_default(traces, names) if html and not printed else None)
+        many, failed = _answers(traces, names, strict=strict, stages=stages)
+        # files first: what reads the output may hang up early (`| head`)
+        said = _write(many, page if html else None, csv)
+        _print(many, as_json=as_json, as_markdown=as_markdown, full=full, chosen=names is not None)
+        sys.stdout.flush()
+        for line in [*_warnings(many), *said]:
+            sys.stderr.write(f"{line}\n")
+        if not printed and not full and names is None:
+            sys.stderr.write(f"next:   {_next([one.path for one in many])}\n")
+        if failed:
+            raise typer.Exit(1)
+
+
+def _answers(
+    traces: Sequence[str], names: Sequence[str] | None, *, strict: bool, stages: str | None
+) -> tuple[list[Answers], int]:
+    """The answers of each trace that can be read, and how many cannot.
+
+    A trace that cannot be read is named on stderr and the others go on. Raises: its error where
+    it is the only one.
+    """
+    from tracekit.cli import terminal
+    from tracekit.errors import TracekitError
+    from tracekit.results import engine
+
+    engine.wanted(names)  # a wrong name is no trace's fault
+    many: list[Answers] = []
+    fault: TracekitError | None = None
+    for place, path in enumerate(traces, 1):
+        of = f" ({place} of {len(traces)})" if len(traces) > 1 else ""
+        try:
+            with terminal.status(f"{Path(path).name}{of}") as say:
+                many.append(engine.answers(path, names, strict=strict, progress=say, stages=stages))
+        except TracekitError as error:
+            if len(traces) == 1:
+                raise
+            fault = error
+            sys.stderr.write(f"error: {error}\n")
+    if not many and fault is not None:
+        raise typer.Exit(1)
+    return many, len(traces) - len(many)
+
+
+def _distinct(traces: Sequence[str]) -> None:
+    """Raises: TracekitError for a file named twice, whose rows would count twice, or a page."""
+    from tracekit.errors import TracekitError
+
+    seen: dict[str, str] = {}
+    for path in traces:
+        if path.lower().endswith((".html", ".htm")):
+            hint = "name the page with -o: tracekit analyze TRACE -o PAGE.html"
+            raise TracekitError("is a page, not a trace", where=path, hint=hint)
+        # links and other spellings of a path lead to the same file
+        place = path if path == "-" else str(Path(path).resolve())
+        if place in seen:
+            same = "" if seen[place] == path else f": it is {seen[place]}"
+            raise TracekitError(f"is named twice{same}", where=path, hint="name each trace once")
+        seen[place] = path
+
+
+def _warnings(many: Sequence[Answers]) -> list[str]:
+    """A line for each trace that carries what its author may not want to share."""
+    warnings = []
+    for one in many:
+        found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
+        if found:
+            cure = f"before sharing it: tracekit export --scrub {one.path} OUT"
+            warnings.append(f"warning: {one.path} carries {found}; {cure}")
+    return warnings
+
+
+def _print(
+    many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool, chosen: bool
+) -> None:
+    import json
+
+    from rich.markup import escape
+
+    from tracekit.cli import terminal
+    from tracekit.report import text
+    from tracekit.report.many import overview, runs
+    from tracekit.results import engine
+
+    if as_json:
+        document = engine.to_json(many)
+        if len(many) > 1:
+            document["together"] = overview.to_json(runs.read(many))
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    if as_markdown:
+        typer.echo(text.markdown(many[0]) if len(many) == 1 else text.markdown_of_several(many))
+        return
+    out = terminal.console()
+    together = len(many) > 1 and not chosen
+    if together:
+        found = runs.read(many)
+        view = overview.brief(overview.overview(found))
+        terminal.screen(out, overview.title(found), overview.subtitle(found), view)
+    for one in many:
+        if chosen:
+            out.rule(escape(one.path), style="dim")
+        elif full or not together:
+            terminal.overview(out, one)
+        if chosen or full:
+            terminal.tables(out, one)
+        if full or not together:
+            terminal.unanswered(out, one)
+            out.print()
+
+
+def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
+    """Writes the files that are wanted; a line for each."""
+    from tracekit.report import facts, text
+    from tracekit.report.html import page as report
+
+    said = []
+    if csv is not None:
+        files = text.write_csv(many, csv)
+        said.append(f"tables: {len(files)} files in {csv}")
+    if page is not None:
+        written = report.write(many, page, command=facts.command())
+        said.append(f"report: {written}")
+    return said
+
+
+def _next(traces: Sequence[str]) -> str:
+    """What a reader may want after the first screen."""
+    import shlex
+
+    files = shlex.join(traces)
+    every = f"tracekit analyze --full {files} (every table)"
+    if len(traces) == 2:
+        return f"tracekit compare {files} (what changed), {every}"
+    if len(traces) > 2:
+        return f"{every}, tracekit compare A B (what changed between two)"
+    return f"tracekit open {files} (in Perfetto), {every}"
+
+
+def _default(traces: Sequence[str], names: Sequence[str] | None) -> Path:
+    """reports/TRACE.html, and what sets this page apart from the one of a plain analyze."""
+    from tracekit.trace import run_facts
+
+    name = run_facts.stem(traces[0])
+    if len(traces) > 1:
+        name += f"-and-{len(traces) - 1}-more"
+    if names:
+        name += f"-{'-'.join(names)}"
+    return Path("reports") / f"{name[:150]}.html"

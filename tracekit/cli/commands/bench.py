@@ -1,0 +1,235 @@
+"""`tracekit bench MODEL` and `tracekit bench compare BASE NEW`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tracekit.cli import options as opt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+SWEEP = "Swept where there are commas: every combination is a configuration"
+
+
+class _RunByDefault(TyperGroup):
+    """`bench MODEL …` is `bench run MODEL …`; `compare` is the only other word."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in ("run", "compare", "-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        cls=_RunByDefault,
+        no_args_is_help=True,
+        help="Time the stages on the wall clock: `bench MODEL …`, `bench compare BASE NEW`.",
+    )
+    _register_run(group)
+    _register_compare(group)
+    app.add_typer(group, name="bench")
+
+
+def _axis(help_: str) -> Any:
+    return typer.Option(metavar="VALUE[,VALUE…]", help=help_, rich_help_panel=SWEEP)
+
+
+def _register_run(group: typer.Typer) -> None:
+    @group.command("run")
+    def run(
+        model: Annotated[
+            str | None,
+            typer.Argument(metavar="MODEL", help="As for `tracekit capture`."),
+        ] = None,
+        output: Annotated[
+            Path | None,
+            typer.Option("-o", "--output", help="Where the JSON goes; the page lies beside it."),
+        ] = None,
+        samples: Annotated[
+            int, typer.Option(help="Timed requests.", rich_help_panel=opt.RUN_HELP)
+        ] = 100,
+        max_new_tokens: Annotated[
+            int, typer.Option(help="Tokens of each.", rich_help_panel=opt.RUN_HELP)
+        ] = 64,
+        warmup: opt.Warmup = 3,
+        device: opt.Device = None,
+        batch_size: Annotated[str, _axis("Rows of each request.")] = "1",
+        prompt_tokens: Annotated[
+            str | None, _axis("Tokens to which the prompt is padded or cut.")
+        ] = None,
+        dtype: Annotated[str | None, _axis("float32, bfloat16, float16.")] = None,
+        attention: Annotated[str, _axis("sdpa, eager, flash.")] = "sdpa",
+        cache: Annotated[str, _axis("dynamic, static.")] = "dynamic",
+        compile_: Annotated[
+            list[bool] | None,
+            typer.Option(
+                "--compile/--no-compile",
+                help="torch.compile; both to compare.",
+                rich_help_panel=SWEEP,
+            ),
+        ] = None,
+        size: opt.Size = None,
+        checkpoint: opt.Checkpoint = None,
+        prompt: opt.Prompt = None,
+        seed: opt.Seed = 0,
+        temperature: opt.Temperature = 0.0,
+        top_p: opt.TopP = 1.0,
+        set_: opt.Set = None,
+        data: opt.Data = "synthetic",
+        data_dir: opt.DataDir = None,
+        rate_hz: opt.Rate = None,
+        data_option: opt.DataOption = None,
+        model_only: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME",
+                help="Time one stage alone, its input on the device: encode or prefill of MODEL, "
+                "or, without MODEL, the encoder of that name.",
+            ),
+        ] = None,
+        trace: Annotated[
+            bool,
+            typer.Option("--trace", help="Capture too: profiled against unprofiled, busy, floor."),
+        ] = False,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print the JSON and nothing else.")
+        ] = False,
+    ) -> None:
+        """Time the stages of a model, no profiler near."""
+        from tracekit.bench import runner
+
+        name, stage = runner.subject(model, model_only)
+        axes = {
+            "dtype": _values(dtype, str),
+            "attention": [
+                opt.choice(a, opt.ATTENTION, "--attention") for a in _values(attention, str)
+            ],
+            "cache": [opt.choice(c, opt.CACHE, "--cache") for c in _values(cache, str)],
+            "compile": list(dict.fromkeys(compile_ or [False])),
+            "batch_size": _values(batch_size, int, "--batch-size"),
+            "prompt_tokens": _values(prompt_tokens, int, "--prompt-tokens"),
+        }
+        request = runner.Wanted(
+            name=name, axes=axes, stage=stage, trace=trace, output=output,
+            plan={
+                "size": size, "device": device, "extra": opt.pairs(set_), "data": data,
+                "data_dir": data_dir, "samples": samples, "warmup": warmup,
+                "data_options": opt.data_options(data_option, rate_hz),
+                "checkpoint": checkpoint, "seed": seed, "max_new_tokens": max_new_tokens,
+                "prompt": prompt, "temperature": temperature, "top_p": top_p,
+            },
+        )  # fmt: skip
+        _run(request, as_json)
+
+
+def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
+    """The values of an axis: [None] where it was not given. Raises: TracekitError."""
+    from tracekit.errors import TracekitError
+
+    if text is None:
+        return [None]
+    try:
+        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if not found or (kind is int and min(found) < 1):
+        raise TracekitError(
+            "must be whole numbers from 1 on", where=f"{flag} {text}", hint="for instance 1,4,16"
+        )
+    return list(dict.fromkeys(found))
+
+
+def _run(request: Any, as_json: bool) -> None:
+    import json
+
+    from rich.text import Text
+
+    from tracekit.bench import runner
+    from tracekit.cli import progress, terminal
+    from tracekit.results.result import to_plain
+
+    out = terminal.console()
+    with progress.phases() as report:
+        done = runner.run(request, report)
+    files = dict(done.files)
+    if done.charts:
+        from tracekit.bench.file import DEFINITIONS
+        from tracekit.report import benchmark
+
+        page = files["JSON"].with_suffix(".html")
+        files["page"] = benchmark.write(page, done.content, done.grids, done.charts, DEFINITIONS)
+    if as_json:
+        typer.echo(json.dumps(to_plain(done.content), ensure_ascii=False))
+    else:
+        _header(out, done.content, done.why)
+        for grid in done.grids:
+            terminal.show(out, grid, most=60, rest="--json has them")
+        for label, path in files.items():
+            out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
+        for line in done.next:
+            out.print(Text(line), soft_wrap=True)
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _header(out: Console, content: Mapping[str, Any], why: str) -> None:
+    device = content["environment"]["device"]
+    out.print(f"{content['title']}, {why}, on {device['name']}", markup=False)
+    rows = content.get("configurations") or []
+    if any((row.get("facts") or {}).get("random_weights") for row in rows):
+        out.print("Weights are random, on which the timing does not depend.")
+    out.print()
+
+
+def _register_compare(group: typer.Typer) -> None:
+    @group.command("compare")
+    def compare(
+        base: Annotated[Path, typer.Argument(help="The .json of the benchmark before.")],
+        new: Annotated[Path, typer.Argument(help="And of the one after.")],
+        fail_slower_than: Annotated[
+            str | None,
+            typer.Option(
+                metavar="SHARE",
+                help="Exit 3 where something is slower beyond noise and by more, e.g. 5%.",
+            ),
+        ] = None,
+        markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ) -> None:
+        """Say what changed beyond noise from one benchmark to another, by their raw samples."""
+        import json
+
+        from rich.text import Text
+
+        from tracekit.bench import comparison, file
+        from tracekit.cli import terminal
+        from tracekit.results import result
+
+        limit = None if fail_slower_than is None else comparison.threshold(fail_slower_than)
+        found = comparison.compare(file.load(base), file.load(new))
+        if as_json:
+            plain = result.to_plain(found)
+            plain["regressions"] = result.to_plain(found.regressions(limit or 0.0))
+            typer.echo(json.dumps(plain, ensure_ascii=False))
+        elif markdown:
+            typer.echo(comparison.markdown(found, limit), nl=False)
+        else:
+            out = terminal.console()
+            terminal.show(out, comparison.grid(found), most=200, rest="--json has them")
+            for text in found.differing:
+                out.print(Text(f"  differs: {text}"))
+            for text in (*found.unmatched, *found.notes):
+                out.print(Text(f"  {text}"))
+            out.print(Text(comparison.verdict(found, limit)))
+        if limit is not None and found.regressions(limit):
+            raise typer.Exit(3)

@@ -1,0 +1,28 @@
+"""`tracekit convert`: a trace as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def convert(
+        trace: Annotated[str, typer.Argument(help="A Kineto trace; '-' is standard input.")],
+        output: Annotated[Path, typer.Argument(help="Where it goes: OUT.parquet.")],
+        strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
+    ) -> None:
+        """Write a trace as Parquet, for pandas, polars and DuckDB; `analyze` reads it too."""
+        from tracekit.results.units import bytes_, count
+        from tracekit.trace import kineto, parquet
+        from tracekit.trace.trace import TABLES
+
+        found = kineto.load(trace, tables=frozenset(TABLES), strict=strict)
+        rows = parquet.write(found, output)
+        size = bytes_(output.stat().st_size)
+        for loss in found.source.losses:
+            typer.echo(f"not in it: {loss.what}", err=True)
+        typer.echo(f"{output}: {count(rows)} events in {size} (docs/reading.md names the columns)")

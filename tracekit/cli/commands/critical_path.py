@@ -1,0 +1,40 @@
+"""`tracekit critical-path`: the chain of work that decided how long it took, drawn into a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("critical-path")
+    def critical_path(
+        trace: Annotated[Path, typer.Argument(help="A trace file.")],
+        stages: Annotated[
+            str | None, typer.Option(help="Annotations whose name matches; else the stages.")
+        ] = None,
+        instance: Annotated[
+            int | None, typer.Option(help="Which of the annotations of that name, from 0.")
+        ] = None,
+        output: Annotated[
+            Path | None, typer.Option("-o", "--output", help="Where the overlaid trace goes.")
+        ] = None,
+    ) -> None:
+        """The critical path of one annotation, by Holistic Trace Analysis, and a trace of it."""
+        from tracekit.cli import terminal
+        from tracekit.results import catalog
+        from tracekit.trace import kineto
+
+        target = output or trace.with_name(f"{trace.name.split('.')[0]}.critical_path.json.gz")
+        entry = catalog.analysis("critical_path")
+        with terminal.status(trace.name) as say:
+            say("critical path")
+            loaded = kineto.load(trace)
+            result = entry.run(loaded, stages=stages, instance=instance, overlay=target)
+        out = terminal.console()
+        for grid in entry.tables(result):
+            terminal.show(out, grid)
+        out.print(f"trace: {target}", markup=False)
+        out.print(f"next: tracekit open {target}", markup=False)

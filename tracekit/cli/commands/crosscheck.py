@@ -1,0 +1,35 @@
+"""`tracekit crosscheck`: our figures beside Holistic Trace Analysis's, and why they differ."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def crosscheck(
+        trace: Annotated[str, typer.Argument(help="A trace file.")],
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
+    ) -> None:
+        """Busy and idle time as Holistic Trace Analysis has it, and why ours differs."""
+        import json
+        from pathlib import Path
+
+        from tracekit.cli import terminal
+        from tracekit.compare import crosscheck as checking
+        from tracekit.results import result as results
+        from tracekit.trace import kineto
+
+        with terminal.status(Path(trace).name) as say:
+            loaded = kineto.load(trace)
+            say("asking Holistic Trace Analysis")
+            result = checking.crosscheck(loaded)
+        if as_json:
+            document = {"schema": results.SCHEMA, "crosscheck": result.to_json()}
+            typer.echo(json.dumps(document, ensure_ascii=False))
+            return
+        out = terminal.console()
+        for grid in checking.tables(result):
+            terminal.show(out, grid, rest="--json has them")

@@ -1,0 +1,253 @@
+"""`tracekit datasets`: what there is, how to get it, whether it is whole, what a sample holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tracekit.datasets.entry import Dataset
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Subset = Annotated[str | None, typer.Option(help="A part of it; `info` lists them.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Data sets: list them, get them, check them, look at a sample.")
+    group.callback(invoke_without_command=True)(_list)
+    group.command("info")(_info)
+    group.command("download")(_download)
+    group.command("check")(_check)
+    group.command("preview")(_preview)
+    app.add_typer(group, name="datasets")
+
+
+def _list(context: typer.Context, as_json: Json = False) -> None:
+    """Data sets: list them, get them, check them, look at a sample."""
+    if context.invoked_subcommand is not None:
+        return
+    from tracekit.cli import terminal
+    from tracekit.datasets import entry as dataset_entry
+    from tracekit.results.result import Column, Grid
+
+    entries = {name: dataset_entry.dataset(name) for name in dataset_entry.datasets()}
+    if as_json:
+        _print_json({name: _facts(entry) for name, entry in entries.items()})
+        return
+    rows = [(n, e.kind, e.access, e.verified, e.title) for n, e in entries.items()]
+    columns = tuple(Column(label) for label in ("name", "input", "access", "loader", "what"))
+    terminal.show(terminal.console(), Grid("datasets", "Data sets", columns, rows), most=len(rows))
+    typer.echo("next: tracekit datasets info NAME")
+
+
+def _info(
+    name: Annotated[str, typer.Argument(help="A data set.")],
+    as_json: Json = False,
+) -> None:
+    """What a data set holds, its licence, size, layout on disk, and how to get it."""
+    from tracekit.cli import terminal
+
+    entry = _entry(name)
+    if as_json:
+        _print_json(_facts(entry))
+        return
+    out = terminal.console()
+    out.print(entry.title, style="bold", markup=False)
+    for label, value in _facts(entry).items():
+        if label in ("title", "takes") or not value:
+            continue
+        text = ", ".join(value) if isinstance(value, list) else str(value)
+        out.print(f"{label.replace('_', ' ')}: {text}", markup=False, soft_wrap=True)
+    for option, what in entry.takes.items():
+        out.print(f"option {option}: {what}", markup=False, soft_wrap=True)
+
+
+def _download(
+    name: Annotated[str, typer.Argument(help="A data set.")],
+    output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Where it goes.")],
+    subset: Subset = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that differ.")] = False,
+) -> None:
+    """Fetch a data set where it is public; say how to get access where it is not."""
+    from tracekit.errors import TracekitError
+
+    entry = _entry(name)
+    if entry.download is None:
+        raise TracekitError("there is nothing to download", where=name, hint=entry.how_to_get)
+    typer.echo(f"{name}: {entry.source}\nlicence: {entry.licence}\nsize: {entry.size}", err=True)
+    try:
+        entry.download(output_dir, subset=subset, force=force)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; what has come is kept in {output_dir}: run it again", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{name} is in {output_dir}")
+    typer.echo(f"next: tracekit datasets check {output_dir}")
+
+
+def _check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What is on disk.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Which data set it is; by its layout without.")
+    ] = None,
+    subset: Subset = None,
+    limit: Annotated[int, typer.Option(min=0, help="Samples to read; 0 is all of them.")] = 200,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Read pickles, numpy arrays only.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify files, checksums where known, counts, shapes, rates, holes and clocks."""
+    from tracekit.cli import progress, terminal
+    from tracekit.datasets import checks, opening
+    from tracekit.errors import TracekitError
+
+    if not folder.exists():
+        raise TracekitError("no such file or folder", where=folder, hint="check the path")
+    name = name or opening.found_at(folder)
+    entry = _entry(name)
+    taken = {"trust_pickle": True} if trust_pickle and "trust_pickle" in entry.takes else {}
+    samples = entry.samples(folder, subset=subset, seed=0, on_error="skip", **taken)
+    with progress.phases() as move:
+        result = checks.check(
+            name, entry, folder, samples, limit=limit or None,
+            progress=lambda done: move("reading samples", done, limit or None),
+        )  # fmt: skip
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        out = terminal.console()
+        out.print(f"{folder} holds {name}: {entry.title}", markup=False)
+        for grid in checks.grids(result):
+            terminal.show(out, grid, rest="--json has them")
+        for remark in result.remarks:
+            out.print(f"note: {remark}", markup=False)
+        for problem in result.problems[:20]:
+            out.print(f"problem: {problem}", markup=False, style="red")
+    if result.problems:
+        raise typer.Exit(1)
+    if not as_json:
+        typer.echo(f"next: tracekit datasets preview {folder}")
+
+
+def _preview(
+    spec: Annotated[
+        str, typer.Argument(metavar="NAME_OR_PATH", help="NAME[:SUBSET] or a file or folder.")
+    ],
+    data_dir: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 0,
+    kind: Annotated[
+        str | None, typer.Option(help="imu, events, text or image; by the file without.")
+    ] = None,
+    rate_hz: Annotated[
+        float | None, typer.Option("--rate-hz", help="Rate of a recording that does not say.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of synthetic data.")] = 0,
+    on_error: Annotated[str, typer.Option(help="raise or skip a malformed row.")] = "raise",
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Read pickles, numpy arrays only.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the HTML page goes.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """One sample: a summary here, and a page with its charts."""
+    from itertools import islice
+
+    from tracekit.cli import options as opt
+    from tracekit.cli import terminal
+    from tracekit.datasets import opening, preview
+    from tracekit.errors import TracekitError
+
+    opt.choice(on_error, ("raise", "skip"), "--on-error")
+    chosen: dict[str, Any] = {"kind": kind or opening.kind_of(spec), "on_error": on_error}
+    found = opening.open_samples(
+        spec, data_dir=data_dir, seed=seed, rate_hz=rate_hz, trust_pickle=trust_pickle, **chosen
+    )
+    one = next(islice(found, sample, None), None)
+    if one is None:
+        raise TracekitError(f"there is no sample {sample}", where=spec, hint="they count from 0")
+    recording = one.parse(one.read())
+    grid = preview.summary(one, recording)
+    if as_json:
+        known = {what: value for what, value in grid.rows if what != "repair"}
+        _print_json({**known, "repairs": list(recording.repairs)})
+        return
+    out = terminal.console()
+    terminal.show(out, grid, most=len(grid.rows))
+    path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
+    _page(path, one.id, grid, preview.charts(recording), preview.numbers(one, recording),
+          recording.repairs)  # fmt: skip
+    typer.echo(f"page: {path}")
+
+
+def _page(
+    path: Path,
+    title: str,
+    grid: Any,
+    charts: list[Any],
+    numbers: list[tuple[str, str]],
+    notes: tuple[str, ...],
+) -> None:
+    """The same page as a report's, with one sample on it."""
+    from tracekit.files import writing
+    from tracekit.report.html import page
+    from tracekit.report.one.overview import Overview, Tile
+
+    about = {
+        "title": "What it holds",
+        "question": "The sample as it was read and parsed, before any model's own preprocessing.",
+        "definitions": {},
+        "gpu": False,
+    }
+    text = page.fill(
+        {
+            "title": f"Sample {title}",
+            "subtitle": "one sample of a data set",
+            "overview": Overview(
+                tiles=tuple(Tile(name, value) for name, value in numbers), notes=notes
+            ),
+            "sections": [("sample", charts, [grid], about)],
+            "source": [("made by", "tracekit datasets preview", True)],
+            "data": {},
+        }
+    )
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in text)[:80]
+
+
+def _entry(name: str) -> Dataset:
+    from tracekit.datasets import entry as dataset_entry
+    from tracekit.datasets import opening
+
+    return dataset_entry.dataset(opening.named(name))
+
+
+def _facts(entry: Dataset) -> dict[str, Any]:
+    return {
+        "title": entry.title,
+        "input": entry.kind,
+        "holds": entry.holds,
+        "source": entry.source,
+        "licence": entry.licence,
+        "access": entry.access,
+        "size": entry.size,
+        "how_to_get": entry.how_to_get,
+        "layout": entry.layout,
+        "fits": list(entry.fits),
+        "subsets": list(entry.subsets),
+        "loader": entry.verified,
+        "takes": dict(entry.takes),
+    }
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))

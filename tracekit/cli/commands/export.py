@@ -1,0 +1,65 @@
+"""`tracekit export`: a trace rewritten for Perfetto, for sharing, or cut to what is of interest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def export(
+        trace: Annotated[Path, typer.Argument(help="A Kineto trace.")],
+        output: Annotated[Path, typer.Argument(help="Where it goes; gzipped if it ends in .gz.")],
+        only_stage: Annotated[
+            str | None, typer.Option(help="Keep what ran in, and was launched from, this stage.")
+        ] = None,
+        from_: Annotated[
+            str | None, typer.Option("--from", help="Keep from here: 12.5ms, 3s, 800us.")
+        ] = None,
+        to: Annotated[str | None, typer.Option("--to", help="Keep up to here.")] = None,
+        drop: Annotated[
+            str | None, typer.Option(help="Leave out categories, e.g. python_function,ac2g.")
+        ] = None,
+        tracks: Annotated[
+            str | None, typer.Option(help="Add tracks of ours: stages,idle,queue.")
+        ] = None,
+        scrub: Annotated[
+            bool,
+            typer.Option("--scrub", help="Take out environment, host and user names, tokens."),
+        ] = False,
+    ) -> None:
+        """Write a trace that Perfetto shows whole.
+
+        Times given with --from and --to count from the trace's first slice; a number without a
+        unit is in milliseconds.
+        """
+        from tracekit.cli import terminal
+        from tracekit.results.units import bytes_, parse_duration
+        from tracekit.trace.perfetto.export import Wanted
+        from tracekit.trace.perfetto.export import export as write
+
+        wanted = Wanted(
+            stage=only_stage,
+            from_ns=None if from_ is None else parse_duration(from_),
+            to_ns=None if to is None else parse_duration(to),
+            drop=_names(drop),
+            scrub=scrub,
+            tracks=_names(tracks),
+        )
+        out = terminal.console()
+        with terminal.status(trace.name) as say:
+            done = write(trace, output, wanted, say)
+        kept = f"{done.slices_out:,} of {done.slices_in:,} slices"
+        out.print(f"{output}: {kept}, {bytes_(output.stat().st_size)}", markup=False)
+        for words in done.cures:
+            out.print(f"  {words}", markup=False)
+        for kind, count in done.scrubbed.items():
+            out.print(f"  taken out: {count:,} × {kind}", markup=False)
+        out.print(f"Next: tracekit open {output}", markup=False)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())

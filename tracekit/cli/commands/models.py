@@ -1,0 +1,107 @@
+"""`tracekit models`: which models there are, and how to get their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LINES = ("input", "stages", "sizes", "parameters", "licence", "weights", "source", "prompt")
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        help="List the models, and fetch their weights.", invoke_without_command=True
+    )
+    app.add_typer(group, name="models")
+
+    @group.callback()
+    def models(
+        context: typer.Context,
+        as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    ) -> None:
+        """List the models: parameters per component, input, licence, where weights come from."""
+        if context.invoked_subcommand is None:
+            from tracekit.models import entry as model_entry
+
+            _list(model_entry.models(), as_json)
+
+    @group.command()
+    def info(
+        name: Annotated[
+            str, typer.Argument(help="A model, hf:PATH_OR_ID, or package.module:ADAPTER.")
+        ],
+        as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    ) -> None:
+        """Say all there is to know of one model, its own options too."""
+        _list([name], as_json)
+
+    @group.command()
+    def download(
+        name: Annotated[str, typer.Argument(help="A model, or hf:OWNER/NAME.")],
+        to: Annotated[
+            Path | None,
+            typer.Option("--to", help="The folder; of hf: models else the Hub's cache."),
+        ] = None,
+        yes: Annotated[bool, typer.Option("--yes", help="Accept the licence unasked.")] = False,
+    ) -> None:
+        """Fetch a model's published weights, once its licence is accepted."""
+        from tracekit.cli import terminal
+        from tracekit.models import listing
+
+        wanted, out = listing.download(name, to), terminal.console()
+        out.print(f"{wanted.what}\nlicence: {wanted.terms}", markup=False)
+        if not yes:
+            typer.confirm("Do you accept these terms?", abort=True)
+        wanted.start()
+        out.print(f"{name} is in {wanted.where}", markup=False)
+        if to is not None:
+            out.print(f"next: tracekit capture {name} --checkpoint {to}", markup=False)
+
+
+def _list(names: list[str], as_json: bool) -> None:
+    import json
+    from contextlib import nullcontext
+
+    from tracekit.cli import terminal
+    from tracekit.models import listing
+
+    out = terminal.console()
+    with out.status("counting parameters") if not as_json else nullcontext():
+        found = [listing.about(name) for name in names]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for facts in found:
+        _show(out, facts)
+
+
+def _show(out: Console, facts: dict[str, Any]) -> None:
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    counts = [f"{part} {count:,}" for part, count in facts["parameters"].items()]
+    total = facts["parameters_total"]
+    lines = {
+        **facts,
+        "stages": ", ".join(facts["stages"]),
+        "sizes": ", ".join(facts["sizes"]),
+        "parameters": f"{total:,} = {' + '.join(counts)}" if counts else "known once it is built",
+        "prompt": facts["default_prompt"],
+    }
+    for line in LINES:
+        if lines[line]:
+            table.add_row(line, Text(str(lines[line])))
+    for option, does in facts["options"].items():
+        table.add_row(f"--set {option}=", Text(does))
+    out.print(Text.assemble((facts["name"], "bold"), "  ", facts["title"]))
+    out.print(Padding(table, (0, 0, 0, 2)))
+    out.print()

@@ -1,0 +1,1 @@
+"""Two runs: are they the same work, and what is the change of time made of."""

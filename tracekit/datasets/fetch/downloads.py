@@ -1,0 +1,207 @@
+"""Downloads through the libraries that exist for them. Nothing that differs is overwritten."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tracekit.errors import TracekitError
+
+Download = Callable[..., None]  # (folder, *, subset=None, force=False)
+EXTRA = "pip install 'tracekit[datasets]'"
+
+
+def by_https(url: str, *, known_hash: str | None = None, size: int | None = None) -> Download:
+    """Fetches one file with pooch, resuming what was begun, and unpacks it if it is an archive.
+
+    `known_hash` as in 'sha256:…' or 'md5:…'; None where nobody has published one.
+    """
+
+    def download(folder: Path, *, subset: str | None = None, force: bool = False) -> None:
+        from tracekit.datasets.fetch import unpack
+
+        _no_subset(url, subset)
+        name = unquote(urlsplit(url).path).rsplit("/", 1)[-1].replace("+", "_")
+        path = https(url, folder, name, known_hash=known_hash, size=size, force=force)
+        if unpack.is_archive(path):
+            unpack.unpack(path, folder, force=force)
+
+    return download
+
+
+def https(
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    known_hash: str | None = None,
+    size: int | None = None,
+    force: bool = False,
+) -> Path:
+    """The fetched file. One that is there already and whole is not fetched again.
+
+    Raises: TracekitError where a different file has that name, where the server fails, and where
+    the bytes are not those that were published.
+    """
+    try:
+        import pooch
+    except ImportError:
+        raise TracekitError("downloading needs pooch", where=url, hint=EXTRA) from None
+    from tracekit.datasets.fetch.resume import Resuming
+
+    path = folder / name
+    if path.exists() and not force:
+        if known_hash is None and (size is None or path.stat().st_size == size):
+            return path  # nothing to hold it against
+        if known_hash is not None and pooch.hashes.hash_matches(str(path), known_hash):
+            return path
+        raise TracekitError(
+            "a file of that name is here, and it is not the published one",
+            where=path,
+            hint="move it away, or overwrite it with --force",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / f"{name}.new"  # an older file stays until this one is whole
+    new.unlink(missing_ok=True)
+    going_on = Resuming(folder / f"{name}.part")
+    try:
+        pooch.retrieve(url, known_hash, fname=new.name, path=folder, downloader=going_on)
+        os.replace(new, path)
+    except ValueError as fault:  # pooch: the hash differs
+        raise TracekitError(
+            f"the bytes are not those that were published ({str(fault).splitlines()[0]})",
+            where=url,
+            hint="try again; if it stays so, the publisher has changed the file",
+        ) from None
+    except OSError as fault:  # requests' errors are OSErrors too
+        raise TracekitError(
+            f"cannot be fetched ({fault})",
+            where=url,
+            hint="what has come is kept: run the same command again to go on",
+        ) from None
+    return path
+
+
+def by_hub(
+    repository: str,
+    *,
+    revision: str | None = None,
+    patterns: Mapping[str, Sequence[str]] | None = None,
+) -> Download:
+    """Fetches a Hugging Face data set; `patterns` has the files of each subset, '' those of all."""
+
+    def download(folder: Path, *, subset: str | None = None, force: bool = False) -> None:
+        wanted = dict(patterns or {})
+        if subset and subset not in wanted:
+            _no_subset(repository, subset, wanted)
+        hub(repository, folder, revision, wanted.get(subset or "", ["*"]), force=force)
+
+    return download
+
+
+def hub(
+    repository: str, folder: Path, revision: str | None, allow: Sequence[str], *, force: bool
+) -> None:
+    """snapshot_download into `folder`, after a look at what lies there.
+
+    Raises: TracekitError where huggingface_hub is absent, the data set is gated or out of reach,
+    or a file here differs from the published one and `force` is off.
+    """
+    try:
+        import huggingface_hub
+        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    except ImportError:
+        raise TracekitError(
+            "downloading needs huggingface_hub", where=repository, hint=EXTRA
+        ) from None
+    where = f"https://huggingface.co/datasets/{repository}"
+    try:
+        info = huggingface_hub.HfApi().dataset_info(
+            repository, revision=revision, files_metadata=True
+        )
+        if not force:
+            _refuse_what_differs(info.siblings or [], folder, allow)
+        huggingface_hub.snapshot_download(
+            repository,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=list(allow),
+            local_dir=folder,
+            force_download=force,
+        )
+    except GatedRepoError:
+        raise TracekitError(
+            "access has to be asked for", where=where, hint="ask there, then: hf auth login"
+        ) from None
+    except RepositoryNotFoundError:
+        raise TracekitError(
+            "no such data set, or it is private", where=where, hint="hf auth login"
+        ) from None
+    except (HfHubHTTPError, OSError) as fault:
+        raise TracekitError(
+            f"cannot be fetched ({str(fault).splitlines()[0] if str(fault) else fault!r})",
+            where=where,
+            hint="what has come is kept: run the same command again to go on",
+        ) from None
+
+
+def _refuse_what_differs(siblings: Sequence[Any], folder: Path, allow: Sequence[str]) -> None:
+    import hashlib
+
+    for one in siblings:
+        path = folder / one.rfilename
+        if not any(fnmatch.fnmatch(one.rfilename, a) for a in allow) or not path.is_file():
+            continue
+        differs = one.size is not None and path.stat().st_size != one.size
+        published = getattr(one.lfs, "sha256", None) if one.lfs else None
+        if not differs and published:
+            with open(path, "rb") as file:
+                differs = hashlib.file_digest(file, "sha256").hexdigest() != published
+        if differs:
+            raise TracekitError(
+                "this file differs from the published one",
+                where=path,
+                hint="move it away, or overwrite it with --force",
+            )
+
+
+def by_command(
+    command: Callable[[Path, str | None], Sequence[str]], *, package: str, licence_at: str
+) -> Download:
+    """Runs the authors' own program, which needs AWS keys that come with a signed licence."""
+
+    def download(folder: Path, *, subset: str | None = None, force: bool = False) -> None:
+        line = [*command(folder, subset)]
+        if shutil.which(line[0]) is None:
+            raise TracekitError(
+                f"the program {line[0]!r} is not installed",
+                where=licence_at,
+                hint=f"pip install {package}, sign the licence there, then run this again",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        # its own standard output and progress go to the terminal; it skips what is there already
+        code = subprocess.run(line, check=False).returncode
+        if code:
+            raise TracekitError(
+                f"{line[0]!r} ended with {code}",
+                where=" ".join(line),
+                hint=f"keys expire after 14 days; the licence is at {licence_at}",
+            )
+
+    return download
+
+
+def _no_subset(where: str, subset: str | None, known: Mapping[str, Any] | None = None) -> None:
+    if subset:
+        names = ", ".join(name for name in known or {} if name)
+        raise TracekitError(
+            f"{subset!r} cannot be fetched alone",
+            where=where,
+            hint=f"known: {names}" if names else "it comes as one file: leave --subset out",
+        )

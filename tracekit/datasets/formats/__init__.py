@@ -1,0 +1,1 @@
+"""Files that data sets come in, read one way for all."""

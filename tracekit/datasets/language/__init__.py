@@ -1,0 +1,1 @@
+"""Data sets of sensor readings with text."""

@@ -1,0 +1,1 @@
+"""A recording of the user's own, or a generated one."""

@@ -1,0 +1,255 @@
+"""Your own files: six channels as csv, text or npy; events; prompts; pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
+from tracekit.datasets.formats import event_files
+from tracekit.datasets.formats.csv_rows import OnError, read_bytes
+from tracekit.datasets.formats.numpy_files import npy
+from tracekit.datasets.local.plain_imu import parse_array, parse_text
+from tracekit.errors import TracekitError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+ENDINGS: dict[str, tuple[str, ...]] = {
+    "imu": (".csv", ".txt", ".tsv", ".dat", ".npy"),
+    "events": (".npy", ".npz", ".h5", ".hdf5"),
+    "text": (".txt", ".json", ".jsonl", ".md"),
+    "image": (".npy", ".png", ".jpg", ".jpeg"),
+}
+
+
+def samples(
+    path: Path,
+    *,
+    subset: str | None = None,
+    seed: int = 0,
+    on_error: OnError = "raise",
+    kind: InputKind = "imu",
+    rate_hz: float | None = None,
+    trust_pickle: bool = False,
+) -> Iterator[Sample]:
+    """One sample a file (text: one a prompt), in order of file name.
+
+    Raises: TracekitError where no file has an ending that fits the kind.
+    """
+    endings = ENDINGS[kind]
+    if path.is_file():
+        files = [path]
+    else:
+        files = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
+    if not files or files[0].suffix.lower() not in endings:
+        raise TracekitError(
+            f"no {kind} file here", where=path, hint=f"files that end in {', '.join(endings)}"
+        )
+    for file in files:
+        match kind:
+            case "imu":
+                yield imu(file, rate_hz=rate_hz, on_error=on_error)
+            case "events":
+                yield events(file, trust_pickle=trust_pickle)
+            case "image":
+                yield image(file)
+            case _:
+                yield from texts(file)
+
+
+def imu(path: Path, *, rate_hz: float | None = None, on_error: OnError = "raise") -> Sample:
+    """Six channels: acceleration x y z in m/s², angular velocity x y z in rad/s."""
+    if path.suffix.lower() == ".npy":
+        return Sample(
+            id=path.stem,
+            dataset="plain",
+            path=path,
+            read=lambda: npy(path, path),
+            parse=lambda raw: parse_array(raw, path, rate_hz),
+        )
+    return Sample(
+        id=path.stem,
+        dataset="plain",
+        path=path,
+        read=lambda: read_bytes(path),
+        parse=lambda raw: parse_text(raw, path, rate_hz, on_error),
+    )
+
+
+def events(path: Path, *, trust_pickle: bool = False) -> Sample:
+    """The events of one file; see `_events.read` for its forms."""
+    return Sample(
+        id=path.stem,
+        dataset="plain",
+        path=path,
+        read=lambda: event_files.read(path, trust_pickle=trust_pickle),
+        parse=lambda raw: event_files.parse(raw, path),
+    )
+
+
+def image(path: Path) -> Sample:
+    """One picture: .npy [H, W, 3] uint8, or what Pillow reads."""
+    array = path.suffix.lower() == ".npy"
+    return Sample(
+        id=path.stem,
+        dataset="plain",
+        path=path,
+        read=lambda: npy(path, path) if array else read_bytes(path),
+        parse=lambda raw: _parse_image(raw, path),
+    )
+
+
+def texts(path: Path) -> Iterator[Sample]:
+    """Prompts: the whole of a .txt; `prompt` of a .json object, or of each in a list; each line
+    of a .jsonl.
+
+    Raises: TracekitError for what is not JSON or has no prompt.
+    """
+    for number, (start, size) in enumerate(_text_places(path)):
+        yield _text(path, number, start, size)
+
+
+def _text(path: Path, number: int, start: int, size: int) -> Sample:
+    return Sample(
+        id=path.stem if number == 0 else f"{path.stem}-{number}",
+        dataset="plain",
+        path=path,
+        read=lambda: read_bytes(path, start, size),
+        parse=lambda raw: Recording("text", text=_prompt(raw, path, number)),
+        prompt=_prompt(read_bytes(path, start, size), path, number),
+    )
+
+
+def _text_places(path: Path) -> Iterator[tuple[int, int]]:
+    """Byte offset and size of each prompt; a list in one .json is read whole each time."""
+    if path.suffix.lower() == ".jsonl":
+        start = 0
+        with open(path, "rb") as file:
+            for line in file:
+                if line.strip():
+                    yield start, len(line)
+                start += len(line)
+        return
+    size = path.stat().st_size
+    many = 1
+    if path.suffix.lower() == ".json":
+        value = _json(read_bytes(path), path)
+        many = len(value) if isinstance(value, list) else 1
+    yield from ((0, size) for _ in range(many))
+
+
+def _prompt(raw: bytes, path: Path, number: int) -> str:
+    if path.suffix.lower() not in (".json", ".jsonl"):
+        return raw.decode("utf-8", "replace").strip()
+    value = _json(raw, path)
+    if isinstance(value, list):
+        value = value[number]
+    text = value.get("prompt") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise TracekitError(
+            f"prompt {number + 1} is no text",
+            where=path,
+            hint='a string, or an object as in {"prompt": "…"}',
+        )
+    return text
+
+
+def _json(raw: bytes, path: Path) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as fault:
+        raise TracekitError(f"not JSON ({fault})", where=path, hint="mend the file") from None
+
+
+def _parse_image(raw: npt.NDArray[Any] | bytes, path: Path) -> Recording:
+    import numpy as np
+
+    if isinstance(raw, bytes):
+        import io
+
+        try:
+            from PIL import Image, UnidentifiedImageError
+        except ImportError:
+            raise TracekitError(
+                "reading this picture needs Pillow", where=path, hint="pip install pillow"
+            ) from None
+        try:
+            raw = np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
+        except (UnidentifiedImageError, OSError) as fault:
+            raise TracekitError(
+                f"not a picture ({fault})", where=path, hint="a PNG or JPEG file"
+            ) from None
+    if raw.ndim != 3 or raw.shape[2] != 3 or raw.dtype != np.uint8:
+        raise TracekitError(
+            f"shape {raw.shape} of {raw.dtype} is no picture",
+            where=path,
+            hint="[height, width, 3] uint8",
+        )
+    return Recording("image", arrays={"pixels": raw})
+
+
+def guess(path: Path) -> InputKind:
+    """The kind of a file, or of the first in a folder, by its ending and its first bytes."""
+    every = {ending for endings in ENDINGS.values() for ending in endings}
+    if path.is_dir():
+        path = next((p for p in sorted(path.iterdir()) if p.suffix.lower() in every), path)
+    match path.suffix.lower():
+        case ".h5" | ".hdf5" | ".npz":
+            return "events"
+        case ".json" | ".jsonl" | ".md":
+            return "text"
+        case ".png" | ".jpg" | ".jpeg":
+            return "image"
+        case ".npy":
+            header = read_bytes(path, 0, 256)
+            fields = b"'descr': [(" in header or b"'descr': '|O'" in header
+            pixels = b"'|u1'" in header and b", 3)" in header
+            return "events" if fields else "image" if pixels else "imu"
+        case ".txt":
+            top = read_bytes(path, 0, 256).split(b"\n")[0].replace(b",", b" ").split()
+            return "imu" if len(top) >= 6 and all(_number(cell) for cell in top) else "text"
+        case _:
+            return "imu"
+
+
+def _number(cell: bytes) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def recognise(path: Path) -> bool:
+    """By the endings of files; the last that is tried."""
+    every = {ending for endings in ENDINGS.values() for ending in endings}
+    files = [path] if path.is_file() else path.iterdir()
+    return any(file.suffix.lower() in every for file in files)
+
+
+DATASET = Dataset(
+    title="Your own recordings: six channels at a stated rate, events, prompts, pictures",
+    kind="imu",
+    samples=samples,
+    holds="acceleration x y z (m/s², with gravity) and angular velocity x y z (rad/s); events x y "
+    "p t (µs); prompts; pictures",
+    source="your files",
+    licence="yours",
+    access="local",
+    size="yours",
+    layout="imu: csv, text or .npy of six columns at --rate-hz, a header may name them and a time "
+    "column; events: structured .npy, .npz or .h5 with x, y, p, t; text: .txt, .json, .jsonl; "
+    "image: .png, .jpg, .npy",
+    fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "hf:PATH_OR_ID"),
+    verified="verified on real files",
+    how_to_get="tracekit capture MODEL --data PATH --rate-hz HZ",
+    takes={
+        "kind": "imu, events, text or image",
+        "rate_hz": "samples a second; needed unless a column has the time",
+        "trust_pickle": "read pickled event files",
+    },
+    recognise=recognise,
+)

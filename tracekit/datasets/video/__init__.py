@@ -1,0 +1,1 @@
+"""Data sets of video with IMU."""

@@ -1,0 +1,182 @@
+"""VIDIMU: 16 people with five orientation sensors; quaternions only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracekit.datasets.entry import Dataset, Recording, Sample
+from tracekit.datasets.fetch import downloads
+from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, read_bytes
+from tracekit.datasets.video import orientations
+from tracekit.errors import TracekitError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+RATE_HZ = 50.0
+HASH = "md5:368d34d13651b44e6d4444c4a6c41380"
+LICENCE = "CC BY 4.0"
+HEADER = "QUAT,w,x,y,z,timestamp"
+LOWER = ("qsHIPS", "qsRUL", "qsRLL", "qsLUL", "qsLLL")
+UPPER = ("qsBACK", "qsRUA", "qsRLA", "qsLUA", "qsLLA")
+CALIBRATION = 5  # rows of the N-pose, one a sensor, before the recording
+NAME = re.compile(r"(S\d+)_(A\d+)_(T\d+)\.raw$")
+UNITS = {1e9: "s", 1e6: "ms", 1e3: "µs", 1.0: "ns"}  # ns in one unit of the timestamp
+
+
+def samples(
+    path: Path, *, subset: str | None = None, seed: int = 0, on_error: OnError = "raise"
+) -> Iterator[Sample]:
+    """One sample a recording and sensor, with `derived` only: nothing here was an accelerometer.
+
+    Raises: TracekitError without that subset, and where there is no recording.
+    """
+    if subset != "derived":
+        raise TracekitError(
+            "VIDIMU has quaternions: no accelerometer and no gyroscope were recorded",
+            where=path,
+            hint="take `vidimu:derived` for angular velocity from the orientation, and gravity "
+            "alone as the acceleration",
+        )
+    files = [path] if path.is_file() else _files(path)
+    if not files:
+        raise TracekitError(
+            "no recording here", where=path, hint="expected videoandimus/Sxx/Sxx_Ayy_Tzz.raw"
+        )
+    for file in files:
+        match = NAME.search(file.name)
+        lower = match is not None and int(match[2][1:]) <= 4
+        for sensor in LOWER if lower else UPPER:
+            yield _sample(file, sensor, on_error)
+
+
+def _sample(file: Path, sensor: str, on_error: OnError) -> Sample:
+    match = NAME.search(file.name)
+    return Sample(
+        id=f"{file.stem}-{sensor}",
+        dataset="vidimu",
+        path=file,
+        read=lambda: read_bytes(file),
+        parse=lambda raw: _parse(raw, file, sensor, on_error),
+        label=match[2] if match else None,
+        licence=LICENCE,
+        facts={"sensor": sensor, "derived": True} | ({"subject": match[1]} if match else {}),
+    )
+
+
+def _parse(raw: bytes, file: Path, sensor: str, on_error: OnError) -> Recording:
+    import numpy as np
+    from scipy.spatial.transform import Rotation
+
+    notes = Notes(on_error)
+    quaternions: list[tuple[float, ...]] = []
+    clock: list[float] = []
+    read = repeated = 0
+    for number, line in enumerate(raw.decode("utf-8", "replace").splitlines()[1:], 2):
+        cells = line.split(",")
+        if number - 2 < CALIBRATION or cells[0] != sensor:
+            continue
+        try:
+            *quaternion, time = (float(cell) for cell in cells[1:6])
+            if len(cells) != 6 or not 0.9 < float(np.linalg.norm(quaternion)) < 1.1:
+                raise ValueError("not a unit quaternion and a timestamp")
+        except ValueError as fault:
+            notes.malformed(file, number, str(fault))
+            continue
+        read += 1
+        if quaternions and tuple(quaternion) == quaternions[-1]:
+            repeated += 1  # the reader polled faster than the sensor sent
+            continue
+        quaternions.append(tuple(quaternion))
+        clock.append(time)
+    if len(clock) < 2:
+        raise TracekitError(
+            f"{len(clock)} different readings of {sensor}", where=file, hint="another sensor"
+        )
+    times, unit = _seconds(np.array(clock), file)
+    forward = np.concatenate([[True], np.diff(times) > 0])
+    if not forward.all():
+        notes.mend(f"left out {int((~forward).sum())} readings whose clock does not go on")
+    times = times[forward]
+    turned = Rotation.from_quat(np.array(quaternions)[forward], scalar_first=True)
+    values = np.hstack([orientations.gravity(turned), orientations.body_rates(turned, times)])
+    notes.mend(f"left out {repeated} of {read} readings that repeat the one before")
+    notes.mend("derived: angular velocity is the rate of the orientation, not a gyroscope's")
+    notes.mend(
+        "derived: acceleration is gravity alone, with the quaternions' z axis taken as up (which "
+        "the authors do not state); the body's own acceleration is not in the data"
+    )
+    notes.mend(f"timestamps taken as {unit}: the steps are then nearest to 50 Hz")
+    return Recording(
+        "imu",
+        values=values,
+        rate_hz=RATE_HZ,
+        timestamps_ms=(times - times[0]) * 1e3,
+        repairs=notes.repairs(),
+    )
+
+
+def _seconds(clock: npt.NDArray[np.float64], file: Path) -> tuple[npt.NDArray[np.float64], str]:
+    """Times in s and the unit they had: the one with steps of 10 to 40 ms.
+
+    Raises: TracekitError where no unit gives such steps.
+    """
+    import numpy as np
+
+    steps = np.diff(clock)
+    step = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    for ns, unit in UNITS.items():
+        if 0.010 <= step * ns / 1e9 <= 0.040:
+            return clock * (ns / 1e9), unit
+    raise TracekitError(
+        f"a median step of {step:g} is 50 Hz in no unit", where=file, hint="is it a .raw file?"
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    for folder in (path / "dataset" / "videoandimus", path / "videoandimus", path):
+        found = sorted(f for f in folder.glob("**/S*_A*_T*.raw") if NAME.search(f.name))
+        if found:
+            return found
+    return []
+
+
+def recognise(path: Path) -> bool:
+    """By Sxx_Ayy_Tzz.raw with a header of quaternions."""
+    if path.is_file():
+        return bool(NAME.search(path.name)) and first_line(path).strip() == HEADER
+    return any((path / name).is_dir() for name in ("videoandimus", "dataset/videoandimus"))
+
+
+def _download(folder: Path, *, subset: str | None = None, force: bool = False) -> None:
+    record = "https://zenodo.org/records/15075076/files/"
+    downloads.by_https(
+        f"{record}dataset.zip",
+        known_hash=HASH,
+        size=336_819_642,
+    )(folder, force=force)
+
+
+DATASET = Dataset(
+    title="VIDIMU: 54 people on video, 16 of them with five orientation sensors",
+    kind="imu",
+    samples=samples,
+    holds="unit quaternions of five sensors at 50 Hz, 208 recordings, 13 activities; no "
+    "accelerometer and no gyroscope, so angular velocity and gravity are derived on request",
+    source="https://doi.org/10.5281/zenodo.15075076",
+    licence=LICENCE,
+    access="public",
+    size="337 MB zipped",
+    layout="[dataset/]videoandimus/Sxx/Sxx_Ayy_Tzz.raw: " + HEADER + ", CRLF, one row a sensor",
+    fits=("llasa", "onellm"),
+    verified="built from the documented format",
+    how_to_get="tracekit datasets download vidimu --output-dir DIR",
+    subsets=("derived",),
+    recognise=recognise,
+    download=_download,
+    checksums={"dataset.zip": HASH},
+)

@@ -1,0 +1,1 @@
+"""Any model in the Hugging Face format."""

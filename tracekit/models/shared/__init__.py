@@ -1,0 +1,1 @@
+"""What several models use: weights, tokenizers, prompts, windows, the LLaMA."""

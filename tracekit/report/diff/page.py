@@ -1,0 +1,298 @@
+"""The page of a comparison: from one trace to another, change by change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracekit.compare import tables
+from tracekit.compare.compare import Comparison, KernelChange, Rate
+from tracekit.compare.splits import Part, Split
+from tracekit.files import writing
+from tracekit.report import facts
+from tracekit.report.diff import wording
+from tracekit.report.one.key_numbers import Tile
+from tracekit.report.one.overview import Overview
+from tracekit.results import units
+from tracekit.results.figures import Chart, paired_bars, shorten, waterfall
+from tracekit.results.result import Grid
+from tracekit.trace import run_facts
+
+STEPS = 14  # changes of a waterfall; the others are one step
+SPLITS = 8  # waterfalls of a page
+KERNELS = 12
+
+_BY = {
+    "stage": "wall time",
+    "clock": "wall time",
+    "launch": "GPU window",
+    "host": "wall time",
+    "device": "GPU window",
+    "category": "kernel time",
+}
+_NAMES = {
+    "stage": "stage by stage",
+    "clock": "by what the GPU did meanwhile",
+    "launch": "by the work they launched",
+    "host": "by what the host did",
+    "device": "by what the GPU did",
+    "category": "by category",
+}
+
+
+def write(result: Comparison, path: str | Path, *, command: str = "") -> Path:
+    """Writes the page of a comparison and says where it is.
+
+    Raises: TracekitError where it cannot be written.
+    """
+    text = render(result, command=command)
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def render(result: Comparison, *, command: str = "") -> str:
+    """The page as text."""
+    from tracekit.report.html import page
+
+    model = {
+        "title": title(result),
+        "subtitle": subtitle(result),
+        "single": False,
+        "overview": overview(result),
+        "sections": list(_sections(result)),
+        "data": {"comparison": result.to_json()},
+        "source": [*_sources(result), *page.made_by(command)],
+    }
+    return page.fill(model)
+
+
+def title(result: Comparison) -> str:
+    """The two files, in their order."""
+    return f"{run_facts.stem(result.before)} → {run_facts.stem(result.after)}"
+
+
+def subtitle(result: Comparison) -> str:
+    """Which is before, and which after."""
+    names = [facts.file_name(p) for p in (result.before, result.after)]
+    return f"What changed from {names[0]} (before) to {names[1]} (after)"
+
+
+def _sources(result: Comparison) -> list[tuple[str, str, bool]]:
+    out: list[tuple[str, str, bool]] = []
+    for side, path in (("before", result.before), ("after", result.after)):
+        out.append((side, facts.file_name(path), True))
+        digest = facts.sha256(path)
+        if digest:
+            out.append((f"sha256, {side}", digest, True))
+    return out
+
+
+# ---------------------------------------------------------------- the first screen
+
+
+def overview(result: Comparison) -> Overview:
+    """The headline as numbers and as waterfalls; what makes the two hard to compare, above it."""
+    time = [(key, s) for key, s in _splits(result) if s.by != "category"]
+    heads = [(key, s) for key, s in time if s.of == time[0][1].of][:2] if time else []
+    grids = {grid.key: grid for grid in tables.tables(result)}
+    return Overview(
+        verdicts=tuple(wording.verdicts(result)),
+        notes=tuple(wording.notes(result)),
+        tiles=tuple(_tiles(result, heads[0][1] if heads else None)),
+        charts=tuple(
+            split_chart(f"headline-{split.by}" if place else "headline", key, split, result)
+            for place, (key, split) in enumerate(heads)
+        ),
+        grids=tuple(grids[key] for key in ("differences", "audit", "rates") if key in grids),
+        definitions=tables.DEFINITIONS,
+    )
+
+
+def screen(result: Comparison) -> Overview:
+    """The same for text: charts give way to the tables behind them."""
+    view = overview(result)
+    grids = {grid.key: grid for grid in tables.tables(result)}
+    keys = [chart.table for chart in view.charts]
+    keys += ["stages", *(key for key, s in _splits(result) if s.by == "category")]
+    keys += ["kernels", "ops"] if result.kernels else ["host-ops"]
+    keys += ["findings", "times"]
+    return dataclasses.replace(
+        view, grids=(*view.grids, *(grids[key] for key in keys if key in grids))
+    )
+
+
+def _splits(result: Comparison) -> list[tuple[str, Split]]:
+    return list(zip(tables.split_keys(result.splits), result.splits, strict=True))
+
+
+def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
+    if head:
+        whole = f"{head.of}, {_WHOLE[head.by]}"
+        yield Tile("Before", units.duration(head.before_ns), whole)
+        yield Tile("After", units.duration(head.after_ns), whole)
+        same = wording.judged(result, head)
+        value, sub = wording.change(head.difference_ns, head.relative, judged=same)
+        tile = sub if same else f"{sub}; {wording.why_not(result)}"
+        yield Tile("Difference", value, tile)
+        largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
+        if largest and largest.difference_ns:
+            yield Tile("Largest part of it", largest.name,
+                       wording.change(largest.difference_ns, None)[0])  # fmt: skip
+    for rate in _telling(result.rates, head):
+        change = wording.change(
+            rate.difference_ns, rate.relative, judged=rate.judged and result.audits.alike
+        )[1]
+        if rate.clear is False:
+            change += ", within the spread of single ones"
+        yield Tile(
+            rate.what, f"{units.duration(rate.before_ns)} → {units.duration(rate.after_ns)}", change
+        )
+    new = sum(k.state == "new" for k in result.kernels)
+    gone = sum(k.state == "gone" for k in result.kernels)
+    if new or gone:
+        yield Tile("Kernels", f"{new} new, {gone} gone", f"of {len(result.kernels)} by name")
+
+
+_WHOLE = {
+    "stage": "wall time", "clock": "wall time", "host": "wall time", "launch": "their GPU window",
+    "device": "first activity to last", "category": "durations added up",
+}  # fmt: skip
+
+
+def _telling(rates: Sequence[Rate], head: Split | None, most: int = 3) -> list[Rate]:
+    """TTFT and TPOT, else the largest changes of an instance; none that repeats the headline."""
+    tokens = [rate for rate in rates if rate.what in ("TTFT", "TPOT")]
+    if tokens:
+        return tokens
+    new = [
+        rate for rate in rates
+        if rate.difference_ns
+        and (head is None or (rate.before_ns, rate.after_ns) != (head.before_ns, head.after_ns))
+    ]  # fmt: skip
+    return sorted(new, key=lambda rate: -abs(rate.difference_ns))[:most]
+
+
+# ---------------------------------------------------------------- sections
+
+
+def _sections(
+    result: Comparison,
+) -> Iterable[tuple[str, list[Chart], list[Grid], dict[str, Any]]]:
+    grids = {grid.key: grid for grid in tables.tables(result)}
+
+    def some(*keys: str) -> list[Grid]:
+        return [grids[key] for key in keys if key in grids]
+
+    splits = _splits(result)
+    by_category = [(key, s) for key, s in splits if s.by == "category"]
+    time = [(key, s) for key, s in splits if s.by != "category"]
+    drawn = [s for _, s in time if s.of == time[0][1].of][:2] if time else []
+    shown = [(k, s) for k, s in time if s not in drawn and s.before_ns != s.after_ns][:SPLITS]
+    yield _section(
+        "stages", "Where the change comes from",
+        "Which stages, and which part of their time, made the difference?",
+        [split_chart(key, key, split, result) for key, split in shown],
+        some("stages", *(key for key, _ in time)),
+    )  # fmt: skip
+    if result.kernels:
+        yield _section(
+            "kernels", "Kernels that changed",
+            "Which kernels are new, gone, run more often or take longer?",
+            [*(split_chart("by-category", key, s, result) for key, s in by_category),
+             *(category_chart(s) for _, s in by_category), *_changes(result, result.kernels)],
+            some("kernels", "ops", *(k for k, _ in by_category)),
+        )  # fmt: skip
+    if result.host_ops:
+        charts = [] if result.kernels else _changes(result, result.host_ops)
+        yield _section(
+            "host-ops", "Ops that changed on the host",
+            "Which framework ops are new, gone, run more often or take longer on the CPU?",
+            charts, some("host-ops"),
+        )  # fmt: skip
+    if "findings" in grids:
+        yield _section(
+            "findings", "What to do, before and after",
+            "Which findings are gone, which are new, and what would they save now?", [],
+            some("findings"),
+        )  # fmt: skip
+    if numbers := some("times", "others", "alone"):
+        yield _section(
+            "fields", "Other numbers that changed",
+            "Which other numbers of the analyses differ by enough to look at?", [], numbers,
+        )  # fmt: skip
+
+
+def _section(
+    name: str, title: str, question: str, charts: list[Chart], grids: list[Grid]
+) -> tuple[str, list[Chart], list[Grid], dict[str, Any]]:
+    about: dict[str, Any] = {
+        "title": title, "question": question, "definitions": {}, "trust": None, "gpu": True,
+    }  # fmt: skip
+    return name, [c for c in charts if c.data], [g for g in grids if g.rows or g.note], about
+
+
+def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart:
+    """From the total before to the total after, part by part."""
+    parts: Sequence[Part] = sorted(split.parts, key=lambda p: -abs(p.difference_ns))
+    steps = [(p.name, float(p.difference_ns)) for p in parts[:STEPS] if p.difference_ns]
+    rest = sum(p.difference_ns for p in parts[STEPS:])
+    if rest:
+        steps.append((f"{len(parts) - STEPS} others", float(rest)))
+    same = wording.judged(result, split)
+    change, word = wording.change(split.difference_ns, split.relative, judged=same)
+    return waterfall(
+        key, f"{tables.upper(split.of)}, {_NAMES[split.by]}: {change}, {word}",
+        ("before", float(split.before_ns)), steps, ("after", float(split.after_ns)),
+        of=_BY[split.by], less_is_better=True if same else None,
+        summary=f"{split.of} from {units.duration(split.before_ns)} before to "
+        f"{units.duration(split.after_ns)} after, by part",
+        table=table,
+    )  # fmt: skip
+
+
+def category_chart(split: Split) -> Chart:
+    """Kernel time of each category, before and after."""
+    parts = [p for p in split.parts if p.before_ns or p.after_ns]
+    return paired_bars(
+        "categories", "Kernel time by category",
+        [p.name for p in parts],
+        {"before": [p.before_ns for p in parts], "after": [p.after_ns for p in parts]},
+        of="kernel time, durations added up",
+        summary=f"Kernel time of {len(parts)} categories before and after", table="kernels",
+    )  # fmt: skip
+
+
+def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
+    """The kernels (or ops) with the largest change; none where nothing changed."""
+    changed = [k for k in every if k.difference_ns]
+    if not changed:
+        return []
+    on_device = every is result.kernels
+    noun, time = ("kernel", "kernel time, added up") if on_device else ("op", "host time of ops")
+    before, after = (sum(getattr(k, f"{side}_ns") for k in every) for side in ("before", "after"))
+    shown = changed[:KERNELS]
+    rest = after - before - sum(k.difference_ns for k in shown)
+    several = len({k.phase for k in every}) > 1
+    steps = [(_change_name(k, several), float(k.difference_ns)) for k in shown]
+    if rest:
+        steps.append((f"{len(every) - len(shown)} others", float(rest)))
+    return [
+        waterfall(
+            f"{noun}-changes", f"{noun.capitalize()}s, the largest change first",
+            (f"all {noun}s before", float(before)), steps, (f"all {noun}s after", float(after)),
+            of=time, less_is_better=True if result.same_work and result.audits.alike else None,
+            summary=f"The {len(shown)} {noun}s that changed most, from their time before to that "
+            "after",
+            table="kernels" if on_device else "host-ops",
+        )
+    ]  # fmt: skip
+
+
+def _change_name(change: KernelChange, several: bool) -> str:
+    """A kernel's short name with its phase, where there are several, and whether it is new."""
+    phase = f" · {shorten(change.phase, 12)}" if several and change.phase else ""
+    state = "" if change.state == "both" else f" ({change.state})"
+    return f"{shorten(change.name, 43 - len(phase) - len(state))}{phase}{state}"

@@ -1,0 +1,1 @@
+"""Several traces side by side."""

@@ -1,0 +1,348 @@
+"""Several traces on one first screen: what differs, the large numbers as ranges, stages, costs.
+
+Reads answers as JSON, as the overview of one trace does. Nothing here adds traces up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tracekit.attribution.idle.by_cause import SUSPECT
+from tracekit.report import facts
+from tracekit.report.many import ranks, run_charts, runs
+from tracekit.report.many.runs import COLUMNS, FEW, Json, Side
+from tracekit.report.one import prefill_decode
+from tracekit.report.one.key_numbers import DEFINITIONS, Tile
+from tracekit.report.one.overview import (
+    Finding,
+    Overview,
+    Verdict,
+    cautions,
+    definitions,
+    findings,
+    has_gpu,
+    leaks,
+    verdicts,
+)
+from tracekit.results import catalog, units
+from tracekit.results.result import Column, Grid
+from tracekit.trace import run_facts
+
+LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs most
+
+
+def title(many: Sequence[Side]) -> str:
+    """What the traces are together."""
+    if runs.one_job(many):
+        world = many[0].run.get("world_size")
+        of = f" of {world}" if world and world != len(many) else ""
+        return f"{len(many)} ranks{of} of one job"
+    return f"{len(many)} traces side by side"
+
+
+def subtitle(many: Sequence[Side]) -> str:
+    """The names of the traces; of many the first."""
+    names = [side.name for side in many]
+    more = f" · and {len(names) - 12} more" if len(names) > 12 else ""
+    return " · ".join(names[:12]) + more
+
+
+def to_json(many: Sequence[Side]) -> dict[str, Any]:
+    """What stands side by side, for programs: see docs/json.md."""
+    from tracekit.report import text
+
+    view = overview(many)
+    return {
+        "names": [side.name for side in many],
+        "one_job": runs.one_job(many),
+        "adds_up": runs.adds_up(many),
+        "notes": list(view.notes),
+        "sentences": list(view.limits),
+        "tables": text.plain_grids(view.grids),
+    }
+
+
+def brief(view: Overview) -> Overview:
+    """The same for text, where the first findings stand as sentences: without their table."""
+    return dataclasses.replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
+
+
+def overview(many: Sequence[Side]) -> Overview:
+    """What the traces have in common and where they differ."""
+    job = runs.one_job(many)
+    charts = (
+        ranks.chart([(s.name, s.plain) for s in many]) if job else None,
+        run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
+    )  # fmt: skip
+    grids = (
+        _totals(many), *(ranks.grids([(s.name, s.plain) for s in many]) if job else ()),
+        _stages(many), _costs(many), _findings_grid(many), _runs(many),
+    )  # fmt: skip
+    return Overview(
+        verdicts=tuple(_verdicts(many)),
+        notes=tuple(_notes(many)),
+        leaks=" ".join(f"{s.name}: {said}" for s in many if (said := leaks(s.one))),
+        tiles=tuple(_tiles(many)),
+        limits=tuple(_limits(many, job)),
+        findings=tuple(_findings(many)),
+        charts=tuple(c for c in charts if c and c.data),
+        grids=tuple(g for g in grids if g and g.rows),
+        definitions=definitions(any(has_gpu(s.plain) for s in many)),
+    )
+
+
+# ---------------------------------------------------------------- what a reader must know
+
+
+def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
+    """The audit's word on each trace that is not simply trusted; one line for the others."""
+    said = [(side.name, verdict) for side in many for verdict in verdicts(side.plain)]
+    alike: dict[Verdict, list[str]] = {}
+    for name, verdict in said:
+        if verdict.level:
+            alike.setdefault(verdict, []).append(name)
+    # the worst first, then those of most traces
+    odd = sorted(alike.items(), key=lambda own: (own[0].level != "bad", -len(own[1])))
+    for verdict, names in odd[:FEW]:
+        text = f"{_listed(names)}: {verdict.text}"
+        yield dataclasses.replace(verdict, text=text, link="audit")
+    if rest := [name for _, names in odd[FEW:] for name in names]:
+        yield Verdict("warn", "Also not trusted fully", f"{_listed(rest)}.", "audit")
+    fine = [name for name, verdict in said if not verdict.level]
+    if fine:
+        whose = "Every trace" if len(fine) == len(many) else _listed(fine)
+        yield Verdict("", "Trusted", f"{whose}, by every check that changes a number.", "audit")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas between; of many the first, and how many more."""
+    more = f" and {len(names) - COLUMNS} more" if len(names) > COLUMNS else ""
+    return ", ".join(names[:COLUMNS]) + more
+
+
+def _notes(many: Sequence[Side]) -> Iterable[str]:
+    """What makes the traces incomparable, then what each says of itself."""
+    yield from differences([(side.name, side.run) for side in many])
+    if len(many) > 1 and not runs.adds_up(many):
+        known = all("model" in side.run for side in many)
+        why = "These are different runs" if known else "These are not known to be of one job"
+        yield f"{why}: nothing on this page is added up over them."
+    said_of: dict[str, list[str]] = {}
+    for side in many:
+        for note in cautions(side.one, has_gpu(side.plain)):
+            said_of.setdefault(note, []).append(side.name)
+    for note, of in said_of.items():
+        yield f"{'Each trace' if len(of) == len(many) else _listed(of)}: {note}"
+
+
+def differences(many: Sequence[tuple[str, Json]]) -> Iterable[str]:
+    """What makes the runs other work, a sentence each; then what else differs, in one."""
+    telling = run_facts.differing([run for _, run in many])
+    if "model" in telling:
+        telling = [key for key in telling if key != "size"]
+    for key in telling:
+        if key in run_facts.WORK or key in run_facts.RECORDED:
+            yield f"The traces differ in {run_facts.NAMES[key]}: {_each(key, many)}."
+    others = [run_facts.NAMES[key] for key in telling if key in run_facts.SETTINGS]
+    if others:
+        yield f"They {'also ' if len(others) < len(telling) else ''}differ in {', '.join(others)}."
+
+
+def _each(key: str, many: Sequence[tuple[str, Json]]) -> str:
+    """The values of one fact, each with the traces that have it, or with how many do."""
+    groups: dict[str, list[str]] = {}
+    for name, run in many:
+        groups.setdefault(run_facts.shown(run.get(key)), []).append(name)
+    if len(many) <= COLUMNS:
+        return "; ".join(f"{value} ({', '.join(names)})" for value, names in groups.items())
+    return "; ".join(f"{value} in {len(names)}" for value, names in groups.items())
+
+
+def _runs(many: Sequence[Side]) -> Grid:
+    """What ran: a column a trace, or a row a trace where there are many."""
+    keys = [key for key in run_facts.NAMES if any(key in side.run for side in many)]
+    absent = "– is not said by the trace."
+    if len(many) > COLUMNS:
+        keys = [key for key in run_facts.differing([side.run for side in many]) if key in keys]
+        columns = (Column("trace"), *(Column(run_facts.NAMES[key]) for key in keys))
+        rows = [(side.name, *(_fact(side, key) for key in keys)) for side in many]
+        return Grid("runs", "Where the runs differ", columns, rows if keys else [], absent=absent)
+    columns = (Column("what"), *(Column(side.name) for side in many))
+    rows = [(run_facts.NAMES[key], *(_fact(side, key) for side in many)) for key in keys]
+    return Grid("runs", "What ran, trace by trace", columns, rows, absent=absent)
+
+
+def _fact(side: Side, key: str) -> str | None:
+    return run_facts.shown(side.run[key]) if key in side.run else None
+
+
+# ---------------------------------------------------------------- numbers, sentences, findings
+
+
+_TILES: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
+    ("TTFT", "TTFT", units.duration, DEFINITIONS["TTFT"]),
+    ("TPOT", "TPOT", units.duration, DEFINITIONS["TPOT"]),
+    ("decode", "Decode, tokens/s", lambda v: f"{v:,.1f}", "Of one sequence: 1 / TPOT."),
+    ("wall", "Wall time of all stages", units.duration, DEFINITIONS["wall"]),
+    ("busy", "GPU busy", units.share, DEFINITIONS["busy"]),
+    ("idle", "GPU idle", units.duration, "Part of the window without any work, devices together."),
+)
+
+
+def _tiles(many: Sequence[Side]) -> Iterable[Tile]:
+    """Each large number from its least to its most, and whose they are."""
+    found = [(side.name, runs.measures(side)) for side in many]
+    for key, label, show, definition in _TILES:
+        known = [(value, name) for name, own in found if (value := own[key]) is not None]
+        if not known:
+            continue
+        low, least = min(known, key=lambda own: own[0])
+        high, most = max(known, key=lambda own: own[0])
+        silent = f"; {len(many) - len(known)} without" if len(known) < len(many) else ""
+        # GPU work that the file lacks would make busy more, and idle less
+        doubt = key in ("busy", "idle") and any(own["suspect"] for _, own in found)
+        if doubt:
+            silent += "; part of the idle time is suspect"
+        level = "warn" if doubt else ""
+        if show(low) == show(high):
+            yield Tile(
+                label, show(low), f"{units.plural(len(known), 'trace')}{silent}", definition, level
+            )
+        else:
+            range_ = " – ".join(show(v).replace(" ", "\u00a0") for v in (low, high))
+            yield Tile(label, range_, f"least {least}, most {most}{silent}",
+                       definition, level)  # fmt: skip
+
+
+def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
+    if job:
+        yield from ranks.sentences([(s.name, s.plain) for s in many])
+    # ranks of one job say much the same: the first stands for them
+    for side in many[: 1 if job else FEW]:
+        for said in prefill_decode.limits(side.plain):
+            yield f"{side.name} · {said}"
+
+
+def _findings(many: Sequence[Side]) -> Iterable[Finding]:
+    """What to do first; the table has the findings of all traces.
+
+    Of runs that add up: of all together, those of one stage and advice as one, the largest of them
+    standing for the others. Of different runs: of each of the first.
+    """
+    if not runs.adds_up(many):
+        each = 3 if len(many) == 2 else 2
+        for side in many[:FEW]:
+            for found in list(findings(side.plain))[:each]:
+                yield dataclasses.replace(found, claim=f"{side.name}: {found.claim}")
+        return
+    alike: dict[tuple[Any, Any], list[tuple[int, str, Finding]]] = {}
+    for side in many:
+        rows = (side.plain.get("findings") or {}).get("rows") or ()
+        for row, found in zip(rows, findings(side.plain), strict=False):
+            own = (row["saves_ns"] or 0, side.name, found)
+            alike.setdefault((row["stage"], row["do"]), []).append(own)
+    for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:5]:
+        _, name, found = max(same, key=lambda own: own[0])
+        also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
+        yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
+
+
+def _findings_grid(many: Sequence[Side]) -> Grid | None:
+    """The findings of every trace, each with its trace: they are not added up."""
+    most = max(200 // len(many), 2)
+    rows: list[tuple[Any, ...]] = []
+    columns: tuple[Column, ...] = ()
+    left = 0
+    for side in many:
+        result = side.one.answers.get("findings")
+        for grid in catalog.analysis("findings").tables(result)[:1] if result else ():
+            columns = grid.columns
+            left += max(len(grid.rows) - most, 0)
+            rows += [(side.name, *row) for row in grid.rows[:most]]
+    note = f"{left} more that save less are left out here." if left else ""
+    return Grid("findings", "What to look at first, trace by trace",
+                (Column("trace"), *columns), rows, note)  # fmt: skip
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _totals(many: Sequence[Side]) -> Grid:
+    columns = (
+        Column("trace"),
+        Column("file"),
+        Column("device"),
+        Column("slices", "count", "Slices that the file holds."),
+        Column("wall", "ns", "Wall time of all stages."),
+        Column("window", "ns", "From the device's first activity to its last, devices added up."),
+        Column("busy", "share", "Share of the window in which the device had work."),
+        Column("idle", "ns", "Part of the window in which it had none."),
+        Column("suspect", "ns", SUSPECT),
+        Column("TTFT", "ns", "Time to first token: load to the end of prefill, mean."),
+        Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
+        Column("decode", "tokens/s", "Tokens a second after the first: 1 / TPOT."),
+    )
+    rows = []
+    for side in many:
+        own, source = runs.measures(side), side.one.source
+        rows.append((
+            side.name, facts.file_name(side.one.path), side.run.get("device"),
+            source.events.get("X"),
+            *(own[k] for k in ("wall", "window", "busy", "idle", "suspect")),
+            *(own[k] for k in ("TTFT", "TPOT", "decode")),
+        ))  # fmt: skip
+    return Grid("traces", "Trace by trace", columns, rows)
+
+
+def _stages(many: Sequence[Side]) -> Grid | None:
+    """Mean wall time of each stage, a column a trace; a row a trace where there are many."""
+    means = [runs.means(side) for side in many]
+    families = list(dict.fromkeys(family for own in means for family in own))
+    said = "Mean wall time of one instance."
+    key, title = "stage-means", "Mean wall time of each stage"
+    if not families:
+        return None
+    if len(many) > COLUMNS:
+        shown = families[:COLUMNS]
+        left = len(families) - len(shown)
+        return Grid(
+            key, title, (Column("trace"), *(Column(f, "ns", said) for f in shown)),
+            [(side.name, *(own.get(f) for f in shown))
+             for side, own in zip(many, means, strict=True)],
+            f"{left} more stages are left out here." if left else "",
+        )  # fmt: skip
+    rows = [(family, *(own.get(family) for own in means)) for family in families[:60]]
+    return Grid(key, title, (Column("stage"), *(Column(s.name, "ns", said) for s in many)), rows,
+                absent="– is not in that trace.")  # fmt: skip
+
+
+def _costs(many: Sequence[Side]) -> Grid | None:
+    """The dearest kernels (or ops) of each phase, a column a trace."""
+    if len(many) > COLUMNS:
+        return None
+    analysis, key, noun = runs.source(many)
+    rows: list[tuple[Any, ...]] = []
+    divided = True
+    for phase in runs.phases(many, analysis):
+        has = [s for s in many if phase in runs.costs_of(s, analysis, key, phase)[1]]
+        tables = [(s, runs.costs_of(s, analysis, key, phase)[0]) for s in many]
+        top = list(dict.fromkeys(
+            name for _, own in tables
+            for name in sorted(own, key=lambda n: -own[n])[:LONGEST]
+        ))  # fmt: skip
+        divided = divided and all(runs.instances(s, phase) for s in has)
+        found = [
+            (name, phase,
+             *(own[name] / runs.per(s, phase, has) if name in own else None for s, own in tables))
+            for name in top
+        ]  # fmt: skip
+        rows += sorted(found, key=lambda row: -max(v or 0 for v in row[2:]))
+    said = "mean of the instances of the phase" if divided else "all instances together"
+    columns = (
+        Column(noun), Column("phase"),
+        *(Column(s.name, "ns", f"{noun.capitalize()} time, {said}.") for s in many),
+    )  # fmt: skip
+    return Grid("costs", f"{noun.capitalize()}s that cost most, trace by trace", columns, rows,
+                absent="– is not in that trace.")  # fmt: skip

@@ -1,0 +1,125 @@
+"""Ranks of one job: how evenly they share the work, and who waits for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
+from tracekit.report.one.overview import stage_totals
+from tracekit.results import units
+from tracekit.results.figures import Chart, lines, split_bars
+from tracekit.results.result import Column, Grid
+
+Ranks = Sequence[tuple[str, Mapping[str, Any]]]  # name, answers as JSON
+BARS = 24  # more ranks than this are points of a line
+UNEVEN = 0.05  # above the mean: worth a sentence
+
+PARTS: Mapping[str, str] = {
+    "compute": "Time in which a kernel other than communication ran.",
+    "exposed communication": "Time in which only communication kernels ran; a rank that waits for "
+    "the others waits there.",
+    "memcpy": "Time in which the device copied and no kernel ran.",
+    "memset": "Time in which it filled memory and nothing else ran.",
+    "idle": "No work ran, and none was waiting long before that.",
+    MAYBE_WORK: SUSPECT,
+}
+
+
+def parts_of(answers: Mapping[str, Any]) -> dict[str, int] | None:
+    """The window of a rank's devices as compute, exposed communication, copies, fills, idle.
+
+    They add up to the window. None for a rank without device events.
+    """
+    rows = (answers.get("devices") or {}).get("rows")
+    if not rows:
+        return None
+    sums = {
+        key: sum(row[f"{key}_ns"] for row in rows)
+        for key in ("kernel", "exposed_communication", "memcpy", "memset", "idle", "suspect")
+    }
+    exposed = sums["exposed_communication"]
+    return {
+        "compute": sums["kernel"] - exposed, "exposed communication": exposed,
+        "memcpy": sums["memcpy"], "memset": sums["memset"], "idle": sums["idle"] - sums["suspect"],
+        MAYBE_WORK: sums["suspect"],
+    }  # fmt: skip
+
+
+def chart(many: Ranks) -> Chart | None:
+    """A bar a rank, split as `parts_of`; lines over the ranks where there are many."""
+    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+    if len(found) < 2:
+        return None
+    shown = {part: [float(parts[part]) for _, parts in found] for part in PARTS}
+    summary = f"The device window of {len(found)} ranks, split into {', '.join(PARTS)}"
+    if len(found) > BARS:
+        return lines("ranks", "Ranks: where each one's time went", list(range(len(found))), shown,
+                     x_title="rank, in the order given", of="time", summary=summary,
+                     table="ranks")  # fmt: skip
+    return split_bars(
+        "ranks", "Ranks: where each one's time went", [name for name, _ in found], shown,
+        of="device window", summary=summary, table="ranks",
+    )  # fmt: skip
+
+
+def grids(many: Ranks) -> list[Grid]:
+    """The ranks' times, and how far the most is above the mean."""
+    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+    columns = (
+        Column("rank"), Column("window", "ns", "The parts to the right add up to it."),
+        *(Column(part, "ns", said) for part, said in PARTS.items()),
+    )  # fmt: skip
+    rows = [(name, sum(parts.values()), *parts.values()) for name, parts in found]
+    out = [Grid("ranks", "Rank by rank", columns, rows)] if rows else []
+    uneven = [(what, *_spread(values)) for what, values in _measures(many) if len(values) > 1]
+    if uneven:
+        columns = (
+            Column("measure"), Column("mean", "ns", "Over the ranks."), Column("least", "ns"),
+            Column("least on"), Column("most", "ns"), Column("most on"),
+            Column("most over mean", "share", "How far the most is above the mean: what evenly "
+                   "shared work would not have."),
+        )  # fmt: skip
+        out.append(Grid("imbalance", "How even the ranks are", columns, uneven))
+    return out
+
+
+def _measures(many: Ranks) -> Iterable[tuple[str, list[tuple[float, str]]]]:
+    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+    for part in PARTS:
+        values = [(float(parts[part]), name) for name, parts in found]
+        if any(value for value, _ in values):
+            yield part, values
+    means = [(name, {t["family"]: t["mean_ns"] for t in stage_totals(own.get("stages"))})
+             for name, own in many]  # fmt: skip
+    families = list(dict.fromkeys(family for _, own in means for family in own))
+    for family in families[:40]:
+        yield (
+            f"stage {family}, mean",
+            [(own[family], name) for name, own in means if own.get(family)],
+        )
+
+
+def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
+    mean, low, high = fmean(v for v, _ in values), min(values), max(values)
+    return mean, low[0], low[1], high[0], high[1], high[0] / mean - 1 if mean else None
+
+
+def sentences(many: Ranks) -> Iterable[str]:
+    """What is uneven, with its numbers; nothing where the ranks are even."""
+    found = dict(_measures(many))
+    for part, noun, more in (
+        ("compute", "Compute", ""),
+        ("exposed communication", "Communication that no compute hides",
+         " A rank that has less to compute waits for the others there."),
+    ):  # fmt: skip
+        values = found.get(part)
+        if not values or len(values) < 2:
+            continue
+        mean, low, least, high, most, over = _spread(values)
+        if over is not None and over >= UNEVEN:
+            yield (
+                f"{noun} is uneven: {most} has {units.duration(high)}, {over:.0%} above the mean "
+                f"of {units.duration(mean)}; {least} has {units.duration(low)}.{more}"
+            )

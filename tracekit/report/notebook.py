@@ -1,0 +1,128 @@
+"""A trace in a notebook: `tracekit.load(path)`, then `.stages()`, `.kernels()` and the rest.
+
+Each analysis of the catalogue is a method; what it returns shows as its tables and figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekit.results import catalog, engine
+from tracekit.results.result import Result
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from tracekit.results.figures import Chart
+    from tracekit.results.result import Grid
+
+
+def load(path: str | Path, *, strict: bool = False) -> Loaded:
+    """The trace in a file, ready to be asked.
+
+    Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file.
+    """
+    return Loaded(kineto.load(path, strict=strict))
+
+
+class Loaded:
+    """A trace with a method for each analysis: `.stages()`, `.kernels(…)`. Repeats are free."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def ask(self, name: str, **parameters: Any) -> Answer:
+        """What the analysis `name` says of this trace; parameters are those of its `run`.
+
+        Raises: TracekitError for an unknown name; MissingEventsError where the trace cannot tell.
+        """
+        return Answer(name, catalog.answer(self.trace, name, **parameters))
+
+    def __getattr__(self, name: str) -> Callable[..., Answer]:
+        if name.startswith("_") or name not in catalog.analyses():
+            raise AttributeError(f"no analysis {name!r}; there are {', '.join(catalog.analyses())}")
+        return partial(self.ask, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *catalog.analyses()})
+
+    def report(self, path: str | Path) -> Path:
+        """Writes the HTML page of this trace and says where it is."""
+        from tracekit.report import facts
+        from tracekit.report.html import page
+
+        command = f"tracekit.load({facts.file_name(self.trace.path)!r}).report()"
+        return page.write([engine.of_trace(self.trace)], path, command=command)
+
+    def __repr__(self) -> str:
+        names = ", ".join(f".{name}()" for name in engine.wanted(None))
+        return f"<trace {self.trace.path}: {len(self.trace):,} slices; ask {names}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from tracekit.report import facts
+
+        source = self.trace.source
+        said = "".join(
+            f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>"
+            for label, value in facts.facts(source)
+        )
+        names = ", ".join(f"<code>.{name}()</code>" for name in engine.wanted(None))
+        return (
+            f"<div><b>{escape(facts.title(source))}</b><br>{escape(facts.subtitle(source))}"
+            f"<dl>{said}</dl>Ask {names}.</div>"
+        )
+
+
+class Answer:
+    """The answer of one analysis: `.result` as data, `.tables`, `.figures`, `.to_pandas()`."""
+
+    def __init__(self, name: str, result: Result) -> None:
+        self.name = name
+        self.result = result
+
+    @property
+    def tables(self) -> list[Grid]:
+        """Its tables, raw values with units."""
+        return catalog.analysis(self.name).tables(self.result)
+
+    @property
+    def charts(self) -> list[Chart]:
+        """Its charts as plain data."""
+        return catalog.analysis(self.name).charts(self.result)
+
+    @property
+    def figures(self) -> list[go.Figure]:
+        """Its charts as Plotly figures."""
+        return [chart.figure() for chart in self.charts]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Its rows as a table, nested fields as `outer.inner`; times in ns."""
+        return self.result.to_pandas()
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as `tracekit analyze --json` has it."""
+        return self.result.to_json()
+
+    def __repr__(self) -> str:
+        return repr(self.result)
+
+    def _repr_html_(self) -> str:
+        from tracekit.report.html.notebook_tables import answer
+
+        return answer(self.name, self.tables)
+
+    def _ipython_display_(self) -> None:
+        import IPython.display
+
+        shell: Any = IPython.display
+        shell.display(shell.HTML(self._repr_html_()))
+        for figure in self.figures:
+            shell.display(figure)

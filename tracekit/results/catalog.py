@@ -1,0 +1,76 @@
+"""What an analysis is, and its answer on a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tracekit.registry import Kind
+
+if TYPE_CHECKING:
+    from tracekit.results.figures import Chart
+    from tracekit.results.result import Grid, Result
+    from tracekit.trace.trace import Trace
+
+R = TypeVar("R", bound="Result")
+
+
+def _nothing(_result: Any) -> list[Any]:
+    return []
+
+
+def _no_join(_results: Any) -> Any:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis(Generic[R]):
+    """One question that a trace can answer.
+
+    `run(trace, *, ...)` is pure: parameters are keyword-only with defaults. It raises
+    MissingEventsError where the trace cannot answer; the `what` of the error is the reason shown.
+    `merge` is associative.
+    """
+
+    title: str
+    question: str  # one sentence
+    run: Callable[..., R]
+    merge: Callable[[R, R], R]
+    tables: Callable[[R], list[Grid]]  # at most 200 rows each, and a note of what was left out
+    charts: Callable[[R], list[Chart]] = _nothing
+    definitions: Mapping[str, str] = field(default_factory=dict)  # measure: one sentence
+    needs: frozenset[str] = frozenset()  # side tables (trace.TABLES) that `run` reads
+    order: int = 100  # place in the report
+    by_default: bool = True  # False: only when named with --only
+    # ranks of one job, or repeats of a run: the page shows the sum; False: each trace's own
+    adds_up: bool = True
+    # what different runs say together where they are parts of one thing (a file of prefill and one
+    # of decode), else None; wanted where they do not add up
+    join: Callable[[Sequence[R]], R | None] = _no_join
+    host_question: str = ""  # the question where a trace has no device events, in their words
+
+
+ANALYSES: Kind[Analysis[Any]] = Kind(
+    "tracekit.analyses", "ANALYSIS", "analysis", "analysis", Analysis
+)
+
+
+def analyses() -> list[str]:
+    """Names of all analyses, alphabetically."""
+    return ANALYSES.names()
+
+
+def analysis(name: str) -> Analysis[Any]:
+    """The entry of one analysis. Raises: TracekitError for an unknown name."""
+    return ANALYSES.load(name)
+
+
+def answer(trace: Trace, name: str, **parameters: Any) -> Any:
+    """The result of another analysis on this trace, computed once per trace and parameters.
+
+    Raises: MissingEventsError where the trace cannot answer.
+    """
+    entry = analysis(name)
+    key = ("answer", name, tuple(sorted(parameters.items())))
+    return trace.once(key, lambda: entry.run(trace, **parameters))

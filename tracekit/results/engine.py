@@ -1,0 +1,132 @@
+"""Analyses over many traces: run, keep the failures, judge, merge."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.results import catalog
+from tracekit.results import result as results
+from tracekit.results.result import Result
+from tracekit.trace import kineto, redact, run_facts
+from tracekit.trace.trace import Source, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one trace answered, and why it could not answer the rest."""
+
+    path: str
+    source: Source
+    answers: Mapping[str, Result] = field(default_factory=dict)
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    trust: Mapping[str, Any] = field(default_factory=dict)  # by analysis: see analyses/audit/
+    hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
+    leaks: Mapping[str, int] = field(default_factory=dict)  # see redact.leaks
+
+    def to_json(self) -> dict[str, Any]:
+        answers = {name: result.to_json() for name, result in self.answers.items()}
+        for name, verdict in self.trust.items():
+            if name in answers:
+                answers[name]["trust"] = results.to_plain(verdict)
+        return {
+            "path": self.path,
+            "run": run_facts.about(self.source),
+            "answers": answers,
+            "unanswered": dict(self.unanswered),
+        }
+
+
+def wanted(only: Sequence[str] | None) -> list[str]:
+    """Names of the analyses to run, in the order of the report.
+
+    Raises: TracekitError for an unknown name.
+    """
+    chosen = list(only) if only else catalog.analyses()
+    entries = {name: catalog.analysis(name) for name in chosen}
+    kept = [n for n in chosen if only or entries[n].by_default]
+    return sorted(kept, key=lambda name: (entries[name].order, name))
+
+
+def answers(
+    path: str | Path,
+    only: Sequence[str] | None = None,
+    *,
+    strict: bool = False,
+    progress: Callable[[str], None] = lambda _text: None,
+    **parameters: Any,
+) -> Answers:
+    """All that one trace can answer. Keyword parameters go to the analyses that take them.
+
+    Raises: TracekitError where the file is no trace, or an unknown analysis was named.
+    """
+    chosen = wanted(only)
+    entries = {name: catalog.analysis(name) for name in chosen}
+    tables = frozenset().union(*(entry.needs for entry in entries.values()))
+    progress("reading")
+    trace = kineto.load(path, tables=tables, strict=strict)
+    return of_trace(trace, only, path=str(path), progress=progress, **parameters)
+
+
+def of_trace(
+    trace: Trace,
+    only: Sequence[str] | None = None,
+    *,
+    path: str = "",
+    progress: Callable[[str], None] = lambda _text: None,
+    **parameters: Any,
+) -> Answers:
+    """The same of a trace that is in memory."""
+    chosen = wanted(only)
+    entries = {name: catalog.analysis(name) for name in chosen}
+    done: dict[str, Result] = {}
+    missing: dict[str, str] = {}
+    hints: dict[str, str] = {}
+    for name, entry in entries.items():
+        progress(entry.title)
+        accepted = inspect.signature(entry.run).parameters
+        given = {k: v for k, v in parameters.items() if k in accepted and v is not None}
+        try:
+            done[name] = catalog.answer(trace, name, **given)
+        except MissingEventsError as reason:
+            missing[name] = reason.what
+            hints[name] = reason.hint
+    for name in sorted(set(catalog.analyses()) - set(chosen)) if not only else ():
+        missing[name] = "takes long, so it runs only when it is asked for"
+        hints[name] = f"ask with --only {name}"
+    trust = _trust(trace, done)
+    leaks = redact.leaks(trace.source.meta, trace.strings)
+    return Answers(path or trace.path, trace.source, done, missing, trust, hints, leaks)
+
+
+def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:
+    """The audit's verdict on each answer; nothing where there is no audit to ask."""
+    if "audit" not in catalog.analyses():
+        return {}
+    try:
+        audit = catalog.answer(trace, "audit")
+    except MissingEventsError:
+        return {}
+    return {name: audit.trust(name) for name in done if name != "audit"}
+
+
+def merged(many: Sequence[Answers]) -> dict[str, Result]:
+    """Each analysis that every trace answered, added up over the traces."""
+    shared = set.intersection(*(set(one.answers) for one in many)) if many else set()
+    return {
+        name: reduce(catalog.analysis(name).merge, (one.answers[name] for one in many))
+        for name in sorted(shared, key=lambda n: (catalog.analysis(n).order, n))
+    }
+
+
+def to_json(many: Sequence[Answers]) -> dict[str, Any]:
+    """The contract of docs/json.md."""
+    return {"schema": results.SCHEMA, "traces": [one.to_json() for one in many]}
+
+
+__all__ = ["Answers", "TracekitError", "answers", "merged", "to_json", "wanted"]

@@ -1,0 +1,38 @@
+"""Plotly charts as plain data: numbers in, one `Chart` out.
+
+A chart holds Plotly's own JSON (`data`, `layout`) and no Plotly object: importing and validating
+those costs more than reading a trace. Builders never open a window or write a file. Labels come
+from traces: builders escape them, since Plotly reads `<` and `>` as markup, and put them into
+`customdata`, since it reads `%{…}` in a template. Colours are tokens of `tracekit.theme`.
+
+Every builder takes `key` and `title` first, then numbers in their raw unit (ns, bytes, shares of
+one), then by keyword: `unit`; `summary`, one sentence for those who cannot see the chart; `table`,
+the key of the grid that holds the same numbers. Series are drawn in the order given, in the colour
+of their name (`theme.mark`). None is a value that was not measured and draws nothing.
+"""
+
+from tracekit.results.figures.bars import columns, paired_bars, split_bars
+from tracekit.results.figures.chart import Chart, escape, marks, shorten
+from tracekit.results.figures.curves import areas, lines
+from tracekit.results.figures.lanes import Area, Block, Blocks, lanes
+from tracekit.results.figures.roofline import Point, roofline
+from tracekit.results.figures.waterfall import waterfall
+
+__all__ = [
+    "Area",
+    "Block",
+    "Blocks",
+    "Chart",
+    "Point",
+    "areas",
+    "columns",
+    "escape",
+    "lanes",
+    "lines",
+    "marks",
+    "paired_bars",
+    "roofline",
+    "shorten",
+    "split_bars",
+    "waterfall",
+]

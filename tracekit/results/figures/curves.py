@@ -1,0 +1,142 @@
+"""Lines and stacked areas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracekit.results.figures.chart import Chart, Number, Series, escape, legend, scale
+from tracekit.results.figures.theme import Mark, mark
+
+
+def lines(
+    key: str,
+    title: str,
+    x: Sequence[float],
+    series: Series,
+    *,
+    unit: str = "ns",
+    x_title: str = "",
+    of: str = "",
+    fits: Series | None = None,
+    points: bool = True,
+    summary: str = "",
+    table: str = "",
+) -> Chart:
+    """Values along x, from zero. `fits` [name][x] are drawn dashed in the colour of their series.
+
+    A fit whose name is no series is drawn in ink. `points=False` leaves the marks out.
+    """
+    shown = {name: values for name, values in series.items() if any(v is not None for v in values)}
+    flat = [v for values in (*shown.values(), *(fits or {}).values()) for v in values]
+    axis = scale(unit, flat)
+    looks = {name: mark(name, place) for place, name in enumerate(series)}
+    mode = "lines+markers" if points and len(x) <= 200 else "lines"
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": mode, "name": escape(name), "x": list(x),
+            "y": axis.of(values), "line": {"color": looks[name].colour, "width": 1.5},
+            "marker": {"color": looks[name].colour, "size": 6, "symbol": place % 8},
+            "customdata": [[escape(name), axis.say(v)] for v in values],
+            "hovertemplate": f"{_plain(x_title)} %{{x}}<br>%{{customdata[0]}}: %{{customdata[1]}}"
+            "<extra></extra>",
+        }
+        for place, (name, values) in enumerate(shown.items())
+    ]  # fmt: skip
+    for name, values in (fits or {}).items():
+        colour = looks[name].colour if name in looks else "var(--text)"
+        data.append({
+            "type": "scatter", "mode": "lines", "name": escape(f"{name}, fitted"), "x": list(x),
+            "y": axis.of(values), "line": {"color": colour, "width": 1.5, "dash": "dash"},
+            "hoverinfo": "skip",
+        })  # fmt: skip
+    return Chart(
+        key, title, summary, data,
+        {
+            "height": 280, "dragmode": "zoom",
+            "xaxis": {"title": {"text": escape(x_title)}, "showgrid": False},
+            "yaxis": {
+                "title": {"text": escape(f"{of}, {axis.title}" if of else axis.title)},
+                "rangemode": "tozero", "fixedrange": True,
+            },
+            "meta": {"kind": "lines", "legend": legend({n: looks[n] for n in shown})},
+        },
+        table,
+    )  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """A fixed label inside a template: neither markup nor a placeholder."""
+    return escape(text).replace("%{", "% {")
+
+
+def areas(
+    key: str,
+    title: str,
+    edges: Sequence[float],
+    parts: Series,
+    *,
+    unit: str = "share",
+    x_unit: str = "ns",
+    x_title: str = "since the first slice",
+    of: str = "",
+    summary: str = "",
+    table: str = "",
+) -> Chart:
+    """Stacked areas over bins of time: what each bin was spent on. One path a part.
+
+    `edges` [N+1] ascending, `parts` [name][N]; a value holds for the whole of its bin.
+    """
+    shown = {name: values for name, values in parts.items() if any(values)}
+    along = scale(x_unit, edges)
+    axis = scale(unit, [v for values in shown.values() for v in values])
+    looks = {name: mark(name, place) for place, name in enumerate(parts)}
+    data = [
+        area(name, along.of(edges), axis.of(values), axis.title, looks[name])
+        for name, values in shown.items()
+    ]
+    return Chart(
+        key, title, summary, data,
+        {
+            "height": 280, "dragmode": "zoom", "hovermode": "x unified",
+            "xaxis": {"title": {"text": escape(f"{along.title} {x_title}")}, "showgrid": False},
+            "yaxis": {
+                "title": {"text": escape(f"{of}, {axis.title}" if of else axis.title)},
+                "rangemode": "tozero", "fixedrange": True,
+            },
+            "meta": {"kind": "areas", "legend": legend({n: looks[n] for n in shown})},
+        },
+        table,
+    )  # fmt: skip
+
+
+def area(
+    name: str, edges: Sequence[Number], values: Sequence[Number], unit: str, look: Mark
+) -> dict[str, Any]:
+    """One part of a stacked area, flat within each bin; values and edges already scaled."""
+    out: dict[str, Any] = {
+        "type": "scatter", "mode": "lines", "name": escape(name), **_along(edges),
+        "y": [*values, values[-1] if values else None], "stackgroup": "one",
+        "line": {"shape": "hv", "width": 0, "color": look.colour}, "fillcolor": look.colour,
+        "hovertemplate": f"{_plain(name)}: %{{y:.3~g}} {_plain(unit)}<extra></extra>",
+    }  # fmt: skip
+    if look.hatch:
+        out["fillpattern"] = {
+            "shape": look.hatch, "bgcolor": look.colour, "fgcolor": "var(--bg)", "size": 7,
+            "solidity": 0.25,
+        }  # fmt: skip
+    return out
+
+
+def _along(edges: Sequence[Number]) -> dict[str, Any]:
+    """x as start and step where it is even: as many numbers again would weigh as much as y."""
+    first, last = (edges[0], edges[-1]) if len(edges) > 2 else (None, None)
+    if first is not None and last is not None:
+        step = (last - first) / (len(edges) - 1)
+        even = (
+            e is not None and abs(e - first - i * step) <= 1e-6 * abs(step) * len(edges)
+            for i, e in enumerate(edges)
+        )
+        if all(even):
+            return {"x0": first, "dx": step}
+    return {"x": list(edges)}

@@ -1,0 +1,143 @@
+"""Any result to JSON, to pandas and to a grid of text; nothing here looks at a trace."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from tracekit.results import units
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+R = TypeVar("R")
+
+SCHEMA = "tracekit/1"
+
+Unit = Literal[
+    "text", "ns", "bytes", "count", "share", "number", "flop", "flop/s", "bytes/s", "tokens/s"
+]  # fmt: skip
+
+
+class Result:
+    """Base of every result: a frozen dataclass of plain numbers, text and tuples of such rows."""
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields as plain JSON values. What is not known is null, never 0."""
+        plain = to_plain(self)
+        assert isinstance(plain, dict)
+        return plain
+
+    def to_pandas(self) -> pd.DataFrame:
+        """`rows` as a table, nested fields as `outer.inner`; a result without rows is one row."""
+        import pandas as pd
+
+        plain = self.to_json()
+        rows = plain.get("rows", [plain])
+        return pd.json_normalize(rows)
+
+
+def to_plain(value: Any) -> Any:
+    """Dataclasses, enums, numpy numbers and tuples as what `json` writes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return to_plain(value.value)
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool):
+        return value
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
+        return to_plain(value.tolist())
+    if isinstance(value, float):
+        # JSON has no NaN and no infinity: what is not a number is not known
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Iterable):
+        return [to_plain(item) for item in value]
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a grid: what it is called, its unit, and its one-sentence definition."""
+
+    label: str
+    unit: Unit = "text"
+    definition: str = ""
+
+    def show(self, value: Any) -> str:
+        """One value as text; None is 'not measured' and never 0."""
+        if value is None:
+            return "not measured"
+        match self.unit:
+            case "ns":
+                return units.duration(value)
+            case "bytes":
+                return units.bytes_(value)
+            case "count":
+                return units.count(value)
+            case "share":
+                return units.share(value)
+            case "flop":
+                return units.rate(value, "FLOP")
+            case "flop/s":
+                return units.rate(value, "FLOP/s")
+            case "bytes/s":
+                return units.rate(value, "B/s")
+            case "tokens/s":
+                return f"{value:,.1f} tokens/s"
+            case "number":
+                return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+            case _:
+                return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of raw values, to be drawn in a terminal, as HTML, as Markdown or as CSV.
+
+    `key` is stable and unique within an analysis. A row is as long as `columns`; values are in
+    the column's unit (ns, bytes, fractions of one).
+    """
+
+    key: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Any]]
+    note: str = ""  # what is left out, and what a reader should know
+    total: Sequence[Any] | None = None
+    absent: str = "– is not measured."  # what a cell without a value says
+
+
+def unmeasured(grid: Grid) -> list[int]:
+    """Places of the columns, but the first, in which no row and no total has a value."""
+    return [
+        i for i in range(1, len(grid.columns))
+        if grid.rows and all(row[i] is None for row in grid.rows)
+        and (grid.total is None or grid.total[i] is None)
+    ]  # fmt: skip
+
+
+def add_fields(one: R, two: R) -> R:
+    """Two results of one kind, every number added, nested ones too; text must be equal.
+
+    Raises: ValueError where two texts, or the lengths of two rows, differ.
+    """
+    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+        sums = {
+            f.name: add_fields(getattr(one, f.name), getattr(two, f.name))
+            for f in dataclasses.fields(one)
+        }
+        return type(one)(**sums)
+    if isinstance(one, int | float) and not isinstance(one, bool):
+        return one + two  # type: ignore[operator,return-value]
+    if one != two:
+        raise ValueError(f"cannot add {one!r} and {two!r}")
+    return one

@@ -1,0 +1,41 @@
+"""The words that all rooms share: the stages of a request, their markers, the kinds of GPU work."""
+
+from enum import StrEnum
+
+PREFIX = "tracekit::"
+
+
+class Stage(StrEnum):
+    """In the order in which a request passes through them."""
+
+    LOAD = "load"
+    PREPROCESS = "preprocess"
+    ENCODE = "encode"
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+    @property
+    def marker(self) -> str:
+        """The `record_function` name that marks this stage."""
+        return f"{PREFIX}{self.value}"
+
+
+SAMPLE = f"{PREFIX}sample#"  # followed by the sample's number
+DECODE_STEP = f"{PREFIX}decode_step#"  # followed by the number of the decoded token
+
+
+class Category(StrEnum):
+    """Kinds of GPU work, in the order in which every table and chart shows them."""
+
+    GEMM = "gemm"
+    ATTENTION = "attention"
+    NORM = "normalisation"
+    ROTARY = "rotary"
+    ELEMENTWISE = "elementwise"
+    REDUCTION = "reduction"
+    SAMPLING = "softmax/sampling"
+    COPY = "copy/layout"  # kernels that move or reshape data
+    COMMUNICATION = "communication"
+    OTHER = "other"
+    MEMCPY = "memcpy"  # by the trace's own category, not by name
+    MEMSET = "memset"

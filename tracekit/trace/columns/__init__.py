@@ -1,0 +1,1 @@
+"""Events to numpy columns, exactly."""

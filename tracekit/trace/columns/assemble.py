@@ -1,0 +1,320 @@
+"""The columns of all pieces, joined, sorted and made into one Trace."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
+from tracekit.trace.columns.numbers import FIRST_LABEL
+from tracekit.trace.columns.side_tables import Part
+from tracekit.trace.columns.slices import COLUMNS, NO_TIME, Read, Slices
+from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
+
+I64 = npt.NDArray[np.int64]
+_WIDTH: Mapping[str, Any] = {"name": np.int32, "cat": np.uint8, "device": np.int32}
+_NO_SLICE = frozenset({"memory", "counters", "flows"})  # tables whose rows are no slices
+_LABELLED = {"memory": ("tid",), "flows": ("pid", "tid", "flow"), "counters": ("pid",)}
+
+UNPAIRED = "B events without an E, or the reverse"
+
+
+@dataclass(slots=True)
+class Sum:
+    """What is known of a file beside its slices, added up over pieces."""
+
+    processes: dict[int, str] = field(default_factory=dict)
+    threads: dict[tuple[int, int], str] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    phases: Counter[str] = field(default_factory=Counter)
+    cats: Counter[str] = field(default_factory=Counter)
+    damage: dict[str, Damage] = field(default_factory=dict)
+    events: int = 0
+
+
+class Assembly:
+    """Takes pieces in any order and gives the Trace."""
+
+    def __init__(self, tables: frozenset[str]) -> None:
+        self.wanted = tables
+        self.reads: dict[int, Read] = {}
+        self.names: dict[str, int] = {}
+
+    def add(self, read: Read) -> None:
+        """Takes one piece. Its names become those of the whole trace at once, to save memory."""
+        for slices in (read.slices, read.begins, read.ends):
+            put = self.names.setdefault
+            known = np.array([put(name, len(self.names)) for name in slices.names], np.int32)
+            columns = slices.columns
+            columns["name"] = known[columns["name"]] if len(known) else columns["name"]
+            slices.names = []
+            for column in ("pid", "tid", "device", "stream"):
+                columns[column] = _narrow(columns[column])
+        self.reads[read.index] = read
+
+    def end(self) -> tuple[int, Read] | None:
+        """Where the list of events ends, and the piece that has it; pieces after it are dropped."""
+        ends = [(read.end, read) for read in self.reads.values() if read.end is not None]
+        if not ends:
+            return None
+        end, read = min(ends, key=lambda pair: pair[0])
+        self.reads = {k: one for k, one in self.reads.items() if k <= read.index}
+        return end, read
+
+    def trace(self, source: Mapping[str, Any], losses: Sequence[Loss]) -> Trace:
+        """The Trace. `source` are fields of Source that the pieces do not know."""
+        reads = [self.reads.pop(k) for k in sorted(self.reads)]
+        total = Sum()
+        shifts = [_sum(total, read) for read in reads]
+        paired = _Pairs(reads, total)
+        columns: dict[str, Any] = {}
+        count = 0
+        for name in COLUMNS:
+            columns[name] = _joined(reads, paired, name)
+            count = len(columns[name])
+        order = _order(columns["ts"], columns["dur"])
+        tables = self._tables(reads, shifts, paired, order)
+        reads.clear()
+        origin = int(columns["ts"][order[0]]) if count else 0
+        for name in COLUMNS:
+            column = columns.pop(name)
+            if name == "device":
+                column = _devices(column)
+            column = column[order].astype(_WIDTH.get(name, np.int64), copy=False)
+            if name == "ts":
+                column -= origin
+            column.flags.writeable = False
+            columns[name] = column
+        for name in self.wanted & _NO_SLICE:
+            if "ts" in tables[name].columns and len(tables[name]):
+                tables[name].columns["ts"].__isub__(origin)
+        ids = np.arange(count, dtype=np.int32)
+        ids.flags.writeable = False
+        made = Source(
+            **source,
+            processes=total.processes,
+            threads=total.threads,
+            labels={code: text for text, code in total.labels.items()},
+            events={phase: n for phase, n in total.phases.items() if n},
+            cats={cat: n for cat, n in total.cats.items() if n},
+            losses=(*_losses(total), *losses),
+        )
+        return Trace(made, tuple(self.names), origin, id=ids, tables=tables, **columns)
+
+    def _tables(
+        self, reads: list[Read], shifts: list[dict[int, int]], paired: _Pairs, order: I64
+    ) -> dict[str, Table]:
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        found: dict[str, Table] = {}
+        for name in sorted(self.wanted):
+            parts: list[tuple[Part, I64]] = []
+            first = 0
+            for read, shift in zip(reads, shifts, strict=True):
+                if name in _NO_SLICE:
+                    part = read.loose.tables.get(name)
+                    if part is not None:
+                        for column in _LABELLED[name]:
+                            part.columns[column] = _moved(part.columns[column], shift)
+                        parts.append((part, part.rows))
+                elif (part := read.slices.tables.get(name)) is not None:
+                    parts.append((part, rank[part.rows + first].astype(np.int64)))
+                first += len(read.slices)
+            parts += paired.tables(name, first, rank)
+            found[name] = _table(name, parts)
+        return found
+
+
+def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The column in 32 bits where it fits: columns wait in this form for the last piece."""
+    if len(column) and column.min() >= -(1 << 31) and column.max() < 1 << 31:
+        return column.astype(np.int32)
+    return column
+
+
+def _sum(total: Sum, read: Read) -> dict[int, int]:
+    """Adds a piece; renumbers its labels, which are its own, and returns how."""
+    shift = {
+        code: total.labels.setdefault(text, FIRST_LABEL - len(total.labels))
+        for text, code in read.labels.items()
+    }
+    for slices in (read.slices, read.begins, read.ends):
+        for column in ("pid", "tid", "device"):
+            slices.columns[column] = _moved(slices.columns[column], shift)
+    total.processes.update(
+        {shift.get(pid, pid): name for pid, name in read.loose.processes.items()}
+    )
+    total.threads.update(
+        {
+            (shift.get(pid, pid), shift.get(tid, tid)): name
+            for (pid, tid), name in read.loose.threads.items()
+        }
+    )
+    total.phases += read.phases
+    total.cats += read.cats
+    total.events += read.events
+    for one in read.damage.values():
+        known = total.damage.setdefault(one.what, Damage(one.what, one.at))
+        known.bytes += one.bytes
+        known.events += one.events
+        known.places += one.places
+    return shift
+
+
+def _moved(column: npt.NDArray[Any], shift: Mapping[int, int]) -> npt.NDArray[Any]:
+    if all(old == new for old, new in shift.items()) or not len(column):
+        return column
+    labelled = np.flatnonzero(column <= FIRST_LABEL)
+    if len(labelled):
+        column = column.copy()
+        column[labelled] = [shift.get(code, code) for code in column[labelled].tolist()]
+    return column
+
+
+def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[Any]:
+    found = [read.slices.columns.pop(name) for read in reads]
+    return np.concatenate([*found, paired.column(name)]) if found else paired.column(name)
+
+
+def _order(ts: I64, dur: I64) -> npt.NDArray[np.intp]:
+    """By start, the longer first, then as in the file."""
+    order = np.argsort(ts, kind="stable")
+    sorted_ts = ts[order]
+    tied = np.zeros(len(order), bool)
+    tied[1:] = sorted_ts[1:] == sorted_ts[:-1]
+    tied[:-1] |= tied[1:].copy()
+    rows = np.flatnonzero(tied)
+    # sorting all by two keys costs several times this
+    some = order[rows]
+    order[rows] = some[np.lexsort((-dur[some], ts[some]))]
+    return order
+
+
+def _devices(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Devices that are no small number (a process named by text) count down from -2."""
+    odd = (column < -1) | (column >= 1 << 31)
+    if odd.any():
+        column = column.astype(np.int64)
+        column[odd] = -2 - np.unique(column[odd], return_inverse=True)[1]
+    return column
+
+
+class _Pairs:
+    """`B` and `E` events of all pieces, as slices."""
+
+    def __init__(self, reads: Sequence[Read], total: Sum) -> None:
+        self.reads = reads
+        empty = np.empty(0, np.int64)
+        self.begin, self.dur = empty, empty
+        if any(len(read.begins) or len(read.ends) for read in reads):
+            self._pair(total)
+
+    def _all(self, which: str, name: str) -> npt.NDArray[Any]:
+        parts: list[Slices] = [getattr(read, which) for read in self.reads]
+        return np.concatenate([part.columns[name] for part in parts])
+
+    def _pair(self, total: Sum) -> None:
+        begins = sum(len(read.begins) for read in self.reads)
+        columns = {
+            name: np.concatenate([self._all("begins", name), self._all("ends", name)])
+            for name in ("ts", "pid", "tid")
+        }
+        places = [[read.order[: len(read.begins)] for read in self.reads],
+                  [read.order[len(read.begins):] for read in self.reads]]  # fmt: skip
+        piece = np.concatenate(
+            [np.full(len(part), k) for half in places for k, part in enumerate(half)]
+        )
+        place = np.concatenate([part for half in places for part in half])
+        order = np.lexsort((place, piece, columns["ts"]))
+        open_: dict[tuple[int, int], list[int]] = {}
+        pairs: list[tuple[int, int]] = []
+        stray = 0
+        ts, pid, tid = (columns[name].tolist() for name in ("ts", "pid", "tid"))
+        for row in order.tolist():
+            stack = open_.setdefault((pid[row], tid[row]), [])
+            if row < begins:
+                stack.append(row)
+            elif stack:
+                at = stack.pop()
+                pairs.append((at, ts[row] - ts[at]))
+            else:
+                stray += 1
+        stray += sum(map(len, open_.values()))
+        if stray:
+            total.damage[UNPAIRED] = Damage(UNPAIRED, 0, events=stray)
+        pairs.sort()
+        self.begin = np.array([pair[0] for pair in pairs], np.int64)
+        self.dur = np.array([pair[1] for pair in pairs], np.int64)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        if not len(self.begin):
+            return np.empty(0, np.uint8)  # widens nothing
+        return self.dur if name == "dur" else self._all("begins", name)[self.begin]
+
+    def tables(self, name: str, first: int, rank: npt.NDArray[np.int32]) -> list[tuple[Part, I64]]:
+        """The parts of one table whose rows are pairs; `first` is the row of the first pair."""
+        found: list[tuple[Part, I64]] = []
+        if not len(self.begin) or name in _NO_SLICE:
+            return found
+        before = 0
+        for read in self.reads:
+            part = read.begins.tables.get(name)
+            if part is not None and len(part.rows):
+                at = np.searchsorted(self.begin, part.rows + before)
+                at = np.minimum(at, len(self.begin) - 1)
+                kept = self.begin[at] == part.rows + before
+                columns = {key: column[kept] for key, column in part.columns.items()}
+                rows = rank[first + at[kept]].astype(np.int64)
+                found.append((Part(part.rows[kept], columns, part.strings), rows))
+            before += len(read.begins)
+        return found
+
+
+def _table(name: str, parts: Sequence[tuple[Part, I64]]) -> Table:
+    texts = {column.rstrip("*") for column in TABLES[name] if column.endswith("*")}
+    strings: dict[str, int] = {}
+    columns: dict[str, list[npt.NDArray[Any]]] = {c.rstrip("*"): [] for c in TABLES[name]}
+    for part, _rows in parts:
+        known = [strings.setdefault(text, len(strings)) for text in part.strings]
+        codes = np.array([*known, -1], np.int32)  # index -1 is none
+        for column, found in columns.items():
+            values = part.columns[column]
+            found.append(codes[values] if column in texts else values)
+    joined = {
+        column: np.concatenate(found) if found else np.empty(0, np.int64)
+        for column, found in columns.items()
+    }
+    rows = np.concatenate([rows for _, rows in parts]) if parts else np.empty(0, np.int64)
+    by = joined["ts"] if name in _NO_SLICE else rows
+    order = np.argsort(by, kind="stable")
+    return Table(
+        rows[order].astype(np.int32),
+        {column: values[order] for column, values in joined.items()},
+        tuple(strings),
+    )
+
+
+def _losses(total: Sum) -> list[Loss]:
+    found = []
+    for one in sorted(total.damage.values(), key=lambda damage: damage.at):
+        what = f"{one.places} × {one.what}" if one.places else one.what
+        # where the file ends too early nobody knows what followed
+        unknown = one.what in (CUT, UNCLOSED)
+        found.append(
+            Loss(
+                what,
+                at_byte=None if one.what in (NO_TIME, UNPAIRED) else one.at,
+                bytes_lost=one.bytes if not unknown or one.bytes else None,
+                events_lost=one.events,
+                events_kept=total.events,
+            )
+        )
+    return found
+
+
+__all__ = ["Assembly", "Slices"]

@@ -1,0 +1,223 @@
+"""Side tables: which arguments of an event each needs, and how they become columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.columns.numbers import decimals, integer, integers
+from tracekit.trace.trace import Cat
+
+Array = npt.NDArray[Any]
+Column = Callable[[list[Any]], Array]
+
+# table: {attribute of the struct: (key in the file, how it is decoded)}
+ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
+    "copies": {"bytes": ("bytes", Any)},
+    "grids": {
+        "grid": ("grid", Any),
+        "block": ("block", Any),
+        "shared": ("shared memory", Any),
+        "registers": ("registers per thread", Any),
+        "warps_per_sm": ("warps per SM", Any),
+        "occupancy": ("est. achieved occupancy %", Any),
+    },
+    "shapes": {
+        "dims": ("Input Dims", msgspec.Raw),
+        "dims_old": ("Input dims", msgspec.Raw),
+        "types": ("Input type", msgspec.Raw),
+        "concrete": ("Concrete Inputs", msgspec.Raw),
+        "strides": ("Input Strides", msgspec.Raw),
+    },
+    "ops": {
+        "external": ("External id", Any),
+        "external_old": ("external id", Any),
+        "sequence": ("Sequence number", Any),
+        "forward_thread": ("Fwd thread id", Any),
+    },
+    "python": {
+        "python_id": ("Python id", Any),
+        "parent_id": ("Python parent id", Any),
+        "module_id": ("Python module id", Any),
+    },
+    "memory": {
+        "memory_bytes": ("Bytes", Any),
+        "allocated": ("Total Allocated", Any),
+        "reserved": ("Total Reserved", Any),
+        "device_type": ("Device Type", Any),
+        "memory_device": ("Device Id", Any),
+        "address": ("Addr", Any),
+    },
+    "syncs": {
+        "wait_stream": ("wait_on_stream", Any),
+        "wait_event": ("wait_on_cuda_event_record_corr_id", Any),
+    },
+    "collectives": {
+        "collective": ("Collective name", Any),
+        "dtype": ("dtype", Any),
+        "in_elements": ("In msg nelems", Any),
+        "out_elements": ("Out msg nelems", Any),
+        "group_size": ("Group size", Any),
+    },
+}
+
+
+@dataclass(slots=True)
+class Part:
+    """The rows of one side table that a piece holds."""
+
+    rows: npt.NDArray[np.int64]  # of the piece's slices; -1 where a row is no slice
+    columns: dict[str, Array]
+    strings: list[str] = field(default_factory=list)
+
+
+def _first(one: str, two: str) -> Callable[[Any], Any]:
+    def get(args: Any) -> Any:
+        value = getattr(args, one)
+        return getattr(args, two) if value is None else value
+
+    return get
+
+
+def triples(values: Sequence[Any]) -> Array:
+    """[K, 3] int64, 0 where a dimension is not given."""
+    out = np.zeros((len(values), 3), np.int64)
+    try:
+        whole = np.array(values, np.int64)
+        if whole.shape == out.shape and not any(isinstance(v[0], float) for v in values[:1]):
+            return whole
+    except (TypeError, ValueError, OverflowError):
+        pass
+    for row, value in enumerate(values):
+        if isinstance(value, str):  # "grid(100,)"
+            value = [part for part in value.strip("grid()[] ").split(",") if part.strip()]
+        for at, one in enumerate(value[:3] if isinstance(value, list) else ()):
+            out[row, at] = integer(one.strip() if isinstance(one, str) else one, 0)
+    return out
+
+
+class _Strings:
+    """Texts of one part as indices."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, int] = {}
+
+    def of_raw(self, values: list[Any]) -> Array:
+        """[K] int32 of JSON text; -1 for none."""
+        put = self.index.setdefault
+        texts = [None if v is None else bytes(v).decode("utf-8", "replace") for v in values]
+        return np.array(
+            [-1 if t is None or t == "null" else put(t, len(self.index)) for t in texts], np.int32
+        )
+
+    def of_any(self, values: list[Any]) -> Array:
+        """[K] int32 of plain values as text; -1 for none."""
+        put = self.index.setdefault
+        return np.array(
+            [-1 if v is None else put(str(v), len(self.index)) for v in values], np.int32
+        )
+
+
+def parts(
+    arguments: Sequence[Any], cat: npt.NDArray[np.uint8], tables: frozenset[str]
+) -> dict[str, Part]:
+    """The side tables of slices, from their arguments (None where absent) and Cat, both [N]."""
+    return {name: _MAKERS[name](arguments, cat) for name in tables if name in _MAKERS}
+
+
+def _rows(
+    arguments: Sequence[Any], cat: npt.NDArray[np.uint8], cats: tuple[Cat, ...], *present: str
+) -> list[int]:
+    """Slices of these categories (any, where none is named) with one of these arguments."""
+    allowed = np.isin(cat, cats) if cats else np.ones(len(cat), bool)
+    found = np.flatnonzero(allowed).tolist()
+    return [
+        row
+        for row in found
+        if (a := arguments[row]) is not None
+        and any(getattr(a, name) is not None for name in present)
+    ]
+
+
+def _part(rows: list[int], columns: dict[str, Array], strings: _Strings | None = None) -> Part:
+    return Part(np.array(rows, np.int64), columns, list(strings.index) if strings else [])
+
+
+def _values(arguments: Sequence[Any], rows: list[int], name: str) -> list[Any]:
+    return [getattr(arguments[row], name) for row in rows]
+
+
+def _copies(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (Cat.MEMCPY, Cat.MEMSET), "bytes")
+    return _part(rows, {"bytes": integers(_values(arguments, rows, "bytes"))})
+
+
+def _grids(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (Cat.KERNEL,), "grid", "block", "registers", "shared")
+    columns = {name: triples(_values(arguments, rows, name)) for name in ("grid", "block")}
+    for name in ("shared", "registers"):
+        columns[name] = integers(_values(arguments, rows, name))
+    for name in ("warps_per_sm", "occupancy"):
+        columns[name] = decimals(_values(arguments, rows, name))
+    return _part(rows, columns)
+
+
+def _shapes(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(
+        arguments, cat, (Cat.CPU_OP, Cat.ANNOTATION), "dims", "dims_old", "types", "concrete"
+    )
+    strings = _Strings()
+    dims = _first("dims", "dims_old")
+    columns = {"dims": strings.of_raw([dims(arguments[row]) for row in rows])}
+    for name in ("types", "concrete", "strides"):
+        columns[name] = strings.of_raw(_values(arguments, rows, name))
+    return _part(rows, columns, strings)
+
+
+def _ops(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (), "external", "external_old", "sequence", "forward_thread")
+    external = _first("external", "external_old")
+    columns = {"external": integers([external(arguments[row]) for row in rows])}
+    for name in ("sequence", "forward_thread"):
+        columns[name] = integers(_values(arguments, rows, name))
+    return _part(rows, columns)
+
+
+def _python(arguments: Sequence[Any], cat: Any) -> Part:
+    names = ("python_id", "parent_id", "module_id")
+    rows = _rows(arguments, cat, (Cat.PYTHON,), *names)
+    return _part(rows, {name: integers(_values(arguments, rows, name)) for name in names})
+
+
+def _syncs(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (), "wait_stream", "wait_event")
+    return _part(rows, {
+        "wait_stream": integers(_values(arguments, rows, "wait_stream")),
+        "wait_event_correlation": integers(_values(arguments, rows, "wait_event")),
+    })  # fmt: skip
+
+
+def _collectives(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (), "collective")
+    strings = _Strings()
+    columns = {name: strings.of_any(_values(arguments, rows, name))
+               for name in ("collective", "dtype")}  # fmt: skip
+    for name in ("in_elements", "out_elements", "group_size"):
+        columns[name] = integers(_values(arguments, rows, name))
+    return _part(rows, columns, strings)
+
+
+_MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
+    "copies": _copies,
+    "grids": _grids,
+    "shapes": _shapes,
+    "ops": _ops,
+    "python": _python,
+    "syncs": _syncs,
+    "collectives": _collectives,
+}

@@ -1,0 +1,229 @@
+"""Event structs to numpy columns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, decode
+from tracekit.trace.columns.numbers import Labels, indexed, integers, nanoseconds
+from tracekit.trace.columns.other_events import Loose, loose
+from tracekit.trace.columns.side_tables import Part, parts
+from tracekit.trace.json.pieces import Piece
+from tracekit.trace.trace import GPU_WORK, Cat
+
+I64 = npt.NDArray[np.int64]
+
+CATS: Mapping[str, Cat] = {
+    "cpu_op": Cat.CPU_OP,
+    "Operator": Cat.CPU_OP,
+    "cuda_runtime": Cat.RUNTIME,
+    "cuda_driver": Cat.RUNTIME,
+    "hip_runtime": Cat.RUNTIME,
+    "hip_driver": Cat.RUNTIME,
+    "xpu_runtime": Cat.RUNTIME,
+    "xpu_driver": Cat.RUNTIME,
+    "mtia_runtime": Cat.RUNTIME,
+    "privateuse1_runtime": Cat.RUNTIME,
+    "privateuse1_driver": Cat.RUNTIME,
+    "Runtime": Cat.RUNTIME,
+    "kernel": Cat.KERNEL,
+    "Kernel": Cat.KERNEL,
+    "gpu_memcpy": Cat.MEMCPY,
+    "Memcpy": Cat.MEMCPY,
+    "gpu_memset": Cat.MEMSET,
+    "Memset": Cat.MEMSET,
+    "user_annotation": Cat.ANNOTATION,
+    "gpu_user_annotation": Cat.GPU_ANNOTATION,
+    "python_function": Cat.PYTHON,
+    "overhead": Cat.OVERHEAD,
+    "cuda_sync": Cat.SYNC,
+}
+NO_TIME = "slices without a usable ts or dur"
+COLUMNS = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation")
+
+
+@dataclass(slots=True)
+class Slices:
+    """Columns of some slices in file order, with names as indices of their own table."""
+
+    count: int
+    columns: dict[str, npt.NDArray[Any]]  # COLUMNS; ts in absolute ns
+    names: list[str]
+    tables: dict[str, Part]
+
+    def __len__(self) -> int:
+        return self.count
+
+
+@dataclass(slots=True)
+class Read:
+    """All that is kept of one piece; small enough to send between processes."""
+
+    index: int
+    slices: Slices
+    begins: Slices  # `B` events, dur 0
+    ends: Slices  # `E` events, dur 0
+    order: npt.NDArray[np.int64]  # begins then ends: place in the file
+    loose: Loose
+    phases: Counter[str]
+    cats: Counter[str]  # of slices
+    labels: dict[str, int]
+    damage: dict[str, Damage] = field(default_factory=dict)
+    events: int = 0
+    end: int | None = None
+    tail: bytes = b""
+    last: bool = False
+
+
+def read_piece(piece: Piece, shape: Shapes, tables: frozenset[str]) -> Read:
+    """The columns of a piece, and of its side tables those that are wanted."""
+    for exact in (False, True):
+        # where doubles are too coarse for these times, once more with their text
+        decoded = decode(piece, shape, exact)
+        read = _columns(piece, decoded, tables, _counted(piece, tables))
+        if read is not None:
+            return read
+    raise AssertionError("unreachable: text is always enough")
+
+
+def _counted(piece: Piece, tables: frozenset[str]) -> Sequence[Any]:
+    """The events whose arguments are counters, where those are wanted."""
+    marks = (b'"C"', b'"cuda_profiler_range"')
+    if "counters" not in tables or not any(mark in piece.text for mark in marks):
+        return ()
+    return [
+        event
+        for event in decode(piece, counting(), exact=True).events
+        if event.ph == "C" or event.cat == "cuda_profiler_range"
+    ]
+
+
+def _columns(
+    piece: Piece, decoded: Decoded, tables: frozenset[str], counted: Sequence[Any]
+) -> Read | None:
+    """None where times need the text of their numbers."""
+    events = decoded.events
+    whole = [event for event in events if event.ph == "X"]
+    rest = [event for event in events if event.ph != "X"] if len(whole) < len(events) else []
+    labels = Labels()
+    damage = dict(decoded.damage)
+    cats: Counter[str] = Counter()
+    marks = [e for e in rest if e.ph in ("B", "E")]
+    begin, end = ([e for e in marks if e.ph == phase] for phase in "BE")
+    slices, begins, ends = (
+        _slices(some, lasting, labels, tables, cats, damage, piece.at)
+        for some, lasting in ((whole, True), (begin, False), (end, False))
+    )
+    if slices is None or begins is None or ends is None:
+        return None
+    order = np.array([k for phase in "BE" for k, e in enumerate(marks) if e.ph == phase], np.int64)
+    others = loose(rest, counted, labels, tables)
+    if others is None:
+        return None
+    phases = Counter({"X": len(whole)} if whole else {})
+    index, texts = indexed([event.ph for event in rest])
+    phases.update(dict(zip(texts, np.bincount(index).tolist(), strict=True)))
+    return Read(
+        piece.index, slices, begins, ends, order, others, phases, cats, labels.texts, damage,
+        len(events), decoded.end, decoded.tail, piece.last,
+    )  # fmt: skip
+
+
+def _slices(
+    events: Sequence[Any], lasting: bool, labels: Labels, tables: frozenset[str],
+    cats: Counter[str], damage: dict[str, Damage], at: int,
+) -> Slices | None:  # fmt: skip
+    if not events:
+        return Slices(0, {name: np.empty(0, np.int64) for name in COLUMNS}, [], {})
+    start = nanoseconds([event.ts for event in events])
+    length = nanoseconds([event.dur for event in events]) if lasting else _nothing(len(events))
+    if start is None or length is None:
+        return None
+    usable = start[1] & length[1]
+    if not usable.all():
+        events = [event for event, fine in zip(events, usable.tolist(), strict=True) if fine]
+        lost = damage.setdefault(NO_TIME, Damage(NO_TIME, at))
+        lost.events += int((~usable).sum())
+    ts, dur = start[0][usable], length[0][usable]
+    arguments = [event.args for event in events]
+    cat = _cats(events, cats, lasting)
+    pid = labels.numbers([event.pid for event in events])
+    tid = labels.numbers([event.tid for event in events])
+    device, stream, correlation = _work(arguments, cat, pid, tid, labels)
+    name, names = indexed([event.name for event in events])
+    return Slices(
+        len(events),
+        {
+            "ts": ts,
+            "dur": dur,
+            "name": name,
+            "cat": cat,
+            "pid": pid,
+            "tid": tid,
+            "device": device,
+            "stream": stream,
+            "correlation": correlation,
+        },
+        names,
+        parts(arguments, cat, tables),
+    )
+
+
+def _nothing(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    return np.zeros(count, np.int64), np.ones(count, bool)
+
+
+def _cats(events: Sequence[Any], cats: Counter[str], count: bool) -> npt.NDArray[np.uint8]:
+    """[N] Cat; the file's own words are counted into `cats`."""
+    index, texts = indexed([event.cat for event in events])
+    if count:
+        for text, many in zip(texts, np.bincount(index), strict=True):
+            cats[text] += int(many)
+    return np.array([_cat(text) for text in texts], np.uint8)[index]
+
+
+def _cat(text: str) -> Cat:
+    # Chrome allows several, joined by commas
+    return next((CATS[one.strip()] for one in text.split(",") if one.strip() in CATS), Cat.OTHER)
+
+
+def _work(
+    arguments: Sequence[Any], cat: npt.NDArray[np.uint8], pid: I64, tid: I64, labels: Labels
+) -> tuple[I64, I64, I64]:
+    """Device, stream (both -1 on the host) and correlation of slices."""
+    none = [a for a in arguments if a is None]
+    if none:
+        known = [row for row, a in enumerate(arguments) if a is not None]
+        correlation = np.full(len(arguments), -1, np.int64)
+        correlation[known] = integers([arguments[row].correlation for row in known])
+    else:
+        correlation = integers([a.correlation for a in arguments])
+    device = np.full(len(arguments), -1, np.int64)
+    stream = np.full(len(arguments), -1, np.int64)
+    work = np.flatnonzero(np.isin(cat, GPU_WORK))
+    if len(work):
+        some = [arguments[row] for row in work.tolist()]
+        given = integers([-1 if a is None else a.device for a in some])
+        # no device among the arguments: the process of GPU work is its device
+        device[work] = np.where(given >= 0, given, pid[work])
+        given = integers([-1 if a is None else a.stream for a in some])
+        # no stream either: Kineto draws GPU work on the thread of that number, once "stream 7"
+        stream[work] = np.where(given >= 0, given, _streams(tid[work], labels))
+    return device, stream, correlation
+
+
+def _streams(tid: I64, labels: Labels) -> I64:
+    """[N] the stream that a thread stands for, -1 for none."""
+    named = {
+        code: int(number[1])
+        for text, code in labels.texts.items()
+        if (number := re.fullmatch(r"stream (\d{1,9})", text))
+    }
+    return np.array([named.get(one, max(one, -1)) for one in tid.tolist()], np.int64)

@@ -1,0 +1,191 @@
+"""What a file is, and what stands around its list of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from tracekit.errors import NotATraceError
+from tracekit.trace.json.repair import mended
+from tracekit.trace.json.scanning import key_at, skip_space, value_end
+from tracekit.trace.json.source import Text
+
+_HEAD = 1 << 16
+_WIDEST_HEAD = 1 << 28
+_WANTED = "give a torch.profiler trace (.json, .json.gz)"
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive: unpack it first",
+    b"PK\x05\x06": "an empty zip archive",
+    b"SQLite format 3": "an SQLite database (Nsight Systems exports such): not a Kineto trace",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
+    b"BZh": "compressed with bzip2: unpack it first",
+    b"\xfd7zXZ": "compressed with xz: unpack it first",
+    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
+    b"\x89HDF": "an HDF5 file, not a trace",
+    b"\x7fELF": "a program, not a trace",
+    b"%PDF": "a PDF, not a trace",
+    b"\x1f\x8b": "compressed twice: unpack it once",
+    b"\x93NUMPY": "a NumPy array, not a trace",
+}
+
+
+@dataclass(slots=True)
+class Outline:
+    """Where the events start, and the keys before them."""
+
+    form: Literal["object", "list"]
+    first: int  # offset of the first event
+    meta: dict[str, Any] = field(default_factory=dict)
+    oddities: list[str] = field(default_factory=list)  # keys whose values could not be read
+
+
+def outline(text: Text) -> Outline:
+    """The outline of a trace.
+
+    Raises: NotATraceError, with what the file is instead.
+    """
+    width = _HEAD
+    while True:
+        head = text.read(0, width)
+        whole = len(head) < width
+        found = _from_head(head, text, whole)
+        if found is not None:
+            return found
+        if whole or width >= _WIDEST_HEAD:
+            raise NotATraceError(
+                "cut off, or damaged, before the first event", where=text.name, hint=_WANTED
+            )
+        width *= 8
+
+
+def _from_head(head: bytes, text: Text, whole: bool) -> Outline | None:
+    """None where the head should be longer."""
+    start = skip_space(head, 3 if head.startswith(b"\xef\xbb\xbf") else 0)
+    first = head[start : start + 1]
+    if first == b"[":
+        return _of_list(head, start, text)
+    if first == b"{":
+        return _of_object(head, start, text, whole)
+    raise NotATraceError(_what(head, start, text), where=text.name, hint=_WANTED)
+
+
+def _what(head: bytes, start: int, text: Text) -> str:
+    """A file that starts with neither brace nor bracket, in words."""
+    if text.fault and not head:
+        return f"nothing can be read: {text.fault}"
+    if not head[start:]:
+        return "an empty file" if not head else "a file of nothing but white space"
+    for magic, words in _MAGIC.items():
+        if head.startswith(magic):
+            return words
+    low = head[start : start + 200].lower()
+    if low.startswith((b"<!doctype html", b"<html", b"<head", b"<!--")) or b"<html" in low:
+        return "an HTML page, not a trace: perhaps a login or error page was saved instead"
+    if low.startswith(b"<"):
+        return "XML, not a trace"
+    if low.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if b"\0" in head[:1024]:
+        return "a binary file, not a trace"
+    return "text, not JSON"
+
+
+def _of_list(head: bytes, start: int, text: Text) -> Outline | None:
+    at = skip_space(head, start + 1)
+    mark = head[at : at + 1]
+    if mark == b"{":
+        return Outline("list", at)
+    if mark == b"[":
+        raise NotATraceError(
+            "a list of lists, as a torch memory timeline has them (export_memory_timeline .raw: "
+            "time, action, bytes, category), not a Kineto trace",
+            where=text.name,
+            hint="give the trace that export_chrome_trace wrote",
+        )
+    if mark == b"]":
+        raise NotATraceError("an empty list: no events", where=text.name, hint=_WANTED)
+    if not mark:
+        return None
+    raise NotATraceError("a JSON list, but not of events", where=text.name, hint=_WANTED)
+
+
+def _of_object(head: bytes, start: int, text: Text, whole: bool) -> Outline | None:
+    found = Outline("object", -1)
+    at = start + 1
+    while entry := key_at(head, at):
+        key, at = entry
+        if key == b"traceEvents" and head[at : at + 1] == b"[":
+            found.first = skip_space(head, at + 1)
+            if found.first >= len(head) and not whole:
+                return None
+            return found
+        end = value_end(head, at)
+        if end is None:
+            break
+        _store(found, key, head[at:end])
+        at = skip_space(head, end)
+    if head[at : at + 1] == b"}":
+        raise NotATraceError(_without_events(found), where=text.name, hint=_WANTED)
+    # a head that is itself damaged: the name alone tells where the events are
+    name = head.find(b'"traceEvents"') if whole else -1
+    bracket = head.find(b"[", name) if name >= 0 else -1
+    if bracket >= 0 and not head[name + 13 : bracket].strip(b" \t\r\n:"):
+        found.first = skip_space(head, bracket + 1)
+        found.oddities.append("what stands before the events")
+        return found
+    return None
+
+
+def _without_events(found: Outline) -> str:
+    keys = set(found.meta)
+    if {"nodes", "schema"} <= keys:
+        return "a PyTorch execution trace (`nodes`, no `traceEvents`), not a Kineto trace"
+    if "traceEvents" in keys:
+        return "`traceEvents` is no list"
+    if {"cells", "nbformat"} <= keys:
+        return "a Jupyter notebook, not a trace"
+    if "schema" in keys and str(found.meta["schema"]).startswith("tracekit/"):
+        return "the answers of `tracekit analyze --json`, not a trace"
+    some = ", ".join(sorted(keys)[:6]) or "none"
+    return f"JSON without `traceEvents` (keys: {some})"
+
+
+def _store(found: Outline, key: bytes, value: bytes) -> None:
+    name = key.decode("utf-8", "replace")
+    try:
+        try:
+            found.meta[name] = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found.meta[name] = msgspec.json.decode(mended(value).text)
+            found.oddities.append(f"the value of {name!r}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found.oddities.append(f"the value of {name!r}")
+
+
+def closing(found: Outline, tail: bytes) -> Iterator[str]:
+    """Takes the keys after the events into `found.meta`; yields what is wrong there, in words.
+
+    `tail` starts at the bracket that ends the list.
+    """
+    before = len(found.oddities)
+    at = skip_space(tail, 1)
+    if found.form == "object":
+        while entry := key_at(tail, at):
+            end = value_end(tail, entry[1])
+            if end is None:
+                yield "the file ends inside what follows the events"
+                return
+            _store(found, entry[0], tail[entry[1] : end])
+            at = skip_space(tail, end)
+        if tail[at : at + 1] != b"}":
+            yield "the object around the events is not closed"
+            return
+        at = skip_space(tail, at + 1)
+    for name in found.oddities[before:]:
+        yield f"{name} is malformed"
+    if at < len(tail):
+        yield f"{len(tail) - at} bytes after the end of the trace"

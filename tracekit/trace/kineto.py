@@ -1,0 +1,141 @@
+"""A Kineto file into a Trace: any size, plain or gzip, whole or damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracekit.errors import DamagedTraceError, NotATraceError
+from tracekit.trace import cache
+from tracekit.trace.columns.assemble import Assembly
+from tracekit.trace.columns.decode import CUT, UNCLOSED
+from tracekit.trace.columns.slices import CATS
+from tracekit.trace.columns.workers import processes_for, reads
+from tracekit.trace.json.outline import Outline, closing, outline
+from tracekit.trace.json.source import Text, opened
+from tracekit.trace.trace import TABLES, Loss, Table, Trace
+
+_HINT = "give a torch.profiler trace (.json, .json.gz)"
+
+
+def load(
+    path: str | Path,
+    *,
+    tables: frozenset[str] = frozenset(),
+    strict: bool = False,
+    processes: int | None = None,
+) -> Trace:
+    """The trace in a file; `tables` names side tables to read in the same pass.
+
+    `path`: a file (also one of `tracekit convert`), `-` for standard input, or an address that
+    fsspec knows. `processes` is chosen by size where it is None. What is damaged is left out and
+    said in `source.losses`.
+
+    Raises: NotATraceError with what the file is instead, DamagedTraceError (with `strict`, for any
+    loss), TracekitError for a file that cannot be read, KeyError for an unknown table.
+    """
+    if unknown := sorted(set(tables) - set(TABLES)):
+        raise KeyError(unknown[0])
+    with opened(path) as text:
+        if text.starts_with(b"PAR1"):
+            from tracekit.trace import parquet  # takes longer to import than most traces to read
+
+            trace = parquet.read(text.path)
+        else:
+            trace = _kept(text, frozenset(tables), processes)
+    if strict and trace.source.losses:
+        raise DamagedTraceError(
+            "; ".join(map(_words, trace.source.losses)),
+            where=trace.path,
+            hint="leave --strict out to use what can be read",
+        )
+    return trace
+
+
+def _kept(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
+    """The trace from the cache; where it is not there, from the file."""
+    entry = cache.entry(text, tables)
+    if entry is None:
+        return _read(text, tables, processes)
+    trace = cache.load(entry, text, _Reread(text))
+    if trace is None:
+        trace = _read(text, tables, processes)
+        cache.store(entry, trace)
+    return trace
+
+
+def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
+    found = outline(text)
+    assembly = Assembly(tables)
+    count = processes_for(text) if processes is None else processes
+    for read in reads(text, found.first, tables, count):
+        assembly.add(read)
+    losses = _around(text, found, assembly)
+    if not any(read.events for read in assembly.reads.values()):
+        whole = not any(read.damage for read in assembly.reads.values())
+        raise NotATraceError(
+            "no events in it" if whole else "no whole event in it", where=text.name, hint=_HINT
+        )
+    source: dict[str, Any] = {
+        "path": text.name,
+        "bytes": text.stored,
+        "text_bytes": text.size or 0,
+        "meta": found.meta,
+        "reread": _Reread(text),
+    }
+    return assembly.trace(source, losses)
+
+
+def _around(text: Text, found: Outline, assembly: Assembly) -> list[Loss]:
+    """Reads what follows the events; what is wrong there and before them."""
+    losses = [Loss(f"{name} is malformed", bytes_lost=None) for name in found.oddities]
+    end = assembly.end()
+    if end is not None:
+        at, read = end
+        tail = read.tail if read.last else _from(text, at)
+        losses += [Loss(what, at_byte=at) for what in closing(found, tail)]
+    text.drain()  # another process may have read the end
+    if text.fault:
+        losses.append(Loss(text.fault, at_byte=text.size))
+    return losses
+
+
+def _from(text: Text, at: int) -> bytes:
+    again = Text(text.path, text.name)
+    try:
+        return again.read(at)
+    finally:
+        again.close()
+
+
+class _Reread:
+    """Side tables of a file that was read before."""
+
+    def __init__(self, text: Text) -> None:
+        self.path, self.name = text.path, text.name
+        self.state = self._state()
+
+    def _state(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_size, status.st_mtime_ns
+
+    def __call__(self, names: frozenset[str]) -> Mapping[str, Table]:
+        if self.state is None or self._state() != self.state:
+            raise NotATraceError(
+                "has changed since it was read", where=self.name, hint="run the command again"
+            )
+        with opened(self.path) as text:
+            return _read(text, names, None).tables
+
+
+def _words(loss: Loss) -> str:
+    where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
+    return f"{loss.what}{where}"
+
+
+__all__ = ["CATS", "CUT", "UNCLOSED", "load"]

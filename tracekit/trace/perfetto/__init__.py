@@ -1,0 +1,1 @@
+"""What Perfetto needs of a trace, and showing it there."""

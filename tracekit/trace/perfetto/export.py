@@ -1,0 +1,224 @@
+"""A trace rewritten: mended for Perfetto, cut to what is of interest, scrubbed for sharing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracekit import __version__
+from tracekit.attribution import tracks
+from tracekit.errors import TracekitError
+from tracekit.results import catalog
+from tracekit.trace import kineto, redact
+from tracekit.trace.columns.slices import CATS
+from tracekit.trace.json import documents
+from tracekit.trace.perfetto import layout, normalize
+from tracekit.trace.spans.intervals import Spans, covered, union
+from tracekit.trace.trace import GPU_WORK, Cat, Trace
+
+Event = dict[str, Any]
+
+# below it a double of microseconds steps by 1/8 ns at most, so that sums of two round to the ns;
+# near 2**53 ns each is right alone, and slices that touch would overlap by 1 ns
+EXACT_US = 1_000_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which part of a trace to keep. Times are ns from its first slice."""
+
+    stage: str | None = None  # what ran in, and what was launched from, this stage
+    from_ns: int | None = None
+    to_ns: int | None = None
+    drop: Collection[str] = ()  # categories, as they are written in the file
+    scrub: bool = False
+    tracks: Collection[str] = ()  # of TRACKS: ours, added beside the trace's own
+
+    @property
+    def cuts(self) -> bool:
+        return self.stage is not None or self.from_ns is not None or self.to_ns is not None
+
+
+@dataclass(slots=True)
+class Exported:
+    """What became of a trace."""
+
+    slices_in: int = 0
+    slices_out: int = 0
+    # what a viewer would have lost, and tracks that could not be drawn, in words
+    cures: list[str] = field(default_factory=list)
+    scrubbed: Mapping[str, int] = field(default_factory=dict)  # kinds of things taken out
+
+
+def export(
+    source: str | Path,
+    target: str | Path,
+    wanted: Wanted | None = None,
+    progress: Callable[[str], None] = lambda _text: None,
+) -> Exported:
+    """Writes `source` to `target` such that Perfetto shows all of it; gzipped if it ends in .gz.
+
+    Raises: TracekitError where the file is no trace, the stage is not in it, nothing is left after
+    the cut, or the target cannot be written.
+    """
+    wanted = wanted or Wanted()
+    done = Exported()
+    progress("reading")
+    whole = documents.document(source)
+    document = whole.meta
+    done.cures += [f"damaged: {what}" for what in whole.damage]
+    progress("mending")
+    mended = normalize.mend(whole.events)
+    whole.events = []  # a large trace is held once
+    events = mended.events
+    done.cures += [f"{count:,} {what}" for what, count in mended.done.items()]
+    done.slices_in = _slices(events)
+    trace = kineto.load(source) if wanted.tracks or wanted.stage else None
+    extra, missing = tracks.events(trace, wanted.tracks) if trace is not None else ([], [])
+    done.cures += missing
+    if wanted.drop or wanted.cuts:
+        progress("cutting")
+        events = _cut(events, trace, wanted)
+        if not _slices(events):
+            raise TracekitError(
+                "nothing is left after the cut",
+                where=source,
+                hint="widen --from/--to, or choose another stage",
+            )
+        document["tracekit_cut"] = {
+            "by": f"tracekit {__version__}",
+            "stage": wanted.stage,
+            "from_ns": wanted.from_ns,
+            "to_ns": wanted.to_ns,
+            "dropped_categories": sorted(wanted.drop),
+            "slices_before": done.slices_in,
+            "slices_after": _slices(events),
+        }
+    if wanted.scrub:
+        progress("scrubbing")
+        names = {str(e["name"]) for e in events if "name" in e}
+        done.scrubbed = redact.leaks(document, names)
+        document = redact.value(document)
+        events = [redact.value(event) for event in events]
+    events += extra
+    document["traceEvents"] = events
+    progress("mending")
+    if _needs_rebase(events):
+        layout.rebase(document)
+        done.cures.append("times start at 0, so that a double holds every nanosecond")
+    settled = layout.settle(events)
+    if settled.trimmed:
+        done.cures.append(f"{settled.trimmed:,} frames of the profiler end where a marker starts")
+    if settled.moved:
+        done.cures.append(f"{settled.moved:,} slices that cross another are on an extra row")
+    _three_decimals(events)
+    progress("writing")
+    layout.write(document, target)
+    done.slices_out = _slices(events)
+    return done
+
+
+def _slices(events: list[Event]) -> int:
+    return sum(event.get("ph") == "X" for event in events)
+
+
+def _needs_rebase(events: list[Event]) -> bool:
+    times = [event["ts"] for event in events if "ts" in event and event.get("ph") != "M"]
+    return bool(times) and (min(times) < 0 or max(times) >= EXACT_US)
+
+
+def _three_decimals(events: list[Event]) -> None:
+    """Times in whole ns: rounding start and length apart could push a child past its parent."""
+    for event in events:
+        for key in ("ts", "dur"):
+            if key in event:
+                event[key] = layout.us(layout.ns(event[key]))
+
+
+# ---------------------------------------------------------------- cutting
+
+
+def _cut(events: list[Event], trace: Trace | None, wanted: Wanted) -> list[Event]:
+    """The slices that overlap the windows, the work launched in them, and what hangs on these."""
+    events = [e for e in events if e.get("cat") not in wanted.drop or e.get("ph") == "M"]
+    if not wanted.cuts:
+        return _with_their_flows(events, [True] * len(events))
+    slices = [i for i, e in enumerate(events) if e.get("ph") == "X"]
+    start = np.array([layout.ns(events[i]["ts"]) for i in slices], np.int64)
+    length = np.array([layout.ns(events[i]["dur"]) for i in slices], np.int64)
+    windows = _windows(trace, wanted, int(start.min()) if len(start) else 0)
+    # a slice without length counts where it lies
+    overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
+    begins_inside = covered(windows, np.stack([start, start + 1], 1)) > 0
+    cats = [CATS.get(events[i].get("cat", ""), Cat.OTHER) for i in slices]
+    args = [events[i].get("args") or {} for i in slices]
+    launched = {
+        a.get("correlation")
+        for a, cat, inside in zip(args, cats, begins_inside, strict=True)
+        if cat == Cat.RUNTIME and inside
+    } - {None}
+    calls = {a.get("correlation") for a, cat in zip(args, cats, strict=True) if cat == Cat.RUNTIME}
+    keep = [True] * len(events)
+    for at, i in enumerate(slices):
+        correlation = args[at].get("correlation")
+        if cats[at] not in GPU_WORK or correlation not in calls:
+            keep[i] = bool(overlaps[at])
+        elif wanted.stage is not None:
+            keep[i] = correlation in launched
+        else:
+            keep[i] = bool(overlaps[at]) or correlation in launched
+    for i, event in enumerate(events):
+        if event.get("ph") not in ("X", "M", "s", "t", "f") and "ts" in event:
+            at_ns = layout.ns(event["ts"])
+            keep[i] = bool(covered(windows, np.array([[at_ns, at_ns + 1]]))[0])
+    return _with_their_flows(events, keep)
+
+
+def _with_their_flows(events: list[Event], keep: list[bool]) -> list[Event]:
+    """What is kept, with the flow arrows that still have a slice at both ends."""
+    ends = {
+        (e.get("pid"), e.get("tid"), e["ts"])
+        for e, kept in zip(events, keep, strict=True)
+        if kept and e.get("ph") == "X"
+    }
+    flows = [e for e in events if e.get("ph") in ("s", "t", "f")]
+    held = [(e.get("pid"), e.get("tid"), e["ts"]) in ends for e in flows]
+    whole = Counter(
+        _flow(e) for e, ok in zip(flows, held, strict=True) if ok and e["ph"] in ("s", "f")
+    )
+    return [
+        e
+        for e, kept in zip(events, keep, strict=True)
+        if (
+            (e.get("pid"), e.get("tid"), e["ts"]) in ends and whole[_flow(e)] > 1
+            if e.get("ph") in ("s", "t", "f")
+            else kept
+        )
+    ]
+
+
+def _flow(event: Event) -> tuple[Any, Any, str]:
+    return event.get("cat"), event.get("name"), str(event.get("id"))
+
+
+def _windows(trace: Trace | None, wanted: Wanted, origin: int) -> Spans:
+    """Flat spans to keep, in the file's own ns."""
+    low = origin + (wanted.from_ns or 0)
+    high = origin + wanted.to_ns if wanted.to_ns is not None else np.iinfo(np.int64).max
+    if wanted.stage is None or trace is None:
+        return np.array([[low, max(low, high)]], np.int64)
+    rows = catalog.answer(trace, "stages").rows
+    chosen = [r for r in rows if wanted.stage in (r.stage, r.name)]
+    if not chosen:
+        known = sorted({r.stage for r in rows})
+        raise TracekitError(
+            f"no stage named {wanted.stage!r}", where=trace.path, hint=f"in it: {', '.join(known)}"
+        )
+    spans = np.array([[r.start_ns, r.start_ns + r.wall_ns] for r in chosen], np.int64)
+    kept = np.clip(union(spans + trace.origin_ns), low, high)
+    return np.asarray(kept[kept[:, 1] > kept[:, 0]])

@@ -1,0 +1,1 @@
+"""Arithmetic of intervals: unions, nesting, segments."""
