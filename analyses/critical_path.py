@@ -7,16 +7,16 @@ lengths are off by up to 2 µs an edge.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
+from tracekit.answers.critical_path import CauseShare, CriticalPath, LongEdge, PathThrough
 from tracekit.attribution import hta_results
 from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.trace.trace import Trace
 
 CAUSES = {
@@ -28,43 +28,6 @@ CAUSES = {
     "": "dependency",
 }
 MOST_EDGES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class CauseShare:
-    cause: str
-    ns: int
-    share: float | None  # of the path
-    edges: int
-
-
-@dataclass(frozen=True, slots=True)
-class PathThrough:
-    """The path through one instance."""
-
-    trace: str
-    annotation: str
-    instance: int  # of this name, from 0
-    wall_ns: int  # of the annotation
-    path_ns: int  # all edges added up: GPU work may end after the annotation
-    edges: int
-    causes: tuple[CauseShare, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LongEdge:
-    trace: str
-    name: str
-    cause: str
-    kind: str  # HTA's type of edge
-    ns: int
-    share: float | None  # of its path
-
-
-@dataclass(frozen=True, slots=True)
-class CriticalPath(Result):
-    rows: tuple[PathThrough, ...]
-    edges: tuple[LongEdge, ...]  # the longest of all paths
 
 
 def critical_path(

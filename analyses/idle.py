@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
 
+from tracekit.answers.idle import DeviceIdle, IdleTime, Lengths, StageIdle
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import (
     NAMES,
     SUSPECT,
-    By,
     by_cause,
     by_row,
     shown,
@@ -22,8 +22,6 @@ from tracekit.attribution.idle.causes import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.idle.gaps import (
     MOST,
-    Doing,
-    Gap,
     doings,
     inner_gaps,
     longest,
@@ -33,58 +31,10 @@ from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis, answer
-from tracekit.results.result import Column, Grid, Result, add_fields
+from tracekit.results.result import Column, Grid, add_fields
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import clip, covered, spans, union
 from tracekit.trace.trace import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceIdle:
-    """The idle part of one device's window; the classes add up to it."""
-
-    device: int
-    window_ns: int
-    idle_ns: int
-    causes: By
-    suspect_ns: int  # of idle_ns: launched long before, nothing in the file ran
-    gaps: int
-    longest_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageIdle:
-    """Idle time of all instances of a family, all devices together."""
-
-    family: str
-    wall_ns: int
-    idle_ns: int  # by clock: during the markers no device had work
-    causes: By
-    suspect_ns: int
-    launched_window_ns: int | None  # None, as the next three, without any launch in the trace
-    launched_idle_ns: int | None  # by launch: in the window of the stage's own work
-    launched_causes: By | None
-    launched_suspect_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """Gaps of one length class, all devices together."""
-
-    under_ns: int | None  # None: the longest class has no end
-    count: int
-    ns: int
-    causes: By
-
-
-@dataclass(frozen=True, slots=True)
-class IdleTime(Result):
-    rows: tuple[DeviceIdle, ...]
-    stages: tuple[StageIdle, ...]
-    longest: tuple[Gap, ...]
-    doings: tuple[Doing, ...]
-    lengths: tuple[Lengths, ...]
-
 
 ALL = "all stages"
 CLASSES_NS = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, None)

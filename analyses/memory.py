@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tracekit.answers.memory import Device, Memory, Piece, StagePeak
 from tracekit.attribution import links
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import Markers, markers
@@ -14,65 +15,13 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Mask, Trace
 
 KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
 MOST_POINTS = 400
 MOST_PIECES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One memory. The allocator's own totals as it wrote them with each event, in bytes."""
-
-    trace: str  # the file
-    memory: str  # CUDA 0, CPU
-    events: int
-    allocated_first: int  # after the first event
-    allocated_last: int
-    allocated_peak: int
-    peak_ns: int  # when, from the first slice of the trace
-    reserved_peak: int | None  # held by the caching allocator; None where it has none
-    allocations: int
-    frees: int
-    requested: int  # bytes of all allocations added up
-    series_ns: tuple[int, ...]  # instants of the curve: the highest event of each of ≤ 400 bins
-    series_allocated: tuple[int, ...]
-    series_reserved: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StagePeak:
-    trace: str
-    memory: str
-    stage: str
-    instances: int
-    allocated_peak: int  # the highest while an instance ran, with what was held at its start
-    reserved_peak: int | None
-    growth: int  # allocated at the end less at the start, added up over the instances
-    requested: int  # bytes of the allocations within
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Allocations of one size by one op in one stage."""
-
-    memory: str
-    bytes: int  # of one
-    op: str | None  # the innermost op around them that does more than allocate
-    stage: str | None
-    count: int
-    at_ns: int  # the first of them, from the first slice of its trace
-    held_ns: int | None  # the longest; None where the trace holds no end of any
-
-
-@dataclass(frozen=True, slots=True)
-class Memory(Result):
-    rows: tuple[Device, ...]
-    stages: tuple[StagePeak, ...]
-    largest: tuple[Piece, ...]
 
 
 def memory(trace: Trace, *, stages: str | None = None) -> Memory:

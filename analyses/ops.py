@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tracekit.answers.ops import Op, Ops, PhaseTotal
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
@@ -22,40 +23,10 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """All ops of one name, category and phase. Host time, of all threads added up."""
-
-    name: str
-    category: Category
-    phase: str
-    count: int
-    self_ns: int  # without the ops inside
-    total_ns: int  # durations added up, the ops inside included
-    mean_self_ns: float
-    share: float | None  # of the self time of its phase
-    per_token_ns: float | None  # self time
-    only_here: bool | None  # in no other phase; None where the trace has one phase
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseTotal:
-    phase: str
-    count: int
-    self_ns: int
-    tokens: int | None  # that prefill read, or that decode generated
-
-
-@dataclass(frozen=True, slots=True)
-class Ops(Result):
-    rows: tuple[Op, ...]  # the longest first
-    phases: tuple[PhaseTotal, ...]
 
 
 def ops(trace: Trace, *, stages: str | None = None) -> Ops:

@@ -8,67 +8,27 @@ given and shares are not.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tracekit.answers.roofline import Coverage, Op, Roofline
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.stage_bounds import Floor, join, of_need
-from tracekit.attribution.roofline.utilization import Rates, rates
+from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart, Point
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """All calls of one op with one shape, in one phase."""
-
-    op: str
-    shape: str  # m×n×k of a GEMM, B×H×Sq×Sk×D of attention
-    dtype: str
-    category: Category
-    phase: str
-    kernel: str  # the longest of those it launched
-    calls: int
-    kernels: int
-    total_ns: int  # durations of its GEMM and attention kernels
-    flops: int
-    bytes: int
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of the GPU time has formulas; nothing is extrapolated from it."""
-
-    phase: str
-    kernel_ns: int  # durations of all kernels
-    dense_ns: int  # of GEMM and attention kernels
-    covered_ns: int  # of those with a formula
-
-
-@dataclass(frozen=True, slots=True)
-class Roofline(Result):
-    rows: tuple[Op, ...]  # the longest first
-    floors: tuple[Floor, ...]
-    coverage: tuple[Coverage, ...]
-    covered_share: float | None  # of all kernel time
-    device: str | None
-    source: str | None  # of the peaks
-    peaks: dict[str, float]  # FLOP/s by dtype
-    memory_bytes_per_s: float | None
-    unshaped: str | None  # why there are no rows, where there are none
 
 
 def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:

@@ -10,11 +10,12 @@ first kind in the order of `Category` that covers it, so kinds add up to the str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.answers.timeline import Gap, Mark, Part, Strip, Timeline, Timelines
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
@@ -26,7 +27,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import units
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Area, Block, Blocks, Chart, lanes, shorten
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
@@ -36,68 +37,6 @@ STRIPS = 6  # streams, or threads, that get a strip of their own
 MARKS = 60  # blocks of the host's track
 GAPS = 60  # idle gaps that are drawn
 DRAWN = 4  # traces, where there are several
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One kind of work of a strip: ns of each bin that it covered."""
-
-    kind: str
-    busy_ns: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """One stream, or one thread of a trace without a GPU; or several that had the least work."""
-
-    label: str
-    slices: int
-    merged: int  # how many streams or threads are in it
-    busy_ns: int
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A stretch of the host's annotations; `count` neighbours of one name may be one stretch."""
-
-    name: str
-    start_ns: int
-    length_ns: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A part of a stretch in which no stream of the device had work; `cause` is a causes.Cause."""
-
-    device: int
-    start_ns: int
-    length_ns: int
-    cause: str
-    before: str  # the work that ended it
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline(Result):
-    """One trace on its own axis; times in ns from the first slice of the trace."""
-
-    path: str
-    start_ns: int
-    bin_ns: int
-    gpu: bool
-    strips: tuple[Strip, ...]
-    marks: tuple[Mark, ...]
-    mark_count: int  # annotations on the track, before neighbours were joined
-    gaps: tuple[Gap, ...]  # the longest
-    gap_count: int
-    gap_ns: int
-    undrawn_gap_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Timelines(Result):
-    rows: tuple[Timeline, ...]
 
 
 def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
+from tracekit.answers.audit import RANK, VERDICT, Audit, Finding
 from tracekit.results.catalog import Analysis
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.trace.trace import Trace
 
-from .checks import CHECKS, Effect, Finding
-
-VERDICT: dict[Effect, str] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
-RANK: tuple[Effect, ...] = ("note", "degraded", "refused")
-
-
-@dataclass(frozen=True, slots=True)
-class Audit(Result):
-    """What is odd about the trace; the worst first. No row: every check passed."""
-
-    verdict: str  # of the whole trace: the worst of its rows
-    checks: int  # that were made
-    rows: tuple[Finding, ...]
-
-    def trust(self, name: str) -> dict[str, Any]:
-        """How far an analysis may be trusted: {"verdict": …, "why": [sentences]}.
-
-        The verdict is the worst effect of the findings that touch it.
-        """
-        mine = [r for r in self.rows if name in r.touches and r.effect != "note"]
-        worst = max((RANK.index(r.effect) for r in mine), default=0)
-        return {"verdict": VERDICT[RANK[worst]], "why": [r.what for r in mine]}
+from .checks import CHECKS
 
 
 def audit(trace: Trace) -> Audit:
-    """Every check of tracekit/checks.py on one trace; never raises for what a trace lacks."""
+    """Every check of analyses/audit/checks.py on one trace; never raises for what a trace lacks."""
     return _sorted([finding for check in CHECKS for finding in check(trace)])
 
 

@@ -1,7 +1,7 @@
 """What may make a trace's numbers mislead: one function a check, each counts what it finds."""
 
 from . import recording, work
-from .finding import Check, Effect, Finding
+from .finding import Check
 
 CHECKS: tuple[Check, ...] = (
     recording.damage,
@@ -21,4 +21,4 @@ CHECKS: tuple[Check, ...] = (
     recording.options,
 )
 
-__all__ = ["CHECKS", "Check", "Effect", "Finding"]
+__all__ = ["CHECKS", "Check"]

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.results.units import count, duration, plural, share
 from tracekit.trace.spans.intervals import covered, spans, total, union
 from tracekit.trace.spans.segments import sums
 from tracekit.trace.trace import HOST, Cat, Trace
 
-from .finding import BOTH, BY_LAUNCH, Effect, Finding
+from .finding import BOTH, BY_LAUNCH
 
 LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 

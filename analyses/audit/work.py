@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.busy import busy
@@ -18,7 +19,7 @@ from tracekit.results.units import count, duration, share
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
-from .finding import BOTH, BY_LAUNCH, Effect, Finding
+from .finding import BOTH, BY_LAUNCH
 
 LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 OUR_STEPS = r"^tracekit::(?:decode_step|sample)#"

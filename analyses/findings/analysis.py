@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from tracekit.answers.findings import Finding, Findings, Withheld
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.catalog import Analysis
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
 from .rules import LEAST, RULES, Ask, Draft
 
 SMALL = 0.01  # of the trace: what would save less is left out
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One claim that the trace supports."""
-
-    trace: str
-    stage: str | None  # None: the whole trace
-    what: str
-    number: float
-    unit: str  # of the number: share, ns
-    saves_ns: int | None  # at most; None where there is no bound
-    saves_share: float | None  # of the time it would be saved of
-    do: str
-    rests_on: tuple[str, ...]  # analyses whose answers it repeats
-    trust: str  # trusted, or degraded: the worst of those answers
-    why: tuple[str, ...]  # not trusted fully
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """Findings that rest on answers which the audit refuses."""
-
-    trace: str
-    analysis: str
-    count: int
-    why: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Findings(Result):
-    rows: tuple[Finding, ...]  # the largest saving first
-    withheld: tuple[Withheld, ...]
 
 
 def findings(trace: Trace, *, stages: str | None = None) -> Findings:

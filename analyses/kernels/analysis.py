@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tracekit.answers.kernels import Kernel, Kernels, Origin, PhaseTotal, Shape, Share
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify, replayed
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
@@ -19,67 +20,12 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
-from .origins import Launch, Origin, by_length, origins_of, quantile, shapes
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """All kernels of one name, category and phase. Durations are added up, overlaps and all."""
-
-    name: str
-    category: Category
-    phase: str
-    count: int
-    total_ns: int
-    mean_ns: float
-    median_ns: float | None  # of one trace; None where several were added up, as p95
-    p95_ns: float | None
-    min_ns: int
-    max_ns: int
-    share: float | None  # of the kernel time of its phase
-    per_token_ns: float | None
-    only_here: bool | None  # in no other phase; None where the trace has one phase
-    replayed_count: int  # issued by a graph launch
-    grid: Launch | None  # of the most frequent launch
-    block: Launch | None
-    grid_count: int  # launches of that shape
-    op: str | None  # of most of its time, as the next two
-    module: str | None
-    rule: str
-    origins: tuple[Origin, ...]  # all of them, the longest first
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseTotal:
-    phase: str
-    count: int
-    total_ns: int  # sum of the durations of its kernels
-    other_ns: int  # of kernels that no rule names
-    by_op_ns: int  # of kernels whose category an op decided
-    tokens: int | None  # that prefill read, or that decode generated
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    phase: str
-    category: Category
-    count: int
-    total_ns: int
-    share: float | None  # of the kernel time of the phase
-    per_token_ns: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Kernels(Result):
-    rows: tuple[Kernel, ...]  # the longest first
-    phases: tuple[PhaseTotal, ...]
-    categories: tuple[Share, ...]
-    other_share: float | None  # of all kernel time
+from .origins import by_length, origins_of, quantile, shapes
 
 
 def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
@@ -284,7 +230,7 @@ DEFINITIONS = {
 MOST = 200
 
 
-def _size(launch: Launch | None) -> str | None:
+def _size(launch: Shape | None) -> str | None:
     return " × ".join(str(n) for n in launch) if launch else None
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.answers.kernels import Origin, Shape
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.kernels.categories import classify, replayed
@@ -14,18 +13,6 @@ from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
 F64 = npt.NDArray[np.float64]
-Launch = tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What launched a part of a row's kernels. None where the trace does not say."""
-
-    op: str | None
-    module: str | None  # class of the innermost nn.Module
-    rule: str  # that decided the category
-    count: int
-    total_ns: int
 
 
 def quantile(ordered: I64, first: I64, count: I64, q: float) -> F64:
@@ -57,7 +44,7 @@ def by_length(origin: Origin) -> tuple[int, str, str, str]:
     return (-origin.total_ns, origin.op or "", origin.module or "", origin.rule)
 
 
-def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Launch, Launch, int]]:
+def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Shape, Shape, int]]:
     """Of each group with known grids, the most frequent grid and block, and how many had it."""
     table = trace.table("grids")
     if not len(table):
@@ -68,7 +55,7 @@ def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Launch, Launch
     key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
     distinct, inverse = segments.distinct(key)
     count = np.bincount(inverse, minlength=len(distinct))
-    out: dict[int, tuple[Launch, Launch, int]] = {}
+    out: dict[int, tuple[Shape, Shape, int]] = {}
     for at in np.lexsort((count,)).tolist():  # the most frequent is written last
         g, *six = distinct[at].tolist()
         out[g] = ((six[0], six[1], six[2]), (six[3], six[4], six[5]), int(count[at]))

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from tracekit.answers.launches import Depth
 from tracekit.attribution import links
 from tracekit.trace.trace import I64, Trace
 
 BINS = 240
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """Activities launched and not begun on one stream; a graph launch counts each of its nodes.
-
-    +1 as the launch starts, -1 as the work does.
-    """
-
-    trace: str
-    device: int
-    stream: int
-    start_ns: int  # first launch, from the first slice of the trace
-    end_ns: int  # start of the last activity
-    mean: float  # over that time
-    most: int
-    empty_share: float | None  # of that time
-    bins: tuple[float, ...]  # mean depth in equal parts of that time
 
 
 def depths(trace: Trace) -> tuple[Depth, ...]:

@@ -8,11 +8,12 @@ Rows of a phase add up to its kernel time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
 
+from tracekit.answers.roles import Aligned, Role, Roles
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
@@ -20,26 +21,14 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
 from . import dimensions, gemm_calls, placement, role_rows
 from .gemm_calls import PHASES
-from .role_rows import Aligned, Pair, Role
 
 LEAST = 0.005  # of a phase: a place with less is in the table only
-
-
-@dataclass(frozen=True, slots=True)
-class Roles(Result):
-    rows: tuple[Role, ...]  # in the order of a layer
-    pairs: tuple[Pair, ...]  # in the order of a layer
-    phases: tuple[Aligned, ...]
-    on_gpu: bool
-    device: str | None
-    source: str | None  # of the peaks
-    shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known
 
 
 def roles(trace: Trace, *, stages: str | None = None) -> Roles:

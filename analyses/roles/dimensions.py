@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tracekit.answers.roles import Aligned, Role
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
 from tracekit.trace.trace import Trace
-
-from .role_rows import Aligned, Role
 
 
 @dataclass(frozen=True, slots=True)

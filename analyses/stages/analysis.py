@@ -11,11 +11,11 @@ own 5, other 1 (work launched elsewhere), idle 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 
+from tracekit.answers.stages import Instance, Stages, Total, Unattributed
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
@@ -32,26 +32,17 @@ from tracekit.attribution.stages.split import (
 )
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Trace
 
-from .totals import ALL, Instance, Total, Unattributed, add, both, with_statistics
+from .totals import ALL, add, both, with_statistics
 
 Fields = tuple[tuple[str, str], ...]
 Nothing = tuple[None, None]
 NOTHING: Nothing = (None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Stages(Result):
-    chosen: str  # what the stages are, in words
-    rows: tuple[Instance, ...]
-    totals: tuple[Total, ...]  # by family, in order of first start; the last is all stages
-    unattributed: Unattributed | None
-    devices: int  # with work in the trace; they are taken together
 
 
 def stages(trace: Trace, *, stages: str | None = None) -> Stages:

@@ -4,47 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 
 import numpy as np
 
+from tracekit.answers.tokens import Fit, Line, Request, Tokens
 from tracekit.attribution import breakdown, links
 from tracekit.attribution.stages import requests
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
-from tracekit.results.result import Column, Grid, Result
+from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.trace.trace import Trace
 
 from .columns import columns as columns_of
 from .columns import parts_of, used
-from .growth import Fit
-from .rows import (
-    FEW,
-    Latency,
-    Line,
-    Request,
-    Slow,
-    growth_of,
-    latency_of,
-    requests_of,
-    slow_of,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens(Result):
-    basis: str  # what the lines are, in words
-    rows: tuple[Line, ...]
-    requests: tuple[Request, ...]
-    latency: Latency | None  # None: the trace marks no requests
-    growth: tuple[Fit, ...]  # decoded tokens by position: all, then each part
-    slow: Slow | None
-
+from .rows import FEW, growth_of, latency_of, requests_of, slow_of
 
 OWN = "request parts by clock: what the device (or the host) did from the end of the part before"
 STEPS = "engine steps by launch: the window of the work that each launched"

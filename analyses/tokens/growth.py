@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions."""
-
-    name: str
-    a_ns: float | None  # None where only differences of positions are known
-    b_ns: float  # per position
-    low_ns: float
-    high_ns: float
-    points: int
-    grows: bool  # low is above zero
+from tracekit.answers.tokens import Fit
 
 
 def fit(name: str, position: Sequence[float], time: Sequence[float]) -> Fit | None:

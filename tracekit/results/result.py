@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from tracekit.results import units
 
@@ -26,6 +26,7 @@ class Result:
     """Base of every result: a frozen dataclass of plain numbers, text and tuples of such rows."""
 
     __slots__ = ()
+    analysis: ClassVar[str]  # whose answer it is
 
     def to_json(self) -> dict[str, Any]:
         """Fields as plain JSON values. What is not known is null, never 0."""

@@ -1,0 +1,46 @@
+"""The answer of `critical_path`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class CauseShare:
+    cause: str
+    ns: int
+    share: float | None  # of the path
+    edges: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathThrough:
+    """The path through one instance."""
+
+    trace: str
+    annotation: str
+    instance: int  # of this name, from 0
+    wall_ns: int  # of the annotation
+    path_ns: int  # all edges added up: GPU work may end after the annotation
+    edges: int
+    causes: tuple[CauseShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LongEdge:
+    trace: str
+    name: str
+    cause: str
+    kind: str  # HTA's type of edge
+    ns: int
+    share: float | None  # of its path
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPath(Result):
+    analysis = "critical_path"
+
+    rows: tuple[PathThrough, ...]
+    edges: tuple[LongEdge, ...]  # the longest of all paths

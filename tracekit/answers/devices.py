@@ -1,0 +1,56 @@
+"""The answer of `devices`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device. window = kernel + memcpy + memset + idle, exactly; all in ns."""
+
+    device: int
+    start_ns: int  # of its first activity, from the first slice of the trace
+    window_ns: int  # first start to last end of its activity
+    busy_ns: int
+    kernel_ns: int
+    memcpy_ns: int  # exposed: no kernel covers it
+    memset_ns: int  # exposed: neither kernel nor copy covers it
+    idle_ns: int
+    kernel_count: int
+    memcpy_count: int
+    memset_count: int
+    unlaunched_count: int  # activities whose launch is not in the trace
+    unlaunched_ns: int  # time that only they cover
+    kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap
+    memcpy_sum_ns: int
+    memset_sum_ns: int
+    communication_ns: int  # of kernel_ns
+    exposed_communication_ns: int  # of communication_ns
+    communication_count: int
+    overlapped_copy_ns: int  # copy time that a kernel covers
+    suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of a device."""
+
+    trace: str
+    device: int
+    stream: int
+    count: int
+    busy_ns: int  # union of its activities
+    device_window_ns: int
+    own_window_ns: int  # its first start to its last end
+    alone_ns: int  # no other stream of the device was busy
+
+
+@dataclass(frozen=True, slots=True)
+class Devices(Result):
+    analysis = "devices"
+
+    rows: tuple[Device, ...]
+    streams: tuple[Stream, ...]

@@ -1,0 +1,78 @@
+"""The answer of `kernels`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.results.result import Result
+from tracekit.taxonomy import Category
+
+Shape = tuple[int, int, int]  # of a grid or a block: x, y, z
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What launched a part of a row's kernels. None where the trace does not say."""
+
+    op: str | None
+    module: str | None  # class of the innermost nn.Module
+    rule: str  # that decided the category
+    count: int
+    total_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """All kernels of one name, category and phase. Durations are added up, overlaps and all."""
+
+    name: str
+    category: Category
+    phase: str
+    count: int
+    total_ns: int
+    mean_ns: float
+    median_ns: float | None  # of one trace; None where several were added up, as p95
+    p95_ns: float | None
+    min_ns: int
+    max_ns: int
+    share: float | None  # of the kernel time of its phase
+    per_token_ns: float | None
+    only_here: bool | None  # in no other phase; None where the trace has one phase
+    replayed_count: int  # issued by a graph launch
+    grid: Shape | None  # of the most frequent launch
+    block: Shape | None
+    grid_count: int  # launches of that shape
+    op: str | None  # of most of its time, as the next two
+    module: str | None
+    rule: str
+    origins: tuple[Origin, ...]  # all of them, the longest first
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTotal:
+    phase: str
+    count: int
+    total_ns: int  # sum of the durations of its kernels
+    other_ns: int  # of kernels that no rule names
+    by_op_ns: int  # of kernels whose category an op decided
+    tokens: int | None  # that prefill read, or that decode generated
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    phase: str
+    category: Category
+    count: int
+    total_ns: int
+    share: float | None  # of the kernel time of the phase
+    per_token_ns: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels(Result):
+    analysis = "kernels"
+
+    rows: tuple[Kernel, ...]  # the longest first
+    phases: tuple[PhaseTotal, ...]
+    categories: tuple[Share, ...]
+    other_share: float | None  # of all kernel time

@@ -1,0 +1,40 @@
+"""The answer of `ops`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.results.result import Result
+from tracekit.taxonomy import Category
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """All ops of one name, category and phase. Host time, of all threads added up."""
+
+    name: str
+    category: Category
+    phase: str
+    count: int
+    self_ns: int  # without the ops inside
+    total_ns: int  # durations added up, the ops inside included
+    mean_self_ns: float
+    share: float | None  # of the self time of its phase
+    per_token_ns: float | None  # self time
+    only_here: bool | None  # in no other phase; None where the trace has one phase
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTotal:
+    phase: str
+    count: int
+    self_ns: int
+    tokens: int | None  # that prefill read, or that decode generated
+
+
+@dataclass(frozen=True, slots=True)
+class Ops(Result):
+    analysis = "ops"
+
+    rows: tuple[Op, ...]  # the longest first
+    phases: tuple[PhaseTotal, ...]

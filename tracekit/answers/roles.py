@@ -1,0 +1,80 @@
+"""The answer of `roles`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.attribution.roofline.utilization import Rates
+from tracekit.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """All work of one place of a layer in one phase, over all layers and passes."""
+
+    role: str
+    phase: str
+    category: str  # of other work: of most of its time
+    place: float  # sorts roles in the order of a layer
+    calls: int | None  # of the GEMM or the attention; None for other work
+    count: int  # kernels, or ops
+    total_ns: int  # durations of kernels, or self time of ops
+    share: float | None  # of the kernel time (op time) of the phase
+    call_ns: float | None  # a call
+    token_ns: float | None  # a generated token
+    form: str | None  # GEMM or GEMV; None for other work
+    rows: int | None  # that the calls multiply with the weights, added up
+    row_ns: float | None
+    weights: str | None  # k → n; None where not recorded, or several
+    weight_bytes: int | None  # read by all calls, as recorded in this phase or in another
+    dtype: str | None
+    flops: int | None
+    bytes: int | None  # least
+    rates: Rates
+    weight_share: float | None  # of the memory bandwidth, by the weights alone
+    kernel: str  # that took most of the time, or op
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One role in both phases."""
+
+    role: str
+    words: str  # what became of it
+    weights: str | None
+    prefill_ns: int
+    decode_ns: int
+    call_ratio: float | None  # a call in decode over one in prefill
+    row_ratio: float | None  # a row of a call in decode over one in prefill
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """How a phase was read."""
+
+    phase: str
+    by: str  # order, weights, or nothing
+    passes: int  # parts of the sequence that were told apart
+    layers: int | None  # attentions with a place, over all passes
+    before: int | None  # GEMMs of a layer before attention
+    after: int | None
+    total_ns: int
+    aligned_ns: int
+    tokens: int | None  # generated
+    gemm_ns: int = 0  # of its GEMMs with a place
+    gemm_floor_ns: float | None = None  # the least that the device needs for them
+    gemm_flops_share: float | None = None  # of the peak, all of them together
+    gemm_bytes_share: float | None = None  # of the memory bandwidth
+
+
+@dataclass(frozen=True, slots=True)
+class Roles(Result):
+    analysis = "roles"
+
+    rows: tuple[Role, ...]  # in the order of a layer
+    pairs: tuple[Pair, ...]  # in the order of a layer
+    phases: tuple[Aligned, ...]
+    on_gpu: bool
+    device: str | None
+    source: str | None  # of the peaks
+    shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known

@@ -1,0 +1,71 @@
+"""The answer of `timeline`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracekit.results.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of work of a strip: ns of each bin that it covered."""
+
+    kind: str
+    busy_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One stream, or one thread of a trace without a GPU; or several that had the least work."""
+
+    label: str
+    slices: int
+    merged: int  # how many streams or threads are in it
+    busy_ns: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of the host's annotations; `count` neighbours of one name may be one stretch."""
+
+    name: str
+    start_ns: int
+    length_ns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A part of a stretch in which no stream of the device had work; `cause` is a causes.Cause."""
+
+    device: int
+    start_ns: int
+    length_ns: int
+    cause: str
+    before: str  # the work that ended it
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline(Result):
+    """One trace on its own axis; times in ns from the first slice of the trace."""
+
+    path: str
+    start_ns: int
+    bin_ns: int
+    gpu: bool
+    strips: tuple[Strip, ...]
+    marks: tuple[Mark, ...]
+    mark_count: int  # annotations on the track, before neighbours were joined
+    gaps: tuple[Gap, ...]  # the longest
+    gap_count: int
+    gap_ns: int
+    undrawn_gap_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines(Result):
+    analysis = "timeline"
+
+    rows: tuple[Timeline, ...]
