@@ -5,7 +5,8 @@ In a notebook: `import tracekit; trace = tracekit.load(path); trace.stages()`.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tracekit.version import __version__
+
 __all__ = ["__version__", "load"]
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, shared
+from tracekit.attribution.tracks import asked
 from tracekit.errors import TracekitError
 from tracekit.trace import kineto
 from tracekit.trace.perfetto.export import Wanted, export
@@ -72,7 +74,7 @@ def names(path: Path) -> list[str]:
 
 def test_a_stage_keeps_what_ran_in_it_and_the_work_it_launched(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    done = export(small, out, Wanted(stage="decode", drop=("python_function",)))
+    done = export(small, out, asked(small, Wanted(drop=("python_function",)), "decode"))
     assert names(out) == ["cudaLaunchKernel", "gemv", "tracekit::decode"]
     document = json.loads(out.read_bytes())
     assert {e["id"] for e in document["traceEvents"] if e["ph"] in "sf"} == {2}
@@ -117,16 +119,17 @@ def test_times_too_late_for_exact_sums_start_at_zero(tmp_path: Path) -> None:
 
 def test_a_track_that_a_trace_cannot_answer_is_left_out_and_named(tmp_path: Path) -> None:
     host = {"ph": "X", "cat": "user_annotation", "pid": 1, "tid": 1, "ts": 1, "dur": 5}
-    (tmp_path / "cpu.json").write_text(json.dumps({"traceEvents": [{**host, "name": "step"}]}))
-    done = export(tmp_path / "cpu.json", tmp_path / "out.json", Wanted(tracks=("stages", "idle")))
+    cpu = tmp_path / "cpu.json"
+    cpu.write_text(json.dumps({"traceEvents": [{**host, "name": "step"}]}))
+    done = export(cpu, tmp_path / "out.json", asked(cpu, Wanted(), tracks=("stages", "idle")))
     assert done.cures[-1] == "no track 'idle': no kernel events"
     with pytest.raises(TracekitError, match="cannot draw it"):
-        export(tmp_path / "cpu.json", tmp_path / "out.json", Wanted(tracks=("idle",)))
+        asked(cpu, Wanted(), tracks=("idle",))
 
 
 def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    export(small, out, Wanted(tracks=("stages", "idle", "queue")))
+    export(small, out, asked(small, Wanted(), tracks=("stages", "idle", "queue")))
     events = json.loads(out.read_bytes())["traceEvents"]
     ribbons = [(e["name"], e["ts"], e["dur"]) for e in events if e.get("cat") == "tracekit"]
     assert ribbons[:2] == [("prefill", 0.0, 100.0), ("decode", 150.0, 100.0)]
@@ -139,17 +142,17 @@ def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Wanted(stage="encode"), "no stage named 'encode'.*decode, prefill"),
-        (Wanted(from_ns=10**12), "nothing is left"),
-        (Wanted(tracks=("sound",)), "no such track"),
+        (lambda path: asked(path, Wanted(), "encode"), "no stage named 'encode'.*decode, prefill"),
+        (lambda _path: Wanted(from_ns=10**12), "nothing is left"),
+        (lambda path: asked(path, Wanted(), tracks=("sound",)), "no such track"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_one_clear_line(
-    small: Path, tmp_path: Path, wanted: Wanted, message: str
+    small: Path, tmp_path: Path, wanted: Callable[[Path], Wanted], message: str
 ) -> None:
     out = tmp_path / "out.json"
     with pytest.raises(TracekitError, match=message):
-        export(small, out, wanted)
+        export(small, out, wanted(small))
     assert not out.exists()
 
 
@@ -185,7 +188,8 @@ def test_the_real_perfetto_keeps_every_slice_of_an_export(name: str, tmp_path: P
     if shutil.which("node") is None:
         pytest.skip("no node to run Perfetto's trace processor")
     out = tmp_path / "out.json.gz"
-    export(shared("traces", f"{name}.json.gz"), out, Wanted(tracks=("stages", "idle", "queue")))
+    source = shared("traces", f"{name}.json.gz")
+    export(source, out, asked(source, Wanted(), tracks=("stages", "idle", "queue")))
     ran = subprocess.run(
         [check, "--engine", "node", "--category", "kernel", out], capture_output=True, text=True
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,10 @@ from tracekit.attribution.idle.gaps import inner_gaps
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP
+from tracekit.trace import kineto
 from tracekit.trace.perfetto import layout
+from tracekit.trace.perfetto.export import Wanted
+from tracekit.trace.spans.intervals import Spans, union
 from tracekit.trace.trace import Trace
 
 Event = dict[str, Any]
@@ -22,6 +27,21 @@ Event = dict[str, Any]
 # a process of our own: no trace uses this id, and it sorts after the trace's rows
 _PID = 0x7ACE0
 _ORDER = ("stages", "tokens", "idle", "queue")
+
+
+def asked(
+    source: str | Path, wanted: Wanted, stage: str | None = None, tracks: Collection[str] = ()
+) -> Wanted:
+    """`wanted` with the spans of a stage to cut to, and the tracks named; reads the file for them.
+
+    Raises: TracekitError for an unknown name, or where the trace can answer none of them.
+    """
+    if stage is None and not tracks:
+        return wanted
+    trace = kineto.load(source)
+    added, missing = events(trace, tracks)
+    spans = stage_spans(trace, stage) if stage is not None else None
+    return replace(wanted, stage=stage, spans=spans, tracks=added, missing=missing)
 
 
 def events(trace: Trace, wanted: Collection[str]) -> tuple[list[Event], list[str]]:
@@ -49,6 +69,21 @@ def events(trace: Trace, wanted: Collection[str]) -> tuple[list[Event], list[str
     if out:
         out.append(_meta("process_name", 0, {"name": "tracekit"}))
     return out, missing
+
+
+def stage_spans(trace: Trace, stage: str) -> Spans:
+    """[n, 2] where a stage ran, flat, in ns from the first slice; by its name or its annotation's.
+
+    Raises: TracekitError where there is none of that name.
+    """
+    rows = catalog.answer(trace, "stages").rows
+    chosen = [r for r in rows if stage in (r.stage, r.name)]
+    if not chosen:
+        known = sorted({r.stage for r in rows})
+        raise TracekitError(
+            f"no stage named {stage!r}", where=trace.path, hint=f"in it: {', '.join(known)}"
+        )
+    return union(np.array([[r.start_ns, r.start_ns + r.wall_ns] for r in chosen], np.int64))
 
 
 def _stages(trace: Trace) -> list[Event]:

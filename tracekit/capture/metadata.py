@@ -18,8 +18,8 @@ from importlib import metadata as installed
 from pathlib import Path
 from typing import Any
 
-from tracekit import __version__
 from tracekit.taxonomy import Stage
+from tracekit.version import __version__
 
 SCHEMA = "tracekit-capture/1"
 PACKAGES = ("torch", "transformers", "numpy")

@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from tracekit import __version__
 from tracekit.errors import TracekitError
+from tracekit.version import __version__
 
 app = typer.Typer(
     name="tracekit",

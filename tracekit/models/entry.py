@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -74,6 +75,13 @@ class Adapter(Protocol):
     # def prefill(self, inputs, tokens: torch.Tensor | None) -> State: ...  first token, cache
     # def decode(self, state: State) -> State: ...  one more token
     # def text(self, state: State) -> list[str]: ...  what was generated, per batch row
+
+
+class Recorder(Protocol):
+    """What marks and times the parts of a request that a model takes by itself."""
+
+    def stage(self, stage: Stage) -> AbstractContextManager[None]: ...
+    def step(self, number: int) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

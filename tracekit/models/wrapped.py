@@ -21,7 +21,7 @@ from tracekit.models.entry import BuildOptions, Facts, Model
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
-    from tracekit.capture.recorder import Recorder
+    from tracekit.models.entry import Recorder
 
 SIZE = "own"
 NEEDED = (Stage.LOAD, Stage.PREPROCESS)

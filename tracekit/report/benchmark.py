@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit import __version__
 from tracekit.files import writing
 from tracekit.report.html import page
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart
 from tracekit.results.result import Grid
+from tracekit.version import __version__
 
 
 def write(

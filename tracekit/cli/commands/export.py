@@ -36,21 +36,21 @@ def register(app: typer.Typer) -> None:
         Times given with --from and --to count from the trace's first slice; a number without a
         unit is in milliseconds.
         """
+        from tracekit.attribution.tracks import asked
         from tracekit.cli import terminal
         from tracekit.results.units import bytes_, parse_duration
         from tracekit.trace.perfetto.export import Wanted
         from tracekit.trace.perfetto.export import export as write
 
         wanted = Wanted(
-            stage=only_stage,
             from_ns=None if from_ is None else parse_duration(from_),
             to_ns=None if to is None else parse_duration(to),
             drop=_names(drop),
             scrub=scrub,
-            tracks=_names(tracks),
         )
         out = terminal.console()
         with terminal.status(trace.name) as say:
+            wanted = asked(trace, wanted, only_stage, _names(tracks))
             done = write(trace, output, wanted, say)
         kept = f"{done.slices_out:,} of {done.slices_in:,} slices"
         out.print(f"{output}: {kept}, {bytes_(output.stat().st_size)}", markup=False)

@@ -14,7 +14,7 @@ import torch
 from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts
-from tracekit.models.huggingface.model import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
+from tracekit.models.huggingface.library import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
 from tracekit.models.shared import build_options, checkpoints, tokenizers
 from tracekit.models.shared.llama import Decoder, Request
 

@@ -6,13 +6,13 @@ vision-language model takes a picture; its image encoder is the encode stage.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.huggingface.library import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
 from tracekit.models.shared import build_options, checkpoints
 from tracekit.models.shared.llama import Decoder, dims, read_per_pass, restore_buffers
 from tracekit.taxonomy import Stage
@@ -22,30 +22,12 @@ if TYPE_CHECKING:
 
 TEXT_STAGES = (Stage.LOAD, Stage.PREPROCESS, Stage.PREFILL, Stage.DECODE)
 IMAGE_STAGES = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL, Stage.DECODE)
-TEXT_PROMPT = "Explain in two sentences why a kernel launch costs time on the host."
-IMAGE_PROMPT = "Describe the picture."
 SIZE = "full"  # as its configuration says; there is no other
 TAKES: Mapping[str, str] = {
     build_options.IGNORE_EOS: build_options.LLM_TAKES[build_options.IGNORE_EOS],
     "chat": "true (default where the tokenizer has a chat template): use it; false: the bare text",
 }
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """transformers without progress bars and chatter, inside."""
-    from transformers.utils import logging
-
-    kept: Any = logging
-    level = kept.get_verbosity()
-    kept.set_verbosity_error()
-    kept.disable_progress_bar()
-    try:
-        yield
-    finally:
-        kept.set_verbosity(level)
-        kept.enable_progress_bar()
 
 
 def located(target: str) -> Path:
@@ -74,27 +56,6 @@ def located(target: str) -> Path:
             hint=f"`tracekit models download hf:{target}` fetches it",
         )
     raise TracekitError("no such folder", where=path, hint="hf: takes a folder or OWNER/NAME")
-
-
-@contextmanager
-def said_plainly(where: object) -> Iterator[None]:
-    """What transformers cannot load, as one line that says why.
-
-    Raises: TracekitError.
-    """
-    try:
-        yield
-    except TracekitError:
-        raise
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        hint = "transformers says so"
-        if "trust_remote_code" in text:
-            text = "its code is not in transformers, and foreign code is not run"
-            hint = "write an adapter of your own: docs/models.md"
-        elif "torchvision" in text.lower():
-            text, hint = "its picture processor needs torchvision", "pip install torchvision"
-        raise TracekitError(text[:300], where=where, hint=hint) from error
 
 
 def _config(folder: Path) -> Any:

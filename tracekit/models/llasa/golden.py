@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from tracekit.models.shared.golden import Golden
 
 
+GOLDENS = ("LLaSA (LLaVA fork with LIMU-BERT tower)",)
+
+
 @torch.no_grad()
-def outputs(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, Any]:
     """Our outputs by the golden's names."""
     steps = int(case.sidecar["decode_steps"])
     config = LlasaConfig(

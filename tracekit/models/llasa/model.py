@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tracekit.models.limu_bert.net import LimuConfig
-    from tracekit.models.shared.golden import Golden
 
 SAMPLES = 120  # of IMU at 20 Hz: as many as the tower has positions
 PROMPT = "What is the person doing?"
@@ -57,7 +56,6 @@ TAKES: Mapping[str, str] = {
     "tower": "path of a LIMU-BERT checkpoint, where the LLaSA checkpoint does not hold the tower",
     **build_options.LLM_TAKES,
 }
-GOLDENS = ("LLaSA (LLaVA fork with LIMU-BERT tower)",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,13 +324,6 @@ def download(folder: Path, *, revision: str | None = None) -> None:
     from tracekit.models.shared.download import fetch
 
     fetch("BASH-Lab/LLaSA-7B", folder, revision=revision)
-
-
-def golden(case: Golden) -> dict[str, Any]:
-    """Every output of llasa_tiny and llasa_tiny_rope4."""
-    from tracekit.models.llasa.golden import outputs
-
-    return outputs(case)
 
 
 MODEL = Model(

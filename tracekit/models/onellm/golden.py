@@ -68,8 +68,11 @@ def _taps(model: OneLLM, kept: int) -> Taps:
     return taps
 
 
+GOLDENS = ("OneLLM (IMU path)",)
+
+
 @torch.no_grad()
-def outputs(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, Any]:
     """Our outputs by the golden's names."""
     steps = int(case.sidecar["decode_steps"])
     given = {name: torch.from_numpy(value) for name, value in case.under("in.").items()}

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from tracekit.models.shared.golden import Golden
 
 SECONDS = 2.0  # of IMU data, 400 samples at 200 Hz: the positions allow no other
 PROMPT = "Describe the scene."
@@ -42,7 +41,6 @@ TAKES: Mapping[str, str] = {
     ),
     **build_options.LLM_TAKES,
 }
-GOLDENS = ("OneLLM (IMU path)",)
 
 # names of the LLM's weights: transformers' and the published ones
 _LAYER = {
@@ -343,13 +341,6 @@ def download(folder: Path, *, revision: str | None = None) -> None:
     from tracekit.models.shared.download import fetch
 
     fetch("csuhan/OneLLM-7B", folder, revision=revision)
-
-
-def golden(case: Golden) -> dict[str, Any]:
-    """Every output of onellm_tiny."""
-    from tracekit.models.onellm.golden import outputs
-
-    return outputs(case)
 
 
 MODEL = Model(

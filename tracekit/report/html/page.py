@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit import __version__
 from tracekit.files import writing
 from tracekit.report import facts
 from tracekit.report.html import plotly, tables
@@ -23,6 +22,7 @@ from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart, marks, theme
 from tracekit.results.figures.theme import Mark
 from tracekit.results.result import Grid, Result
+from tracekit.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template

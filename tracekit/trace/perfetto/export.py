@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tracekit import __version__
-from tracekit.attribution import tracks
 from tracekit.errors import TracekitError
-from tracekit.results import catalog
-from tracekit.trace import kineto, redact
+from tracekit.trace import redact
 from tracekit.trace.columns.slices import CATS
 from tracekit.trace.json import documents
 from tracekit.trace.perfetto import layout, normalize
-from tracekit.trace.spans.intervals import Spans, covered, union
-from tracekit.trace.trace import GPU_WORK, Cat, Trace
+from tracekit.trace.spans.intervals import Spans, covered
+from tracekit.trace.trace import GPU_WORK, Cat
+from tracekit.version import __version__
 
 Event = dict[str, Any]
 
@@ -32,16 +30,18 @@ EXACT_US = 1_000_000_000_000
 class Wanted:
     """Which part of a trace to keep. Times are ns from its first slice."""
 
-    stage: str | None = None  # what ran in, and what was launched from, this stage
+    stage: str | None = None  # what ran in, and what was launched from, `spans`
+    spans: Spans | None = None  # [n, 2] flat: where that stage ran, in ns from the first slice
     from_ns: int | None = None
     to_ns: int | None = None
     drop: Collection[str] = ()  # categories, as they are written in the file
     scrub: bool = False
-    tracks: Collection[str] = ()  # of TRACKS: ours, added beside the trace's own
+    tracks: Sequence[Event] = ()  # events of ours, added beside the trace's own
+    missing: Sequence[str] = ()  # tracks that could not be drawn, in words
 
     @property
     def cuts(self) -> bool:
-        return self.stage is not None or self.from_ns is not None or self.to_ns is not None
+        return self.spans is not None or self.from_ns is not None or self.to_ns is not None
 
 
 @dataclass(slots=True)
@@ -78,12 +78,10 @@ def export(
     events = mended.events
     done.cures += [f"{count:,} {what}" for what, count in mended.done.items()]
     done.slices_in = _slices(events)
-    trace = kineto.load(source) if wanted.tracks or wanted.stage else None
-    extra, missing = tracks.events(trace, wanted.tracks) if trace is not None else ([], [])
-    done.cures += missing
+    done.cures += wanted.missing
     if wanted.drop or wanted.cuts:
         progress("cutting")
-        events = _cut(events, trace, wanted)
+        events = _cut(events, wanted)
         if not _slices(events):
             raise TracekitError(
                 "nothing is left after the cut",
@@ -105,7 +103,7 @@ def export(
         done.scrubbed = redact.leaks(document, names)
         document = redact.value(document)
         events = [redact.value(event) for event in events]
-    events += extra
+    events += wanted.tracks
     document["traceEvents"] = events
     progress("mending")
     if _needs_rebase(events):
@@ -143,7 +141,7 @@ def _three_decimals(events: list[Event]) -> None:
 # ---------------------------------------------------------------- cutting
 
 
-def _cut(events: list[Event], trace: Trace | None, wanted: Wanted) -> list[Event]:
+def _cut(events: list[Event], wanted: Wanted) -> list[Event]:
     """The slices that overlap the windows, the work launched in them, and what hangs on these."""
     events = [e for e in events if e.get("cat") not in wanted.drop or e.get("ph") == "M"]
     if not wanted.cuts:
@@ -151,7 +149,7 @@ def _cut(events: list[Event], trace: Trace | None, wanted: Wanted) -> list[Event
     slices = [i for i, e in enumerate(events) if e.get("ph") == "X"]
     start = np.array([layout.ns(events[i]["ts"]) for i in slices], np.int64)
     length = np.array([layout.ns(events[i]["dur"]) for i in slices], np.int64)
-    windows = _windows(trace, wanted, int(start.min()) if len(start) else 0)
+    windows = _windows(wanted, int(start.min()) if len(start) else 0)
     # a slice without length counts where it lies
     overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
     begins_inside = covered(windows, np.stack([start, start + 1], 1)) > 0
@@ -168,7 +166,7 @@ def _cut(events: list[Event], trace: Trace | None, wanted: Wanted) -> list[Event
         correlation = args[at].get("correlation")
         if cats[at] not in GPU_WORK or correlation not in calls:
             keep[i] = bool(overlaps[at])
-        elif wanted.stage is not None:
+        elif wanted.spans is not None:
             keep[i] = correlation in launched
         else:
             keep[i] = bool(overlaps[at]) or correlation in launched
@@ -206,19 +204,11 @@ def _flow(event: Event) -> tuple[Any, Any, str]:
     return event.get("cat"), event.get("name"), str(event.get("id"))
 
 
-def _windows(trace: Trace | None, wanted: Wanted, origin: int) -> Spans:
-    """Flat spans to keep, in the file's own ns."""
+def _windows(wanted: Wanted, origin: int) -> Spans:
+    """Flat spans to keep, in the file's own ns; `origin` is where its first slice starts."""
     low = origin + (wanted.from_ns or 0)
     high = origin + wanted.to_ns if wanted.to_ns is not None else np.iinfo(np.int64).max
-    if wanted.stage is None or trace is None:
+    if wanted.spans is None:
         return np.array([[low, max(low, high)]], np.int64)
-    rows = catalog.answer(trace, "stages").rows
-    chosen = [r for r in rows if wanted.stage in (r.stage, r.name)]
-    if not chosen:
-        known = sorted({r.stage for r in rows})
-        raise TracekitError(
-            f"no stage named {wanted.stage!r}", where=trace.path, hint=f"in it: {', '.join(known)}"
-        )
-    spans = np.array([[r.start_ns, r.start_ns + r.wall_ns] for r in chosen], np.int64)
-    kept = np.clip(union(spans + trace.origin_ns), low, high)
+    kept = np.clip(wanted.spans + origin, low, high)
     return np.asarray(kept[kept[:, 1] > kept[:, 0]])

@@ -1,0 +1,49 @@
+"""transformers, quiet, and its refusals in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tracekit.errors import TracekitError
+
+TEXT_PROMPT = "Explain in two sentences why a kernel launch costs time on the host."
+IMAGE_PROMPT = "Describe the picture."
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """transformers without progress bars and chatter, inside."""
+    from transformers.utils import logging
+
+    kept: Any = logging
+    level = kept.get_verbosity()
+    kept.set_verbosity_error()
+    kept.disable_progress_bar()
+    try:
+        yield
+    finally:
+        kept.set_verbosity(level)
+        kept.enable_progress_bar()
+
+
+@contextmanager
+def said_plainly(where: object) -> Iterator[None]:
+    """What transformers cannot load, as one line that says why.
+
+    Raises: TracekitError.
+    """
+    try:
+        yield
+    except TracekitError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        hint = "transformers says so"
+        if "trust_remote_code" in text:
+            text = "its code is not in transformers, and foreign code is not run"
+            hint = "write an adapter of your own: docs/models.md"
+        elif "torchvision" in text.lower():
+            text, hint = "its picture processor needs torchvision", "pip install torchvision"
+        raise TracekitError(text[:300], where=where, hint=hint) from error
