@@ -9,6 +9,7 @@ from functools import reduce
 import numpy as np
 
 from tracekit.answers.idle import DeviceIdle, IdleTime, Lengths, StageIdle
+from tracekit.answers.stages import Instance, Stages
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import (
     NAMES,
@@ -30,7 +31,7 @@ from tracekit.attribution.idle.gaps import (
 from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
-from tracekit.results.catalog import Analysis, answer
+from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid, add_fields
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import clip, covered, spans, union
@@ -82,24 +83,26 @@ def _device(trace: Trace, device: int) -> DeviceIdle:
 
 def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
     try:
-        split = answer(trace, "stages", **({} if pattern is None else {"stages": pattern}))
+        split = ask(trace, Stages, **({} if pattern is None else {"stages": pattern}))
     except MissingEventsError:
         return ()
     found = causes_of(trace)
-    rows, members = [], defaultdict(list)
+    rows: list[StageIdle] = []
+    members: defaultdict[str, list[Instance]] = defaultdict(list)
     for row in split.rows:
         members[row.family].append(row)
-    members[ALL] = split.rows
+    members[ALL] = list(split.rows)
     for whole in split.totals:
         mine = members[whole.family]
         flat = union(spans([r.start_ns for r in mine], [r.wall_ns for r in mine]))
         done = [r.window for r in mine if r.window is not None]
         own = union(spans([start for start, _ in done], [length for _, length in done]))
         clock, launch = by_cause(found, flat).sum(axis=0), by_cause(found, own).sum(axis=0)
+        assert whole.clock is not None, "idle time was found, so there are GPU events"
         assert clock.sum() == whole.clock.idle_ns, "the classes add up to the idle time"
-        known = whole.launched is not None
-        if known:
-            assert launch.sum() == whole.launched.idle_ns, "the classes add up to the idle time"
+        own_work = whole.launched
+        if own_work is not None:
+            assert launch.sum() == own_work.idle_ns, "the classes add up to the idle time"
         rows.append(
             StageIdle(
                 family=whole.family,
@@ -107,10 +110,10 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
                 idle_ns=whole.clock.idle_ns,
                 causes=by_row(clock),
                 suspect_ns=int(covered(found.suspect, flat).sum()),
-                launched_window_ns=whole.launched.window_ns if known else None,
-                launched_idle_ns=whole.launched.idle_ns if known else None,
-                launched_causes=by_row(launch) if known else None,
-                launched_suspect_ns=int(covered(found.suspect, own).sum()) if known else None,
+                launched_window_ns=own_work.window_ns if own_work else None,
+                launched_idle_ns=own_work.idle_ns if own_work else None,
+                launched_causes=by_row(launch) if own_work else None,
+                launched_suspect_ns=int(covered(found.suspect, own).sum()) if own_work else None,
             )
         )
     return tuple(rows)

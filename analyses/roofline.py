@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracekit.answers.roofline import Coverage, Op, Roofline
+from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
@@ -22,8 +23,8 @@ from tracekit.attribution.roofline.stage_bounds import Floor, join, of_need
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
-from tracekit.results import catalog, figures
-from tracekit.results.catalog import Analysis
+from tracekit.results import figures
+from tracekit.results.catalog import Analysis, ask
 from tracekit.results.figures import Chart, Point
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
@@ -124,7 +125,7 @@ def _floors(trace: Trace, spec: devices.Device | None) -> list[Floor]:
 def _took(trace: Trace) -> dict[str, int]:
     """ns of each stage of our own: to the end of the marker or of its work, whichever is later."""
     try:
-        stages = catalog.answer(trace, "stages")
+        stages = ask(trace, Stages)
     except MissingEventsError:
         return {}
     out: dict[str, int] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tracekit.answers.audit import RANK, VERDICT, Audit, Finding
+from tracekit.answers.audit import VERDICT, Audit, Finding
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
+from tracekit.results.trust import VERDICTS, worst
 from tracekit.trace.trace import Trace
 
 from .checks import CHECKS
@@ -16,9 +17,8 @@ def audit(trace: Trace) -> Audit:
 
 
 def _sorted(rows: list[Finding]) -> Audit:
-    rows.sort(key=lambda r: -RANK.index(r.effect))
-    worst = RANK.index(rows[0].effect) if rows else 0
-    return Audit(VERDICT[RANK[worst]], len(CHECKS), tuple(rows))
+    rows.sort(key=lambda r: -VERDICTS.index(VERDICT[r.effect]))
+    return Audit(worst(VERDICT[r.effect] for r in rows), len(CHECKS), tuple(rows))
 
 
 def merge(one: Audit, two: Audit) -> Audit:

@@ -11,6 +11,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
+from tracekit.results.trust import VERDICTS, Judge, Verdict
 from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
@@ -74,19 +75,21 @@ def _answer(trace: Trace, name: str, stages: str | None) -> Any:
         return None
 
 
-def _trust(audit: Any, names: Iterable[str]) -> tuple[str, tuple[str, ...], str]:
+def _trust(audit: Judge | None, names: Iterable[str]) -> tuple[Verdict, tuple[str, ...], str]:
     """The worst verdict of these analyses, why, and which."""
-    order = ("trusted", "degraded", "refused")
-    worst, why, which = "trusted", tuple[str, ...](), ""
-    for name in names if audit is not None else ():
+    worst: Verdict = "trusted"
+    why, which = tuple[str, ...](), ""
+    if audit is None:
+        return worst, why, which
+    for name in names:
         said = audit.trust(name)
-        if order.index(said["verdict"]) > order.index(worst):
-            worst, which = said["verdict"], name
-        why += tuple(text for text in said["why"] if text not in why)
+        if VERDICTS.index(said.verdict) > VERDICTS.index(worst):
+            worst, which = said.verdict, name
+        why += tuple(text for text in said.why if text not in why)
     return worst, why, which
 
 
-def _finding(path: str, draft: Draft, verdict: str, why: tuple[str, ...]) -> Finding:
+def _finding(path: str, draft: Draft, verdict: Verdict, why: tuple[str, ...]) -> Finding:
     part = draft.saves_ns / draft.of_ns if draft.saves_ns is not None and draft.of_ns else None
     return Finding(
         path, draft.stage, draft.what, float(draft.number), draft.unit, draft.saves_ns, part,

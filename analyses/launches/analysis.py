@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.answers.launches import Call, DelayClass, Launches, Launching, Spread
+from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import by_cause
 from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, idle
@@ -21,7 +22,7 @@ from tracekit.attribution.stages.instances import launched, markers
 from tracekit.attribution.stages.split import distinct
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
-from tracekit.results.catalog import Analysis, answer
+from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import Spans, spans, total, union
@@ -74,7 +75,7 @@ def _stages(trace: Trace, pattern: str | None) -> list[tuple[str, I64, Spans, in
         if pattern is not None:
             raise
         return []
-    split = answer(trace, "stages", **({} if pattern is None else {"stages": pattern}))
+    split = ask(trace, Stages, **({} if pattern is None else {"stages": pattern}))
     tokens = work_phases.tokens(trace, marks)
     families = marks.families
     number = {family: i for i, family in enumerate(families)}

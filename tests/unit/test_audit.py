@@ -5,14 +5,15 @@ from hypothesis import given, settings
 from tracekit.analyses.audit import analysis as module
 from tracekit.analyses.audit.analysis import Audit, audit, merge
 
-from analyses.audit.checks import Finding
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
+from tracekit.answers.audit import Finding
 from tracekit.results import engine
 from tracekit.results.result import to_plain
+from tracekit.results.trust import Trust
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Loss, Source, Trace
 
@@ -54,7 +55,7 @@ def test_a_clean_trace_is_trusted() -> None:
         column_ns=1001,
     )
     assert to_plain(audit(trace).rows) == []
-    assert audit(trace).trust("stages") == {"verdict": "trusted", "why": []}
+    assert audit(trace).trust("stages") == Trust("trusted")
 
 
 def test_most_steps_without_gpu_work_refuse_the_answer() -> None:
@@ -64,9 +65,9 @@ def test_most_steps_without_gpu_work_refuse_the_answer() -> None:
     assert (row.count, row.share, row.effect) == (30, 30 / 32, "refused")
     assert found(trace, "lost_work").count == 30
     trust = audit(trace).trust("idle")
-    assert trust["verdict"] == "refused"
-    assert any("30 of 32" in why for why in trust["why"])
-    assert audit(trace).trust("modules")["verdict"] == "trusted"
+    assert trust.verdict == "refused"
+    assert any("30 of 32" in why for why in trust.why)
+    assert audit(trace).trust("modules").verdict == "trusted"
 
 
 def test_one_step_without_gpu_work_degrades_it() -> None:
@@ -112,8 +113,8 @@ def test_work_without_a_launch_is_counted_with_its_time() -> None:
     )
     row = found(trace, "unlinked_work")
     assert (row.count, row.ns, row.share) == (1, 4000, 4 / 6)
-    assert audit(trace).trust("stages")["verdict"] == "degraded"
-    assert audit(trace).trust("devices")["verdict"] == "trusted"
+    assert audit(trace).trust("stages").verdict == "degraded"
+    assert audit(trace).trust("devices").verdict == "trusted"
 
 
 def test_a_window_stretched_by_one_stray_kernel_is_said_to_be() -> None:
@@ -121,7 +122,7 @@ def test_a_window_stretched_by_one_stray_kernel_is_said_to_be() -> None:
     row = found(trace, "stray_events")
     assert row.count == 1
     assert "10.5 ms" in row.what
-    assert audit(trace).trust("devices")["verdict"] == "degraded"
+    assert audit(trace).trust("devices").verdict == "degraded"
 
 
 def test_a_window_stretched_on_both_sides_is_said_to_be() -> None:
@@ -135,7 +136,7 @@ def test_a_window_stretched_on_both_sides_is_said_to_be() -> None:
 
 def test_steps_whose_kernels_are_lost_cast_doubt_on_the_device_too() -> None:
     trace = steps([5, 5] + [0] * 30)
-    assert audit(trace).trust("devices")["verdict"] == "refused"
+    assert audit(trace).trust("devices").verdict == "refused"
 
 
 def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
@@ -143,7 +144,7 @@ def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
     row = found(trace, "hidden_work")
     assert row.ns is not None
     assert row.ns > 463_000_000
-    assert any("Do not call it idle" in why for why in audit(trace).trust("stages")["why"])
+    assert any("Do not call it idle" in why for why in audit(trace).trust("stages").why)
 
 
 def test_one_giant_kernel_among_many_is_doubted() -> None:
@@ -197,13 +198,13 @@ def test_what_was_not_recorded_is_named() -> None:
     said = [row.what for row in audit(trace).rows if row.check == "options"]
     assert "Captured without shapes." in said
     assert "Captured without memory events." not in said  # not known
-    assert audit(trace).trust("roofline")["verdict"] == "trusted"
+    assert audit(trace).trust("roofline").verdict == "trusted"
 
 
 def test_launches_without_any_gpu_record_refuse_gpu_answers_only() -> None:
     trace = draw("host aaa", names={"a": "hipLaunchKernel"})
     assert found(trace, "no_gpu_work").effect == "refused"
-    assert audit(trace).trust("stages")["verdict"] == "trusted"
+    assert audit(trace).trust("stages").verdict == "trusted"
 
 
 def test_damage_met_by_the_reader_touches_every_answer() -> None:
@@ -212,7 +213,7 @@ def test_damage_met_by_the_reader_touches_every_answer() -> None:
     row = found(trace, "damage")
     assert "1,234" in row.what
     assert "at least 3 events lost; 1 event kept" in row.what
-    assert audit(trace).trust("memory")["verdict"] == "degraded"
+    assert audit(trace).trust("memory").verdict == "degraded"
 
 
 def test_the_answers_carry_their_trust() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, shared
-from tracekit.attribution.tracks import asked
 from tracekit.errors import TracekitError
+from tracekit.report.tracks import asked
 from tracekit.trace import kineto
 from tracekit.trace.perfetto.export import Wanted, export
 from tracekit.trace.trace import GPU_WORK

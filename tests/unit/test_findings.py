@@ -1,7 +1,6 @@
 """Findings: only what the trace supports, ranked, with the audit's verdict on each."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from tests.drawing import draw
 from tests.random_traces import traces
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
+from tracekit.results.trust import Trust
 from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
 
@@ -94,9 +94,12 @@ def test_an_answer_that_the_audit_refuses_supports_no_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Refusing:
-        def trust(self, name: str) -> dict[str, Any]:
-            verdict = "refused" if name == "launches" else "trusted"
-            return {"verdict": verdict, "why": ["Kernels were lost."] * (name == "launches")}
+        def trust(self, name: str) -> Trust:
+            return (
+                Trust("refused", ("Kernels were lost.",))
+                if name == "launches"
+                else Trust("trusted")
+            )
 
     asked = findings._answer
     monkeypatch.setattr(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tracekit.results.result import Result
+from tracekit.results.trust import Trust, Verdict, worst
 
 Effect = Literal["note", "degraded", "refused"]  # of a finding on the answers that it touches
-VERDICT: dict[Effect, str] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
-RANK: tuple[Effect, ...] = ("note", "degraded", "refused")
+VERDICT: dict[Effect, Verdict] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +18,14 @@ class Audit(Result):
 
     analysis = "audit"
 
-    verdict: str  # of the whole trace: the worst of its rows
+    verdict: Verdict  # of the whole trace: the worst of its rows
     checks: int  # that were made
     rows: tuple[Finding, ...]
 
-    def trust(self, name: str) -> dict[str, Any]:
-        """How far an analysis may be trusted: {"verdict": …, "why": [sentences]}.
-
-        The verdict is the worst effect of the findings that touch it.
-        """
+    def trust(self, name: str) -> Trust:
+        """How far an analysis may be trusted: the worst effect of the findings that touch it."""
         mine = [r for r in self.rows if name in r.touches and r.effect != "note"]
-        worst = max((RANK.index(r.effect) for r in mine), default=0)
-        return {"verdict": VERDICT[RANK[worst]], "why": [r.what for r in mine]}
+        return Trust(worst(VERDICT[r.effect] for r in mine), tuple(r.what for r in mine))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracekit.results.result import Result
+from tracekit.results.trust import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Finding:
     saves_share: float | None  # of the time it would be saved of
     do: str
     rests_on: tuple[str, ...]  # analyses whose answers it repeats
-    trust: str  # trusted, or degraded: the worst of those answers
+    trust: Verdict  # trusted, or degraded: the worst of those answers
     why: tuple[str, ...]  # not trusted fully
 
 

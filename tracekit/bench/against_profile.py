@@ -67,12 +67,13 @@ def gpu_busy(captured: Captured) -> dict[str, float]:
 
     Empty where the trace has no such work, as on a CPU.
     """
+    from tracekit.answers.stages import Stages
     from tracekit.errors import MissingEventsError
     from tracekit.results import catalog
     from tracekit.trace import kineto
 
     try:
-        found = catalog.answer(kineto.load(captured.path), "stages")
+        found = catalog.ask(kineto.load(captured.path), Stages)
     except MissingEventsError:
         return {}
     each: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
@@ -162,7 +163,7 @@ def _idle(trace: Trace) -> Iterator[Check]:
 
 def _own_idle(trace: Trace) -> Mapping[str, int] | None:
     try:
-        found = catalog.answer(trace, "idle")
+        found = catalog.ask(trace, IdleTime)
     except MissingEventsError:
         return None
     sums = {"host_wait": 0, "kernel_wait": 0, "other": 0}

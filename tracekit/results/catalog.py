@@ -66,11 +66,22 @@ def analysis(name: str) -> Analysis[Any]:
     return ANALYSES.load(name)
 
 
-def answer(trace: Trace, name: str, **parameters: Any) -> Any:
+def answer(trace: Trace, name: str, **parameters: object) -> Result:
     """The result of another analysis on this trace, computed once per trace and parameters.
 
     Raises: MissingEventsError where the trace cannot answer.
     """
     entry = analysis(name)
     key = ("answer", name, tuple(sorted(parameters.items())))
-    return trace.once(key, lambda: entry.run(trace, **parameters))
+    found: Result = trace.once(key, lambda: entry.run(trace, **parameters))
+    return found
+
+
+def ask(trace: Trace, kind: type[R], **parameters: object) -> R:
+    """The same by the type of the result: `ask(trace, Stages).totals`.
+
+    Raises: MissingEventsError where the trace cannot answer.
+    """
+    found = answer(trace, kind.analysis, **parameters)
+    assert isinstance(found, kind), f"{kind.analysis} answers {type(found)}, not {kind}"
+    return found

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.results import result as results
 from tracekit.results.result import Result
+from tracekit.results.trust import Judge, Trust
 from tracekit.trace import kineto, redact, run_facts
 from tracekit.trace.trace import Source, Trace
+
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,15 @@ class Answers:
     source: Source
     answers: Mapping[str, Result] = field(default_factory=dict)
     unanswered: Mapping[str, str] = field(default_factory=dict)
-    trust: Mapping[str, Any] = field(default_factory=dict)  # by analysis: see analyses/audit/
+    trust: Mapping[str, Trust] = field(default_factory=dict)  # by analysis: see analyses/audit/
     hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
     leaks: Mapping[str, int] = field(default_factory=dict)  # see redact.leaks
+
+    def get(self, kind: type[R]) -> R | None:
+        """The answer of this type, `get(Stages)`; None where the trace did not give it."""
+        found = self.answers.get(kind.analysis)
+        assert found is None or isinstance(found, kind)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         answers = {name: result.to_json() for name, result in self.answers.items()}
@@ -104,7 +113,7 @@ def of_trace(
     return Answers(path or trace.path, trace.source, done, missing, trust, hints, leaks)
 
 
-def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:
+def _trust(trace: Trace, done: Mapping[str, Result]) -> dict[str, Trust]:
     """The audit's verdict on each answer; nothing where there is no audit to ask."""
     if "audit" not in catalog.analyses():
         return {}
@@ -112,6 +121,7 @@ def _trust(trace: Any, done: Mapping[str, Result]) -> dict[str, Any]:
         audit = catalog.answer(trace, "audit")
     except MissingEventsError:
         return {}
+    assert isinstance(audit, Judge)
     return {name: audit.trust(name) for name in done if name != "audit"}
 
 

@@ -36,8 +36,8 @@ def register(app: typer.Typer) -> None:
         Times given with --from and --to count from the trace's first slice; a number without a
         unit is in milliseconds.
         """
-        from tracekit.attribution.tracks import asked
         from tracekit.cli import terminal
+        from tracekit.report.tracks import asked
         from tracekit.results.units import bytes_, parse_duration
         from tracekit.trace.perfetto.export import Wanted
         from tracekit.trace.perfetto.export import export as write

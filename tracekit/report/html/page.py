@@ -17,11 +17,11 @@ from tracekit.report.html import plotly, tables
 from tracekit.report.html.tables import HtmlTable
 from tracekit.report.one.overview import STAGE_BAR, Overview, Verdict, has_gpu, overview
 from tracekit.results import catalog, engine
-from tracekit.results import result as results
 from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart, marks, theme
 from tracekit.results.figures.theme import Mark
 from tracekit.results.result import Grid, Result
+from tracekit.results.trust import Trust
 from tracekit.version import __version__
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
     return dataclasses.replace(view, grids=(*view.grids, *kept))
 
 
-def section(name: str, result: Result, trust: Any = None, *, gpu: bool = True) -> Part:
+def section(name: str, result: Result, trust: Trust | None = None, *, gpu: bool = True) -> Part:
     """An analysis as a section: its charts that draw something, its tables that have rows."""
     entry = catalog.analysis(name)
     charts = [chart for chart in entry.charts(result) if marks(chart) > 1]
@@ -246,19 +246,14 @@ def host_only(definitions: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def trusted(trust: Any) -> Verdict | None:
+def trusted(trust: Trust | None) -> Verdict | None:
     """The audit's word on one answer, where it is not simply trusted."""
-    plain = results.to_plain(trust) if trust is not None else None
-    if not isinstance(plain, Mapping):
+    if trust is None or trust.verdict == "trusted":
         return None
-    word = str(plain.get("verdict") or plain.get("level") or "")
-    if word in ("", "trusted"):
-        return None
-    why = plain.get("why") or plain.get("reasons") or ()
-    reasons = [why] if isinstance(why, str) else [str(reason) for reason in why]
-    count = len(reasons)
+    count = len(trust.why)
     text = f"for {count} reason{'s' if count > 1 else ''} that the audit found." if count else ""
-    return Verdict("bad" if word == "refused" else "warn", word.capitalize(), text, "audit")
+    level = "bad" if trust.verdict == "refused" else "warn"
+    return Verdict(level, trust.verdict.capitalize(), text, "audit")
 
 
 def unanswered(many: Sequence[Answers]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES
@@ -76,7 +77,7 @@ def stage_spans(trace: Trace, stage: str) -> Spans:
 
     Raises: TracekitError where there is none of that name.
     """
-    rows = catalog.answer(trace, "stages").rows
+    rows = catalog.ask(trace, Stages).rows
     chosen = [r for r in rows if stage in (r.stage, r.name)]
     if not chosen:
         known = sorted({r.stage for r in rows})
@@ -87,7 +88,7 @@ def stage_spans(trace: Trace, stage: str) -> Spans:
 
 
 def _stages(trace: Trace) -> list[Event]:
-    rows = catalog.answer(trace, "stages").rows
+    rows = catalog.ask(trace, Stages).rows
     out = [
         _slice(trace, r.stage, r.start_ns, r.wall_ns, "stages", {"marker": r.name}) for r in rows
     ]

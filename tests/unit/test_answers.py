@@ -1,0 +1,56 @@
+"""Answers by their type."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+from tests.drawing import draw
+from tracekit import answers
+from tracekit.answers.idle import IdleTime
+from tracekit.answers.stages import Stages
+from tracekit.errors import MissingEventsError
+from tracekit.results import catalog, engine
+from tracekit.results.result import Result
+from tracekit.results.trust import Trust
+
+STAGE = "mark pppp\nhost a...\nstream 7 .AA."
+
+
+def test_an_answer_is_got_by_the_type_of_its_result() -> None:
+    one = engine.of_trace(draw(STAGE))
+    found = one.get(Stages)
+    assert found is not None
+    assert found is one.answers["stages"]
+    assert [t.family for t in found.totals] == ["prefill", "all stages"]
+
+
+def test_what_a_trace_did_not_answer_is_none() -> None:
+    assert engine.of_trace(draw("op aaa")).get(IdleTime) is None
+
+
+def test_asking_a_trace_computes_an_answer_once() -> None:
+    trace = draw(STAGE)
+    assert catalog.ask(trace, Stages) is catalog.ask(trace, Stages)
+
+
+def test_asking_for_what_a_trace_cannot_answer_says_why() -> None:
+    with pytest.raises(MissingEventsError):
+        catalog.ask(draw("op aaa"), IdleTime)
+
+
+def test_each_answer_has_the_audits_verdict() -> None:
+    one = engine.of_trace(draw(STAGE))
+    assert set(one.trust) == set(one.answers) - {"audit"}
+    assert all(isinstance(trust, Trust) for trust in one.trust.values())
+
+
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(answers.__path__)])
+def test_the_types_of_answers_are_named_as_the_analyses_are(name: str) -> None:
+    module = importlib.import_module(f"tracekit.answers.{name}")
+    found = [
+        kind for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Result) and hasattr(kind, "analysis")
+    ]  # fmt: skip
+    assert [kind.analysis for kind in found] == [name]
+    assert name in catalog.analyses()
