@@ -121,7 +121,8 @@ DEFINITIONS = {
     "end to end": "From the start of the request's first stage to the end of its last.",
     "tokens": "Tokens that one batch row generated, the first (of prefill) included.",
     "growth": "b of time = a + b · position, fitted by least squares over decoded tokens but the "
-    "first of each request, with the range that holds it in 95 % of repetitions.",
+    "first of each request, with the range that holds it in 95 % of repetitions, with "
+    "neighbours as alike as they are.",
     "slow": "Mean of the slowest twentieth of the decoded tokens less the mean of the rest.",
 }
 MOST = 200

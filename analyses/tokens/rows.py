@@ -71,8 +71,13 @@ def growth_of(decoded: Sequence[Line]) -> Iterable[Fit]:
     known = all(r.position is not None for r in lines)
     position = [float((r.position if known else r.token) or 0) for r in lines]
     names = list(dict.fromkeys(name for r in lines for name in parts_of(r.spent)))
-    whole = fit("token", position, [r.wall_ns for r in lines])
-    parts = [fit(name, position, [parts_of(r.spent).get(name, 0) for r in lines]) for name in names]
+    numbers = {key: at for at, key in enumerate(dict.fromkeys((r.trace, r.request) for r in lines))}
+    request = [numbers[r.trace, r.request] for r in lines]
+    whole = fit("token", position, [r.wall_ns for r in lines], request)
+    parts = [
+        fit(name, position, [parts_of(r.spent).get(name, 0) for r in lines], request)
+        for name in names
+    ]
     found = [one for one in (whole, *parts) if one is not None]
     return found if known else [replace(one, a_ns=None) for one in found]
 

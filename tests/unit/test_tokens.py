@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 from tracekit.analyses.tokens import analysis as module
+from tracekit.analyses.tokens import growth
 from tracekit.analyses.tokens.analysis import Tokens, merge, tokens
+from tracekit.analyses.tokens.growth import fit
 
-from analyses.tokens.growth import fit
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
@@ -170,11 +172,11 @@ def decoding(times: list[int]) -> Trace:
 
 def test_growth_with_the_context_is_found_in_the_category_that_grows() -> None:
     result = tokens(decoding([100 + 3 * i for i in range(12)]))
-    growth = {f.name: f for f in result.growth}
-    assert growth["token"].b_ns == pytest.approx(3)
-    assert growth["attention"].b_ns == pytest.approx(3)
-    assert growth["attention"].grows
-    assert not growth["unlinked"].grows
+    found = {f.name: f for f in result.growth}
+    assert found["token"].b_ns == pytest.approx(3)
+    assert found["attention"].b_ns == pytest.approx(3)
+    assert found["attention"].grows
+    assert not found["unlinked"].grows
 
 
 def test_the_context_of_a_token_starts_from_the_prompt_of_its_own_request() -> None:
@@ -204,15 +206,57 @@ def test_what_made_slow_tokens_slow_adds_up_to_the_excess() -> None:
 @given(st.floats(-5, 5), st.floats(0, 100))
 def test_the_range_of_a_fit_holds_the_slope(slope: float, base: float) -> None:
     noise = [0.5, -0.4, 0.3, -0.6, 0.1, 0.2, -0.3, 0.4]
-    line = fit("x", range(8), [base + slope * i + noise[i] for i in range(8)])
+    times = [base + slope * i + noise[i] for i in range(8)]
+    line = fit("x", range(8), times, [0] * 8)
     assert line is not None
-    expected, covariance = np.polyfit(
-        range(8), [base + slope * i + noise[i] for i in range(8)], 1, cov=True
-    )
-    assert line.b_ns == pytest.approx(expected[0], abs=1e-9)
-    # Student's t with 6 degrees of freedom at 97.5 %
-    assert line.high_ns - line.b_ns == pytest.approx(2.446912 * covariance[0, 0] ** 0.5, rel=1e-4)
-    assert fit("x", [1, 1, 1, 1], [1, 2, 3, 4]) is None
+    assert line.b_ns == pytest.approx(np.polyfit(range(8), times, 1)[0], abs=1e-9)
+    assert line.low_ns < line.b_ns < line.high_ns
+    assert line.b_ns - line.low_ns == pytest.approx(line.high_ns - line.b_ns)
+    assert fit("x", [1, 1, 1, 1], [1, 2, 3, 4], [0] * 4) is None
+
+
+def slow_half(x: list[float], left: list[float], request: list[int], rho: float) -> float:
+    """Half the interval of a slope with every matrix written out."""
+    count = len(x)
+    line = np.stack([np.ones(count), np.asarray(x)], axis=1)
+    alike = np.equal.outer(request, request)
+    apart = np.abs(np.subtract.outer(np.arange(count), np.arange(count)))
+    T = np.where(alike, rho**apart, 0.0)
+    inverse = np.linalg.inv(line.T @ line)
+    M = np.eye(count) - line @ inverse @ line.T
+    one, two = np.trace(M @ T), np.trace(M @ T @ M @ T)
+    slope = (inverse @ line.T @ T @ line @ inverse)[1, 1]
+    t = float(stdtrit(round(max(one**2 / two, 1), 1), 0.975))
+    return t * float(np.asarray(left) @ left / one * slope) ** 0.5
+
+
+@pytest.mark.parametrize("requests", [[40], [12, 20], [5] * 8])
+def test_the_range_of_a_fit_is_that_of_errors_that_are_alike(
+    requests: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "_likeness", lambda *_given: 0.7)
+    random = np.random.default_rng(len(requests))
+    request = [number for number, count in enumerate(requests) for _ in range(count)]
+    x = [float(100 * n + i) for n, count in enumerate(requests) for i in range(count)]
+    y = random.normal(size=len(x)).cumsum()
+    b, a = np.polyfit(x, y, 1)
+    line = fit("x", x, y.tolist(), request)
+    assert line is not None
+    expected = slow_half(x, (y - a - b * np.asarray(x)).tolist(), request, 0.7)
+    assert line.high_ns - line.b_ns == pytest.approx(expected, rel=1e-6)
+
+
+def test_tokens_that_wander_do_not_grow() -> None:
+    wandering, random = 0, np.random.default_rng(5)
+    for _ in range(100):
+        error, times = 0.0, []
+        for noise in random.normal(size=120):
+            error = 0.9 * error + noise
+            times.append(1000 + error)
+        line = fit("x", range(120), times, [0] * 120)
+        assert line is not None
+        wandering += not line.low_ns <= 0 <= line.high_ns
+    assert wandering <= 6  # ordinary least squares: about 64
 
 
 @given(traces(gpu=True))

@@ -11,7 +11,10 @@ from tracekit.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions."""
+    """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions.
+
+    They reckon with neighbours that are alike: see analyses/tokens/growth.py.
+    """
 
     name: str
     a_ns: float | None  # None where only differences of positions are known
