@@ -22,7 +22,7 @@ def test_an_answer_is_got_by_the_type_of_its_result() -> None:
     found = one.get(Stages)
     assert found is not None
     assert found is one.answers["stages"]
-    assert [t.family for t in found.totals] == ["prefill", "all stages"]
+    assert [t.family for t in found.totals] == ["p", "all stages"]
 
 
 def test_what_a_trace_did_not_answer_is_none() -> None:
