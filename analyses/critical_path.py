@@ -56,7 +56,7 @@ def critical_path(
     at, number = _chosen(trace, marks, instance)
     try:
         found = hta_results.critical_path(trace.path, marks.name[at], number, overlay)
-    except hta_results.PeerError as fault:
+    except hta_results.HtaError as fault:
         raise MissingEventsError(
             f"Holistic Trace Analysis {hta_results.version()} fails on this trace ({fault})",
             where=trace.path,

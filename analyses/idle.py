@@ -23,10 +23,10 @@ from tracekit.attribution.idle.causes import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.idle.gaps import (
     MOST,
-    doings,
+    host_calls,
     inner_gaps,
     longest,
-    sorted_doings,
+    sorted_calls,
 )
 from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError
@@ -56,7 +56,7 @@ def idle(trace: Trace, *, stages: str | None = None) -> IdleTime:
         rows=tuple(_device(trace, device) for device in trace.devices),
         stages=_stages(trace, stages),
         longest=longest(trace, stages),
-        doings=doings(trace),
+        doings=host_calls(trace),
         lengths=_lengths(trace),
     )
 
@@ -151,7 +151,7 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
         rows=one.rows + two.rows,
         stages=tuple(reduce(_add, same) for same in families.values()),
         longest=tuple(both[:MOST]),
-        doings=sorted_doings(time),
+        doings=sorted_calls(time),
         lengths=tuple(
             replace(
                 a, count=a.count + b.count, ns=a.ns + b.ns, causes=add_fields(a.causes, b.causes)
@@ -189,7 +189,7 @@ def tables(result: IdleTime) -> list[Grid]:
         grids.append(_stage_grid(result, False))
         if all(stage.launched_causes is not None for stage in result.stages):
             grids.append(_stage_grid(result, True))
-    grids += [_longest_grid(result), _doings_grid(result), _lengths_grid(result)]
+    grids += [_longest_grid(result), _host_calls_grid(result), _lengths_grid(result)]
     return [grid for grid in grids if grid.rows]
 
 
@@ -262,7 +262,7 @@ def _longest_grid(result: IdleTime) -> Grid:
     return Grid("longest", "The longest gaps", columns, rows, note)
 
 
-def _doings_grid(result: IdleTime) -> Grid:
+def _host_calls_grid(result: IdleTime) -> Grid:
     columns = (
         Column("while"),
         Column("op or call", "text", "Innermost on the thread that launched the next work."),

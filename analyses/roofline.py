@@ -19,7 +19,7 @@ from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.op_formulas import described
-from tracekit.attribution.roofline.stage_bounds import Floor, join, of_need
+from tracekit.attribution.roofline.stage_bounds import StageBound, join, of_need
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
@@ -38,7 +38,7 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     Raises: MissingEventsError for a trace with neither kernels with shapes nor a floor.
     """
     spec = devices.of_trace(trace)
-    found = _floors(trace, spec)
+    found = _bounds(trace, spec)
     shaped, why = None, None
     if not len(trace.of(Cat.KERNEL)):
         why = "no kernel events"
@@ -116,7 +116,7 @@ def _tf32(trace: Trace) -> I64:
 # ---------------------------------------------------------------- the floor of stages
 
 
-def _floors(trace: Trace, spec: devices.Device | None) -> list[Floor]:
+def _bounds(trace: Trace, spec: devices.Device | None) -> list[StageBound]:
     needs = model_bounds.needs(trace)
     took = _took(trace) if needs else {}
     return [of_need(need, took.get(need.stage), spec) for need in needs]
@@ -142,7 +142,7 @@ def _took(trace: Trace) -> dict[str, int]:
 
 
 def _finish(
-    rows: Iterable[Op], found: Iterable[Floor], coverage: Iterable[Coverage],
+    rows: Iterable[Op], found: Iterable[StageBound], coverage: Iterable[Coverage],
     spec: devices.Device | None, why: str | None,
 ) -> Roofline:  # fmt: skip
     kept = sorted(rows, key=lambda r: (-r.total_ns, r.op, r.shape, r.dtype, r.phase))
@@ -176,7 +176,7 @@ def merge(one: Roofline, two: Roofline) -> Roofline:
             part.phase, old.kernel_ns + part.kernel_ns, old.dense_ns + part.dense_ns,
             old.covered_ns + part.covered_ns,
         )  # fmt: skip
-    stages: dict[tuple[str, str], Floor] = {}
+    stages: dict[tuple[str, str], StageBound] = {}
     for floor in (*one.floors, *two.floors):
         at = (floor.stage, floor.dtype)
         stages[at] = join(stages.get(at), floor, spec)
@@ -234,7 +234,7 @@ MOST = 200
 def tables(result: Roofline) -> list[Grid]:
     grids = []
     if result.floors:
-        grids.append(_floor_grid(result))
+        grids.append(_bound_grid(result))
     if result.rows or result.coverage:
         grids += [_op_grid(result), _coverage_grid(result)]
     return grids
@@ -246,7 +246,7 @@ def _of(result: Roofline) -> str:
     return f"Peaks of {result.device}: {result.source}."
 
 
-def _floor_grid(result: Roofline) -> Grid:
+def _bound_grid(result: Roofline) -> Grid:
     columns = (
         Column("stage"), Column("dtype"),
         Column("passes", "count", "Forward passes."),

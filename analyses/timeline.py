@@ -26,7 +26,7 @@ from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
 from tracekit.results import units
 from tracekit.results.catalog import Analysis
-from tracekit.results.figures import Area, Block, Blocks, Chart, lanes, shorten
+from tracekit.results.figures import Area, Block, Blocks, Chart, shorten, tracks
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
@@ -267,7 +267,7 @@ def _chart(one: Timeline) -> Chart:
         ]  # fmt: skip
         label = f"idle gaps of device {device}" if several else "idle gaps, by cause"
         rows.append(Blocks(label, blocks, named=False))
-    return lanes(
+    return tracks(
         "timeline", "Timeline", rows,
         window=(0, edges[-1] if count else one.bin_ns * BINS),
         x_title="since the first slice shown",

@@ -136,7 +136,7 @@ def _rate(bytes_: int | None, ns: int) -> float | None:
 
 
 def waited_until(trace: Trace) -> I64:
-    """[G] when the host call returned that waited for each row of `views.work`, or -1.
+    """[G] when the host call returned that waited for each row of `links.work`, or -1.
 
     The launching call itself, where it returned only after the work had ended; else a
     synchronising call after it in the same framework op and thread (as `.item()` makes), which
@@ -169,7 +169,7 @@ def _waited_until(trace: Trace) -> I64:
 
 
 def blocking(trace: Trace) -> Mask:
-    """[G] whether the host waited for the end of each row of `views.work`: see `waited_until`."""
+    """[G] whether the host waited for the end of each row of `links.work`: see `waited_until`."""
     return waited_until(trace) >= 0
 
 

@@ -105,7 +105,7 @@ def crossings(trace: Trace) -> Iterator[Finding]:
         return
     parent = links.parent_row(trace)[rows]
     # slices at the top of a thread are siblings of one another
-    family = np.where(parent >= 0, parent, -1 - links.lane(trace)[rows])
+    family = np.where(parent >= 0, parent, -1 - links.thread(trace)[rows])
     order = np.argsort(family, kind="stable")
     ends, rank = np.unique(trace.end[rows][order], return_inverse=True)
     group = np.unique(family[order], return_inverse=True)[1]

@@ -63,12 +63,12 @@ def lost_work(trace: Trace) -> Iterator[Finding]:
 def _capturing(trace: Trace) -> Mask:
     """[R] calls inside a graph capture, which launch nothing."""
     calls = links.calls(trace)
-    lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
+    thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
     change = calls.named(r"StreamBeginCapture").astype(np.int64)
     change -= calls.named(r"StreamEndCapture")
     inside = np.zeros(len(calls), bool)
-    for number in np.unique(lane[change != 0]):
-        mine = np.flatnonzero(lane == number)
+    for number in np.unique(thread[change != 0]):
+        mine = np.flatnonzero(thread == number)
         inside[mine] = np.cumsum(change[mine]) > 0
     for marks in _marks(trace):
         for i, step in enumerate(marks.step):

@@ -43,8 +43,8 @@ class Items:
     category: I64  # [I] index into classify.CATEGORIES
     kind: I64  # [I] GEMM, ATTENTION or 0
     call: I64  # [I] the call it is part of, ascending; -1 for other work
-    op: I64  # [I] the row of `views.ops` that is this call, or -1
-    formula: I64  # [I] the row of `views.ops` whose formula describes it, or -1
+    op: I64  # [I] the row of `links.ops` that is this call, or -1
+    formula: I64  # [I] the row of `links.ops` whose formula describes it, or -1
 
 
 def items(trace: Trace, stages: str | None = None) -> Items:
@@ -95,7 +95,7 @@ def _ops(trace: Trace, stages: str | None) -> Items:
     formula = np.where(described, np.arange(len(ops)), -1)
     marked = around_ops(trace, stages)[rows] if len(rows) else rows
     step = _step(trace, ops.pid[rows], ops.ts[rows])
-    thread = links.lane(trace)[trace.is_(Cat.CPU_OP)][rows]
+    thread = links.thread(trace)[trace.is_(Cat.CPU_OP)][rows]
     return _made(
         trace, False, (phase[rows], thread, marked, step), (ops.ts[rows], -ops.dur[rows]),
         links.op_self_ns(trace)[rows], ops.name[rows], category[rows], kind[rows], key[rows],
@@ -183,7 +183,7 @@ def _outermost(trace: Trace) -> I64:
 
 
 def _holds(trace: Trace, described: Mask) -> I64:
-    """Rows of `views.ops` that have a described one anywhere inside."""
+    """Rows of `links.ops` that have a described one anywhere inside."""
     parent = links.op_parent_row(trace)
     out = np.zeros(len(parent), bool)
     at = parent[described]

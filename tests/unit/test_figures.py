@@ -16,7 +16,6 @@ from tracekit.results.figures import (
     areas,
     columns,
     escape,
-    lanes,
     lines,
     marks,
     paired_bars,
@@ -24,6 +23,7 @@ from tracekit.results.figures import (
     shorten,
     split_bars,
     theme,
+    tracks,
     waterfall,
 )
 from tracekit.taxonomy import Category
@@ -46,7 +46,7 @@ BUILDERS: dict[str, Callable[[str], Chart]] = {
         bytes_per_s=3e12,
     ),
     "waterfall": lambda t: waterfall("k", t, (t, 5e6), [(t, -1e6), ("b", 2e6)], (t, 7e6)),
-    "lanes": lambda t: lanes(
+    "tracks": lambda t: tracks(
         "k",
         t,
         [Blocks(t, [Block(0, 5, t), Block(5, 5, t, t, t)]), Area(t, [0, 5, 10], {t: [1, 0.5]})],
@@ -171,7 +171,7 @@ def test_a_chart_counts_its_marks_so_that_one_alone_is_not_drawn() -> None:
     assert marks(columns("k", "t", ["a", "b"], {"x": [0, 3]})) == 1
     assert marks(areas("k", "t", [0, 1, 2, 3], {"gemm": [1, 1, 0]})) == 1
     assert marks(areas("k", "t", [0, 1, 2, 3], {"gemm": [1, 0.5, 0]})) == 2
-    one = lanes("k", "t", [Area("s", [0, 1, 2], {"gemm": [1, 1]})], window=(0, 2))
+    one = tracks("k", "t", [Area("s", [0, 1, 2], {"gemm": [1, 1]})], window=(0, 2))
     assert marks(one) == 1
     assert marks(lines("k", "t", [0, 1], {"a": [1, 2]})) > 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracekit.attribution.idle.by_cause import By
-from tracekit.attribution.idle.gaps import Doing, Gap
+from tracekit.attribution.idle.gaps import Gap, HostCall
 from tracekit.results.result import Result
 
 
@@ -54,5 +54,5 @@ class IdleTime(Result):
     rows: tuple[DeviceIdle, ...]
     stages: tuple[StageIdle, ...]
     longest: tuple[Gap, ...]
-    doings: tuple[Doing, ...]
+    doings: tuple[HostCall, ...]
     lengths: tuple[Lengths, ...]

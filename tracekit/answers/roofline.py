@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracekit.attribution.roofline.stage_bounds import Floor
+from tracekit.attribution.roofline.stage_bounds import StageBound
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
@@ -43,7 +43,7 @@ class Roofline(Result):
     analysis = "roofline"
 
     rows: tuple[Op, ...]  # the longest first
-    floors: tuple[Floor, ...]
+    floors: tuple[StageBound, ...]
     coverage: tuple[Coverage, ...]
     covered_share: float | None  # of all kernel time
     device: str | None

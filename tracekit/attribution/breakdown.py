@@ -90,7 +90,7 @@ def by_clock(trace: Trace, pid: I64, tid: I64, windows: Spans) -> list[Spent]:
 def by_launch(trace: Trace, pairs: tuple[I64, I64], groups: int) -> tuple[Spans, list[Spent]]:
     """[groups] the window of the work that each group launched, and what happened in it.
 
-    `pairs` are (group, row of `views.work`); the window runs from its first start to last end.
+    `pairs` are (group, row of `links.work`); the window runs from its first start to last end.
     """
     group, row = pairs
     gpu = links.work(trace)

@@ -1,7 +1,7 @@
 """Holistic Trace Analysis (HTA) asked about the same file.
 
 HTA reads the file itself, logs much and prints; its faults are part of the answer, not ours, so
-they come back as `PeerError` with what it said.
+they come back as `HtaError` with what it said.
 Source: https://github.com/facebookresearch/HolisticTraceAnalysis, MIT.
 """
 
@@ -26,7 +26,7 @@ from tracekit.trace.trace import GPU_WORK
 ROUNDING = "HTA_DISABLE_NS_ROUNDING"
 
 
-class PeerError(Exception):
+class HtaError(Exception):
     """HTA could not answer; the text is what it said."""
 
 
@@ -34,7 +34,7 @@ class PeerError(Exception):
 def _quiet(exact: bool = False) -> Iterator[None]:
     """HTA without its logs and prints; `exact` keeps the nanoseconds that it rounds by default.
 
-    Raises: PeerError for whatever it raises.
+    Raises: HtaError for whatever it raises.
     """
     before, level = os.environ.get(ROUNDING), logging.root.manager.disable
     try:
@@ -50,7 +50,7 @@ def _quiet(exact: bool = False) -> Iterator[None]:
             yield
     except Exception as fault:  # a foreign library on a foreign file may raise anything
         said = " ".join(str(fault).split()) or "no message"
-        raise PeerError(f"{type(fault).__name__}: {said[:200]}") from fault
+        raise HtaError(f"{type(fault).__name__}: {said[:200]}") from fault
     finally:
         logging.disable(level)
         if exact:
@@ -69,10 +69,10 @@ def version() -> str:
 def load(path: str, *, exact: bool = False) -> Any:
     """HTA's own `TraceAnalysis` of one file, its last profiler step included.
 
-    Raises: PeerError where HTA cannot load it.
+    Raises: HtaError where HTA cannot load it.
     """
     if not Path(path).is_file():
-        raise PeerError("reads files only, and this is no file")
+        raise HtaError("reads files only, and this is no file")
     with _quiet(exact):
         from hta.trace_analysis import TraceAnalysis
 
@@ -89,7 +89,7 @@ class Rows:
 
 
 def gpu_rows(path: str) -> Rows:
-    """The rows of the file that HTA takes for GPU work, unrounded. Raises: PeerError."""
+    """The rows of the file that HTA takes for GPU work, unrounded. Raises: HtaError."""
     asked = load(path, exact=True)
     with _quiet():
         frame = asked.t.get_trace(0)
@@ -108,7 +108,7 @@ def gpu_rows(path: str) -> Rows:
 
 
 def temporal(path: str) -> dict[str, int]:
-    """window, busy and idle in ns, as HTA's temporal breakdown has them. Raises: PeerError."""
+    """window, busy and idle in ns, as HTA's temporal breakdown has them. Raises: HtaError."""
     asked = load(path)
     with _quiet():
         row = asked.get_temporal_breakdown(visualize=False).iloc[0]
@@ -121,7 +121,7 @@ def temporal(path: str) -> dict[str, int]:
 
 
 def idle(path: str) -> dict[str, dict[int, int]]:
-    """ns by category and stream of HTA's idle breakdown. Raises: PeerError."""
+    """ns by category and stream of HTA's idle breakdown. Raises: HtaError."""
     asked = load(path)
     out: dict[str, dict[int, int]] = {}
     with _quiet():
@@ -151,7 +151,7 @@ def critical_path(
     `instance` counts host annotations of this exact name by start. With `overlay`, HTA's trace with
     the path drawn in is written there.
 
-    Raises: PeerError where HTA fails, or finds no path.
+    Raises: HtaError where HTA fails, or finds no path.
     """
     asked = load(path)
     with _quiet():

@@ -86,7 +86,7 @@ def launch_count(trace: Trace) -> Rows:
     return trace.once("launch_count", make)
 
 
-def lane(trace: Trace) -> Rows:
+def thread(trace: Trace) -> Rows:
     """[N] a number that two slices share where they share process and thread."""
 
     def make() -> Rows:
@@ -96,7 +96,7 @@ def lane(trace: Trace) -> Rows:
         tids, tid = np.unique(trace.tid, return_inverse=True)
         return np.asarray(pid * len(tids) + tid, np.int64)
 
-    return trace.once("lane", make)
+    return trace.once("thread", make)
 
 
 def parent_row(trace: Trace) -> Rows:
@@ -108,7 +108,7 @@ def parent_row(trace: Trace) -> Rows:
 
     def make() -> Rows:
         rows = np.flatnonzero(trace.is_(*HOST))
-        found = parents(lane(trace)[rows], trace.ts[rows], trace.end[rows])
+        found = parents(thread(trace)[rows], trace.ts[rows], trace.end[rows])
         out = np.full(len(trace), -1, np.int64)
         out[rows] = np.where(found >= 0, rows[found], -1) if len(rows) else found
         return out
@@ -121,7 +121,7 @@ def call_op_row(trace: Trace) -> Rows:
 
     def make() -> Rows:
         op, call = trace.is_(Cat.CPU_OP), trace.is_(Cat.RUNTIME)
-        where, end = lane(trace), trace.end
+        where, end = thread(trace), trace.end
         return innermost(where[op], trace.ts[op], end[op], where[call], trace.ts[call], end[call])
 
     return trace.once("call_op_row", make)
@@ -137,7 +137,7 @@ def op_parent_row(trace: Trace) -> Rows:
 
     def make() -> Rows:
         op = ops(trace)
-        return parents(lane(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+        return parents(thread(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
 
     return trace.once("op_parent_row", make)
 
@@ -179,13 +179,13 @@ def annotation_row(trace: Trace, any_thread: bool = False) -> Rows:
         start = calls(trace).ts
         call, mark = trace.is_(Cat.RUNTIME), trace.is_(Cat.ANNOTATION)
 
-        def around(lanes: Rows) -> Rows:
+        def around(threads: Rows) -> Rows:
             # [start, end): a launch at the very end of an annotation is no part of it
             return innermost(
-                lanes[mark], trace.ts[mark], trace.end[mark], lanes[call], start, start + 1
+                threads[mark], trace.ts[mark], trace.end[mark], threads[call], start, start + 1
             )
 
-        found = around(lane(trace))
+        found = around(thread(trace))
         if any_thread:
             found = np.where(found >= 0, found, around(trace.pid))
         return _follow(rows, found)

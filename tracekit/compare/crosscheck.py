@@ -67,7 +67,7 @@ def _temporal(trace: Trace) -> Iterator[Check]:
     try:
         theirs = hta_results.temporal(trace.path)
         seen = hta_results.gpu_rows(trace.path)
-    except hta_results.PeerError as fault:
+    except hta_results.HtaError as fault:
         why = (f"HTA has no answer ({fault}).", *_no_work(trace))
         for key, label in LABELS.items():
             yield Check(label, own[key] if own else None, None, None, why)
@@ -142,7 +142,7 @@ def _idle(trace: Trace) -> Iterator[Check]:
     own = _own_idle(trace)
     try:
         theirs = hta_results.idle(trace.path)
-    except hta_results.PeerError as fault:
+    except hta_results.HtaError as fault:
         for key, label, _ in _IDLE:
             yield Check(label, own[key] if own else None, None, None,
                         (f"HTA has no answer ({fault}).", *_no_work(trace)))  # fmt: skip

@@ -24,7 +24,7 @@ class Busy:
 
 
 def communication(trace: Trace) -> Mask:
-    """[G] whether each row of `views.work` is a communication kernel, by its name.
+    """[G] whether each row of `links.work` is a communication kernel, by its name.
 
     A lower bound: engines name their own all-reduce and expert-parallel kernels as they like.
     """

@@ -88,8 +88,8 @@ class Idle:
     cause: npt.NDArray[np.uint8]  # [P] index in ORDER
     gap: I64  # [P] row of `gaps`
     gaps: Spans  # [G, 2]
-    opener: I64  # [G] row of `views.work` that ends last before it; -1 for the first gap
-    closer: I64  # [G] row of `views.work` that ends it; -1 for the last gap
+    opener: I64  # [G] row of `links.work` that ends last before it; -1 for the first gap
+    closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched more than SUSPECT_NS before, and nothing in the file ran
 
     def of(self, cause: Cause) -> Spans:
@@ -131,9 +131,9 @@ def _idle(trace: Trace, device: int | None) -> Idle:
     kinds = _device_causes(trace, opener, closer, linked)
     for cause, mask in kinds.items():
         add(device_side[mask], cause)
-    for lane, mask in _lanes(trace, closer, linked):
+    for thread, mask in _threads(trace, closer, linked):
         before = np.stack([gaps[mask, 0], start[mask]], axis=1)
-        for cause, where in _host_causes(trace, lane, before[before[:, 1] > before[:, 0]]):
+        for cause, where in _host_causes(trace, thread, before[before[:, 1] > before[:, 0]]):
             add(where, cause)
     where = np.concatenate([part for part, _ in parts])
     order = np.argsort(where[:, 0], kind="stable")
@@ -194,12 +194,12 @@ def _waits(trace: Trace) -> Mask:
 
     def make() -> Mask:
         calls = links.calls(trace)
-        lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
-        order = np.lexsort((calls.ts, lane))
+        thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
+        order = np.lexsort((calls.ts, thread))
         position = np.arange(len(order))
         launches = links.launch_count(trace)[order] > 0
         waits = calls.named(WAIT_EVENT)[order]
-        first = np.r_[True, lane[order][1:] != lane[order][:-1]] if len(order) else launches
+        first = np.r_[True, thread[order][1:] != thread[order][:-1]] if len(order) else launches
         begins = np.maximum.accumulate(np.where(first, position, 0))
         seen = np.maximum.accumulate(np.where(waits, position, -1))
         prior = np.r_[-1, np.maximum.accumulate(np.where(launches, position, -1))[:-1]]
@@ -210,40 +210,40 @@ def _waits(trace: Trace) -> Mask:
     return trace.once("waits", make)
 
 
-def launch_lane(trace: Trace) -> I64:
-    """[G] the thread (a value of `views.lane`) that launched each row of `work`, or -1."""
+def launch_thread(trace: Trace) -> I64:
+    """[G] the thread (a value of `links.thread`) that launched each row of `work`, or -1."""
 
     def make() -> I64:
         launch = links.launch_row(trace)
-        lane = links.lane(trace)[trace.is_(Cat.RUNTIME)]
+        thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
         out = np.full(len(launch), -1, np.int64)
-        out[launch >= 0] = lane[launch[launch >= 0]]
+        out[launch >= 0] = thread[launch[launch >= 0]]
         return out
 
-    return trace.once("launch lane", make)
+    return trace.once("launch thread", make)
 
 
-def _lanes(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
+def _threads(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
     """For each launching thread, the gaps that its launches end."""
     of_gap = np.full(len(closer), -1, np.int64)
-    of_gap[linked] = launch_lane(trace)[closer[linked]]
+    of_gap[linked] = launch_thread(trace)[closer[linked]]
     return [(int(n), of_gap == n) for n in np.unique(of_gap[linked])]
 
 
-def _host_causes(trace: Trace, lane: int, rest: Spans) -> list[tuple[Cause, Spans]]:
+def _host_causes(trace: Trace, thread: int, rest: Spans) -> list[tuple[Cause, Spans]]:
     """Disjoint spans before a launch, cut by what its thread was doing; the first that fits."""
     found = []
-    for cause, where in host_doings(trace, lane).items():
+    for cause, where in host_activity(trace, thread).items():
         found.append((cause, intersect(rest, where)))
         rest = subtract(rest, where)
     return [*found, (Cause.HOST_OUTSIDE, rest)]
 
 
-def host_doings(trace: Trace, lane: int) -> dict[Cause, Spans]:
-    """Flat spans of what one thread (a value of `views.lane`) does, the strongest reason first."""
+def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
+    """Flat spans of what a thread (a value of `links.thread`) does, the strongest reason first."""
 
     def make() -> dict[Cause, Spans]:
-        mine = trace.where(links.lane(trace) == lane)
+        mine = trace.where(links.thread(trace) == thread)
         calls, ops = mine.is_(Cat.RUNTIME), mine.is_(Cat.CPU_OP)
 
         def flat(rows: Mask) -> Spans:
@@ -257,4 +257,4 @@ def host_doings(trace: Trace, lane: int) -> dict[Cause, Spans]:
             Cause.HOST_OP: flat(ops),
         }
 
-    return trace.once(("host doings", lane), make)
+    return trace.once(("host activity", thread), make)

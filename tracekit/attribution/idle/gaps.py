@@ -11,8 +11,8 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import By, by_cause, by_row
-from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, Idle, idle, launch_lane
-from tracekit.attribution.idle.host_stack import doing
+from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, Idle, idle, launch_thread
+from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.trace.spans.intervals import Spans, covered
@@ -40,7 +40,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class HostCall:
     """What the launching threads did in host-side idle time: the innermost op or call."""
 
     cause: str
@@ -92,21 +92,21 @@ def _stage_names(trace: Trace, pattern: str | None, rows: I64) -> list[str | Non
     return [marks.name[i] if i >= 0 else None for i in at]
 
 
-def doings(trace: Trace) -> tuple[Doing, ...]:
+def host_calls(trace: Trace) -> tuple[HostCall, ...]:
     """Innermost op or call of the launching thread in host-side idle time between activities."""
     found = idle(trace)
     inner = np.isin(found.gap, inner_gaps(found))
     host = np.isin(found.cause, [ORDER.index(c) for c in HOST_SIDE - {Cause.HOST_OUTSIDE}])
     pick = np.flatnonzero(inner & host)
-    lane = launch_lane(trace)[found.closer[found.gap[pick]]]
+    thread = launch_thread(trace)[found.closer[found.gap[pick]]]
     time: Counter[tuple[str, str]] = Counter()
-    for number in np.unique(lane).tolist():
-        own = pick[lane == number]
-        pieces, row = doing(trace, number, found.spans[own])
+    for number in np.unique(thread).tolist():
+        own = pick[thread == number]
+        pieces, row = innermost_call(trace, number, found.spans[own])
         at = own[np.searchsorted(found.spans[own, 0], pieces[:, 0], side="right") - 1]
         for cause, name, ns in _summed(found.cause[at], trace.name[row], pieces):
             time[ORDER[cause].value, trace.strings[name]] += ns
-    return sorted_doings(time)
+    return sorted_calls(time)
 
 
 def _summed(cause: Any, name: Any, pieces: Spans) -> Iterable[tuple[int, int, int]]:
@@ -116,6 +116,6 @@ def _summed(cause: Any, name: Any, pieces: Spans) -> Iterable[tuple[int, int, in
     return ((int(k[0]), int(k[1]), int(n)) for k, n in zip(keys, ns, strict=True))
 
 
-def sorted_doings(time: Counter[tuple[str, str]]) -> tuple[Doing, ...]:
-    rows = [Doing(cause, name, ns) for (cause, name), ns in time.items()]
+def sorted_calls(time: Counter[tuple[str, str]]) -> tuple[HostCall, ...]:
+    rows = [HostCall(cause, name, ns) for (cause, name), ns in time.items()]
     return tuple(sorted(rows, key=lambda r: (-r.ns, r.cause, r.name)))

@@ -11,15 +11,15 @@ from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import I64, Cat, Trace
 
 
-def doing(
-    trace: Trace, lane: int, where: Spans, cats: tuple[Cat, ...] = (Cat.CPU_OP, Cat.RUNTIME)
+def innermost_call(
+    trace: Trace, thread: int, where: Spans, cats: tuple[Cat, ...] = (Cat.CPU_OP, Cat.RUNTIME)
 ) -> tuple[Spans, I64]:
     """Pieces of `where`, and for each the row of the trace that is innermost then.
 
-    Of the slices of these categories on one thread (a value of `views.lane`). Pieces in which none
-    is open are left out. `where` is sorted and disjoint.
+    Of the slices of these categories on one thread (a value of `links.thread`). Pieces in which
+    none is open are left out. `where` is sorted and disjoint.
     """
-    mine = np.flatnonzero((links.lane(trace) == lane) & trace.is_(*cats))
+    mine = np.flatnonzero((links.thread(trace) == thread) & trace.is_(*cats))
     mine = mine[trace.dur[mine] > 0]
     start, end = trace.ts[mine], trace.end[mine]
     edges = sorted_unique(np.concatenate([start, end]))

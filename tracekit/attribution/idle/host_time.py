@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.idle.host_stack import doing
+from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.trace.spans.intervals import Spans, covered, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Trace
@@ -48,15 +48,15 @@ def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[
     for process, thread in np.unique(owners, axis=0).tolist():
         rows = (owners == (process, thread)).all(axis=1)
         windows = np.stack([start[rows], end[rows]], axis=1)
-        lane = _lane(trace, process, thread)
-        copy_ns[rows] = covered(lane.copies, windows)
-        op_ns[rows] = covered(lane.ops, windows) - copy_ns[rows]
-        elsewhere[rows] = covered(lane.elsewhere, windows)
+        own = _host_spans(trace, process, thread)
+        copy_ns[rows] = covered(own.copies, windows)
+        op_ns[rows] = covered(own.ops, windows) - copy_ns[rows]
+        elsewhere[rows] = covered(own.elsewhere, windows)
     return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Lane:
+class _HostSpans:
     """Flat spans of one thread, or with pid -1 of all."""
 
     ops: Spans
@@ -64,8 +64,8 @@ class _Lane:
     elsewhere: Spans  # another thread of the process is in an op, this one is not
 
 
-def _lane(trace: Trace, pid: int, tid: int) -> _Lane:
-    def make() -> _Lane:
+def _host_spans(trace: Trace, pid: int, tid: int) -> _HostSpans:
+    def make() -> _HostSpans:
         ops = links.ops(trace)
         copying = trace.once("copying", lambda: ops.named(COPIES))
         near = np.ones(len(ops), bool) if pid == -1 else ops.pid == pid
@@ -74,9 +74,9 @@ def _lane(trace: Trace, pid: int, tid: int) -> _Lane:
             union(spans(ops.ts[rows], ops.dur[rows]))
             for rows in (mine, near & ~mine, mine & copying)
         )
-        return _Lane(own, copies, subtract(others, own))
+        return _HostSpans(own, copies, subtract(others, own))
 
-    return trace.once(("host lane", pid, tid), make)
+    return trace.once(("host spans", pid, tid), make)
 
 
 def kind_spans(trace: Trace, pid: int, tid: int) -> Mapping[str, Spans]:
@@ -92,8 +92,8 @@ def kind_spans(trace: Trace, pid: int, tid: int) -> Mapping[str, Spans]:
         copying = mine & trace.named(COPIES)
         copies = union(spans(trace.ts[copying], trace.dur[copying]))
         rest = subtract(union(spans(trace.ts[mine], trace.dur[mine])), copies)
-        lane = int(links.lane(trace)[mine][0])
-        pieces, row = doing(trace, lane, rest, (Cat.CPU_OP,))
+        thread = int(links.thread(trace)[mine][0])
+        pieces, row = innermost_call(trace, thread, rest, (Cat.CPU_OP,))
         category = op_categories(trace)[np.searchsorted(np.flatnonzero(trace.is_(Cat.CPU_OP)), row)]
         found = {CATEGORIES[c].value: union(pieces[category == c]) for c in np.unique(category)}
         assert sum(map(total, found.values())) == total(rest), "the kinds add up to the op time"

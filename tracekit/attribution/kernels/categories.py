@@ -27,7 +27,7 @@ _UNDECIDED = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classes:
-    """Categories of the G rows of `views.work`."""
+    """Categories of the G rows of `links.work`."""
 
     category: npt.NDArray[np.int16]  # [G] index into CATEGORIES
     rule: npt.NDArray[np.int32]  # [G] index into rules
@@ -66,7 +66,7 @@ class _Rules:
 
 
 def classify(trace: Trace) -> Classes:
-    """The category of each row of `views.work`, and the rule that decided; computed once."""
+    """The category of each row of `links.work`, and the rule that decided; computed once."""
     return trace.once("classify", lambda: _classify(trace))
 
 
@@ -128,7 +128,7 @@ def _ops(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
 
 
 def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
-    """[O] the category of each row of `views.ops`, as an index into CATEGORIES; OTHER by default.
+    """[O] the category of each row of `links.ops`, as an index into CATEGORIES; OTHER by default.
 
     By the op and the ops around it alone: what a trace without GPU work can say.
     """
@@ -154,7 +154,7 @@ def _nearest(
 
 
 def replayed(trace: Trace) -> Mask:
-    """[G] whether a graph launch issued this row of `views.work`."""
+    """[G] whether a graph launch issued this row of `links.work`."""
 
     def make() -> Mask:
         row = links.launch_row(trace)

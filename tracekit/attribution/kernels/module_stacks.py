@@ -49,10 +49,10 @@ def frames(trace: Trace) -> Trace:
     return trace.once("module_frames", make)
 
 
-def _lane(trace: Trace) -> I64:
-    """[F] the lane of each row of `frames`: see `views.lane`."""
+def _thread(trace: Trace) -> I64:
+    """[F] the thread of each row of `frames`: see `links.thread`."""
     rows = trace.is_(Cat.PYTHON, Cat.ANNOTATION) & trace.named(r"^nn\.Module: ")
-    return np.asarray(links.lane(trace)[rows])
+    return np.asarray(links.thread(trace)[rows])
 
 
 def parent_row(trace: Trace) -> I64:
@@ -63,13 +63,13 @@ def parent_row(trace: Trace) -> I64:
 
     def make() -> I64:
         calls = frames(trace)
-        return parents(_lane(trace), calls.ts, calls.end)
+        return parents(_thread(trace), calls.ts, calls.end)
 
     return trace.once("module_parent_row", make)
 
 
 def work_row(trace: Trace) -> I64:
-    """[G] for each row of `views.work`, the row of `frames` of the innermost module around its
+    """[G] for each row of `links.work`, the row of `frames` of the innermost module around its
     launch, or -1.
     """
 
@@ -77,8 +77,8 @@ def work_row(trace: Trace) -> I64:
         called = frames(trace)
         host = links.calls(trace)
         found = innermost(
-            _lane(trace), called.ts, called.end,
-            np.asarray(links.lane(trace)[trace.is_(Cat.RUNTIME)]), host.ts, host.end,
+            _thread(trace), called.ts, called.end,
+            np.asarray(links.thread(trace)[trace.is_(Cat.RUNTIME)]), host.ts, host.end,
         )  # fmt: skip
         launch = links.launch_row(trace)
         out = np.full(len(launch), -1, np.int64)
@@ -101,7 +101,7 @@ def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
 
 
 def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
-    """[G] the class of the module that launched each row of `views.work`, as an index or -1."""
+    """[G] the class of the module that launched each row of `links.work`, as an index or -1."""
     of_row, classes = kinds_of_frames(trace)
     row = work_row(trace)
     out = np.full(len(row), -1, np.int64)

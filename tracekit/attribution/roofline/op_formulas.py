@@ -15,7 +15,7 @@ from tracekit.trace.trace import I64, Trace
 
 def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     """[G] the op with a formula at or above each launch, or -1; the distinct works; [O] of each
-    row of `views.ops` the index of its work, or -1.
+    row of `links.ops` the index of its work, or -1.
     """
     nearest, works, work_of = of_ops(trace)
     op = np.where(replayed(trace), -1, links.op_row(trace))
@@ -25,7 +25,7 @@ def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
 
 
 def of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
-    """[O] the op with a formula at or above each row of `views.ops`, or -1; the distinct works;
+    """[O] the op with a formula at or above each row of `links.ops`, or -1; the distinct works;
     [O] the index of its own work, or -1.
     """
     return trace.once("formulas", lambda: _of_ops(trace))

@@ -18,7 +18,7 @@ DEFINITION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class StageBound:
     """The least time of a stage beside what it took. None: not known."""
 
     stage: str
@@ -36,14 +36,14 @@ class Floor:
     mbu_weights: float | None  # the same with weights alone
 
 
-def of_need(need: Need, took: int | None, spec: Device | None) -> Floor:
+def of_need(need: Need, took: int | None, spec: Device | None) -> StageBound:
     """The floor of a stage that has to do `need` and took `took` ns."""
     peak = spec.flops.get(need.dtype) if spec else None
     memory = spec.memory_bytes_per_s if spec else None
     parts = [least(done, moved, peak, memory)[0] for done, moved in need.passes]
     known = [ns for ns in parts if ns is not None]
     return _shares(
-        Floor(
+        StageBound(
             stage=need.stage,
             dtype=need.dtype,
             passes=len(need.passes),
@@ -62,7 +62,7 @@ def of_need(need: Need, took: int | None, spec: Device | None) -> Floor:
     )
 
 
-def join(one: Floor | None, two: Floor, spec: Device | None) -> Floor:
+def join(one: StageBound | None, two: StageBound, spec: Device | None) -> StageBound:
     """Both added up, every share taken anew; what either side does not know is not known."""
     if one is None:
         return _shares(two if spec else replace(two, floor_ns=None), spec)
@@ -85,7 +85,7 @@ def _both(one: N | None, two: N | None) -> N | None:
     return None if one is None or two is None else one + two
 
 
-def _shares(floor: Floor, spec: Device | None) -> Floor:
+def _shares(floor: StageBound, spec: Device | None) -> StageBound:
     """The same with its shares of the floor and of the device's peaks."""
     took = floor.took_ns
     peak = spec.flops.get(floor.dtype) if spec else None

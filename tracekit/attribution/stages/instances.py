@@ -157,8 +157,8 @@ def _made(trace: Trace, notes: Trace, chosen: str) -> Markers:
         s.phase.value if s and s.phase else n if s is None else name
         for s, n, name in zip(step, own, names, strict=True)
     )
-    lane = _number(zip(notes.pid.tolist(), notes.tid.tolist(), strict=True))
-    kin = _number(zip(lane.tolist(), family, strict=True))
+    thread = _number(zip(notes.pid.tolist(), notes.tid.tolist(), strict=True))
+    kin = _number(zip(thread.tolist(), family, strict=True))
     return Markers(
         start=notes.ts,
         end=notes.end,
@@ -169,7 +169,7 @@ def _made(trace: Trace, notes: Trace, chosen: str) -> Markers:
         family=family,
         step=step,
         sample=samples(trace, notes.pid, notes.ts),
-        nested=_inside(lane, notes.end),
+        nested=_inside(thread, notes.end),
         repeated=_inside(kin, notes.end),
         chosen=chosen,
     )
@@ -208,7 +208,7 @@ def samples(trace: Trace, pid: I64, when: I64) -> I64:
 
 
 def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I64, I64]:
-    """Every (instance, row of `views.work`) whose launching call starts inside the instance.
+    """Every (instance, row of `links.work`) whose launching call starts inside the instance.
 
     On any thread of its process, or with `same_thread` on its own thread only. Work launched
     inside nested instances is in each of them.
@@ -235,7 +235,7 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
 
 
 def innermost(trace: Trace, stages: str | None = None) -> I64:
-    """[G] for each row of `views.work`, the innermost of `markers` that its launch lies in, or -1.
+    """[G] for each row of `links.work`, the innermost of `markers` that its launch lies in, or -1.
 
     The instance that began last, and of those the shortest; the launch may be on any thread of the
     process.
@@ -253,7 +253,7 @@ def innermost(trace: Trace, stages: str | None = None) -> I64:
 
 
 def around_ops(trace: Trace, stages: str | None = None) -> I64:
-    """[O] for each row of `views.ops`, the innermost of `markers` in which it starts, or -1.
+    """[O] for each row of `links.ops`, the innermost of `markers` in which it starts, or -1.
 
     On its own thread; for ops of a thread without one then (backward passes have their own), on
     any thread of the process.
@@ -264,7 +264,7 @@ def around_ops(trace: Trace, stages: str | None = None) -> I64:
 def _around_ops(trace: Trace, marks: Markers) -> I64:
     every = links.ops(trace)
     threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
-    lane, mark_lane = threads[: len(every)], threads[len(every) :]
+    thread, mark_thread = threads[: len(every)], threads[len(every) :]
     pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
     pid, mark_pid = pids[: len(every)], pids[len(every) :]
     width = int(threads.max()) + 1
@@ -273,7 +273,7 @@ def _around_ops(trace: Trace, marks: Markers) -> I64:
         # [start, end): an op that starts as a marker ends is no part of it
         return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
 
-    found = inside(mark_pid * width + mark_lane, pid * width + lane)
+    found = inside(mark_pid * width + mark_thread, pid * width + thread)
     found = np.where(found >= 0, found, inside(mark_pid, pid))
     anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
     return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))

@@ -14,7 +14,7 @@ from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
-Pairs = tuple[I64, I64]  # (group, row of `views.work`)
+Pairs = tuple[I64, I64]  # (group, row of `links.work`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ NO_PHASE = frozenset({OUTSIDE, UNLAUNCHED})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phases:
-    """Phases of the G rows of `views.work`, or of the rows of `views.ops`."""
+    """Phases of the G rows of `links.work`, or of the rows of `links.ops`."""
 
     code: npt.NDArray[np.int64]  # [G] or [O] index into names
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Phases:
 
 
 def of_work(trace: Trace, stages: str | None = None) -> Phases:
-    """The phase of each row of `views.work`. `stages` as in `markers.markers`.
+    """The phase of each row of `links.work`. `stages` as in `markers.markers`.
 
     Raises: MissingEventsError where `stages` is given and matches nothing.
     """
@@ -67,7 +67,7 @@ def _of_work(trace: Trace, stages: str | None) -> Phases:
 
 
 def of_ops(trace: Trace, stages: str | None = None) -> Phases:
-    """The phase of each row of `views.ops`, by when it starts. `stages` as in `markers.markers`.
+    """The phase of each row of `links.ops`, by when it starts. `stages` as in `markers.markers`.
 
     Raises: MissingEventsError where `stages` is given and matches nothing.
     """

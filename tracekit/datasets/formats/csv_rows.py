@@ -28,7 +28,7 @@ class Notes:
 
     on_error: OnError = "raise"
     bad: list[str] = field(default_factory=list)
-    mended: list[str] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
 
     def malformed(self, path: object, line: int | None, why: str) -> None:
         """Refuse, or note that a row or record is left out.
@@ -40,17 +40,17 @@ class Notes:
             raise TracekitError(why, where=where, hint="mend the file, or skip it: --on-error skip")
         self.bad.append(f"{where}: {why}")
 
-    def mend(self, what: str) -> None:
+    def repair(self, what: str) -> None:
         """Note a repair, or something that was derived and not measured."""
-        if what not in self.mended:
-            self.mended.append(what)
+        if what not in self.repaired:
+            self.repaired.append(what)
 
     def repairs(self) -> tuple[str, ...]:
         """All of it in words; of many malformed rows the first few and a count."""
         skipped = [f"skipped {text}" for text in self.bad[:SHOWN]]
         if len(self.bad) > SHOWN:
             skipped.append(f"skipped {len(self.bad) - SHOWN} more malformed rows")
-        return (*self.mended, *skipped)
+        return (*self.repaired, *skipped)
 
     def tell(self) -> None:
         """Say now what was skipped; for records that no Recording will ever speak of."""

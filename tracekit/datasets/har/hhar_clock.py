@@ -126,17 +126,17 @@ def joined(accel: Rows, gyro: Rows, path: Path, notes: Notes) -> Recording:
             "accelerometer and gyroscope have no time in common", where=path, hint="skip it"
         )
     if not covered.all():
-        notes.mend(f"left out {int((~covered).sum())} rows without gyroscope rows around them")
+        notes.repair(f"left out {int((~covered).sum())} rows without gyroscope rows around them")
     a_time, a = a_time[covered], a[covered]
     origin = a_time[0]
     ms = (a_time - origin) / 1e6
     turned = [np.interp(ms, (g_time - origin) / 1e6, g[:, axis]) for axis in range(3)]
-    notes.mend("gyroscope interpolated to the accelerometer's times")
+    notes.repair("gyroscope interpolated to the accelerometer's times")
     steps = np.diff(ms)
     step = float(np.median(steps)) if len(steps) else 0.0
     gaps = steps[steps > 5 * step]
     if len(gaps):
-        notes.mend(
+        notes.repair(
             f"left as it is: {len(gaps)} gaps in the clock, the longest {gaps.max() / 1e3:.2f} s"
         )
     return Recording(
@@ -154,7 +154,7 @@ def _common_clock(
     """Times in ns on one clock: Creation_Time, or Arrival_Time where those do not overlap."""
     one, two = accel.creation, gyro.creation
     if len(one) and len(two) and (one.max() < two.min() or two.max() < one.min()):
-        notes.mend("timed by Arrival_Time (ms): the two sensors' Creation_Time do not overlap")
+        notes.repair("timed by Arrival_Time (ms): the two sensors' Creation_Time do not overlap")
         return accel.arrival * 1_000_000, gyro.arrival * 1_000_000
     return one, two
 
@@ -166,10 +166,10 @@ def _in_order(
 
     back = int((np.diff(time) < 0).sum())
     if back:
-        notes.mend(f"sorted the {name} by time: its clock went back {back} times")
+        notes.repair(f"sorted the {name} by time: its clock went back {back} times")
     kept, first = np.unique(time, return_index=True)
     if len(kept) < len(time):
-        notes.mend(f"left out {len(time) - len(kept)} {name} rows with the time of another")
+        notes.repair(f"left out {len(time) - len(kept)} {name} rows with the time of another")
     return kept, xyz[first]
 
 

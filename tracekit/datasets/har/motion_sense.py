@@ -103,7 +103,7 @@ def _trial(path: Path, on_error: OnError) -> Sample:
         table, _ = csv_columns(raw, path, (*GRAVITY, *OWN, *TURN), notes=notes)
         values = table[:, 3:].copy()
         values[:, :3] = (table[:, :3] + table[:, 3:6]) * G
-        notes.mend("acceleration is gravity + userAcceleration, from g")
+        notes.repair("acceleration is gravity + userAcceleration, from g")
         return Recording("imu", values=values, rate_hz=RATE_HZ, repairs=notes.repairs())
 
     return _sample(path, "A", lambda: read_bytes(path), parse)
@@ -127,7 +127,7 @@ def _pair(accel: Path, gyro: Path, window: int | None, on_error: OnError) -> Sam
             both.append(whole)
         length = min(map(len, both))
         if len(both[0]) != len(both[1]):
-            notes.mend(f"cut to {length} rows: accelerometer and gyroscope differ in length")
+            notes.repair(f"cut to {length} rows: accelerometer and gyroscope differ in length")
         values = np.hstack([both[0][:length], both[1][:length]])
         if window is None:
             values[:, :3] *= G
@@ -139,7 +139,7 @@ def _pair(accel: Path, gyro: Path, window: int | None, on_error: OnError) -> Sam
             raise TracekitError(
                 "a malformed row lies in this window", where=accel, hint="take the subset 'raw'"
             )
-        notes.mend("50 Hz to 20 Hz by means of 2 and 3 samples in turn, g times 9.8")
+        notes.repair("50 Hz to 20 Hz by means of 2 and 3 samples in turn, g times 9.8")
         return Recording(
             "imu",
             values=windows_20hz.window(part),

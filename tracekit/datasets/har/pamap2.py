@@ -75,7 +75,7 @@ def _sample(file: Path, run: Run, place: str, on_error: OnError) -> Sample:
                 f"no reading of the {place} in this stretch", where=f"{file}:{run.line}", hint=""
             )
         if not whole.all():
-            notes.mend(f"left out {int((~whole).sum())} rows that the radio lost (NaN)")
+            notes.repair(f"left out {int((~whole).sum())} rows that the radio lost (NaN)")
         times = (table[whole, 0] - table[whole, 0][0]) * 1e3
         return Recording(
             "imu",

@@ -61,7 +61,7 @@ def _sample(file: Path, run: Run, position: str, window: int | None, on_error: O
 
         notes = Notes(on_error)
         values = _rows(raw, file, run.line, base, notes)
-        notes.mend("time is the row over 50 Hz: the file's timestamps have lost their digits")
+        notes.repair("time is the row over 50 Hz: the file's timestamps have lost their digits")
         if window is None:
             values = values[np.isfinite(values).all(axis=1)]
             return Recording("imu", values=values, rate_hz=RATE_HZ, repairs=notes.repairs())
@@ -72,7 +72,7 @@ def _sample(file: Path, run: Run, position: str, window: int | None, on_error: O
                 where=f"{file}:{run.line}",
                 hint="take the subset 'segments'",
             )
-        notes.mend("50 Hz to 20 Hz by means of 2 and 3 samples in turn, as LIMU-BERT does")
+        notes.repair("50 Hz to 20 Hz by means of 2 and 3 samples in turn, as LIMU-BERT does")
         return Recording(
             "imu",
             values=windows_20hz.window(part),

@@ -226,11 +226,11 @@ def _parse(
     ]
     length = min(len(rows) for rows in both)
     if len(both[0]) != len(both[1]):
-        notes.mend(f"cut to {length} rows: accelerometer and gyroscope differ in length")
+        notes.repair(f"cut to {length} rows: accelerometer and gyroscope differ in length")
     values = np.hstack([both[0][:length] * G, both[1][:length]])
     good = np.isfinite(values).all(axis=1)
     if as_window and good.all() and length == windows_20hz.SPAN:
-        notes.mend("50 Hz to 20 Hz by means of 2 and 3 samples in turn, as LIMU-BERT does")
+        notes.repair("50 Hz to 20 Hz by means of 2 and 3 samples in turn, as LIMU-BERT does")
         return Recording(
             "imu",
             values=windows_20hz.window(values),

@@ -87,7 +87,7 @@ def parse_text(raw: bytes, path: Path, rate_hz: float | None, on_error: OnError)
             raise TracekitError(
                 f"the unit of column {time!r} is not known", where=path, hint=RATE_HINT
             )
-        notes.mend(f"column {time!r} left out: its unit is not known")
+        notes.repair(f"column {time!r} left out: its unit is not known")
         return _made(values, rate_hz, None, notes)
     from tracekit.datasets.video.ego4d import nominal_rate
 
@@ -130,7 +130,7 @@ def _made(
 
     usual = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
     if 0.5 < usual < 2.0:
-        notes.mend(f"left as it is: |acceleration| is {usual:.2f}, which looks like g, not m/s²")
+        notes.repair(f"left as it is: |acceleration| is {usual:.2f}, which looks like g, not m/s²")
     return Recording(
         "imu", values=values, rate_hz=rate_hz, timestamps_ms=times, repairs=notes.repairs()
     )

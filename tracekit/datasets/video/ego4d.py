@@ -171,7 +171,7 @@ def parse_csv(raw: bytes, path: Path, on_error: OnError) -> Recording:
     table, _ = csv_columns(raw, path, (TIME, *CHANNELS), notes=notes, empty=True)
     timed = np.isfinite(table[:, 0])
     if not timed.all():
-        notes.mend(f"dropped {int((~timed).sum())} rows without {TIME}")
+        notes.repair(f"dropped {int((~timed).sum())} rows without {TIME}")
     table = table[timed]
     for name, columns in (("accelerometer", table[:, 1:4]), ("gyroscope", table[:, 4:7])):
         if not np.isfinite(columns).any():
@@ -183,7 +183,7 @@ def parse_csv(raw: bytes, path: Path, on_error: OnError) -> Recording:
     order = np.argsort(table[:, 0], kind="stable")
     moved = int((order != np.arange(len(order))).sum())
     if moved:
-        notes.mend(f"sorted by {TIME}: {moved} rows were out of place")
+        notes.repair(f"sorted by {TIME}: {moved} rows were out of place")
     table = table[order]
     times = table[:, 0].copy()
     _note_clock(times, notes)
@@ -216,10 +216,10 @@ def _note_clock(times: npt.NDArray[np.float64], notes: Notes) -> None:
     if not len(steps):
         return
     if (steps < 0).any():
-        notes.mend(f"left as it is: the clock goes back {int((steps < 0).sum())} times")
+        notes.repair(f"left as it is: the clock goes back {int((steps < 0).sum())} times")
     gaps = steps[steps > GAP * max(float(np.median(steps)), 1e-9)]
     if len(gaps):
-        notes.mend(
+        notes.repair(
             f"left as it is: {len(gaps)} gaps in the clock, the longest {gaps.max() / 1e3:.2f} s"
         )
 
@@ -229,7 +229,7 @@ def _no_holes(values: npt.NDArray[np.float64], notes: Notes) -> npt.NDArray[np.f
 
     holes = int((~np.isfinite(values)).sum())
     if holes:
-        notes.mend(f"set {holes} missing values to 0, as the published preprocessing does")
+        notes.repair(f"set {holes} missing values to 0, as the published preprocessing does")
         return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     return values
 

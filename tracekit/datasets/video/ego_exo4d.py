@@ -116,11 +116,11 @@ def _recording(table: npt.NDArray[np.float64], file: Path, notes: Notes) -> Reco
     if not whole.any():
         raise TracekitError("no valid sample", where=file, hint="another take")
     if not whole.all():
-        notes.mend(f"left out {int((~whole).sum())} samples that the glasses marked as not valid")
+        notes.repair(f"left out {int((~whole).sum())} samples that the glasses marked as not valid")
     table = table[whole]
     order = np.argsort(table[:, 0], kind="stable")
     if (np.diff(order) < 0).any():
-        notes.mend("sorted by capture time")
+        notes.repair("sorted by capture time")
     table = table[order]
     times = (table[:, 0] - table[0, 0]) / 1e6
     return Recording(

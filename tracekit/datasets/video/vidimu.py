@@ -100,17 +100,17 @@ def _parse(raw: bytes, file: Path, sensor: str, on_error: OnError) -> Recording:
     times, unit = _seconds(np.array(clock), file)
     forward = np.concatenate([[True], np.diff(times) > 0])
     if not forward.all():
-        notes.mend(f"left out {int((~forward).sum())} readings whose clock does not go on")
+        notes.repair(f"left out {int((~forward).sum())} readings whose clock does not go on")
     times = times[forward]
     turned = Rotation.from_quat(np.array(quaternions)[forward], scalar_first=True)
     values = np.hstack([orientations.gravity(turned), orientations.body_rates(turned, times)])
-    notes.mend(f"left out {repeated} of {read} readings that repeat the one before")
-    notes.mend("derived: angular velocity is the rate of the orientation, not a gyroscope's")
-    notes.mend(
+    notes.repair(f"left out {repeated} of {read} readings that repeat the one before")
+    notes.repair("derived: angular velocity is the rate of the orientation, not a gyroscope's")
+    notes.repair(
         "derived: acceleration is gravity alone, with the quaternions' z axis taken as up (which "
         "the authors do not state); the body's own acceleration is not in the data"
     )
-    notes.mend(f"timestamps taken as {unit}: the steps are then nearest to 50 Hz")
+    notes.repair(f"timestamps taken as {unit}: the steps are then nearest to 50 Hz")
     return Recording(
         "imu",
         values=values,

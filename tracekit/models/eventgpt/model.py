@@ -292,7 +292,7 @@ def golden(case: Golden) -> dict[str, object]:
     model = net.build(config["llm"], config["vision"])
     net.fill(model, options, weights, where=case.path)
     special = checkpoint.added({}, 480, config)
-    named = case.beside("tiny_llama_like_sp.model")
+    named = case.neighbour("tiny_llama_like_sp.model")
     tokenizer = tokenizers.find(vocab=config["llm"]["vocab_size"], named=named, special=special)
     ours = EventGPT(model, replace(options, prompt=case.sidecar["question"]), tokenizer)
     return _run(ours, case, steps)

@@ -29,7 +29,9 @@ def golden(case: Golden) -> dict[str, Any]:
         most_prompt=2048,
         published=False,
     )
-    tokenizer = tokenizers.SentencePiece(case.beside("tiny_llama_like_sp.model"), special=CONTROLS)
+    tokenizer = tokenizers.SentencePiece(
+        case.neighbour("tiny_llama_like_sp.model"), special=CONTROLS
+    )
     options = BuildOptions(max_new_tokens=steps + 1, extra={"ignore_eos": True})
     weights = checkpoints.of_arrays(case.under("weights."))
     model = assembled(config, options, weights, tokenizer)

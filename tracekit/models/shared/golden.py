@@ -41,7 +41,7 @@ class Golden:
         """The outputs to be met, by their whole name."""
         return {name: value for name, value in self.tensors.items() if is_output(name)}
 
-    def beside(self, name: str) -> Path:
+    def neighbour(self, name: str) -> Path:
         """A file that lies with the golden data, in its folder or the one above.
 
         Raises: TracekitError where it is in neither.

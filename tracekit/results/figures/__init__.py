@@ -14,8 +14,8 @@ of their name (`theme.mark`). None is a value that was not measured and draws no
 from tracekit.results.figures.bars import columns, paired_bars, split_bars
 from tracekit.results.figures.chart import Chart, escape, marks, shorten
 from tracekit.results.figures.curves import areas, lines
-from tracekit.results.figures.lanes import Area, Block, Blocks, lanes
 from tracekit.results.figures.roofline import Point, roofline
+from tracekit.results.figures.tracks import Area, Block, Blocks, tracks
 from tracekit.results.figures.waterfall import waterfall
 
 __all__ = [
@@ -27,12 +27,12 @@ __all__ = [
     "areas",
     "columns",
     "escape",
-    "lanes",
     "lines",
     "marks",
     "paired_bars",
     "roofline",
     "shorten",
     "split_bars",
+    "tracks",
     "waterfall",
 ]

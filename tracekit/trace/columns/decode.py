@@ -12,7 +12,7 @@ import msgspec
 
 from tracekit.trace.columns.side_tables import ARGUMENTS
 from tracekit.trace.json.pieces import Piece
-from tracekit.trace.json.repair import Mended, mended
+from tracekit.trace.json.repair import Repaired, repaired
 from tracekit.trace.json.scanning import BOUNDARY, EVENT_START, value_end
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -36,7 +36,7 @@ class Damage:
     at: int  # offset in the text of the first
     bytes: int = 0
     events: int = 0  # lost
-    places: int = 0  # mended, nothing lost
+    places: int = 0  # repaired, nothing lost
 
 
 @dataclass(slots=True)
@@ -170,17 +170,17 @@ class _Salvage:
             cut = self._middle(start, stop) if stop - start > _SMALL else None
             if cut is not None:
                 work += [(cut, stop, last), (start, cut, False)]
-            elif last or not self._mend_all(start, stop):
+            elif last or not self._repair_all(start, stop):
                 self._one_by_one(start, stop, last)
 
-    def _mend_all(self, start: int, stop: int) -> bool:
-        """Whether all of a stretch could be kept by mending it."""
-        one = mended(self.text[start:stop].rstrip(b" \t\r\n,"))
+    def _repair_all(self, start: int, stop: int) -> bool:
+        """Whether all of a stretch could be kept by repairing it."""
+        one = repaired(self.text[start:stop].rstrip(b" \t\r\n,"))
         try:
             self.events += self.shape.exact.decode(b"[" + one.text + b"]")
         except _MALFORMED:
             return False
-        self._mended(one, start)
+        self._note_repairs(one, start)
         return True
 
     def _middle(self, start: int, stop: int) -> int | None:
@@ -217,16 +217,16 @@ class _Salvage:
         end = value_end(self.text, at)
         if end is not None and end > stop:
             end = None
-        if end is not None and end > at and self._take(at, end, mend=False):
+        if end is not None and end > at and self._take(at, end, repair=False):
             return end
         border = BOUNDARY.search(self.text, at, stop)
         limit = border.start() + 1 if border else None
         if limit is None and not last:
             limit = at + len(self.text[at:stop].rstrip(b" \t\r\n,"))
-        if limit is not None and limit != end and self._take(at, limit, mend=False):
+        if limit is not None and limit != end and self._take(at, limit, repair=False):
             return limit
         for candidate in dict.fromkeys(c for c in (limit, end) if c is not None and c > at):
-            if self._take(at, candidate, mend=True):
+            if self._take(at, candidate, repair=True):
                 return candidate
         if border is None and end is None and last and self.text[at : at + 1] == b"{":
             # nothing after it ends: a process that was killed while it wrote
@@ -244,10 +244,10 @@ class _Salvage:
         self._note(GARBLED, at, after - at, lost=1 if is_object else 0)
         return after
 
-    def _take(self, at: int, end: int, mend: bool) -> bool:
-        """Whether text[at:end] is an event, as it stands or mended; if so it is kept."""
+    def _take(self, at: int, end: int, repair: bool) -> bool:
+        """Whether text[at:end] is an event, as it stands or repaired; if so it is kept."""
         text = self.text[at:end]
-        tries = [mended(text), mended(text, quotes=True)] if mend else [Mended(text, {})]
+        tries = [repaired(text), repaired(text, quotes=True)] if repair else [Repaired(text, {})]
         for one in tries:
             try:
                 self.events += self.shape.exact.decode(b"[" + one.text + b"]")
@@ -256,11 +256,11 @@ class _Salvage:
                     continue
             except _MALFORMED:
                 continue
-            self._mended(one, at)
+            self._note_repairs(one, at)
             return True
         return False
 
-    def _mended(self, one: Mended, at: int) -> None:
+    def _note_repairs(self, one: Repaired, at: int) -> None:
         for what, places in one.what.items():
             self._note(what, at + places.first, places=places.count)
 

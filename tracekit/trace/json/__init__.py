@@ -1,1 +1,1 @@
-"""The text of a Kineto file: opened, cut into pieces, mended."""
+"""The text of a Kineto file: opened, cut into pieces, repaired."""

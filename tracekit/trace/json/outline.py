@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from tracekit.errors import NotATraceError
-from tracekit.trace.json.repair import mended
+from tracekit.trace.json.repair import repaired
 from tracekit.trace.json.scanning import key_at, skip_space, value_end
 from tracekit.trace.json.source import Text
 
@@ -160,7 +160,7 @@ def _store(found: Outline, key: bytes, value: bytes) -> None:
         try:
             found.meta[name] = msgspec.json.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found.meta[name] = msgspec.json.decode(mended(value).text)
+            found.meta[name] = msgspec.json.decode(repaired(value).text)
             found.oddities.append(f"the value of {name!r}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found.oddities.append(f"the value of {name!r}")

@@ -1,4 +1,4 @@
-"""Events whose JSON is malformed: mended where what was meant is plain, else given up."""
+"""Events whose JSON is malformed: repaired where what was meant is plain, else given up."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ QUOTES = "unescaped quotes in a name, kept as they look"
 
 @dataclass(slots=True)
 class Places:
-    """Where one kind of damage was mended."""
+    """Where one kind of damage was repaired."""
 
     first: int  # offset in the text
     count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repaired:
     """JSON text that can be decoded, perhaps, and what was done to it."""
 
     text: bytes
     what: Mapping[str, Places]  # by kind of damage
 
 
-def mended(text: bytes, quotes: bool = False) -> Mended:
+def repaired(text: bytes, quotes: bool = False) -> Repaired:
     """`text` with what JSON forbids replaced by what was plainly meant.
 
     With `quotes`, quotes inside the name of an event are taken for part of it.
@@ -82,7 +82,7 @@ def mended(text: bytes, quotes: bool = False) -> Mended:
             note(FORBIDDEN, token.start())
         return fixed
 
-    return Mended(_TOKEN.sub(one, text), done)
+    return Repaired(_TOKEN.sub(one, text), done)
 
 
 def _doubled(found: re.Match[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""A trace rewritten: mended for Perfetto, cut to what is of interest, scrubbed for sharing."""
+"""A trace rewritten: normalized for Perfetto, cut to what is of interest, scrubbed for sharing."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def export(
     document = whole.meta
     done.cures += [f"damaged: {what}" for what in whole.damage]
     progress("mending")
-    mended = normalize.mend(whole.events)
+    normal = normalize.normalize(whole.events)
     whole.events = []  # a large trace is held once
-    events = mended.events
-    done.cures += [f"{count:,} {what}" for what, count in mended.done.items()]
+    events = normal.events
+    done.cures += [f"{count:,} {what}" for what, count in normal.done.items()]
     done.slices_in = _slices(events)
     done.cures += wanted.missing
     if wanted.drop or wanted.cuts:

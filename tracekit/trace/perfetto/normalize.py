@@ -20,16 +20,16 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 @dataclass(slots=True)
-class Mended:
+class Normalized:
     """Sound events, and what was done to make them so; counts are absent where nothing was."""
 
     events: list[Event]
     done: Counter[str] = field(default_factory=Counter)  # in words: how many
 
 
-def mend(events: Iterable[Any]) -> Mended:
+def normalize(events: Iterable[Any]) -> Normalized:
     """Copies of the events that can be drawn, with `ts` and `dur` as int or Decimal µs."""
-    out = Mended([])
+    out = Normalized([])
     for event in _paired(events, out.done):
         whole = dict(event)
         start = number(event.get("ts"))
@@ -112,7 +112,7 @@ def _name(event: Event, done: Counter[str]) -> None:
         done["names with control characters made readable"] += 1
 
 
-def _separate_processes(out: Mended) -> None:
+def _separate_processes(out: Normalized) -> None:
     """Process ids that Perfetto takes for one (low 32 bits, negative as 0) are told apart."""
     taken: dict[int, int] = {}
     new: dict[int, int] = {}
@@ -137,7 +137,7 @@ def _free(taken: dict[int, int], pid: int) -> int:
     return free
 
 
-def _renumber_flows(out: Mended) -> None:
+def _renumber_flows(out: Normalized) -> None:
     """Flow ids that start twice: each start keeps the ends up to the next start."""
     flows: defaultdict[Hashable, list[Event]] = defaultdict(list)
     for event in out.events:

@@ -1,4 +1,4 @@
-"""Which slice encloses which, per lane, without a loop over slices."""
+"""Which slice encloses which, per track, without a loop over slices."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ I64 = npt.NDArray[np.int64]
 
 
 def innermost(
-    outer_lane: I64, outer_start: I64, outer_end: I64, lane: I64, start: I64, end: I64
+    outer_track: I64, outer_start: I64, outer_end: I64, track: I64, start: I64, end: I64
 ) -> I64:
     """[N] for each inner span, the index of the innermost outer span that encloses it, or -1.
 
-        lane 1   aaaaaaaaaaaaaa     x lies in b (which crosses c), y in a, z in none
+        track 1   aaaaaaaaaaaaaa     x lies in b (which crosses c), y in a, z in none
                   bbbbbb   y
                      cccccc   z
                     x
 
-    Encloses: same lane, starts no later, ends no earlier. Innermost: of those the last to start,
+    Encloses: same track, starts no later, ends no earlier. Innermost: of those the last to start,
     then the shortest, then the later index. Outer spans may cross one another.
-    Shapes: M outer spans, N inner spans; lanes are any integers.
+    Shapes: M outer spans, N inner spans; tracks are any integers.
     """
-    if not len(outer_lane) or not len(lane):
-        return np.full(len(lane), -1, np.int64)
-    all_lane = np.concatenate([outer_lane, lane])
+    if not len(outer_track) or not len(track):
+        return np.full(len(track), -1, np.int64)
+    all_track = np.concatenate([outer_track, track])
     all_start = np.concatenate([outer_start, start])
     all_end = np.concatenate([outer_end, end])
-    is_outer = np.arange(len(all_lane)) < len(outer_lane)
+    is_outer = np.arange(len(all_track)) < len(outer_track)
     # stable: at equal spans the outer ones come first, so they enclose their equals
-    order = np.lexsort((-all_end, all_start, all_lane))
-    above = _previous_reaching(all_lane[order], all_end[order], is_outer[order])
+    order = np.lexsort((-all_end, all_start, all_track))
+    above = _previous_reaching(all_track[order], all_end[order], is_outer[order])
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
-    return found[len(outer_lane) :]
+    return found[len(outer_track) :]
 
 
-def parents(lane: I64, start: I64, end: I64) -> I64:
+def parents(track: I64, start: I64, end: I64) -> I64:
     """[N] for each span, the index of the innermost other span that encloses it, or -1.
 
     Of spans that are equal the earlier index is the parent. See `innermost`.
     """
-    order = np.lexsort((-end, start, lane))
-    above = _previous_reaching(lane[order], end[order], np.ones(len(lane), bool))
+    order = np.lexsort((-end, start, track))
+    above = _previous_reaching(track[order], end[order], np.ones(len(track), bool))
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
     return found
 
 
-def _previous_reaching(lane: I64, end: I64, candidate: npt.NDArray[np.bool_]) -> I64:
-    """[N] position of the nearest earlier candidate of the lane whose end is no earlier, or -1.
+def _previous_reaching(track: I64, end: I64, candidate: npt.NDArray[np.bool_]) -> I64:
+    """[N] position of the nearest earlier candidate of the track whose end is no earlier, or -1.
 
     Each position points at the nearest candidate before it; pointers that fall short follow the
     pointer of what they point at, all at once, until none falls short. What is skipped ends before
     the skipper does, so a pointer never jumps over an answer.
     """
-    position = np.arange(len(lane))
+    position = np.arange(len(track))
     last = np.maximum.accumulate(np.where(candidate, position, -1))
     above = np.concatenate([[-1], last[:-1]]) if len(last) else last
-    above = _same_lane(above, lane, position)
+    above = _same_track(above, track, position)
     short = np.flatnonzero(above >= 0)
     while len(short):
         at = above[short]
@@ -68,6 +68,6 @@ def _previous_reaching(lane: I64, end: I64, candidate: npt.NDArray[np.bool_]) ->
     return above
 
 
-def _same_lane(above: I64, lane: I64, position: I64) -> I64:
+def _same_track(above: I64, track: I64, position: I64) -> I64:
     # numpy reads index -1 as the last row; the mask discards what that compares
-    return np.where((above >= 0) & (lane[above] == lane[position]), above, -1)
+    return np.where((above >= 0) & (track[above] == track[position]), above, -1)

@@ -206,11 +206,11 @@ function draw(box) {
     layout.margin = {...layout.margin, l: Math.min(layout.margin.l, 44), r: 8};
     const [low, high] = layout.xaxis.range || [];  // numbers beside bars need more of a small width
     if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
-    if (kind === 'lanes') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text, width)}));
+    if (kind === 'tracks') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text, width)}));
   }
   if (kind === 'rows' && (narrow || Math.max(...layout.yaxis.ticktext.map(t => t.length)) * 7 > 0.4 * width)) namesAbove(layout, width);
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
-  if (kind === 'lanes') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
+  if (kind === 'tracks') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, width);
   if (printing) { layout.width = 680; layout.autosize = false; data = tinted(data); }
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
@@ -222,7 +222,7 @@ function draw(box) {
   if (first) box.on('plotly_relayout', change => {
     if (!Object.keys(change).some(key => key.startsWith('xaxis'))) return;
     box.range = change['xaxis.autorange'] ? null : [...box._fullLayout.xaxis.range];
-    if (kind === 'lanes') draw(box);
+    if (kind === 'tracks') draw(box);
   });
   return drawn;
 }

@@ -1,4 +1,4 @@
-"""Lanes over one shared time axis: blocks of one thing after another, and stacked areas."""
+"""Tracks over one shared time axis: blocks of one thing after another, and stacked areas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tracekit.results.figures.theme import Mark, mark
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of a lane. `kind` gives the colour; '' is a plain block in alternating greys."""
+    """A stretch of a track. `kind` gives the colour; '' is a plain block in alternating greys."""
 
     start_ns: float
     length_ns: float
@@ -25,7 +25,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """A lane of blocks that do not overlap."""
+    """A track of blocks that do not overlap."""
 
     label: str
     blocks: Sequence[Block]
@@ -34,14 +34,14 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A lane of stacked areas: `parts` [name][N], shares of one of each bin of `edges` [N+1]."""
+    """A track of stacked areas: `parts` [name][N], shares of one of each bin of `edges` [N+1]."""
 
     label: str
     edges: Sequence[float]
     parts: Mapping[str, Sequence[Number]]
 
 
-def lanes(
+def tracks(
     key: str,
     title: str,
     rows: Sequence[Blocks | Area],
@@ -51,7 +51,7 @@ def lanes(
     summary: str = "",
     table: str = "",
 ) -> Chart:
-    """The lanes from top to bottom, on one zoomable axis of time. `window` in ns."""
+    """The tracks from top to bottom, on one zoomable axis of time. `window` in ns."""
     axis = scale("ns", window)
     heights = [72 if isinstance(row, Area) else 24 for row in rows]
     gap, whole = 20, 0
@@ -88,13 +88,13 @@ def lanes(
             "zeroline": False,
         },
         "annotations": labels, "uniformtext": {"mode": "hide", "minsize": 11},
-        "meta": {"kind": "lanes", "legend": legend(looks)},
+        "meta": {"kind": "tracks", "legend": legend(looks)},
     }  # fmt: skip
     return Chart(key, title, summary, data, layout, table)
 
 
 def _name(text: str, y: float) -> dict[str, Any]:
-    """A lane's name above its left end, so that it needs no margin on a narrow screen."""
+    """A track's name above its left end, so that it needs no margin on a narrow screen."""
     return {
         "x": 0, "xref": "paper", "xanchor": "left", "y": y, "yref": "paper", "yanchor": "bottom",
         "text": escape(shorten(text, 60)), "showarrow": False, "font": {"size": 12},

@@ -1,4 +1,4 @@
-"""Floors and gauges, held to numbers worked out by hand."""
+"""Bounds and sensors, held to numbers worked out by hand."""
 
 from __future__ import annotations
 

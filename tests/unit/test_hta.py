@@ -74,7 +74,7 @@ def test_where_hta_fails_its_own_words_are_given_and_ours_stand() -> None:
 
 def test_asking_hta_leaves_logging_and_environment_as_they_were() -> None:
     level = logging.root.manager.disable
-    with pytest.raises(hta_results.PeerError):
+    with pytest.raises(hta_results.HtaError):
         hta_results.gpu_rows("/nowhere/trace.json")
     hta_results.gpu_rows(str(shared("traces", "hta_et_simple_add.json.gz")))
     assert logging.root.manager.disable == level
