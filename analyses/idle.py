@@ -37,7 +37,6 @@ from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import clip, covered, spans, union
 from tracekit.trace.trace import Trace
 
-ALL = "all stages"
 CLASSES_NS = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, None)
 
 
@@ -91,9 +90,8 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
     members: defaultdict[str, list[Instance]] = defaultdict(list)
     for row in split.rows:
         members[row.family].append(row)
-    members[ALL] = list(split.rows)
     for whole in split.totals:
-        mine = members[whole.family]
+        mine = list(split.rows) if whole.is_all else members[whole.family]
         flat = union(spans([r.start_ns for r in mine], [r.wall_ns for r in mine]))
         done = [r.window for r in mine if r.window is not None]
         own = union(spans([start for start, _ in done], [length for _, length in done]))
@@ -138,18 +136,17 @@ def _lengths(trace: Trace) -> tuple[Lengths, ...]:
 
 def merge(one: IdleTime, two: IdleTime) -> IdleTime:
     """Devices joined, stages and names added, the longest gaps of both."""
-    families: dict[str, list[StageIdle]] = {}
+    families: dict[tuple[bool, str], list[StageIdle]] = {}
     for stage in one.stages + two.stages:
-        families.setdefault(stage.family, []).append(stage)
-    if ALL in families:
-        families[ALL] = families.pop(ALL)  # stays last
+        families.setdefault((stage.is_all, stage.family), []).append(stage)
     time: Counter[tuple[str, str]] = Counter()
     for row in one.doings + two.doings:
         time[row.cause, row.name] += row.ns
     both = sorted(one.longest + two.longest, key=lambda gap: -gap.ns)
     return IdleTime(
         rows=one.rows + two.rows,
-        stages=tuple(reduce(_add, same) for same in families.values()),
+        # all stages stay last
+        stages=tuple(reduce(_add, families[key]) for key in sorted(families, key=lambda k: k[0])),
         longest=tuple(both[:MOST]),
         doings=sorted_calls(time),
         lengths=tuple(

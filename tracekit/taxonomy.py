@@ -20,6 +20,13 @@ class Stage(StrEnum):
         return f"{PREFIX}{self.value}"
 
 
+class Whole(StrEnum):
+    """Names of rows that add up all others; an annotation of the same name is plain text."""
+
+    STAGES = "all stages"
+    TRACE = "whole trace"
+
+
 SAMPLE = f"{PREFIX}sample#"  # followed by the sample's number
 DECODE_STEP = f"{PREFIX}decode_step#"  # followed by the number of the decoded token
 

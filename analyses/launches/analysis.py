@@ -25,12 +25,12 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
+from tracekit.taxonomy import Whole
 from tracekit.trace.spans.intervals import Spans, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
 from .queue import depths
 
-WHOLE = "whole trace"
 SOME = 0.01  # of a window: less idle time than this bounds nothing
 CLASSES_NS = (5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000, None)
 # a graph replaces what the host does between launches, not the loading of data
@@ -63,7 +63,7 @@ def launches(trace: Trace, *, stages: str | None = None) -> Launches:
     ]
     gpu = links.work(trace)
     window = np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)
-    rows.append(_row(trace, WHOLE, linked, window, None))
+    rows.append(_row(trace, Whole.TRACE, linked, window, None))
     return Launches(tuple(rows), _calls(trace), _delays(trace, linked), depths(trace))
 
 
@@ -246,7 +246,7 @@ def _cost_grid(result: Launches) -> Grid:
 
 
 def _graphs(result: Launches) -> str:
-    graphs = sum(r.graph_calls for r in result.rows if r.stage == WHOLE)
+    graphs = sum(r.graph_calls for r in result.rows if r.is_all)
     if not graphs:
         return ""
     return (

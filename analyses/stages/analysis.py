@@ -34,11 +34,11 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
-from tracekit.taxonomy import Category
+from tracekit.taxonomy import Category, Whole
 from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Trace
 
-from .totals import ALL, add, both, with_statistics
+from .totals import add, both, with_statistics
 
 Fields = tuple[tuple[str, str], ...]
 Nothing = tuple[None, None]
@@ -105,12 +105,13 @@ def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[T
         clock = [split.clock_of(trace, f) for f in flat]
         if _launches_known(trace):
             launch = _launches(trace, marks, rows, members)
+    names = (*families, Whole.STAGES)
     sums = [
         Total(
             family, 0, total(f), None, None, None, None, None,
             c[0], la[0], h[0], c[1], la[1], h[1], h[2],
         )
-        for family, f, c, la, h in zip((*families, ALL), flat, clock, launch, hosts, strict=True)
+        for family, f, c, la, h in zip(names, flat, clock, launch, hosts, strict=True)
     ]  # fmt: skip
     return with_statistics(sums, rows)
 
@@ -161,11 +162,10 @@ def _unattributed(trace: Trace, work: I64) -> Unattributed:
 def merge(one: Stages, two: Stages) -> Stages:
     """Rows joined, sums added, statistics taken over all rows."""
     rows = one.rows + two.rows
-    parts: dict[str, list[Total]] = {}
+    parts: dict[tuple[bool, str], list[Total]] = {}
     for part in one.totals + two.totals:
-        parts.setdefault(part.family, []).append(part)
-    parts[ALL] = parts.pop(ALL)  # stays last
-    sums = [reduce(add, same) for same in parts.values()]
+        parts.setdefault((part.is_all, part.family), []).append(part)
+    sums = [reduce(add, parts[key]) for key in sorted(parts, key=lambda key: key[0])]  # all: last
     return Stages(
         chosen="; ".join(dict.fromkeys([*one.chosen.split("; "), *two.chosen.split("; ")])),
         rows=rows,

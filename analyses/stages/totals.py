@@ -14,7 +14,6 @@ from tracekit.attribution.stages.split import LaunchedDetail
 from tracekit.results.result import add_fields
 
 R = TypeVar("R")
-ALL = "all stages"
 
 
 def with_statistics(sums: Sequence[Total], rows: Sequence[Instance]) -> tuple[Total, ...]:
@@ -28,8 +27,8 @@ def with_statistics(sums: Sequence[Total], rows: Sequence[Instance]) -> tuple[To
 
 
 def _one_with_statistics(sums: Total, walls: Sequence[int], outer: int) -> Total:
-    if sums.family == ALL or not walls:
-        return replace(sums, instances=outer if sums.family == ALL else 0)
+    if sums.is_all or not walls:
+        return replace(sums, instances=outer if sums.is_all else 0)
     return replace(
         sums, instances=len(walls), mean_ns=fmean(walls), median_ns=median(walls),
         min_ns=min(walls), max_ns=max(walls), spread_ns=pstdev(walls),

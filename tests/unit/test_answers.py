@@ -8,7 +8,7 @@ import pytest
 from tests.drawing import draw
 from tracekit import answers
 from tracekit.answers.idle import IdleTime
-from tracekit.answers.stages import Stages
+from tracekit.answers.stages import Split, Stages
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
@@ -54,3 +54,26 @@ def test_the_types_of_answers_are_named_as_the_analyses_are(name: str) -> None:
     ]  # fmt: skip
     assert [kind.analysis for kind in found] == [name]
     assert name in catalog.analyses()
+
+
+def test_an_annotation_that_is_called_all_stages_is_not_taken_for_the_sum() -> None:
+    trace = draw("mark pppp\nhost a...\nstream 7 .AA.", names={"p": "all stages"})
+    found = catalog.ask(trace, Stages)
+    assert [(t.family, t.is_all) for t in found.totals] == [
+        ("all stages", False), ("all stages", True),
+    ]  # fmt: skip
+    assert [t.is_all for t in found.stages] == [False]
+    assert found.whole is found.totals[-1]
+    both = catalog.analysis("stages").merge(found, found)
+    assert [t.is_all for t in both.totals] == [False, True]
+    idle = catalog.ask(trace, IdleTime)
+    assert [s.is_all for s in idle.stages] == [False, True]
+
+
+@pytest.mark.parametrize("split", [Split.CLOCK, Split.LAUNCHED])
+def test_the_parts_of_a_stage_add_up_to_its_whole(split: Split) -> None:
+    for total in catalog.ask(draw(STAGE), Stages).totals:
+        assert total.launched is not None
+        whole = total.wall_ns if split is Split.CLOCK else total.launched.window_ns
+        assert sum(total.parts(split).values()) == sum(total.spent(split).values()) == whole
+    assert total.parts(Split.HOST) == {}

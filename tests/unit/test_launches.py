@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracekit.analyses.launches import analysis as module
-from tracekit.analyses.launches.analysis import WHOLE, launches, merge
+from tracekit.analyses.launches.analysis import launches, merge
 
 from analyses.launches.queue import depths
 from tests.conftest import shared
@@ -34,7 +34,7 @@ def test_delay_counts_from_the_start_of_the_launch_and_queueing_from_its_end() -
     assert (row.delay.mean_ns, row.delay.max_ns) == (3500, 4000)
     assert (row.queueing.mean_ns, row.queueing.max_ns) == (1500, 2000)
     assert row.tklqt_ns == 7000
-    assert (row.stage, row.tokens, row.tklqt_per_token_ns) == (WHOLE, None, None)
+    assert (row.stage, row.tokens, row.tklqt_per_token_ns) == ("whole trace", None, None)
 
 
 def test_a_graph_launch_counts_its_nodes_in_the_queue() -> None:

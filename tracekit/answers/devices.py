@@ -54,3 +54,25 @@ class Devices(Result):
 
     rows: tuple[Device, ...]
     streams: tuple[Stream, ...]
+
+    @property
+    def window_ns(self) -> int:
+        """Of all devices, as the next three."""
+        return sum(device.window_ns for device in self.rows)
+
+    @property
+    def busy_ns(self) -> int:
+        return sum(device.busy_ns for device in self.rows)
+
+    @property
+    def idle_ns(self) -> int:
+        return sum(device.idle_ns for device in self.rows)
+
+    @property
+    def suspect_ns(self) -> int:
+        return sum(device.suspect_ns for device in self.rows)
+
+    @property
+    def busy_share(self) -> float | None:
+        """Of their windows; None where these are empty."""
+        return self.busy_ns / self.window_ns if self.window_ns else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracekit.attribution.idle.by_cause import By
 from tracekit.attribution.idle.gaps import Gap, HostCall
 from tracekit.results.result import Result
+from tracekit.taxonomy import Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,11 @@ class StageIdle:
     launched_idle_ns: int | None  # by launch: in the window of the stage's own work
     launched_causes: By | None
     launched_suspect_ns: int | None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether this is all stages together."""
+        return isinstance(self.family, Whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracekit.attribution.stages import work_phases
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
@@ -47,6 +48,11 @@ class Kernel:
     rule: str
     origins: tuple[Origin, ...]  # all of them, the longest first
 
+    @property
+    def cost_ns(self) -> int:
+        """What it costs: kernels by their durations, as ops by their self time."""
+        return self.total_ns
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseTotal:
@@ -76,3 +82,8 @@ class Kernels(Result):
     phases: tuple[PhaseTotal, ...]
     categories: tuple[Share, ...]
     other_share: float | None  # of all kernel time
+
+    @property
+    def main_phases(self) -> tuple[str, ...]:
+        """The phases to set side by side: see work_phases.side_by_side."""
+        return work_phases.side_by_side([p.phase for p in self.phases], self.rows[0].phase)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracekit.results.result import Result
+from tracekit.taxonomy import Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class Launching:
     launch_bound: bool | None  # None: nothing was idle
     graph_saves_ns: int  # at most
     graph_saves_per_token_ns: float | None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether this is the whole trace."""
+        return isinstance(self.stage, Whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracekit.attribution.stages import work_phases
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
@@ -23,6 +24,11 @@ class Op:
     per_token_ns: float | None  # self time
     only_here: bool | None  # in no other phase; None where the trace has one phase
 
+    @property
+    def cost_ns(self) -> int:
+        """What it costs: ops by their self time, as kernels by their durations."""
+        return self.self_ns
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseTotal:
@@ -38,3 +44,8 @@ class Ops(Result):
 
     rows: tuple[Op, ...]  # the longest first
     phases: tuple[PhaseTotal, ...]
+
+    @property
+    def main_phases(self) -> tuple[str, ...]:
+        """The phases to set side by side: see work_phases.side_by_side."""
+        return work_phases.side_by_side([p.phase for p in self.phases], self.rows[0].phase)

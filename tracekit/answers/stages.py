@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
+from tracekit.attribution.idle.by_cause import MAYBE_WORK
 from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.results.result import Result
+from tracekit.taxonomy import Stage, Whole
+from tracekit.trace.run_facts import captured
+from tracekit.trace.trace import Source
+
+PHASES = ("prefill", "mixed", "decode")  # what a sentence of the first screen is about, if there
+# the parts of a stage's time, in the order in which charts stack them
+PARTS = (
+    "kernel", "communication", "memcpy", "memset", "ops", "copies", "outside ops",
+    "busy with other stages", "idle", MAYBE_WORK,
+)  # fmt: skip
+
+
+class Split(Enum):
+    """How a stage's time is split, and what the parts add up to."""
+
+    CLOCK = "wall time, by clock"
+    LAUNCHED = "window of its own work"
+    HOST = "wall time, of the host"
+
+    @property
+    def whole(self) -> str:
+        """What the parts add up to, in words."""
+        return self.value.split(",")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +66,7 @@ class Instance:
 class Total:
     """All instances of one family. Time that several share counts once."""
 
-    family: str
+    family: str  # Whole.STAGES: all of them
     instances: int  # without those inside another of the family
     wall_ns: int
     mean_ns: float | None  # of the wall time of one instance, as the next four
@@ -56,6 +81,62 @@ class Total:
     launched_detail: LaunchedDetail | None
     host_detail: HostDetail | None
     ops: Mapping[str, int] | None  # host.op_ns by category of the innermost op
+
+    @property
+    def is_all(self) -> bool:
+        """Whether this is all stages together."""
+        return isinstance(self.family, Whole)
+
+    @property
+    def title(self) -> str:
+        """Its name where a sentence begins; an annotation's keeps its letters."""
+        return self.family.capitalize() if self.family in PHASES else self.family
+
+    @property
+    def suspect_ns(self) -> int:
+        """Of the idle time in its window: the device probably ran work that the file lacks."""
+        return self.launched_detail.suspect_ns if self.launched_detail else 0
+
+    def parts(self, split: Split) -> dict[str, int]:
+        """Its time by part in ns, which add up to the whole of `split`; empty where not known."""
+        match split:
+            case Split.HOST:
+                return _host_parts(self.host) if self.host else {}
+            case Split.CLOCK:
+                return _device_parts(self.clock) if self.clock else {}
+            case Split.LAUNCHED:
+                return _device_parts(self.launched) if self.launched else {}
+
+    def spent(self, split: Split) -> dict[str, int]:
+        """The same in as many parts as are known; they still add up.
+
+        Communication that no other kernel covers is taken out of the kernels, and suspect idle
+        time out of the idle time.
+        """
+        out = self.parts(split)
+        detail = {Split.CLOCK: self.clock_detail, Split.LAUNCHED: self.launched_detail}.get(split)
+        if detail is None or not out:
+            return out
+        for part, whole, ns in (
+            ("communication", "kernel", detail.exposed_communication_ns),
+            (MAYBE_WORK, "idle", detail.suspect_ns),
+        ):
+            if ns:
+                out[part] = ns
+                out[whole] -= ns
+        return out
+
+
+def _host_parts(host: Host) -> dict[str, int]:
+    return {"ops": host.op_ns, "copies": host.copy_ns, "outside ops": host.other_ns}
+
+
+def _device_parts(own: Clock | Launched) -> dict[str, int]:
+    others = {"busy with other stages": own.other_ns} if isinstance(own, Launched) else {}
+    return {
+        "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns, **others,
+        "idle": own.idle_ns,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +157,40 @@ class Stages(Result):
     totals: tuple[Total, ...]  # by family, in order of first start; the last is all stages
     unattributed: Unattributed | None
     devices: int  # with work in the trace; they are taken together
+
+    @property
+    def whole(self) -> Total | None:
+        """All stages together."""
+        return next((total for total in self.totals if total.is_all), None)
+
+    @property
+    def stages(self) -> tuple[Total, ...]:
+        """A row a stage, without all stages together; the five of a request in their order."""
+        rows = [total for total in self.totals if not total.is_all]
+        order = {stage.value: place for place, stage in enumerate(Stage)}
+        if all(row.family in order for row in rows):
+            rows.sort(key=lambda row: order[row.family])
+        return tuple(rows)
+
+    @property
+    def main(self) -> tuple[Total, ...]:
+        """Prefill and decode, in their order; of a trace that has neither its longest stage."""
+        rows = {total.family: total for total in self.stages}
+        if known := tuple(rows[phase] for phase in PHASES if phase in rows):
+            return known
+        longest = max(rows.values(), key=lambda total: total.wall_ns, default=None)
+        return () if longest is None else (longest,)
+
+    def split(self, source: Source) -> Split:
+        """By clock where the device was synchronised at the ends of stages, else by launch.
+
+        Without that, a stage's kernels run after its marker has closed: by clock a prefill of half
+        a second looks idle.
+        """
+        if not self.devices:
+            return Split.HOST
+        options = captured(source).get("options") or {}
+        synchronised = bool(captured(source)) and options.get("sync") is not False
+        if not synchronised and any(t.launched and t.launched.window_ns for t in self.stages):
+            return Split.LAUNCHED
+        return Split.CLOCK

@@ -67,6 +67,11 @@ class Latency:
     itl_p95_ns: float | None
     itl_p99_ns: float | None
 
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens of one sequence a second after the first: 1 / TPOT."""
+        return 1e9 / self.tpot_ns if self.tpot_ns else None
+
 
 @dataclass(frozen=True, slots=True)
 class Slow:

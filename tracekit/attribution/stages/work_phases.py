@@ -8,7 +8,7 @@ step cannot be told apart and stays mixed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,6 +168,12 @@ def _own(trace: Trace) -> int:
 def _batch(meta: object) -> int:
     batch = meta.get("batch_size", 1) if isinstance(meta, Mapping) else 1
     return batch if isinstance(batch, int) and batch > 0 else 1
+
+
+def side_by_side(phases: Collection[str], longest: str) -> tuple[str, ...]:
+    """Prefill (else mixed) and decode, those of them that are in `phases`; else the longest."""
+    chosen = ("prefill" if "prefill" in phases else "mixed", "decode")
+    return tuple(phase for phase in chosen if phase in phases) or (longest,)
 
 
 def per_token(total_ns: int, made: int | None) -> float | None:
