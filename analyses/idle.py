@@ -11,6 +11,13 @@ import numpy as np
 from tracekit.answers.idle import DeviceIdle, IdleTime, Lengths, StageIdle
 from tracekit.answers.stages import Instance, Stages
 from tracekit.attribution import links
+from tracekit.attribution.gaps import (
+    MOST,
+    host_calls,
+    inner_gaps,
+    longest,
+    sorted_calls,
+)
 from tracekit.attribution.idle.by_cause import (
     NAMES,
     SUSPECT,
@@ -21,13 +28,6 @@ from tracekit.attribution.idle.by_cause import (
 )
 from tracekit.attribution.idle.causes import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import idle as causes_of
-from tracekit.attribution.idle.gaps import (
-    MOST,
-    host_calls,
-    inner_gaps,
-    longest,
-    sorted_calls,
-)
 from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures

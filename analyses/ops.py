@@ -134,14 +134,14 @@ MOST = 200
 
 
 def tables(result: Ops) -> list[Grid]:
-    return [*_sides(result), _op_grid(result), _phase_grid(result)]
+    return [*_prefill_vs_decode(result), _op_grid(result), _phase_grid(result)]
 
 
 def _left_out(count: int) -> str:
     return f" {count - MOST:,} more ops are left out here." if count > MOST else ""
 
 
-def _sides(result: Ops) -> list[Grid]:
+def _prefill_vs_decode(result: Ops) -> list[Grid]:
     return prefill_vs_decode.grid(
         result.rows, noun="op", measure="self", ns=lambda row: int(row.self_ns),
         title="Prefill beside decode, op by op", definitions=DEFINITIONS,

@@ -235,7 +235,7 @@ def _size(launch: Shape | None) -> str | None:
 
 
 def tables(result: Kernels) -> list[Grid]:
-    grids = [*_sides(result), _phase_grid(result), _category_grid(result)]
+    grids = [*_prefill_vs_decode(result), _phase_grid(result), _category_grid(result)]
     return [*grids, _kernel_grid(result), _origin_grid(result)]
 
 
@@ -279,7 +279,7 @@ def _category_grid(result: Kernels) -> Grid:
     return Grid("categories", "Kernel time by category", columns, rows[:MOST])
 
 
-def _sides(result: Kernels) -> list[Grid]:
+def _prefill_vs_decode(result: Kernels) -> list[Grid]:
     return prefill_vs_decode.grid(
         result.rows, noun="kernel", measure="total", ns=lambda row: int(row.total_ns),
         title="Prefill beside decode", definitions=DEFINITIONS,

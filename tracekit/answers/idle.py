@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracekit.attribution.gaps import Gap, HostCall
 from tracekit.attribution.idle.by_cause import By
-from tracekit.attribution.idle.gaps import Gap, HostCall
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 

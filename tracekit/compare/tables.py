@@ -37,7 +37,7 @@ MOST = 200
 NUMBERS = 20  # other numbers in a table
 
 
-def _sides(unit: Literal["ns", "count", "number"], of: str = "") -> tuple[Column, Column]:
+def _both(unit: Literal["ns", "count", "number"], of: str = "") -> tuple[Column, Column]:
     lead = f"{of} " if of else ""
     return Column(f"{lead}before", unit), Column(f"{lead}after", unit)
 
@@ -109,7 +109,7 @@ def _rate_grid(rates: Sequence[Rate]) -> Grid:
     columns = (
         Column("what", "text", "A request (TTFT), a token after the first (TPOT), or one instance "
                "of a stage, mean."),
-        *_sides("ns"), Column("difference", "ns", DEFINITIONS["difference"]),
+        *_both("ns"), Column("difference", "ns", DEFINITIONS["difference"]),
         Column("relative", "share", DEFINITIONS["relative"]),
         Column("beyond the spread", "text", DEFINITIONS["beyond the spread"]),
     )  # fmt: skip
@@ -145,7 +145,7 @@ def split_keys(splits: Sequence[Split]) -> list[str]:
 
 def _split_grid(key: str, split: Split) -> Grid:
     columns = (
-        Column("part", "text", DEFINITIONS["part"]), *_sides("ns"),
+        Column("part", "text", DEFINITIONS["part"]), *_both("ns"),
         Column("difference", "ns", DEFINITIONS["difference"]),
         Column("relative", "share", DEFINITIONS["relative"]),
     )  # fmt: skip
@@ -167,8 +167,8 @@ def _stage_grid(stages: Sequence[StageChange]) -> Grid:
     columns = (
         Column("stage"), Column("in", "text", DEFINITIONS["state"]),
         Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"),
-        *_sides("count", "instances"), *_sides("ns", "mean"),
+        Column("relative", "share", DEFINITIONS["relative"]), *_both("ns"),
+        *_both("count", "instances"), *_both("ns", "mean"),
     )  # fmt: skip
     rows = [
         (s.stage, s.state, s.difference_ns, s.relative, s.before_ns, s.after_ns, s.before_count,
@@ -187,8 +187,8 @@ def _change_columns(noun: str) -> tuple[Column, ...]:
     """Those of kernels and of ops; what matters most stands left, where narrow screens end."""
     return (
         Column(noun), Column("phase"), Column("in", "text", DEFINITIONS["state"]),
-        Column("difference", "ns", DEFINITIONS["difference"]), *_sides("ns"),
-        Column("category"), *_sides("count", "runs"),
+        Column("difference", "ns", DEFINITIONS["difference"]), *_both("ns"),
+        Column("category"), *_both("count", "runs"),
         Column("by count", "ns", DEFINITIONS["by count"]),
         Column("by speed", "ns", DEFINITIONS["by speed"]),
     )  # fmt: skip
@@ -212,7 +212,7 @@ def _kernel_grid(result: Comparison) -> Grid:
 
 def _op_grid(result: Comparison) -> Grid:
     columns = (
-        Column("op"), Column("difference", "ns", DEFINITIONS["difference"]), *_sides("ns"),
+        Column("op"), Column("difference", "ns", DEFINITIONS["difference"]), *_both("ns"),
         Column("category"), Column("phase"), Column("kernels before"), Column("kernels after"),
     )  # fmt: skip
     rows = [
@@ -238,7 +238,7 @@ def _host_grid(result: Comparison) -> Grid:
 def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
     columns = (
         Column("what to do"), Column("stage"), Column("found", "text", "On both sides, only after "
-               "(new) or only before (gone)."), *_sides("ns", "saves at most,"),
+               "(new) or only before (gone)."), *_both("ns", "saves at most,"),
         Column("finding", "text", "As it is after; one that is gone as it was."),
     )  # fmt: skip
     rows = [
@@ -262,7 +262,7 @@ def _times_grid(result: Comparison) -> Grid:
     columns = (
         Column("time"), Column("of"),
         Column("difference", "ns", DEFINITIONS["difference"]),
-        Column("relative", "share", DEFINITIONS["relative"]), *_sides("ns"), Column("ask with"),
+        Column("relative", "share", DEFINITIONS["relative"]), *_both("ns"), Column("ask with"),
     )  # fmt: skip
     kept = fields.times(result.fields, least, _said(result))
     rows = [
@@ -299,7 +299,7 @@ def _said(result: Comparison) -> Iterator[tuple[float | None, float | None]]:
 
 def _others_grid(result: Comparison) -> Grid:
     columns = (
-        Column("number"), Column("of"), *_sides("number"),
+        Column("number"), Column("of"), *_both("number"),
         Column("difference", "number", DEFINITIONS["difference"]),
         Column("relative", "share", DEFINITIONS["relative"]), Column("ask with"),
     )  # fmt: skip

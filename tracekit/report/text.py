@@ -152,19 +152,6 @@ def write_grids(grids: Iterable[Grid], folder: Path, name: str) -> list[Path]:
     ]
 
 
-def plain_grids(grids: Iterable[Grid]) -> dict[str, Any]:
-    """Tables as JSON by key: columns with their units, rows in raw units, a note."""
-    return {
-        grid.key: {
-            "title": grid.title,
-            "columns": [{"label": c.label, "unit": c.unit} for c in grid.columns],
-            "rows": [list(row) for row in grid.rows],
-            "note": grid.note,
-        }
-        for grid in grids
-    }
-
-
 def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Nested fields as `outer.inner`; lists stay, as text."""
     out: dict[str, Any] = {}

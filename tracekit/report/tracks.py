@@ -11,9 +11,9 @@ import numpy as np
 
 from tracekit.answers.stages import Stages
 from tracekit.attribution import links
+from tracekit.attribution.gaps import inner_gaps
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES
-from tracekit.attribution.idle.gaps import inner_gaps
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP

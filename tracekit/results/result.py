@@ -116,6 +116,15 @@ class Grid:
     total: Sequence[Any] | None = None
     absent: str = "– is not measured."  # what a cell without a value says
 
+    def to_json(self) -> dict[str, object]:
+        """The title, the columns with their units, the rows in raw units, the note."""
+        return {
+            "title": self.title,
+            "columns": [{"label": c.label, "unit": c.unit} for c in self.columns],
+            "rows": [list(row) for row in self.rows],
+            "note": self.note,
+        }
+
 
 def unmeasured(grid: Grid) -> list[int]:
     """Places of the columns, but the first, in which no row and no total has a value."""

@@ -51,8 +51,6 @@ def subtitle(many: Sequence[Side]) -> str:
 
 def to_json(many: Sequence[Side]) -> dict[str, Any]:
     """What stands side by side, for programs: see docs/json.md."""
-    from tracekit.report import text
-
     view = overview(many)
     return {
         "names": [side.name for side in many],
@@ -60,7 +58,7 @@ def to_json(many: Sequence[Side]) -> dict[str, Any]:
         "adds_up": runs.adds_up(many),
         "notes": list(view.notes),
         "sentences": list(view.limits),
-        "tables": text.plain_grids(view.grids),
+        "tables": {grid.key: grid.to_json() for grid in view.grids},
     }
 
 

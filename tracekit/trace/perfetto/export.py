@@ -12,8 +12,8 @@ import numpy as np
 
 from tracekit.errors import TracekitError
 from tracekit.trace import redact
+from tracekit.trace.columns import documents
 from tracekit.trace.columns.slices import CATS
-from tracekit.trace.json import documents
 from tracekit.trace.perfetto import layout, normalize
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import GPU_WORK, Cat

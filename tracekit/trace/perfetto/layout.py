@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from tracekit.files import writing
-from tracekit.trace.json.documents import document
+from tracekit.trace.columns.documents import document
 
 Event = dict[str, Any]
 Row = tuple[Any, Any]  # (pid, tid)

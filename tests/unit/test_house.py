@@ -1,0 +1,69 @@
+"""The plan of the house: what import-linter does not hold."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [
+    path for room in ("tracekit", "analyses") for path in sorted((ROOT / room).rglob("*.py"))
+]
+LOOSE = {"errors", "extras", "files", "registry", "taxonomy", "version"}  # everyone uses them
+MOST = 14  # modules of a folder
+ONE_FOR_EACH = {"tracekit/answers"}  # a file for each analysis: not a room that one reads through
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in SOURCES:
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What a module takes of another that begins with an underscore: its line and its name."""
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                modules.add(alias.asname or alias.name)
+                parts = (node.module or "").split(".")
+                if private(alias.name) or any(map(private, parts)):
+                    yield node.lineno, f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute) and private(node.attr)
+            and isinstance(node.value, ast.Name) and node.value.id in modules
+        ):  # fmt: skip
+            yield node.lineno, f"{node.value.id}.{node.attr}"
+
+
+def test_nothing_private_is_used_outside_its_module() -> None:
+    assert [
+        f"{path}:{line}: {name}" for path, tree in trees() for line, name in private_uses(tree)
+    ] == []
+
+
+def test_a_private_name_of_another_module_would_be_seen() -> None:
+    source = "from tracekit.trace import kineto\nfrom a import _b\nkineto._made()\nkineto.load()\n"
+    assert list(private_uses(ast.parse(source))) == [(2, "a._b"), (3, "kineto._made")]
+
+
+def test_no_module_is_loose_but_the_few_that_everyone_uses() -> None:
+    found = {path.stem for path in (ROOT / "tracekit").glob("*.py")} - {"__init__"}
+    assert found <= LOOSE
+
+
+def test_a_folder_can_be_read_through() -> None:
+    folders: dict[str, int] = {}
+    for path in SOURCES:
+        if path.stem != "__init__":
+            folder = str(path.parent.relative_to(ROOT))
+            folders[folder] = folders.get(folder, 0) + 1
+    assert {f: n for f, n in folders.items() if n > MOST and f not in ONE_FOR_EACH} == {}
