@@ -15,7 +15,7 @@ import numpy as np
 from tracekit.answers.roofline import Coverage, Op, Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution import links
-from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.op_formulas import described
@@ -110,7 +110,7 @@ def _code(category: Category) -> int:
 
 def _tf32(trace: Trace) -> I64:
     """[G] 1 where a kernel's name says that float32 inputs are multiplied as TF32."""
-    return links.work(trace).named(name_rules.TF32).astype(np.int64)
+    return links.work(trace).named(kernel_rules.TF32).astype(np.int64)
 
 
 # ---------------------------------------------------------------- the floor of stages

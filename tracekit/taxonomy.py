@@ -37,10 +37,14 @@ class Category(StrEnum):
     GEMM = "gemm"
     ATTENTION = "attention"
     NORM = "normalisation"
+    SSM = "state space"  # scans of state-space and linear-attention layers
     ROTARY = "rotary"
+    EMBEDDING = "embedding"  # look-ups in tables, and their gradients
     ELEMENTWISE = "elementwise"
     REDUCTION = "reduction"
     SAMPLING = "softmax/sampling"
+    SORT = "sort/scan"
+    OPTIMIZER = "optimizer"
     COPY = "copy/layout"  # kernels that move or reshape data
     COMMUNICATION = "communication"
     OTHER = "other"

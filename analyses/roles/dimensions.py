@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tracekit.answers.roles import Aligned, Role
-from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
 from tracekit.trace.trace import Trace
@@ -122,7 +122,7 @@ def _filled(row: Role, known: Stated, matrices: Mapping[str, tuple[int, int]]) -
         rows=total,
         weights=f"{k} → {n}",
         weight_bytes=row.calls * k * n * size,
-        dtype="tf32" if single and re.search(name_rules.TF32, row.kernel) else known.dtype,
+        dtype="tf32" if single and re.search(kernel_rules.TF32, row.kernel) else known.dtype,
         flops=2 * total * k * n,
         bytes=(row.calls * k * n + total * (k + n)) * size,
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracekit.answers.roles import Aligned, Pair, Role
-from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.kernels.categories import CATEGORIES
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.flops import Weights
@@ -54,7 +54,7 @@ def rows_of(trace: Trace, found: Items, calls: Calls, made: Placed) -> list[Role
         shaped = bool(mine) and bool((calls.flops[mine] >= 0).all())
         dtypes = {calls.dtype[call] for call in mine}
         dtype = next(iter(dtypes)) if len(dtypes) == 1 else None
-        if dtype == "float32" and re.search(name_rules.TF32, kernel):
+        if dtype == "float32" and re.search(kernel_rules.TF32, kernel):
             dtype = "tf32"
         matrices = {placement.matrix(w) for w in weights}
         out.append(Role(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import shared
 from tracekit.attribution import links
-from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels import inductor_names, kernel_rules, name_rules
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.taxonomy import Category
 from tracekit.trace import kineto
@@ -37,6 +37,19 @@ NAMES = {
     "void cublasLt::splitKreduce_kernel<32, 16, int, float>(P)": C.GEMM,
     "void marlin::Marlin<__half, 256, 1, 8, 8>(int4 const*)": C.GEMM,
     "fused_moe_kernel": C.GEMM,
+    "bmm_Bfloat16_E2m1E2m1_Fp32_t128x16x256u2_s6_et128x16_m128x16x64_dynB_sm100f": C.GEMM,
+    "bmm_MxE4m3_MxE2m1MxE4m3_Fp32_t128x32x256_s4_schedS_swiGlu_sm100f": C.GEMM,
+    "bmm_E2m1_E2m1E2m1_Fp32_Ab16_Bb16_Cb16_t128x16x512u2_s5_geGlu_sm100f": C.GEMM,
+    "gemm_Bfloat16_E4m3E4m3_Fp32_t128x8x128_s7_sm100a": C.GEMM,
+    "void cutlass::device_kernel<GemmUniversal<GroupProblemShape<tuple<int>>, swiglu>>(P)": C.GEMM,
+    "_grouped_gemm_forward_kernel": C.GEMM,
+    "_p_matmul_ogs_NNT_bf16xbf16xmxfp4_64x128x128": C.GEMM,
+    "void deep_gemm::sm90_fp8_gemm_1d2d_impl<7168u, 2048u, 256u>(P)": C.GEMM,
+    "void finalizeKernelVecLoad<KernelParams<cutlass::bfloat16_t, 8>>(P)": C.REDUCTION,
+    "void moe::dev::finalize::finalizeKernelVecLoad<moe::dev::finalize::KernelParams<int>>(P)":
+        C.REDUCTION,
+    "void moe::dev::routing::routingIndicesClusterKernel<int>(P)": C.SAMPLING,
+    "void moe::dev::activation::activationKernel<int>(P)": C.ELEMENTWISE,
     "triton_tem_fused_addmm_3": C.GEMM,
     "void cutlass::device_kernel<flash::enable_sm90<flash::FlashAttnFwdSm90<int>>>(P)": C.ATTENTION,
     "void flash::flash_fwd_splitkv_kernel<Flash_fwd_kernel_traits<128, 64, cutlass::half_t>>(P)":
@@ -57,7 +70,19 @@ NAMES = {
     "void vllm::rms_norm_kernel<c10::BFloat16>(P)": C.NORM,
     "void vllm::moe::topkGatingSoftmax<4, 128, 4, 16>(P)": C.SAMPLING,
     "_fwd_kernel_stage1": C.ATTENTION,
-    "triton_poi_fused_add_cat_mul_neg_slice_unsqueeze_4": C.ROTARY,
+    # inductor's kind of kernel comes first: the ops after it may have their main work elsewhere
+    "triton_poi_fused_add_cat_mul_neg_slice_unsqueeze_4": C.ELEMENTWISE,
+    "triton_poi_fused_bmm_clone_7": C.ELEMENTWISE,
+    "triton_poi_fused_convolution_relu_0d1d2de": C.ELEMENTWISE,
+    "triton_poi_fused_native_layer_norm_mm_11": C.ELEMENTWISE,
+    "triton_poi_fused__softmax_masked_fill_2": C.ELEMENTWISE,
+    "triton_poi_fused__scaled_dot_product_efficient_attention_transpose_5": C.ELEMENTWISE,
+    "triton_red_fused_mm_sum_4": C.REDUCTION,
+    "triton_per_fused__scaled_dot_product_flash_attention_sum_1": C.REDUCTION,
+    "triton_red_fused_addmm_native_layer_norm_9": C.NORM,
+    "triton_tem_fused__scaled_dot_product_flex_attention_1": C.ATTENTION,
+    "triton_mm": C.GEMM,
+    "triton_bmm_12": C.GEMM,
     "triton_red_fused__to_copy_add_mean_mul_pow_rsqrt_0": C.NORM,
     "triton_poi_fused_mul_silu_1": C.ELEMENTWISE,
     "triton_per_fused__softmax_3": C.SAMPLING,
@@ -76,7 +101,36 @@ NAMES = {
     "void deep_ep::intranode::dispatch<8, 768, 8192>(P)": C.COMMUNICATION,
     "void deep_ep::internode_ll::combine<true, 10, 7168>(P)": C.COMMUNICATION,
     "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<4096ul>)": C.COMMUNICATION,
+    "void deep_ep::intranode::cached_notify_combine<8>(P)": C.COMMUNICATION,
+    "void ep::internode::notify_dispatch<false, 2>(P)": C.COMMUNICATION,
+    "_ZN7deep_ep9internode13cached_notifyILb0EEEviii": C.COMMUNICATION,
+    "cached_notify_dispatch": C.COMMUNICATION,
+    "multimem_one_shot_all_reduce_kernel": C.COMMUNICATION,
+    "void moe_a2a::moeA2ADispatchKernel<8>(P)": C.COMMUNICATION,
+    "void allreduce_fusion_kernel_oneshot_lamport<0, __nv_bfloat16>(P)": C.COMMUNICATION,
     "void fbgemm_gpu::permute_2D_data_kernel<true, int>(P)": C.COPY,
+    "void permute_pooled_embs_kernel<float>(P)": C.COPY,
+    "void split_embedding_codegen_forward_unweighted_kernel<c10::Half, c10::Half>(P)": C.EMBEDDING,
+    "void split_embedding_backward_codegen_rowwise_adagrad_weighted_kernel_warp_per_row_1<int>(P)":
+        C.EMBEDDING,
+    "void int_nbit_split_embedding_codegen_forward_unweighted_kernel_small_L<int>(P)": C.EMBEDDING,
+    "void at::native::EmbeddingBag_updateOutputKernel_sum_mean<float, long>(P)": C.EMBEDDING,
+    "void vllm::rotary_embedding_kernel<c10::BFloat16, true>(P)": C.ROTARY,
+    "void multi_tensor_apply_kernel<TensorListMetadata<4>, AdamFunctor<float>, float>(P)":
+        C.OPTIMIZER,
+    "void at::native::multi_tensor_apply_kernel<int, FusedAdamMathFunctor<float, 4, 1>>(P)":
+        C.OPTIMIZER,
+    "void kOptimizer32bit2State<float, 0>(P)": C.OPTIMIZER,
+    "void multi_tensor_apply_kernel<TensorListMetadata<1>, L2NormFunctor<float>>(P)": C.REDUCTION,
+    "void multi_tensor_apply_kernel<TensorListMetadata<2>, BinaryOpListAlphaFunctor<float>>(P)":
+        C.ELEMENTWISE,
+    "void cub::DeviceRadixSortOnesweepKernel<cub::DeviceRadixSortPolicy<long, int, int>>(P)":
+        C.SORT,
+    "void at_cuda_detail::cub::DeviceScanKernel<int>(P)": C.SORT,
+    "void at::native::sbtopk::gatherTopK<float, unsigned int, 2, false>(P)": C.SAMPLING,
+    "_chunk_scan_fwd_kernel": C.SSM,
+    "void selective_scan_fwd_kernel<Selective_Scan_fwd_kernel_traits<128, 4>>(P)": C.SSM,
+    "fused_recurrent_gated_delta_rule_fwd_kernel": C.SSM,
     # AMD
     "Cijk_Alik_Bljk_BBS_BH_Bias_HA_S_SAV_UserArgs_MT256x16x64": C.GEMM,
     "_ZN5aiter24fmha_fwd_hd128_bf16_causalE": C.ATTENTION,
@@ -188,6 +242,63 @@ def test_adding_up_gradients_is_no_convolution(tmp_path: Path) -> None:
         gpu("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<int>>(P)", 60, 1),
     ])  # fmt: skip
     assert categories(trace) == [C.ELEMENTWISE]
+
+
+def test_what_a_kernel_of_torch_compile_is_outranks_the_op_around_it(tmp_path: Path) -> None:
+    trace = write(tmp_path, [
+        host("flash_attn::_flash_attn_forward", "cpu_op", 0, 50),
+        host("cudaLaunchKernel", "cuda_runtime", 15, 2, 1),
+        gpu("triton_poi_fused__scaled_dot_product_flash_attention_clone_0", 60, 1),
+        host("aten::linear", "cpu_op", 100, 20),
+        host("cudaLaunchKernel", "cuda_runtime", 105, 2, 2),
+        gpu("triton_red_fused_addmm_sum_1", 130, 2),
+    ])  # fmt: skip
+    assert categories(trace) == [C.ELEMENTWISE, C.REDUCTION]
+
+
+def test_what_an_optimiser_step_only_touches_is_the_optimiser_s(tmp_path: Path) -> None:
+    add = "void multi_tensor_apply_kernel<TensorListMetadata<2>, BinaryOpListAlphaFunctor<int>>(P)"
+    trace = write(tmp_path, [
+        host("aten::_foreach_add_", "cpu_op", 0, 8),
+        host("cudaLaunchKernel", "cuda_runtime", 2, 2, 1),
+        gpu(add, 60, 1),
+        host("Optimizer.step#Shampoo.step", "user_annotation", 10, 80),
+        host("aten::_foreach_add_", "cpu_op", 12, 8),
+        host("cudaLaunchKernel", "cuda_runtime", 14, 2, 2),
+        gpu(add, 70, 2),
+        host("aten::mm", "cpu_op", 30, 8),
+        host("cudaLaunchKernel", "cuda_runtime", 32, 2, 3),
+        gpu("ampere_sgemm_128x64_nn", 80, 3),
+        host("cudaLaunchKernel", "cuda_runtime", 42, 2, 4),
+        gpu("ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)", 90, 4),
+    ])  # fmt: skip
+    assert categories(trace) == [C.ELEMENTWISE, C.OPTIMIZER, C.GEMM, C.COMMUNICATION]
+
+
+FUSABLE = {
+    ("void at::native::vectorized_elementwise_kernel<4, silu_kernel>(P)", C.ELEMENTWISE): True,
+    ("void at::native::elementwise_kernel<128, 2, pow_kernel>(P)", C.NORM): True,
+    ("void at::native::CatArrayBatchedCopy<float, unsigned int, 3, 64, 64>(P)", C.COPY): True,
+    ("triton_poi_fused_mul_silu_1", C.ELEMENTWISE): False,
+    ("void vllm::act_and_mul_kernel<c10::BFloat16, &silu>(P)", C.ELEMENTWISE): False,
+    ("void vllm::rms_norm_kernel<c10::BFloat16>(P)", C.NORM): False,
+    ("void flashinfer::norm::FusedAddRMSNormKernel<8u, __nv_bfloat16>(P)", C.NORM): False,
+    ("void multi_tensor_apply_kernel<TensorListMetadata<2>, CopyFunctor<int>>(P)", C.COPY): False,
+    ("void vllm::reshape_and_cache_flash_kernel<int>(P)", C.COPY): False,
+    ("void split_embedding_codegen_forward_unweighted_kernel<int>(P)", C.EMBEDDING): False,
+    ("ampere_sgemm_128x64_nn", C.GEMM): False,
+    ("ncclDevKernel_AllGather_RING_LL", C.COMMUNICATION): False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "category"), FUSABLE)
+def test_only_what_is_not_fused_yet_can_be_fused(name: str, category: Category) -> None:
+    assert inductor_names.fusable(name, category) is FUSABLE[name, category]
+
+
+@pytest.mark.parametrize("rule", kernel_rules.KERNELS, ids=lambda rule: rule.name)
+def test_each_rule_names_where_its_names_come_from(rule: kernel_rules.Rule) -> None:
+    assert rule.source
 
 
 def test_a_trace_without_gpu_work_has_no_classes(tmp_path: Path) -> None:

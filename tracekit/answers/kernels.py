@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracekit.attribution.kernels import inductor_names
 from tracekit.attribution.stages import work_phases
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
@@ -52,6 +53,16 @@ class Kernel:
     def cost_ns(self) -> int:
         """What it costs: kernels by their durations, as ops by their self time."""
         return self.total_ns
+
+    @property
+    def already_fused(self) -> bool:
+        """Whether the kernel is a fusion: of torch.compile, or one function of a library."""
+        return inductor_names.already_fused(self.name)
+
+    @property
+    def fusable(self) -> bool:
+        """Whether it only moves or touches data and fusing it with a neighbour would save it."""
+        return inductor_names.fusable(self.name, self.category)
 
 
 @dataclass(frozen=True, slots=True)

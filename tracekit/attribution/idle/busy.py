@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels.categories import classify
+from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
@@ -24,14 +25,13 @@ class Busy:
 
 
 def communication(trace: Trace) -> Mask:
-    """[G] whether each row of `links.work` is a communication kernel, by its name.
+    """[G] whether each row of `links.work` is a communication kernel, by name or by its op.
 
     A lower bound: engines name their own all-reduce and expert-parallel kernels as they like.
     """
 
     def make() -> Mask:
-        gpu = links.work(trace)
-        return gpu.named(name_rules.COMMUNICATION.pattern) & gpu.is_(Cat.KERNEL)
+        return classify(trace).of(Category.COMMUNICATION) & links.work(trace).is_(Cat.KERNEL)
 
     return trace.once("communication", make)
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.taxonomy import Category
+from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import Cat, Mask, Trace
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)
@@ -91,13 +92,7 @@ def _classify(trace: Trace) -> Classes:
 
 def _by_strong_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
     """Names that say more than the op around them: communication, layout changes inside ops."""
-    strong = (name_rules.COMMUNICATION, name_rules.LAYOUT_INSIDE_OPS)
-
-    def decide(name: str) -> _Decision | None:
-        rule = name_rules.first(strong, name_rules.head(name))
-        return (rule.category, rule.name) if rule else None
-
-    return rules.of(links.work(trace).name, trace.strings, decide)
+    return rules.of(links.work(trace).name, trace.strings, name_rules.of_strong_name)
 
 
 def _by_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
@@ -124,7 +119,33 @@ def _ops(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
     # an op of no table hides the ones above it, save torch's own wrappers around ops
     single = _nearest(single, np.where(aten, parent, -1))
     whole = _nearest(whole, parent)
-    return np.where(whole >= 0, whole, single)
+    return _optimizer(trace, rules, np.where(whole >= 0, whole, single))
+
+
+_STEP = r"^Optimizer\.step#"  # torch.optim marks every step by itself
+_LIGHT = (Category.ELEMENTWISE, Category.COPY, Category.REDUCTION)
+
+
+def _optimizer(
+    trace: Trace, rules: _Rules, decided: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """[O] the same, with the optimiser's for ops that only touch its state during its step.
+
+    A matrix product or a collective within a step (Shampoo, ZeRO) stays what it is.
+    """
+    ops, note = links.ops(trace), trace.named(_STEP)
+    if not note.any():
+        return decided
+    lane = links.lane(trace)
+    step = innermost(
+        lane[note], trace.ts[note], trace.end[note], lane[trace.is_(Cat.CPU_OP)],
+        ops.ts, ops.ts + 1,
+    )  # fmt: skip
+    codes = np.array([*rules.codes, CODE[Category.ELEMENTWISE]], np.int64)  # -1 is the last
+    light = np.isin(codes[decided], [CODE[category] for category in _LIGHT])
+    return np.where(
+        (step >= 0) & light, rules.number((Category.OPTIMIZER, "optimiser step")), decided
+    )
 
 
 def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
