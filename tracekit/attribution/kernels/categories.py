@@ -136,9 +136,9 @@ def _optimizer(
     ops, note = links.ops(trace), trace.named(_STEP)
     if not note.any():
         return decided
-    lane = links.lane(trace)
+    thread = links.thread(trace)
     step = innermost(
-        lane[note], trace.ts[note], trace.end[note], lane[trace.is_(Cat.CPU_OP)],
+        thread[note], trace.ts[note], trace.end[note], thread[trace.is_(Cat.CPU_OP)],
         ops.ts, ops.ts + 1,
     )  # fmt: skip
     codes = np.array([*rules.codes, CODE[Category.ELEMENTWISE]], np.int64)  # -1 is the last
