@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from tracekit.analyses.devices import analysis as devices
 from tracekit.analyses.kernels import analysis as kernels
 from tracekit.analyses.stages import analysis as stages
 from typer.testing import CliRunner
@@ -13,7 +14,6 @@ from typer.testing import CliRunner
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit.analyses import devices
 from tracekit.cli.app import app
 from tracekit.compare import compare, fields, tables
 from tracekit.compare.splits import Split

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from tracekit.analyses.devices import analysis as devices
 
 from tests.conftest import SHARED, shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit.analyses import devices
 from tracekit.errors import MissingEventsError
 from tracekit.trace import kineto
 from tracekit.trace.trace import Trace

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tracekit.analyses.idle import IdleTime, idle, merge
+from tracekit.analyses.idle import analysis as module
+from tracekit.analyses.idle.analysis import IdleTime, idle, merge
 
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
-from tracekit.analyses import idle as module
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import By

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tracekit.analyses.memory import analysis as memory
 
 from tests.conftest import shared
 from tests.drawing import build, draw
-from tracekit.analyses import memory, modules
+from tracekit.analyses import modules
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain

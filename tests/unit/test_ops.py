@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from tracekit.analyses.ops import analysis as module
 
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit.analyses import ops as module
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, engine

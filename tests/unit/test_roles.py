@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.findings import analysis as findings
 from tracekit.analyses.kernels import analysis as kernels
+from tracekit.analyses.ops import analysis as ops
 from tracekit.analyses.roles import analysis as roles
 from tracekit.analyses.roles.analysis import Roles, join, merge
 
@@ -16,7 +17,6 @@ from tests.conftest import shared
 from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
 from tests.random_traces import traces
-from tracekit.analyses import ops
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tracekit.analyses.roofline import analysis as roofline
 
 from tests.conftest import shared
 from tests.drawing import draw
-from tracekit.analyses import roofline
 from tracekit.attribution.roofline import devices, flops, model_bounds
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain

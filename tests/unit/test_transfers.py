@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from hypothesis import given
+from tracekit.analyses.transfers import analysis as transfers
 
 from tests.conftest import SHARED, shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
-from tracekit.analyses import transfers
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto

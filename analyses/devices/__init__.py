@@ -1,0 +1,1 @@
+"""How busy each device was, and with what."""

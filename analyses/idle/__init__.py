@@ -1,0 +1,1 @@
+"""Why the GPU waited: every idle nanosecond in one class."""

@@ -1,0 +1,1 @@
+"""Which framework ops the host spent its time in, by phase."""

@@ -1,0 +1,1 @@
+"""How near GEMM and attention came to the device's peaks, and the least time each stage needs."""
