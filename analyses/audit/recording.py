@@ -10,11 +10,14 @@ import numpy as np
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.results.units import count, duration, plural, share
+from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans.intervals import covered, spans, total, union
 from tracekit.trace.spans.segments import sums
 from tracekit.trace.trace import HOST, Cat, Trace
 
 from .finding import BOTH, BY_LAUNCH
+
+UNKNOWN_SHARE = 0.01  # of known and unknown work
 
 LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 
@@ -45,6 +48,24 @@ def no_gpu_work(trace: Trace) -> Iterator[Finding]:
             trace.path, "no_gpu_work", "refused", what, int(launches), None, 1.0,
             ("devices", "idle", "kernels", "launches", "transfers"),
         )  # fmt: skip
+
+
+def unknown_work(trace: Trace) -> Iterator[Finding]:
+    """Slices of categories or processes that are not known: they may be work of a device.
+
+    Degraded where they lie apart from the host's threads and cover over 1 % of the known work.
+    """
+    what = unknown(trace.source)
+    if what is None:
+        return
+    rows = trace.source.unknown
+    apart = sum(row.ns for row in rows if not row.on_host)
+    gpu = links.work(trace)
+    known = total(union(spans(gpu.ts, gpu.dur)))
+    part = apart / (apart + known) if apart else 0.0
+    effect: Effect = "degraded" if part > UNKNOWN_SHARE else "note"
+    yield Finding(trace.path, "unknown_work", effect, what, sum(row.count for row in rows),
+                  sum(row.ns for row in rows), part, (*BOTH, "transfers", "roofline"))  # fmt: skip
 
 
 def impossible_times(trace: Trace) -> Iterator[Finding]:
@@ -178,7 +199,10 @@ def options(trace: Trace) -> Iterator[Finding]:
     cats = set(np.unique(trace.cat).tolist())
     gpu = len(links.work(trace)) > 0
     absent = {
-        "GPU activity, so only host time is known": (not gpu, ("devices", "idle", "kernels")),
+        "GPU activity, so only host time is known": (
+            not gpu and not trace.source.unknown,
+            ("devices", "idle", "kernels"),
+        ),
         "annotations": (Cat.ANNOTATION not in cats, ("stages", "tokens")),
         "framework ops": (Cat.CPU_OP not in cats, ("kernels", "idle", "roofline")),
         "runtime calls": (gpu and Cat.RUNTIME not in cats, BY_LAUNCH),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tracekit.errors import TracekitError
 from tracekit.trace import kineto
+from tracekit.trace.categories import CATS
 from tracekit.trace.columns.numbers import FARTHEST_NS, exact_ns, nanoseconds
-from tracekit.trace.columns.slices import CATS
 from tracekit.trace.trace import TABLES, Cat, Trace
 
 BUDGET = settings(

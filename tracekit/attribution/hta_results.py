@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tracekit.trace.kineto import CATS
+from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK
 
@@ -99,7 +99,7 @@ def gpu_rows(path: str) -> Rows:
         start = np.rint(frame["ts"].to_numpy(float) * 1000).astype(np.int64)
         end = start + np.rint(frame["dur"].to_numpy(float) * 1000).astype(np.int64)
     spans = np.stack([start, end], axis=1).reshape(-1, 2)
-    real = np.array([CATS.get(cat) in GPU_WORK for cat in cats], bool)
+    real = np.array([category(cat) in GPU_WORK for cat in cats], bool)
     others: dict[str, int] = {}
     for cat, own in zip(cats, real.tolist(), strict=True):
         if not own:

@@ -22,7 +22,7 @@ import numpy as np
 from tracekit.errors import TracekitError
 from tracekit.files import writing
 from tracekit.trace.json.source import Text
-from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
+from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace, Unknown
 
 # below these the text is read about as fast as its hash is made and the entry loaded
 _PLAIN = 64 << 20
@@ -95,6 +95,7 @@ def load(path: Path, text: Text, reread: Any) -> Trace | None:
         events=about["events"],
         cats=about["cats"],
         losses=tuple(Loss(**loss) for loss in about["losses"]),
+        unknown=tuple(Unknown(**one) for one in about.get("unknown", ())),
         reread=reread,
     )
     columns = {name: arrays[name] for name in _COLUMNS}
@@ -113,6 +114,7 @@ def store(path: Path, trace: Trace) -> None:
         "events": dict(source.events),
         "cats": dict(source.cats),
         "losses": [asdict(loss) for loss in source.losses],
+        "unknown": [asdict(one) for one in source.unknown],
         "origin_ns": trace.origin_ns,
         "strings": trace.strings,
         "tables": {name: table.strings for name, table in trace.tables.items()},

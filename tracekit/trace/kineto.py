@@ -11,7 +11,6 @@ from tracekit.errors import DamagedTraceError, NotATraceError
 from tracekit.trace import cache
 from tracekit.trace.columns.assemble import Assembly
 from tracekit.trace.columns.decode import CUT, UNCLOSED
-from tracekit.trace.columns.slices import CATS
 from tracekit.trace.columns.workers import processes_for, reads
 from tracekit.trace.json.outline import Outline, closing, outline
 from tracekit.trace.json.source import Text, opened
@@ -138,4 +137,4 @@ def _words(loss: Loss) -> str:
     return f"{loss.what}{where}"
 
 
-__all__ = ["CATS", "CUT", "UNCLOSED", "load"]
+__all__ = ["CUT", "UNCLOSED", "load"]

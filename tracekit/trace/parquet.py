@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tracekit.errors import NotATraceError
 from tracekit.files import writing
-from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace
+from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +64,7 @@ def _about(trace: Trace) -> dict[str, Any]:
         "events": dict(source.events),
         "cats": dict(source.cats),
         "losses": [asdict(loss) for loss in source.losses],
+        "unknown": [asdict(one) for one in source.unknown],
     }
 
 
@@ -222,6 +223,7 @@ def _trace(
         events=about["events"],
         cats=about["cats"],
         losses=tuple(Loss(**loss) for loss in about["losses"]),
+        unknown=tuple(Unknown(**one) for one in about.get("unknown", ())),
     )
     return Trace(source, strings, about["origin_ns"], tables=tables, **made)
 

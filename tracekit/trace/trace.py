@@ -49,6 +49,17 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """Slices of one process and of a category that is not known: they are in no answer."""
+
+    category: str  # the file's own; "" where it gives none
+    process: str
+    count: int
+    ns: int  # the time that they cover on each track, added up over tracks
+    on_host: bool  # all lie on threads that have ops, annotations or Python frames
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a trace came from, and what its file says beside the slices."""
 
@@ -62,6 +73,7 @@ class Source:
     events: Mapping[str, int] = field(default_factory=dict)  # count by ph
     cats: Mapping[str, int] = field(default_factory=dict)  # slices by the file's own category
     losses: tuple[Loss, ...] = ()
+    unknown: tuple[Unknown, ...] = ()  # the longest first
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
 

@@ -17,6 +17,7 @@ from tracekit.results import catalog, units
 from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart, split_bars
 from tracekit.results.result import Column, Grid
+from tracekit.results.unknown_work import other_device, unknown
 from tracekit.taxonomy import Stage
 from tracekit.trace.run_facts import captured
 
@@ -129,8 +130,11 @@ def cautions(one: Answers, gpu: bool) -> Iterable[str]:
             "No GPU event is in what could be read of this file, which is damaged: GPU work may be "
             "in the part that is lost. Every time here is CPU time."
         )
+    elif not gpu and one.source.unknown:
+        yield "No work of a device that tracekit knows is in this file."
     elif not gpu:
         yield "This trace has CPU events only: every time here is CPU time."
+    yield from filter(None, [unknown(one.source), other_device(one.source) if gpu else None])
     for loss in one.source.losses:
         where = "" if loss.at_byte is None else f" at byte {loss.at_byte:,}"
         events = (

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
+from tracekit.trace.columns.device_rows import Words, decide
 from tracekit.trace.columns.numbers import FIRST_LABEL
 from tracekit.trace.columns.side_tables import Part
-from tracekit.trace.columns.slices import COLUMNS, NO_TIME, Read, Slices
+from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
 from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
 
 I64 = npt.NDArray[np.int64]
@@ -21,6 +22,7 @@ _WIDTH: Mapping[str, Any] = {"name": np.int32, "cat": np.uint8, "device": np.int
 _NO_SLICE = frozenset({"memory", "counters", "flows"})  # tables whose rows are no slices
 _LABELLED = {"memory": ("tid",), "flows": ("pid", "tid", "flow"), "counters": ("pid",)}
 
+_MOST_KINDS = (1 << 15) - 1
 UNPAIRED = "B events without an E, or the reverse"
 
 
@@ -29,6 +31,7 @@ class Sum:
     """What is known of a file beside its slices, added up over pieces."""
 
     processes: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
     threads: dict[tuple[int, int], str] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     phases: Counter[str] = field(default_factory=Counter)
@@ -44,6 +47,7 @@ class Assembly:
         self.wanted = tables
         self.reads: dict[int, Read] = {}
         self.names: dict[str, int] = {}
+        self.kinds: dict[str, int] = {}
 
     def add(self, read: Read) -> None:
         """Takes one piece. Its names become those of the whole trace at once, to save memory."""
@@ -53,6 +57,10 @@ class Assembly:
             columns = slices.columns
             columns["name"] = known[columns["name"]] if len(known) else columns["name"]
             slices.names = []
+            new, most = self.kinds.setdefault, _MOST_KINDS
+            codes = [new(kind, min(len(self.kinds), most)) for kind in slices.kinds]
+            kinds = np.array([*codes, -1], np.int16)
+            columns[KIND] = kinds[columns[KIND]]  # -1 is the last, itself
             for column in ("pid", "tid", "device", "stream"):
                 columns[column] = _narrow(columns[column])
         self.reads[read.index] = read
@@ -74,9 +82,12 @@ class Assembly:
         paired = _Pairs(reads, total)
         columns: dict[str, Any] = {}
         count = 0
-        for name in COLUMNS:
+        for name in (*COLUMNS, KIND):
             columns[name] = _joined(reads, paired, name)
             count = len(columns[name])
+        words = Words(list(self.names), total.processes, total.marks)
+        unknown = decide(columns, list(self.kinds), words)
+        del columns[KIND]
         order = _order(columns["ts"], columns["dur"])
         tables = self._tables(reads, shifts, paired, order)
         reads.clear()
@@ -103,6 +114,7 @@ class Assembly:
             events={phase: n for phase, n in total.phases.items() if n},
             cats={cat: n for cat, n in total.cats.items() if n},
             losses=(*_losses(total), *losses),
+            unknown=unknown,
         )
         return Trace(made, tuple(self.names), origin, id=ids, tables=tables, **columns)
 
@@ -149,6 +161,7 @@ def _sum(total: Sum, read: Read) -> dict[int, int]:
     total.processes.update(
         {shift.get(pid, pid): name for pid, name in read.loose.processes.items()}
     )
+    total.marks.update({shift.get(pid, pid): text for pid, text in read.loose.marks.items()})
     total.threads.update(
         {
             (shift.get(pid, pid), shift.get(tid, tid)): name

@@ -62,8 +62,9 @@ class Shapes:
 @cache
 def shapes(tables: frozenset[str]) -> Shapes:
     """The least that must be read of each event to fill the columns and these tables."""
-    wanted = {"correlation": -1, "device": -1, "stream": -1, "name": None}
-    names: dict[str, str] = {}
+    wanted = {"correlation": -1, "device": -1, "stream": -1, "name": None, "labels": None,
+              "connection": -1}  # fmt: skip
+    names: dict[str, str] = {"connection": "connection_id"}
     fields: list[Any] = [(name, Any, default) for name, default in wanted.items()]
     for table in sorted(tables):
         for attribute, (key, kind) in ARGUMENTS.get(table, {}).items():

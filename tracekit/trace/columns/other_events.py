@@ -19,6 +19,7 @@ class Loose:
     """What a piece holds beside slices."""
 
     processes: dict[int, str] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)  # process_labels: "CPU", "GPU 0"
     threads: dict[tuple[int, int], str] = field(default_factory=dict)
     tables: dict[str, Part] = field(default_factory=dict)
 
@@ -32,7 +33,11 @@ def loose(
     """
     found = Loose()
     for event in events:
-        if event.ph == "M" and event.args is not None and event.args.name is not None:
+        if event.ph != "M" or event.args is None:
+            continue
+        if event.name == "process_labels" and event.args.labels is not None:
+            found.marks[labels.number(event.pid)] = str(event.args.labels)
+        elif event.args.name is not None:
             if event.name == "process_name":
                 found.processes[labels.number(event.pid)] = str(event.args.name)
             elif event.name == "thread_name":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, decode
 from tracekit.trace.columns.numbers import Labels, indexed, integers, nanoseconds
 from tracekit.trace.columns.other_events import Loose, loose
@@ -20,33 +21,10 @@ from tracekit.trace.trace import GPU_WORK, Cat
 
 I64 = npt.NDArray[np.int64]
 
-CATS: Mapping[str, Cat] = {
-    "cpu_op": Cat.CPU_OP,
-    "Operator": Cat.CPU_OP,
-    "cuda_runtime": Cat.RUNTIME,
-    "cuda_driver": Cat.RUNTIME,
-    "hip_runtime": Cat.RUNTIME,
-    "hip_driver": Cat.RUNTIME,
-    "xpu_runtime": Cat.RUNTIME,
-    "xpu_driver": Cat.RUNTIME,
-    "mtia_runtime": Cat.RUNTIME,
-    "privateuse1_runtime": Cat.RUNTIME,
-    "privateuse1_driver": Cat.RUNTIME,
-    "Runtime": Cat.RUNTIME,
-    "kernel": Cat.KERNEL,
-    "Kernel": Cat.KERNEL,
-    "gpu_memcpy": Cat.MEMCPY,
-    "Memcpy": Cat.MEMCPY,
-    "gpu_memset": Cat.MEMSET,
-    "Memset": Cat.MEMSET,
-    "user_annotation": Cat.ANNOTATION,
-    "gpu_user_annotation": Cat.GPU_ANNOTATION,
-    "python_function": Cat.PYTHON,
-    "overhead": Cat.OVERHEAD,
-    "cuda_sync": Cat.SYNC,
-}
 NO_TIME = "slices without a usable ts or dur"
 COLUMNS = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation")
+_MOST_KINDS = 1 << 10
+KIND = "kind"  # a column too: index into `kinds`, -1 where the category is known
 
 
 @dataclass(slots=True)
@@ -54,9 +32,10 @@ class Slices:
     """Columns of some slices in file order, with names as indices of their own table."""
 
     count: int
-    columns: dict[str, npt.NDArray[Any]]  # COLUMNS; ts in absolute ns
+    columns: dict[str, npt.NDArray[Any]]  # COLUMNS and KIND; ts in absolute ns
     names: list[str]
     tables: dict[str, Part]
+    kinds: list[str] = field(default_factory=list)  # categories in the file of slices of Cat.OTHER
 
     def __len__(self) -> int:
         return self.count
@@ -141,7 +120,7 @@ def _slices(
     cats: Counter[str], damage: dict[str, Damage], at: int,
 ) -> Slices | None:  # fmt: skip
     if not events:
-        return Slices(0, {name: np.empty(0, np.int64) for name in COLUMNS}, [], {})
+        return Slices(0, {name: np.empty(0, np.int64) for name in (*COLUMNS, KIND)}, [], {})
     start = nanoseconds([event.ts for event in events])
     length = nanoseconds([event.dur for event in events]) if lasting else _nothing(len(events))
     if start is None or length is None:
@@ -153,7 +132,7 @@ def _slices(
         lost.events += int((~usable).sum())
     ts, dur = start[0][usable], length[0][usable]
     arguments = [event.args for event in events]
-    cat = _cats(events, cats, lasting)
+    cat, kind, kinds = _cats(events, cats, lasting)
     pid = labels.numbers([event.pid for event in events])
     tid = labels.numbers([event.tid for event in events])
     device, stream, correlation = _work(arguments, cat, pid, tid, labels)
@@ -170,9 +149,11 @@ def _slices(
             "device": device,
             "stream": stream,
             "correlation": correlation,
+            KIND: kind,
         },
         names,
         parts(arguments, cat, tables),
+        kinds,
     )
 
 
@@ -180,24 +161,35 @@ def _nothing(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     return np.zeros(count, np.int64), np.ones(count, bool)
 
 
-def _cats(events: Sequence[Any], cats: Counter[str], count: bool) -> npt.NDArray[np.uint8]:
-    """[N] Cat; the file's own words are counted into `cats`."""
+def _cats(
+    events: Sequence[Any], cats: Counter[str], count: bool
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int16], list[str]]:
+    """[N] Cat, [N] KIND, and the categories that KIND indexes.
+
+    The file's own words are counted into `cats`.
+    """
     index, texts = indexed([event.cat for event in events])
     if count:
         for text, many in zip(texts, np.bincount(index), strict=True):
             cats[text] += int(many)
-    return np.array([_cat(text) for text in texts], np.uint8)[index]
-
-
-def _cat(text: str) -> Cat:
-    # Chrome allows several, joined by commas
-    return next((CATS[one.strip()] for one in text.split(",") if one.strip() in CATS), Cat.OTHER)
+    found = [category(text) for text in texts]
+    kinds = [text for text, cat in zip(texts, found, strict=True) if cat == Cat.OTHER]
+    at = {text: place for place, text in enumerate(kinds[:_MOST_KINDS])}
+    # so many categories are no categories: those beyond are taken for the last
+    kind = np.array(
+        [at.get(text, len(at) - 1) if cat == Cat.OTHER else -1
+         for text, cat in zip(texts, found, strict=True)], np.int16
+    )  # fmt: skip
+    return np.array(found, np.uint8)[index], kind[index], kinds[:_MOST_KINDS]
 
 
 def _work(
     arguments: Sequence[Any], cat: npt.NDArray[np.uint8], pid: I64, tid: I64, labels: Labels
 ) -> tuple[I64, I64, I64]:
-    """Device, stream (both -1 on the host) and correlation of slices."""
+    """Device, stream (both -1 on the host) and correlation of slices.
+
+    torch_npu's slices have a `connection_id` for a correlation.
+    """
     none = [a for a in arguments if a is None]
     if none:
         known = [row for row, a in enumerate(arguments) if a is not None]
@@ -205,9 +197,15 @@ def _work(
         correlation[known] = integers([arguments[row].correlation for row in known])
     else:
         correlation = integers([a.correlation for a in arguments])
+    bare = [row for row in np.flatnonzero((cat == Cat.OTHER) & (correlation < 0)).tolist()
+            if arguments[row] is not None]  # fmt: skip
+    if bare:
+        correlation = correlation.copy()
+        correlation[bare] = integers([arguments[row].connection for row in bare])
     device = np.full(len(arguments), -1, np.int64)
     stream = np.full(len(arguments), -1, np.int64)
-    work = np.flatnonzero(np.isin(cat, GPU_WORK))
+    # of OTHER it is not yet known whether it is work: see device_rows.py
+    work = np.flatnonzero(np.isin(cat, (*GPU_WORK, Cat.OTHER)))
     if len(work):
         some = [arguments[row] for row in work.tolist()]
         given = integers([-1 if a is None else a.device for a in some])

@@ -9,28 +9,14 @@ from typing import Any, Literal
 import msgspec
 
 from tracekit.errors import NotATraceError
+from tracekit.trace.json.foreign import WANTED, Foreign, of_bytes, of_events, of_keys
 from tracekit.trace.json.repair import repaired
 from tracekit.trace.json.scanning import key_at, skip_space, value_end
 from tracekit.trace.json.source import Text
 
 _HEAD = 1 << 16
 _WIDEST_HEAD = 1 << 28
-_WANTED = "give a torch.profiler trace (.json, .json.gz)"
-_MAGIC = {
-    b"PK\x03\x04": "a zip archive: unpack it first",
-    b"PK\x05\x06": "an empty zip archive",
-    b"SQLite format 3": "an SQLite database (Nsight Systems exports such): not a Kineto trace",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it first",
-    b"BZh": "compressed with bzip2: unpack it first",
-    b"\xfd7zXZ": "compressed with xz: unpack it first",
-    b"\xff\xfe": "UTF-16 text: save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text: save it as UTF-8",
-    b"\x89HDF": "an HDF5 file, not a trace",
-    b"\x7fELF": "a program, not a trace",
-    b"%PDF": "a PDF, not a trace",
-    b"\x1f\x8b": "compressed twice: unpack it once",
-    b"\x93NUMPY": "a NumPy array, not a trace",
-}
+_SAMPLE = 1 << 18
 
 
 @dataclass(slots=True)
@@ -54,10 +40,13 @@ def outline(text: Text) -> Outline:
         whole = len(head) < width
         found = _from_head(head, text, whole)
         if found is not None:
+            other = of_events(text.read(found.first, _SAMPLE))
+            if other is not None:
+                raise _refused(other, text)
             return found
         if whole or width >= _WIDEST_HEAD:
             raise NotATraceError(
-                "cut off, or damaged, before the first event", where=text.name, hint=_WANTED
+                "cut off, or damaged, before the first event", where=text.name, hint=WANTED
             )
         width *= 8
 
@@ -70,28 +59,18 @@ def _from_head(head: bytes, text: Text, whole: bool) -> Outline | None:
         return _of_list(head, start, text)
     if first == b"{":
         return _of_object(head, start, text, whole)
-    raise NotATraceError(_what(head, start, text), where=text.name, hint=_WANTED)
+    raise _refused(_foreign(head, start, text), text)
 
 
-def _what(head: bytes, start: int, text: Text) -> str:
-    """A file that starts with neither brace nor bracket, in words."""
+def _refused(found: Foreign, text: Text) -> NotATraceError:
+    return NotATraceError(found.what, where=text.name, hint=found.hint)
+
+
+def _foreign(head: bytes, start: int, text: Text) -> Foreign:
+    """A file that starts with neither brace nor bracket."""
     if text.fault and not head:
-        return f"nothing can be read: {text.fault}"
-    if not head[start:]:
-        return "an empty file" if not head else "a file of nothing but white space"
-    for magic, words in _MAGIC.items():
-        if head.startswith(magic):
-            return words
-    low = head[start : start + 200].lower()
-    if low.startswith((b"<!doctype html", b"<html", b"<head", b"<!--")) or b"<html" in low:
-        return "an HTML page, not a trace: perhaps a login or error page was saved instead"
-    if low.startswith(b"<"):
-        return "XML, not a trace"
-    if low.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
-    if b"\0" in head[:1024]:
-        return "a binary file, not a trace"
-    return "text, not JSON"
+        return Foreign(f"nothing can be read: {text.fault}")
+    return of_bytes(head, start, text.name)
 
 
 def _of_list(head: bytes, start: int, text: Text) -> Outline | None:
@@ -107,10 +86,10 @@ def _of_list(head: bytes, start: int, text: Text) -> Outline | None:
             hint="give the trace that export_chrome_trace wrote",
         )
     if mark == b"]":
-        raise NotATraceError("an empty list: no events", where=text.name, hint=_WANTED)
+        raise NotATraceError("an empty list: no events", where=text.name, hint=WANTED)
     if not mark:
         return None
-    raise NotATraceError("a JSON list, but not of events", where=text.name, hint=_WANTED)
+    raise NotATraceError("a JSON list, but not of events", where=text.name, hint=WANTED)
 
 
 def _of_object(head: bytes, start: int, text: Text, whole: bool) -> Outline | None:
@@ -129,7 +108,7 @@ def _of_object(head: bytes, start: int, text: Text, whole: bool) -> Outline | No
         _store(found, key, head[at:end])
         at = skip_space(head, end)
     if head[at : at + 1] == b"}":
-        raise NotATraceError(_without_events(found), where=text.name, hint=_WANTED)
+        raise _refused(of_keys(found.meta), text)
     # a head that is itself damaged: the name alone tells where the events are
     name = head.find(b'"traceEvents"') if whole else -1
     bracket = head.find(b"[", name) if name >= 0 else -1
@@ -138,20 +117,6 @@ def _of_object(head: bytes, start: int, text: Text, whole: bool) -> Outline | No
         found.oddities.append("what stands before the events")
         return found
     return None
-
-
-def _without_events(found: Outline) -> str:
-    keys = set(found.meta)
-    if {"nodes", "schema"} <= keys:
-        return "a PyTorch execution trace (`nodes`, no `traceEvents`), not a Kineto trace"
-    if "traceEvents" in keys:
-        return "`traceEvents` is no list"
-    if {"cells", "nbformat"} <= keys:
-        return "a Jupyter notebook, not a trace"
-    if "schema" in keys and str(found.meta["schema"]).startswith("tracekit/"):
-        return "the answers of `tracekit analyze --json`, not a trace"
-    some = ", ".join(sorted(keys)[:6]) or "none"
-    return f"JSON without `traceEvents` (keys: {some})"
 
 
 def _store(found: Outline, key: bytes, value: bytes) -> None:

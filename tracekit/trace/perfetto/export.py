@@ -12,8 +12,8 @@ import numpy as np
 
 from tracekit.errors import TracekitError
 from tracekit.trace import redact
+from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
-from tracekit.trace.columns.slices import CATS
 from tracekit.trace.perfetto import layout, normalize
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import GPU_WORK, Cat
@@ -153,7 +153,7 @@ def _cut(events: list[Event], wanted: Wanted) -> list[Event]:
     # a slice without length counts where it lies
     overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
     begins_inside = covered(windows, np.stack([start, start + 1], 1)) > 0
-    cats = [CATS.get(events[i].get("cat", ""), Cat.OTHER) for i in slices]
+    cats = [category(str(events[i].get("cat", ""))) for i in slices]
     args = [events[i].get("args") or {} for i in slices]
     launched = {
         a.get("correlation")

@@ -1,0 +1,73 @@
+"""What a file holds beside the work of GPUs, in words: other devices, and what is not known."""
+
+from __future__ import annotations
+
+import re
+
+from tracekit.results.units import count, duration, plural
+from tracekit.trace.categories import kind_of_device
+from tracekit.trace.columns.device_rows import ASCEND_DEVICE
+from tracekit.trace.trace import Source, Unknown
+
+# "0 CPU HSA API", "1 CPU HIP API", "2 COPY", "6 GPU0". Source: rocprof's tblextr.py
+_ROCPROF = re.compile(r"^\d+ (?:CPU (?:HIP|HSA) API|COPY|GPU ?\d+)$")
+_MOST = 3  # kinds that a sentence names
+
+
+def device_kind(source: Source) -> str:
+    """What the devices of a file are: `GPU` where nothing says otherwise."""
+    if any(name.startswith(ASCEND_DEVICE) for name in source.processes.values()):
+        return "NPU (Ascend)"
+    return kind_of_device(source.cats)
+
+
+def other_device(source: Source) -> str | None:
+    """Which work is shown as a GPU's, where it is another device's; None for GPUs."""
+    kind = device_kind(source)
+    if kind == "GPU":
+        return None
+    where = "hpu_op" if "hpu_op" in source.cats else None
+    if "mtia_ccp_events" in source.cats:
+        where = "mtia_ccp_events"
+    what = f"{count(source.cats[where])} slices of `{where}` are read as" if where else "it has"
+    waits = ", waits for events included" if where == "mtia_ccp_events" else ""
+    return (
+        f"The device of this file is {_article(kind)} {kind}: {what} kernels{waits}; GPU means "
+        "that device here."
+    )
+
+
+def _article(word: str) -> str:
+    return "an" if word[:1] in "HNMXAEIOU" else "a"
+
+
+def unknown(source: Source) -> str | None:
+    """What of the file is in no answer, by category and process; None where all is known."""
+    rows = source.unknown
+    if not rows:
+        return None
+    some = "; ".join(map(_one, rows[:_MOST]))
+    left = rows[_MOST:]
+    more = f"; and {plural(sum(r.count for r in left), 'slice')} of other kinds" if left else ""
+    tail = (
+        "They lie on threads of the host and are in no answer."
+        if all(row.on_host for row in rows)
+        else "They are in no answer, and work of a device may be among them."
+    )
+    form = "This is an export of rocprof, not of torch.profiler. " if _of_rocprof(source) else ""
+    return f"{form}Not known to tracekit: {some}{more}. {tail}"
+
+
+def _of_rocprof(source: Source) -> bool:
+    """Its `otherData` names the agents, or its processes are the queues and the interfaces."""
+    other = source.meta.get("otherData")
+    agents = isinstance(other, dict) and "HSA_AGENTS" in other
+    return agents or any(map(_ROCPROF.match, source.processes.values()))
+
+
+def _one(row: Unknown) -> str:
+    kind = f"of category `{row.category[:60]}`" if row.category else "without a category"
+    return (
+        f"{plural(row.count, 'slice')} {kind} in {row.process[:60]!r} "
+        f"({duration(row.ns)}, tracks added up)"
+    )
