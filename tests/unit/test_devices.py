@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from tracekit.analyses.devices import analysis as devices
 
-from tests.conftest import SHARED, shared
+from tests.conftest import SHARED, gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tracekit.errors import MissingEventsError
@@ -29,6 +29,7 @@ def trace_file(name: str) -> Path:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_the_split_equals_the_independent_figures(name: str) -> None:
+    gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
     trace = kineto.load(trace_file(name))
     brute = expected["brute_force"]["devices"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tracekit.analyses.idle import analysis as module
 from tracekit.analyses.idle.analysis import IdleTime, idle, merge
 
-from tests.conftest import shared
+from tests.conftest import gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
@@ -73,6 +73,7 @@ def test_gaps_are_what_no_work_covers(trace: Trace, device: int | None) -> None:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_the_classes_add_up_to_the_independent_idle_time(name: str) -> None:
+    gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
     trace = kineto.load(trace_file(name))
     brute = expected["brute_force"]["devices"]

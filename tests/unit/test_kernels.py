@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.kernels import analysis as kernels
 
-from tests.conftest import SHARED, shared
+from tests.conftest import SHARED, gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tracekit.errors import MissingEventsError
@@ -31,6 +31,7 @@ def load(name: str) -> Trace:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_counts_and_sums_by_name_equal_the_independent_figures(name: str) -> None:
+    gpus_only(name)
     by_name = json.loads(shared("traces", "expected", f"{name}.json").read_text())["brute_force"][
         "by_name"
     ]

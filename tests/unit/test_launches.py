@@ -10,7 +10,7 @@ from tracekit.analyses.launches import analysis as module
 from tracekit.analyses.launches.analysis import launches, merge
 
 from analyses.launches.queue import depths
-from tests.conftest import shared
+from tests.conftest import gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
@@ -150,6 +150,7 @@ def test_the_queue_is_what_a_walk_over_its_events_finds(trace: Trace) -> None:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_delays_equal_the_independent_figures(name: str) -> None:
+    gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
     trace = kineto.load(trace_file(name))
     want = expected["brute_force"].get("launch_to_start_ns")

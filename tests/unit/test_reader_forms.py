@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tracekit.attribution import links
-from tracekit.errors import NotATraceError, TracekitError
+from tracekit.errors import TracekitError
 from tracekit.trace import kineto
 from tracekit.trace.trace import TABLES, Cat, Trace
 
@@ -258,35 +258,6 @@ def test_tables_are_not_read_from_a_file_that_has_changed(tmp_path: Path) -> Non
     write(tmp_path, FORMS["indented"])
     with pytest.raises(TracekitError, match="has changed"):
         trace.table("grids")
-
-
-REFUSED: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "empty file"),
-    "white space": (b" \n\n", "white space"),
-    "no events": (b'{"traceEvents": []}', "no events"),
-    "an empty list": (b"[]", "no events"),
-    "a page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "HTML page"),
-    "a zip": (b"PK\x03\x04....", "zip archive"),
-    "zstd": (b"\x28\xb5\x2f\xfd....", "zstd"),
-    "a database": (b"SQLite format 3\0....", "SQLite"),
-    "prose": (b"hello there", "text, not JSON"),
-    "other JSON": (b'{"cells": [], "x": 1}', "without `traceEvents`"),
-    "events that are no list": (b'{"traceEvents": 7}', "no list"),
-    "a memory timeline": (b"[[-1, 1, 37888, 7], [5, 2, 512, 7]]", "memory timeline"),
-    "an execution trace": (b'{"schema": "1.0.1", "nodes": [{"id": 2}]}', "execution trace"),
-    "numbers": (b"[1, 2, 3]", "not of events"),
-    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
-    "gzip of nothing": (gzip.compress(b""), "empty file"),
-    "cut before the events": (b'{"schemaVersion": 1, "devi', "before the first event"),
-}
-
-
-@pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_trace_is_named(kind: str, tmp_path: Path) -> None:
-    content, words = REFUSED[kind]
-    with pytest.raises(NotATraceError, match=words) as caught:
-        kineto.load(write(tmp_path, content))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_and_a_missing_file_are_clear_errors(tmp_path: Path) -> None:

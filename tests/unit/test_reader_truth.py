@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import SHARED, shared
+from tests.conftest import SHARED, gpus_only, shared
 from tracekit.attribution import links
 from tracekit.trace import kineto
 from tracekit.trace.spans.intervals import clip, gaps, spans, total, union
@@ -58,6 +58,7 @@ def same(found: dict[str, int], want: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_reader_gives_the_integers_of_the_reference(name: str) -> None:
+    gpus_only(name)
     path, want = reference(name)
     trace = kineto.load(path, strict=True)
     assert trace.source.events == want["events_by_ph"]
@@ -85,6 +86,7 @@ def test_the_reader_gives_the_integers_of_the_reference(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
+    gpus_only(name)
     path, want = reference(name)
     trace = kineto.load(path)
     work = links.work(trace)
@@ -102,6 +104,7 @@ def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_work_of_each_annotation_is_that_of_the_reference(name: str) -> None:
+    gpus_only(name)
     path, want = reference(name)
     trace = kineto.load(path)
     calls, work, marks = links.calls(trace), links.work(trace), links.marks(trace)

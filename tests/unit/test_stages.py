@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tracekit.analyses.stages import analysis as module
 from tracekit.analyses.stages.analysis import merge, stages
 
-from tests.conftest import SHARED, shared
+from tests.conftest import SHARED, gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
@@ -46,6 +46,7 @@ def check(own: split.Launched, more: split.LaunchedDetail, want: dict[str, int] 
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> None:
+    gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
     wanted = expected["brute_force"].get("user_annotations", {}).get("rows", [])
     trace = kineto.load(trace_file(name))

@@ -1,0 +1,208 @@
+"""Work of devices that are no GPU is work, and what is not known is named: never CPU time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.conftest import shared
+from tracekit.attribution import links
+from tracekit.cli.app import app
+from tracekit.results import engine
+from tracekit.results.unknown_work import device_kind, other_device, unknown
+from tracekit.trace import kineto, parquet
+from tracekit.trace.categories import category
+from tracekit.trace.spans.intervals import spans, total, union
+from tracekit.trace.trace import Cat, Trace
+
+HOST, DEVICE, THREAD = 50, 3, 51
+
+
+def x(name: str, cat: str | None, ts: float, dur: float, pid: int = HOST, tid: int = THREAD,
+      **args: Any) -> dict[str, Any]:  # fmt: skip
+    """A slice; a category of None is none."""
+    event: dict[str, Any] = {"ph": "X", "name": name, "pid": pid, "tid": tid, "ts": ts, "dur": dur}
+    return event | ({} if cat is None else {"cat": cat}) | ({"args": args} if args else {})
+
+
+def process(pid: int, name: str, labels: str | None = None) -> list[dict[str, Any]]:
+    found = [{"ph": "M", "name": "process_name", "pid": pid, "args": {"name": name}}]
+    if labels:
+        found.append({"ph": "M", "name": "process_labels", "pid": pid, "args": {"labels": labels}})
+    return found
+
+
+def load(folder: Path, events: list[dict[str, Any]], **meta: Any) -> Trace:
+    path = folder / "t.json"
+    path.write_text(json.dumps({**meta, "traceEvents": events}))
+    return kineto.load(path)
+
+
+def says(folder: Path, events: list[dict[str, Any]]) -> str:
+    """What the terminal says of a trace, on one line."""
+    load(folder, events)
+    done = CliRunner().invoke(
+        app, ["analyze", str(folder / "t.json"), "-o", str(folder / "p.html")]
+    )
+    assert done.exit_code == 0, done.output
+    page = (folder / "p.html").read_text()
+    assert "CPU events only" not in page
+    assert "every time here is CPU time" not in page
+    return " ".join(done.output.split())
+
+
+OP = x("aten::mm", "cpu_op", 0, 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "cat"),
+    [
+        ("xpu_runtime", Cat.RUNTIME), ("xpu_driver", Cat.RUNTIME), ("musa_driver", Cat.RUNTIME),
+        ("mtia_ccp_events", Cat.KERNEL), ("gcu_memcpy", Cat.MEMCPY), ("hpu_memset", Cat.MEMSET),
+        ("xpu_user_annotation", Cat.GPU_ANNOTATION), ("xpu_sync", Cat.SYNC),
+        ("foo, gpu_memcpy", Cat.MEMCPY), ("my_kernel", Cat.OTHER), ("hpu_op", Cat.OTHER),
+        ("Trace", Cat.OTHER), ("", Cat.OTHER),
+    ],
+)  # fmt: skip
+def test_the_categories_of_each_backend_are_known(text: str, cat: Cat) -> None:
+    assert category(text) == cat
+
+
+def test_work_of_gaudi_is_apart_from_the_hosts_threads(tmp_path: Path) -> None:
+    trace = load(tmp_path, [
+        OP,
+        x("synLaunch", "hpu_op", 10, 5),  # on the thread of the op: a call of the host
+        x("MME_gemm", "hpu_op", 20, 30, pid=DEVICE, tid=1),
+        x("TPC_add", "hpu_op", 50, 10, pid=DEVICE, tid=2),
+    ])  # fmt: skip
+    work = links.work(trace)
+    assert [(work.text(i), int(work.dur[i])) for i in range(2)] == [
+        ("MME_gemm", 30_000), ("TPC_add", 10_000),
+    ]  # fmt: skip
+    assert trace.devices == (DEVICE,)
+    assert [links.calls(trace).text(0)] == ["synLaunch"]
+    assert device_kind(trace.source) == "HPU (Gaudi)"
+
+
+def test_a_privateuse1_device_without_categories_of_its_own_is_known_by_its_process(
+    tmp_path: Path,
+) -> None:
+    device = x("nc_matmul", "privateuse1_driver", 20, 30, pid=DEVICE, tid=1)
+    call = x("nrtExecute", "privateuse1_runtime", 5, 5)
+    trace = load(tmp_path, [OP, call, device])
+    assert links.work(trace).text(0) == "nc_matmul"
+    assert links.calls(trace).text(0) == "nrtExecute"
+    # with kernels of its own, what it files as driver calls are calls
+    trace = load(tmp_path, [OP, call, device, x("k", "kernel", 60, 5, pid=DEVICE, tid=1)])
+    assert [links.work(trace).text(i) for i in range(len(links.work(trace)))] == ["k"]
+    assert len(links.calls(trace)) == 2
+
+
+ASCEND = [
+    *process(HOST, "Python"), *process(60, "CANN", "CPU"), *process(70, "Ascend Hardware", "NPU"),
+    *process(80, "Overlap Analysis"), *process(90, "HCCL"),
+    x("tracekit::encode", "user_annotation", 0, 100),
+    OP,
+    x("Enqueue@aclnnMatmul", "enqueue", 5, 1),
+    x("Node@launch", None, 10, 5, pid=60, connection_id=8),
+    x("MatMulV3", None, 20, 30, pid=70, tid=2, connection_id=8),
+    x("EVENT_WAIT", None, 50, 400, pid=70, tid=2),
+    x("MEMCPY_ASYNC", None, 450, 10, pid=70, tid=2),
+    x("Computing", None, 20, 30, pid=80, tid=0),
+    x("hcom_allReduce_", None, 20, 30, pid=90, tid=0),
+]  # fmt: skip
+
+
+def test_work_of_ascend_is_that_of_its_hardware_process(tmp_path: Path) -> None:
+    trace = load(tmp_path, ASCEND)
+    work = links.work(trace)
+    assert [(work.text(i), Cat(work.cat[i])) for i in range(2)] == [
+        ("MatMulV3", Cat.KERNEL), ("MEMCPY_ASYNC", Cat.MEMCPY),
+    ]  # fmt: skip
+    assert len(work) == 2  # the wait, and what is drawn again, are none
+    assert trace.source.unknown == ()
+    # the launch is drawn in a process of its own, and yet of the thread that made it
+    op, mark = links.op_row(trace)[0], links.annotation_row(trace)[0]
+    assert links.ops(trace).text(op) == "aten::mm"
+    assert links.marks(trace).text(mark) == "tracekit::encode"
+    assert device_kind(trace.source) == "NPU (Ascend)"
+    assert "NPU (Ascend)" in says(tmp_path, ASCEND)
+
+
+STRANGE = [
+    OP,
+    *process(DEVICE, "python3", "FOO 0"),
+    x("warp", "foo_events", 10, 30, pid=DEVICE, tid=1),
+    x("warp", "foo_events", 20, 30, pid=DEVICE, tid=1),  # 10 of it on the same track
+    x("weft", "foo_events", 20, 30, pid=DEVICE, tid=2),
+]
+
+
+def test_what_is_not_known_is_named_with_count_and_time(tmp_path: Path) -> None:
+    trace = load(tmp_path, STRANGE)
+    (row,) = trace.source.unknown
+    assert (row.category, row.process, row.count, row.ns) == (
+        "foo_events", "python3 FOO 0", 3, 70_000,
+    )  # fmt: skip
+    assert not row.on_host
+    assert trace.devices == ()
+    said = says(tmp_path, STRANGE)
+    assert "3 slices of category `foo_events` in 'python3 FOO 0' (70.0 µs" in said
+    answers = engine.answers(tmp_path / "t.json").to_json()["answers"]
+    assert answers["audit"]["verdict"] == "degraded"
+    (found,) = [r for r in answers["audit"]["rows"] if r["check"] == "unknown_work"]
+    assert (found["count"], found["ns"]) == (3, 70_000)
+    assert "devices" in found["touches"]
+
+
+def test_unknown_slices_on_host_threads_degrade_nothing(tmp_path: Path) -> None:
+    events = [OP, x("mine", "my_category", 10, 5)]
+    trace = load(tmp_path, events)
+    assert trace.source.unknown[0].on_host
+    assert "threads of the host" in (unknown(trace.source) or "")
+    answers = engine.answers(tmp_path / "t.json").to_json()["answers"]
+    assert answers["audit"]["verdict"] == "trusted"
+    assert "my_category" in says(tmp_path, events)
+
+
+@pytest.mark.parametrize(("dur", "effect"), [(10, "note"), (11, "degraded")])
+def test_unknown_time_degrades_from_a_hundredth_of_the_known_on(
+    dur: int, effect: str, tmp_path: Path
+) -> None:
+    load(tmp_path, [
+        OP, x("k", "kernel", 0, 990, pid=0, tid=7), x("u", "odd", 0, dur, pid=9, tid=1),
+    ])  # fmt: skip
+    rows = engine.answers(tmp_path / "t.json").to_json()["answers"]["audit"]["rows"]
+    assert [r["effect"] for r in rows if r["check"] == "unknown_work"] == [effect]
+
+
+def test_a_gpu_trace_says_nothing_of_other_devices(tmp_path: Path) -> None:
+    span = x("PyTorch Profiler (0)", "Trace", 0, 100, pid=9)
+    trace = load(tmp_path, [OP, x("k", "kernel", 0, 9, pid=0, tid=7), span])
+    assert trace.source.unknown == ()
+    assert other_device(trace.source) is None
+
+
+def test_rows_of_rocprof_are_named_for_what_they_are(tmp_path: Path) -> None:
+    events = [*process(2, "1 CPU HIP API"), *process(6, "6 GPU0"),
+              x("vecAdd(int*)", None, 10, 30, pid=6, tid=0, BeginNs="1", EndNs="2")]  # fmt: skip
+    said = says(tmp_path, events)
+    assert "export of rocprof" in said
+    assert "1 slice without a category in '6 GPU0' (30.0 µs" in said
+
+
+def test_unknown_slices_stay_known_in_parquet(tmp_path: Path) -> None:
+    trace = load(tmp_path, STRANGE)
+    parquet.write(trace, tmp_path / "t.parquet")
+    assert parquet.read(tmp_path / "t.parquet").source.unknown == trace.source.unknown
+
+
+def test_work_of_mtia_is_work() -> None:
+    """1,313 slices, 424.23 ms together: counted apart from the reader."""
+    trace = kineto.load(shared("traces", "hta_mtia_inference.json.gz"))
+    work = links.work(trace)
+    assert len(work) == 1313
+    assert total(union(spans(work.ts, work.dur))) == 424_229_939
+    assert "an MTIA: 1,313 slices of `mtia_ccp_events`" in (other_device(trace.source) or "")
