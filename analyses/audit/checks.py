@@ -1,6 +1,6 @@
 """What may make a trace's numbers mislead: one function a check, each counts what it finds."""
 
-from . import recording, work
+from . import peaks, recording, work
 from .finding import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     recording.overhead,
     recording.resolution,
     recording.options,
+    peaks.above_peak,
 )
 
 __all__ = ["CHECKS", "Check"]

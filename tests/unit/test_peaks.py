@@ -26,9 +26,29 @@ SEEN = {
     "AMD Instinct MI250X": "MI250X (one die of two)",
     "AMD Instinct MI300X": "MI300X",
     "AMD Instinct MI300X VF": "MI300X",
+    "Tesla T4": "T4",
+    "NVIDIA H800": "H800",
+    "NVIDIA H800 PCIe": "H800 PCIe",
+    "NVIDIA H20": "H20",
+    "NVIDIA A10G": "A10G",
+    "NVIDIA RTX A6000": "RTX A6000",
+    "NVIDIA RTX 6000 Ada Generation": "RTX 6000 Ada",
+    "Tesla V100-SXM3-32GB": "V100 SXM3",
+    "Tesla V100-SXM3-32GB-H": "V100 SXM3",
+    "NVIDIA B300 SXM6 AC": "B300",
+    "NVIDIA GB300": "GB300",
+    "AMD Radeon 8060S": "Radeon 8060S (gfx1151)",
+    "AMD Radeon 8060S Graphics": "Radeon 8060S (gfx1151)",
+    "gfx1151": "Radeon 8060S (gfx1151)",
+    "gfx1201": "Radeon RX 9070 XT (gfx1201)",
+    "gfx1201 Radeon RX 9070 XT": "Radeon RX 9070 XT (gfx1201)",
+    "AMD Radeon RX 9070 XT": "Radeon RX 9070 XT (gfx1201)",
+    "AMD Radeon RX 9070": "Radeon RX 9070",
 }
 # names without a datasheet, or that may be one of two devices
-UNKNOWN = ("", "NVIDIA A100-PG509-200", "AMD Radeon Graphics", "Quadro GP100", "NVIDIA A10G",
+UNKNOWN = ("", "NVIDIA A100-PG509-200", "AMD Radeon Graphics", "Quadro GP100", "NVIDIA H20-3e",
+           "gfx1151 Radeon 8050S",
+           "NVIDIA A1000", "NVIDIA T400", "NVIDIA RTX A6000 Laptop GPU",
            "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H100", "AMD Instinct MI250X / MI250",
            "AMD Instinct MI250X/MI250")  # fmt: skip
 
@@ -55,6 +75,24 @@ def test_peaks_hang_together(device: devices.Device) -> None:
     assert single < half < 35 * single
     if "float8" in device.flops:
         assert device.flops["float8"] == pytest.approx(2 * half, rel=0.03)
+
+
+# by hand, from the datasheets named beside them: (float16 or bfloat16 TFLOP/s, GB/s)
+STATED = {
+    "T4": (65, 320), "H800": (989.4, 3350), "H20": (148, 4000), "A10G": (70, 600),
+    "RTX A6000": (154.8, 768), "RTX 6000 Ada": (364.2, 960), "B300": (2250, 8000),
+    "H100 SXM": (989.4, 3350), "H100 PCIe": (756, 2000), "H200": (989.4, 4800),
+    "A100 SXM 80 GB": (312, 2039), "A100 40 GB": (312, 1555), "MI300X": (1307.4, 5300),
+    "MI325X": (1307.4, 6000), "MI355X": (2516.6, 8000), "L4": (121, 300), "L40S": (362.05, 864),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_peaks_are_those_of_the_datasheet(name: str) -> None:
+    device = next(d for d in devices.DEVICES if d.name == name)
+    tera, giga = STATED[name]
+    assert device.flops["float16"] == pytest.approx(tera * 1e12)
+    assert device.memory_bytes_per_s == pytest.approx(giga * 1e9)
 
 
 def test_devices_of_one_kind_say_which_it_was_and_a_mixture_does_not() -> None:

@@ -14,6 +14,7 @@ from tests.conftest import shared
 from tests.drawing import draw
 from tracekit.attribution.roofline import devices, flops, model_bounds
 from tracekit.errors import MissingEventsError
+from tracekit.results import engine
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Table, Trace
@@ -74,9 +75,54 @@ def test_attention_counts_the_pairs_that_the_mask_leaves(
         [BF16, BF16, BF16, "Scalar", "Scalar"], ["", "", "", "0.", str(causal)],
     )  # fmt: skip
     assert work is not None
-    pairs = sum(not causal or j <= i for i in range(queries) for j in range(keys))
-    assert work.flops == 2 * 6 * pairs * 4 * dim
-    assert work.bytes == 2 * 2 * dim * (6 * queries * 2 + 3 * keys * 2)
+    pairs = [(i, j) for i in range(queries) for j in range(keys) if not causal or j <= i]
+    assert work.flops == 2 * 6 * len(pairs) * 4 * dim
+    # keys that no query sees need not be read
+    assert work.bytes == 2 * 2 * dim * (6 * queries * 2 + 3 * len({j for _, j in pairs}) * 2)
+
+
+windows = st.one_of(st.just(-1), st.integers(0, 45))
+
+
+@given(sizes, sizes, st.booleans(), windows, windows)
+def test_flash_attn_aligns_masks_and_windows_to_the_bottom_right(
+    queries: int, keys: int, causal: bool, left: int, right: int
+) -> None:
+    """As flash-attn's README draws them: the last query is at the last key."""
+    values = ["", "", "", "0.", "0.125", str(causal), str(left), str(right), "0.", "", "False"]
+    dims = [[2, queries, 6, 8], [2, keys, 3, 8], [2, keys, 3, 8], *[[]] * 8]
+    work = of("flash_attn::_flash_attn_forward", dims, [BF16] * 3 + ["Scalar"] * 8, values)
+
+    def sees(i: int, j: int) -> bool:
+        own = i + keys - queries
+        back = left < 0 or j >= own - left
+        ahead = j <= own if causal else right < 0 or j <= own + right
+        return back and ahead
+
+    pairs = [(i, j) for i in range(queries) for j in range(keys) if sees(i, j)]
+    if not pairs:
+        assert work is None
+        return
+    assert work is not None
+    assert work.flops == 2 * 6 * len(pairs) * 4 * 8
+    assert work.bytes == 2 * 2 * 8 * (6 * queries * 2 + 3 * len({j for _, j in pairs}) * 2)
+
+
+def test_a_chunk_of_prefill_sees_the_cache_and_a_window_ends_it() -> None:
+    """By hand: 2,048 queries after 14,336 cached keys; 4,096 queries that see 1,024 keys each."""
+    types = [BF16] * 3 + ["Scalar"] * 8
+
+    def flash(queries: int, keys: int, left: int) -> flops.Work | None:
+        values = ["", "", "", "0.", "0.0883", "True", str(left), "-1", "0.", "", "False"]
+        dims = [[1, queries, 32, 128], [1, keys, 8, 128], [1, keys, 8, 128], *[[]] * 8]
+        return of("flash_attn::_flash_attn_forward", dims, types, values)
+
+    chunk, window = flash(2048, 16384, -1), flash(4096, 4096, 1023)
+    assert chunk is not None
+    assert window is not None
+    assert chunk.flops == (2048 * 14336 + 2048 * 2049 // 2) * 4 * 32 * 128
+    assert window.flops == (1024 * 1025 // 2 + 3072 * 1024) * 4 * 32 * 128
+    assert window.shape == "1×32×4096×4096×128 causal window 1023,0"
 
 
 def test_a_convolution_counts_its_outputs() -> None:
@@ -157,6 +203,16 @@ def test_an_unknown_device_has_rates_but_no_shares() -> None:
     shown = dict(zip((c.label for c in grid.columns), grid.rows[0], strict=True))
     assert shown["of peak"] is None
     assert "no peak is known" in grid.note
+
+
+@pytest.mark.parametrize(("side", "verdict"), [(1000, "trusted"), (10_000, "degraded")])
+def test_a_rate_above_the_peak_is_never_plain_truth(side: int, verdict: str) -> None:
+    """Two calls in 11 µs: 2·2·side³ FLOPs are 37 % of an H100's peak, or 37,000 %."""
+    square = {"aten::mm": ([[side, side], [side, side]], [BF16, BF16], [])}
+    found = engine.of_trace(with_shapes(draw(PICTURE, names=NAMES, meta=H100), square))
+    assert found.trust["roofline"].verdict == verdict
+    said = " ".join(found.trust["roofline"].why)
+    assert ("aten::mm 10000×10000×10000 in bfloat16" in said) == (verdict == "degraded")
 
 
 def test_replayed_kernels_are_not_covered() -> None:

@@ -46,8 +46,8 @@ BYTES: Mapping[str, int] = {
     "complex64": 8,
 }  # fmt: skip
 
-PCIE3, PCIE4, PCIE5 = 16 * GIGA, 32 * GIGA, 64 * GIGA
-_BUS = {PCIE3: "PCIe 3 ×16", PCIE4: "PCIe 4 ×16", PCIE5: "PCIe 5 ×16"}
+PCIE3, PCIE4, PCIE5, PCIE6 = 16 * GIGA, 32 * GIGA, 64 * GIGA, 128 * GIGA
+_BUS = {PCIE3: "PCIe 3 ×16", PCIE4: "PCIe 4 ×16", PCIE5: "PCIe 5 ×16", PCIE6: "PCIe 6 ×16"}
 
 
 def _device(
@@ -69,6 +69,10 @@ _MI300X = {"f64": 163.4, "f32": 163.4, "tf32": 653.7, "f16": 1307.4, "bf16": 130
 
 # The first whose pattern is found in the name. More of a name comes before less of it.
 DEVICES: tuple[Device, ...] = (
+    _device("GB300", r"\bGB300\b", 8000, 450 * GIGA, "NVIDIA GB300 NVL72 datasheet",
+            f64=1.3, f32=80, tf32=1250, f16=2500, bf16=2500, f8=5000),
+    _device("B300", r"\bB300\b", 8000, PCIE6, "NVIDIA HGX B300 datasheet",
+            f64=1.25, f32=75, tf32=1125, f16=2250, bf16=2250, f8=4500),
     _device("GB200", r"\bGB200\b", 8000, 450 * GIGA, "NVIDIA Blackwell datasheet (GB200 NVL72)",
             f64=40, f32=80, tf32=1250, f16=2500, bf16=2500, f8=5000, i8=5000),
     _device("B200", r"\bB200\b", 7700, PCIE5, "NVIDIA Blackwell datasheet (HGX B200)",
@@ -86,6 +90,13 @@ DEVICES: tuple[Device, ...] = (
             f64=51, f32=51, tf32=378, f16=756, bf16=756, f8=1513, i8=1513),
     _device("H100 SXM", r"\bH100 (80GB HBM3|SXM)", 3350, PCIE5, "NVIDIA H100 datasheet (SXM)",
             **_H100),
+    # made for export: Hopper with the FP64 units cut (H800), and most others too (H20)
+    _device("H800 PCIe", r"\bH800 PCIe\b", 2000, PCIE5, "NVIDIA H800 datasheet (PCIe)",
+            f64=0.8, f32=51, tf32=378, f16=756, bf16=756, f8=1513, i8=1513),
+    _device("H800", r"\bH800\b(?! (NVL|CNX))", 3350, PCIE5, "NVIDIA H800 datasheet (SXM)",
+            **{**_H100, "f64": 1.0}),
+    _device("H20", r"\bH20\b(?!-3e)", 4000, PCIE5, "NVIDIA H20 datasheet",
+            f64=1.0, f32=44, tf32=74, f16=148, bf16=148, f8=296, i8=296),
     _device("A100 SXM 80 GB", r"\bA100-SXM.*80GB", 2039, PCIE4,
             "NVIDIA A100 datasheet (80 GB SXM)", **_A100),
     _device("A100 PCIe 80 GB", r"\bA100 80GB PCIe", 1935, PCIE4,
@@ -98,6 +109,13 @@ DEVICES: tuple[Device, ...] = (
             f32=37.4, tf32=74.8, f16=149.7, bf16=149.7, i8=299.3),
     _device("A10", r"\bA10\b", 600, PCIE4, "NVIDIA A10 datasheet",
             f32=31.2, tf32=62.5, f16=125, bf16=125, i8=250),
+    _device("A10G", r"\bA10G\b", 600, PCIE4, "NVIDIA A10G datasheet (AWS G5)",
+            f32=35, tf32=35, f16=70, bf16=70, i8=140),
+    _device("T4", r"\bT4\b", 320, PCIE3, "NVIDIA T4 datasheet", f64=0.25, f32=8.1, f16=65, i8=130),
+    _device("RTX A6000", r"\bRTX A6000\b(?! Laptop)", 768, PCIE4, "NVIDIA RTX A6000 datasheet",
+            f32=38.7, tf32=77.4, f16=154.8, bf16=154.8, i8=309.7),
+    _device("RTX 6000 Ada", r"\bRTX 6000 Ada\b", 960, PCIE4, "NVIDIA RTX 6000 Ada datasheet",
+            f32=91.1, tf32=182.1, f16=364.2, bf16=364.2, f8=728.5, i8=728.5),
     _device("L40S", r"\bL40S\b", 864, PCIE4, "NVIDIA L40S datasheet",
             f32=91.6, tf32=183, f16=362.05, bf16=362.05, f8=733, i8=733),
     _device("L40", r"\bL40\b", 864, PCIE4, "NVIDIA L40 datasheet",
@@ -108,6 +126,9 @@ DEVICES: tuple[Device, ...] = (
             f64=8.2, f32=16.4, f16=130),
     _device("V100 SXM2", r"\bV100-SXM2", 900, PCIE3, "NVIDIA V100 datasheet (SXM2)",
             f64=7.8, f32=15.7, f16=125),
+    _device("V100 SXM3", r"\bV100-SXM3", 981, PCIE3,
+            "NVIDIA V100 datasheet (SXM2), at the clocks of DGX-2: 1,597 and 958 MHz",
+            f64=8.2, f32=16.4, f16=130.8),
     _device("V100 PCIe", r"\bV100-PCIE", 900, PCIE3, "NVIDIA V100 datasheet (PCIe)",
             f64=7, f32=14, f16=112),
     # tensor cores with float32 accumulation, as torch uses them
@@ -138,6 +159,15 @@ DEVICES: tuple[Device, ...] = (
             f64=45.3, f32=45.3, f16=181, bf16=181, i8=181),
     _device("MI100", r"\bMI100\b", 1228.8, PCIE4, "AMD Instinct MI100 datasheet",
             f64=11.5, f32=46.1, f16=184.6, bf16=92.3, i8=184.6),
+    # a name that is only the architecture's gets the peaks of the largest chip of it
+    _device("Radeon 8060S (gfx1151)", r"\b8060S\b|^(?!.*8050S).*\bgfx1151\b", 256, None,
+            "AMD Ryzen AI Max+ 395 datasheet, and 512 FLOPs a clock and CU of RDNA 3.5",
+            f32=29.7, f16=59.4, bf16=59.4, i8=59.4),
+    _device("Radeon RX 9070", r"RX 9070(?! XT)(?! GRE)", 640, PCIE5, "AMD Radeon RX 9070 datasheet",
+            f32=36.1, f16=144.6, bf16=144.6, f8=289.2, i8=289.2),
+    _device("Radeon RX 9070 XT (gfx1201)", r"RX 9070 XT\b|^(?!.*(R9700|GRE)).*\bgfx1201\b", 640,
+            PCIE5, "AMD Radeon RX 9070 XT datasheet",
+            f32=48.7, f16=194.6, bf16=194.6, f8=389.3, i8=389.3),
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
+from tracekit.attribution.roofline.attention_mask import FULL, TOP_LEFT, Band, bottom_right
 from tracekit.attribution.roofline.devices import BYTES, DTYPES
 
 
@@ -157,37 +158,52 @@ def _convolution(call: Call) -> Work:
 
 def attention(
     batch: int, heads: int, kv_heads: int, queries: int, keys: int, dim: int, value_dim: int,
-    causal: bool, size: int, dtype: str,
+    mask: Band, size: int, dtype: str, note: str = "",
 ) -> Work:  # fmt: skip
     """QKᵀ and PV over the pairs that the mask leaves; softmax is not counted.
 
-    Causal: query i sees keys 0…i, as PyTorch's `is_causal` aligns it.
+    Least bytes leave out the keys and values that no query sees. `note` says the mask in words.
     """
-    seen = min(queries, keys)
-    pairs = queries * keys
-    if causal:
-        pairs = seen * (seen + 1) // 2 + (queries - seen) * keys
+    pairs, seen = mask.seen(queries, keys)
     flops = 2 * batch * heads * pairs * (dim + value_dim)
-    values = heads * queries * (dim + value_dim) + kv_heads * keys * (dim + value_dim)
-    mask = " causal" if causal else ""
-    shape = f"{batch}×{heads}×{queries}×{keys}×{dim}{mask}"
+    values = heads * queries * (dim + value_dim) + kv_heads * seen * (dim + value_dim)
+    shape = f"{batch}×{heads}×{queries}×{keys}×{dim}{note}"
     return Work(flops, batch * values * size, dtype, shape)
 
 
-def _attention(causal_at: int, heads_first: bool = True) -> Callable[[Call], Work]:
-    """Queries, keys and values are [B, H, S, D], or [B, S, H, D]."""
+def _of_four(call: Call, order: Sequence[int], mask: Callable[[int, int], Band], note: str) -> Work:
+    """Of queries, keys and values as the first three arguments, [B, H, S, D] once in `order`."""
+    query, key, value = ([four[i] for i in order] for four in call.dims[:3])
+    if len(call.dims[0]) != 4:
+        raise ValueError("packed sequences have no lengths in the trace")
+    return attention(
+        query[0], query[1], key[1], query[2], key[2], query[3], value[3],
+        mask(query[2], key[2]), call.size(0), DTYPES[call.types[0]], note,
+    )  # fmt: skip
+
+
+def _sdpa(causal_at: int) -> Callable[[Call], Work]:
+    """PyTorch's: [B, H, S, D], a causal mask from the top left."""
 
     def work(call: Call) -> Work:
-        order = (0, 1, 2, 3) if heads_first else (0, 2, 1, 3)
-        query, key, value = ([four[i] for i in order] for four in call.dims[:3])
-        if len(call.dims[0]) != 4:
-            raise ValueError("packed sequences have no lengths in the trace")
-        return attention(
-            query[0], query[1], key[1], query[2], key[2], query[3], value[3],
-            call.flag(causal_at), call.size(0), DTYPES[call.types[0]],
-        )  # fmt: skip
+        causal = call.flag(causal_at)
+        band = TOP_LEFT if causal else FULL
+        return _of_four(call, (0, 1, 2, 3), lambda _q, _k: band, " causal" if causal else "")
 
     return work
+
+
+def _flash_attn(call: Call) -> Work:
+    """flash-attn's and AITER's: [B, S, H, D], dropout, scale, causal, window left, window right."""
+    causal, left, right = call.flag(5), call.number(6), call.number(7)
+
+    def mask(queries: int, keys: int) -> Band:
+        return bottom_right(queries, keys, causal, left, right)
+
+    note = " causal" if causal else ""
+    if left >= 0 or (right >= 0 and not causal):
+        note += f" window {left},{0 if causal else right}"
+    return _of_four(call, (0, 2, 1, 3), mask, note)
 
 
 FORMULAS: Mapping[str, Callable[[Call], Work]] = {
@@ -201,11 +217,14 @@ FORMULAS: Mapping[str, Callable[[Call], Work]] = {
     "aten::_scaled_mm": _scaled_mm,
     "aiter::gemm_a16w16": _linear,
     "aten::_convolution": _convolution,
-    "aten::_scaled_dot_product_flash_attention": _attention(4),
-    "aten::_scaled_dot_product_flash_attention_for_cpu": _attention(4),
-    "aten::_scaled_dot_product_efficient_attention": _attention(6),
-    "aten::_scaled_dot_product_cudnn_attention": _attention(6),
-    "flash_attn::_flash_attn_forward": _attention(5, heads_first=False),
+    "aten::_scaled_dot_product_flash_attention": _sdpa(4),
+    "aten::_scaled_dot_product_flash_attention_for_cpu": _sdpa(4),
+    "aten::_scaled_dot_product_efficient_attention": _sdpa(6),
+    "aten::_scaled_dot_product_cudnn_attention": _sdpa(6),
+    "aten::_scaled_dot_product_fused_attention_overrideable": _sdpa(5),
+    "flash_attn::_flash_attn_forward": _flash_attn,
+    "aiter::mha_fwd": _flash_attn,
+    "aiter::fmha_v3_fwd": _flash_attn,
 }
 # Ops around others that have formulas of their own, with kernels that none describes
 OPAQUE = frozenset({
