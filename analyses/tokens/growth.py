@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +61,8 @@ def _half(x: Floats, left: Floats, spread: float, request: npt.NDArray[np.int64]
         (inner * inner.T).sum()
     )  # fmt: skip
     variance = squares / one * float(inner[1, 1]) / spread
-    return _t(round(max(one * one / two, 1.0), 1)) * math.sqrt(variance)
+    freedom = round(max(one * one / two, 1.0), 1)
+    return quantile(0.5 + CONFIDENCE / 2, freedom) * math.sqrt(variance)
 
 
 def _likeness(left: Floats, cuts: npt.NDArray[np.int64], squares: float) -> float:
@@ -96,8 +96,3 @@ def _sum_of_squares(count: int, cuts: npt.NDArray[np.int64], rho: float) -> floa
     apart = np.arange(1, int(lengths.max()))
     pairs = np.maximum(lengths[:, None] - apart, 0).sum(axis=0)
     return float(count + 2 * (pairs * rho ** (2.0 * apart)).sum())
-
-
-@lru_cache(maxsize=4096)
-def _t(freedom: float) -> float:
-    return quantile(0.5 + CONFIDENCE / 2, freedom)

@@ -56,7 +56,7 @@ def test_a_threshold_is_a_share(text: str, share: float) -> None:
     assert comparison.threshold(text) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("text", ["five", "-1%", "nan", "inf%"])
+@pytest.mark.parametrize("text", ["five", "-1%", "nan", "inf%", "5", "1"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(TracekitError, match="must be a share"):
         comparison.threshold(text)
@@ -82,6 +82,7 @@ def test_runs_of_the_same_thing_are_no_change(base: str, new: str) -> None:
     assert {line.change.verdict for line in found.lines} == {"no change"}
     assert found.regressions(0.05) == []
     assert comparison.verdict(found, 0.05) == "No change beyond noise."
+    assert comparison.alone(found)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,10 @@ from tracekit.results.result import Column, Grid
 MEASURES = (*file.STAGES, "request", "ttft", "tpot")
 LEAST = 0.01  # a stage below this share of the request cannot fail a gate
 CONFIDENCE = 0.95
+UNKNOWN = (
+    "One process a side: what differs from process to process, often 1 to 6 % of the same thing, "
+    "cannot be told from a change; `tracekit bench MODEL --runs 5` can."
+)
 MACHINE = 0.05  # a change of the machine's own speed beyond which it is said
 
 
@@ -32,6 +36,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     lines: tuple[Line, ...]
+    runs: tuple[int, int]  # fresh processes of base and new; the fewest of any configuration
     differing: tuple[str, ...]  # settings in which the two differ, in words
     unmatched: tuple[str, ...]  # configurations that only one has, or that failed
     notes: tuple[str, ...] = ()  # on the machine
@@ -43,6 +48,11 @@ class Comparison:
             for line in self.lines
             if line.gated and line.change.verdict == "slower" and line.change.change > threshold
         ]
+
+
+def alone(found: Comparison) -> bool:
+    """Whether one process stands for a side, so that nothing is known of others of its kind."""
+    return min(found.runs) < 2
 
 
 def compare(base: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
@@ -75,8 +85,14 @@ def compare(base: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     ]
     order = {name: place for place, name in enumerate(before)}
     lines.sort(key=lambda line: (order[line.config], MEASURES.index(line.measure)))
-    return Comparison(tuple(lines), tuple(differing(base, new)), tuple(sorted(unmatched)),
-                      tuple(notes))  # fmt: skip
+    runs = [
+        min(len(file.by_run(side[name])) for name in before.keys() & after.keys())
+        for side in (before, after)
+    ]
+    return Comparison(
+        tuple(lines), (runs[0], runs[1]), tuple(differing(base, new)), tuple(sorted(unmatched)),
+        tuple(notes),
+    )  # fmt: skip
 
 
 def _machine(config: str, before: Row, after: Row) -> list[str]:
@@ -101,15 +117,21 @@ def _lines(config: str, before: Row, after: Row) -> list[Line]:
     old, new = file.measures(before), file.measures(after)
     shared = [name for name in MEASURES if name in old and name in new]
     whole = statistics.summarize(old.get("request", []))
+    sides = [[file.measures(run) for run in file.by_run(row)] for row in (before, after)]
     machine = speed(before, after)
     waited = (file.waiting(before) or 0.0, file.waiting(after) or 0.0)
     found = []
     for name in shared:
         # the confidence is that of all lines together
         sure = 1 - (1 - CONFIDENCE) / len(shared)
-        change = statistics.compare(
-            old[name], new[name], confidence=sure, machine=machine, waited=waited
-        )
+        change: statistics.Change | None
+        if min(map(len, sides)) > 1:
+            one, two = ([run.get(name, []) for run in side] for side in sides)
+            change = statistics.compare_runs(one, two, confidence=sure, machine=machine)
+        else:
+            change = statistics.compare(
+                old[name], new[name], confidence=sure, machine=machine, waited=waited
+            )
         if change is not None and whole is not None:
             share = max(change.base, change.new) / whole.median if whole.median else 0.0
             found.append(Line(config, name, change, share >= LEAST or name == "tpot"))
@@ -177,12 +199,19 @@ def grid(found: Comparison) -> Grid:
             *((line.config,) if len(columns) == 6 else ()),
             line.measure, change.base, change.new, interval, change.verdict + small,
         ])  # fmt: skip
-    note = (
-        "interval: of the median and of the fastest tenth, by a bootstrap over blocks of "
-        "neighbouring requests, widened by the drift within a run, by what the machine itself "
-        "changed (fixed work timed between the requests) and by waiting for a core; "
-        f"{CONFIDENCE:.0%} for all lines together"
-    )
+    if alone(found):
+        note = (
+            "interval: of the median and of the fastest tenth, by a bootstrap over blocks of "
+            "neighbouring requests, widened by the drift within a run, by what the machine itself "
+            "changed (fixed work timed between the requests) and by waiting for a core. "
+            f"{UNKNOWN}"
+        )
+    else:
+        note = (
+            f"interval: over {found.runs[0]} fresh processes of the base and {found.runs[1]} of "
+            "the new one, each counted as its median (Welch's t), widened by what the machine "
+            f"itself changed; {CONFIDENCE:.0%} for all lines together"
+        )
     return Grid("compare", "New against base", columns, rows, note=note)
 
 
@@ -208,22 +237,27 @@ def verdict(found: Comparison, threshold: float | None = None) -> str:
             f"{line.measure}{f' ({line.config})' if line.config else ''} {line.change.change:+.1%}"
             for line in worse
         )
-        return f"Regression beyond {units.share(threshold)}: {names}."
+        said = f"Regression beyond {units.share(threshold)}: {names}."
+        return f"{said} {UNKNOWN}" if alone(found) else said
     changed = [line for line in found.lines if line.change.verdict != "no change"]
     if not changed:
         return "No change beyond noise."
     slower = sum(line.change.verdict == "slower" for line in changed)
-    return f"{slower} slower, {len(changed) - slower} faster, the rest no change beyond noise."
+    said = f"{slower} slower, {len(changed) - slower} faster, the rest no change beyond noise."
+    return f"{said} {UNKNOWN}" if alone(found) else said
 
 
 def threshold(text: str) -> float:
-    """'5%' or '0.05' as a share. Raises: TracekitError for what is neither."""
+    """'5%' or '0.05' as a share. Raises: TracekitError for what is neither, or 1 and more.
+
+    A bare 5 would be 500 %, which nobody means.
+    """
+    percent = text.endswith("%")
     try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        value = float(text[:-1]) / 100 if percent else float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
-        raise TracekitError(
-            "must be a share", where=f"--fail-slower-than {text}", hint="for instance 5%"
-        )
+    if not 0 <= value < (float("inf") if percent else 1):
+        meant = f"did you mean {text}%?" if value >= 1 and not percent else "for instance 5%"
+        raise TracekitError("must be a share", where=f"--fail-slower-than {text}", hint=meant)
     return value

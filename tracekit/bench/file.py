@@ -171,6 +171,28 @@ def measures(row: Row) -> dict[str, list[float]]:
     return {name: values for name, values in found.items() if values}
 
 
+def by_run(row: Row) -> list[Row]:
+    """The row once for each fresh process it was timed in, in order; itself where it was one."""
+    samples = row.get("samples") or ()
+    numbers = sorted({sample.get("run", 0) for sample in samples})
+    if len(numbers) < 2:
+        return [row]
+    yards = row.get("yardstick_ns") or ()
+    paired = len(yards) == len(samples)
+    return [
+        {
+            **row,
+            "samples": [s for s in samples if s.get("run", 0) == number],
+            "yardstick_ns": [
+                ns for ns, s in zip(yards, samples, strict=True) if s.get("run", 0) == number
+            ]
+            if paired
+            else [],
+        }
+        for number in numbers
+    ]
+
+
 def rates(row: Row) -> dict[str, list[float]]:
     """Tokens a second by measure, a value a request."""
     found: dict[str, list[float]] = {"prefill tokens/s": [], "decode tokens/s": []}

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit.bench import file, plots, statistics, tables, timing
+from tracekit.bench import comparison, file, plots, repeats, statistics, tables, timing
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
+from tracekit.errors import TracekitError
 from tracekit.results.result import Column, Grid
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Wanted:
     output: Path | None = None
     model: Model | None = None
     samples: Sequence[Sample] | None = None
+    runs: int = 1  # fresh processes
+    against: str | None = None  # a python whose tracekit and torch are timed in turns with ours
+    words: Sequence[str] = ()  # of the command line, which each fresh process is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,6 @@ def subject(model: str | None, model_only: str | None) -> tuple[str, str | None]
 
     Raises: TracekitError where neither names a model.
     """
-    from tracekit.errors import TracekitError
-
     if model is None and model_only is None:
         raise TracekitError("no MODEL was given", where="bench", hint="try tracekit bench onellm")
     if model is None:
@@ -69,6 +71,8 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     if wanted.stage is not None:
         return _alone(wanted, plan, wanted.stage, progress)
     configs = timing.sweep(plan, axes)
+    if wanted.runs > 1 or wanted.against is not None:
+        return _repeated(wanted, configs[0], progress)
     path = wanted.output or file.default_path(configs[0])
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
@@ -92,10 +96,36 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
 
 
+def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done:
+    """The same in fresh processes, in turns with those of another interpreter where one is named.
+
+    Raises: TracekitError where a process fails, or what is asked for cannot be repeated.
+    """
+    if wanted.trace or wanted.stage is not None:
+        raise TracekitError(
+            "cannot be combined", where="--runs", hint="give --trace and --model-only runs alone"
+        )
+    sides = [repeats.Side("ours")]
+    if wanted.against is not None:
+        sides.append(repeats.Side("the other", wanted.against))
+    contents = repeats.run(repeats.arguments(wanted.words), wanted.runs, sides, progress)
+    content, path = contents[0], wanted.output or file.default_path(config)
+    files = {"JSON": path}
+    file.save(content, path)
+    rows = content["configurations"]
+    grids = tables.full(content, rows[0]) if len(rows) == 1 else [tables.swept(content)]
+    next_ = f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"
+    if len(contents) > 1:
+        files["other"] = path.with_name(f"{path.stem}-against.json")
+        file.save(contents[1], files["other"])
+        grids.append(comparison.grid(comparison.compare(contents[1], content)))
+        next_ = f"Next:   tracekit bench compare {files['other']} {path} --fail-slower-than 5%"
+    failed = not any(row["samples"] for row in rows)
+    return Done(content, config.plan.why, grids, plots.charts(content), files, [next_], failed)
+
+
 def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[Any]]]:
     """The plan, and the axes with the defaults of those that were not given."""
-    from tracekit.errors import TracekitError
-
     axes = {name: values for name, values in wanted.axes.items() if list(values) != [None]}
     for dtype in axes.get("dtype", ()):
         if dtype not in planning.DTYPES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -9,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from tracekit.results.student import quantile
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["slower", "faster", "no change"]
@@ -161,6 +164,7 @@ def compare(
     one thing lie as far apart as the parts of one; it holds the change as it is and the change with
     the machine's own taken out; it reaches as far as waiting could have moved it, a stage having
     waited up to twice its share. 'no change' where it holds 0, or the change is below `floor`.
+    What differs between two processes of one thing is not in it: see `compare_runs`.
     Where value by value the ratio is one and the same, as with a file and its own times multiplied,
     the noise is too, and nothing but the machine's own change widens it.
 
@@ -187,6 +191,69 @@ def compare(
     if abs(change) >= floor and not low <= 0 <= high:
         verdict = "slower" if change > 0 else "faster"
     return Change(before, after, change, low, high, verdict)
+
+
+def interval_of_runs(
+    runs: Sequence[Sequence[float]], confidence: float = 0.95
+) -> tuple[float | None, float | None]:
+    """(low, high) of the median between processes of one thing; (None, None) below two.
+
+    Student's, of the logarithms of the processes' medians.
+    """
+    logs = np.log([np.median(run) for run in runs if len(run) and min(run) > 0])
+    count = len(logs)
+    if count < 2:
+        return None, None
+    error = math.sqrt(float(logs.var(ddof=1)) / count)
+    half = quantile(0.5 + confidence / 2, count - 1) * error
+    centre = float(logs.mean())
+    return math.exp(centre - half), math.exp(centre + half)
+
+
+def compare_runs(
+    base: Sequence[Sequence[float]],
+    new: Sequence[Sequence[float]],
+    *,
+    machine: float = 1.0,
+    confidence: float = 0.95,
+    floor: float = FLOOR,
+) -> Change | None:
+    """What changed beyond noise between many processes of each side; None below two of one.
+
+    A process counts as one value, the logarithm of its median: whatever moves all requests of a
+    process together (its memory, its cores, its clocks), or makes neighbours alike, is in the
+    spread of these values and so in the interval, Student's with Welch's degrees of freedom.
+    `machine` as in `compare`. A process of fewer than five values is left out.
+
+    Source: Welch 1947; Kalibera and Jones 2013 (the highest level that varies is repeated).
+    """
+    one, two = (
+        np.log([np.median(run) for run in side if len(run) >= 5 and min(run) > 0])
+        for side in (base, new)
+    )
+    if min(len(one), len(two)) < 2:
+        return None
+    centre = float(two.mean() - one.mean())
+    half = _half(one, two, confidence)
+    low, high = float(np.exp(centre - half)) - 1, float(np.exp(centre + half)) - 1
+    if machine > 0:
+        low, high = min(low, (1 + low) / machine - 1), max(high, (1 + high) / machine - 1)
+    change = float(np.exp(centre)) - 1
+    verdict: Verdict = "no change"
+    if abs(change) >= floor and not low <= 0 <= high:
+        verdict = "slower" if change > 0 else "faster"
+    before, after = (float(np.exp(side.mean())) for side in (one, two))
+    return Change(before, after, change, low, high, verdict)
+
+
+def _half(one: Floats, two: Floats, confidence: float) -> float:
+    """Half the interval of the difference of two means."""
+    parts = [float(side.var(ddof=1)) / len(side) for side in (one, two)]
+    error = sum(parts)
+    if not error:
+        return 0.0
+    below = sum(p**2 / (len(s) - 1) for p, s in zip(parts, (one, two), strict=True))
+    return quantile(0.5 + confidence / 2, round(max(error**2 / below, 1.0), 2)) * math.sqrt(error)
 
 
 def _bootstrapped(one: Floats, two: Floats, confidence: float, seed: int) -> tuple[float, float]:

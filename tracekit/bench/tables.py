@@ -19,7 +19,12 @@ TIMES = (
     Column("p95", "ns", "95th percentile, linearly interpolated; from 20 values on."),
     Column("p99", "ns", "99th percentile, linearly interpolated; from 100 values on."),
     Column("min", "ns"),
-    Column("median from", "ns", "Lower end of the median's 95 % interval, from order statistics."),
+    Column(
+        "median from",
+        "ns",
+        "Lower end of the median's 95 % interval: from order statistics, or, of several fresh "
+        "processes, Student's of their medians.",
+    ),
     Column("to", "ns", "Upper end of it."),
     Column("n", "count", "How many values."),
 )
@@ -28,12 +33,16 @@ TIMES = (
 def full(content: Mapping[str, Any], row: Row) -> list[Grid]:
     """The grids of one configuration of a file: times, then rates and resources."""
     rows: list[tuple[Any, ...]] = []
+    runs = [file.measures(run) for run in file.by_run(row)]
     for name, values in file.measures(row).items():
         found = statistics.summarize(values)
         assert found is not None
+        low, high = found.low, found.high
+        if len(runs) > 1:
+            low, high = statistics.interval_of_runs([run.get(name, []) for run in runs])
         rows.append((
             _name(name), found.mean, found.std, found.median, found.p95, found.p99, found.minimum,
-            found.low, found.high, found.count,
+            low, high, found.count,
         ))  # fmt: skip
     said = [*(f"{stage}: the model has none" for stage in content["absent_stages"]), *notes(row)]
     title = f"Wall time, {file.label(row)}" if row.get("axes") else "Wall time"
@@ -118,6 +127,9 @@ def bandwidth(row: Row, device: str) -> Bandwidth | None:
 def notes(row: Row) -> list[str]:
     """What a reader should know before quoting the numbers."""
     said = []
+    runs = len(file.by_run(row))
+    if runs > 1:
+        said.append(f"{runs} fresh processes")
     times = file.measures(row)
     walls = times.get("request", [])
     spread, drift = statistics.spread(walls), statistics.drift(walls)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _STEPS = 200  # of the continued fraction, and of the search
 
 
+@lru_cache(maxsize=4096)
 def quantile(probability: float, freedom: float) -> float:
     """The t below which this share of the distribution lies; `freedom` need not be whole.
 

@@ -99,11 +99,30 @@ def _register_run(group: typer.Typer) -> None:
             bool,
             typer.Option("--trace", help="Capture too: profiled against unprofiled, busy, floor."),
         ] = False,
+        runs: Annotated[
+            int,
+            typer.Option(
+                min=1,
+                help="Fresh processes, each with all requests: what differs between processes of "
+                "the same thing is then in the intervals.",
+                rich_help_panel=opt.RUN_HELP,
+            ),
+        ] = 1,
+        against: Annotated[
+            str | None,
+            typer.Option(
+                metavar="PYTHON",
+                help="Time the tracekit and torch of this python too, in turns, and compare.",
+                rich_help_panel=opt.RUN_HELP,
+            ),
+        ] = None,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the JSON and nothing else.")
         ] = False,
     ) -> None:
         """Time the stages of a model, no profiler near."""
+        import sys
+
         from tracekit.bench import runner
 
         name, stage = runner.subject(model, model_only)
@@ -118,7 +137,8 @@ def _register_run(group: typer.Typer) -> None:
             "prompt_tokens": _values(prompt_tokens, int, "--prompt-tokens"),
         }
         request = runner.Wanted(
-            name=name, axes=axes, stage=stage, trace=trace, output=output,
+            name=name, axes=axes, stage=stage, trace=trace, output=output, runs=runs,
+            against=against, words=sys.argv[1:],
             plan={
                 "size": size, "device": device, "extra": opt.pairs(set_), "data": data,
                 "data_dir": data_dir, "samples": samples, "warmup": warmup,
