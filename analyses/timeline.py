@@ -19,7 +19,7 @@ from tracekit.answers.timeline import Gap, Mark, Part, Strip, Timeline, Timeline
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
-from tracekit.attribution.idle.causes import Cause
+from tracekit.attribution.idle.cause_names import Cause
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.stages.instances import markers

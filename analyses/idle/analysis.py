@@ -26,7 +26,7 @@ from tracekit.attribution.idle.by_cause import (
     shown,
     shown_columns,
 )
-from tracekit.attribution.idle.causes import CAUSES, ORDER, Cause
+from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.kernels import name_rules
 from tracekit.errors import MissingEventsError

@@ -16,7 +16,8 @@ from tracekit.answers.launches import Call, DelayClass, Launches, Launching, Spr
 from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import by_cause
-from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, idle
+from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER, Cause
+from tracekit.attribution.idle.causes import idle
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import launched, markers
 from tracekit.attribution.stages.split import distinct

@@ -10,7 +10,7 @@ import pytest
 from tracekit.analyses.audit import checks
 
 from tests.conftest import shared
-from tracekit.attribution.idle.causes import ORDER
+from tracekit.attribution.idle.cause_names import ORDER
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.trace import kineto

@@ -11,7 +11,8 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import By, by_cause, by_row
-from tracekit.attribution.idle.causes import HOST_SIDE, ORDER, Cause, Idle, idle, launch_thread
+from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER, Cause
+from tracekit.attribution.idle.causes import Idle, idle, launch_thread
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError

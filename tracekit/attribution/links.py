@@ -33,6 +33,11 @@ def calls(trace: Trace) -> Trace:
     return trace.of(Cat.RUNTIME)
 
 
+def call_rows(trace: Trace) -> Rows:
+    """[R] the row of the trace of each row of `calls`."""
+    return trace.once("call_rows", lambda: np.flatnonzero(trace.is_(Cat.RUNTIME)))
+
+
 def ops(trace: Trace) -> Trace:
     """Framework ops, sorted by start."""
     return trace.of(Cat.CPU_OP)

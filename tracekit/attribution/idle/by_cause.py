@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.attribution.idle.causes import CAUSES, ORDER, SUSPECT_NS, Cause, Idle
+from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
+from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
 from tracekit.results.result import Column
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import Spans, covered
@@ -20,6 +21,9 @@ class By:
 
     host_sync: int
     host_data: int
+    host_allocation: int
+    host_initialisation: int
+    host_compiled: int
     host_call: int
     host_op: int
     host_outside: int
@@ -55,7 +59,8 @@ def by_row(row: I64) -> By:
 # what charts and tables call the classes, several of which share a colour
 SHOWN: dict[str, tuple[Cause, ...]] = {
     "not launched yet": (
-        Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE,
+        Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_ALLOCATION, Cause.HOST_INITIALISATION,
+        Cause.HOST_COMPILED, Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE,
     ),
     "in the launch call": (Cause.LAUNCH_CALL,),
     "launched, not begun": (Cause.QUEUED, Cause.GRAPH),
@@ -67,6 +72,9 @@ SHOWN: dict[str, tuple[Cause, ...]] = {
 NAMES = {
     Cause.HOST_SYNC: "host: blocking sync, .item()",
     Cause.HOST_DATA: "host: loading data",
+    Cause.HOST_ALLOCATION: "host: allocating memory",
+    Cause.HOST_INITIALISATION: "host: first use, loading modules",
+    Cause.HOST_COMPILED: "host: around a compiled graph",
     Cause.HOST_CALL: "host: other runtime call",
     Cause.HOST_OP: "host: in an op",
     Cause.HOST_OUTSIDE: "host: outside any op",

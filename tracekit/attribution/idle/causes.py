@@ -11,64 +11,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
-from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, total, union
+from tracekit.attribution.idle.cause_names import ORDER, Cause
+from tracekit.attribution.idle.host_causes import first_use, host_causes
+from tracekit.trace.spans.intervals import Spans, spans, total
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
-
-class Cause(StrEnum):
-    """In the order in which tables and charts show them."""
-
-    HOST_SYNC = "host_sync"
-    HOST_DATA = "host_data"
-    HOST_CALL = "host_call"
-    HOST_OP = "host_op"
-    HOST_OUTSIDE = "host_outside"
-    LAUNCH_CALL = "launch_call"
-    GRAPH = "graph"
-    OTHER_STREAM = "other_stream"
-    COMMUNICATION = "communication"
-    QUEUED = "queued"
-    UNLINKED = "unlinked"
-    AFTER_LAST = "after_last"
-
-
-ORDER = tuple(Cause)
-HOST_SIDE = frozenset(
-    {Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE,
-     Cause.LAUNCH_CALL}
-)  # fmt: skip
-
-CAUSES = {
-    Cause.HOST_SYNC: "The next work was not launched yet: its thread was in a blocking sync, a "
-    "blocking copy or `.item()`.",
-    Cause.HOST_DATA: "The next work was not launched yet: its thread was loading data.",
-    Cause.HOST_CALL: "The next work was not launched yet: its thread was in another runtime call.",
-    Cause.HOST_OP: "The next work was not launched yet: its thread was in a framework op.",
-    Cause.HOST_OUTSIDE: "The next work was not launched yet: its thread was outside any op, in "
-    "Python or other code.",
-    Cause.LAUNCH_CALL: "The host was inside the call that launched the next work.",
-    Cause.GRAPH: "Between two kernels of one graph launch.",
-    Cause.OTHER_STREAM: "Launched, not begun: its stream had been told to wait for an event of "
-    "another stream.",
-    Cause.COMMUNICATION: "Launched, not begun: it followed communication on another stream.",
-    Cause.QUEUED: "Launched, not begun, and no work in this trace was in the way: the device's own "
-    "time between kernels, or work that the trace lacks.",
-    Cause.UNLINKED: "The work that ends the gap has no launch in the trace.",
-    Cause.AFTER_LAST: "Nothing was launched any more.",
-}
-
-BLOCKING = re.compile(
-    r"Synchronize|^(?:cuda|hip)Memcpy(?:2D|3D|WithStream)?$|^cuMemcpy(?:DtoH|HtoD|DtoD)?(?:_v2)?$"
-)
-ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
-LOADING = re.compile(r"DataLoader|dataloader|data_?load|load_batch|^tracekit::load$", re.IGNORECASE)
 WAIT_EVENT = re.compile(r"StreamWaitEvent")
 
 # No idle device takes this long to begin what was launched: it ran work that the file lacks (a step
@@ -102,6 +55,8 @@ def idle(trace: Trace, device: int | None = None) -> Idle:
 
     The trace must have GPU work.
     """
+    if device is not None and trace.devices == (device,):
+        device = None
     found: Idle = trace.once(("idle", device), lambda: _idle(trace, device))
     return found
 
@@ -126,14 +81,20 @@ def _idle(trace: Trace, device: int | None) -> Idle:
 
     add(gaps[~inner], Cause.AFTER_LAST)
     add(gaps[inner & ~linked], Cause.UNLINKED)
-    add(np.stack([start, end], axis=1)[linked], Cause.LAUNCH_CALL)
+    first = np.zeros(len(gaps), bool)
+    call = links.call_rows(trace)[links.launch_row(trace)[closer[linked]]]
+    first[linked] = first_use(trace)[call]
+        links.call_rows(trace)[links.launch_row(trace)[closer[linked]]]
+    ]
+    add(np.stack([start, end], axis=1)[linked & ~first], Cause.LAUNCH_CALL)
+    add(np.stack([start, end], axis=1)[linked & first], Cause.HOST_INITIALISATION)
     device_side = np.stack([end, gaps[:, 1]], axis=1)
     kinds = _device_causes(trace, opener, closer, linked)
     for cause, mask in kinds.items():
         add(device_side[mask], cause)
     for thread, mask in _threads(trace, closer, linked):
         before = np.stack([gaps[mask, 0], start[mask]], axis=1)
-        for cause, where in _host_causes(trace, thread, before[before[:, 1] > before[:, 0]]):
+        for cause, where in host_causes(trace, thread, before[before[:, 1] > before[:, 0]]):
             add(where, cause)
     where = np.concatenate([part for part, _ in parts])
     order = np.argsort(where[:, 0], kind="stable")
@@ -228,33 +189,3 @@ def _threads(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
     of_gap = np.full(len(closer), -1, np.int64)
     of_gap[linked] = launch_thread(trace)[closer[linked]]
     return [(int(n), of_gap == n) for n in np.unique(of_gap[linked])]
-
-
-def _host_causes(trace: Trace, thread: int, rest: Spans) -> list[tuple[Cause, Spans]]:
-    """Disjoint spans before a launch, cut by what its thread was doing; the first that fits."""
-    found = []
-    for cause, where in host_activity(trace, thread).items():
-        found.append((cause, intersect(rest, where)))
-        rest = subtract(rest, where)
-    return [*found, (Cause.HOST_OUTSIDE, rest)]
-
-
-def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
-    """Flat spans of what a thread (a value of `links.thread`) does, the strongest reason first."""
-
-    def make() -> dict[Cause, Spans]:
-        mine = trace.where(links.thread(trace) == thread)
-        calls, ops = mine.is_(Cat.RUNTIME), mine.is_(Cat.CPU_OP)
-
-        def flat(rows: Mask) -> Spans:
-            return union(spans(mine.ts[rows], mine.dur[rows]))
-
-        code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
-        return {
-            Cause.HOST_SYNC: flat((calls & mine.named(BLOCKING)) | (ops & mine.named(ITEM))),
-            Cause.HOST_DATA: flat(code & mine.named(LOADING)),
-            Cause.HOST_CALL: flat(calls),
-            Cause.HOST_OP: flat(ops),
-        }
-
-    return trace.once(("host activity", thread), make)

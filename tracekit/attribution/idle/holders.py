@@ -1,0 +1,117 @@
+"""What held the host in a stretch of idle time, by name: the call, the op, the user's own line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.stages import annotation_names
+from tracekit.trace.spans.intervals import Spans
+from tracekit.trace.spans.nesting import innermost
+from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
+
+MOST = 5_000  # stretches of one device that are named: the longest
+_FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
+# what a program calls and did not write; serving engines are the program
+_WORDS = (
+    "torch torchvision torchaudio transformers accelerate diffusers peft safetensors tokenizers"
+    " huggingface_hub numpy scipy PIL cv2 pandas tqdm triton functorch torch_tensorrt apex"
+    " deepspeed lightning lightning_fabric pytorch_lightning einops timm flash_attn xformers"
+    " bitsandbytes decorator tracekit"
+)
+_LIBRARIES = frozenset(_WORDS.split())
+_PACKAGES = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3(?:\.\d+)?/")
+_STANDARD = frozenset(sys.stdlib_module_names) - {"test", "this"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Of S stretches: rows of the trace, -1 where there is none."""
+
+    slice: I64  # [S] the innermost host slice over at least half of the stretch
+    op: I64  # [S] the framework op around it, or itself
+    frame: I64  # [S] the Python frame of the program's own code around it, or itself
+    library: I64  # [S] any Python frame around it with a file, or itself
+
+
+def held(trace: Trace, where: Spans, thread: I64) -> Held:
+    """What the thread ([S]) of each stretch (`where`, [S, 2]) was in for half of it."""
+    row = _over_half(trace, where, thread)
+    frames = is_frame(trace)
+    ours = frames & ~is_library_frame(trace)
+    op = trace.is_(Cat.CPU_OP) & ~trace.named(r"^aten::_|Backward\d*$|^autograd::engine")
+    nearest = _above(trace, row, op)
+    any_op = _above(trace, row, trace.is_(Cat.CPU_OP))
+    return Held(
+        slice=row,
+        op=np.where(nearest >= 0, nearest, any_op),
+        frame=_above(trace, row, ours),
+        library=_above(trace, row, frames),
+    )
+
+
+def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
+    """[S] the innermost slice of the thread that covers at least half of each stretch."""
+    rows = np.flatnonzero(trace.is_(*HOST) & ~_is_step(trace))
+    if not len(rows) or not len(where):
+        return np.full(len(where), -1, np.int64)
+    middle = (where[:, 0] + where[:, 1]) // 2  # what covers half of a stretch covers its middle
+    threads, end, step = links.thread(trace)[rows], trace.end, _is_step(trace)
+    found = innermost(threads, trace.ts[rows], end[rows], thread, middle, middle + 1)
+    at = np.where(found >= 0, rows[found], -1)
+    while True:
+        inside = np.minimum(end[at], where[:, 1]) - np.maximum(trace.ts[at], where[:, 0])
+        up = (at >= 0) & ((2 * inside < where[:, 1] - where[:, 0]) | step[at])
+        if not up.any():
+            return np.asarray(at, np.int64)
+        at = np.where(up, links.parent_row(trace)[at], at)
+
+
+def _above(trace: Trace, row: I64, wanted: Mask) -> I64:
+    """[S] the row itself or the nearest one around it that is wanted, -1 where none is."""
+    at = row.copy()
+    while True:
+        up = (at >= 0) & ~wanted[at]
+        if not up.any():
+            return at
+        at = np.where(up, links.parent_row(trace)[at], at)
+
+
+def _is_step(trace: Trace) -> Mask:
+    """[N] annotations of whole steps and stages, which say nothing of what held the host."""
+    names = np.array([annotation_names.recognise(text) is not None for text in trace.strings], bool)
+    return trace.is_(Cat.ANNOTATION) & names[trace.name]
+
+
+def is_frame(trace: Trace) -> Mask:
+    """[N] Python frames with a file and a line."""
+    return trace.is_(Cat.PYTHON) & trace.named(_FRAME)
+
+
+def is_library_frame(trace: Trace) -> Mask:
+    """[N] of `is_frame`: the file is of Python itself or of a library."""
+    names = np.array([_is_library(text) for text in trace.strings], bool)
+    return names[trace.name] if len(names) else np.zeros(len(trace), bool)
+
+
+def _is_library(text: str) -> bool:
+    found = _FRAME.match(text)
+    if found is None:
+        return False
+    path = _PACKAGES.sub("", found["path"])
+    top = path.lstrip("/").split("/")[0].removesuffix(".py").removesuffix(".pyx")
+    installed = path != found["path"] and "packages" not in found["path"]
+    return installed or top in _LIBRARIES or top in _STANDARD
+
+
+def spoken(text: str) -> str:
+    """A frame as `file.py:12 function`, with one folder; any other name as it is."""
+    found = _FRAME.match(text)
+    if found is None:
+        return text
+    path = "/".join(found["path"].split("/")[-2:])
+    return f"{path}:{found['line']} {found['name']}"

@@ -1,0 +1,126 @@
+"""What one host thread was doing, as flat spans by class, the strongest reason first."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.idle.cause_names import Cause
+from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
+from tracekit.trace.trace import Cat, Mask, Trace
+
+BLOCKING = re.compile(
+    r"Synchronize|^(?:cuda|hip)Memcpy(?:2D|3D|WithStream)?$|^cuMemcpy(?:DtoH|HtoD|DtoD)?(?:_v2)?$"
+)
+# nonzero, unique and masks as indices need the count of what they found on the host
+ITEM = re.compile(
+    r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal|nonzero|_unique2|unique_dim"
+    r"|unique_consecutive|masked_select|repeat_interleave)$"
+)
+LOADING = re.compile(
+    r"DataLoader|dataloader|data_?load|load_?batch|(?:wait_for|fetch|next)_(?:\w+_)?batch\b"
+    r"|^tracekit::load$",
+    re.IGNORECASE,
+)
+# CUDA runtime and driver API, HIP runtime API: memory of the device and pinned memory of the host
+ALLOCATING = re.compile(
+    r"^(?:cuda|cu|hip)(?:(?:Mem)?(?:Malloc|Alloc|Free)\w*|Host(?:Alloc|Malloc|Free"
+    r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*)$"
+)
+# CUDA: lazy loading of modules and libraries, contexts, streams, graphs made from a capture
+SETTING_UP = re.compile(
+    r"^(?:cuda|cu|hip)(?:ModuleLoad\w*|LibraryLoad\w*|LibraryGet\w*|Init|Ctx(?:Create|Detach)\w*"
+    r"|DevicePrimaryCtx\w*|SetDevice|FuncGetAttributes|FuncLoad|StreamCreate\w*"
+    r"|GetDeviceProperties\w*|GetDeviceCount|GraphInstantiate\w*|StreamBeginCapture\w*"
+    r"|StreamEndCapture\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
+)
+# Kineto's names of CUPTI_ACTIVITY_OVERHEAD kinds; torch.compile and Triton at work
+LAZY = re.compile(r"Lazy Function Loading|Runtime Triggered Module Loading|^Driver Compiler")
+COMPILING = re.compile(
+    r"\(dynamo_timed\)|_dynamo/convert_frame\.py.*: _?compile|_inductor/\S*compile_fx\.py"
+    r"|triton/compiler/compiler\.py.*: compile|triton/runtime/autotuner\.py.*: (?:run|_bench)"
+    r"|^(?:cudnn|triton)_?autotun",
+)
+# what torch.compile puts around a graph of its own: guards, prologues, wrappers
+COMPILED = re.compile(
+    r"^(?:Torch-Compiled Region|TorchDynamo Cache Lookup|Pregraph bytecode"
+    r"|AOTDispatcher Runtime Wrapper Prologue|CompiledFunction(?:Backward)?$"
+    r"|## Call CompiledFxGraph)"
+)
+
+# What sets up, and what is asked at every launch in a microsecond
+SETUP_NS = 100_000
+# A call whose first use lasts this long sets something up: a module, a context, a library
+FIRST_NS = 1_000_000
+# No allocation of an idle device takes this long: it makes the context, or loads what is missing
+ALLOCATION_NS = 10_000_000
+
+
+def host_causes(trace: Trace, thread: int, rest: Spans) -> list[tuple[Cause, Spans]]:
+    """Disjoint spans before a launch, cut by what its thread was doing; the first that fits."""
+    found = []
+    for cause, where in host_activity(trace, thread).items():
+        found.append((cause, intersect(rest, where)))
+        rest = subtract(rest, where)
+    return [*found, (Cause.HOST_OUTSIDE, rest)]
+
+
+def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
+    """Flat spans of what one thread (a value of `links.thread`) does, the strongest reason first."""
+
+    def make() -> dict[Cause, Spans]:
+        own = links.thread(trace) == thread
+        mine = trace.where(own)
+        calls, ops = mine.is_(Cat.RUNTIME), mine.is_(Cat.CPU_OP)
+
+        def flat(rows: Mask) -> Spans:
+            return union(spans(mine.ts[rows], mine.dur[rows]))
+
+        code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
+        allocating = calls & mine.named(ALLOCATING)
+        blocking = calls & mine.named(BLOCKING)
+        slow = allocating & (mine.dur >= ALLOCATION_NS)
+        first = first_use(trace)[own] & ~allocating & ~blocking
+        setting_up = (calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)) | (code & mine.named(COMPILING))
+        wrapper = ops | mine.is_(Cat.ANNOTATION)
+        compiled = wrapper & mine.named(COMPILED)
+        lazy = trace.is_(Cat.OVERHEAD) & trace.named(LAZY)
+        return {
+            Cause.HOST_INITIALISATION: union(
+                np.concatenate([
+                    flat(setting_up | slow | first), spans(trace.ts[lazy], trace.dur[lazy]),
+                ])
+            ),
+            Cause.HOST_ALLOCATION: flat(allocating),
+            Cause.HOST_SYNC: flat(blocking | (ops & mine.named(ITEM))),
+            Cause.HOST_DATA: flat(code & mine.named(LOADING)),
+            Cause.HOST_COMPILED: subtract(flat(compiled), flat((ops & ~compiled) | calls)),
+            Cause.HOST_CALL: flat(calls),
+            Cause.HOST_OP: flat(ops),
+        }  # fmt: skip
+
+    return trace.once(("host activity", thread), make)
+
+
+def first_use(trace: Trace) -> Mask:
+    """[N] runtime calls that last FIRST_NS or more and are the first of their kind.
+
+    Of a call that launches a kernel the kind is the kernel's name, else the call's own.
+    """
+
+    def make() -> Mask:
+        calls, gpu = links.calls(trace), links.work(trace)
+        launch = links.launch_row(trace)
+        kernel = np.full(len(calls), -1, np.int64)
+        linked = np.flatnonzero(launch >= 0)[::-1]  # the earliest kernel of a call is written last
+        kernel[launch[linked]] = gpu.name[linked]
+        kind = np.where(kernel >= 0, kernel + len(trace.strings), calls.name)
+        _, first = np.unique(kind, return_index=True)  # calls are sorted by start
+        out = np.zeros(len(trace), bool)
+        rows = np.flatnonzero(trace.is_(Cat.RUNTIME))[first]
+        out[rows] = trace.dur[rows] >= FIRST_NS
+        return out
+
+    return trace.once("first use", make)

@@ -1,0 +1,220 @@
+"""What would have to change for a device to be idle no longer: each idle nanosecond, one reason.
+
+A class of `cause_names` says what the launching thread was in at an instant. A reason looks at the
+whole gap: ten ops that each launch one short kernel while the device waits for every one are
+launches; one op that holds the host as long is host work.
+
+    host      a.b.c.d.e.f.g.h......i    the gaps before B to H: launches, the device waits for each
+    stream 7  AABBCCDDEEFFGGHH.....I    (drawn without their idle time); before I: host work
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.idle.busy import busy
+from tracekit.attribution.idle.cause_names import ORDER, Cause
+from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread
+from tracekit.attribution.idle.steps import between_steps
+from tracekit.trace.spans.intervals import Spans, intersect, union
+from tracekit.trace.trace import I64, Mask, Trace
+
+
+class Reason(StrEnum):
+    """In the order in which tables show them."""
+
+    SYNC = "host_sync"
+    DATA = "data_loading"
+    ALLOCATION = "allocation"
+    INITIALISATION = "initialisation"
+    COMPILED = "compiled_region_overhead"
+    STEPS = "between_steps"
+    LAUNCHES = "launches"
+    WORK = "host_work"
+    SHORT = "short_host_gaps"
+    OTHER_DEVICE = "other_device"
+    COMMUNICATION = "communication"
+    OTHER_STREAM = "other_stream"
+    GRAPH = "within_graph"
+    LATENCY = "launch_latency"
+    MISSING = "work_not_in_file"
+    UNLINKED = "no_launch_in_file"
+    END = "nothing_launched"
+
+
+REASONS = tuple(Reason)
+HOST_REASONS = frozenset(
+    {Reason.SYNC, Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION, Reason.COMPILED,
+     Reason.STEPS, Reason.LAUNCHES, Reason.WORK, Reason.SHORT}
+)  # fmt: skip
+
+# what a class alone decides; the gap decides the others
+_DIRECT = {
+    Cause.HOST_SYNC: Reason.SYNC,
+    Cause.HOST_DATA: Reason.DATA,
+    Cause.HOST_ALLOCATION: Reason.ALLOCATION,
+    Cause.HOST_INITIALISATION: Reason.INITIALISATION,
+    Cause.HOST_COMPILED: Reason.COMPILED,
+    Cause.GRAPH: Reason.GRAPH,
+    Cause.OTHER_STREAM: Reason.OTHER_STREAM,
+    Cause.COMMUNICATION: Reason.COMMUNICATION,
+    Cause.QUEUED: Reason.LATENCY,
+    Cause.UNLINKED: Reason.UNLINKED,
+    Cause.AFTER_LAST: Reason.END,
+}
+_BY_GAP = (Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE, Cause.LAUNCH_CALL)
+
+# Between two launches of an eager model the host needs 5 to 100 µs, with stacks recorded several
+# times that; what lasts longer than LONGEST_NS, or five times the median, is no launch overhead
+LONG_NS = 100_000
+LONGEST_NS = 500_000
+# the device waits for each launch: of the launches around a gap, at least half end a gap
+AROUND = 8  # launches on either side
+FEWEST = 8  # launches in all, else nothing follows one another
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretches:
+    """S disjoint spans of one device's idle time between its first and last work, sorted."""
+
+    spans: Spans  # [S, 2]
+    reason: npt.NDArray[np.uint8]  # [S] index in REASONS
+    closer: I64  # [S] row of `links.work` that ends the gap
+    thread: I64  # [S] thread (a value of `links.thread`) that launched it; -1 where not known
+
+    def of(self, *reasons: Reason) -> Mask:
+        """[S] whether a stretch has one of these reasons."""
+        return np.isin(self.reason, [REASONS.index(r) for r in reasons])
+
+
+def stretches(trace: Trace, device: int) -> Stretches:
+    """The reasons for one device's idle time; neighbours of one gap and reason are one stretch."""
+    found: Stretches = trace.once(("stretches", device), lambda: _stretches(trace, device))
+    return found
+
+
+def _stretches(trace: Trace, device: int) -> Stretches:
+    found = idle(trace, device)
+    inner = (found.opener >= 0) & (found.closer >= 0)
+    piece = np.flatnonzero(inner[found.gap])
+    where, gap, cause = found.spans[piece], found.gap[piece], found.cause[piece]
+    reason = np.full(len(ORDER), REASONS.index(Reason.WORK), np.uint8)
+    for one, says in _DIRECT.items():
+        reason[ORDER.index(one)] = REASONS.index(says)
+    by_gap = np.isin(cause, [ORDER.index(c) for c in _BY_GAP])
+    why = np.where(by_gap, _gap_reasons(trace, found, where, gap, cause, by_gap)[gap], reason[cause])
+    waits = np.isin(why, [REASONS.index(r) for r in
+                          (Reason.LATENCY, Reason.OTHER_STREAM, Reason.COMMUNICATION)])  # fmt: skip
+    why[waits & (where[:, 1] - where[:, 0] >= SUSPECT_NS)] = REASONS.index(Reason.MISSING)
+    where, why, gap = _turns(trace, device, where, why.astype(np.uint8), gap)
+    where, why, gap = _joined(where, why, gap)
+    closer = found.closer[gap]
+    return Stretches(where, why, closer, launch_thread(trace)[closer])
+
+
+def _gap_reasons(
+    trace: Trace, found: Idle, where: Spans, gap: I64, cause: npt.NDArray[np.uint8], by_gap: Mask
+) -> npt.NDArray[np.uint8]:
+    """[gaps] the reason of what the host did in a gap that no class decides alone."""
+    held = np.zeros(len(found.gaps), np.int64)
+    np.add.at(held, gap[by_gap], (where[:, 1] - where[:, 0])[by_gap])
+    short = (held > 0) & (held <= LONGEST_NS)
+    usual = float(np.median(held[short])) if short.any() else 0.0
+    limit = min(max(5 * usual, LONG_NS), LONGEST_NS)
+    out = np.full(len(held), REASONS.index(Reason.SHORT), np.uint8)
+    out[held >= LONG_NS] = REASONS.index(Reason.WORK)
+    out[_paced(trace, found, short & (held <= limit))] = REASONS.index(Reason.LAUNCHES)
+    crossing = between_steps(trace, found.opener, found.closer) & (held >= LONG_NS)
+    out[crossing] = REASONS.index(Reason.STEPS)
+    # what surrounds a set-up that took most of the gap is part of it
+    setup = np.zeros(len(held), np.int64)
+    mine = cause == ORDER.index(Cause.HOST_INITIALISATION)
+    np.add.at(setup, gap[mine], (where[:, 1] - where[:, 0])[mine])
+    out[setup > held] = REASONS.index(Reason.INITIALISATION)
+    return out
+
+
+def _paced(trace: Trace, found: Idle, short: Mask) -> Mask:
+    """[gaps] short gaps among launches of which at least half end such a gap."""
+    launch = links.launch_row(trace)
+    out = np.zeros(len(short), bool)
+    gaps = np.flatnonzero(short)
+    ends = np.zeros(len(links.calls(trace)), bool)
+    ends[launch[found.closer[gaps]]] = True
+    thread = links.thread(trace)[links.call_rows(trace)]
+    calls = np.flatnonzero(links.launch_count(trace) > 0)
+    calls = calls[np.argsort(thread[calls], kind="stable")]  # by thread, then by start
+    if not len(gaps) or not len(calls):
+        return out
+    first = np.searchsorted(thread[calls], thread[calls], side="left")
+    last = np.searchsorted(thread[calls], thread[calls], side="right")
+    at = np.arange(len(calls))
+    low, high = np.maximum(at - AROUND, first), np.minimum(at + AROUND + 1, last)
+    sums = np.concatenate([[0], np.cumsum(ends[calls])])
+    many = (sums[high] - sums[low]) * 2 >= high - low
+    paced = np.zeros(len(ends), bool)
+    paced[calls] = many & (high - low >= FEWEST)
+    out[gaps] = paced[launch[found.closer[gaps]]]
+    return out
+
+
+def _turns(
+    trace: Trace, device: int, where: Spans, why: npt.NDArray[np.uint8], gap: I64
+) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
+    """Cut out what another device of the process was busy in: the devices take turns.
+
+    What holds the host for all devices alike (loading, allocation, initialisation) is left as it
+    is.
+    """
+    others = _neighbours(trace, device)
+    if not len(others):
+        return where, why, gap
+    kept = np.isin(why, [REASONS.index(r) for r in
+                         (Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION)])  # fmt: skip
+    inside = intersect(where[~kept], others)
+    edges = np.unique(np.concatenate([where.ravel(), inside.ravel()]))
+    pieces = np.stack([edges[:-1], edges[1:]], axis=1)
+    at = np.searchsorted(where[:, 0], pieces[:, 0], side="right") - 1
+    real = (at >= 0) & (pieces[:, 0] < where[np.maximum(at, 0), 1])
+    pieces, at = pieces[real], at[real]
+    why, gap = why[at], gap[at]
+    if len(inside):
+        hit = np.searchsorted(inside[:, 0], pieces[:, 0], side="right") - 1
+        turn = (hit >= 0) & (pieces[:, 0] < inside[np.maximum(hit, 0), 1])
+        why[turn] = REASONS.index(Reason.OTHER_DEVICE)
+    return pieces, why, gap
+
+
+def _neighbours(trace: Trace, device: int) -> Spans:
+    """Flat spans in which another device that the same processes launch on was busy."""
+    if len(trace.devices) < 2:
+        return np.empty((0, 2), np.int64)
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    pid = np.full(len(gpu), -1, np.int64)
+    pid[launch >= 0] = links.calls(trace).pid[launch[launch >= 0]]
+    mine = set(np.unique(pid[(gpu.device == device) & (launch >= 0)]).tolist())
+    parts = [
+        busy(trace, other).busy
+        for other in trace.devices
+        if other != device and mine & set(np.unique(pid[gpu.device == other]).tolist())
+    ]
+    return union(np.concatenate(parts)) if parts else np.empty((0, 2), np.int64)
+
+
+def _joined(
+    where: Spans, why: npt.NDArray[np.uint8], gap: I64
+) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
+    """Touching neighbours of one gap and reason as one."""
+    if not len(where):
+        return where, why, gap
+    same = (
+        (why[1:] == why[:-1]) & (gap[1:] == gap[:-1]) & (where[1:, 0] == where[:-1, 1])
+    )  # fmt: skip
+    first = np.flatnonzero(np.r_[True, ~same])
+    last = np.r_[first[1:] - 1, len(where) - 1]
+    return np.stack([where[first, 0], where[last, 1]], axis=1), why[first], gap[first]

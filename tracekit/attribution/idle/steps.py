@@ -1,0 +1,78 @@
+"""Steps of an engine or a decoding loop: where one ends and the next begins, for idle time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.stages import annotation_names
+from tracekit.attribution.stages.annotation_names import Phase, Writer
+from tracekit.trace.trace import I64, Mask, Trace
+
+# a step does the work of a model; the other stages of a request are no steps
+_STEPS = frozenset({Phase.PREFILL, Phase.DECODE, Phase.MIXED, Phase.VERIFY, Phase.DRAFT})
+_NOT_STEPS = frozenset({Phase.CAPTURE, Phase.IDLE})
+
+
+def between_steps(trace: Trace, opener: I64, closer: I64) -> Mask:
+    """[G] whether the work on either side of a gap was launched in different steps.
+
+    A step reaches from the start of its annotation to the start of the next one, since engines
+    launch a little after the annotation's end. Opener and closer are rows of `links.work`, -1 for
+    none.
+    """
+    era, is_step = _eras(trace)
+    out = np.zeros(len(opener), bool)
+    both = np.flatnonzero((opener >= 0) & (closer >= 0))
+    one, two = era[opener[both]], era[closer[both]]
+    known = (one >= 0) & (two >= 0) & (one != two)
+    out[both[known]] = is_step[one[known]] & is_step[two[known]]
+    return out
+
+
+def _eras(trace: Trace) -> tuple[I64, Mask]:
+    """[G] the annotation that began last before each launch, -1 for none; [A] whether a step."""
+
+    def make() -> tuple[I64, Mask]:
+        notes = links.marks(trace)
+        edge, step = _edges(trace)
+        starts = notes.where(edge)
+        gpu, launch = links.work(trace), links.launch_row(trace)
+        era = np.full(len(gpu), -1, np.int64)
+        linked = np.flatnonzero(launch >= 0)
+        pid = links.calls(trace).pid[launch[linked]]
+        when = links.launch_start(trace)[linked]
+        for process in np.unique(starts.pid).tolist():
+            own = np.flatnonzero(starts.pid == process)
+            mine = pid == process
+            at = np.searchsorted(starts.ts[own], when[mine], side="right") - 1
+            era[linked[mine]] = np.where(at >= 0, own[np.maximum(at, 0)], -1)
+        return era, step[edge]
+
+    return trace.once("eras of steps", make)
+
+
+def _edges(trace: Trace) -> tuple[Mask, Mask]:
+    """[A] which annotations begin something new, and which of them are steps.
+
+    Steps of vLLM or SGLang; else tracekit's own stages and decode steps; else what a program calls
+    prefill or decode in so many words.
+    """
+    notes = links.marks(trace)
+    found = {
+        int(n): annotation_names.recognise(notes.strings[int(n)]) for n in np.unique(notes.name)
+    }
+    for writers in ((Writer.VLLM, Writer.SGLANG), (Writer.TRACEKIT,)):
+        edges = [
+            n for n, s in found.items()
+            if s is not None and s.writer in writers and s.phase not in _NOT_STEPS
+        ]  # fmt: skip
+        if edges:
+            steps = [n for n in edges if (s := found[n]) is not None and s.phase in _STEPS]
+            return _rows(notes, edges), _rows(notes, steps)
+    spoken = [n for n in found if annotation_names.spoken(notes.strings[n])]
+    return _rows(notes, spoken), _rows(notes, spoken)
+
+
+def _rows(notes: Trace, names: list[int]) -> Mask:
+    return np.isin(notes.name, np.array(names, np.int32))
