@@ -19,7 +19,7 @@ from tracekit.answers.timeline import Gap, Mark, Part, Strip, Timeline, Timeline
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
-from tracekit.attribution.idle.cause_names import Cause
+from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.stages.instances import markers
@@ -217,7 +217,7 @@ def _gaps(trace: Trace) -> tuple[tuple[Gap, ...], int, int]:
         length += int(sizes.sum())
         for at in rows[np.argsort(-sizes, kind="stable")[:GAPS]]:
             start, end = int(idle.spans[at, 0]), int(idle.spans[at, 1])
-            cause = causes.ORDER[int(idle.cause[at])]
+            cause = ORDER[int(idle.cause[at])]
             before = gpu.text(int(idle.closer[idle.gap[at]]))
             found.append(Gap(device, start, end - start, cause.value, before))
     longest = sorted(found, key=lambda gap: -gap.length_ns)[:GAPS]

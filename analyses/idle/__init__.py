@@ -1,1 +1,1 @@
-"""Why the GPU waited: every idle nanosecond in one class."""
+"""Why the GPU waited: by class, and by what would have to change."""

@@ -18,6 +18,8 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import by_cause
 from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER, Cause
 from tracekit.attribution.idle.causes import idle
+from tracekit.attribution.reasons.names import Reason
+from tracekit.attribution.reasons.stretches import stretches
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import launched, markers
 from tracekit.attribution.stages.split import distinct
@@ -27,15 +29,13 @@ from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.taxonomy import Whole
-from tracekit.trace.spans.intervals import Spans, spans, total, union
+from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
 from .queue import depths
 
 SOME = 0.01  # of a window: less idle time than this bounds nothing
 CLASSES_NS = (5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, 10_000_000, None)
-# a graph replaces what the host does between launches, not the loading of data
-SAVED = tuple(c for c in ORDER if c in HOST_SIDE and c is not Cause.HOST_DATA)
 WAITED = (Cause.GRAPH, Cause.OTHER_STREAM, Cause.COMMUNICATION, Cause.QUEUED)
 
 
@@ -114,7 +114,7 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
     causes = dict(zip(ORDER, by_cause(idle(trace), windows).sum(axis=0).tolist(), strict=True))
     host_idle = sum(causes[c] for c in HOST_SIDE)
     device_idle = sum(causes[c] for c in WAITED)
-    saved = sum(causes[c] for c in SAVED)
+    saved = _waited(trace, windows)
     depth = float(np.maximum(delay, 0).sum() / open_ns) if open_ns else None
     return Launching(
         trace=trace.path,
@@ -135,18 +135,27 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
         window_ns=total(windows),
         host_idle_ns=host_idle,
         device_idle_ns=device_idle,
-        launch_bound=_bound(host_idle, device_idle, total(windows), depth),
+        launch_bound=_bound(saved, host_idle + device_idle, total(windows)),
         graph_saves_ns=saved,
         graph_saves_per_token_ns=work_phases.per_token(saved, tokens),
     )
 
 
-def _bound(host_ns: int, device_ns: int, window_ns: int, depth: float | None) -> bool | None:
-    """Launch-bound: the host causes most of the idle time, and hardly anything is queued."""
-    if not host_ns + device_ns:
+def _waited(trace: Trace, windows: Spans) -> int:
+    """Idle ns of the windows in which a device waited for each of many short launches.
+
+    Of several devices the one that waited most: their times are not one time.
+    """
+    parts = [stretches(trace, device) for device in trace.devices]
+    found = [covered(part.spans[part.of(Reason.LAUNCHES)], windows).sum() for part in parts]
+    return int(max(found, default=0))
+
+
+def _bound(saved_ns: int, idle_ns: int, window_ns: int) -> bool | None:
+    """Launch-bound: most of the idle time is waiting for one short launch after another."""
+    if not idle_ns:
         return None
-    enough = host_ns >= SOME * window_ns
-    return enough and host_ns > device_ns and depth is not None and depth < 2
+    return saved_ns >= SOME * window_ns and 2 * saved_ns > idle_ns
 
 
 def _calls(trace: Trace) -> tuple[Call, ...]:
@@ -213,12 +222,12 @@ DEFINITIONS = {
     "start of the last; each node of a graph launch counts.",
     "short kernels": "Kernels shorter than the host time of their launch; a graph launch shares "
     "its time among its kernels.",
-    "launch-bound": "The host causes more idle time than the device side does, at least 1 % of the "
-    "window, and on average fewer than two activities are queued.",
+    "launch-bound": "Most of the idle time in the window, and at least 1 % of the window, is "
+    "waiting for one short launch after another.",
     "host idle": "Idle time, in the window of the stage's work, before or inside the launch of "
     "the next work.",
-    "graph saves": "At most this much of the window: its idle time before or inside a launch, "
-    "data loading left out.",
+    "graph saves": "At most this much of the window: idle time before or inside a launch, where "
+    "many short launches follow one another and the device waits for each.",
 }
 
 

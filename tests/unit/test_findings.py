@@ -25,10 +25,10 @@ def load(name: str) -> Trace:
 
 
 LAUNCH_BOUND = """
-    mark      ddddddddddddddddddddd
-    op        mm...mm...mm...mm....
-    host      a....b....c....e.....
-    stream 7  .A....B....C....E....
+    mark      ddddddddddddddddddddddddddddddddddddddddd
+    op        mm...mm...mm...mm...mm...mm...mm...mm....
+    host      a....b....c....e....f....g....h....i.....
+    stream 7  .A....B....C....E....F....G....H....I....
 """
 
 
@@ -37,10 +37,10 @@ def test_a_stage_that_waits_for_the_host_is_launch_bound_and_says_what_graphs_sa
     (first, *_) = findings.findings(trace).rows
     assert first.stage == "decode"
     assert "launch-bound" in first.what
-    assert first.saves_ns == 12_000  # three gaps of 4 in a window of 16
-    assert first.saves_share == pytest.approx(12 / 16)
-    assert "75.0%" in first.what
-    assert "6.00 µs per token" in first.what
+    assert first.saves_ns == 28_000  # seven gaps of 4 in a window of 36
+    assert first.saves_share == pytest.approx(28 / 36)
+    assert "77.8%" in first.what
+    assert "14.0 µs per token" in first.what
     assert "CUDA graphs" in first.do
 
 

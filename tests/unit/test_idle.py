@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracekit.analyses.idle import analysis as module
-from tracekit.analyses.idle.analysis import IdleTime, idle, merge
+from tracekit.analyses.idle.analysis import idle, merge
 
 from tests.conftest import gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.unit.test_devices import trace_file
 from tests.unit.test_stages import NAMES
+from tracekit.answers.idle import IdleTime
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import By
@@ -111,11 +112,11 @@ def test_what_the_host_was_doing_is_told_apart() -> None:
     )
     result = idle(trace)
     assert parts(result.rows[0].causes) == {
-        "host_sync": 2000, "host_call": 2000, "host_op": 5000, "host_outside": 7000,
+        "host_sync": 2000, "host_allocation": 2000, "host_op": 5000, "host_outside": 7000,
         "launch_call": 1000, "queued": 1000,
     }  # fmt: skip
     assert [(d.cause, d.name, d.ns) for d in result.doings][:2] == [
-        ("host_op", "aten::mm", 4000), ("host_call", "cudaMalloc", 2000),
+        ("host_op", "aten::mm", 4000), ("host_allocation", "cudaMalloc", 2000),
     ]  # fmt: skip
 
 

@@ -68,15 +68,15 @@ def test_kernels_shorter_than_their_launch_are_counted() -> None:
 def test_a_stage_that_waits_for_its_host_is_launch_bound_and_a_queued_one_is_not() -> None:
     trace = draw(
         """
-        mark      pppppppppp
-        host      a...b...c.
-        stream 7  .A...B...C
+        mark      pppppppppppppppppppppppppppppp
+        host      a...b...c...d...e...f...g...h.
+        stream 7  .A...B...C...D...E...F...G...H
         """,
         names={"p": "tracekit::decode"},
     )
     row = launches(trace).rows[0]
     assert (row.stage, row.launch_bound) == ("decode", True)
-    assert (row.window_ns, row.host_idle_ns, row.graph_saves_ns) == (9000, 6000, 6000)
+    assert (row.window_ns, row.host_idle_ns, row.graph_saves_ns) == (29000, 21000, 21000)
     trace = draw(
         """
         mark      pppppppppp...

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.idle import causes
+from tracekit.attribution.idle import cause_names, causes
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.by_cause import by_cause
 from tracekit.attribution.idle.host_time import host_split, kinds
@@ -146,7 +146,7 @@ def _rows(trace: Trace, work: I64, other: I64 | None, windows: Spans) -> list[Sp
     rows = []
     for i, parts in enumerate(work.tolist()):
         spent = dict(zip(ORDER, parts, strict=True))
-        waits = zip(causes.ORDER, idle[i].tolist(), strict=True)
+        waits = zip(cause_names.ORDER, idle[i].tolist(), strict=True)
         rows.append(
             Spent(
                 kernel={c.value: spent[c] for c in KERNELS if spent[c]},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
+from tracekit.attribution.idle.cause_names import HOST_SIDE
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid, Result
@@ -167,7 +168,7 @@ def _own_idle(trace: Trace) -> Mapping[str, int] | None:
     except MissingEventsError:
         return None
     sums = {"host_wait": 0, "kernel_wait": 0, "other": 0}
-    host = ("host_sync", "host_data", "host_call", "host_op", "host_outside", "launch_call")
+    host = tuple(cause.value for cause in HOST_SIDE)
     waited = ("graph", "other_stream", "communication", "queued")
     for row in found.rows:
         sums["host_wait"] += sum(int(getattr(row.causes, name)) for name in host)

@@ -12,7 +12,7 @@ import numpy as np
 from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.gaps import inner_gaps
-from tracekit.attribution.idle import causes
+from tracekit.attribution.idle import cause_names, causes
 from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
@@ -114,7 +114,7 @@ def _idle(trace: Trace) -> list[Event]:
         tid = len(_ORDER) + 1 + number
         pieces = zip(found.spans[inner].tolist(), found.cause[inner].tolist(), strict=True)
         for (start, end), cause in pieces:
-            name = NAMES[causes.ORDER[cause]]
+            name = NAMES[cause_names.ORDER[cause]]
             out.append(_slice(trace, name, start, end - start, "idle") | {"tid": tid})
         out.append(_meta("thread_name", tid, {"name": f"idle of device {device}"}))
     return out

@@ -84,8 +84,6 @@ def _idle(trace: Trace, device: int | None) -> Idle:
     first = np.zeros(len(gaps), bool)
     call = links.call_rows(trace)[links.launch_row(trace)[closer[linked]]]
     first[linked] = first_use(trace)[call]
-        links.call_rows(trace)[links.launch_row(trace)[closer[linked]]]
-    ]
     add(np.stack([start, end], axis=1)[linked & ~first], Cause.LAUNCH_CALL)
     add(np.stack([start, end], axis=1)[linked & first], Cause.HOST_INITIALISATION)
     device_side = np.stack([end, gaps[:, 1]], axis=1)

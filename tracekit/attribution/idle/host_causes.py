@@ -68,7 +68,7 @@ def host_causes(trace: Trace, thread: int, rest: Spans) -> list[tuple[Cause, Spa
 
 
 def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
-    """Flat spans of what one thread (a value of `links.thread`) does, the strongest reason first."""
+    """Flat spans of what a thread (a value of `links.thread`) does, the strongest reason first."""
 
     def make() -> dict[Cause, Spans]:
         own = links.thread(trace) == thread
@@ -82,16 +82,16 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
         allocating = calls & mine.named(ALLOCATING)
         blocking = calls & mine.named(BLOCKING)
         slow = allocating & (mine.dur >= ALLOCATION_NS)
-        first = first_use(trace)[own] & ~allocating & ~blocking
-        setting_up = (calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)) | (code & mine.named(COMPILING))
+        first = first_use(trace)[own]
+        setting_up = calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)
+        compiling = code & mine.named(COMPILING)
         wrapper = ops | mine.is_(Cat.ANNOTATION)
         compiled = wrapper & mine.named(COMPILED)
         lazy = trace.is_(Cat.OVERHEAD) & trace.named(LAZY)
+        setup = flat(setting_up | compiling | slow | first)
         return {
             Cause.HOST_INITIALISATION: union(
-                np.concatenate([
-                    flat(setting_up | slow | first), spans(trace.ts[lazy], trace.dur[lazy]),
-                ])
+                np.concatenate([setup, spans(trace.ts[lazy], trace.dur[lazy])])
             ),
             Cause.HOST_ALLOCATION: flat(allocating),
             Cause.HOST_SYNC: flat(blocking | (ops & mine.named(ITEM))),
@@ -121,6 +121,6 @@ def first_use(trace: Trace) -> Mask:
         out = np.zeros(len(trace), bool)
         rows = np.flatnonzero(trace.is_(Cat.RUNTIME))[first]
         out[rows] = trace.dur[rows] >= FIRST_NS
-        return out
+        return out & ~trace.named(BLOCKING) & ~trace.named(ALLOCATING)
 
     return trace.once("first use", make)

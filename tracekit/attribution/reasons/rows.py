@@ -7,13 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.idle import holders
-from tracekit.attribution.idle.reasons import (
-    HOST_REASONS,
-    REASONS,
-    Stretches,
-    stretches,
-)
+from tracekit.attribution.reasons import holders
+from tracekit.attribution.reasons.names import HOST_REASONS, REASONS
+from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.trace.spans import segments
@@ -60,7 +56,8 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
     for device in trace.devices:
         every = stretches(trace, device)
         length = every.spans[:, 1] - every.spans[:, 0]
-        key = np.stack([every.reason.astype(np.int64), stage[every.closer]], axis=1)
+        launcher = np.where(every.closer >= 0, stage[every.closer], -1)
+        key = np.stack([every.reason.astype(np.int64), launcher], axis=1)
         kinds, which = segments.distinct(key)
         held = _held(trace, every, length)
         mine = []
@@ -112,8 +109,8 @@ def _summed(trace: Trace, held: I64, length: I64) -> tuple[Holder, ...]:
     def text(name: int) -> str | None:
         return holders.spoken(trace.strings[name]) if name >= 0 else None
 
-    made = [
-        Holder(*(text(int(n)) for n in kind), int(t), int(c))
-        for kind, t, c in zip(kinds, ns, count, strict=True)
-    ]
+    made = []
+    for kind, time, many in zip(kinds.tolist(), ns.tolist(), count.tolist(), strict=True):
+        name, op, frame, library = map(text, kind)
+        made.append(Holder(name, op, frame, library, time, many))
     return tuple(sorted(made, key=lambda h: (-h.ns, str(h.name), str(h.frame)))[:NAMED])

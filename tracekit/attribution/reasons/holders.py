@@ -83,8 +83,8 @@ def _above(trace: Trace, row: I64, wanted: Mask) -> I64:
 
 def _is_step(trace: Trace) -> Mask:
     """[N] annotations of whole steps and stages, which say nothing of what held the host."""
-    names = np.array([annotation_names.recognise(text) is not None for text in trace.strings], bool)
-    return trace.is_(Cat.ANNOTATION) & names[trace.name]
+    names = [annotation_names.recognise(text) is not None for text in trace.strings]
+    return np.asarray(trace.is_(Cat.ANNOTATION) & np.array(names, bool)[trace.name])
 
 
 def is_frame(trace: Trace) -> Mask:
@@ -95,7 +95,7 @@ def is_frame(trace: Trace) -> Mask:
 def is_library_frame(trace: Trace) -> Mask:
     """[N] of `is_frame`: the file is of Python itself or of a library."""
     names = np.array([_is_library(text) for text in trace.strings], bool)
-    return names[trace.name] if len(names) else np.zeros(len(trace), bool)
+    return np.asarray(names[trace.name]) if len(names) else np.zeros(len(trace), bool)
 
 
 def _is_library(text: str) -> bool:

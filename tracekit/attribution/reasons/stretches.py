@@ -11,7 +11,6 @@ launches; one op that holds the host as long is host work.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -20,38 +19,10 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread
-from tracekit.attribution.idle.steps import between_steps
+from tracekit.attribution.reasons.names import REASONS, Reason
+from tracekit.attribution.reasons.steps import between_steps
 from tracekit.trace.spans.intervals import Spans, intersect, union
 from tracekit.trace.trace import I64, Mask, Trace
-
-
-class Reason(StrEnum):
-    """In the order in which tables show them."""
-
-    SYNC = "host_sync"
-    DATA = "data_loading"
-    ALLOCATION = "allocation"
-    INITIALISATION = "initialisation"
-    COMPILED = "compiled_region_overhead"
-    STEPS = "between_steps"
-    LAUNCHES = "launches"
-    WORK = "host_work"
-    SHORT = "short_host_gaps"
-    OTHER_DEVICE = "other_device"
-    COMMUNICATION = "communication"
-    OTHER_STREAM = "other_stream"
-    GRAPH = "within_graph"
-    LATENCY = "launch_latency"
-    MISSING = "work_not_in_file"
-    UNLINKED = "no_launch_in_file"
-    END = "nothing_launched"
-
-
-REASONS = tuple(Reason)
-HOST_REASONS = frozenset(
-    {Reason.SYNC, Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION, Reason.COMPILED,
-     Reason.STEPS, Reason.LAUNCHES, Reason.WORK, Reason.SHORT}
-)  # fmt: skip
 
 # what a class alone decides; the gap decides the others
 _DIRECT = {
@@ -84,7 +55,7 @@ class Stretches:
 
     spans: Spans  # [S, 2]
     reason: npt.NDArray[np.uint8]  # [S] index in REASONS
-    closer: I64  # [S] row of `links.work` that ends the gap
+    closer: I64  # [S] row of `links.work` that ends the gap; -1 where none does
     thread: I64  # [S] thread (a value of `links.thread`) that launched it; -1 where not known
 
     def of(self, *reasons: Reason) -> Mask:
@@ -100,21 +71,26 @@ def stretches(trace: Trace, device: int) -> Stretches:
 
 def _stretches(trace: Trace, device: int) -> Stretches:
     found = idle(trace, device)
-    inner = (found.opener >= 0) & (found.closer >= 0)
-    piece = np.flatnonzero(inner[found.gap])
-    where, gap, cause = found.spans[piece], found.gap[piece], found.cause[piece]
+    gpu = links.work(trace)
+    mine = gpu.device == device
+    where = np.clip(found.spans, gpu.ts[mine].min(), gpu.end[mine].max())  # its window
+    piece = np.flatnonzero(where[:, 1] > where[:, 0])
+    where, gap, cause = where[piece], found.gap[piece], found.cause[piece]
     reason = np.full(len(ORDER), REASONS.index(Reason.WORK), np.uint8)
     for one, says in _DIRECT.items():
         reason[ORDER.index(one)] = REASONS.index(says)
     by_gap = np.isin(cause, [ORDER.index(c) for c in _BY_GAP])
-    why = np.where(by_gap, _gap_reasons(trace, found, where, gap, cause, by_gap)[gap], reason[cause])
+    why = np.where(
+        by_gap, _gap_reasons(trace, found, where, gap, cause, by_gap)[gap], reason[cause]
+    )
     waits = np.isin(why, [REASONS.index(r) for r in
                           (Reason.LATENCY, Reason.OTHER_STREAM, Reason.COMMUNICATION)])  # fmt: skip
     why[waits & (where[:, 1] - where[:, 0] >= SUSPECT_NS)] = REASONS.index(Reason.MISSING)
     where, why, gap = _turns(trace, device, where, why.astype(np.uint8), gap)
     where, why, gap = _joined(where, why, gap)
     closer = found.closer[gap]
-    return Stretches(where, why, closer, launch_thread(trace)[closer])
+    thread = np.where(closer >= 0, launch_thread(trace)[closer], -1)
+    return Stretches(where, why, closer, thread)
 
 
 def _gap_reasons(

@@ -1,0 +1,236 @@
+"""The reason of every idle nanosecond: what would have to change, and what held the host."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from tracekit.analyses.idle.analysis import idle
+
+from tests.conftest import shared
+from tests.drawing import draw
+from tests.random_traces import traces
+from tracekit.answers.idle import IdleTime
+from tracekit.attribution import links
+from tracekit.attribution.reasons import holders
+from tracekit.attribution.reasons.rows import IdleReason
+from tracekit.trace import kineto
+from tracekit.trace.trace import Trace
+
+
+def by_reason(result: IdleTime, device: int = 0) -> Mapping[str, int]:
+    sums: dict[str, int] = {}
+    for row in result.reasons:
+        if row.device == device:
+            sums[row.reason] = sums.get(row.reason, 0) + row.ns
+    return sums
+
+
+def of(result: IdleTime, reason: str) -> IdleReason:
+    (row,) = [row for row in result.reasons if row.reason == reason]
+    return row
+
+
+def conserved(result: IdleTime) -> None:
+    for row in result.rows:
+        assert sum(by_reason(result, row.device).values()) == row.idle_ns
+
+
+@given(traces())
+def test_the_reasons_of_each_device_add_up_to_its_idle_time(trace: Trace) -> None:
+    if len(links.work(trace)):
+        conserved(idle(trace))
+
+
+@pytest.mark.parametrize(
+    "name", ["hta_nccl_ddp_a100", "hta_sampled_rank0", "tl_h100_nsfw", "tl_sglang_decode"]
+)
+def test_the_reasons_of_a_real_trace_add_up_to_its_idle_time(name: str) -> None:
+    conserved(idle(kineto.load(shared("traces", f"{name}.json.gz"))))
+
+
+def test_many_short_launches_that_the_device_waits_for_are_launches() -> None:
+    result = idle(
+        draw(
+            """
+            host      a...b...c...d...e...f...g...h.
+            stream 7  .A...B...C...D...E...F...G...H
+            """
+        )
+    )
+    assert by_reason(result) == {"launches": 21_000}  # seven gaps of three
+    assert of(result, "launches").count == 7
+
+
+def test_the_same_gaps_with_seven_launches_follow_no_pace() -> None:
+    result = idle(
+        draw(
+            """
+            host      a...b...c...d...e...f...g.
+            stream 7  .A...B...C...D...E...F...G
+            """
+        )
+    )
+    assert by_reason(result) == {"short_host_gaps": 18_000}
+
+
+def test_one_op_that_holds_the_host_is_no_launch_overhead_and_is_named() -> None:
+    result = idle(
+        draw(
+            """
+            op        ........rrrrrrrr..
+            host      abcdefghi......j..
+            stream 7  .ABCDEFGHI......J.
+            """,
+            names={"r": "aten::_upsample_bicubic2d_aa"},
+            column_ns=100_000,
+        )
+    )
+    # from the end of I at 10 to the start of the launch at 15, and the launch itself
+    assert by_reason(result) == {"host_work": 600_000}
+    (holder,) = of(result, "host_work").holders
+    assert (holder.name, holder.op, holder.ns) == (
+        "aten::_upsample_bicubic2d_aa", "aten::_upsample_bicubic2d_aa", 600_000,
+    )  # fmt: skip
+
+
+def test_the_line_of_the_programs_own_code_is_named_and_not_that_of_a_library() -> None:
+    result = idle(
+        draw(
+            """
+            python    mmmmmmmmmmmmmmmmmmm
+            python    .ppppppppppppppp...
+            python    .rrrrrrrrrrrrrr....
+            host      a................b.
+            stream 7  .A................B
+            """,
+            names={
+                "m": "<string>(1): <module>",
+                "p": "/home/me/app/serve.py(41): prepare",
+                "r": "/usr/lib/python3/site-packages/transformers/image_transforms.py(312): resize",
+            },
+            column_ns=1_000_000,
+        )
+    )
+    row = of(result, "host_work")
+    (holder,) = row.holders
+    assert holder.frame == "app/serve.py:41 prepare"
+    assert holder.library == "transformers/image_transforms.py:312 resize"
+    assert (holder.ns, holder.count) == (15_000_000, 1)  # the launch itself is a second
+
+
+@pytest.mark.parametrize(
+    ("call", "long", "reason"),
+    [
+        ("cudaStreamSynchronize", 3, "host_sync"),
+        ("cudaMemcpy", 3, "host_sync"),
+        ("hipMalloc", 3, "allocation"),
+        ("cudaHostAlloc", 3, "allocation"),
+        ("cudaFree", 30, "initialisation"),  # 30 ms with an idle device: it waits for a context
+        ("cuModuleLoadData", 3, "initialisation"),
+        ("cudaStreamGetPriority", 3, "initialisation"),  # at its first use
+    ],
+)
+def test_a_call_that_holds_the_host_is_named_by_what_it_does(
+    call: str, long: int, reason: str
+) -> None:
+    trace = draw(
+        f"""
+        op        ..{"o" * (long + 1)}..
+        host      a.{"s" * long}.b..
+        stream 7  .A{"." * (long + 2)}B
+        """,
+        names={"s": call, "o": "aten::index"},
+        column_ns=1_000_000,
+    )
+    result = idle(trace)
+    assert by_reason(result)[reason] >= long * 1_000_000
+    (holder, *_) = of(result, reason).holders
+    assert (holder.name, holder.op) == (call, "aten::index")
+
+
+def test_the_first_launch_of_a_kernel_that_takes_long_loads_it_and_the_second_does_not() -> None:
+    trace = draw(
+        """
+        host      abbbb...ddddd
+        stream 7  .A...BBB.....D
+        """,
+        names={"B": "gemm", "D": "gemm"},
+        column_ns=1_000_000,
+    )
+    # b from 2 to 5, d from 8 to 13
+    assert by_reason(idle(trace)) == {"initialisation": 3_000_000, "host_work": 5_000_000}
+
+
+def test_time_between_the_steps_of_an_engine_is_the_runs() -> None:
+    trace = draw(
+        """
+        mark      ee........ff........gg....
+        python    ..ssssssss..ssssssss......
+        host      a.........b.........c.....
+        stream 7  .AAAA......BBBB......CCCC.
+        """,
+        names={
+            "e": "execute_context_0(0)_generation_8(8)",
+            "f": "execute_context_0(0)_generation_7(7)",
+            "g": "execute_context_0(0)_generation_6(6)",
+            "s": "scheduler.py(3): schedule",
+        },
+        column_ns=100_000,
+    )
+    result = idle(trace)
+    assert by_reason(result) == {"between_steps": 1_200_000}  # twice from 5 to 11
+    (holder,) = of(result, "between_steps").holders
+    assert (holder.frame, holder.count) == ("scheduler.py:3 schedule", 2)
+
+
+def test_a_pipeline_of_two_devices_takes_turns() -> None:
+    trace = draw(
+        """
+        host                abcd..........
+        device 0 stream 7   .AA..CC..
+        device 1 stream 7   ...BB..DD
+        """
+    )
+    result = idle(trace)
+    assert by_reason(result, 0) == {"other_device": 2_000}
+    assert by_reason(result, 1) == {"other_device": 2_000}
+    conserved(result)
+
+
+def test_what_was_launched_long_before_and_did_not_begin_is_not_in_the_file() -> None:
+    trace = draw("host ab......\nstream 7 .A....B", column_ns=1_000_000)
+    assert by_reason(idle(trace)) == {"work_not_in_file": 4_000_000}
+
+
+def test_guards_of_a_compiled_region_are_its_overhead() -> None:
+    trace = draw(
+        """
+        op        a.gggggggggg....
+        host      a............b..
+        stream 7  .A............B.
+        """,
+        names={"g": "TorchDynamo Cache Lookup"},
+        column_ns=100_000,
+    )
+    found = by_reason(idle(trace))
+    assert found["compiled_region_overhead"] == 1_000_000
+    assert found["host_work"] == 200_000
+
+
+@pytest.mark.parametrize(
+    ("text", "library"),
+    [
+        ("torch/nn/modules/linear.py(114): forward", True),
+        ("threading.py(1032): _bootstrap", True),
+        ("/usr/lib/python3.12/contextlib.py(80): inner", True),
+        ("/opt/env/lib/python3.12/site-packages/PIL/Image.py(2300): resize", True),
+        ("/opt/env/lib/python3.12/site-packages/vllm/v1/core/sched.py(10): schedule", False),
+        ("/sgl-workspace/sglang/python/sglang/srt/managers/scheduler.py(2919): run", False),
+        ("train_ddp.py(184): <module>", False),
+        ("<built-in method arange of type object at 0x7d>", False),
+    ],
+)
+def test_frames_of_libraries_are_told_from_those_of_the_program(text: str, library: bool) -> None:
+    trace = draw("python p\nhost a", names={"p": text})
+    frame = holders.is_frame(trace) & holders.is_library_frame(trace)
+    assert frame.any() == library
