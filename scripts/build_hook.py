@@ -1,4 +1,4 @@
-"""A wheel has the files of `analyses/` as `tracekit.analyses`; an editable install maps none of them.
+"""Puts `analyses/` into a wheel as `tracekit.analyses`; an editable install maps the checkout.
 
 In a checkout `tracekit/analyses/__init__.py` says where they are. Hatchling would copy what is
 configured as `force-include` into the site-packages of an editable install too, where it would

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tracekit import extras
 from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK
@@ -60,7 +61,8 @@ def _quiet(exact: bool = False) -> Iterator[None]:
 
 
 def version() -> str:
-    """The installed version of HTA."""
+    """The installed version of HTA. Raises: TracekitError without it."""
+    extras.need("hta", "hta", where="Holistic Trace Analysis")
     from importlib.metadata import version as installed
 
     return installed("holistictraceanalysis")
@@ -69,8 +71,9 @@ def version() -> str:
 def load(path: str, *, exact: bool = False) -> Any:
     """HTA's own `TraceAnalysis` of one file, its last profiler step included.
 
-    Raises: HtaError where HTA cannot load it.
+    Raises: HtaError where HTA cannot load it; TracekitError without HTA.
     """
+    extras.need("hta", "hta", where="Holistic Trace Analysis")
     if not Path(path).is_file():
         raise HtaError("reads files only, and this is no file")
     with _quiet(exact):

@@ -10,6 +10,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from tracekit import extras
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Model
@@ -62,8 +63,10 @@ def plan(
 ) -> Plan:
     """The run with every default settled. `build` are fields of BuildOptions.
 
-    Raises: TracekitError for an unknown model, size, dtype or option, and a device that is absent.
+    Raises: TracekitError for an unknown model, size, dtype or option, a device that is absent, and
+    without torch or transformers.
     """
+    extras.need("capture", "torch", "transformers", where=name)
     from tracekit.models import entry as model_entry
 
     entry = model_entry.model(name) if model is None else model

@@ -43,9 +43,12 @@ class CrossCheck(Result):
 
 
 def crosscheck(trace: Trace) -> CrossCheck:
-    """HTA's temporal and idle breakdown of the trace's file beside ours."""
-    rows = (*_temporal(trace), *_idle(trace))
-    return CrossCheck(trace.path, hta_results.version(), rows)
+    """HTA's temporal and idle breakdown of the trace's file beside ours.
+
+    Raises: TracekitError where HTA is not installed.
+    """
+    version = hta_results.version()
+    return CrossCheck(trace.path, version, (*_temporal(trace), *_idle(trace)))
 
 
 def _measures(some: Spans) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models import entry as model_entry
 
@@ -14,8 +15,9 @@ from tracekit.models import entry as model_entry
 def about(name: str) -> dict[str, Any]:
     """One model's facts as plain JSON values; parameters are of its largest size, counted on meta.
 
-    Raises: TracekitError for an unknown model.
+    Raises: TracekitError for an unknown model, and without torch.
     """
+    extras.need("capture", "torch", where="counting parameters")
     entry = model_entry.model(name)
     size = "full" if "full" in entry.sizes else next(iter(entry.sizes))
     counts = dict(entry.parameters(size))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.extras import MissingExtraError
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
 from tracekit.trace import kineto
@@ -65,8 +67,6 @@ class Loaded:
         return f"<trace {self.trace.path}: {len(self.trace):,} slices; ask {names}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         from tracekit.report import facts
 
         source = self.trace.source
@@ -124,5 +124,10 @@ class Answer:
 
         shell: Any = IPython.display
         shell.display(shell.HTML(self._repr_html_()))
-        for figure in self.figures:
+        try:
+            figures = self.figures
+        except MissingExtraError as missing:  # the tables are of use without them
+            shell.display(shell.HTML(f"<div>{escape(str(missing))}</div>"))
+            return
+        for figure in figures:
             shell.display(figure)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from tracekit import extras
 from tracekit.results import units
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class Result:
         return plain
 
     def to_pandas(self) -> pd.DataFrame:
-        """`rows` as a table, nested fields as `outer.inner`; a result without rows is one row."""
+        """`rows` as a table, nested fields as `outer.inner`; a result without rows is one row.
+
+        Raises: TracekitError without pandas.
+        """
+        extras.need("notebook", "pandas", where="to_pandas()")
         import pandas as pd
 
         plain = self.to_json()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tracekit import extras
 from tracekit.errors import NotATraceError
 from tracekit.files import writing
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
@@ -34,14 +35,14 @@ _NO_SLICE = tuple(_PHASES)
 def write(trace: Trace, path: str | Path) -> int:
     """Writes all of a trace, side tables too; how many rows.
 
-    Raises: TracekitError where it cannot be written.
+    Raises: TracekitError where it cannot be written, or pyarrow is not installed.
     """
+    extras.need("parquet", "pyarrow", where=path)
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     whole = _slices(trace)
     tables = [whole, *(_events(trace, name) for name in _NO_SLICE if len(trace.table(name)))]
-    import pyarrow as pa
-
     joined = pa.concat_tables(tables, promote_options="default")
     metadata = {_KEY: json.dumps(_about(trace)).encode()}
     with writing(path) as temporary:
@@ -140,8 +141,9 @@ def _events(trace: Trace, name: str) -> pa.Table:
 def read(path: str | Path) -> Trace:
     """The trace that `write` wrote.
 
-    Raises: NotATraceError for a Parquet file of another kind.
+    Raises: NotATraceError for a Parquet file of another kind; TracekitError without pyarrow.
     """
+    extras.need("parquet", "pyarrow", where=path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

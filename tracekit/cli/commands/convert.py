@@ -16,10 +16,12 @@ def register(app: typer.Typer) -> None:
         strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
     ) -> None:
         """Write a trace as Parquet, for pandas, polars and DuckDB; `analyze` reads it too."""
+        from tracekit import extras
         from tracekit.results.units import bytes_, count
         from tracekit.trace import kineto, parquet
         from tracekit.trace.trace import TABLES
 
+        extras.need("parquet", "pyarrow", where=output)  # before a long read
         found = kineto.load(trace, tables=frozenset(TABLES), strict=strict)
         rows = parquet.write(found, output)
         size = bytes_(output.stat().st_size)

@@ -23,11 +23,13 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> None:
         """The critical path of one annotation, by Holistic Trace Analysis, and a trace of it."""
+        from tracekit import extras
         from tracekit.cli import terminal
         from tracekit.results import catalog
         from tracekit.trace import kineto
 
         target = output or trace.with_name(f"{trace.name.split('.')[0]}.critical_path.json.gz")
+        extras.need("hta", "hta", where="tracekit critical-path")  # before a long read
         entry = catalog.analysis("critical_path")
         with terminal.status(trace.name) as say:
             say("critical path")

@@ -17,11 +17,13 @@ def register(app: typer.Typer) -> None:
         import json
         from pathlib import Path
 
+        from tracekit import extras
         from tracekit.cli import terminal
         from tracekit.compare import crosscheck as checking
         from tracekit.results import result as results
         from tracekit.trace import kineto
 
+        extras.need("hta", "hta", where="tracekit crosscheck")  # before a long read
         with terminal.status(Path(trace).name) as say:
             loaded = kineto.load(trace)
             say("asking Holistic Trace Analysis")

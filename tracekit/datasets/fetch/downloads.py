@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 Download = Callable[..., None]  # (folder, *, subset=None, force=False)
-EXTRA = "pip install 'tracekit[datasets]'"
 
 
 def by_https(url: str, *, known_hash: str | None = None, size: int | None = None) -> Download:
@@ -49,10 +49,9 @@ def https(
     Raises: TracekitError where a different file has that name, where the server fails, and where
     the bytes are not those that were published.
     """
-    try:
-        import pooch
-    except ImportError:
-        raise TracekitError("downloading needs pooch", where=url, hint=EXTRA) from None
+    extras.need("datasets", "pooch", "requests", where=url)
+    import pooch
+
     from tracekit.datasets.fetch.resume import Resuming
 
     path = folder / name
@@ -113,13 +112,10 @@ def hub(
     Raises: TracekitError where huggingface_hub is absent, the data set is gated or out of reach,
     or a file here differs from the published one and `force` is off.
     """
-    try:
-        import huggingface_hub
-        from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-    except ImportError:
-        raise TracekitError(
-            "downloading needs huggingface_hub", where=repository, hint=EXTRA
-        ) from None
+    extras.need("datasets", "huggingface_hub", where=repository)
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
     where = f"https://huggingface.co/datasets/{repository}"
     try:
         info = huggingface_hub.HfApi().dataset_info(

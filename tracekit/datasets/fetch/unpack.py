@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.files import writing
 
@@ -129,14 +130,14 @@ def _crc(path: Path) -> int:
 
 @contextmanager
 def _entries(path: Path) -> Iterator[Any]:
+    extras.need("datasets", "libarchive", where=path)
     try:
         import libarchive
-    except (ImportError, OSError, AttributeError):  # the system library may be what is missing
+    except (OSError, AttributeError):  # the package is a shell around the system's library
         raise TracekitError(
-            f"unpacking {path.suffix} needs libarchive",
+            f"unpacking {path.suffix} needs the system's libarchive",
             where=path,
-            hint="pip install 'tracekit[datasets]' and the system's libarchive, or unpack it by "
-            "hand (unrar x) in the same folder",
+            hint="install that, or unpack it by hand (unrar x) in the same folder",
         ) from None
     try:
         with libarchive.file_reader(str(path)) as archive:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -175,10 +176,12 @@ def csv_columns(
     A row number counts from 0 after the header; malformed rows are noted and not among them.
     `empty`: a cell may be empty, which gives NaN; otherwise such a row is malformed.
 
-    Raises: TracekitError where a column is absent, or for a malformed row that is not skipped.
+    Raises: TracekitError where a column is absent, for a malformed row that is not skipped, and
+    without pandas.
     """
     import io
 
+    extras.need("datasets", "pandas", where=path)
     import numpy as np
     import pandas as pd
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.datasets.entry import Recording
 from tracekit.datasets.formats import numpy_files, pickles
 from tracekit.datasets.formats.csv_rows import read_bytes
@@ -120,13 +121,10 @@ def open_h5(path: Path) -> Any:
 
     Raises: TracekitError where h5py or hdf5plugin is absent, or the file is none.
     """
-    try:
-        import h5py
-        import hdf5plugin  # noqa: F401  # registers the filters as it is imported
-    except ImportError as fault:
-        raise TracekitError(
-            f"reading .h5 needs {fault.name}", where=path, hint="pip install 'tracekit[events]'"
-        ) from None
+    extras.need("events", "h5py", "hdf5plugin", where=path)
+    import h5py
+    import hdf5plugin  # noqa: F401  # registers the filters as it is imported
+
     try:
         return h5py.File(path, "r")
     except OSError as fault:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracekit import extras
 from tracekit.datasets.entry import Recording
 from tracekit.datasets.formats import windows_20hz
 from tracekit.datasets.formats.csv_rows import Notes, cells_per_line, line_starts
@@ -40,6 +41,7 @@ def rows(data: bytes, path: Path, first_line: int, notes: Notes) -> Rows:
     """
     import io
 
+    extras.need("datasets", "pandas", where=path)
     import numpy as np
     import pandas as pd
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.formats import event_files
 from tracekit.datasets.formats.csv_rows import OnError, read_bytes
@@ -170,12 +171,9 @@ def _parse_image(raw: npt.NDArray[Any] | bytes, path: Path) -> Recording:
     if isinstance(raw, bytes):
         import io
 
-        try:
-            from PIL import Image, UnidentifiedImageError
-        except ImportError:
-            raise TracekitError(
-                "reading this picture needs Pillow", where=path, hint="pip install pillow"
-            ) from None
+        extras.need("capture", "PIL", where=path)
+        from PIL import Image, UnidentifiedImageError
+
         try:
             raw = np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
         except (UnidentifiedImageError, OSError) as fault:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.datasets.fetch import downloads
 from tracekit.datasets.formats.csv_rows import Notes, OnError, csv_columns, first_line, read_bytes
@@ -74,14 +75,9 @@ def read_vrs(file: Path, side: str) -> npt.NDArray[np.float64]:
     """
     import numpy as np
 
-    try:
-        from projectaria_tools.core import data_provider
-    except ImportError:
-        raise TracekitError(
-            "reading VRS needs projectaria-tools",
-            where=file,
-            hint="pip install 'tracekit[aria]', or export the IMU to csv (docs/datasets.md)",
-        ) from None
+    extras.need("aria", "projectaria_tools", where=file)
+    from projectaria_tools.core import data_provider
+
     provider = data_provider.create_vrs_data_provider(str(file))
     if provider is None:
         raise TracekitError("not a VRS file", where=file, hint="is it whole?")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.datasets.fetch import downloads
 from tracekit.datasets.formats import pickles
@@ -68,6 +69,7 @@ def parse(value: Any, file: Path, subset: str) -> Recording:
 
     Raises: TracekitError for other arrays than (T, 3) of both readings.
     """
+    extras.need("datasets", "scipy", where=file)
     import numpy as np
     from scipy.spatial.transform import Rotation
 

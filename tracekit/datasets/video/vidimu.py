@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracekit import extras
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.datasets.fetch import downloads
 from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, read_bytes
@@ -69,6 +70,7 @@ def _sample(file: Path, sensor: str, on_error: OnError) -> Sample:
 
 
 def _parse(raw: bytes, file: Path, sensor: str, on_error: OnError) -> Recording:
+    extras.need("datasets", "scipy", where=file)
     import numpy as np
     from scipy.spatial.transform import Rotation
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
 from tracekit.models.huggingface.library import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
@@ -126,8 +127,10 @@ def _vision(inner: Any) -> Any:
 def resolve(target: str) -> Model:
     """The model entry of a folder or Hub id.
 
-    Raises: TracekitError where it is not on this machine, or generates no text.
+    Raises: TracekitError where it is not on this machine, or generates no text, and without
+    transformers.
     """
+    extras.need("capture", "torch", "transformers", "huggingface_hub", where=f"hf:{target}")
     folder = located(target)
     config = _config(folder)
     image = sees(config)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Weights:
         self._get[name] = get
 
     def _safetensors(self, path: Path) -> None:
+        extras.need("capture", "safetensors", where=path)
         from safetensors import SafetensorError, safe_open
 
         try:

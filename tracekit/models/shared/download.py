@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 
 def fetch(repository: str, folder: Path | None, *, revision: str | None = None) -> None:
     """A Hugging Face repository into `folder`, or the Hub's cache: resumed, checksums compared.
 
-    Raises: TracekitError where it cannot be had: no network, no access, no room.
+    Raises: TracekitError where it cannot be had: no network, no access, no room, or
+    huggingface_hub is not installed.
     """
+    extras.need("capture", "huggingface_hub", where=repository)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 

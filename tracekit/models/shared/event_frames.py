@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def pixels(images: list[npt.NDArray[np.uint8]], size: int) -> npt.NDArray[np.flo
 
     As CLIPImageProcessor with Pillow: bicubic with antialiasing, rounded to uint8 before scaling.
     """
+    extras.need("capture", "PIL", where="event frames")
     import numpy as np
     from PIL import Image
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 UNK, BOS, EOS = 0, 1, 2  # LLaMA's ids
@@ -53,6 +54,7 @@ class SentencePiece:
 
         Raises: TracekitError where the file is missing or no SentencePiece model.
         """
+        extras.need("capture", "sentencepiece", where=path)
         import sentencepiece
 
         if not path.is_file():

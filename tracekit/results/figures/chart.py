@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
+from tracekit import extras
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.figures.theme import Mark
@@ -31,7 +32,8 @@ class Chart:
     table: str = ""  # key of the grid that holds the same numbers
 
     def figure(self, *, dark: bool = False) -> go.Figure:
-        """The same as a Plotly figure, for a notebook."""
+        """The same as a Plotly figure, for a notebook. Raises: TracekitError without plotly."""
+        extras.need("notebook", "plotly", where="a Plotly figure")
         import plotly.graph_objects as go
 
         layout = merged(theme.LAYOUT, self.layout)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 _STORED_BLOCK = 1 << 16  # compressed bytes at a time
@@ -216,14 +217,9 @@ def _fetched(address: str) -> str:
         from urllib.parse import unquote, urlsplit
 
         return unquote(urlsplit(address).path)
-    try:
-        import fsspec
-    except ImportError:
-        raise TracekitError(
-            "is an address, and fsspec is not installed",
-            where=address,
-            hint="install tracekit[remote], or download the file first",
-        ) from None
+    extras.need("remote", "fsspec", where=address)
+    import fsspec
+
     try:
         with fsspec.open(address, "rb") as stream:
             return _spooled(stream)

