@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, kineto
-from tracekit.compare import compare
+from tracekit.compare import compare, runs
 from tracekit.report.diff import page as difference
 from tracekit.report.html import page as report
 from tracekit.results import engine
@@ -460,8 +460,8 @@ def test_several_traces_each_draw_their_timeline(width: int, browser: Any, tmp_p
 def test_a_comparison_draws_its_waterfalls_and_fits_the_screen(
     one: str, two: str, width: int, browser: Any, tmp_path: Path
 ) -> None:
-    plain = [engine.answers(shared("traces", f"{n}.json.gz")).to_json() for n in (one, two)]
-    result = compare.compare(*plain)
+    both = [runs.of(engine.answers(shared("traces", f"{n}.json.gz"))) for n in (one, two)]
+    result = compare.compare(*both)
     at = Opened(browser, difference.write(result, tmp_path / "c.html"), width=width)
     assert at.faults == []
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

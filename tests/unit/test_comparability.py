@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.unit.test_compare import AFTER, BEFORE, plain
+from tests.unit.test_compare import AFTER, BEFORE, answered
+from tracekit.answers.audit import Audit, Effect
+from tracekit.answers.audit import Finding as Odd
+from tracekit.answers.findings import Finding, Findings
+from tracekit.answers.roofline import Op, Roofline
+from tracekit.answers.stages import Instance, Stages, Total
+from tracekit.attribution.roofline.utilization import rates
 from tracekit.compare import comparability, compare, fields, tables
 from tracekit.compare.fields import FieldChange
+from tracekit.compare.runs import Run
 from tracekit.report.diff import page, wording
+from tracekit.results.result import Result
+from tracekit.results.trust import Verdict
+from tracekit.taxonomy import Category, Whole
 
 ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1,
        "prefill_tokens": 81}  # fmt: skip
 
 
-def sides(**after: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    return {**plain(BEFORE), "run": ONE}, {**plain(AFTER), "run": {**ONE, **after}}
+def both(**after: Any) -> tuple[Run, Run]:
+    return (
+        replace(answered(BEFORE), facts=ONE), replace(answered(AFTER), facts={**ONE, **after})
+    )  # fmt: skip
+
+
+def run(*results: Result, **facts: Any) -> Run:
+    return Run("x", facts=facts, answers={result.analysis: result for result in results})
+
+
+def with_answer(one: Run, result: Result) -> Run:
+    return replace(one, answers={**one.answers, result.analysis: result})
 
 
 def words(result: compare.Comparison) -> str:
@@ -26,7 +47,7 @@ def words(result: compare.Comparison) -> str:
 
 
 def test_the_same_work_is_faster_or_slower() -> None:
-    result = compare.compare(*sides())
+    result = compare.compare(*both())
     assert result.same_work
     assert "10.0% faster" in words(result)
     assert list(wording.notes(result)) == []
@@ -43,7 +64,7 @@ def test_the_same_work_is_faster_or_slower() -> None:
 def test_other_work_is_named_above_the_numbers_and_called_neither(
     key: str, value: Any, said: str
 ) -> None:
-    result = compare.compare(*sides(**{key: value}))
+    result = compare.compare(*both(**{key: value}))
     assert not result.same_work
     note = next(iter(wording.notes(result)))
     assert note.startswith("Not the same work:")
@@ -55,11 +76,10 @@ def test_other_work_is_named_above_the_numbers_and_called_neither(
 
 
 def test_a_setting_that_changed_is_said_and_leaves_the_totals_comparable() -> None:
-    result = compare.compare(*sides(attention="eager"))
+    result = compare.compare(*both(attention="eager"))
     assert result.same_work  # one side alone says it: nothing is known to differ
-    before, after = sides(attention="eager")
-    before["run"] = {**ONE, "attention": "sdpa"}
-    result = compare.compare(before, after)
+    before, after = both(attention="eager")
+    result = compare.compare(replace(before, facts={**ONE, "attention": "sdpa"}), after)
     assert result.same_work
     assert list(wording.notes(result)) == ["What was changed: attention sdpa → eager."]
     assert "faster" in words(result)
@@ -72,27 +92,42 @@ def test_a_setting_that_changed_is_said_and_leaves_the_totals_comparable() -> No
 def test_the_same_work_on_another_device_or_in_another_dtype_is_compared(
     key: str, value: str, said: str
 ) -> None:
-    result = compare.compare(*sides(**{key: value}))
+    result = compare.compare(*both(**{key: value}))
     assert result.same_work
     assert said in next(iter(wording.notes(result)))
     assert "10.0% faster" in words(result)
 
 
-def with_stages(*families: tuple[str, int, int]) -> dict[str, Any]:
-    totals = [
-        {"family": name, "instances": n, "wall_ns": ns, "mean_ns": ns / n, "clock": None,
-         "launched": None, "host": None}
-        for name, n, ns in (*families, ("all stages", 1, sum(f[2] for f in families)))
-    ]  # fmt: skip
-    rows = [
-        {"family": name, "wall_ns": ns // n, "nested": False, "repeated": False}
-        for name, n, ns in families for _ in range(n)
-    ]  # fmt: skip
-    return {"path": "x", "answers": {"stages": {"totals": totals, "rows": rows}}, "unanswered": {}}
+def total(family: str, count: int, ns: int) -> Total:
+    return Total(
+        family, count, ns, ns / count, None, None, None, None, None, None, None, None, None, None,
+        None,
+    )  # fmt: skip
+
+
+def instance(family: str, ns: int) -> Instance:
+    return Instance(
+        family, family, 0, ns, None, None, None, None, None, None, family, nested=False,
+        repeated=False, sample=None, file_start_ns=0,
+    )  # fmt: skip
+
+
+def stages(*families: tuple[str, int, int], whole: int | None = None) -> Stages:
+    """Instances of each family, their number and wall time together; no two overlap."""
+    return Stages(
+        chosen="drawn",
+        rows=tuple(instance(name, ns // n) for name, n, ns in families for _ in range(n)),
+        totals=(
+            *(total(*family) for family in families),
+            total(Whole.STAGES, 1, sum(f[2] for f in families) if whole is None else whole),
+        ),
+        unattributed=None,
+        devices=0,
+    )
 
 
 def test_prefill_against_decode_is_not_compared() -> None:
-    result = compare.compare(with_stages(("prefill", 1, 900)), with_stages(("decode", 1, 500)))
+    result = compare.compare(run(stages(("prefill", 1, 900))), run(stages(("decode", 1, 500))))
     assert not result.same_work
     assert [str(d) for d in result.differences] == [
         "prefill only before (1 ×)", "decode only after (1 ×)",
@@ -104,8 +139,8 @@ def test_prefill_against_decode_is_not_compared() -> None:
 
 
 def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
-    one = with_stages(("prefill", 1, 100), ("decode", 4, 400))
-    two = with_stages(("prefill", 1, 90), ("decode", 8, 720))
+    one = run(stages(("prefill", 1, 100), ("decode", 4, 400)))
+    two = run(stages(("prefill", 1, 90), ("decode", 8, 720)))
     result = compare.compare(one, two)
     assert "decode 4 × → 8 ×" in next(iter(wording.notes(result)))
     rates = {rate.what: rate for rate in result.rates}
@@ -115,11 +150,17 @@ def test_another_number_of_steps_leaves_the_time_of_each_comparable() -> None:
     assert rates["one prefill"].clear is None  # one of each: no spread to compare with
 
 
-def audited(verdict: str, *what: str) -> dict[str, Any]:
-    rows = [{"check": text[:4], "what": text, "effect": verdict} for text in what]
-    rows.append({"check": "options", "what": "Captured without stacks.", "effect": "note"})
-    answers = {"audit": {"verdict": verdict, "checks": 9, "rows": rows}}
-    return {"path": "x", "answers": answers, "unanswered": {}}
+def odd(what: str, effect: Effect = "degraded") -> Odd:
+    return Odd("x", what[:4], effect, what, 1, None, None, ())
+
+
+def audit(verdict: Verdict, *rows: Odd) -> Audit:
+    return Audit(verdict, 9, (*rows, odd("Captured without stacks.", "note")))
+
+
+def audited(verdict: Verdict, *what: str) -> Run:
+    effect: Effect = "refused" if verdict == "refused" else "degraded"
+    return run(audit(verdict, *(odd(text, effect) for text in what)))
 
 
 def test_a_change_of_the_verdict_is_said_in_words_with_its_reason() -> None:
@@ -177,9 +218,10 @@ def test_rows_of_two_files_are_matched_though_each_names_its_own() -> None:
 
 
 def test_findings_are_matched_by_what_to_do() -> None:
-    def found(saves: int, what: str) -> dict[str, Any]:
-        row = {"stage": "decode", "do": "Use graphs.", "what": what, "saves_ns": saves}
-        return {"path": "x", "answers": {"findings": {"rows": [row]}}, "unanswered": {}}
+    def found(saves: int, what: str) -> Run:
+        row = Finding("x", "decode", what, 0.5, "share", saves, None, "Use graphs.", (),
+                      "trusted", ())  # fmt: skip
+        return run(Findings((row,), ()))
 
     result = compare.compare(found(900, "waits 90 %"), found(100, "waits 10 %"))
     (both,) = result.findings
@@ -188,7 +230,7 @@ def test_findings_are_matched_by_what_to_do() -> None:
 
 
 def test_no_table_of_a_comparison_repeats_another() -> None:
-    result = compare.compare(*sides())
+    result = compare.compare(*both())
     kept = [(s.before_ns, s.after_ns, s.parts) for s in result.splits if s.by != "category"]
     assert len(kept) == len(set(kept))
     keys = [grid.key for grid in tables.tables(result)]
@@ -196,9 +238,13 @@ def test_no_table_of_a_comparison_repeats_another() -> None:
 
 
 def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None:
-    def side(*rows: tuple[str, int]) -> dict[str, Any]:
-        ops = [{"dtype": name, "total_ns": ns} for name, ns in rows]
-        return {"path": "x", "answers": {"roofline": {"rows": ops}}, "unanswered": {}}
+    def side(*rows: tuple[str, int]) -> Run:
+        ops = tuple(
+            Op("aten::mm", "1×1×1", name, Category.GEMM, "all", "k", 1, 1, ns, 1, 1,
+               rates(1, 1, ns, None, name))
+            for name, ns in rows
+        )  # fmt: skip
+        return run(Roofline(ops, (), (), None, None, None, {}, None, None))
 
     found = comparability.differences(
         side(("bfloat16", 9), ("float32", 1)), side(("bfloat16", 1), ("float32", 9))
@@ -207,16 +253,16 @@ def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None
 
 
 def test_what_one_side_does_not_say_is_not_known_to_differ() -> None:
-    before, after = sides()
-    before["run"] = {key: value for key, value in ONE.items() if key != "device"}
-    result = compare.compare(before, after)
+    before, after = both()
+    silent = {key: value for key, value in ONE.items() if key != "device"}
+    result = compare.compare(replace(before, facts=silent), after)
     assert result.same_work
     assert [str(d) for d in result.differences] == ["device not said → H100"]
 
 
 def test_stages_that_overlap_still_add_up_to_the_whole() -> None:
-    one, two = with_stages(("a", 1, 60), ("b", 1, 60)), with_stages(("a", 1, 50), ("b", 1, 50))
-    one["answers"]["stages"]["totals"][-1]["wall_ns"] = 100  # 20 of both at once
+    one = run(stages(("a", 1, 60), ("b", 1, 60), whole=100))  # 20 of both at once
+    two = run(stages(("a", 1, 50), ("b", 1, 50)))
     head = compare.compare(one, two).splits[0]
     assert [(p.name, p.before_ns, p.after_ns) for p in head.parts] == [
         ("a", 60, 50), ("b", 60, 50), ("overlap, counted once", -20, 0),
@@ -224,18 +270,15 @@ def test_stages_that_overlap_still_add_up_to_the_whole() -> None:
 
 
 def test_a_refusal_gives_its_own_reason_first() -> None:
-    one, two = audited("degraded", "Shared."), audited("refused", "No kernels: none.")
-    two["answers"]["audit"]["rows"].insert(
-        0, {"check": "Shar", "what": "Shared.", "effect": "degraded"}
-    )
+    one = audited("degraded", "Shared.")
+    two = run(audit("refused", odd("Shared."), odd("No kernels: none.", "refused")))
     text = page.overview(compare.compare(one, two)).verdicts[0].text
     assert "refuses the one after, because no kernels (and 1 more)." in text
 
 
-def test_stacks_on_one_side_alone_end_the_race() -> None:
-    before, after = sides(with_stack=True)
-    before["run"] = {**ONE, "with_stack": False}
-    result = compare.compare(before, after)
+def test_stacks_on_one_side_alone_end_the_judgement() -> None:
+    before, after = both(with_stack=True)
+    result = compare.compare(replace(before, facts={**ONE, "with_stack": False}), after)
     assert not result.same_work
     (note,) = wording.notes(result)
     assert note.startswith("Not recorded alike: Python stacks recorded no → yes.")
@@ -244,20 +287,17 @@ def test_stacks_on_one_side_alone_end_the_race() -> None:
 
 
 def test_fewer_samples_are_said_once_and_not_stage_by_stage() -> None:
-    one, two = with_stages(("load", 3, 90), ("decode", 3, 90)), with_stages(("load", 2, 60))
-    one["run"], two["run"] = {"samples": 3}, {"samples": 2}
+    one = run(stages(("load", 3, 90), ("decode", 3, 90)), samples=3)
+    two = run(stages(("load", 2, 60)), samples=2)
     (note,) = wording.notes(compare.compare(one, two))
     assert note.startswith("Not the same work: number of samples 3 → 2; decode only before (3 ×).")
 
 
 def test_work_that_is_lost_on_one_side_is_not_called_faster() -> None:
-    before, after = sides()
-    lost = {"check": "lost_work", "effect": "degraded", "what": "Half of the kernels are lost."}
-    before["answers"]["audit"] = {"verdict": "trusted", "checks": 1, "rows": []}
-    after["answers"]["audit"] = {"verdict": "degraded", "checks": 1, "rows": [lost]}
-    result = compare.compare(before, after)
+    before, after = both()
+    after = with_answer(after, audit("degraded", odd("Half of the kernels are lost.")))
+    result = compare.compare(with_answer(before, audit("trusted")), after)
     assert result.same_work
     assert "10.0% less; not as trusted on both sides" in words(result)
-    both = {"verdict": "degraded", "checks": 1, "rows": [{**lost, "what": "All are lost."}]}
-    before["answers"]["audit"] = both
-    assert "10.0% faster" in words(compare.compare(before, after))
+    alike = with_answer(before, audit("degraded", replace(odd("Half."), what="All are lost.")))
+    assert "10.0% faster" in words(compare.compare(alike, after))

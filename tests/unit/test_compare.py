@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,28 +13,30 @@ from typer.testing import CliRunner
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
+from tracekit.answers.stages import Stages
 from tracekit.cli.app import app
-from tracekit.compare import compare, fields, tables
+from tracekit.compare import compare, decode, fields, runs, tables
+from tracekit.compare.runs import Run
 from tracekit.compare.splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.results.result import Result
 from tracekit.trace.trace import Trace
 
 
-def plain(trace: Trace) -> dict[str, Any]:
-    answers = {}
-    for name, run in (
-        ("stages", stages.stages), ("kernels", kernels.kernels), ("devices", devices.devices),
-    ):  # fmt: skip
+def answered(trace: Trace) -> Run:
+    answers: dict[str, Result] = {}
+    for run in (stages.stages, kernels.kernels, devices.devices):
         try:
-            answers[name] = run(trace).to_json()  # type: ignore[operator]
+            result = run(trace)
         except MissingEventsError:
             continue
-    return {"path": "drawing", "answers": answers, "unanswered": {}}
+        answers[result.analysis] = result
+    return Run("drawing", answers=answers)
 
 
 @given(traces(), traces())
 def test_the_parts_of_every_split_explain_the_whole_change(one: Trace, two: Trace) -> None:
-    result = compare.compare(plain(one), plain(two))
+    result = compare.compare(answered(one), answered(two))
     for split in result.splits:
         assert sum(p.before_ns for p in split.parts) == split.before_ns
         assert sum(p.after_ns for p in split.parts) == split.after_ns
@@ -53,7 +54,7 @@ def test_the_parts_of_every_split_explain_the_whole_change(one: Trace, two: Trac
 
 @given(traces())
 def test_a_trace_does_not_differ_from_itself(trace: Trace) -> None:
-    result = compare.compare(plain(trace), plain(trace))
+    result = compare.compare(answered(trace), answered(trace))
     assert result.fields == ()
     assert {s.difference_ns for s in result.splits} <= {0}
     assert {k.state for k in result.kernels} <= {"both"}
@@ -82,7 +83,7 @@ AFTER = draw(
 
 
 def test_kernels_are_matched_and_what_is_new_or_gone_is_said() -> None:
-    result = compare.compare(plain(BEFORE), plain(AFTER))
+    result = compare.compare(answered(BEFORE), answered(AFTER))
     got = {k.name: (k.state, k.before_ns, k.after_ns) for k in result.kernels}
     assert got == {
         "gemm_old": ("gone", 3000, 0),
@@ -100,7 +101,7 @@ def test_kernels_are_matched_and_what_is_new_or_gone_is_said() -> None:
 
 
 def test_the_headline_is_the_wall_time_of_all_stages() -> None:
-    first = compare.compare(plain(BEFORE), plain(AFTER)).splits[0]
+    first = compare.compare(answered(BEFORE), answered(AFTER)).splits[0]
     assert (first.of, first.by) == ("all stages", "clock")
     assert (first.before_ns, first.after_ns, first.relative) == (10_000, 9_000, -0.1)
 
@@ -115,8 +116,8 @@ def test_other_numbers_are_matched_by_what_identifies_their_row() -> None:
 
 
 def test_what_one_side_alone_answers_is_said_with_the_reason() -> None:
-    bare = {"path": "b", "answers": {}, "unanswered": {"kernels": "no kernel events"}}
-    result = compare.compare(plain(BEFORE), bare)
+    bare = Run("b", unanswered={"kernels": "no kernel events"})
+    result = compare.compare(answered(BEFORE), bare)
     assert result.only_before["kernels"] == "no kernel events"
     assert result.kernels == ()
     (said,) = [text for text in tables.alone(result) if "kernels" in text]
@@ -155,7 +156,51 @@ def test_answers_of_several_traces_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "two.json"
     path.write_text('{"schema": "tracekit/1", "traces": [{}, {}]}')
     with pytest.raises(TracekitError, match="2 traces"):
-        compare.saved(str(path))
+        runs.saved(str(path))
+
+
+def saved_json(answers: dict[str, object]) -> str:
+    return json.dumps({"schema": "tracekit/1", "traces": [{"path": "t.json", "answers": answers}]})
+
+
+def test_answers_come_back_from_json_as_they_were(tmp_path: Path) -> None:
+    one = answered(BEFORE)
+    path = tmp_path / "saved.json"
+    path.write_text(saved_json({name: result.to_json() for name, result in one.answers.items()}))
+    again = runs.saved(str(path))
+    assert again is not None
+    assert again.answers == one.answers
+    found = again.get(Stages)
+    assert found is not None
+    assert found.whole is not None  # the row of all stages is told from a stage of that name
+    assert again.path == "t.json"
+
+
+def test_json_of_another_version_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    plain = answered(BEFORE).answers["stages"].to_json()
+    plain["invented"] = 1
+    for total in plain["totals"]:
+        del total["spread_ns"]
+    path = tmp_path / "saved.json"
+    path.write_text(saved_json({"stages": plain, "theirs": {"rows": [{"name": "a", "n": 3}]}}))
+    one = runs.saved(str(path))
+    assert one is not None
+    stages_ = one.get(Stages)
+    assert stages_ is not None
+    assert {total.spread_ns for total in stages_.totals} == {None}
+    # of an analysis that is not installed here, numbers are compared all the same
+    other = Run("o", answers={"theirs": decode.Untyped({"rows": [{"name": "a", "n": 4}]})})
+    assert [(c.row, c.difference) for c in compare.compare(one, other).fields] == [("a", 1)]
+    del plain["rows"][0]["wall_ns"]
+    path.write_text(saved_json({"stages": plain}))
+    with pytest.raises(TracekitError, match=r"stages, object missing required field `wall_ns`"):
+        runs.saved(str(path))
+
+
+@given(traces())
+def test_every_answer_survives_json(trace: Trace) -> None:
+    for name, result in answered(trace).answers.items():
+        assert decode.answer(name, json.dumps(result.to_json()).encode(), "x") == result
 
 
 def test_a_split_has_the_same_key_whatever_else_is_split() -> None:

@@ -1,20 +1,22 @@
-"""Are two traces of the same work? What differs between the runs, and what the audit says of each.
-
-Works on plain JSON (`Answers.to_json`), as `tracekit.compare` does.
-"""
+"""Are two traces of the same work? What differs between the runs, and what the audit says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from tracekit.answers.audit import Audit, Finding
+from tracekit.answers.kernels import Kernels
+from tracekit.answers.roofline import Roofline
+from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
+from tracekit.compare.runs import Run
 from tracekit.trace import run_facts
+from tracekit.trace.run_facts import Value
 
-Plain = Mapping[str, Any]
+Facts = Mapping[str, Value]
 Kind = Literal["run", "stage", "recording", "setting"]
-ALL_STAGES = "all stages"  # the family of the stages' grand total
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
 
@@ -74,88 +76,89 @@ class Audits:
         return f"The audit {one} the trace before, and {two} the one after."
 
 
-def differences(before: Plain, after: Plain) -> tuple[Difference, ...]:
+def differences(before: Run, after: Run) -> tuple[Difference, ...]:
     """In what the runs differ: what makes their times incomparable first, then settings."""
-    sides = (_run(before), _run(after))
+    facts = (_facts_of(before), _facts_of(after))
     work = {key: name for key, name in run_facts.WORK.items() if key not in run_facts.WHERE}
     where = {key: run_facts.WORK[key] for key in run_facts.WORK if key in run_facts.WHERE}
     found = [
-        *_facts(sides, work, "run"),
-        *_tokens(before, after, sides),
+        *_facts(facts, work, "run"),
+        *_tokens(before, after, facts),
         *_stages(before, after),
-        *_facts(sides, run_facts.RECORDED, "recording"),
-        *_facts(sides, where, "setting"),
-        *_facts(sides, run_facts.SETTINGS, "setting"),
+        *_facts(facts, run_facts.RECORDED, "recording"),
+        *_facts(facts, where, "setting"),
+        *_facts(facts, run_facts.SETTINGS, "setting"),
     ]
     return tuple(found)
 
 
-def _run(side: Plain) -> dict[str, Any]:
+def _facts_of(run: Run) -> Facts:
     """What is known of a run; the dtype of most of its FLOPs where the trace says none."""
-    out = dict(side.get("run") or {})
-    time: dict[str, float] = {}
-    for row in (side["answers"].get("roofline") or {}).get("rows") or ():
-        if row.get("dtype"):
-            time[row["dtype"]] = time.get(row["dtype"], 0) + row.get("total_ns", 0)
-    if time and "dtype" not in out:
-        out["dtype"] = max(time, key=lambda name: time[name])
-    return out
+    time: dict[str, int] = {}
+    found = run.get(Roofline)
+    for row in found.rows if found else ():
+        if row.dtype:
+            time[row.dtype] = time.get(row.dtype, 0) + row.total_ns
+    if not time or "dtype" in run.facts:
+        return run.facts
+    return {**run.facts, "dtype": max(time, key=lambda name: time[name])}
 
 
-def _facts(sides: Sequence[Plain], names: Mapping[str, str], kind: Kind) -> Iterator[Difference]:
-    for key in run_facts.differing(sides):
+def _facts(runs: Sequence[Facts], names: Mapping[str, str], kind: Kind) -> Iterator[Difference]:
+    for key in run_facts.differing(runs):
         if key in names:
-            one, two = (run_facts.shown(side[key]) if key in side else None for side in sides)
-            # what one side does not say is not known to differ
+            one, two = (run_facts.shown(run[key]) if key in run else None for run in runs)
+            # what one run does not say is not known to differ
             known = one is not None and two is not None
             yield Difference(names[key], one, two, kind if known else "setting")
 
 
-def _tokens(before: Plain, after: Plain, sides: Sequence[Plain]) -> Iterator[Difference]:
+def _tokens(before: Run, after: Run, facts: Sequence[Facts]) -> Iterator[Difference]:
     """Tokens that each phase made, where the run itself does not say."""
-    if any("generated_tokens" in side for side in sides):
+    if any("generated_tokens" in own for own in facts):
         return
-    counts = [
-        {row["phase"]: row["tokens"]
-         for row in (side["answers"].get("kernels") or {}).get("phases") or ()
-         if row.get("tokens") is not None and row["phase"] not in NO_PHASE}
-        for side in (before, after)
-    ]  # fmt: skip
-    for phase in counts[0]:
-        if phase in counts[1] and counts[0][phase] != counts[1][phase]:
+    one, two = _phase_tokens(before.get(Kernels)), _phase_tokens(after.get(Kernels))
+    for phase in one:
+        if phase in two and one[phase] != two[phase]:
             of = "" if phase == ALL else f" of {phase}"
-            one, two = (f"{own[phase]:,}" for own in counts)
-            yield Difference(f"tokens{of}", one, two, "run")
+            yield Difference(f"tokens{of}", f"{one[phase]:,}", f"{two[phase]:,}", "run")
 
 
-def _stages(before: Plain, after: Plain) -> Iterator[Difference]:
-    """Stages that one side lacks, and those with another number of instances."""
-    if "stages" not in before["answers"] or "stages" not in after["answers"]:
+def _phase_tokens(kernels: Kernels | None) -> dict[str, int]:
+    """The tokens of each phase that are known."""
+    rows = kernels.phases if kernels else ()
+    return {
+        row.phase: row.tokens for row in rows
+        if row.tokens is not None and row.phase not in NO_PHASE
+    }  # fmt: skip
+
+
+def _stages(before: Run, after: Run) -> Iterator[Difference]:
+    """Stages that one run lacks, and those with another number of instances."""
+    one, two = before.get(Stages), after.get(Stages)
+    if one is None or two is None:
         return
-    sides = [
-        {t["family"]: t["instances"] for t in side["answers"]["stages"]["totals"]
-         if t["family"] != ALL_STAGES}
-        for side in (before, after)
-    ]  # fmt: skip
-    for name in dict.fromkeys((*sides[0], *sides[1])):
-        one, two = (own.get(name) for own in sides)
-        if one != two:
-            said = [None if n is None else f"{n:,} ×" for n in (one, two)]
+    counts = [{t.family: t.instances for t in own.totals if not t.is_all} for own in (one, two)]
+    for name in dict.fromkeys((*counts[0], *counts[1])):
+        old, new = (own.get(name) for own in counts)
+        if old != new:
+            said = [None if n is None else f"{n:,} ×" for n in (old, new)]
             yield Difference(name, said[0], said[1], "stage", name)
 
 
-def audits(before: Plain, after: Plain) -> Audits:
+def audits(before: Run, after: Run) -> Audits:
     """Both verdicts, and what changes a number: of one side, or of both."""
-    sides = [side["answers"].get("audit") or {} for side in (before, after)]
-    odd = [
-        {row["what"]: row for row in side.get("rows") or () if row["effect"] != "note"}
-        for side in sides
-    ]
-    found = [_caution("both", row) for what, row in odd[0].items() if what in odd[1]]
-    found += [_caution("before", row) for what, row in odd[0].items() if what not in odd[1]]
-    found += [_caution("after", row) for what, row in odd[1].items() if what not in odd[0]]
-    return Audits(sides[0].get("verdict"), sides[1].get("verdict"), tuple(found))
+    one, two = before.get(Audit), after.get(Audit)
+    old, new = _odd(one), _odd(two)
+    found = [_caution("both", row) for what, row in old.items() if what in new]
+    found += [_caution("before", row) for what, row in old.items() if what not in new]
+    found += [_caution("after", row) for what, row in new.items() if what not in old]
+    return Audits(one.verdict if one else None, two.verdict if two else None, tuple(found))
 
 
-def _caution(side: Literal["before", "after", "both"], row: Plain) -> Caution:
-    return Caution(side, row["check"], row["effect"], row["what"])
+def _odd(audit: Audit | None) -> dict[str, Finding]:
+    return {row.what: row for row in audit.rows if row.effect != "note"} if audit else {}
+
+
+def _caution(side: Literal["before", "after", "both"], row: Finding) -> Caution:
+    return Caution(side, row.check, row.effect, row.what)

@@ -1,33 +1,34 @@
 """The difference of two sets of answers: where the change of wall time comes from, part by part.
 
-Works on plain JSON (`Answers.to_json`), so two traces, two merged results or two saved files
-compare alike. Differences are after − before, and relative ones are over before. Every split adds
-up to its total on both sides, so its differences add up to the whole change.
+Works on answers, so two traces or two saved files compare alike. Differences are after − before,
+and relative ones are over before. Every split adds up to its total on both sides, so its
+differences add up to the whole change.
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from tracekit.answers.findings import Finding, Findings
+from tracekit.answers.kernels import Kernels
+from tracekit.answers.ops import Ops
+from tracekit.answers.stages import Stages, Total
+from tracekit.answers.tokens import Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
 from tracekit.compare import comparability
 from tracekit.compare.comparability import Audits, Difference
 from tracekit.compare.fields import WORDS, FieldChange, fields, relative
+from tracekit.compare.runs import Run
 from tracekit.compare.splits import Split, splits
-from tracekit.errors import TracekitError
 from tracekit.results.result import Result
 from tracekit.trace import run_facts
 
-Plain = Mapping[str, Any]
 State = Literal["both", "new", "gone"]
 
 NOT_ASKED = "not asked"
-ALL = comparability.ALL_STAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,63 +128,44 @@ class Comparison(Result):
     only_after: Mapping[str, str]
 
 
-def compare(before: Plain, after: Plain) -> Comparison:
-    """The difference of two traces' answers, each as `Answers.to_json` gives them."""
-    one, two = before["answers"], after["answers"]
-    kernels = _kernels(one.get("kernels"), two.get("kernels"))
-    known = "kernels" in one and "kernels" in two
+def compare(before: Run, after: Run) -> Comparison:
+    """The difference of the answers of two runs."""
+    one, two = before.get(Kernels), after.get(Kernels)
     differing = comparability.differences(before, after)
     return Comparison(
-        before=str(before.get("path", "before")),
-        after=str(after.get("path", "after")),
+        before=before.path,
+        after=after.path,
         same_work=all(d.kind == "setting" for d in differing),
         differences=differing,
         audits=comparability.audits(before, after),
-        rates=tuple(_rates(one, two, differing)),
-        splits=tuple(splits(one, two)),
-        stages=_stages(one.get("stages"), two.get("stages")),
-        kernels=kernels,
-        ops=_ops(one.get("kernels"), two.get("kernels")) if known else (),
-        kernel_before_ns=_kernel_sum(one["kernels"]) if known else None,
-        kernel_after_ns=_kernel_sum(two["kernels"]) if known else None,
-        host_ops=_kernels(_as_kernels(one.get("ops")), _as_kernels(two.get("ops"))),
-        findings=tuple(_findings(one.get("findings"), two.get("findings"))),
+        rates=tuple(_rates(before, after, differing)),
+        splits=tuple(splits(before, after)),
+        stages=_stages(before.get(Stages), after.get(Stages)),
+        kernels=_changes(_of_kernels(one), _of_kernels(two)),
+        ops=_ops(one, two) if one and two else (),
+        kernel_before_ns=_kernel_sum(one) if one and two else None,
+        kernel_after_ns=_kernel_sum(two) if one and two else None,
+        host_ops=_changes(_of_ops(before.get(Ops)), _of_ops(after.get(Ops))),
+        findings=tuple(_findings(before.get(Findings), after.get(Findings))),
         fields=tuple(
             change
-            for name in one
-            if name in two and name not in WORDS
-            for change in fields(name, one[name], two[name])
+            for name, answer in before.answers.items()
+            if name in after.answers and name not in WORDS
+            for change in fields(name, answer.to_json(), after.answers[name].to_json())
         ),
-        only_before={n: _why(after, n) for n in one if n not in two},
-        only_after={n: _why(before, n) for n in two if n not in one},
+        only_before={n: _why(after, n) for n in before.answers if n not in after.answers},
+        only_after={n: _why(before, n) for n in after.answers if n not in before.answers},
     )
 
 
-def saved(path: str) -> dict[str, Any] | None:
-    """The answers in a file that `tracekit analyze --json` wrote for one trace, or None for others.
-
-    Raises: TracekitError for such a file of several traces.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            if not file.read(64).lstrip().startswith(b'{"schema": "tracekit/'):
-                return None
-            file.seek(0)
-            document = json.load(file)
-    except (OSError, ValueError):
-        return None  # the reader of traces says what is wrong with it
-    traces = document.get("traces", [])
-    if len(traces) != 1:
-        raise TracekitError(
-            f"holds the answers of {len(traces)} traces",
-            where=path,
-            hint="compare answers of one trace each",
-        )
-    found: dict[str, Any] = traces[0]
-    return found
+def _why(run: Run, name: str) -> str:
+    return run.unanswered.get(name, NOT_ASKED)
 
 
-def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[Rate]:
+# ---------------------------------------------------------------- rates
+
+
+def _rates(before: Run, after: Run, differing: Sequence[Difference]) -> Iterator[Rate]:
     """Times of one request, of one token, and of one instance of each stage that both have.
 
     A token is a token where batch and recording are alike. A request or an instance is the same
@@ -195,27 +177,16 @@ def _rates(one: Plain, two: Plain, differing: Sequence[Difference]) -> Iterator[
         or (d.kind == "stage" and None in (d.before, d.after))
         for d in differing
     )
-    tokens = [(side.get("tokens") or {}) for side in (one, two)]
     token = not any(
         d.kind == "recording" or d.what == run_facts.NAMES["batch_size"] for d in differing
     )
-    for what, key, judged in (("TTFT", "ttft_ns", alike), ("TPOT", "tpot_ns", token)):
-        means = [(own.get("latency") or {}).get(key) for own in tokens]
-        each = [[r[key] for r in own.get("requests") or () if r[key] is not None]
-                for own in tokens]  # fmt: skip
-        yield from _rate(what, means, each, judged)
-    stages = [side.get("stages") or {} for side in (one, two)]
-    families = [
-        {t["family"]: t["mean_ns"] for t in own.get("totals") or () if t["family"] != ALL}
-        for own in stages
-    ]
-    for name in families[0]:
-        each = [
-            [r["wall_ns"] for r in own.get("rows") or ()
-             if r["family"] == name and not r["repeated"]]
-            for own in stages
-        ]  # fmt: skip
-        yield from _rate(f"one {name}", [own.get(name) for own in families], each, alike)
+    one, two = before.get(Tokens), after.get(Tokens)
+    yield from _rate("TTFT", _ttft(one), _ttft(two), alike)
+    yield from _rate("TPOT", _tpot(one), _tpot(two), token)
+    old, new = _instances(before.get(Stages)), _instances(after.get(Stages))
+    for family in old:
+        if family in new:
+            yield from _rate(f"one {family}", old[family], new[family], alike)
 
 
 # another device does the same step; more samples, or tokens to generate, are more steps
@@ -224,106 +195,186 @@ _SAME_STEP = frozenset(
 )
 
 
-def _rate(
-    what: str, means: Sequence[float | None], each: Sequence[Sequence[float]], judged: bool
-) -> Iterator[Rate]:
-    """A rate where both sides know their mean; `each` are the values behind it, of either side."""
-    before, after = means
-    if before is None or after is None:
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """A mean, where it is known, and the values behind it; in ns."""
+
+    mean: float | None
+    each: Sequence[float] = ()
+
+
+def _ttft(tokens: Tokens | None) -> _Times:
+    if tokens is None or tokens.latency is None:
+        return _Times(None)
+    each = [r.ttft_ns for r in tokens.requests if r.ttft_ns is not None]
+    return _Times(tokens.latency.ttft_ns, each)
+
+
+def _tpot(tokens: Tokens | None) -> _Times:
+    if tokens is None or tokens.latency is None:
+        return _Times(None)
+    each = [r.tpot_ns for r in tokens.requests if r.tpot_ns is not None]
+    return _Times(tokens.latency.tpot_ns, each)
+
+
+def _instances(stages: Stages | None) -> dict[str, _Times]:
+    """The wall times of the instances of each family."""
+    if stages is None:
+        return {}
+    each: dict[str, list[float]] = defaultdict(list)
+    for row in stages.rows:
+        if not row.repeated:
+            each[row.family].append(row.wall_ns)
+    return {
+        total.family: _Times(total.mean_ns, each[total.family])
+        for total in stages.totals
+        if not total.is_all
+    }
+
+
+def _rate(what: str, before: _Times, after: _Times, judged: bool) -> Iterator[Rate]:
+    """A rate where both sides know their mean."""
+    if before.mean is None or after.mean is None:
         return
-    old, new = each
-    clear = None
+    old, new, clear = before.each, after.each, None
     if min(len(old), len(new)) > 1:
         clear = max(old) < min(new) or max(new) < min(old)
-    yield Rate(what, before, after, after - before, relative(before, after), judged, clear)
+    difference = after.mean - before.mean
+    change = relative(before.mean, after.mean)
+    yield Rate(what, before.mean, after.mean, difference, change, judged, clear)
 
 
-def _findings(one: Plain | None, two: Plain | None) -> Iterator[FindingChange]:
+# ---------------------------------------------------------------- findings
+
+
+def _findings(one: Findings | None, two: Findings | None) -> Iterator[FindingChange]:
     """Findings of both sides, those that would save most first."""
     if one is None or two is None:
         return
-    sides: list[dict[tuple[str | None, str], Plain]] = [{}, {}]
-    for found, own in zip((one, two), sides, strict=True):
-        for row in found["rows"]:
-            own.setdefault((row["stage"], row["do"]), row)
-    keys = list(dict.fromkeys((*sides[0], *sides[1])))
-    saves = {key: max(own[key]["saves_ns"] or 0 for own in sides if key in own) for key in keys}
+    before, after = _by_advice(one), _by_advice(two)
+    keys = list(dict.fromkeys((*before, *after)))
+    saves = {
+        key: max(own[key].saves_ns or 0 for own in (before, after) if key in own) for key in keys
+    }
     for key in sorted(keys, key=lambda k: -saves[k]):
-        old, new = sides[0].get(key, {}), sides[1].get(key, {})
+        old, new = before.get(key), after.get(key)
         yield FindingChange(
-            *key, old.get("what"), new.get("what"), old.get("saves_ns"), new.get("saves_ns")
+            *key,
+            before=old.what if old else None,
+            after=new.what if new else None,
+            before_saves_ns=old.saves_ns if old else None,
+            after_saves_ns=new.saves_ns if new else None,
         )
 
 
-def _as_kernels(ops: Plain | None) -> Plain | None:
-    """Ops by self time in the shape of kernels."""
-    if ops is None:
-        return None
-    rows = [{**row, "total_ns": row["self_ns"], "op": None} for row in ops["rows"]]
-    return {**ops, "rows": rows}
-
-
-def _why(side: Plain, name: str) -> str:
-    return str(side.get("unanswered", {}).get(name, NOT_ASKED))
+def _by_advice(findings: Findings) -> dict[tuple[str | None, str], Finding]:
+    """The first of each stage and advice."""
+    found: dict[tuple[str | None, str], Finding] = {}
+    for row in findings.rows:
+        found.setdefault((row.stage, row.do), row)
+    return found
 
 
 # ---------------------------------------------------------------- stages and kernels
 
 
-def _stages(one: Plain | None, two: Plain | None) -> tuple[StageChange, ...]:
+def _stages(one: Stages | None, two: Stages | None) -> tuple[StageChange, ...]:
     if one is None or two is None:
         return ()
-    sides = [{t["family"]: t for t in side["totals"] if t["family"] != ALL} for side in (one, two)]
-    out = []
-    for family in dict.fromkeys((*sides[0], *sides[1])):
-        old, new = sides[0].get(family), sides[1].get(family)
-        walls = [t["wall_ns"] if t else None for t in (old, new)]
-        counts = [t["instances"] if t else None for t in (old, new)]
-        means = [t["mean_ns"] if t else None for t in (old, new)]
-        out.append(StageChange(
-            family, _state(old is not None, new is not None), counts[0], counts[1],
-            walls[0], walls[1], (walls[1] or 0) - (walls[0] or 0), relative(walls[0], walls[1]),
-            means[0], means[1],
-        ))  # fmt: skip
-    return tuple(out)
+    before, after = ({t.family: t for t in own.totals if not t.is_all} for own in (one, two))
+    return tuple(
+        _stage(family, before.get(family), after.get(family))
+        for family in dict.fromkeys((*before, *after))
+    )
+
+
+def _stage(family: str, old: Total | None, new: Total | None) -> StageChange:
+    walls = (old.wall_ns if old else None, new.wall_ns if new else None)
+    return StageChange(
+        stage=family,
+        state=_state(old is not None, new is not None),
+        before_count=old.instances if old else None,
+        after_count=new.instances if new else None,
+        before_ns=walls[0],
+        after_ns=walls[1],
+        difference_ns=(walls[1] or 0) - (walls[0] or 0),
+        relative=relative(*walls),
+        before_mean_ns=old.mean_ns if old else None,
+        after_mean_ns=new.mean_ns if new else None,
+    )
 
 
 def _state(before: bool, after: bool) -> State:
     return "both" if before and after else "new" if after else "gone"
 
 
-def _kernel_sum(kernels: Plain) -> int:
-    return sum(row["total_ns"] for row in kernels["rows"])
+def _kernel_sum(kernels: Kernels) -> int:
+    return sum(row.total_ns for row in kernels.rows)
 
 
-def _phases_match(one: Plain, two: Plain) -> bool:
-    """Whether both sides have the same real phases, so that kernels are matched within them."""
-    sides = [{p["phase"] for p in side["phases"]} - NO_PHASE for side in (one, two)]
-    return sides[0] == sides[1]
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """A row of kernels, or of ops by self time."""
+
+    name: str
+    category: str
+    phase: str
+    op: str | None
+    count: int
+    ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    rows: Sequence[_Cost]
+    phases: frozenset[str]  # those that are marked
+
+
+def _of_kernels(kernels: Kernels | None) -> _Costs | None:
+    if kernels is None:
+        return None
+    rows = [_Cost(r.name, r.category, r.phase, r.op, r.count, r.total_ns) for r in kernels.rows]
+    return _Costs(rows, _marked(kernels))
+
+
+def _of_ops(ops: Ops | None) -> _Costs | None:
+    if ops is None:
+        return None
+    rows = [_Cost(r.name, r.category, r.phase, None, r.count, r.self_ns) for r in ops.rows]
+    return _Costs(rows, _marked(ops))
+
+
+def _marked(answer: Kernels | Ops) -> frozenset[str]:
+    return frozenset(row.phase for row in answer.phases) - NO_PHASE
 
 
 Key = tuple[str, str, str | None]
 
 
-def _kernels(one: Plain | None, two: Plain | None) -> tuple[KernelChange, ...]:
+def _changes(one: _Costs | None, two: _Costs | None) -> tuple[KernelChange, ...]:
+    """Rows matched by name and category, and within their phases where both have the same."""
     if one is None or two is None:
         return ()
-    matched = _phases_match(one, two)
-    sides: list[dict[Key, list[Plain]]] = [defaultdict(list), defaultdict(list)]
-    for side, rows in zip((one, two), sides, strict=True):
-        for row in side["rows"]:
-            phase = row["phase"] if matched else None
-            rows[row["name"], row["category"], phase].append(row)
+    matched = one.phases == two.phases
+    before, after = (_by_key(own.rows, matched) for own in (one, two))
     out = [
-        _kernel(key, sides[0].get(key, []), sides[1].get(key, []))
-        for key in dict.fromkeys((*sides[0], *sides[1]))
+        _change(key, before.get(key, []), after.get(key, []))
+        for key in dict.fromkeys((*before, *after))
     ]
     return tuple(sorted(out, key=lambda c: (-abs(c.difference_ns), c.name, c.phase or "")))
 
 
-def _kernel(key: Key, old: Sequence[Plain], new: Sequence[Plain]) -> KernelChange:
-    counts = [sum(row["count"] for row in rows) for rows in (old, new)]
-    times = [sum(row["total_ns"] for row in rows) for rows in (old, new)]
+def _by_key(rows: Sequence[_Cost], by_phase: bool) -> dict[Key, list[_Cost]]:
+    found: dict[Key, list[_Cost]] = {}
+    for row in rows:
+        key = (row.name, row.category, row.phase if by_phase else None)
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def _change(key: Key, old: Sequence[_Cost], new: Sequence[_Cost]) -> KernelChange:
+    counts = [sum(row.count for row in rows) for rows in (old, new)]
+    times = [sum(row.ns for row in rows) for rows in (old, new)]
     difference = times[1] - times[0]
     by_count = (counts[1] - counts[0]) * times[0] / counts[0] if old and new else None
     return KernelChange(
@@ -344,24 +395,25 @@ def _kernel(key: Key, old: Sequence[Plain], new: Sequence[Plain]) -> KernelChang
     )
 
 
-def _main_op(rows: Sequence[Plain]) -> str | None:
+def _main_op(rows: Sequence[_Cost]) -> str | None:
     """The op of most of the time."""
-    longest = max(rows, key=lambda row: row["total_ns"], default=None)
-    return longest["op"] if longest else None
+    longest = max(rows, key=lambda row: row.ns, default=None)
+    return longest.op if longest else None
 
 
-def _ops(one: Plain, two: Plain) -> tuple[OpChange, ...]:
-    matched = _phases_match(one, two)
+def _ops(one: Kernels, two: Kernels) -> tuple[OpChange, ...]:
+    """Kernels by what launched them."""
+    matched = _marked(one) == _marked(two)
     times: dict[tuple[str | None, str, str | None], list[int]] = defaultdict(lambda: [0, 0])
     names: dict[tuple[str | None, str, str | None], list[dict[str, None]]] = defaultdict(
         lambda: [{}, {}]
     )
     for at, side in enumerate((one, two)):
-        for row in side["rows"]:
-            for origin in row["origins"]:
-                key = (origin["op"], row["category"], row["phase"] if matched else None)
-                times[key][at] += origin["total_ns"]
-                names[key][at][row["name"]] = None
+        for row in side.rows:
+            for origin in row.origins:
+                key = (origin.op, row.category, row.phase if matched else None)
+                times[key][at] += origin.total_ns
+                names[key][at][row.name] = None
     out = [
         OpChange(*key, tuple(names[key][0]), tuple(names[key][1]), old, new, new - old)
         for key, (old, new) in times.items()

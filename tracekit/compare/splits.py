@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, TypeVar
 
-from tracekit.compare.comparability import ALL_STAGES as ALL
+from tracekit.answers.devices import Devices
+from tracekit.answers.kernels import Kernels
+from tracekit.answers.stages import Stages
+from tracekit.attribution.idle.host_time import Host
+from tracekit.attribution.stages.split import Clock, Launched
 from tracekit.compare.fields import relative
+from tracekit.compare.runs import Run
+from tracekit.taxonomy import Whole
 
-Plain = Mapping[str, Any]
+By = Literal["stage", "clock", "launch", "host", "device", "category"]
+T = TypeVar("T")
+Sums = Mapping[str, int]  # ns by part
+
 NEARLY = 0.8  # of the kernel time
 OVERLAP = "overlap, counted once"
 
@@ -29,45 +37,45 @@ class Part:
 class Split:
     """A total of both sides as the sum of its parts: the parts explain the whole change."""
 
-    of: str  # a stage's family, a device, or all stages
-    by: str  # clock, launch, host or device
+    of: str  # a stage's family, all devices, all kernels; Whole.STAGES: all stages
+    by: By
     before_ns: int
     after_ns: int
     difference_ns: int
     relative: float | None  # difference over before
     parts: tuple[Part, ...]
 
-
-CLOCK = (("kernel", "kernel_ns"), ("memcpy", "memcpy_ns"), ("memset", "memset_ns"),
-         ("idle", "idle_ns"))  # fmt: skip
-LAUNCH = (("kernel", "kernel_ns"), ("memcpy", "memcpy_ns"), ("memset", "memset_ns"),
-          ("other stages' work", "other_ns"), ("idle", "idle_ns"))  # fmt: skip
-HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside ops", "other_ns"))
+    @property
+    def is_all(self) -> bool:
+        """Whether it is of all stages together."""
+        return isinstance(self.of, Whole)
 
 
-def splits(one: Plain, two: Plain) -> list[Split]:
+def splits(before: Run, after: Run) -> list[Split]:
     """Every split of the answers of two traces, the headline first.
 
     By stage where there are several; then of all stages, of each stage that both have where there
     are several, of the devices, and of all kernels. What would repeat another is left out.
     """
-    totals = [
-        {t["family"]: t for t in side["stages"]["totals"]} if "stages" in side else {}
-        for side in (one, two)
-    ]
-    found = list(_of_families(*totals))
-    by = _telling([s for s in found if s.of == ALL], one, two)
-    found.sort(key=lambda s: (s.of != ALL, s.of == ALL and s.by != by))
-    if "stages" in one and "stages" in two:
+    stages = _both(before.get(Stages), after.get(Stages))
+    devices = _both(before.get(Devices), after.get(Devices))
+    kernels = _both(before.get(Kernels), after.get(Kernels))
+    found = list(_of_families(*stages)) if stages else []
+    by = _telling([s for s in found if s.is_all], devices)
+    found.sort(key=lambda s: (not s.is_all, s.is_all and s.by != by))
+    if stages:
         # one kind says nothing, unless nothing else is known of both sides
-        least = 2 if any(split.of == ALL for split in found) else 1
-        if (whole := _by_stage(one["stages"], two["stages"], least)) is not None:
+        least = 2 if any(split.is_all for split in found) else 1
+        if (whole := _by_stage(*stages, least)) is not None:
             found.insert(0, whole)
-    if "devices" in one and "devices" in two:
-        sums = [_device_sums(side["devices"]) for side in (one, two)]
-        found.append(_split("all devices", "device", [s["window_ns"] for s in sums], sums, CLOCK))
-    if "kernels" in one and "kernels" in two:
-        found.append(_categories(one["kernels"], two["kernels"]))
+    if devices:
+        one, two = devices
+        windows, sums = (one.window_ns, two.window_ns), (_device_sums(one), _device_sums(two))
+        found.append(_split("all devices", "device", windows, sums))
+    if kernels:
+        sums = (_category_sums(kernels[0]), _category_sums(kernels[1]))
+        wholes = (sum(sums[0].values()), sum(sums[1].values()))
+        found.append(_split("durations of all kernels", "category", wholes, sums))
     kept: dict[object, Split] = {}
     for split in found:
         kept.setdefault(
@@ -76,88 +84,109 @@ def splits(one: Plain, two: Plain) -> list[Split]:
     return list(kept.values())
 
 
-def _of_families(before: Plain, after: Plain) -> Iterator[Split]:
+def _both(one: T | None, two: T | None) -> tuple[T, T] | None:
+    return None if one is None or two is None else (one, two)
+
+
+def _of_families(before: Stages, after: Stages) -> Iterator[Split]:
     """Of all stages and of each stage, by what is known of both sides."""
-    for family in (f for f in before if f in after):
-        pair = [side[family] for side in (before, after)]
-        for by, key, whole, terms in (
-            ("clock", "clock", None, CLOCK),
-            ("launch", "launched", "window_ns", LAUNCH),
-            ("host", "host", None, HOST),
-        ):
-            if all(t[key] is not None for t in pair):
-                wholes = [t[key][whole] if whole else t["wall_ns"] for t in pair]
-                yield _split(family, by, wholes, [t[key] for t in pair], terms)
+    later = {total.family: total for total in after.totals}
+    for one in before.totals:
+        two = later.get(one.family)
+        if two is None:
+            continue
+        walls = (one.wall_ns, two.wall_ns)
+        if one.clock and two.clock:
+            yield _split(one.family, "clock", walls, (_clock(one.clock), _clock(two.clock)))
+        if one.launched and two.launched:
+            windows = (one.launched.window_ns, two.launched.window_ns)
+            sums = (_launched(one.launched), _launched(two.launched))
+            yield _split(one.family, "launch", windows, sums)
+        if one.host and two.host:
+            yield _split(one.family, "host", walls, (_host(one.host), _host(two.host)))
 
 
-def _telling(every: Sequence[Split], one: Plain, two: Plain) -> str:
+def _clock(own: Clock) -> Sums:
+    return {
+        "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
+        "idle": own.idle_ns,
+    }  # fmt: skip
+
+
+def _launched(own: Launched) -> Sums:
+    return {
+        "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
+        "other stages' work": own.other_ns, "idle": own.idle_ns,
+    }  # fmt: skip
+
+
+def _host(own: Host) -> Sums:
+    return {"op": own.op_ns, "copy": own.copy_ns, "outside ops": own.other_ns}
+
+
+def _telling(every: Sequence[Split], devices: tuple[Devices, Devices] | None) -> By:
     """By launch where stages leave their kernels to run behind them, else by clock.
 
     That is where by launch finds nearly all kernel time of the devices, and by clock does not.
     `every`: the splits of all stages.
     """
-    if "devices" not in one or "devices" not in two:
+    if devices is None:
         return "host"
-    whole = [_device_sums(side["devices"])["kernel_ns"] for side in (one, two)]
+    one, two = (sum(row.kernel_ns for row in own.rows) for own in devices)
 
-    def covers(by: str) -> bool:
-        own = [p for s in every if s.by == by for p in s.parts if p.name == "kernel"]
-        return bool(own) and all(
-            part >= NEARLY * all_ for part, all_ in zip(
-                (own[0].before_ns, own[0].after_ns), whole, strict=True)
-        )  # fmt: skip
+    def covers(by: By) -> bool:
+        own = next((p for s in every if s.by == by for p in s.parts if p.name == "kernel"), None)
+        return own is not None and own.before_ns >= NEARLY * one and own.after_ns >= NEARLY * two
 
     return "launch" if covers("launch") and not covers("clock") else "clock"
 
 
-def _by_stage(one: Plain, two: Plain, least: int) -> Split | None:
+def _by_stage(before: Stages, after: Stages, least: int) -> Split | None:
     """The wall time of all stages as the sum of each kind; None with under `least` kinds.
 
     Of nested stages the outer one counts; what overlaps otherwise is a part of its own, so that the
     parts add up to the wall time of all stages, in which it counts once.
     """
-    sums: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-    wholes = []
-    for side, own in zip((one, two), sums, strict=True):
-        for row in side["rows"]:
-            if not row["nested"]:
-                own[row["family"]] += row["wall_ns"]
-        wholes += [t["wall_ns"] for t in side["totals"] if t["family"] == ALL]
-    if len({*sums[0], *sums[1]}) < least or len(wholes) != 2:
+    one, two = _outer_walls(before), _outer_walls(after)
+    wholes = _both(before.whole, after.whole)
+    if wholes is None or len({*one, *two}) < least:
         return None
-    for own, whole in zip(sums, wholes, strict=True):
-        if twice := whole - sum(own.values()):
+    for own, whole in ((one, wholes[0]), (two, wholes[1])):
+        if twice := whole.wall_ns - sum(own.values()):
             own[OVERLAP] = twice
-    names = [(name, name) for name in dict.fromkeys((*sums[0], *sums[1]))]
-    return _split(ALL, "stage", wholes, sums, names)
+    return _split(Whole.STAGES, "stage", (wholes[0].wall_ns, wholes[1].wall_ns), (one, two))
 
 
-def _split(
-    of: str, by: str, wholes: Sequence[int], sides: Sequence[Plain],
-    terms: Sequence[tuple[str, str]],
-) -> Split:  # fmt: skip
-    parts = [
-        Part(name, sides[0][key], sides[1][key], sides[1][key] - sides[0][key])
-        for name, key in terms
-    ]
+def _outer_walls(stages: Stages) -> dict[str, int]:
+    """Wall time by family of the instances that are in no other."""
+    walls: dict[str, int] = {}
+    for row in stages.rows:
+        if not row.nested:
+            walls[row.family] = walls.get(row.family, 0) + row.wall_ns
+    return walls
+
+
+def _split(of: str, by: By, wholes: tuple[int, int], sums: tuple[Sums, Sums]) -> Split:
+    """A split of the wholes before and after, each the sum of the parts of its side."""
+    one, two = sums
+    pairs = [(name, one.get(name, 0), two.get(name, 0)) for name in dict.fromkeys((*one, *two))]
+    parts = tuple(Part(name, old, new, new - old) for name, old, new in pairs if old or new)
     before, after = wholes
-    return Split(
-        of, by, before, after, after - before, relative(before, after),
-        tuple(p for p in parts if p.before_ns or p.after_ns),
-    )  # fmt: skip
+    return Split(of, by, before, after, after - before, relative(before, after), parts)
 
 
-def _device_sums(devices: Plain) -> dict[str, int]:
-    keys = ("window_ns", "kernel_ns", "memcpy_ns", "memset_ns", "idle_ns")
-    return {key: sum(row[key] for row in devices["rows"]) for key in keys}
+def _device_sums(devices: Devices) -> Sums:
+    return {
+        "kernel": sum(row.kernel_ns for row in devices.rows),
+        "memcpy": sum(row.memcpy_ns for row in devices.rows),
+        "memset": sum(row.memset_ns for row in devices.rows),
+        "idle": devices.idle_ns,
+    }
 
 
-def _categories(one: Plain, two: Plain) -> Split:
+def _category_sums(kernels: Kernels) -> Sums:
     """Durations of all kernels by category."""
-    sums: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-    for side, total in zip((one, two), sums, strict=True):
-        for row in side["rows"]:
-            total[row["category"]] += row["total_ns"]
-    names = [(name, name) for name in dict.fromkeys((*sums[0], *sums[1]))]
-    wholes = [sum(total.values()) for total in sums]
-    return _split("durations of all kernels", "category", wholes, sums, names)
+    sums: dict[str, int] = {}
+    for row in kernels.rows:
+        sums[row.category] = sums.get(row.category, 0) + row.total_ns
+    return sums

@@ -6,17 +6,18 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from tracekit.compare.compare import Comparison
+    from tracekit.compare.runs import Run
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
-    def compare(
+    @app.command("compare")
+    def compare_runs(
         before: Annotated[str, typer.Argument(help="A trace, or the JSON that analyze printed.")],
         after: Annotated[str, typer.Argument(help="The same of the other run.")],
         only: Annotated[
@@ -48,23 +49,22 @@ def register(app: typer.Typer) -> None:
 
         With --json or --markdown the page is only written where -o names it.
         """
-        from tracekit.compare import compare as comparing
-        from tracekit.compare import tables
+        from tracekit.compare import compare, tables
         from tracekit.report import facts, text
-        from tracekit.report.diff import page as difference
+        from tracekit.report.diff import page
 
         names = [n.strip() for n in only.split(",") if n.strip()] if only else None
         printed = as_json or as_markdown
-        page = output or (_default(before, after) if html and not printed else None)
-        sides = [_answers(path, names, strict=strict, stages=stages) for path in (before, after)]
-        result = comparing.compare(*sides)
+        target = output or (_default(before, after) if html and not printed else None)
+        runs = [_run(path, names, strict=strict, stages=stages) for path in (before, after)]
+        result = compare.compare(*runs)
         said = []
         if csv is not None:
             files = text.write_grids(tables.tables(result), csv, "compare")
             said.append(f"tables: {len(files)} files in {csv}")
-        if page is not None and html:
-            difference.write(result, page, command=facts.command())
-            said.append(f"report: {page}")
+        if target is not None and html:
+            page.write(result, target, command=facts.command())
+            said.append(f"report: {target}")
         _print(result, as_json=as_json, as_markdown=as_markdown, full=full)
         sys.stdout.flush()
         if not printed and not full:
@@ -80,15 +80,15 @@ def _print(result: Comparison, *, as_json: bool, as_markdown: bool, full: bool) 
     from tracekit.cli import terminal
     from tracekit.compare import tables
     from tracekit.report import text
-    from tracekit.report.diff import page as difference
-    from tracekit.results import result as results
+    from tracekit.report.diff import page
+    from tracekit.results.result import SCHEMA
 
     if as_json:
-        document = {"schema": results.SCHEMA, "comparison": result.to_json()}
+        document = {"schema": SCHEMA, "comparison": result.to_json()}
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
-    view = difference.screen(result)
-    title, subtitle = difference.title(result), difference.subtitle(result)
+    view = page.screen(result)
+    title, subtitle = page.title(result), page.subtitle(result)
     if as_markdown:
         typer.echo("\n".join(text.screen(title, subtitle, view)))
         return
@@ -107,14 +107,14 @@ def _default(before: str, after: str) -> Path:
     return Path("reports") / f"{name}.html"
 
 
-def _answers(path: str, names: list[str] | None, **how: Any) -> dict[str, Any]:
+def _run(path: str, names: list[str] | None, *, strict: bool, stages: str | None) -> Run:
     """The answers of a trace, or those in a file that `tracekit analyze --json` wrote."""
     from tracekit.cli import terminal
-    from tracekit.compare import compare
+    from tracekit.compare import runs
     from tracekit.results import engine
 
-    saved = compare.saved(path)
+    saved = runs.saved(path)
     if saved is not None:
         return saved
     with terminal.status(Path(path).name) as say:
-        return engine.answers(path, names, progress=say, **how).to_json()
+        return runs.of(engine.answers(path, names, strict=strict, progress=say, stages=stages))

@@ -1,0 +1,112 @@
+"""Answers from JSON as the types of `tracekit.answers`: the one place where JSON comes in.
+
+Another version of tracekit may have written them. Fields that are not known here are left out, and
+what is not there is not known (None); where the type has no place for that, the file is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from types import NoneType, UnionType
+
+import msgspec
+
+from tracekit import answers
+from tracekit.answers.idle import IdleTime
+from tracekit.answers.launches import Launches
+from tracekit.answers.stages import Stages
+from tracekit.errors import TracekitError
+from tracekit.results.result import Result
+from tracekit.taxonomy import Whole
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Untyped(Result):
+    """The answer of an analysis whose type is not known here: numbers that differ, no more."""
+
+    plain: Mapping[str, Json]
+
+    def to_json(self) -> dict[str, object]:
+        return dict(self.plain)
+
+
+def unreadable(path: str, why: str) -> TracekitError:
+    """What is said of a file of answers that this version cannot read."""
+    return TracekitError(
+        f"cannot be read as answers: {why}",
+        where=path,
+        hint="another version of tracekit wrote it: analyze its trace again",
+    )
+
+
+@cache
+def kinds() -> Mapping[str, type[Result]]:
+    """The types of the built-in answers by the analysis that gives them."""
+    found: dict[str, type[Result]] = {}
+    for module in pkgutil.iter_modules(answers.__path__):
+        for value in vars(importlib.import_module(f"{answers.__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, Result) and hasattr(value, "analysis"):
+                found[value.analysis] = value
+    return found
+
+
+def answer(name: str, raw: bytes, path: str) -> Result:
+    """The answer of one analysis in the file `path`. Raises: TracekitError where it is none."""
+    kind = kinds().get(name)
+    try:
+        plain = msgspec.json.decode(raw, type=dict[str, typing.Any])
+        if kind is None:
+            return Untyped(plain)
+        return _named(msgspec.convert(filled(plain, kind), kind))
+    except msgspec.MsgspecError as fault:
+        raise unreadable(path, f"{name}, {str(fault)[:1].lower()}{str(fault)[1:]}") from None
+
+
+def filled(value: Json, kind: object) -> Json:
+    """JSON with null for every field of the type that is not there and may be unknown."""
+    arms = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if isinstance(value, dict):
+        for arm in arms:
+            if isinstance(arm, type) and is_dataclass(arm):
+                return _filled_object(value, arm)
+    if isinstance(value, list):
+        for arm in arms:
+            if typing.get_origin(arm) is tuple and typing.get_args(arm)[1:] == (Ellipsis,):
+                return [filled(item, typing.get_args(arm)[0]) for item in value]
+    return value
+
+
+def _filled_object(value: dict[str, Json], kind: type) -> dict[str, Json]:
+    out = {}
+    for name, of in _hints(kind).items():
+        if name in value:
+            out[name] = filled(value[name], of)
+        elif isinstance(of, UnionType) and NoneType in typing.get_args(of):
+            out[name] = None
+    return out
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, object]:
+    known = typing.get_type_hints(kind)
+    return {field.name: known[field.name] for field in fields(kind)}
+
+
+def _named(result: Result) -> Result:
+    """The same with the row that adds up all others marked: in JSON it is the last of its kind."""
+    match result:
+        case Stages(totals=(*rest, last)) if last.family == Whole.STAGES:
+            return replace(result, totals=(*rest, replace(last, family=Whole.STAGES)))
+        case IdleTime(stages=(*rest, last)) if last.family == Whole.STAGES:
+            return replace(result, stages=(*rest, replace(last, family=Whole.STAGES)))
+        case Launches(rows=(*rest, last)) if last.stage == Whole.TRACE:
+            return replace(result, rows=(*rest, replace(last, stage=Whole.TRACE)))
+        case _:
+            return result
