@@ -223,8 +223,11 @@ DEFINITIONS = {
     "took": "From the start of each marker to its end or the end of its work, whichever is later.",
     "weights": "Bytes of the weights that the forward passes read.",
     "MFU": "FLOPs of the stage over the time it took, over the peak.",
-    "MBU": "Weights and KV bytes of the stage over the time it took, over the memory bandwidth.",
+    "MBU": "Weights and KV bytes of the stage over the time it took, over the memory bandwidth; of "
+    "routed experts as many as one token chooses.",
     "MBU, weights": "The same with the weights alone.",
+    "MBU, even experts": "MBU with the weights that a pass reads if its tokens choose experts "
+    "evenly: an estimate. MBU itself counts as many experts as one token chooses.",
     "covered": "Part of the kernel time that formulas describe; nothing is extrapolated from it.",
     "dense": "Part of the kernel time in GEMM and attention kernels.",
 }
@@ -265,6 +268,11 @@ def _bound_grid(result: Roofline) -> Grid:
          f.weight_bytes, f.mfu, f.mbu, f.mbu_weights)
         for f in result.floors
     ]  # fmt: skip
+    if any(f.mbu_even is not None for f in result.floors):
+        even = Column("MBU, even experts", "share", DEFINITIONS["MBU, even experts"])
+        shown = [(*row, f.mbu_even) for row, f in zip(rows, result.floors, strict=True)]
+        title = "The least time of each stage"
+        return Grid("floors", title, (*columns, even), shown, _of(result))
     return Grid("floors", "The least time of each stage", columns, rows, _of(result))
 
 

@@ -256,6 +256,41 @@ def test_floors_follow_from_the_dimensions_in_the_metadata() -> None:
     assert (decode.weight_bytes, decode.tokens) == (4000, 6)
 
 
+MIXTURE = {**LLM, "expert_parameters": 3200, "experts": 8, "experts_per_token": 2}
+
+
+def test_a_mixture_multiplies_with_the_experts_that_a_token_chose() -> None:
+    """1,000 weights that every pass reads; a token chooses a fourth of 3,200 of experts."""
+    dims = {**OURS["dims"], "llm": MIXTURE}
+    meta = {"tracekit": {**OURS, "dims": dims}}
+    _, prefill, decode = model_bounds.needs(draw("mark m", meta=meta))
+    kv, one_pair = 2 * 2 * 2 * 2 * 2, 4 * 2 * 4 * 2
+    active = 1000 + 3200 * 2 // 8
+    assert prefill.passes[0] == (
+        3 * (2 * (active - 80) * 5 + 2 * 80 + 15 * one_pair), 2 * active + 3 * 5 * kv,
+    )  # fmt: skip
+    assert decode.passes[0] == (3 * (2 * active + 6 * one_pair), 2 * active + 3 * 6 * kv)
+    # three rows a step reach 1 - (3/4)³ of the experts if they choose evenly: no part of the floor
+    assert decode.weight_bytes == 2 * 2 * active
+    assert decode.even_weight_bytes == round(2 * 2 * (1000 + 3200 * (1 - 0.75**3)))
+
+
+def test_one_row_reads_its_own_experts_and_a_dense_model_has_no_estimate() -> None:
+    llm = model_bounds.llm_of({"dims": {"llm": MIXTURE}})
+    dense = model_bounds.llm_of({"dims": {"llm": LLM}})
+    assert llm is not None
+    assert dense is not None
+    assert llm.even_parameters(1) == pytest.approx(llm.active_parameters)
+    assert llm.even_parameters(10**6) == pytest.approx(1000 + 3200)
+    assert dense.even_bytes([1, 2]) is None
+    assert dense.active_parameters == 1000
+
+
+@pytest.mark.parametrize("odd", [{"experts": 0}, {"experts_per_token": 9}, {"experts": "8"}])
+def test_a_mixture_that_contradicts_itself_has_no_floor(odd: Any) -> None:
+    assert model_bounds.llm_of({"dims": {"llm": {**MIXTURE, **odd}}}) is None
+
+
 def test_prompts_of_different_lengths_have_floors_of_their_own() -> None:
     def need(**tokens: Any) -> list[model_bounds.Need]:
         counts = {"generated": [2, 2], **tokens}
@@ -306,6 +341,21 @@ def test_the_floor_stands_beside_what_the_stage_took() -> None:
     assert decode.mbu_weights == pytest.approx(4000 / 7e-6 / 3350e9)
     assert found["prefill"].mfu == pytest.approx(found["prefill"].flops / 7e-6 / 989.4e12)
     assert [c.key for c in roofline.charts(result)] == ["floors"]
+
+
+def test_mbu_of_a_mixture_counts_active_experts_and_says_the_estimate_beside_it() -> None:
+    own = {**OURS, "dims": {**OURS["dims"], "llm": MIXTURE}}
+    result = roofline.roofline(draw(STAGES, names=OWN, meta={"tracekit": own, **H100}))
+    decode = next(f for f in result.floors if f.stage == "decode")
+    assert decode.mbu == pytest.approx(decode.bytes / 7e-6 / 3350e9)
+    more = (decode.even_weight_bytes or 0) - decode.weight_bytes
+    assert more > 0
+    assert decode.mbu_even == pytest.approx((decode.bytes + more) / 7e-6 / 3350e9)
+    grid = next(g for g in roofline.tables(result) if g.key == "floors")
+    assert grid.columns[-1].label == "MBU, even experts"
+    assert grid.rows[-1][-1] == decode.mbu_even
+    both = roofline.merge(result, result)
+    assert next(f for f in both.floors if f.stage == "decode").mbu_even == decode.mbu_even
 
 
 def test_merging_adds_up_and_takes_every_share_anew() -> None:

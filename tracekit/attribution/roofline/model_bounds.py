@@ -4,6 +4,10 @@ Weights are read once a forward pass, keys and values of the context once a toke
 of a matrix does one multiply-add a token. Prefill applies the head to the last position alone.
 Norms, softmax, rotary embeddings and activations are left out: they are less than one percent.
 
+Of a mixture of experts a token multiplies with the experts that it chose. A pass reads at least as
+many as one token chooses, since all its tokens may choose the same. Chosen evenly, n tokens reach
+E·(1 - (1 - k/E)ⁿ) of E experts: an estimate, so no part of the floor.
+
 Source: 2 FLOPs a weight and token, with attention beside it: Kaplan et al., arXiv 2001.08361, 2.1;
 MFU: Chowdhery et al., arXiv 2204.02311, appendix B.
 """
@@ -27,6 +31,7 @@ class Need:
     passes: tuple[tuple[int, int], ...]  # FLOPs and bytes of each forward pass
     weight_bytes: int  # of the bytes: weights read
     tokens: int | None  # through the stage, over all batch rows
+    even_weight_bytes: int | None = None  # weights read if experts are chosen evenly; None: dense
 
 
 def needs(trace: Trace) -> tuple[Need, ...]:
@@ -96,10 +101,34 @@ class Llm:
     vocab: int
     bytes_per_value: int
     weight_parameters: int  # that every forward pass reads: layers, final norm, head
+    expert_parameters: int = 0  # of routed experts, in all layers; 0: dense
+    experts: int = 0  # in a layer
+    experts_per_token: int = 0
 
     @property
     def head_weights(self) -> int:
         return self.vocab * self.hidden
+
+    @property
+    def active_parameters(self) -> int:
+        """Weights that one token multiplies with: the least that a pass reads."""
+        if not self.expert_parameters:
+            return self.weight_parameters
+        chosen = self.expert_parameters * self.experts_per_token // self.experts
+        return self.weight_parameters + chosen
+
+    def even_parameters(self, tokens: int) -> float:
+        """Weights that a pass over `tokens` reads if each chooses its experts evenly, by itself."""
+        if not self.expert_parameters:
+            return self.weight_parameters
+        missed = (1 - self.experts_per_token / self.experts) ** tokens
+        return self.weight_parameters + self.expert_parameters * (1 - missed)
+
+    def even_bytes(self, passes: Sequence[int]) -> int | None:
+        """Bytes of weights of passes over so many tokens each, if chosen evenly; None: dense."""
+        if not self.expert_parameters:
+            return None
+        return round(sum(map(self.even_parameters, passes)) * self.bytes_per_value)
 
     def pairs_flops(self, pairs: int) -> int:
         """QKᵀ and PV of `pairs` of query and key, in all layers."""
@@ -118,11 +147,18 @@ def llm_of(meta: Mapping[str, Any]) -> Llm | None:
     return _shape(llm) if isinstance(llm, Mapping) else None
 
 
+_MIXTURE = ("expert_parameters", "experts", "experts_per_token")
+
+
 def _shape(dims: Mapping[str, Any]) -> Llm | None:
-    found = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
-    if any(not value for value in found.values()):
+    """The decoder, or None where a number is missing or the mixture contradicts itself."""
+    found = {name: _whole(dims.get(name)) or 0 for name in Llm.__dataclass_fields__}
+    mixture = [found[name] for name in _MIXTURE]
+    if any(not value for name, value in found.items() if name not in _MIXTURE):
         return None
-    return Llm(**{name: value for name, value in found.items() if value is not None})
+    if any(mixture) and (not all(mixture) or found["experts_per_token"] > found["experts"]):
+        return None
+    return Llm(**found)
 
 
 def _encoder(
@@ -140,8 +176,8 @@ def _encoder(
 
 
 def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
-    inner = llm.weight_parameters - llm.head_weights
-    weights = llm.weight_parameters * llm.bytes_per_value
+    inner = llm.active_parameters - llm.head_weights
+    weights = llm.active_parameters * llm.bytes_per_value
     passes = tuple(
         (
             batch
@@ -154,18 +190,20 @@ def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
         )
         for length in lengths
     )
-    return Need("prefill", dtype, passes, weights * len(passes), batch * sum(lengths))
+    even = llm.even_bytes([batch * length for length in lengths])
+    return Need("prefill", dtype, passes, weights * len(passes), batch * sum(lengths), even)
 
 
 def _decode(llm: Llm, dtype: str, lengths: Sequence[int], batch: int, made: Sequence[int]) -> Need:
     """The first token is prefill's; step s reads the context of prompt and s tokens."""
-    weights = llm.weight_parameters * llm.bytes_per_value
+    weights = llm.active_parameters * llm.bytes_per_value
     passes = tuple(
         (
-            batch * (2 * llm.weight_parameters + llm.pairs_flops(length + step)),
+            batch * (2 * llm.active_parameters + llm.pairs_flops(length + step)),
             weights + llm.kv_bytes(batch * (length + step)),
         )
         for length, tokens in zip(lengths, made, strict=True)
         for step in range(1, tokens)
     )
-    return Need("decode", dtype, passes, weights * len(passes), batch * len(passes))
+    even = llm.even_bytes([batch] * len(passes))
+    return Need("decode", dtype, passes, weights * len(passes), batch * len(passes), even)

@@ -13,7 +13,8 @@ N = TypeVar("N", int, float)
 
 DEFINITION = (
     "The longer of FLOPs over the device's peak for the dtype, and least bytes (weights once a "
-    "pass, keys and values) over its memory bandwidth, summed over the forward passes."
+    "pass, of routed experts as many as one token chooses; keys and values) over its memory "
+    "bandwidth, summed over the forward passes."
 )
 
 
@@ -34,6 +35,8 @@ class StageBound:
     mfu: float | None  # FLOPs over took, over the peak
     mbu: float | None  # bytes over took, over the bandwidth
     mbu_weights: float | None  # the same with weights alone
+    even_weight_bytes: int | None = None  # weights if experts were chosen evenly; None: dense
+    mbu_even: float | None = None  # as mbu, with those weights: an estimate, no bound
 
 
 def of_need(need: Need, took: int | None, spec: Device | None) -> StageBound:
@@ -57,6 +60,7 @@ def of_need(need: Need, took: int | None, spec: Device | None) -> StageBound:
             mfu=None,
             mbu=None,
             mbu_weights=None,
+            even_weight_bytes=need.even_weight_bytes,
         ),
         spec,
     )
@@ -76,6 +80,7 @@ def join(one: StageBound | None, two: StageBound, spec: Device | None) -> StageB
             bytes=one.bytes + two.bytes,
             weight_bytes=one.weight_bytes + two.weight_bytes,
             floor_ns=_both(one.floor_ns, two.floor_ns) if spec else None,
+            even_weight_bytes=_both(one.even_weight_bytes, two.even_weight_bytes),
         ),
         spec,
     )
@@ -90,6 +95,7 @@ def _shares(floor: StageBound, spec: Device | None) -> StageBound:
     took = floor.took_ns
     peak = spec.flops.get(floor.dtype) if spec else None
     memory = spec.memory_bytes_per_s if spec else None
+    even = floor.even_weight_bytes
 
     def share(amount: float, rate: float | None) -> float | None:
         return amount / (took / 1e9) / rate if took and rate else None
@@ -100,4 +106,5 @@ def _shares(floor: StageBound, spec: Device | None) -> StageBound:
         mfu=share(floor.flops, peak),
         mbu=share(floor.bytes, memory),
         mbu_weights=share(floor.weight_bytes, memory),
+        mbu_even=None if even is None else share(floor.bytes - floor.weight_bytes + even, memory),
     )

@@ -15,6 +15,7 @@ from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
 from tracekit.models.huggingface.library import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
 from tracekit.models.shared import build_options, checkpoints
+from tracekit.models.shared.experts import routed
 from tracekit.models.shared.llama import Decoder, dims, read_per_pass, restore_buffers
 from tracekit.taxonomy import Stage
 
@@ -186,7 +187,7 @@ def built(target: str, folder: Path, options: BuildOptions) -> CausalLM:
         random_weights=random,
         dims={
             "batch_size": options.batch_size,
-            "llm": dims(config, options.dtype, _llm_per_pass(model)),
+            "llm": dims(config, options.dtype, _llm_per_pass(model), routed(model, config)),
         },
         tokenizer=text.about,
         attention=decoder.attention,

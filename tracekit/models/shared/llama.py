@@ -17,6 +17,7 @@ from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.build_options import IGNORE_EOS, flag
+from tracekit.models.shared.experts import DENSE, Experts
 from tracekit.models.shared.sampling import choose
 
 if TYPE_CHECKING:
@@ -396,16 +397,27 @@ def fields(config: Any) -> dict[str, int]:
     }
 
 
-def dims(config: Any, dtype: str, weight_parameters: int) -> dict[str, int]:
+def dims(
+    config: Any, dtype: str, weight_parameters: int, mixture: Experts = DENSE
+) -> dict[str, int]:
     """`Facts.dims["llm"]`: the shape, bytes of one value, and the weights one pass reads.
 
     `weight_parameters` counts what every forward pass reads once: layers, final norm and head,
-    without the embedding table, of which it reads a row a token.
+    without the embedding table, of which it reads a row a token. Of a mixture it comes with all
+    experts; the routed ones are a number of their own here. Where it is not known how many a token
+    chooses, no number of weights is given.
     """
+    shape = {**fields(config), "bytes_per_value": checkpoints.bytes_per_value(dtype)}
+    if not mixture.parameters:
+        return {**shape, "weight_parameters": weight_parameters}
+    if mixture.number is None or mixture.chosen is None:
+        return shape
     return {
-        **fields(config),
-        "bytes_per_value": checkpoints.bytes_per_value(dtype),
-        "weight_parameters": weight_parameters,
+        **shape,
+        "weight_parameters": weight_parameters - mixture.parameters,
+        "expert_parameters": mixture.parameters,
+        "experts": mixture.number,
+        "experts_per_token": mixture.chosen,
     }
 
 
