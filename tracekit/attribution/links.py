@@ -8,7 +8,6 @@ Links say who caused what. Each is an index array; -1 is 'no such row in the tra
     op        op_parent_row   the framework op around it, on its thread
     call      call_op_row     the framework op around it, on its thread
     slice     parent_row      the host slice around it, on its thread
-    op        forward_row     of a backward op, the forward op it is the gradient of
 """
 
 from __future__ import annotations
@@ -196,33 +195,6 @@ def annotation_row(trace: Trace, any_thread: bool = False) -> Rows:
         return _follow(rows, found)
 
     return trace.once(("annotation_row", any_thread), make)
-
-
-def forward_row(trace: Trace) -> Rows:
-    """[O] for each row of `ops` of a backward pass, the row of the forward op it differentiates.
-
-    By autograd's sequence number: of the forward ops that share it, the last to start made the
-    node. -1 for forward ops and where no forward op in the trace has the number.
-    Source: kineto, `generateForwardBackwardLinks` in torch/csrc/autograd/profiler_kineto.cpp.
-    """
-
-    def make() -> Rows:
-        op = ops(trace)
-        table = trace.table("ops")
-        number = table.take(op.id, "sequence", -1).astype(np.int64)
-        thread = table.take(op.id, "forward_thread", -1).astype(np.int64)
-        backward = np.flatnonzero((number >= 0) & (thread > 0))
-        forward = np.flatnonzero((number >= 0) & (thread <= 0))
-        out = np.full(len(op), -1, np.int64)
-        if len(forward) and len(backward):
-            forward = forward[np.argsort(number[forward], kind="stable")]  # then by start
-            at = np.searchsorted(number[forward], number[backward], side="right") - 1
-            made = forward[np.maximum(at, 0)]
-            hit = (at >= 0) & (number[made] == number[backward])
-            out[backward[hit]] = made[hit]
-        return out
-
-    return trace.once("forward_row", make)
 
 
 def without_launch(trace: Trace) -> npt.NDArray[np.bool_]:

@@ -76,10 +76,3 @@ def window_count(length: int) -> int:
 def window_span(index: int) -> tuple[int, int]:
     """First sample and sample after the last, at 50 Hz within the segment, of one window."""
     return index * SPAN, (index + 1) * SPAN
-
-
-def model_input(window: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What LIMU-BERT is given: [..., 6] with the acceleration over 9.8."""
-    out = window[..., :6].copy()
-    out[..., :3] /= ACCEL_SCALE
-    return out
