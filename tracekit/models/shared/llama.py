@@ -7,6 +7,7 @@ attention, the next token, the end of the text.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -159,6 +160,7 @@ class Decoder:
         self.most: int = most or int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
         self.cache_kind = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
+        self._takes_cache = cache_argument(model)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
         self._step: Any
         self._step, self.compiled = compiled(self._forward, options, "decode step")
@@ -235,14 +237,10 @@ class Decoder:
         request.length += int(ids.shape[1])
         return logits
 
-    def rollback(self, request: Request, positions: int) -> None:
-        """Forget the last `positions` of the cache, as after rejected draft tokens."""
-        drop(request.cache, positions)
-        request.length -= positions
-
     def _forward(self, cache: Any, keep: int = 1, **given: Any) -> torch.Tensor:
         with self._backend():
-            out = self.model(past_key_values=cache, use_cache=True, logits_to_keep=keep, **given)
+            given[self._takes_cache] = cache
+            out = self.model(use_cache=True, logits_to_keep=keep, **given)
         logits: torch.Tensor = out.logits.float()
         return logits[:, -1] if keep == 1 else logits
 
@@ -271,6 +269,14 @@ class Decoder:
         cache = self._static[2]
         cache.reset()
         return cache
+
+
+def cache_argument(model: Any) -> str:
+    """What the model's forward calls its KV cache; transformers renamed it in 5.24, and drops the
+    old name in 5.40.
+    """
+    named = inspect.signature(model.forward).parameters
+    return "cache" if "cache" in named else "past_key_values"
 
 
 def decoded(decoder: Decoder, request: Request, label: str, steps: int) -> dict[str, torch.Tensor]:
