@@ -16,6 +16,8 @@ from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
 from tracekit.trace.trace import Trace
 
+from .names import IN_FRONT
+
 
 @dataclass(frozen=True, slots=True)
 class Stated:
@@ -93,6 +95,7 @@ def _fits(
     if passes != known.passes[phase.phase]:
         return False  # chunks of a prompt, or drafted tokens: so many rows are in no one pass
     mine = [r for r in rows if r.phase == phase.phase and r.category == "gemm" and r.calls]
+    mine = [r for r in mine if r.role != IN_FRONT]  # of RoPE, or a projector: no layer's weights
     if any(r.role not in matrices for r in mine):
         return False
     read = sum((r.calls or 0) * matrices[r.role][0] * matrices[r.role][1] for r in mine)
@@ -108,7 +111,7 @@ def _vectors(known: Stated) -> int:
 
 
 def _filled(row: Role, known: Stated, matrices: Mapping[str, tuple[int, int]]) -> Role:
-    if row.category != "gemm" or not row.calls:
+    if row.category != "gemm" or not row.calls or row.role not in matrices:
         return row
     k, n = matrices[row.role]
     # every layer, and the head, has one call a pass

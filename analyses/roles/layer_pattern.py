@@ -152,8 +152,10 @@ def _choices(calls: Order) -> dict[Layout, tuple[int, int]]:
         if _ends(first, pattern[after:]) and _starts(last, pattern[:after]):
             own = _forms(first, last, pattern, Layout(before, after))
             if sum(part in own for part in middles) >= LEAST * len(middles):
-                front, heads = len(first) - before, len(last) - after
-                # as a rule nothing comes before the first layer, one head or none after the last
+                # what no layer has may well come first: RoPE's frequencies times the positions
+                front = sum(sign in pattern for sign in first[: len(first) - before])
+                heads = len(last) - after
+                # as a rule no layer's GEMM comes before the first, one head or none after the last
                 out[Layout(before, after)] = (int(front > 0) + int(heads > 1), front + heads)
     return out
 

@@ -23,6 +23,7 @@ _AFTER = {
         "MLP down projection"),
 }  # fmt: skip
 OUTSIDE_LAYERS = "not in a layer"
+IN_FRONT = "GEMM before the first layer"
 
 
 def like_llama(weights: Mapping[int, tuple[int, int]], layout: Layout) -> bool:
@@ -55,7 +56,7 @@ def of_call(place: int, layout: Layout, plain: bool) -> str:
     before, after = layout.before, layout.after
     known = before in _BEFORE and after in _AFTER and plain
     if place == FRONT:
-        return "GEMM before the first layer"
+        return IN_FRONT
     if place == HEAD:
         return "head"
     if place == NOWHERE:

@@ -52,6 +52,13 @@ def test_calls_before_the_first_layer_are_no_part_of_it() -> None:
     assert layer_pattern.places(calls, found["prefill"])[:4].tolist() == [FRONT, 0, 1, 2]
 
 
+def test_a_product_that_no_layer_has_leaves_it_sure_what_the_layer_is() -> None:
+    alike = order("r" + "lllAllll" * 3 + "l")  # RoPE's frequencies, then linears without shapes
+    assert layer_pattern.layouts({"prefill": alike})["prefill"].sure
+    unclear = order("l" + "lllAllll" * 3 + "l")
+    assert not layer_pattern.layouts({"prefill": unclear})["prefill"].sure
+
+
 def test_a_phase_that_is_clear_decides_for_one_that_is_not() -> None:
     unclear = order("x" + LLAMA * 3, blind=True)  # x may be one of four before attention
     assert layer_pattern.layouts({"prefill": unclear})["prefill"] == Layout(4, 3)
