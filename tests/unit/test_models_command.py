@@ -1,6 +1,8 @@
 """`tracekit models`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,24 @@ def test_json_has_the_parameters_of_every_component() -> None:
     for facts in found.values():
         assert facts["licence"]
         assert facts["weights"]
+
+
+@pytest.mark.parametrize("name", model_entry.models())
+def test_the_parameters_that_are_listed_are_those_of_the_network(name: str) -> None:
+    entry = model_entry.model(name)
+    assert {size: dict(entry.parameters(size)) for size in entry.sizes} == entry.counts
+
+
+def test_listing_the_models_imports_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from tracekit.models import entry, listing\n"
+        "found = [listing.about(name) for name in entry.models()]\n"
+        "assert all(one['parameters_total'] for one in found)\n"
+        "print({'torch', 'transformers', 'scipy', 'pandas'} & sys.modules.keys())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_download_shows_the_licence_and_asks_first(

@@ -94,6 +94,8 @@ class Model:
     sizes: Mapping[str, Any]  # "full" is the published configuration
     build: Callable[[BuildOptions], Any]  # -> Adapter
     parameters: Callable[[str], Mapping[str, int]]  # size -> count per component, on `meta`
+    # what `parameters` counts, by size, so that listing models needs no torch; a test counts anew
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     licence: str
     weights: str  # where they come from
     source: str  # paper, repository

@@ -13,14 +13,14 @@ from tracekit.models import entry as model_entry
 
 
 def about(name: str) -> dict[str, Any]:
-    """One model's facts as plain JSON values; parameters are of its largest size, counted on meta.
+    """One model's facts as plain JSON values; parameters are of its largest size.
 
     Raises: TracekitError for an unknown model, and without torch.
     """
     extras.need("capture", "torch", where="counting parameters")
     entry = model_entry.model(name)
     size = "full" if "full" in entry.sizes else next(iter(entry.sizes))
-    counts = dict(entry.parameters(size))
+    counts = dict(entry.counts[size] if size in entry.counts else entry.parameters(size))
     return {
         "name": name,
         "title": entry.title,

@@ -71,7 +71,7 @@ def _list(names: list[str], as_json: bool) -> None:
     from tracekit.models import listing
 
     out = terminal.console()
-    with out.status("counting parameters") if not as_json else nullcontext():
+    with out.status("looking them up") if not as_json else nullcontext():
         found = [listing.about(name) for name in names]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

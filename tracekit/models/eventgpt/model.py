@@ -55,6 +55,15 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "full": {"llm": llama.VICUNA_7B, "vision": VIT_L_14_336},
     "tiny": {"llm": llama.TINY, "vision": TINY_VIT},
 }
+COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
+    "full": {
+        "vision_tower": 303_507_456,
+        "projector": 20_979_712,
+        "adaptor": 16_781_312,
+        "llm": 6_738_415_616,
+    },
+    "tiny": {"vision_tower": 85_824, "projector": 7_296, "adaptor": 4_160, "llm": 216_512},
+}
 QUESTION = "Describe in detail what happened in the scene."
 LONGEST = 2048  # positions the original keeps of a prompt, event tokens included
 TAKES: Mapping[str, str] = {
@@ -344,6 +353,7 @@ MODEL = Model(
     sizes=SIZES,
     build=build,
     parameters=parameters,
+    counts=COUNTS,
     licence="Apache-2.0 by the repository's badge; LLaMA-2 Community for the language model",
     weights="the authors' Google Drive, linked from github.com/XduSyL/EventGPT",
     source="Liu et al., arXiv 2412.00832; github.com/XduSyL/EventGPT",

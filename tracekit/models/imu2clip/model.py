@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from tracekit.models.shared.golden import Golden
 
 SIZES: Mapping[str, Mapping[str, int]] = {"full": {}, "tiny": {"size_embeddings": 64}}
+COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
+    "full": {"encoder": 850_892},
+    "tiny": {"encoder": 31_052},
+}
 GOLDENS = ("IMU2CLIP MW2StackRNNPooling",)
 PATTERNS = ("*_imu_encoder.pt", "*.safetensors", "*.pt", "*.pth", "*.ckpt")
 LIGHTNING = "imu_encoder."  # a trainer's checkpoint holds the encoder under this name
@@ -207,6 +211,7 @@ MODEL = Model(
     sizes=SIZES,
     build=build,
     parameters=parameters,
+    counts=COUNTS,
     licence="CC BY-NC 4.0",
     weights="none published; a checkpoint you trained (…_imu_encoder.pt or Lightning .ckpt) loads",
     source="Moon et al., arXiv 2210.14395; github.com/facebookresearch/imu2clip",

@@ -29,6 +29,10 @@ SIZES: Mapping[str, Mapping[str, Any]] = {
     "full": {},  # base_v1 as published
     "tiny": {"hidden": 24, "hidden_ff": 40, "n_layers": 2, "n_heads": 3},
 }
+COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
+    "full": {"encoder": 51_552, "pretraining_head": 11_094},
+    "tiny": {"encoder": 7_576, "pretraining_head": 1_398},
+}
 GOLDENS = ("LIMU-BERT", "LIMU-BERT base_v1, real published weights")
 TAKES: Mapping[str, str] = {
     "layers": "with --checkpoint: how often the shared block runs, no weight tells (default 4)",
@@ -211,6 +215,7 @@ MODEL = Model(
     sizes=SIZES,
     build=build,
     parameters=parameters,
+    counts=COUNTS,
     licence="MIT, code and weights",
     weights="saved/pretrain_base_*_20_120/*.pt in github.com/dapowan/LIMU-BERT-Public",
     source="Xu et al., LIMU-BERT, SenSys 2021; github.com/dapowan/LIMU-BERT-Public",

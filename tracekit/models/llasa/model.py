@@ -40,6 +40,10 @@ TEMPLATES = ("llava_v1", "v1", "llava_v0")
 CONTROLS = {"<unk>": 0, "<s>": 1, "</s>": 2}  # special to transformers' tokenizer
 TOWER, PROJECTOR = "model.vision_tower.vision_tower.0.", "model.mm_projector."
 SIZES: Mapping[str, Mapping[str, Any]] = {"full": VICUNA_7B, "tiny": TINY}
+COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
+    "full": {"tower": 51_552, "projector": 17_080_320, "llm": 6_738_415_616},
+    "tiny": {"tower": 51_552, "projector": 8_832, "llm": 216_512},
+}
 LLM_FIELDS = (
     *VICUNA_7B,
     "rope_scaling",
@@ -333,6 +337,7 @@ MODEL = Model(
     sizes=SIZES,
     build=build,
     parameters=parameters,
+    counts=COUNTS,
     licence="code Apache-2.0; weights on LLaMA 2 (LLaMA 2 Community License)",
     weights="huggingface.co/BASH-Lab/LLaSA-7B (13.5 GB); the tower may be a file of its own",
     source="arXiv 2406.14498, github.com/BASHLab/LLaSA",

@@ -33,6 +33,15 @@ INSERTED = 32  # sensor tokens and the two tags around them
 COUNTED = 30  # of which the published decode loop counts so many
 OFFSETS = ("corrected", "published")
 SIZES: Mapping[str, OneLLMConfig] = {"full": FULL, "tiny": TINY}
+COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
+    "full": {
+        "clip": 302_314_496,
+        "projection_experts": 308_330_496,
+        "imu": 9_970_691,
+        "llm": 6_738_415_616,
+    },
+    "tiny": {"clip": 25_568, "projection_experts": 80_256, "imu": 23_523, "llm": 221_632},
+}
 TAKES: Mapping[str, str] = {
     "cache_offset": (
         "corrected (default): decoding continues behind the prompt; published: as the original "
@@ -350,6 +359,7 @@ MODEL = Model(
     sizes=SIZES,
     build=build,
     parameters=parameters,
+    counts=COUNTS,
     licence="LLaMA 2 Community License (code and weights)",
     weights="huggingface.co/csuhan/OneLLM-7B (15.2 GB)",
     source="arXiv 2312.03700, github.com/csuhan/OneLLM",
