@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
+from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.results.units import count, duration, plural, share
 from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans.intervals import covered, spans, total, union
@@ -18,8 +18,6 @@ from tracekit.trace.trace import HOST, Cat, Trace
 from .finding import BOTH, BY_LAUNCH
 
 UNKNOWN_SHARE = 0.01  # of known and unknown work
-
-LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 
 
 def damage(trace: Trace) -> Iterator[Finding]:

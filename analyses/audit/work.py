@@ -10,6 +10,7 @@ import numpy as np
 
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
+from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.stages.annotation_names import Phase
@@ -21,7 +22,6 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 from .finding import BOTH, BY_LAUNCH
 
-LAUNCHING = re.compile(r"Launch(?:Cooperative)?(?:Multi)?Kernel|GraphLaunch|^cuLaunch|ModuleLaunch")
 OUR_STEPS = r"^tracekit::(?:decode_step|sample)#"
 STEP_NUMBER = re.compile(r"#\d+$")
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
 from tracekit.answers.transfers import Direction, Transfer, Transfers
-from tracekit.attribution import links
+from tracekit.attribution import copies, links
+from tracekit.attribution.host_calls import WAITING
 from tracekit.attribution.kernels.categories import replayed
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
@@ -22,25 +21,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
-_NAME = re.compile(r"^Memcpy\s+(?P<direction>\w+)\s*(?:\((?P<way>[^)]*)\))?")
 _AS_KERNEL = r"__amd_rocclr_(copy|fill)Buffer|^MEMORY_COPY|^Copy(Device|Host)To(Device|Host)"
-# waiting for a copy, not for one event of many: cudaStreamSynchronize, hipDeviceSynchronize …
-_WAITS = r"(?i)(stream|device|context|event)_?synchronize"
-KINDS = ("HtoD", "DtoH", "DtoD", "PtoP", "HtoH")
-
-
-@lru_cache(maxsize=4096)
-def read_name(name: str) -> tuple[str, str | None]:
-    """Direction and kind of host memory that a copy's name says."""
-    if name.startswith("Memset"):
-        return "fill", None
-    found = _NAME.match(name)
-    if not found:
-        return "unknown", None
-    direction = next((k for k in KINDS if k.lower() == found["direction"].lower()), "unknown")
-    way = (found["way"] or "").lower()
-    memory = "pageable" if "pageable" in way else "pinned" if "pinned" in way else None
-    return direction, memory
 
 
 def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
@@ -88,14 +69,31 @@ Label = tuple[str, str | None]
 def _keys(trace: Trace, row: I64, phases: work_phases.Phases) -> tuple[I64, list[Label]]:
     """[C, 3] direction, phase and op of each copy, and what the directions are."""
     gpu, ops = links.work(trace), links.ops(trace)
-    distinct, inverse = np.unique(gpu.name[row], return_inverse=True)
-    read = [read_name(trace.strings[int(n)]) for n in distinct]
+    distinct, inverse = segments.distinct(np.stack([
+        gpu.name[row].astype(np.int64), gpu.cat[row].astype(np.int64), *_kinds(trace, row),
+    ], axis=1))  # fmt: skip
+    read = [_label_of(trace, *codes) for codes in distinct.tolist()]
     labels = list(dict.fromkeys(read))
     number = np.array([labels.index(label) for label in read], np.int64)
     op = np.where(replayed(trace), -1, links.op_row(trace))[row]
     op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
     direction = number[inverse] if len(read) else np.empty(0, np.int64)
     return np.stack([direction, phases.code[row], op], axis=1).astype(np.int64), labels
+
+
+def _kinds(trace: Trace, row: I64) -> list[I64]:
+    """[C] of each argument that says a kind, its text in the table of copies; -1 for none."""
+    table, ids = trace.table("copies"), links.work(trace).id[row]
+    if not table.strings:  # drawn without, or a file whose names say all
+        return [np.full(len(row), -1, np.int64)] * 3
+    return [table.take(ids, column, -1).astype(np.int64) for column in ("kind", "source", "target")]
+
+
+def _label_of(trace: Trace, name: int, cat: int, *kinds: int) -> Label:
+    if cat == Cat.MEMSET:
+        return "fill", None
+    strings = trace.table("copies").strings
+    return copies.way(trace.strings[name], *(strings[code] if code >= 0 else "" for code in kinds))
 
 
 def _rows(
@@ -151,7 +149,7 @@ def _waited_until(trace: Trace) -> I64:
     out = np.where((launch >= 0) & (end >= gpu.end), end, -1)
     todo = np.flatnonzero((launch >= 0) & (out < 0))
     op_of = links.call_op_row(trace)
-    sync = np.flatnonzero(calls.named(_WAITS) & (op_of >= 0))
+    sync = np.flatnonzero(calls.named(WAITING) & (op_of >= 0))
     if not len(sync) or not len(todo):
         return np.asarray(out, np.int64)
     # the first synchronising call of the op after the launch: calls are sorted by start
@@ -253,7 +251,8 @@ def merge(one: Transfers, two: Transfers) -> Transfers:
 # ---------------------------------------------------------------- tables
 
 DEFINITIONS = {
-    "direction": "H is host memory, D device memory, P a peer device; a fill sets device memory.",
+    "direction": "H is host memory, D device memory, P a peer device, S memory that both "
+    "share; a fill sets device memory.",
     "host memory": "Pageable memory is copied through a staging buffer; pinned is not. Empty where "
     "the trace does not say.",
     "count": "Copy or fill events of the device.",

@@ -1,6 +1,7 @@
 """Copies and fills: exact counts, bytes and times, limits only where known, who waited."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tracekit.analyses.transfers import analysis as transfers
 from tests.conftest import SHARED, shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
+from tracekit.attribution import copies
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto
@@ -18,6 +20,10 @@ from tracekit.trace.trace import Cat, Table, Trace
 NAMES = sorted(
     p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
 )
+
+
+def copies_of(name: str) -> copies.Way:
+    return ("fill", None) if name.startswith("Memset") else copies.way(name)
 
 
 def load(name: str) -> Trace:
@@ -35,11 +41,11 @@ def test_counts_bytes_and_times_equal_the_independent_figures(name: str) -> None
     want: dict[tuple[str, str | None], list[int]] = {}
     for row in brute["by_name"]["rows"]:
         if row[column["kind"]] != "kernel":
-            at = want.setdefault(transfers.read_name(row[column["name"]]), [0, 0, 0])
+            at = want.setdefault(copies_of(row[column["name"]]), [0, 0, 0])
             at[0] += row[column["count"]]
             at[2] += row[column["sum_ns"]]
     for text, _count, size, _total in brute.get("memory_ops", {"rows": []})["rows"]:
-        want[transfers.read_name(text)][1] += size or 0
+        want[copies_of(text)][1] += size or 0
     if not want:
         with pytest.raises(MissingEventsError):
             transfers.transfers(trace)
@@ -58,13 +64,61 @@ def test_counts_bytes_and_times_equal_the_independent_figures(name: str) -> None
         ("Memcpy DtoH (Device -> Pinned)", ("DtoH", "pinned")),
         ("Memcpy HtoD (Host -> Device)", ("HtoD", None)),
         ("Memcpy DtoD (Device -> Device)", ("DtoD", None)),
+        ("Memcpy M2D (HOST -> DEVICE)", ("HtoD", None)),
+        ("Memcpy D2M (DEVICE -> HOST)", ("DtoH", None)),
+        ("Memcpy M2D (MEMORY(Unknown) -> DEVICE)", ("HtoD", None)),
+        ("Memcpy M2D (SHARED -> DEVICE)", ("StoD", None)),
+        ("Memcpy D2D (DEVICE -> DEVICE)", ("DtoD", None)),
+        ("Memcpy HtoA (Pageable -> Array)", ("HtoD", "pageable")),
+        ("Memcpy (HtoD)", ("HtoD", None)),
+        ("CopyDeviceToHost", ("DtoH", None)),
+        ("MEMORY_COPY_HOST_TO_DEVICE", ("HtoD", None)),
+        ("enqueueCommand memcpyDtoHAsync", ("DtoH", None)),
+        ("MEMCPY_ASYNC", ("unknown", None)),
+        ("Memcpy", ("unknown", None)),
         ("Memcpy PtoP (Device -> Device)", ("PtoP", None)),
         ("Memset (Unknown)", ("fill", None)),
-        ("CopyHostToDevice", ("unknown", None)),
     ],
 )
 def test_a_name_says_direction_and_host_memory(name: str, read: tuple[str, str | None]) -> None:
-    assert transfers.read_name(name) == read
+    assert copies_of(name) == read
+
+
+@pytest.mark.parametrize(
+    ("kinds", "read"),
+    [
+        (("HtoD", "pageable", "device"), ("HtoD", "pageable")),
+        (("DtoH", "device", "pinned"), ("DtoH", "pinned")),
+        (("1", "", ""), ("HtoD", None)),
+        (("10", "device", "device"), ("PtoP", None)),
+        (("", "managed", "device"), ("StoD", None)),
+        (("CopyHostToDevice", "", ""), ("HtoD", None)),
+        (("", "", ""), ("unknown", None)),
+    ],
+)
+def test_kinds_among_the_arguments_say_what_the_name_does_not(
+    kinds: tuple[str, str, str], read: copies.Way
+) -> None:
+    assert copies.way("Memcpy", *kinds) == read
+
+
+def test_copies_of_one_name_are_told_apart_by_their_arguments(tmp_path: Path) -> None:
+    """What torch's cupti_monitor writes: 2 copies to the device, 1 back, all of one name."""
+    kinds = [("HtoD", "pageable", "device"), ("HtoD", "pageable", "device"),
+             ("DtoH", "device", "pinned")]  # fmt: skip
+    events = [
+        {"ph": "X", "cat": "gpu_memcpy", "name": "Memcpy", "pid": 0, "tid": 7, "ts": 10 * n,
+         "dur": 5, "args": {"device": 0, "stream": 7, "bytes": 100, "copy kind": kind,
+                            "src kind": one, "dst kind": two}}
+        for n, (kind, one, two) in enumerate(kinds)
+    ]  # fmt: skip
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(events))
+    for tables in (frozenset[str](), frozenset({"copies"})):  # read with the slices, or later
+        found = transfers.transfers(kineto.load(path, tables=tables)).directions
+        assert [(d.direction, d.host_memory, d.count, d.bytes) for d in found] == [
+            ("HtoD", "pageable", 2, 200), ("DtoH", "pinned", 1, 100),
+        ]  # fmt: skip
 
 
 def sized(picture: str, sizes: dict[str, int], **how: object) -> Trace:

@@ -106,7 +106,7 @@ class Table:
 
 # Side tables and their columns. `*` marks an int32 column that indexes `Table.strings`.
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "copies": ("bytes",),  # int64; memcpy and memset
+    "copies": ("bytes", "kind*", "source*", "target*"),  # int64, then the kinds that args say
     "grids": ("grid", "block", "shared", "registers", "warps_per_sm", "occupancy"),
     #          [K,3]   [K,3]   bytes     per thread    float           percent, estimated
     "shapes": ("dims*", "types*", "concrete*", "strides*"),  # cpu_op; each the JSON text

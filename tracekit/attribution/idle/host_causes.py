@@ -7,13 +7,11 @@ import re
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle.cause_names import Cause
 from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
-BLOCKING = re.compile(
-    r"Synchronize|^(?:cuda|hip)Memcpy(?:2D|3D|WithStream)?$|^cuMemcpy(?:DtoH|HtoD|DtoD)?(?:_v2)?$"
-)
 # nonzero, unique and masks as indices need the count of what they found on the host
 ITEM = re.compile(
     r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal|nonzero|_unique2|unique_dim"
@@ -24,10 +22,11 @@ LOADING = re.compile(
     r"|^tracekit::load$",
     re.IGNORECASE,
 )
-# CUDA runtime and driver API, HIP runtime API: memory of the device and pinned memory of the host
+# CUDA, HIP, Unified Runtime, Level Zero, AscendCL: memory of the device, pinned memory
 ALLOCATING = re.compile(
     r"^(?:cuda|cu|hip)(?:(?:Mem)?(?:Malloc|Alloc|Free)\w*|Host(?:Alloc|Malloc|Free"
     r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*)$"
+    r"|^(?:urUSM(?:(?:Device|Host|Shared)Alloc|Free)|zeMem(?:Alloc|Free)|aclrt(?:Malloc|Free))\w*$"
 )
 # CUDA: lazy loading of modules and libraries, contexts, streams, graphs made from a capture
 SETTING_UP = re.compile(
@@ -35,6 +34,8 @@ SETTING_UP = re.compile(
     r"|DevicePrimaryCtx\w*|SetDevice|FuncGetAttributes|FuncLoad|StreamCreate\w*"
     r"|GetDeviceProperties\w*|GetDeviceCount|GraphInstantiate\w*|StreamBeginCapture\w*"
     r"|StreamEndCapture\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
+    r"|^(?:ur(?:Program(?:Build|Create|Compile|Link)|KernelCreate|ContextCreate|QueueCreate)"
+    r"|ze(?:ModuleCreate|KernelCreate|ContextCreate|CommandQueueCreate)|aclInit)\w*$"
 )
 # Kineto's names of CUPTI_ACTIVITY_OVERHEAD kinds; torch.compile and Triton at work
 LAZY = re.compile(r"Lazy Function Loading|Runtime Triggered Module Loading|^Driver Compiler")

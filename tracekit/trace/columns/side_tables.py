@@ -18,7 +18,13 @@ Column = Callable[[list[Any]], Array]
 
 # table: {attribute of the struct: (key in the file, how it is decoded)}
 ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
-    "copies": {"bytes": ("bytes", Any)},
+    "copies": {
+        "bytes": ("bytes", Any),
+        "copy_kind": ("copy kind", Any),  # of torch's cupti_monitor, with the next two
+        "source_kind": ("src kind", Any),
+        "target_kind": ("dst kind", Any),
+        "rocm_kind": ("kind", Any),
+    },
     "grids": {
         "grid": ("grid", Any),
         "block": ("block", Any),
@@ -153,8 +159,17 @@ def _values(arguments: Sequence[Any], rows: list[int], name: str) -> list[Any]:
 
 
 def _copies(arguments: Sequence[Any], cat: Any) -> Part:
-    rows = _rows(arguments, cat, (Cat.MEMCPY, Cat.MEMSET), "bytes")
-    return _part(rows, {"bytes": integers(_values(arguments, rows, "bytes"))})
+    kinds = ("copy_kind", "source_kind", "target_kind")
+    rows = _rows(arguments, cat, (Cat.MEMCPY, Cat.MEMSET), "bytes", *kinds, "rocm_kind")
+    strings = _Strings()
+    kind = _first("copy_kind", "rocm_kind")
+    columns = {
+        "bytes": integers(_values(arguments, rows, "bytes")),
+        "kind": strings.of_any([kind(arguments[row]) for row in rows]),
+    }
+    for column, name in (("source", "source_kind"), ("target", "target_kind")):
+        columns[column] = strings.of_any(_values(arguments, rows, name))
+    return _part(rows, columns, strings)
 
 
 def _grids(arguments: Sequence[Any], cat: Any) -> Part:
