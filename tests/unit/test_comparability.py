@@ -21,19 +21,24 @@ from tracekit.report.diff import page, wording
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
 from tracekit.taxonomy import Category, Whole
+from tracekit.trace.run_facts import RunFacts
 
-ONE = {"model": "onellm", "device": "H100", "dtype": "bfloat16", "batch_size": 1,
-       "prefill_tokens": 81}  # fmt: skip
+ONE = RunFacts(
+    model="onellm", device="H100", dtype="bfloat16", batch_size=1, prefill_tokens=81
+)  # fmt: skip
 
 
 def both(**after: Any) -> tuple[Run, Run]:
     return (
-        replace(answered(BEFORE), facts=ONE), replace(answered(AFTER), facts={**ONE, **after})
-    )  # fmt: skip
+        replace(answered(BEFORE), facts=ONE),
+        replace(answered(AFTER), facts=replace(ONE, **after)),
+    )
 
 
 def run(*results: Result, **facts: Any) -> Run:
-    return Run("x", facts=facts, answers={result.analysis: result for result in results})
+    return Run(
+        "x", facts=RunFacts(**facts), answers={result.analysis: result for result in results}
+    )
 
 
 def with_answer(one: Run, result: Result) -> Run:
@@ -79,7 +84,7 @@ def test_a_setting_that_changed_is_said_and_leaves_the_totals_comparable() -> No
     result = compare.compare(*both(attention="eager"))
     assert result.same_work  # one side alone says it: nothing is known to differ
     before, after = both(attention="eager")
-    result = compare.compare(replace(before, facts={**ONE, "attention": "sdpa"}), after)
+    result = compare.compare(replace(before, facts=replace(ONE, attention="sdpa")), after)
     assert result.same_work
     assert list(wording.notes(result)) == ["What was changed: attention sdpa → eager."]
     assert "faster" in words(result)
@@ -254,8 +259,7 @@ def test_a_dtype_that_the_run_does_not_say_is_that_of_most_of_its_work() -> None
 
 def test_what_one_side_does_not_say_is_not_known_to_differ() -> None:
     before, after = both()
-    silent = {key: value for key, value in ONE.items() if key != "device"}
-    result = compare.compare(replace(before, facts=silent), after)
+    result = compare.compare(replace(before, facts=replace(ONE, device=None)), after)
     assert result.same_work
     assert [str(d) for d in result.differences] == ["device not said → H100"]
 
@@ -278,7 +282,7 @@ def test_a_refusal_gives_its_own_reason_first() -> None:
 
 def test_stacks_on_one_side_alone_end_the_judgement() -> None:
     before, after = both(with_stack=True)
-    result = compare.compare(replace(before, facts={**ONE, "with_stack": False}), after)
+    result = compare.compare(replace(before, facts=replace(ONE, with_stack=False)), after)
     assert not result.same_work
     (note,) = wording.notes(result)
     assert note.startswith("Not recorded alike: Python stacks recorded no → yes.")

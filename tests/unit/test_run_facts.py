@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekit.trace import run_facts
+from tracekit.trace.run_facts import RunFacts
 from tracekit.trace.trace import Source
 
 LONG = "EventGPT 7B: an event camera's stream through CLIP ViT-L/14-336 into Vicuna"
@@ -64,15 +66,20 @@ def test_ranks_of_one_job_are_known_by_rank_and_world() -> None:
 def test_only_captures_that_say_the_same_are_repeats() -> None:
     same, other = run_facts.about(captured()), run_facts.about(captured(batch_size=4))
     assert run_facts.repeats([same, same])
-    assert not run_facts.repeats([same, {**other, "batch_size": 8}, other])
-    assert not run_facts.repeats([{}, {}])  # foreign traces: nothing is known of them
+    assert not run_facts.repeats([same, replace(other, batch_size=8), other])
+    foreign = [RunFacts(), RunFacts()]
+    assert not run_facts.repeats(foreign)  # nothing is known of them
 
 
 def test_what_differs_is_what_two_runs_say_unlike() -> None:
-    one = {"model": "a", "dtype": "float32", "torch": "2.1"}
-    assert run_facts.differing([one, {**one, "torch": "2.2"}]) == ["torch"]
-    assert run_facts.differing([one, {"model": "a", "dtype": "float32"}]) == []
-    assert run_facts.differing([one, {"dtype": "float32"}]) == ["model"]
+    one = RunFacts(model="a", dtype="float32", torch="2.1")
+    assert run_facts.differing([one, replace(one, torch="2.2")]) == ["torch"]
+    assert run_facts.differing([one, RunFacts(model="a", dtype="float32")]) == []
+    assert run_facts.differing([one, RunFacts(dtype="float32")]) == ["model"]
+
+
+def test_every_fact_has_a_name_and_every_name_a_fact() -> None:
+    assert {field.name for field in fields(RunFacts)} == set(run_facts.NAMES)
 
 
 def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
@@ -82,29 +89,28 @@ def test_nothing_but_what_is_listed_leaves_the_metadata() -> None:
         versions={"torch": "2.13.0", "host": "machine"},
     )  # fmt: skip
     said = run_facts.about(source)
-    assert set(said) <= set(run_facts.NAMES)
-    assert said["prefill_tokens"] == 81
-    assert said["generated_tokens"] == "16"
-    assert said["with_stack"] is True
+    assert said.prefill_tokens == 81
+    assert said.generated_tokens == "16"
+    assert said.with_stack is True
     assert "hunter2" not in str(said)
 
 
 def test_prompts_of_different_lengths_are_all_said() -> None:
     tokens = {"prefill": None, "prefill_each": [120, 81, 81], "generated": [16, 8, 16]}
     said = run_facts.about(captured(tokens=tokens))
-    assert (said["prefill_tokens"], said["generated_tokens"]) == ("81 or 120", "8 or 16")
+    assert (said.prefill_tokens, said.generated_tokens) == ("81 or 120", "8 or 16")
 
 
 def test_a_trace_that_says_nothing_of_its_dtype_has_none() -> None:
-    assert "dtype" not in run_facts.about(Source("t.json"))
+    assert run_facts.about(Source("t.json")).dtype is None
     assert run_facts.shown(None) == "not said"
 
 
 def test_what_was_recorded_is_known_from_flags_or_from_the_events_themselves() -> None:
-    assert "with_stack" not in run_facts.about(Source("t.json"))  # nothing said, nothing known
+    assert run_facts.about(Source("t.json")).with_stack is None  # nothing said, nothing known
     said = run_facts.about(Source("t.json", meta={"record_shapes": 1}))
-    assert (said["record_shapes"], said["with_stack"]) == (True, False)
-    assert run_facts.about(Source("t.json", cats={"python_function": 9}))["with_stack"] is True
+    assert (said.record_shapes, said.with_stack) == (True, False)
+    assert run_facts.about(Source("t.json", cats={"python_function": 9})).with_stack is True
 
 
 JSON = st.recursive(
@@ -144,4 +150,4 @@ def test_no_metadata_however_odd_stops_the_names(metas: list[dict[str, Any]]) ->
     said = [run_facts.about(source) for source in sources]
     run_facts.differing(said)
     run_facts.repeats(said)
-    json.dumps(said, allow_nan=False)
+    json.dumps([one.said for one in said], allow_nan=False)

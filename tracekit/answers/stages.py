@@ -11,7 +11,7 @@ from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage, Whole
-from tracekit.trace.run_facts import captured
+from tracekit.trace.capture_facts import captured
 from tracekit.trace.trace import Source
 
 PHASES = ("prefill", "mixed", "decode")  # what a sentence of the first screen is about, if there
@@ -189,8 +189,8 @@ class Stages(Result):
         """
         if not self.devices:
             return Split.HOST
-        options = captured(source).get("options") or {}
-        synchronised = bool(captured(source)) and options.get("sync") is not False
+        run = captured(source)
+        synchronised = run is not None and run.synchronised
         if not synchronised and any(t.launched and t.launched.window_ns for t in self.stages):
             return Split.LAUNCHED
         return Split.CLOCK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tracekit.answers.audit import Audit, Finding
@@ -13,9 +13,8 @@ from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.compare.runs import Run
 from tracekit.trace import run_facts
-from tracekit.trace.run_facts import Value
+from tracekit.trace.run_facts import RunFacts
 
-Facts = Mapping[str, Value]
 Kind = Literal["run", "stage", "recording", "setting"]
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
@@ -92,30 +91,31 @@ def differences(before: Run, after: Run) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _facts_of(run: Run) -> Facts:
+def _facts_of(run: Run) -> RunFacts:
     """What is known of a run; the dtype of most of its FLOPs where the trace says none."""
     time: dict[str, int] = {}
     found = run.get(Roofline)
     for row in found.rows if found else ():
         if row.dtype:
             time[row.dtype] = time.get(row.dtype, 0) + row.total_ns
-    if not time or "dtype" in run.facts:
+    if not time or run.facts.dtype:
         return run.facts
-    return {**run.facts, "dtype": max(time, key=lambda name: time[name])}
+    return replace(run.facts, dtype=max(time, key=lambda name: time[name]))
 
 
-def _facts(runs: Sequence[Facts], names: Mapping[str, str], kind: Kind) -> Iterator[Difference]:
+def _facts(runs: Sequence[RunFacts], names: Mapping[str, str], kind: Kind) -> Iterator[Difference]:
+    said = [run.said for run in runs]
     for key in run_facts.differing(runs):
         if key in names:
-            one, two = (run_facts.shown(run[key]) if key in run else None for run in runs)
+            one, two = (run_facts.shown(own[key]) if key in own else None for own in said)
             # what one run does not say is not known to differ
             known = one is not None and two is not None
             yield Difference(names[key], one, two, kind if known else "setting")
 
 
-def _tokens(before: Run, after: Run, facts: Sequence[Facts]) -> Iterator[Difference]:
+def _tokens(before: Run, after: Run, facts: Sequence[RunFacts]) -> Iterator[Difference]:
     """Tokens that each phase made, where the run itself does not say."""
-    if any("generated_tokens" in own for own in facts):
+    if any(own.generated_tokens is not None for own in facts):
         return
     one, two = _phase_tokens(before.get(Kernels)), _phase_tokens(after.get(Kernels))
     for phase in one:

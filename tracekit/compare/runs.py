@@ -14,7 +14,7 @@ from tracekit.errors import TracekitError
 from tracekit.results.engine import Answers
 from tracekit.results.result import Result
 from tracekit.trace import run_facts
-from tracekit.trace.run_facts import Value
+from tracekit.trace.run_facts import RunFacts
 
 R = TypeVar("R", bound=Result)
 
@@ -26,7 +26,7 @@ class Run:
     """What is known of one of two runs."""
 
     path: str
-    facts: Mapping[str, Value] = field(default_factory=dict)  # by the keys of run_facts.NAMES
+    facts: RunFacts = field(default_factory=RunFacts)
     answers: Mapping[str, Result] = field(default_factory=dict)  # by analysis
     unanswered: Mapping[str, str] = field(default_factory=dict)  # and why
 
@@ -45,7 +45,7 @@ class _Saved(msgspec.Struct):
     """One trace of docs/json.md."""
 
     path: str = ""
-    run: dict[str, Value] = {}
+    run: RunFacts = msgspec.field(default_factory=RunFacts)
     answers: dict[str, msgspec.Raw] = {}
     unanswered: dict[str, str] = {}
 

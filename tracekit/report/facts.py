@@ -7,11 +7,11 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
 
 from tracekit.results import units
 from tracekit.trace import redact
-from tracekit.trace.run_facts import captured, devices, version
+from tracekit.trace.capture_facts import CaptureFacts, captured
+from tracekit.trace.run_facts import devices, version
 from tracekit.trace.trace import Source
 
 Fact = tuple[str, str]
@@ -20,9 +20,8 @@ Fact = tuple[str, str]
 def title(source: Source) -> str:
     """The run's name: the model where the trace says it, else the file."""
     run = captured(source)
-    if run.get("model"):
-        size = f" {run['size']}" if run.get("size") else ""
-        return redact.text(f"{run.get('title') or run['model']}{size}")
+    if run is not None and run.model:
+        return redact.text(" ".join(filter(None, (run.title or run.model, run.size))))
     return redact.text(file_name(source.path))
 
 
@@ -35,11 +34,10 @@ def subtitle(source: Source) -> str:
     """One line under the title: device, dtype, what ran, the file and its size."""
     run = captured(source)
     parts = devices(source)
-    parts += [str(run[key]) for key in ("dtype", "attention") if run.get(key)]
-    if run.get("batch_size"):
-        parts.append(f"batch {run['batch_size']}")
-    if run.get("random_weights"):
-        parts.append("random weights")
+    if run is not None:
+        parts += filter(None, (run.dtype, run.attention))
+        parts += [f"batch {run.batch_size}"] if run.batch_size else []
+        parts += ["random weights"] if run.random_weights else []
     slices = source.events.get("X")
     size = units.bytes_(source.bytes) if source.bytes else ""
     parts.append(" ".join(filter(None, (file_name(source.path), size and f"({size})"))))
@@ -50,9 +48,8 @@ def subtitle(source: Source) -> str:
 
 def facts(source: Source) -> list[Fact]:
     """What ran, as the trace says it; what it does not say is not there."""
-    run = captured(source)
-    out: list[tuple[str, Any]] = _of_capture(run) if run else []
-    meta = source.meta
+    run, meta = captured(source), source.meta
+    out = _of_capture(run) if run else []
     spread = meta.get("distributedInfo")
     if isinstance(spread, Mapping) and spread.get("world_size"):
         out.append(("rank", f"{spread.get('rank', '?')} of {spread['world_size']}"))
@@ -61,76 +58,72 @@ def facts(source: Source) -> list[Fact]:
         for key, label in (("cuda_runtime_version", "CUDA"), ("hip_runtime_version", "HIP")):
             if isinstance(meta.get(key), int):
                 out.append((label, version(key, meta[key])))
-    flags = [
-        name for key, name in (
-            ("record_shapes", "shapes"), ("with_stack", "Python stacks"),
-            ("with_modules", "modules"), ("profile_memory", "memory"), ("with_flops", "FLOPs"),
-        ) if meta.get(key) or (run.get("options") or {}).get(key)
-    ]  # fmt: skip
-    known = bool(run) or any(key in meta for key in ("record_shapes", "with_stack", "with_modules"))
-    out.append(("recorded", ", ".join(flags) or ("times only" if known else "")))
-    return [(label, redact.text(str(value))) for label, value in out if value not in (None, "")]
+    out.append(("recorded", _recorded(source)))
+    return [(label, redact.text(text)) for label, text in out if text]
 
 
-def _of_capture(run: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    def part(key: str) -> Mapping[str, Any]:
-        value = run.get(key)
-        return value if isinstance(value, Mapping) else {}
+_RECORDED = {
+    "record_shapes": "shapes", "with_stack": "Python stacks", "with_modules": "modules",
+    "profile_memory": "memory", "with_flops": "FLOPs",
+}  # fmt: skip
 
-    device, versions, tokens, data = (part(k) for k in ("device", "versions", "tokens", "data"))
-    schedule, parameters = part("schedule"), part("parameters")
-    known = [v for v in parameters.values() if isinstance(v, int)]
-    made = tokens.get("generated")
+
+def _recorded(source: Source) -> str:
+    """What the profiler recorded beside times, in words; empty where the trace does not say."""
+    run, meta = captured(source), source.meta
+    options = run.options if run else {}
+    flags = [name for key, name in _RECORDED.items() if meta.get(key) or options.get(key)]
+    known = run is not None or any(
+        key in meta for key in ("record_shapes", "with_stack", "with_modules")
+    )
+    return ", ".join(flags) or ("times only" if known else "")
+
+
+def _of_capture(run: CaptureFacts) -> list[tuple[str, str | None]]:
+    size = units.bytes_(run.memory_bytes) if run.memory_bytes else None
+    random = "random: times hold, the text does not"
     return [
-        ("model", " ".join(filter(None, (str(run.get("model", "")), str(run.get("size", "")))))),
-        ("weights", "random: times hold, the text does not" if run.get("random_weights")
-         else run.get("checkpoint")),
-        ("parameters", f"{sum(known):,} ({_components(parameters)})" if known else None),
-        ("device", ", ".join(filter(None, (
-            str(device.get("name") or ""),
-            units.bytes_(device["memory_bytes"]) if device.get("memory_bytes") else "",
-        )))),
-        ("dtype", run.get("dtype")),
-        ("attention, cache", ", ".join(str(run[k]) for k in ("attention", "cache") if run.get(k))),
-        ("torch.compile", "on" if run.get("compile") else None),
-        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items() if v)),
-        ("tokens", _tokens(tokens, made)),
-        ("samples", schedule.get("samples")),
-        ("batch size", run.get("batch_size")),
-        ("data", " ".join(filter(None, (
-            str(data.get("dataset") or data.get("spec") or ""),
-            "(synthetic)" if data.get("synthetic") and not _says_synthetic(data) else "",
-        )))),
-        ("stages that the model lacks", ", ".join(run.get("absent_stages") or [])),
-        ("interrupted", "yes: the samples that were complete" if run.get("interrupted") else None),
-        ("captured with", run.get("command")),
-        ("text it made", _shorter(run.get("text"))),
-    ]  # fmt: skip
-
-
-def _says_synthetic(data: Mapping[str, Any]) -> bool:
-    return "synthetic" in str(data.get("dataset") or data.get("spec") or "")
-
-
-def _components(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {v:,}" for k, v in parameters.items() if isinstance(v, int))
-
-
-def _tokens(tokens: Mapping[str, Any], made: Any) -> str:
-    said = [
-        f"{tokens[k]:,} {k}" for k in ("prompt", "sensor", "tags") if isinstance(tokens.get(k), int)
+        ("model", _joined(" ", run.model, run.size)),
+        ("weights", random if run.random_weights else run.checkpoint),
+        ("parameters", _parameters(run)),
+        ("device", _joined(", ", run.device, size)),
+        ("dtype", run.dtype),
+        ("attention, cache", _joined(", ", run.attention, run.cache)),
+        ("torch.compile", "on" if run.compile else None),
+        ("versions", ", ".join(f"{k} {v}" for k, v in run.versions.items())),
+        ("tokens", _tokens(run)),
+        ("samples", None if run.samples is None else str(run.samples)),
+        ("batch size", None if run.batch_size is None else str(run.batch_size)),
+        ("data", _data(run)),
+        ("stages that the model lacks", ", ".join(run.absent_stages)),
+        ("interrupted", "yes: the samples that were complete" if run.interrupted else None),
+        ("captured with", run.command),
+        ("text it made", run.text if len(run.text) <= 200 else f"{run.text[:199]}…"),
     ]
-    if isinstance(made, list) and made:
-        numbers = sorted({str(n) for n in made})
+
+
+def _joined(between: str, *parts: str | None) -> str:
+    return between.join(filter(None, parts))
+
+
+def _parameters(run: CaptureFacts) -> str:
+    if not run.parameters:
+        return ""
+    each = ", ".join(f"{k} {v:,}" for k, v in run.parameters.items())
+    return f"{sum(run.parameters.values()):,} ({each})"
+
+
+def _data(run: CaptureFacts) -> str:
+    said = run.data or ""
+    return _joined(" ", said, "(synthetic)" if run.synthetic and "synthetic" not in said else "")
+
+
+def _tokens(run: CaptureFacts) -> str:
+    said = [f"{count:,} {of}" for of, count in run.tokens.items()]
+    if run.generated:
+        numbers = sorted({str(n) for n in run.generated})
         said.append(f"{' or '.join(numbers)} generated a sample")
     return ", ".join(said)
-
-
-def _shorter(text: Any) -> str:
-    while isinstance(text, list) and text:
-        text = text[0]
-    whole = text.strip() if isinstance(text, str) else ""
-    return whole if len(whole) <= 200 else f"{whole[:199]}…"
 
 
 def sha256(path: str | Path) -> str | None:

@@ -45,7 +45,7 @@ class Answers:
                 answers[name]["trust"] = results.to_plain(verdict)
         return {
             "path": self.path,
-            "run": run_facts.about(self.source),
+            "run": run_facts.about(self.source).said,
             "answers": answers,
             "unanswered": dict(self.unanswered),
         }

@@ -6,13 +6,13 @@ An allow-list: traces leak what they carry, so only what is named here leaves th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import PurePath
-from typing import Any
 
 from tracekit.trace import redact
+from tracekit.trace.capture_facts import CaptureFacts, captured, whole
 from tracekit.trace.trace import Source
 
-Plain = Mapping[str, Any]
 Value = str | int | bool
 
 # What makes two runs other work, so that their totals cannot be compared (but see WHERE); then what
@@ -55,17 +55,47 @@ NAMES: Mapping[str, str] = {**WORK, **RECORDED, **SETTINGS}
 LONG = 28  # characters of a name in a legend or in the head of a column
 
 
-def captured(source: Source) -> Plain:
-    """What `tracekit capture` wrote into the trace; empty for a foreign one."""
-    run = source.meta.get("tracekit")
-    return run if isinstance(run, Mapping) else {}
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run, by the keys of NAMES. None: the trace does not say."""
+
+    model: str | None = None
+    size: str | None = None
+    device: str | None = None
+    world_size: int | None = None
+    dtype: str | None = None
+    batch_size: int | None = None
+    samples: int | None = None
+    prefill_tokens: str | int | None = None
+    generated_tokens: str | None = None
+    with_stack: bool | None = None
+    record_shapes: bool | None = None
+    profile_memory: bool | None = None
+    attention: str | None = None
+    cache: str | None = None
+    compile: bool | None = None
+    weights: str | None = None
+    data: str | None = None
+    synchronised: bool | None = None
+    torch: str | None = None
+    transformers: str | None = None
+    cuda: str | None = None
+    hip: str | None = None
+    python: str | None = None
+    tracekit: str | None = None
+
+    @property
+    def said(self) -> dict[str, Value]:
+        """All that the trace says, by key."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: value for key, value in every.items() if value is not None}
 
 
 def devices(source: Source) -> list[str]:
     """The names of the devices, each once, with how many there are."""
-    own = captured(source).get("device")
-    if isinstance(own, Mapping) and own.get("name"):
-        return [str(own["name"])]
+    run = captured(source)
+    if run is not None and run.device:
+        return [run.device]
     listed = source.meta.get("deviceProperties")
     names = [
         str(d.get("name") or "") for d in (listed if isinstance(listed, list) else [])
@@ -82,24 +112,44 @@ def version(key: str, number: int) -> str:
     return f"{number // 10_000_000}.{number // 100_000 % 100}.{number % 100_000}"
 
 
-def about(source: Source) -> dict[str, Value]:
-    """What is known of the run, by the keys of NAMES; what the trace does not say is not there."""
-    run, meta = captured(source), source.meta
-    out: dict[str, Any] = {"device": ", ".join(devices(source))}
-    spread = _part(meta, "distributedInfo")
-    out["world_size"] = spread.get("world_size")
-    for key, name in (("cuda_runtime_version", "cuda"), ("hip_runtime_version", "hip")):
-        if isinstance(meta.get(key), int):
-            out[name] = version(key, meta[key])
-    out |= _recorded(source)
-    if run:
-        out |= _captured(run)
-    return {key: _clean(value) for key, value in out.items() if value not in (None, "", [])}
+def about(source: Source) -> RunFacts:
+    """What is known of the run behind a trace."""
+    run, meta, recorded = captured(source), source.meta, _recorded(source)
+    spread = meta.get("distributedInfo")
+    cuda, hip = whole(meta.get("cuda_runtime_version")), whole(meta.get("hip_runtime_version"))
+    versions = run.versions if run else {}
+    return RunFacts(
+        model=_clean(run.model) if run else None,
+        size=_clean(run.size) if run else None,
+        device=_clean(", ".join(devices(source))),
+        world_size=whole(spread.get("world_size")) if isinstance(spread, Mapping) else None,
+        dtype=_clean(run.dtype) if run else None,
+        batch_size=run.batch_size if run else None,
+        samples=run.samples if run else None,
+        prefill_tokens=_prefill(run) if run else None,
+        generated_tokens=_each(run.generated) if run else None,
+        with_stack=recorded.get("with_stack"),
+        record_shapes=recorded.get("record_shapes"),
+        profile_memory=recorded.get("profile_memory"),
+        attention=_clean(run.attention) if run else None,
+        cache=_clean(run.cache) if run else None,
+        compile=run.compile if run else None,
+        weights=("random" if run.random_weights else "of a checkpoint") if run else None,
+        data=_clean(run.data) if run else None,
+        synchronised=run.synchronised if run else None,
+        torch=_clean(versions.get("torch")),
+        transformers=_clean(versions.get("transformers")),
+        cuda=_clean(versions.get("cuda")) or (version("cuda", cuda) if cuda else None),
+        hip=_clean(versions.get("hip")) or (version("hip", hip) if hip else None),
+        python=_clean(versions.get("python")),
+        tracekit=_clean(versions.get("tracekit")),
+    )
 
 
 def _recorded(source: Source) -> dict[str, bool]:
     """What the profiler recorded beside times, as far as the file says or shows it."""
-    meta, options = source.meta, _part(captured(source), "options")
+    meta, run = source.meta, captured(source)
+    options = run.options if run else {}
     # torch writes a flag only where it is on: without any, nothing is known
     told = bool(options) or any(key in meta for key in RECORDED)
     out = {
@@ -111,40 +161,20 @@ def _recorded(source: Source) -> dict[str, bool]:
     return out
 
 
-def _each(counts: object) -> str | None:
+def _prefill(run: CaptureFacts) -> str | int | None:
+    """Of one request; of requests of different lengths each."""
+    return _each(run.prefill_each) if run.prefill_tokens is None else run.prefill_tokens
+
+
+def _each(counts: Sequence[int | None]) -> str | None:
     """Each count once, in ascending order; None where one is not known."""
-    if not isinstance(counts, list) or None in counts:
+    if not counts or None in counts:
         return None
     return " or ".join(sorted({str(n) for n in counts}, key=lambda n: (len(n), n)))
 
 
-def _captured(run: Plain) -> dict[str, Any]:
-    versions, tokens, data = (_part(run, key) for key in ("versions", "tokens", "data"))
-    filled = tokens.get("prefill")
-    if filled is None:  # requests of different lengths
-        filled = _each(tokens.get("prefill_each"))
-    return {
-        **{key: run.get(key) for key in ("model", "size", "dtype", "batch_size", "attention")},
-        "cache": run.get("cache"),
-        "compile": bool(run.get("compile")),
-        "weights": "random" if run.get("random_weights") else "of a checkpoint",
-        "samples": _part(run, "schedule").get("samples"),
-        "prefill_tokens": filled,
-        "generated_tokens": _each(tokens.get("generated")),
-        "data": data.get("dataset") or data.get("spec"),
-        "synchronised": _part(run, "options").get("sync") is not False,
-        **{key: versions.get(key) for key in ("torch", "transformers", "python", "tracekit")},
-        **{key: versions[key] for key in ("cuda", "hip") if versions.get(key)},
-    }  # fmt: skip
-
-
-def _part(run: Plain, key: str) -> Plain:
-    value = run.get(key)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _clean(value: Any) -> Value:
-    return value if isinstance(value, bool | int) else redact.text(str(value))
+def _clean(text: str | None) -> str | None:
+    return redact.text(text) if text else None
 
 
 def shown(value: Value | None) -> str:
@@ -154,11 +184,11 @@ def shown(value: Value | None) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def differing(runs: Sequence[Plain]) -> list[str]:
+def differing(runs: Sequence[RunFacts]) -> list[str]:
     """The keys of NAMES in which the runs differ, as far as at least two of them say."""
-    out = []
+    out, every = [], [run.said for run in runs]
     for key in NAMES:
-        said = [run[key] for run in runs if key in run]
+        said = [own[key] for own in every if key in own]
         if len(set(said)) > 1 or (said and len(said) < len(runs) and key in _TELLING):
             out.append(key)
     return out
@@ -173,26 +203,26 @@ _TELLING = frozenset({"model", "device"})
 
 def rank(source: Source) -> int | None:
     """The rank of a trace of a distributed job."""
-    number = _part(source.meta, "distributedInfo").get("rank")
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    spread = source.meta.get("distributedInfo")
+    return whole(spread.get("rank")) if isinstance(spread, Mapping) else None
 
 
 def one_job(sources: Sequence[Source]) -> bool:
     """Whether the traces are ranks of one job: other ranks of one world, with one model."""
     ranks = [rank(source) for source in sources]
     said = [about(source) for source in sources]
-    worlds = {run.get("world_size") for run in said}
-    models = {run.get("model") for run in said}
+    worlds = {run.world_size for run in said}
+    models = {run.model for run in said}
     distinct = None not in ranks and len(set(ranks)) == len(ranks)
     return distinct and len(worlds) == 1 and len(models) == 1
 
 
-def repeats(runs: Sequence[Plain]) -> bool:
+def repeats(runs: Sequence[RunFacts]) -> bool:
     """Whether these are captures of the same work on the same device with the same settings.
 
     Only where the runs say what they are: of foreign traces nothing is known.
     """
-    return all("model" in run for run in runs) and not differing(runs)
+    return all(run.model for run in runs) and not differing(runs)
 
 
 # ---------------------------------------------------------------- names
@@ -217,17 +247,17 @@ def labels(sources: Sequence[Source], stems: Sequence[str]) -> list[str]:
 def _model(source: Source) -> str | None:
     """The model's title to its first colon, comma or bracket, and its size: 'OneLLM 7B tiny'."""
     run = captured(source)
-    if not run.get("model"):
+    if run is None or not run.model:
         return None
-    title = str(run.get("title") or run["model"])
+    title = run.title or run.model
     for stop in (":", ",", " ("):
         title = title.split(stop)[0]
-    return redact.text(cut(" ".join(filter(None, (title.strip(), str(run.get("size") or ""))))))
+    return redact.text(cut(" ".join(filter(None, (title.strip(), run.size)))))
 
 
-def _brief(run: Plain, key: str) -> str:
+def _brief(run: RunFacts, key: str) -> str:
     """A value that tells runs apart, with its name where the value alone does not say it."""
-    text = shown(run.get(key))
+    text = shown(run.said.get(key))
     return text if key in ("device", "dtype", "attention", "cache") else f"{NAMES[key]} {text}"
 
 

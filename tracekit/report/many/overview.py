@@ -12,7 +12,7 @@ from typing import Any
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.report import facts
 from tracekit.report.many import ranks, run_charts, runs
-from tracekit.report.many.runs import COLUMNS, FEW, Json, Side
+from tracekit.report.many.runs import COLUMNS, FEW, Side
 from tracekit.report.one import prefill_decode
 from tracekit.report.one.key_numbers import DEFINITIONS, Tile
 from tracekit.report.one.overview import (
@@ -29,6 +29,7 @@ from tracekit.report.one.overview import (
 from tracekit.results import catalog, units
 from tracekit.results.result import Column, Grid
 from tracekit.trace import run_facts
+from tracekit.trace.run_facts import RunFacts
 
 LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs most
 
@@ -36,7 +37,7 @@ LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs mo
 def title(many: Sequence[Side]) -> str:
     """What the traces are together."""
     if runs.one_job(many):
-        world = many[0].run.get("world_size")
+        world = many[0].run.world_size
         of = f" of {world}" if world and world != len(many) else ""
         return f"{len(many)} ranks{of} of one job"
     return f"{len(many)} traces side by side"
@@ -124,7 +125,7 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
     """What makes the traces incomparable, then what each says of itself."""
     yield from differences([(side.name, side.run) for side in many])
     if len(many) > 1 and not runs.adds_up(many):
-        known = all("model" in side.run for side in many)
+        known = all(side.run.model for side in many)
         why = "These are different runs" if known else "These are not known to be of one job"
         yield f"{why}: nothing on this page is added up over them."
     said_of: dict[str, list[str]] = {}
@@ -135,7 +136,7 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
         yield f"{'Each trace' if len(of) == len(many) else _listed(of)}: {note}"
 
 
-def differences(many: Sequence[tuple[str, Json]]) -> Iterable[str]:
+def differences(many: Sequence[tuple[str, RunFacts]]) -> Iterable[str]:
     """What makes the runs other work, a sentence each; then what else differs, in one."""
     telling = run_facts.differing([run for _, run in many])
     if "model" in telling:
@@ -148,11 +149,11 @@ def differences(many: Sequence[tuple[str, Json]]) -> Iterable[str]:
         yield f"They {'also ' if len(others) < len(telling) else ''}differ in {', '.join(others)}."
 
 
-def _each(key: str, many: Sequence[tuple[str, Json]]) -> str:
+def _each(key: str, many: Sequence[tuple[str, RunFacts]]) -> str:
     """The values of one fact, each with the traces that have it, or with how many do."""
     groups: dict[str, list[str]] = {}
     for name, run in many:
-        groups.setdefault(run_facts.shown(run.get(key)), []).append(name)
+        groups.setdefault(run_facts.shown(run.said.get(key)), []).append(name)
     if len(many) <= COLUMNS:
         return "; ".join(f"{value} ({', '.join(names)})" for value, names in groups.items())
     return "; ".join(f"{value} in {len(names)}" for value, names in groups.items())
@@ -160,7 +161,7 @@ def _each(key: str, many: Sequence[tuple[str, Json]]) -> str:
 
 def _runs(many: Sequence[Side]) -> Grid:
     """What ran: a column a trace, or a row a trace where there are many."""
-    keys = [key for key in run_facts.NAMES if any(key in side.run for side in many)]
+    keys = [key for key in run_facts.NAMES if any(key in side.run.said for side in many)]
     absent = "– is not said by the trace."
     if len(many) > COLUMNS:
         keys = [key for key in run_facts.differing([side.run for side in many]) if key in keys]
@@ -173,7 +174,8 @@ def _runs(many: Sequence[Side]) -> Grid:
 
 
 def _fact(side: Side, key: str) -> str | None:
-    return run_facts.shown(side.run[key]) if key in side.run else None
+    said = side.run.said
+    return run_facts.shown(said[key]) if key in said else None
 
 
 # ---------------------------------------------------------------- numbers, sentences, findings
@@ -286,7 +288,7 @@ def _totals(many: Sequence[Side]) -> Grid:
     for side in many:
         own, source = runs.measures(side), side.one.source
         rows.append((
-            side.name, facts.file_name(side.one.path), side.run.get("device"),
+            side.name, facts.file_name(side.one.path), side.run.device,
             source.events.get("X"),
             *(own[k] for k in ("wall", "window", "busy", "idle", "suspect")),
             *(own[k] for k in ("TTFT", "TPOT", "decode")),

@@ -13,6 +13,7 @@ from tracekit.report.one.key_numbers import token_numbers
 from tracekit.report.one.overview import stage_totals
 from tracekit.results.engine import Answers
 from tracekit.trace import run_facts
+from tracekit.trace.run_facts import RunFacts
 
 Json = Mapping[str, Any]
 FEW = 4  # more traces than this are points of a line, and only these are drawn in the sections
@@ -26,7 +27,7 @@ class Side:
     name: str
     one: Answers
     plain: Json
-    run: Json
+    run: RunFacts
 
 
 def read(many: Sequence[Answers]) -> list[Side]:

@@ -48,7 +48,7 @@ def model(many: Sequence[Answers]) -> dict[str, Any]:
         for name in (*asked, *page.HERO)
     }  # fmt: skip
     data["traces"] = [
-        {"trace": side.name, "path": facts.file_name(side.one.path), "run": dict(side.run),
+        {"trace": side.name, "path": facts.file_name(side.one.path), "run": side.run.said,
          "answers": sorted(side.plain), "unanswered": dict(side.one.unanswered)}
         for side in sides
     ]  # fmt: skip

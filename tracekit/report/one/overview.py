@@ -19,7 +19,7 @@ from tracekit.results.figures import Chart, split_bars
 from tracekit.results.result import Column, Grid
 from tracekit.results.unknown_work import other_device, unknown
 from tracekit.taxonomy import Stage
-from tracekit.trace.run_facts import captured
+from tracekit.trace.capture_facts import captured
 
 Json = Mapping[str, Any]
 
@@ -177,8 +177,8 @@ def split_of(one: Answers, answers: Mapping[str, Json], totals: Sequence[Json]) 
     """
     if not has_gpu(answers):
         return HOST
-    options = captured(one.source).get("options") or {}
-    synchronised = bool(captured(one.source)) and options.get("sync") is not False
+    run = captured(one.source)
+    synchronised = run is not None and run.synchronised
     if not synchronised and any((t.get("launched") or {}).get("window_ns") for t in totals):
         return LAUNCHED
     return CLOCK

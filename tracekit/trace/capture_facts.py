@@ -1,0 +1,127 @@
+"""What `tracekit capture` wrote into a trace, with the types that its readers count on.
+
+Metadata is input: any key may hold anything. What is of another kind than the writer writes is
+left out here, so that it is absent everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tracekit.trace.trace import Source
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFacts:
+    """What ran, and how it was recorded. None, or empty: the trace does not say."""
+
+    model: str | None
+    title: str | None
+    size: str | None
+    dtype: str | None
+    attention: str | None
+    cache: str | None
+    checkpoint: str | None
+    command: str | None
+    text: str  # that the model made, of the first sample
+    batch_size: int | None
+    compile: bool
+    random_weights: bool
+    interrupted: bool
+    synchronised: bool  # the device, after each stage
+    device: str | None
+    memory_bytes: int | None
+    parameters: Mapping[str, int]  # by component
+    versions: Mapping[str, str]  # by package
+    tokens: Mapping[str, int]  # of the prompt, of a sensor, of tags
+    prefill_tokens: int | None
+    prefill_each: tuple[int | None, ...]  # of each sample, where they differ
+    generated: tuple[int | None, ...]  # of each sample
+    samples: int | None
+    dataset: str | None
+    spec: str | None  # of the data, as it was asked for
+    synthetic: bool
+    absent_stages: tuple[str, ...]  # that the model lacks
+    options: Mapping[str, bool]  # of the profiler; empty where they are not said
+
+    @property
+    def data(self) -> str | None:
+        """The data set, else what was asked for."""
+        return self.dataset or self.spec
+
+
+def captured(source: Source) -> CaptureFacts | None:
+    """What `tracekit capture` wrote into the trace; None for a foreign one."""
+    run = source.meta.get("tracekit")
+    return _read(run) if isinstance(run, Mapping) and run else None
+
+
+def _read(run: Mapping[str, object]) -> CaptureFacts:
+    device, tokens, data, options = (
+        _part(run, key) for key in ("device", "tokens", "data", "options")
+    )
+    return CaptureFacts(
+        model=_text(run.get("model")),
+        title=_text(run.get("title")),
+        size=_text(run.get("size")),
+        dtype=_text(run.get("dtype")),
+        attention=_text(run.get("attention")),
+        cache=_text(run.get("cache")),
+        checkpoint=_text(run.get("checkpoint")),
+        command=_text(run.get("command")),
+        text=_first_text(run.get("text")),
+        batch_size=whole(run.get("batch_size")),
+        compile=bool(run.get("compile")),
+        random_weights=bool(run.get("random_weights")),
+        interrupted=bool(run.get("interrupted")),
+        synchronised=options.get("sync") is not False,
+        device=_text(device.get("name")),
+        memory_bytes=whole(device.get("memory_bytes")),
+        parameters=_counts(_part(run, "parameters")),
+        versions={key: str(v) for key, v in _part(run, "versions").items() if v},
+        tokens=_counts({key: tokens.get(key) for key in ("prompt", "sensor", "tags")}),
+        prefill_tokens=whole(tokens.get("prefill")),
+        prefill_each=_each(tokens.get("prefill_each")),
+        generated=_each(tokens.get("generated")),
+        samples=whole(_part(run, "schedule").get("samples")),
+        dataset=_text(data.get("dataset")),
+        spec=_text(data.get("spec")),
+        synthetic=bool(data.get("synthetic")),
+        absent_stages=tuple(v for v in _items(run.get("absent_stages")) if isinstance(v, str)),
+        options={key: bool(value) for key, value in options.items()},
+    )
+
+
+def _part(run: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = run.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def whole(value: object) -> int | None:
+    """A whole number; None for all else, True and False too."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _counts(part: Mapping[str, object]) -> dict[str, int]:
+    found = {key: whole(value) for key, value in part.items()}
+    return {key: number for key, number in found.items() if number is not None}
+
+
+def _each(value: object) -> tuple[int | None, ...]:
+    return tuple(map(whole, _items(value)))
+
+
+def _first_text(value: object) -> str:
+    """Of texts of samples, and of rows of a batch, the first."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return value.strip() if isinstance(value, str) else ""
