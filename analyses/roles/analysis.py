@@ -57,7 +57,8 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
         )
     phases = (work_phases.of_work if found.on_gpu else work_phases.of_ops)(trace, stages)
     spec = devices.of_trace(trace) if found.on_gpu else None
-    aligned = role_rows.phases_of(found, calls, made, phases.tokens)
+    most = work_phases.step_rows(trace, stages)
+    aligned = role_rows.phases_of(found, calls, made, phases.tokens, most)
     seen = role_rows.rows_of(trace, found, calls, made)
     rows = dimensions.filled(trace, seen, aligned)
     shapes = "metadata" if rows != seen else "recorded" if any(r.rows for r in rows) else None
@@ -159,6 +160,7 @@ def _join(one: Aligned, two: Aligned) -> Aligned:
         one.phase, one.by if one.by == two.by else "several ways", one.passes + two.passes,
         _sum(one.layers, two.layers), one.before if same else None, one.after if same else None,
         one.total_ns + two.total_ns, one.aligned_ns + two.aligned_ns, _sum(one.tokens, two.tokens),
+        step_rows=max(one.step_rows, two.step_rows) if one.step_rows and two.step_rows else None,
     )  # fmt: skip
 
 

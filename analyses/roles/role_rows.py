@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracekit.answers.roles import Aligned, Pair, Role
+from tracekit.answers.roles import Aligned, Bound, Pair, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.kernels.categories import CATEGORIES
-from tracekit.attribution.roofline import devices
+from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.attribution.roofline.flops import Weights
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
@@ -87,8 +87,9 @@ def _form(weights: Sequence[Weights] | None, kernel: str | None) -> str | None:
 
 
 def phases_of(
-    found: Items, calls: Calls, made: Placed, tokens: Mapping[str, int | None]
-) -> list[Aligned]:
+    found: Items, calls: Calls, made: Placed, tokens: Mapping[str, int | None],
+    step_rows: Mapping[str, int],
+) -> list[Aligned]:  # fmt: skip
     lost = np.array([kind.role == OUTSIDE_LAYERS for kind in made.kinds], bool)[made.key[:, 1]]
     out = []
     for code in np.unique(found.phase).tolist():
@@ -105,6 +106,7 @@ def phases_of(
             total_ns=int(found.ns[mine].sum()),
             aligned_ns=int(found.ns[mine & ~lost].sum()),
             tokens=tokens.get(PHASES[code]),
+            step_rows=step_rows.get(PHASES[code]),
         ))  # fmt: skip
     return out
 
@@ -157,7 +159,29 @@ def with_gemms(phase: Aligned, rows: Sequence[Role], spec: devices.Device | None
         gemm_bytes_share=sum(m or 0 for m in moved) / total * 1e9 / spec.memory_bytes_per_s
         if known and spec is not None
         else None,
+        gemm_weight_bytes=_whole([r.weight_bytes for r in mine]),
+        gemm_bound=_bound(phase, mine, spec),
     )
+
+
+def _whole(parts: Sequence[int | None]) -> int | None:
+    """The sum where there are parts and each is known."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+def _bound(phase: Aligned, mine: Sequence[Role], spec: devices.Device | None) -> Bound | None:
+    """What bounds most of the GEMMs' least time; without shapes, what their few rows tell."""
+    if spec is None or not mine:
+        return None
+    floors = [(r.rates.bound, r.rates.floor_ns) for r in mine]
+    if all(bound is not None for bound, _ in floors):
+        memory = sum(ns or 0 for bound, ns in floors if bound == "memory")
+        return "memory" if 2 * memory >= sum(ns or 0 for _, ns in floors) else "compute"
+    few = phase.step_rows is not None and weight_bound.memory_bound(
+        phase.step_rows, (r.kernel for r in mine), spec
+    )
+    return "memory" if few else None
 
 
 def pairs_of(rows: Sequence[Role]) -> tuple[Pair, ...]:

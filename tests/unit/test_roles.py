@@ -17,6 +17,7 @@ from tests.conftest import shared
 from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
 from tests.random_traces import traces
+from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto
@@ -418,6 +419,50 @@ def test_prefill_and_decode_of_one_server_become_one_table() -> None:
         decode = row(result, one.role, "decode")
         assert decode.weight_share is not None
         assert 0.2 < decode.weight_share < 1  # of the memory bandwidth: more cannot be
+
+
+def test_weights_of_a_replayed_step_and_their_share_of_the_bandwidth_add_up_by_hand() -> None:
+    """36 layers of Qwen3-8B and its head in bfloat16, on an MI300X of 5.3 TB/s and 1,307 TFLOP/s.
+
+    A step of 32 rows reads 15.14 GB of weights in 5.78 of its 9.77 ms: 49 % of the bandwidth.
+    """
+    names = ("tl_sglang_prefilldecode", "tl_sglang_decode")
+    one, two = (roles.roles(kineto.load(shared("traces", f"{name}.json.gz"))) for name in names)
+    prefill, decode = merge(one, two).phases
+    layer = 4096 * 6144 + 4096 * 4096 + 4096 * 24576 + 12288 * 4096
+    read = 2 * (36 * layer + 4096 * 151936)
+    assert decode.gemm_weight_bytes == prefill.gemm_weight_bytes == read == 15_136_194_560
+    assert decode.gemm_bytes_share == pytest.approx(read / (decode.gemm_ns / 1e9) / 5300e9)
+    assert decode.gemm_bytes_share == pytest.approx(0.494, abs=0.001)
+    assert decode.gemm_share == pytest.approx(0.592, abs=0.001)
+    assert (decode.gemm_bound, decode.step_rows, prefill.gemm_bound) == ("memory", 32, "compute")
+    # 15,360 rows through the layers, and the last of 15 sequences through the head
+    done = 2 * (15360 * 36 * layer + 15 * 4096 * 151936)
+    reached = done / (prefill.gemm_ns / 1e9) / 1307.4e12
+    assert prefill.gemm_flops_share == pytest.approx(reached)
+    assert reached == pytest.approx(0.388, abs=0.001)
+    # alone, the replay says what bounds its GEMMs, not how far they are from it
+    (alone,) = two.phases
+    assert (alone.gemm_bound, alone.gemm_bytes_share) == ("memory", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "kernel", "below"),
+    [
+        # an H100 does 989.4 TFLOP/s in bfloat16 at 3.35 TB/s: 295 FLOPs a byte
+        (290, "nvjet_tst_bf16_128x64", True),
+        (300, "nvjet_tst_bf16_128x64", False),
+        (32, "nvjet_tst_128x64", True),  # float32 too would be below its 40 rows
+        (64, "nvjet_tst_128x64", False),  # float32 would not: the name does not say
+        (1, "void marlin::Marlin<__half, 256, 1, 8, 8>(P)", False),  # half a byte a weight
+    ],
+)
+def test_few_rows_tell_that_reading_weights_is_the_bound(
+    rows: int, kernel: str, below: bool
+) -> None:
+    spec = devices.named("NVIDIA H100 80GB HBM3")
+    assert spec is not None
+    assert weight_bound.memory_bound(rows, [kernel], spec) is below
 
 
 def sides(result: Roles) -> Sequence[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.result import Result
+
+Bound = Literal["memory", "compute"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,14 @@ class Aligned:
     gemm_floor_ns: float | None = None  # the least that the device needs for them
     gemm_flops_share: float | None = None  # of the peak, all of them together
     gemm_bytes_share: float | None = None  # of the memory bandwidth
+    gemm_weight_bytes: int | None = None  # that they read, over all passes
+    gemm_bound: Bound | None = None  # what bounds most of their time; None: not known
+    step_rows: int | None = None  # most rows of one decode step, as its annotation says
+
+    @property
+    def gemm_share(self) -> float | None:
+        """Part of the phase's time that is in its GEMMs."""
+        return self.gemm_ns / self.total_ns if self.total_ns else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,25 @@ def through(trace: Trace, marks: Markers) -> dict[str, int | None]:
     return {**out, "prefill": _all(read)}
 
 
+def step_rows(trace: Trace, stages: str | None = None) -> dict[str, int]:
+    """Most tokens that went through one decode step, over its batch rows; empty where not known.
+
+    A pass multiplies its weights with at most as many rows.
+    """
+    try:
+        marks = markers(trace, stages)
+    except MissingEventsError:
+        return {}
+    if marks.chosen == "tracekit":
+        return {"decode": _batch(trace.source.meta.get("tracekit"))}
+    made = [
+        step.decode_tokens if step.decode_tokens is not None else step.decode_requests
+        for step in _outermost(marks, "decode")
+    ]
+    known = [n for n in made if n]
+    return {"decode": max(known)} if known and len(known) == len(made) else {}
+
+
 def _outermost(marks: Markers, name: str) -> list[Step]:
     return [
         step
