@@ -24,8 +24,12 @@ def damage(trace: Trace) -> Iterator[Finding]:
     """Parts of the file that could not be read."""
     everything = (*BOTH, "transfers", "memory", "modules", "roofline", "roles")
     for loss in trace.source.losses:
-        lost = f", {count(loss.bytes_lost)} bytes" if loss.bytes_lost else ""
         where = f" at byte {count(loss.at_byte)}" if loss.at_byte is not None else ""
+        if loss.bytes_lost == 0 and not loss.events_lost:
+            what = f"Part of the file was mended{where} ({loss.what}); no event is missing for it."
+            yield Finding(trace.path, "damage", "note", what, 1, None, None, everything)
+            continue
+        lost = f", {count(loss.bytes_lost)} bytes" if loss.bytes_lost else ""
         events = f": at least {plural(loss.events_lost, 'event')} lost" if loss.events_lost else ""
         kept = f"; {plural(loss.events_kept, 'event')} kept" if loss.events_kept is not None else ""
         what = f"Part of the file is lost{where}{lost} ({loss.what}){events}{kept}."

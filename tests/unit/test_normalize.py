@@ -1,8 +1,14 @@
 """Foreign events in the form that every viewer takes."""
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tracekit.trace import kineto
+from tracekit.trace.perfetto.export import Wanted, export
 from tracekit.trace.perfetto.normalize import normalize
 
 
@@ -56,3 +62,27 @@ def test_a_negative_process_does_not_fall_onto_process_0() -> None:
     pids = [e["pid"] for e in normalize(events).events]
     assert pids[0] == 0
     assert pids[1] > 0
+
+
+@pytest.mark.parametrize("key", ["pid", "tid", "id", "cat", "ph", "args", "ts", "dur", "name"])
+@pytest.mark.parametrize(
+    "value", [[1], {"a": 1}, True, 1.5, 2.0, None, "1e99999999", [{}], "\x00", -1, 1 << 70]
+)
+def test_what_the_reader_reads_export_writes(key: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    odd = x("op", 3, 1, cat="cuda_runtime", id=4, args={"correlation": 1}) | {key: value}
+    arrow = {"ph": "s", "cat": "ac2g", "name": "ac2g", "id": 1, "pid": 1, "tid": 1, "ts": 3}
+    path.write_text(json.dumps([x("good", 1, 2, cat="cpu_op"), arrow | {key: value}, odd]))
+    assert len(kineto.load(path)) >= 1
+    for number, wanted in enumerate((Wanted(), Wanted(drop=["overhead"], to_ns=5_000, scrub=True))):
+        written = tmp_path / f"{number}.json"
+        export(path, written, wanted)
+        assert "good" in {e.get("name") for e in json.loads(written.read_text())["traceEvents"]}
+
+
+@pytest.mark.parametrize("value", [[1], {}, {"a": []}, "1", True])
+def test_an_odd_correlation_is_left_out_and_the_slice_stays(value: Any) -> None:
+    event = x("launch", 1, 2, cat="cuda_runtime", args={"correlation": value, "k": 1})
+    found = normalize([event]).events[0]
+    assert found["args"]["k"] == 1
+    assert not isinstance(found["args"].get("correlation"), list | dict)

@@ -219,3 +219,31 @@ def test_a_file_with_no_whole_event_is_refused(tmp_path: Path) -> None:
     path.write_text('{"traceEvents": [{"ph": "X", "na')
     with pytest.raises(NotATraceError, match="no whole event"):
         kineto.load(path)
+
+
+def test_a_lone_nul_in_a_name_is_a_character_and_a_run_of_it_a_hole(tmp_path: Path) -> None:
+    for count, kept in ((1, [0, 1, 2]), (3, [0, 1, 2]), (4096, [0, 2])):
+        text = text_of(3).encode().replace(b'"op 1"', b'"op 1 caf' + b"\0" * count + b'"')
+        trace = load(tmp_path, text)
+        assert numbers(trace) == kept
+        loss = only(trace)
+        assert loss.events_lost == 3 - len(kept)
+        if count < 8:
+            assert trace.text(1) == "op 1 caf" + "\0" * count
+
+
+@pytest.mark.parametrize("time", ["1e99999999", "-1e99999999", "1e-99999999", "9" * 60])
+@pytest.mark.parametrize("key", ["ts", "dur"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_time_that_no_trace_reaches_is_a_lost_event(
+    time: str, key: str, quoted: bool, tmp_path: Path
+) -> None:
+    events = [event(n) for n in range(3)]
+    text = json.dumps({"traceEvents": events})
+    own = json.dumps(events[1])
+    value = f'"{time}"' if quoted else time
+    odd = json.dumps({**events[1], key: "HERE"}).replace('"HERE"', value)
+    trace = load(tmp_path, text.replace(own, odd))
+    lost = time != "1e-99999999"  # that one is 0
+    assert sorted(numbers(trace)) == ([0, 2] if lost else [0, 1, 2])
+    assert sum(loss.events_lost or 0 for loss in trace.source.losses) == int(lost)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.errors import DamagedTraceError, NotATraceError
-from tracekit.trace import cache
+from tracekit.trace import cache, metadata
 from tracekit.trace.columns.assemble import Assembly
 from tracekit.trace.columns.decode import CUT, UNCLOSED
 from tracekit.trace.columns.workers import processes_for, reads
@@ -81,7 +81,7 @@ def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
         "path": text.name,
         "bytes": text.stored,
         "text_bytes": text.size or 0,
-        "meta": found.meta,
+        "meta": metadata.typed(found.meta),
         "reread": _Reread(text),
     }
     return assembly.trace(source, losses)

@@ -21,6 +21,7 @@ FARTHEST_NS = 1 << 61
 # Below this many µs a double is closer than half a nanosecond to the text it was read from.
 _EXACT_US = float(1 << 43)
 _LONGEST_TEXT = 64
+_MOST_DIGITS = 20  # of a number of µs: more than FARTHEST_NS has
 # pids and tids that are text count down from here: no system numbers its threads so
 FIRST_LABEL = -(1 << 40)
 
@@ -76,8 +77,10 @@ def _from_decimal(text: str) -> int | None:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    # compared before it is made an integer: 1e999999 would fill the memory
-    if not number.is_finite() or abs(number) > FARTHEST_NS // 1000:
+    # by its exponent first: arithmetic on 1e99999999 overflows, and as an integer it fills memory
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
+        return None
+    if abs(number) > FARTHEST_NS // 1000:
         return None
     return int((number * 1000).to_integral_value())
 

@@ -13,8 +13,8 @@ _TOKEN = re.compile(
     STRING + rb"|-?\b(?:NaN|nan|NAN|Infinity|infinity|inf|Inf|INF)\b|-nan\(ind\)", re.DOTALL
 )
 _BAD_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|)', re.DOTALL)
-# not NUL: runs of it are holes in a file, and no part of a text
-_CONTROL = re.compile(rb"[\x01-\x1f]")
+# NUL too where it stands alone: a long run of it is a hole in a file, and no part of a text
+_CONTROL = re.compile(rb"[\x01-\x1f]|(?<!\x00)\x00{1,7}(?!\x00)")
 # half a pair is no character; an escaped backslash before a u is skipped
 _SURROGATE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
@@ -77,7 +77,7 @@ def repaired(text: bytes, quotes: bool = False) -> Repaired:
             note(NOT_A_NUMBER, token.start())
             return b"null"
         fixed = _SURROGATE.sub(_paired, _BAD_ESCAPE.sub(_doubled, found))
-        fixed = _CONTROL.sub(lambda c: b"\\u%04x" % c[0][0], fixed)
+        fixed = _CONTROL.sub(lambda run: b"".join(b"\\u%04x" % c for c in run[0]), fixed)
         if fixed != found:
             note(FORBIDDEN, token.start())
         return fixed

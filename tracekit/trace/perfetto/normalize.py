@@ -14,8 +14,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tracekit.trace.columns.numbers import FARTHEST_NS
+
 Event = dict[str, Any]
 
+_FARTHEST_US = FARTHEST_NS // 1000  # as the reader has it
+_MOST_DIGITS = 20  # of a time in µs: more than that has
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -31,19 +35,23 @@ def normalize(events: Iterable[Any]) -> Normalized:
     """Copies of the events that can be drawn, with `ts` and `dur` as int or Decimal µs."""
     out = Normalized([])
     for event in _paired(events, out.done):
-        whole = dict(event)
+        whole = _typed(event, out.done)
         start = number(event.get("ts"))
         if start is not None:
             whole["ts"] = start
         elif event.get("ph") != "M":
             out.done["events without a time left out"] += 1
             continue
-        if event.get("ph") == "X":
-            length = number(event.get("dur"))
-            if length is None or length < 0:
-                out.done["slices without a length left out"] += 1
-                continue
+        else:
+            whole.pop("ts", None)
+        length = number(event.get("dur"))
+        if event.get("ph") == "X" and (length is None or length < 0):
+            out.done["slices without a length left out"] += 1
+            continue
+        if length is not None:
             whole["dur"] = length
+        else:
+            whole.pop("dur", None)
         _name(whole, out.done)
         out.events.append(whole)
     _separate_processes(out)
@@ -51,17 +59,45 @@ def normalize(events: Iterable[Any]) -> Normalized:
     return out
 
 
+def _typed(event: Event, done: Counter[str]) -> Event:
+    """A copy whose ids can be compared, and whose arguments are an object."""
+    whole = dict(event)
+    for key in ("pid", "tid", "id"):
+        if not isinstance(whole.get(key), int | str | None) or isinstance(whole.get(key), bool):
+            whole[key] = _id(whole[key])
+            done["ids that are neither number nor text written as text"] += 1
+    for key in ("cat", "ph"):
+        if not isinstance(whole.get(key), str | None):
+            whole[key] = str(whole[key])
+    if not isinstance(whole.get("args"), dict | None):
+        del whole["args"]
+        done["arguments that are no object left out"] += 1
+    elif isinstance((whole.get("args") or {}).get("correlation"), list | dict):
+        whole["args"] = {k: v for k, v in whole["args"].items() if k != "correlation"}
+        done["correlations that are no number left out"] += 1
+    return whole
+
+
+def _id(value: Any) -> int | str:
+    """As the reader takes it: a whole number is one, all else its text."""
+    exact = number(value)
+    return int(exact) if exact is not None and exact == int(exact) else str(value)
+
+
 def number(value: Any) -> int | Decimal | None:
-    """A time as it was written, or None for what is no finite number."""
+    """A time as it was written, or None for what is no finite number, or lies beyond all traces."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return value if abs(value) <= _FARTHEST_US else None
     if not isinstance(value, str | Decimal | float):
         return None
     try:
         exact = value if isinstance(value, Decimal) else Decimal(str(value).strip())
     except InvalidOperation:
         return None
-    return exact if exact.is_finite() else None
+    # by its exponent first: arithmetic on 1e99999999 overflows
+    if not exact.is_finite() or exact.adjusted() > _MOST_DIGITS:
+        return None
+    return exact if abs(exact) <= _FARTHEST_US else None
 
 
 def _paired(events: Iterable[Any], done: Counter[str]) -> list[Event]:
