@@ -6,6 +6,7 @@ from .finding import Check
 CHECKS: tuple[Check, ...] = (
     recording.damage,
     recording.no_gpu_work,
+    recording.inferred_steps,
     recording.unknown_work,
     work.lost_work,
     work.empty_steps,

@@ -9,6 +9,9 @@ import numpy as np
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.attribution.stages import inferred
+from tracekit.attribution.stages.instances import markers
+from tracekit.errors import MissingEventsError
 from tracekit.results.units import count, duration, plural, share
 from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans.intervals import covered, spans, total, union
@@ -36,6 +39,27 @@ def damage(trace: Trace) -> Iterator[Finding]:
         yield Finding(
             trace.path, "damage", "degraded", what, loss.events_lost or 1, None, None, everything
         )
+
+
+def inferred_steps(trace: Trace) -> Iterator[Finding]:
+    """Stages that no annotation marks."""
+    found = inferred.passes(trace)
+    try:
+        chosen = markers(trace).chosen
+    except MissingEventsError:
+        return
+    if found is None or chosen != "inferred":
+        return
+    decoding = int(found.decode.sum())
+    what = (
+        f"Nothing marks a stage: {plural(len(found.decode) - decoding, 'prefill')} and "
+        f"{plural(decoding, 'decode step')} are inferred from the repetition of "
+        f"{plural(found.layers, 'layer')} and from what draws a token."
+    )
+    yield Finding(
+        trace.path, "inferred_steps", "note", what, len(found.decode), None, None,
+        ("stages", "kernels", "ops", "tokens"),
+    )  # fmt: skip
 
 
 def no_gpu_work(trace: Trace) -> Iterator[Finding]:

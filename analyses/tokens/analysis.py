@@ -26,6 +26,7 @@ from .rows import FEW, growth_of, latency_of, requests_of, slow_of
 
 OWN = "request parts by clock: what the device (or the host) did from the end of the part before"
 STEPS = "engine steps by launch: the window of the work that each launched"
+INFERRED = "inferred forward passes by launch: the window of the work that each launched"
 COLUMNS = 120  # of a chart: more tokens share columns
 
 
@@ -51,7 +52,8 @@ def tokens(trace: Trace, *, stages: str | None = None) -> Tokens:
             "engine steps without kernel events", where=trace.path,
             hint="capture with a GPU visible",
         )  # fmt: skip
-    return _result(STEPS, _steps(trace, marks))
+    basis = INFERRED if marks.chosen == "inferred" else STEPS
+    return _result(basis, _steps(trace, marks))
 
 
 def _lines(trace: Trace, parts: Sequence[requests.Part]) -> list[Line]:

@@ -36,6 +36,7 @@ class Writer(StrEnum):
     VLLM = "vllm"
     SGLANG = "sglang"
     TORCH = "torch"  # ProfilerStep#N
+    INFERRED = "inferred"  # nobody: see inferred.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.stages import annotation_names
+from tracekit.attribution.stages import annotation_names, inferred
 from tracekit.attribution.stages.annotation_names import Phase, Step, Writer
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.trace.spans import nesting, segments
@@ -23,6 +23,8 @@ CHOICES = {
     "asked": "the annotations that --stages names",
     "engine": "the steps of the serving engine (vLLM, SGLang), recognised by name",
     "file": "the whole file: its name says that it is one stage (SGLang's profile by stage)",
+    "inferred": "the forward passes of a model that marks nothing, inferred from the repetition of "
+    "its layers and from what draws a token",
     "user": "the annotations of the program, ProfilerStep included, without those of libraries",
     "library": "the annotations of libraries: the program has none of its own",
 }
@@ -67,7 +69,8 @@ def markers(trace: Trace, stages: str | None = None) -> Markers:
 
     With `stages`, a regular expression, every annotation whose name it finds. Else the first that
     exists of: tracekit's five stages; steps of vLLM or SGLang; the whole file where its name says
-    the stage; the program's own annotations; those of libraries.
+    the stage; where there are none but ProfilerStep, the forward passes that are inferred; the
+    program's own annotations; those of libraries.
 
     Raises: MissingEventsError for a trace without annotations, or none that matches; TracekitError
     for a pattern that is no regular expression.
@@ -105,6 +108,9 @@ def _markers(trace: Trace, stages: str | None) -> Markers:
         return _whole_file(trace, whole)
     library = _by_name(notes, annotation_names.is_library)
     own = np.array([not library[int(n)] for n in notes.name], bool)
+    stepped = _rows(notes, step, lambda s: s.writer is Writer.TORCH)
+    if not (own & ~stepped).any() and (found := inferred.passes(trace)) is not None:
+        return _inferred(found)
     if own.any():
         return _made(trace, notes.where(own), "user")
     if len(notes):
@@ -128,6 +134,28 @@ def _by_name(notes: Trace, ask: Callable[[str], T]) -> dict[int, T]:
 def _rows(notes: Trace, step: dict[int, Step | None], keep: Callable[[Step], bool]) -> Mask:
     wanted = {n for n, s in step.items() if s is not None and keep(s)}
     return np.isin(notes.name, np.array(sorted(wanted), np.int32))
+
+
+def _inferred(found: inferred.Passes) -> Markers:
+    """One step a pass; where its first token is drawn, a request's prefill."""
+    count = len(found.start)
+    stage = tuple(np.where(found.decode, Phase.DECODE.value, Phase.PREFILL.value).tolist())
+    steps = {name: Step(Writer.INFERRED, Phase(name), name) for name in set(stage)}
+    none = np.zeros(count, bool)
+    return Markers(
+        start=found.start,
+        end=found.end,
+        pid=np.full(count, found.pid, np.int64),
+        tid=np.full(count, found.tid, np.int64),
+        name=tuple(f"{name} (inferred)" for name in stage),
+        stage=stage,
+        family=stage,
+        step=tuple(steps[name] for name in stage),
+        sample=np.full(count, -1, np.int64),
+        nested=none,
+        repeated=none,
+        chosen="inferred",
+    )
 
 
 def _whole_file(trace: Trace, phase: Phase) -> Markers:

@@ -1,0 +1,185 @@
+"""Prefill and decode steps of a program that marks nothing, from the repetition of its layers.
+
+A forward pass of a language model is a row of attention ops, one a layer; what draws a token
+(argmax, multinomial) ends it. Decode steps are passes that do the same ops again and again, one
+query a row; prefill is the pass before them that does others, or has more queries. What is found is
+inferred, and is said to be; where it could be something else (an encoder in a loop, training,
+replayed graphs, which leave no ops) nothing is.
+
+        mm sdpa mm sdpa mm … argmax │ eq … │ embedding … mm sdpa mm sdpa mm … argmax
+        └────── prefill ───────────┘ host   └─────────── decode step ─────────────┘
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.trace.trace import I64, Mask, Trace
+
+LEAST = 3  # decode steps in a row, of one form
+ALIKE = 0.8  # of the passes must have one number of layers
+
+# one op a layer; the outermost of those that call one another counts
+_ATTENTION = (
+    r"^aten::scaled_dot_product_attention$|^aten::_?scaled_dot_product_\w+$"
+    r"|^aten::_(flash|efficient|cudnn)_attention_forward$|^flash_attn\w*::\w*fwd\w*$"
+    r"|^flash_attn\w*::_flash_attn_\w*forward$|^FlashAttn\w*Func$|^aten::_native_multi_head_attention$"
+)
+_SOFTMAX = r"^aten::softmax$"  # of an attention that is written out
+_DRAW = r"^aten::(argmax|multinomial)$"
+_TABLE = r"^aten::embedding$"
+_TRAINS = r"^autograd::engine::|Backward\d*$|^Optimizer\."
+# what keeps the keys and values of the tokens before: a growing or a fixed cache
+_KEEPS = r"^aten::(cat|index_copy_|index_put_|slice_scatter)$"
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """P forward passes with the drawing of their token, in order; times in ns of the trace."""
+
+    start: I64
+    end: I64
+    pid: int
+    tid: int
+    decode: Mask  # [P] else prefill
+    layers: int
+
+
+def passes(trace: Trace) -> Passes | None:
+    """The passes of the thread that runs most attention; None where they cannot be told."""
+    return trace.once("inferred passes", lambda: _passes(trace))
+
+
+def _passes(trace: Trace) -> Passes | None:
+    ops = links.ops(trace)
+    if not len(ops) or ops.named(_TRAINS).any():
+        return None
+    attention = np.flatnonzero(ops.named(_ATTENTION))
+    if not len(attention):
+        attention = np.flatnonzero(ops.named(_SOFTMAX))
+    if not len(attention):
+        return None
+    threads, owner = np.unique(
+        np.stack([ops.pid[attention], ops.tid[attention]], axis=1), axis=0, return_inverse=True
+    )
+    busiest = int(np.bincount(owner.ravel()).argmax())
+    pid, tid = (int(n) for n in threads[busiest])
+    mine = np.flatnonzero((ops.pid == pid) & (ops.tid == tid))  # in order of their start
+    own = ops.where(np.isin(np.arange(len(ops)), mine))
+    layer = _outermost(own, _ATTENTION)
+    if not len(layer):
+        layer = _outermost(own, _SOFTMAX)
+    draw = _outermost(own, _DRAW)
+    found = _grouped(own, layer, draw)
+    if found is None:
+        return None
+    first, last, layers = found
+    begin = _begins(own, layer[first], draw, _outermost(own, _TABLE))
+    close = np.searchsorted(own.ts[draw], own.ts[layer[last]])
+    decode = _decoding(trace, own, begin, draw[close], layer[first], layers)
+    if decode is None:
+        return None
+    return Passes(own.ts[begin], own.end[draw[close]], pid, tid, decode, layers)
+
+
+def _outermost(ops: Trace, pattern: str) -> I64:
+    """Rows of the ops of that name, without those inside another of them; sorted by start."""
+    rows = np.flatnonzero(ops.named(pattern))
+    if len(rows) < 2:
+        return rows
+    reach = np.maximum.accumulate(ops.end[rows])
+    outer = np.concatenate([[True], ops.ts[rows][1:] >= reach[:-1]])
+    return np.asarray(rows[outer])
+
+
+def _grouped(ops: Trace, layer: I64, draw: I64) -> tuple[I64, I64, int] | None:
+    """(first, last, layers): the places in `layer` where each pass that draws a token begins and
+    ends, and how many layers it has. None where passes are too few or too unlike.
+    """
+    number = np.searchsorted(ops.ts[draw], ops.ts[layer])  # draws before each layer
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    last = np.append(first[1:], len(layer)) - 1
+    drawn = number[first] < len(draw)  # the last pass may be cut off before its token
+    first, last = first[drawn], last[drawn]
+    if len(first) < LEAST:
+        return None
+    counts = last - first + 1
+    layers = int(np.bincount(counts).argmax())
+    whole = counts == layers
+    if whole.mean() < ALIKE:
+        return None
+    return first[whole], last[whole], layers
+
+
+def _begins(ops: Trace, layer: I64, draw: I64, table: I64) -> I64:
+    """[P] the row that begins each pass: the first look-up in an embedding after the draw before
+    it, else the first op after that draw; `layer` [P] are the rows of the first layers.
+    """
+    number = np.searchsorted(ops.ts[draw], ops.ts[layer]) - 1
+    done = np.where(number >= 0, ops.end[draw[np.maximum(number, 0)]], ops.ts[0])
+    after = np.searchsorted(ops.ts, done)
+    if not len(table):
+        return np.minimum(after, layer)
+    place = np.minimum(np.searchsorted(ops.ts[table], done), len(table) - 1)
+    looked = table[place]
+    return np.where((ops.ts[looked] >= done) & (looked <= layer), looked, np.minimum(after, layer))
+
+
+def _decoding(
+    trace: Trace, ops: Trace, begin: I64, close: I64, layer: I64, layers: int
+) -> Mask | None:
+    """[P] which passes decode; None where the trace does not show that any does."""
+    queries = _queries(trace, ops, layer)
+    form = _forms(ops, begin, close)
+    usual = form == np.bincount(form).argmax()
+    if (queries > 0).all():
+        decode = queries == 1
+        return decode if _runs(decode) else None
+    # no shapes: the passes that are all alike decode if others come before them, and they keep what
+    # a cache keeps in every layer; an encoder in a loop has no pass that is not like the others
+    keeps = np.concatenate([[0], np.cumsum(ops.named(_KEEPS))])
+    kept = keeps[close] - keeps[begin] >= layers
+    before = np.concatenate([[False], ~usual[:-1]])
+    if not _runs(usual) or not (usual & before).any() or not kept[usual].all():
+        return None
+    return np.asarray(usual)
+
+
+def _runs(decode: Mask) -> bool:
+    """Whether LEAST passes in a row decode."""
+    run = np.convolve(decode.astype(np.int64), np.ones(LEAST, np.int64), "valid")
+    return bool(len(run) and run.max() == LEAST)
+
+
+def _forms(ops: Trace, begin: I64, close: I64) -> I64:
+    """[P] a number that passes with the same ops in the same order share."""
+    names = ops.name
+    seen: dict[bytes, int] = {}
+    return np.array(
+        [
+            seen.setdefault(names[a : b + 1].tobytes(), len(seen))
+            for a, b in zip(begin.tolist(), close.tolist(), strict=True)
+        ],
+        np.int64,
+    )
+
+
+def _queries(trace: Trace, ops: Trace, layer: I64) -> I64:
+    """[P] queries of a row in the first layer of each pass; 0 where no shape was recorded."""
+    out = np.zeros(len(layer), np.int64)
+    table = trace.table("shapes")
+    if "dims" not in table.columns or not len(table):
+        return out
+    text = table.take(ops.id[layer], "dims", -1)
+    for at, number in enumerate(text.tolist()):
+        shape = re.match(r"\[\[([\d, ]+)\]", table.strings[number]) if number >= 0 else None
+        sizes = [int(n) for n in shape[1].split(",")] if shape else []
+        if len(sizes) == 4:
+            # [B, heads, queries, D] in torch, [B, queries, heads, D] in flash-attn
+            name = ops.strings[int(ops.name[layer[at]])]
+            out[at] = sizes[1] if "flash" in name.lower() and "aten" not in name else sizes[2]
+    return out
