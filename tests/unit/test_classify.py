@@ -48,6 +48,15 @@ NAMES = {
     "void finalizeKernelVecLoad<KernelParams<cutlass::bfloat16_t, 8>>(P)": C.REDUCTION,
     "void moe::dev::finalize::finalizeKernelVecLoad<moe::dev::finalize::KernelParams<int>>(P)":
         C.REDUCTION,
+    # the namespace says cutlass, and the kernel moves rows
+    "void tensorrt_llm::kernels::cutlass_kernels::expandInputRowsKernel<__nv_bfloat16>(P)": C.COPY,
+    "void tensorrt_llm::kernels::cutlass_kernels::doActivationKernel<__nv_bfloat16>(P)":
+        C.ELEMENTWISE,
+    "void deep_gemm::transpose_and_pack_fp32_into_ue8m0<512u, 48u, 7168u>(P)": C.COPY,
+    "_decode_att_m_fwd": C.ATTENTION,
+    "cvt_fp16_to_fp4": C.ELEMENTWISE,
+    "void (anonymous namespace)::barrier_kernel(unsigned int**, unsigned long, int)":
+        C.COMMUNICATION,
     "void moe::dev::routing::routingIndicesClusterKernel<int>(P)": C.SAMPLING,
     "void moe::dev::activation::activationKernel<int>(P)": C.ELEMENTWISE,
     "triton_tem_fused_addmm_3": C.GEMM,

@@ -209,3 +209,18 @@ def test_tables_and_charts_hold_what_the_result_says(name: str, tmp_path: Path) 
     assert {"name", "category", "phase", "count", "total_ns", "mean_ns"} <= set(
         result.to_json()["rows"][0]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "expert"),
+    [
+        ("bmm_E4m3_E4m3E4m3_Fp32_t128x8x128_s6_et64x8_swiGlu_sm100f", True),
+        ("_matmul_ogs_NNT_bf16xbf16xmxfp4_128x128x128x1_swiglu", True),
+        ("fused_moe_kernel", True),
+        ("ampere_bf16_s16816gemm_bf16_128x64_tn", False),
+        ("void vllm::moe::moe_sum_kernel<c10::BFloat16, 8>(P)", False),
+    ],
+)
+def test_gemms_of_experts_are_told_apart(name: str, expert: bool) -> None:
+    (row,) = kernels.kernels(draw("host a\nstream 7 A", names={"A": name})).rows
+    assert row.expert_gemm is expert

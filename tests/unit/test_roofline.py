@@ -125,6 +125,16 @@ def test_a_chunk_of_prefill_sees_the_cache_and_a_window_ends_it() -> None:
     assert window.shape == "1×32×4096×4096×128 causal window 1023,0"
 
 
+def test_a_grouped_product_counts_each_row_once_and_at_least_one_expert() -> None:
+    work = of("aten::_grouped_mm", [[10, 64], [8, 64, 100], [8]], [BF16, BF16, "int"])
+    assert work is not None
+    assert work.flops == 2 * 10 * 64 * 100
+    assert work.bytes == 2 * (10 * 64 + 64 * 100 + 10 * 100)
+    assert (work.shape, work.weights) == ("10×100×64 of 8 experts", None)
+    # where both are [rows, columns] the groups lie along the sum: another product
+    assert of("aten::_grouped_mm", [[64, 10], [10, 100], [8]], [BF16, BF16, "int"]) is None
+
+
 def test_a_convolution_counts_its_outputs() -> None:
     work = of(
         "aten::_convolution", [[4, 3, 224, 224], [768, 3, 16, 16], [768], [], [], [], [], [], []],

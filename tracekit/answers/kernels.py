@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tracekit.attribution.kernels import inductor_names
+from tracekit.attribution.kernels import inductor_names, kernel_rules
 from tracekit.attribution.stages import work_phases
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
@@ -53,6 +53,11 @@ class Kernel:
     def cost_ns(self) -> int:
         """What it costs: kernels by their durations, as ops by their self time."""
         return self.total_ns
+
+    @property
+    def expert_gemm(self) -> bool:
+        """Whether it multiplies the rows that each expert of a mixture was given."""
+        return self.category is Category.GEMM and bool(kernel_rules.EXPERTS.search(self.name))
 
     @property
     def already_fused(self) -> bool:

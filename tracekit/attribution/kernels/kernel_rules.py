@@ -41,7 +41,8 @@ COMMUNICATION = _rule(
     r"cross_device_(reduce|store)", r"multimem_", r"(one|two)_?shot_", r"lamport",
     r"(one|two)shotAll", r"all_?reduce", r"all_?gather", r"reduce_?scatter", r"all_?to_?all",
     r"quick_?reduce", r"symm(etric)?_mem", r"userbuffers", r"mori::", r"(?<![a-z])ub_(all|reduce)",
-    r"deep_?ep(::|\d)", r"(?<![a-z])ep::", r"\d(intra|inter)node(_ll)?\d", r"cached_notify",
+    r"deep_?ep(::|\d)", r"(?<![a-z])ep::", r"(intra|inter)node", r"cached_notify",
+    r"(?<![a-z_])barrier_kernel",
     r"notify_(dispatch|combine)", r"low_latency_(dispatch|combine)", r"get_dispatch_layout",
     r"Ep(Dispatch|Combine)(Intra|Inter)", r"moe_?a2a", r"moe_comm", r"pplx",
     r"(put|wait)_signal_kernel", r"send_?recv",
@@ -78,6 +79,12 @@ OPTIMIZER = _rule(
 # Names that say more than the op around them.
 STRONG = (COMMUNICATION, LAYOUT_INSIDE_OPS, EXPERT_GEMM_BY_NAME, TABLE_EMBEDDING, OPTIMIZER)
 
+# GEMMs over the rows that each expert was given
+EXPERTS = re.compile(
+    r"fused_moe|matmul_ogs|moe.*gemm|group(ed)?_?(gemm|mm)|GroupProblemShape|moe_wna16|fmoe|ck_moe"
+    r"|scatter2scatter|^bmm_(Mx)?(E\dm\d|Bfloat16|Fp16|Fp32)_",
+    re.IGNORECASE,
+)
 TF32 = r"tf32|s1688|xf32"  # float32 inputs multiplied as TF32
 
 KERNELS: tuple[Rule, ...] = (
@@ -89,6 +96,15 @@ KERNELS: tuple[Rule, ...] = (
         r"set_mla_kv", r"concat_mla", r"cp_gather.*cache", r"gather_cache", r"kv_cache_update",
     ),
     _rule(
+        "layout around a GEMM", C.COPY, "TensorRT-LLM (cutlass_kernels), DeepGEMM",
+        r"expandInputRows", r"transpose_and_pack", r"transpose_fp32", r"computeStrides",
+        r"Expert(Maps|PrefixSum|FirstToken)", r"FirstTokenOffset",
+    ),
+    _rule(
+        "activation around a GEMM", C.ELEMENTWISE, "TensorRT-LLM (cutlass_kernels)",
+        r"do(Gated)?Activation",
+    ),
+    _rule(
         "Triton attention by inductor", C.ATTENTION, "PyTorch inductor (FlexAttention)",
         r"triton_.*flex_(attention|decoding)",
     ),
@@ -96,7 +112,7 @@ KERNELS: tuple[Rule, ...] = (
         "state-space or linear-attention scan", C.SSM,
         "mamba-ssm, flash-linear-attention, vLLM and SGLang copies of them",
         r"selective_(scan|state_update)", r"chunk_(scan|state|cumsum)_(fwd|bwd|kernel)",
-        r"state_passing", r"bmm_chunk", r"ssd_(chunk|combined|state)", r"gated_?delta",
+        r"state_passing", r"bmm_chunk", r"ssd_(chunk|combined|state)", r"gated_?delta", r"gdn",
         r"delta_rule",
         r"chunk_(fwd|bwd)_kernel",
         r"chunk_(gla|kda|local_cumsum|scaled_dot|delta|retention|simple)",
@@ -127,7 +143,7 @@ KERNELS: tuple[Rule, ...] = (
         r"sbtopk", r"mbtopk", r"gatherTopK", r"gatherKth",
         r"_topk", r"top_?k(_|[A-Z]|$)", r"apply_.*penalt", r"repetition_penalt", r"min_p_",
         r"gumbel", r"rejection_(greedy|random)", r"rejection_sample", r"speculative_sampling",
-        r"eagle.*sample",
+        r"eagle.*sample", r"apply_.*bitmask",
     ),
     _rule(
         "sort or scan", C.SORT, "CUB, rocPRIM, Thrust, PyTorch",
@@ -150,6 +166,7 @@ KERNELS: tuple[Rule, ...] = (
         r"^_?(fwd|bwd)_kernel(_stage\d|_aligned|_dkv|_dq)?$", r"_fwd_grouped_kernel",
         r"_fwd_kernel_stage", r"^reduce_segments$", r"(?<![a-z])pa_(fwd|bf16|fp8|decode|prefill)",
         r"(?<![a-z])aiter.*mla", r"dsa_indexer", r"(paged_)?mqa_logits",
+        r"_att_",
     ),
     _rule("softmax", C.SAMPLING, "PyTorch, MIOpen, cuDNN", r"softmax", r"SoftMax"),
     _rule(
@@ -196,7 +213,7 @@ KERNELS: tuple[Rule, ...] = (
         r"direct_copy_kernel", r"(bfloat16|float16|float32|half)\w*_copy_kernel", r"copy_kernel",
         r"copy_device_to_device", r"CatArrayBatchedCopy", r"copyBuffer", r"MEMORY_COPY", r"memcpy",
         r"gather", r"scatter", r"index_?(select|put|elementwise|kernel|copy|add|fill)",
-        r"transpose", r"permute", r"embs_kernel", r"pad(ding)?_", r"expandInputRows", r"convertSf",
+        r"transpose", r"permute", r"embs_kernel", r"pad(ding)?_", r"convertSf",
         r"constant_pad", r"reflection_pad", r"replication_pad", r"(?<![a-z])roll_", r"flip",
         r"im2col", r"col2im", r"triu_tril", r"repeat", r"upsample", r"interpolat", r"concat",
         r"SubTensorOp", r"req_to_token", r"block_table", r"slot_mapping", r"token_ids",
@@ -204,6 +221,7 @@ KERNELS: tuple[Rule, ...] = (
         r"tensorTransform", r"nchw|nhwc", r"unfold", r"pack_bitmatrix", r"sort_?tokens",
         r"routing_memset", r"_bucketize", r"fetch_", r"write_req", r"MoeSorting", r"moe_sorting",
         r"offsets_range", r"compute_cuda_kernel", r"set_?kv", r"count_and_sort_expert",
+        r"page_indices", r"seq_lens", r"^expand_kernel",
     ),
     _rule(
         "reduction name", C.REDUCTION, "PyTorch, CUB, rocPRIM, vLLM, triton_kernels",
@@ -216,7 +234,9 @@ KERNELS: tuple[Rule, ...] = (
     _rule(
         "elementwise name", C.ELEMENTWISE, "PyTorch, vLLM, SGLang, FlashInfer, MIOpen, FBGEMM",
         r"elementwise", r"act_and_mul", r"silu", r"gelu", r"swiglu", r"relu", r"sigmoid", r"tanh",
-        r"quant", r"_FP8_", r"fp8rowwise", r"hfp8", r"multi_tensor_apply", r"FillFunctor",
+        r"quant", r"cvt_",
+        r"cub::detail::(transform|for_each)", r"_FP8_", r"fp8rowwise", r"hfp8",
+        r"multi_tensor_apply", r"FillFunctor",
         r"fillBuffer", r"pointwise", r"dropout", r"position_kernel", r"compute_position", r"arange",
         r"masked", r"scal_kernel", r"scalePackedTensor", r"axpy", r"activation", r"ParallelFor",
         r"bias_?(add|act)", r"add_?bias", r"Op(1|2|3)dTensor", r"DeviceTransform",

@@ -127,6 +127,17 @@ def _scaled_mm(call: Call) -> Work:
     return _gemm(call, 1, m, n, _same(k, k2), 0, out=out)
 
 
+def _grouped_mm(call: Call) -> Work:
+    """Rows [m, k] with one of the matrices [E, k, n] each: the GEMMs of a mixture's experts.
+
+    Every row meets one matrix, so FLOPs are exact. How many matrices have rows is in a tensor that
+    the trace does not hold, so least bytes count one: a floor.
+    """
+    (m, k), (_, k2, n) = call.dims[0], call.dims[1]
+    work = _gemm(call, 1, m, n, _same(k, k2), 0)
+    return replace(work, weights=None, shape=f"{work.shape} of {call.dims[1][0]} experts")
+
+
 def _mv(call: Call) -> Work:
     (m, k), (k2,) = call.dims[0], call.dims[1]
     work = _gemm(call, 1, m, 1, _same(k, k2), 0)
@@ -215,6 +226,7 @@ FORMULAS: Mapping[str, Callable[[Call], Work]] = {
     "aten::linear": _linear,
     "aten::mv": _mv,
     "aten::_scaled_mm": _scaled_mm,
+    "aten::_grouped_mm": _grouped_mm,
     "aiter::gemm_a16w16": _linear,
     "aten::_convolution": _convolution,
     "aten::_scaled_dot_product_flash_attention": _sdpa(4),
