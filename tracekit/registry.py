@@ -9,6 +9,7 @@ An installed package brings entries by entry points of the kind's group (`tracek
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from typing import Generic, TypeVar
 from tracekit.errors import TracekitError
 
 E = TypeVar("E")
+
+log = logging.getLogger("tracekit.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,58 @@ class Kind(Generic[E]):
         """The entry of this name. Raises: TracekitError for an unknown one, or what is none."""
         built_in, brought = _built_in(self), _brought(self)
         if name in built_in:
-            entry = getattr(importlib.import_module(built_in[name]), self.constant)
-        elif name in brought:
-            entry = brought[name].load()
-            if isinstance(entry, ModuleType):
-                entry = getattr(entry, self.constant, None)
-        else:
-            raise TracekitError(
-                f"there is no {self.title} of that name", where=name, hint=_near(name, self.names())
-            )
-        if not isinstance(entry, self.type):
-            raise TracekitError(
-                f"not {self.type.__name__}(…) but {type(entry).__name__}",
-                where=f"{self.title} {name}",
-                hint=f"its entry point must name the {self.constant} of a module",
-            )
-        return entry
+            entry: E = getattr(importlib.import_module(built_in[name]), self.constant)
+            return entry
+        if name in brought:
+            return _load(self, brought[name])
+        raise TracekitError(
+            f"there is no {self.title} of that name", where=name, hint=_near(name, self.names())
+        )
+
+    def every(self) -> dict[str, E]:
+        """All entries that there are, by name; what a package brings in vain is said once, on the
+        log, and left out."""
+        built_in, found = _built_in(self), {}
+        for name in self.names():
+            try:
+                found[name] = self.load(name)
+            except TracekitError as fault:  # a package's: what is built in raises what it raises
+                _say(f"left out: {fault}")
+        for name, point in _brought(self).items():
+            if name in built_in:
+                _say(f"left out: {_whose(self, point)}: a built-in {self.title} has this name")
+        return found
+
+
+def _load(kind: Kind[E], point: EntryPoint) -> E:
+    try:
+        entry = point.load()
+        if isinstance(entry, ModuleType):
+            entry = getattr(entry, kind.constant)
+    except Exception as fault:  # foreign code may raise anything as it is imported
+        said = " ".join(str(fault).split()) or "no message"
+        raise TracekitError(
+            f"cannot be loaded ({type(fault).__name__}: {said[:200]})",
+            where=_whose(kind, point),
+            hint="update that package, or uninstall it",
+        ) from fault
+    if not isinstance(entry, kind.type):
+        raise TracekitError(
+            f"not {kind.type.__name__}(…) but {type(entry).__name__}",
+            where=_whose(kind, point),
+            hint=f"its entry point must name the {kind.constant} of a module",
+        )
+    return entry
+
+
+def _whose(kind: Kind[E], point: EntryPoint) -> str:
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    return f"{kind.title} {point.name} of package {package}"
+
+
+@lru_cache(maxsize=256)
+def _say(text: str) -> None:
+    log.warning("%s", text)
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -100,7 +139,9 @@ def _files(paths: Sequence[str], package: str) -> Iterator[tuple[Path, str]]:
 
 @lru_cache(maxsize=8)
 def _points(group: str) -> Mapping[str, EntryPoint]:
-    return MappingProxyType({point.name: point for point in entry_points(group=group)})
+    """Of one name in two packages that of the first, by the packages' names."""
+    found = sorted(entry_points(group=group), key=lambda p: p.dist.name if p.dist else "")
+    return MappingProxyType({point.name: point for point in reversed(found)})
 
 
 def _brought(kind: Kind[E]) -> Mapping[str, EntryPoint]:

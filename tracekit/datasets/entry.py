@@ -96,6 +96,11 @@ def datasets() -> list[str]:
     return DATASETS.names()
 
 
+def entries() -> dict[str, Dataset]:
+    """All data sets by name, but those that a package brings in vain."""
+    return DATASETS.every()
+
+
 def dataset(name: str) -> Dataset:
     """The entry of one data set. Raises: TracekitError for an unknown name."""
     return DATASETS.load(name)

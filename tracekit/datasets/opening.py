@@ -89,8 +89,7 @@ def found_at(path: Path, kind: InputKind | None = None) -> str:
 
     Raises: TracekitError where there is nothing that could be read.
     """
-    for name in dataset_entry.datasets():
-        entry = dataset_entry.dataset(name)
+    for name, entry in dataset_entry.entries().items():
         fits = kind is None or entry.kind == kind or "kind" in entry.takes
         if name != "plain" and fits and entry.recognise is not None and entry.recognise(path):
             return name

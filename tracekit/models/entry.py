@@ -114,6 +114,11 @@ def models() -> list[str]:
     return MODELS.names()
 
 
+def entries() -> dict[str, Model]:
+    """All models by name, but those that a package brings in vain."""
+    return MODELS.every()
+
+
 def model(name: str) -> Model:
     """The entry of one model: a name, `hf:PATH_OR_ID`, or `package.module:ADAPTER`.
 

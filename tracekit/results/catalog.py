@@ -61,6 +61,11 @@ def analyses() -> list[str]:
     return ANALYSES.names()
 
 
+def entries() -> dict[str, Analysis[Any]]:
+    """All analyses by name, but those that a package brings in vain."""
+    return ANALYSES.every()
+
+
 def analysis(name: str) -> Analysis[Any]:
     """The entry of one analysis. Raises: TracekitError for an unknown name."""
     return ANALYSES.load(name)

@@ -56,10 +56,9 @@ def wanted(only: Sequence[str] | None) -> list[str]:
 
     Raises: TracekitError for an unknown name.
     """
-    chosen = list(only) if only else catalog.analyses()
-    entries = {name: catalog.analysis(name) for name in chosen}
-    kept = [n for n in chosen if only or entries[n].by_default]
-    return sorted(kept, key=lambda name: (entries[name].order, name))
+    every = {name: catalog.analysis(name) for name in only} if only else catalog.entries()
+    kept = [name for name, entry in every.items() if only or entry.by_default]
+    return sorted(kept, key=lambda name: (every[name].order, name))
 
 
 def answers(
@@ -105,7 +104,7 @@ def of_trace(
         except MissingEventsError as reason:
             missing[name] = reason.what
             hints[name] = reason.hint
-    for name in sorted(set(catalog.analyses()) - set(chosen)) if not only else ():
+    for name in sorted(set(catalog.entries()) - set(chosen)) if not only else ():
         missing[name] = "takes long, so it runs only when it is asked for"
         hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)

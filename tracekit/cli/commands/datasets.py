@@ -32,7 +32,7 @@ def _list(context: typer.Context, as_json: Json = False) -> None:
     from tracekit.datasets import entry as dataset_entry
     from tracekit.results.result import Column, Grid
 
-    entries = {name: dataset_entry.dataset(name) for name in dataset_entry.datasets()}
+    entries = dataset_entry.entries()
     if as_json:
         _print_json({name: _facts(entry) for name, entry in entries.items()})
         return

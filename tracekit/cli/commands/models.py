@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         if context.invoked_subcommand is None:
             from tracekit.models import entry as model_entry
 
-            _list(model_entry.models(), as_json)
+            _list(list(model_entry.entries()), as_json)
 
     @group.command()
     def info(
