@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Path:
     """A folder of installed packages with that of the docs."""
     files = shown()
     points = tomllib.loads(files.pop("pyproject.toml"))["project"]["entry-points"]
-    install(tmp_path / "site", "tracekit-lab", points, files)
+    install(tmp_path / "site", "tracekit-lab", points, {**files, "tracekit_lab/__init__.py": ""})
     return tmp_path / "site"
 
 
