@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,89 +18,6 @@ ModelName = Annotated[
 MODEL_HELP = "The model"
 DATA_HELP = "The input"
 RUN_HELP = "How it runs"
-
-Size = Annotated[
-    str | None,
-    typer.Option(
-        help="full (as published) or tiny; full where the device has the memory for it.",
-        rich_help_panel=MODEL_HELP,
-    ),
-]
-Checkpoint = Annotated[
-    Path | None,
-    typer.Option(
-        help="Published weights: a file or folder. Random without.", rich_help_panel=MODEL_HELP
-    ),
-]
-Prompt = Annotated[
-    str | None,
-    typer.Option(help="The question; the model's own without.", rich_help_panel=MODEL_HELP),
-]
-Seed = Annotated[
-    int, typer.Option(help="Of random weights, data and sampling.", rich_help_panel=MODEL_HELP)
-]
-Temperature = Annotated[
-    float, typer.Option(min=0.0, help="0 is greedy.", rich_help_panel=MODEL_HELP)
-]
-TopP = Annotated[
-    float,
-    typer.Option("--top-p", min=0.0, max=1.0, help="Nucleus.", rich_help_panel=MODEL_HELP),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="An option of the model itself; repeatable. `tracekit models` lists them.",
-        rich_help_panel=MODEL_HELP,
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option(
-        metavar="synthetic|PATH|NAME[:SUBSET]",
-        help="Generated, a recording of yours, or a data set of tracekit.",
-        rich_help_panel=DATA_HELP,
-    ),
-]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Where the data set lies.", rich_help_panel=DATA_HELP),
-]
-Rate = Annotated[
-    float | None,
-    typer.Option(
-        "--rate-hz",
-        min=0.001,
-        help="Sampling rate of a recording that does not say.",
-        rich_help_panel=DATA_HELP,
-    ),
-]
-DataOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data-option",
-        metavar="NAME=VALUE",
-        help="An option of the data set; repeatable. `tracekit datasets` lists them.",
-        rich_help_panel=DATA_HELP,
-    ),
-]
-OnError = Annotated[
-    str,
-    typer.Option(
-        metavar="raise|skip",
-        help="A malformed row or record: refuse it, or leave it out and say so.",
-        rich_help_panel=DATA_HELP,
-    ),
-]
-TrustPickle = Annotated[
-    bool,
-    typer.Option(
-        "--trust-pickle",
-        help="Read pickled files, numpy arrays only, of whose origin you are sure.",
-        rich_help_panel=DATA_HELP,
-    ),
-]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1 …; a GPU where there is one.", rich_help_panel=RUN_HELP),
@@ -116,23 +35,165 @@ Sync = Annotated[
 ]
 
 
-def data_options(
-    given: list[str] | None,
-    rate_hz: float | None,
-    on_error: str = "raise",
-    trust_pickle: bool = False,
-) -> dict[str, Any]:
-    """`--data-option` and the flags about data as keyword arguments of the data set."""
-    from tracekit.capture.plan import value
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is asked of traces, and in which forms the answers are wanted."""
 
-    choice(on_error, ("raise", "skip"), "--on-error")
-    found = {name: value(text) for name, text in pairs(given, "--data-option").items()}
-    flags: dict[str, Any] = {} if rate_hz is None else {"rate_hz": rate_hz}
-    if on_error != "raise":
-        flags["on_error"] = on_error
-    if trust_pickle:
-        flags["trust_pickle"] = True
-    return {**found, **flags}
+    only: Annotated[str | None, typer.Option(help="Names of analyses, with commas between.")] = None
+    stages: Annotated[
+        str | None, typer.Option(help="Annotations whose name matches are the stages.")
+    ] = None
+    full: Annotated[
+        bool, typer.Option("--full", help="Print every table, not only the first screen.")
+    ] = False
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
+    ] = False
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False
+    csv: Annotated[Path | None, typer.Option(help="A folder for every table, whole, as CSV.")] = (
+        None
+    )
+    html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Where the page goes; else a name in reports/."),
+    ] = None
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False
+
+    @property
+    def names(self) -> list[str] | None:
+        """The analyses that are named; None for all."""
+        if not self.only:
+            return None
+        return [name.strip() for name in self.only.split(",") if name.strip()]
+
+    @property
+    def printed(self) -> bool:
+        """Whether the terminal gets a document instead of the first screen."""
+        return self.as_json or self.as_markdown
+
+    def page(self, default: Callable[[], Path]) -> Path | None:
+        """Where the page goes, if one is wanted: with a printed document only where -o names it."""
+        if not self.html:
+            return None
+        return self.output or (None if self.printed else default())
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """How a model is built and what it is asked."""
+
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="full (as published) or tiny; full where the device has the memory for it.",
+            rich_help_panel=MODEL_HELP,
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Published weights: a file or folder. Random without.",
+            rich_help_panel=MODEL_HELP,
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="The question; the model's own without.", rich_help_panel=MODEL_HELP),
+    ] = None
+    seed: Annotated[
+        int, typer.Option(help="Of random weights, data and sampling.", rich_help_panel=MODEL_HELP)
+    ] = 0
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="0 is greedy.", rich_help_panel=MODEL_HELP)
+    ] = 0.0
+    top_p: Annotated[
+        float,
+        typer.Option("--top-p", min=0.0, max=1.0, help="Nucleus.", rich_help_panel=MODEL_HELP),
+    ] = 1.0
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="An option of the model itself; repeatable. `tracekit models` lists them.",
+            rich_help_panel=MODEL_HELP,
+        ),
+    ] = None
+
+    def plan(self) -> dict[str, Any]:
+        """As `capture.plan.plan` takes them. Raises: TracekitError for a --set without `=`."""
+        fields = ("size", "checkpoint", "prompt", "seed", "temperature", "top_p")
+        return {**{name: getattr(self, name) for name in fields}, "extra": pairs(self.set_)}
+
+
+@dataclass(frozen=True, slots=True)
+class Feeding:
+    """What a model is fed."""
+
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="synthetic|PATH|NAME[:SUBSET]",
+            help="Generated, a recording of yours, or a data set of tracekit.",
+            rich_help_panel=DATA_HELP,
+        ),
+    ] = "synthetic"
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the data set lies.", rich_help_panel=DATA_HELP),
+    ] = None
+    rate_hz: Annotated[
+        float | None,
+        typer.Option(
+            "--rate-hz",
+            min=0.001,
+            help="Sampling rate of a recording that does not say.",
+            rich_help_panel=DATA_HELP,
+        ),
+    ] = None
+    data_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data-option",
+            metavar="NAME=VALUE",
+            help="An option of the data set; repeatable. `tracekit datasets` lists them.",
+            rich_help_panel=DATA_HELP,
+        ),
+    ] = None
+    on_error: Annotated[
+        str,
+        typer.Option(
+            metavar="raise|skip",
+            help="A malformed row or record: refuse it, or leave it out and say so.",
+            rich_help_panel=DATA_HELP,
+        ),
+    ] = "raise"
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Read pickled files, numpy arrays only, of whose origin you are sure.",
+            rich_help_panel=DATA_HELP,
+        ),
+    ] = False
+
+    def plan(self) -> dict[str, Any]:
+        """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""
+        from tracekit.capture.plan import value
+
+        choice(self.on_error, ("raise", "skip"), "--on-error")
+        given = pairs(self.data_option, "--data-option")
+        found: dict[str, Any] = {name: value(text) for name, text in given.items()}
+        if self.rate_hz is not None:
+            found["rate_hz"] = self.rate_hz
+        if self.on_error != "raise":
+            found["on_error"] = self.on_error
+        if self.trust_pickle:
+            found["trust_pickle"] = True
+        return {"data": self.data, "data_dir": self.data_dir, "data_options": found}
 
 
 def pairs(given: list[str] | None, flag: str = "--set") -> dict[str, str]:

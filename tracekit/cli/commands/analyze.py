@@ -9,56 +9,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tracekit.cli import options as opt
+from tracekit.cli.groups import grouped
+
 if TYPE_CHECKING:
     from tracekit.results.engine import Answers
 
 
 def register(app: typer.Typer) -> None:
     @app.command()
+    @grouped
     def analyze(
         traces: Annotated[list[str], typer.Argument(help="Trace files; '-' is standard input.")],
-        only: Annotated[
-            str | None, typer.Option(help="Names of analyses, with commas between.")
-        ] = None,
-        stages: Annotated[
-            str | None, typer.Option(help="Annotations whose name matches are the stages.")
-        ] = None,
-        full: Annotated[
-            bool, typer.Option("--full", help="Print every table, not only the first screen.")
-        ] = False,
-        as_json: Annotated[
-            bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
-        ] = False,
-        as_markdown: Annotated[
-            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
-        ] = False,
-        csv: Annotated[
-            Path | None, typer.Option(help="A folder for every table and every row as CSV.")
-        ] = None,
-        html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True,
-        output: Annotated[
-            Path | None,
-            typer.Option("-o", "--output", help="Where the page goes; else reports/<trace>.html."),
-        ] = None,
-        strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
+        reading: opt.Reading,
     ) -> None:
         """Where the time went: every question that a trace can answer, on one page.
 
         Several traces are shown side by side; --full prints each of them too. With --json or
         --markdown the page is only written where -o names it.
         """
-        names = [n.strip() for n in only.split(",") if n.strip()] if only else None
+        names = reading.names
         _distinct(traces)
-        printed = as_json or as_markdown
-        page = output or (_default(traces, names) if html and not printed else None)
-        many, failed = _answers(traces, names, strict=strict, stages=stages)
+        page = reading.page(lambda: _default(traces, names))
+        many, failed = _answers(traces, names, strict=reading.strict, stages=reading.stages)
         # files first: what reads the output may hang up early (`| head`)
-        said = _write(many, page if html else None, csv)
-        _print(many, as_json=as_json, as_markdown=as_markdown, full=full, chosen=names is not None)
+        said = _write(many, page, reading.csv)
+        _print(many, reading)
         sys.stdout.flush()
         for line in [*_warnings(many), *said]:
             sys.stderr.write(f"{line}\n")
-        if not printed and not full and names is None:
+        if not reading.printed and not reading.full and names is None:
             sys.stderr.write(f"next:   {_next([one.path for one in many])}\n")
         if failed:
             raise typer.Exit(1)
@@ -122,9 +102,7 @@ def _warnings(many: Sequence[Answers]) -> list[str]:
     return warnings
 
 
-def _print(
-    many: Sequence[Answers], *, as_json: bool, as_markdown: bool, full: bool, chosen: bool
-) -> None:
+def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
     import json
 
     from rich.markup import escape
@@ -134,16 +112,17 @@ def _print(
     from tracekit.report.many import overview, runs
     from tracekit.results import engine
 
-    if as_json:
+    if reading.as_json:
         document = engine.to_json(many)
         if len(many) > 1:
             document["together"] = overview.to_json(runs.read(many))
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
-    if as_markdown:
+    if reading.as_markdown:
         typer.echo(text.markdown(many[0]) if len(many) == 1 else text.markdown_of_several(many))
         return
     out = terminal.console()
+    full, chosen = reading.full, reading.names is not None
     together = len(many) > 1 and not chosen
     if together:
         found = runs.read(many)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tracekit.cli import options as opt
+from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,51 +45,91 @@ def _axis(help_: str) -> Any:
     return typer.Option(metavar="VALUE[,VALUE…]", help=help_, rich_help_panel=SWEEP)
 
 
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The axes of which every combination is timed."""
+
+    batch_size: Annotated[str, _axis("Rows of each request.")] = "1"
+    prompt_tokens: Annotated[str | None, _axis("Tokens to which the prompt is padded or cut.")] = (
+        None
+    )
+    dtype: Annotated[str | None, _axis("float32, bfloat16, float16.")] = None
+    attention: Annotated[str, _axis("sdpa, eager, flash.")] = "sdpa"
+    cache: Annotated[str, _axis("dynamic, static.")] = "dynamic"
+    compile_: Annotated[
+        list[bool] | None,
+        typer.Option(
+            "--compile/--no-compile", help="torch.compile; both to compare.", rich_help_panel=SWEEP
+        ),
+    ] = None
+
+    def axes(self) -> dict[str, list[Any]]:
+        """The values of each axis. Raises: TracekitError for what is none."""
+        kinds, caches = _values(self.attention, str), _values(self.cache, str)
+        return {
+            "dtype": _values(self.dtype, str),
+            "attention": [opt.choice(one, opt.ATTENTION, "--attention") for one in kinds],
+            "cache": [opt.choice(one, opt.CACHE, "--cache") for one in caches],
+            "compile": list(dict.fromkeys(self.compile_ or [False])),
+            "batch_size": _values(self.batch_size, int, "--batch-size"),
+            "prompt_tokens": _values(self.prompt_tokens, int, "--prompt-tokens"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often, and where, requests are timed."""
+
+    samples: Annotated[int, typer.Option(help="Timed requests.", rich_help_panel=opt.RUN_HELP)] = (
+        100
+    )
+    max_new_tokens: Annotated[
+        int, typer.Option(help="Tokens of each.", rich_help_panel=opt.RUN_HELP)
+    ] = 64
+    warmup: opt.Warmup = 3
+    device: opt.Device = None
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes in which a benchmark runs."""
+
+    runs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Fresh processes, each with all requests: what differs between processes of "
+            "the same thing is then in the intervals.",
+            rich_help_panel=opt.RUN_HELP,
+        ),
+    ] = 1
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="Time the tracekit and torch of this python too, in turns, and compare.",
+            rich_help_panel=opt.RUN_HELP,
+        ),
+    ] = None
+
+
 def _register_run(group: typer.Typer) -> None:
     @group.command("run")
+    @grouped
     def run(
         model: Annotated[
             str | None,
             typer.Argument(metavar="MODEL", help="As for `tracekit capture`."),
         ] = None,
+        *,
         output: Annotated[
             Path | None,
             typer.Option("-o", "--output", help="Where the JSON goes; the page lies beside it."),
         ] = None,
-        samples: Annotated[
-            int, typer.Option(help="Timed requests.", rich_help_panel=opt.RUN_HELP)
-        ] = 100,
-        max_new_tokens: Annotated[
-            int, typer.Option(help="Tokens of each.", rich_help_panel=opt.RUN_HELP)
-        ] = 64,
-        warmup: opt.Warmup = 3,
-        device: opt.Device = None,
-        batch_size: Annotated[str, _axis("Rows of each request.")] = "1",
-        prompt_tokens: Annotated[
-            str | None, _axis("Tokens to which the prompt is padded or cut.")
-        ] = None,
-        dtype: Annotated[str | None, _axis("float32, bfloat16, float16.")] = None,
-        attention: Annotated[str, _axis("sdpa, eager, flash.")] = "sdpa",
-        cache: Annotated[str, _axis("dynamic, static.")] = "dynamic",
-        compile_: Annotated[
-            list[bool] | None,
-            typer.Option(
-                "--compile/--no-compile",
-                help="torch.compile; both to compare.",
-                rich_help_panel=SWEEP,
-            ),
-        ] = None,
-        size: opt.Size = None,
-        checkpoint: opt.Checkpoint = None,
-        prompt: opt.Prompt = None,
-        seed: opt.Seed = 0,
-        temperature: opt.Temperature = 0.0,
-        top_p: opt.TopP = 1.0,
-        set_: opt.Set = None,
-        data: opt.Data = "synthetic",
-        data_dir: opt.DataDir = None,
-        rate_hz: opt.Rate = None,
-        data_option: opt.DataOption = None,
+        timing: Timing,
+        sweep: Sweep,
+        building: opt.Building,
+        feeding: opt.Feeding,
         model_only: Annotated[
             str | None,
             typer.Option(
@@ -99,23 +142,7 @@ def _register_run(group: typer.Typer) -> None:
             bool,
             typer.Option("--trace", help="Capture too: profiled against unprofiled, busy, floor."),
         ] = False,
-        runs: Annotated[
-            int,
-            typer.Option(
-                min=1,
-                help="Fresh processes, each with all requests: what differs between processes of "
-                "the same thing is then in the intervals.",
-                rich_help_panel=opt.RUN_HELP,
-            ),
-        ] = 1,
-        against: Annotated[
-            str | None,
-            typer.Option(
-                metavar="PYTHON",
-                help="Time the tracekit and torch of this python too, in turns, and compare.",
-                rich_help_panel=opt.RUN_HELP,
-            ),
-        ] = None,
+        processes: Processes,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the JSON and nothing else.")
         ] = False,
@@ -126,26 +153,10 @@ def _register_run(group: typer.Typer) -> None:
         from tracekit.bench import runner
 
         name, stage = runner.subject(model, model_only)
-        axes = {
-            "dtype": _values(dtype, str),
-            "attention": [
-                opt.choice(a, opt.ATTENTION, "--attention") for a in _values(attention, str)
-            ],
-            "cache": [opt.choice(c, opt.CACHE, "--cache") for c in _values(cache, str)],
-            "compile": list(dict.fromkeys(compile_ or [False])),
-            "batch_size": _values(batch_size, int, "--batch-size"),
-            "prompt_tokens": _values(prompt_tokens, int, "--prompt-tokens"),
-        }
         request = runner.Wanted(
-            name=name, axes=axes, stage=stage, trace=trace, output=output, runs=runs,
-            against=against, words=sys.argv[1:],
-            plan={
-                "size": size, "device": device, "extra": opt.pairs(set_), "data": data,
-                "data_dir": data_dir, "samples": samples, "warmup": warmup,
-                "data_options": opt.data_options(data_option, rate_hz),
-                "checkpoint": checkpoint, "seed": seed, "max_new_tokens": max_new_tokens,
-                "prompt": prompt, "temperature": temperature, "top_p": top_p,
-            },
+            name=name, axes=sweep.axes(), stage=stage, trace=trace, output=output,
+            runs=processes.runs, against=processes.against, words=sys.argv[1:],
+            plan={**dataclasses.asdict(timing), **building.plan(), **feeding.plan()},
         )  # fmt: skip
         _run(request, as_json)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tracekit.cli import options as opt
+from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,10 +20,66 @@ if TYPE_CHECKING:
 PROFILER = "The profiler"
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How the model computes."""
+
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, bfloat16, float16; float32 on the CPU, bfloat16 on a GPU.",
+            rich_help_panel=opt.RUN_HELP,
+        ),
+    ] = None
+    device: opt.Device = None
+    batch_size: Annotated[
+        int, typer.Option(help="Rows of each request.", rich_help_panel=opt.RUN_HELP)
+    ] = 1
+    attention: Annotated[
+        str, typer.Option(help="sdpa, eager or flash.", rich_help_panel=opt.RUN_HELP)
+    ] = "sdpa"
+    cache: Annotated[str, typer.Option(help="dynamic or static.", rich_help_panel=opt.RUN_HELP)] = (
+        "dynamic"
+    )
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile/--no-compile", help="torch.compile.", rich_help_panel=opt.RUN_HELP),
+    ] = False
+
+    def plan(self) -> dict[str, Any]:
+        """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""
+        return {
+            "dtype": self.dtype,
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "attention": opt.choice(self.attention, opt.ATTENTION, "--attention"),
+            "cache": opt.choice(self.cache, opt.CACHE, "--cache"),
+            "compile": self.compile_,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Profiler:
+    """What the profiler records beyond slices; the fields are those of `capture.run.Profiling`."""
+
+    record_shapes: Annotated[
+        bool, typer.Option("--record-shapes", help="Of ops.", rich_help_panel=PROFILER)
+    ] = False
+    with_stack: Annotated[
+        bool, typer.Option("--with-stack", help="Python frames.", rich_help_panel=PROFILER)
+    ] = False
+    profile_memory: Annotated[
+        bool,
+        typer.Option("--profile-memory", help="Allocations and frees.", rich_help_panel=PROFILER),
+    ] = False
+
+
 def register(app: typer.Typer) -> None:
     @app.command()
+    @grouped
     def capture(
         model: opt.ModelName,
+        *,
         output: Annotated[
             Path | None,
             typer.Option("-o", "--output", help="Where the trace goes; else a name in traces/."),
@@ -32,33 +91,9 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(help="At most so many tokens each.", rich_help_panel=opt.RUN_HELP)
         ] = 16,
         warmup: opt.Warmup = 2,
-        dtype: Annotated[
-            str | None,
-            typer.Option(
-                help="float32, bfloat16, float16; float32 on the CPU, bfloat16 on a GPU.",
-                rich_help_panel=opt.RUN_HELP,
-            ),
-        ] = None,
-        device: opt.Device = None,
-        batch_size: Annotated[
-            int, typer.Option(help="Rows of each request.", rich_help_panel=opt.RUN_HELP)
-        ] = 1,
-        attention: Annotated[
-            str, typer.Option(help="sdpa, eager or flash.", rich_help_panel=opt.RUN_HELP)
-        ] = "sdpa",
-        cache: Annotated[
-            str, typer.Option(help="dynamic or static.", rich_help_panel=opt.RUN_HELP)
-        ] = "dynamic",
-        compile_: Annotated[
-            bool,
-            typer.Option(
-                "--compile/--no-compile", help="torch.compile.", rich_help_panel=opt.RUN_HELP
-            ),
-        ] = False,
+        execution: Execution,
         sync: opt.Sync = True,
-        size: opt.Size = None,
-        checkpoint: opt.Checkpoint = None,
-        prompt: opt.Prompt = None,
+        building: opt.Building,
         prompt_tokens: Annotated[
             int | None,
             typer.Option(
@@ -67,54 +102,36 @@ def register(app: typer.Typer) -> None:
                 rich_help_panel=opt.MODEL_HELP,
             ),
         ] = None,
-        seed: opt.Seed = 0,
-        temperature: opt.Temperature = 0.0,
-        top_p: opt.TopP = 1.0,
-        set_: opt.Set = None,
-        data: opt.Data = "synthetic",
-        data_dir: opt.DataDir = None,
-        rate_hz: opt.Rate = None,
-        data_option: opt.DataOption = None,
-        on_error: opt.OnError = "raise",
-        trust_pickle: opt.TrustPickle = False,
-        record_shapes: Annotated[
-            bool, typer.Option("--record-shapes", help="Of ops.", rich_help_panel=PROFILER)
-        ] = False,
-        with_stack: Annotated[
-            bool, typer.Option("--with-stack", help="Python frames.", rich_help_panel=PROFILER)
-        ] = False,
-        profile_memory: Annotated[
-            bool,
-            typer.Option(
-                "--profile-memory", help="Allocations and frees.", rich_help_panel=PROFILER
-            ),
-        ] = False,
+        feeding: opt.Feeding,
+        profiler: Profiler,
     ) -> None:
         """Run a model stage by stage under the profiler and save a Kineto trace."""
-        opt.choice(attention, opt.ATTENTION, "--attention")
-        opt.choice(cache, opt.CACHE, "--cache")
-        from tracekit.capture import plan as planning
-        from tracekit.capture import run
-        from tracekit.cli import progress, terminal
-
-        plan = planning.plan(
-            model, size=size, device=device, dtype=dtype, extra=opt.pairs(set_), data=data,
-            data_dir=data_dir, samples=samples, warmup=warmup, sync=sync,
-            data_options=opt.data_options(data_option, rate_hz, on_error, trust_pickle),
-            checkpoint=checkpoint, seed=seed, attention=attention, cache=cache,
-            compile=compile_, batch_size=batch_size, max_new_tokens=max_new_tokens,
-            prompt=prompt, prompt_tokens=prompt_tokens, temperature=temperature, top_p=top_p,
+        _capture(
+            model,
+            output,
+            profiler,
+            {
+                **execution.plan(), **building.plan(), **feeding.plan(), "samples": samples,
+                "max_new_tokens": max_new_tokens, "warmup": warmup, "sync": sync,
+                "prompt_tokens": prompt_tokens,
+            },
         )  # fmt: skip
-        out = terminal.console()
-        out.print(f"{plan.model.title}, {plan.why}", markup=False)
-        profiling = run.Profiling(
-            record_shapes=record_shapes, with_stack=with_stack, profile_memory=profile_memory
-        )
-        with progress.phases() as report:
-            captured = run.capture(plan, output, profiling=profiling, progress=report)
-        _say(out, captured)
-        if captured.interrupted:
-            raise typer.Exit(130)
+
+
+def _capture(model: str, output: Path | None, profiler: Profiler, plan: dict[str, Any]) -> None:
+    from tracekit.capture import plan as planning
+    from tracekit.capture import run
+    from tracekit.cli import progress, terminal
+
+    planned = planning.plan(model, **plan)
+    out = terminal.console()
+    out.print(f"{planned.model.title}, {planned.why}", markup=False)
+    profiling = run.Profiling(**dataclasses.asdict(profiler))
+    with progress.phases() as report:
+        captured = run.capture(planned, output, profiling=profiling, progress=report)
+    _say(out, captured)
+    if captured.interrupted:
+        raise typer.Exit(130)
 
 
 def _say(out: Console, captured: Captured) -> None:
