@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,21 +110,35 @@ def gpu_rows(path: str) -> Rows:
     return Rows(spans[real], spans, others)
 
 
-def temporal(path: str) -> dict[str, int]:
-    """window, busy and idle in ns, as HTA's temporal breakdown has them. Raises: HtaError."""
+@dataclass(frozen=True, slots=True)
+class Temporal:
+    """Of GPU work: window = busy + idle."""
+
+    window_ns: int  # first start to last end
+    busy_ns: int
+    idle_ns: int
+
+
+def temporal(path: str) -> Temporal:
+    """HTA's temporal breakdown. Raises: HtaError."""
     asked = load(path)
     with _quiet():
         row = asked.get_temporal_breakdown(visualize=False).iloc[0]
         window, idle = float(row["kernel_time(us)"]), float(row["idle_time(us)"])
-    return {
-        "window": round(window * 1000),
-        "busy": round((window - idle) * 1000),
-        "idle": round(idle * 1000),
-    }
+    return Temporal(round(window * 1000), round((window - idle) * 1000), round(idle * 1000))
 
 
-def idle(path: str) -> dict[str, dict[int, int]]:
-    """ns by category and stream of HTA's idle breakdown. Raises: HtaError."""
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Idle time in ns by stream, as HTA classes it."""
+
+    host_wait: Mapping[int, int]
+    kernel_wait: Mapping[int, int]
+    other: Mapping[int, int]
+
+
+def idle(path: str) -> Waits:
+    """HTA's idle breakdown. Raises: HtaError."""
     asked = load(path)
     out: dict[str, dict[int, int]] = {}
     with _quiet():
@@ -132,7 +146,7 @@ def idle(path: str) -> dict[str, dict[int, int]]:
         for _, row in frame.iterrows():
             category = out.setdefault(str(row["idle_category"]), {})
             category[int(row["stream"])] = round(float(row["idle_time"]) * 1000)
-    return out
+    return Waits(out.get("host_wait", {}), out.get("kernel_wait", {}), out.get("other", {}))
 
 
 @dataclass(frozen=True, slots=True)

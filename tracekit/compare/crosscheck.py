@@ -7,12 +7,13 @@ explain is said to be not explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
-from tracekit.attribution.idle.cause_names import HOST_SIDE
+from tracekit.attribution.hta_results import Temporal
+from tracekit.attribution.idle.cause_names import HOST_SIDE, Cause
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid, Result
@@ -51,18 +52,18 @@ def crosscheck(trace: Trace) -> CrossCheck:
     return CrossCheck(trace.path, version, (*_temporal(trace), *_idle(trace)))
 
 
-def _measures(some: Spans) -> dict[str, int]:
+def _measures(some: Spans) -> Temporal:
     if not len(some):
-        return {"window": 0, "busy": 0, "idle": 0}
+        return Temporal(0, 0, 0)
     window, busy = int(some[:, 1].max() - some[:, 0].min()), total(union(some))
-    return {"window": window, "busy": busy, "idle": window - busy}
+    return Temporal(window, busy, window - busy)
 
 
-LABELS = {
-    "window": "window: first start to last end of GPU work",
-    "busy": "busy: some stream had work",
-    "idle": "idle: window less busy",
-}
+_FIGURES: tuple[tuple[str, Callable[[Temporal], int]], ...] = (
+    ("window: first start to last end of GPU work", lambda found: found.window_ns),
+    ("busy: some stream had work", lambda found: found.busy_ns),
+    ("idle: window less busy", lambda found: found.idle_ns),
+)
 
 
 def _temporal(trace: Trace) -> Iterator[Check]:
@@ -73,16 +74,16 @@ def _temporal(trace: Trace) -> Iterator[Check]:
         seen = hta_results.gpu_rows(trace.path)
     except hta_results.HtaError as fault:
         why = (f"HTA has no answer ({fault}).", *_no_work(trace))
-        for key, label in LABELS.items():
-            yield Check(label, own[key] if own else None, None, None, why)
+        for label, of in _FIGURES:
+            yield Check(label, of(own) if own else None, None, None, why)
         return
     real, every = _measures(seen.real), _measures(seen.every)
-    for key, label in LABELS.items():
+    for label, of in _FIGURES:
         if own is None:
-            yield Check(label, None, theirs[key], None, tuple(_no_work(trace)))
+            yield Check(label, None, of(theirs), None, tuple(_no_work(trace)))
             continue
-        why = tuple(_steps(trace, seen, own[key], real[key], every[key], theirs[key]))
-        yield Check(label, own[key], theirs[key], theirs[key] - own[key], why)
+        why = tuple(_steps(trace, seen, of(own), of(real), of(every), of(theirs)))
+        yield Check(label, of(own), of(theirs), of(theirs) - of(own), why)
 
 
 def _no_work(trace: Trace) -> list[str]:
@@ -127,57 +128,75 @@ def _signed(ns: int) -> str:
     return f"{'+' if ns >= 0 else '-'}{duration(abs(ns))}"
 
 
-# HTA's category: ours, and why they differ
-_IDLE = (
-    ("host_wait", "idle: the host had not launched yet",
-     "HTA calls a gap of a stream host wait where the launch of the next kernel began after the "
-     "kernel before had ended, and then the whole gap; we count only the part before the launch "
-     "call returned."),
-    ("kernel_wait", "idle: launched, not begun",
-     "HTA calls a gap kernel wait where it is no host wait and shorter than 30 µs (its option says "
-     "ns, but compares µs); we count every part of a gap after the launch."),
-    ("other", "idle: neither",
-     "HTA's other holds longer gaps that are no host wait; ours the gaps that end with work "
-     "without a launch in the trace."),
-)  # fmt: skip
+_HOST_WAIT = (
+    "HTA calls a gap of a stream host wait where the launch of the next kernel began after the "
+    "kernel before had ended, and then the whole gap; we count only the part before the launch "
+    "call returned."
+)
+_KERNEL_WAIT = (
+    "HTA calls a gap kernel wait where it is no host wait and shorter than 30 µs (its option says "
+    "ns, but compares µs); we count every part of a gap after the launch."
+)
+_OTHER = (
+    "HTA's other holds longer gaps that are no host wait; ours the gaps that end with work "
+    "without a launch in the trace."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnIdle:
+    """Our idle time in HTA's classes, in ns."""
+
+    host_wait: int
+    kernel_wait: int
+    other: int
 
 
 def _idle(trace: Trace) -> Iterator[Check]:
-    own = _own_idle(trace)
+    own, fault, theirs = _own_idle(trace), "", None
     try:
         theirs = hta_results.idle(trace.path)
-    except hta_results.HtaError as fault:
-        for key, label, _ in _IDLE:
-            yield Check(label, own[key] if own else None, None, None,
-                        (f"HTA has no answer ({fault}).", *_no_work(trace)))  # fmt: skip
-        return
-    for key, label, words in _IDLE:
-        streams = theirs.get(key, {})
-        hta = sum(streams.values())
-        ours = own[key] if own else None
-        difference = hta - ours if ours is not None else None
-        why = [words] if difference else []
-        if difference and len(streams) > 1:
-            why.append(
-                f"HTA adds up the gaps of each of {len(streams)} streams, also while another "
-                "stream works; we count a nanosecond once, and only if no stream works."
-            )
-        yield Check(label, ours, hta, difference, tuple(why))
+    except hta_results.HtaError as said:
+        fault = f"HTA has no answer ({said})."
+    for label, words, ours, streams in (
+        ("idle: the host had not launched yet", _HOST_WAIT, own.host_wait if own else None,
+         theirs.host_wait if theirs else None),
+        ("idle: launched, not begun", _KERNEL_WAIT, own.kernel_wait if own else None,
+         theirs.kernel_wait if theirs else None),
+        ("idle: neither", _OTHER, own.other if own else None, theirs.other if theirs else None),
+    ):  # fmt: skip
+        if streams is None:
+            yield Check(label, ours, None, None, (fault, *_no_work(trace)))
+        else:
+            yield _waits(label, words, ours, streams)
 
 
-def _own_idle(trace: Trace) -> Mapping[str, int] | None:
+def _waits(label: str, words: str, ours: int | None, streams: Mapping[int, int]) -> Check:
+    """Our idle time beside HTA's of each stream."""
+    hta = sum(streams.values())
+    difference = hta - ours if ours is not None else None
+    why = [words] if difference else []
+    if difference and len(streams) > 1:
+        why.append(
+            f"HTA adds up the gaps of each of {len(streams)} streams, also while another "
+            "stream works; we count a nanosecond once, and only if no stream works."
+        )
+    return Check(label, ours, hta, difference, tuple(why))
+
+
+def _own_idle(trace: Trace) -> _OwnIdle | None:
     try:
         found = catalog.ask(trace, IdleTime)
     except MissingEventsError:
         return None
-    sums = {"host_wait": 0, "kernel_wait": 0, "other": 0}
-    host = tuple(cause.value for cause in HOST_SIDE)
-    waited = ("graph", "other_stream", "communication", "queued")
-    for row in found.rows:
-        sums["host_wait"] += sum(int(getattr(row.causes, name)) for name in host)
-        sums["kernel_wait"] += sum(int(getattr(row.causes, name)) for name in waited)
-        sums["other"] += int(row.causes.unlinked + row.causes.after_last)
-    return sums
+    return _OwnIdle(
+        host_wait=sum(row.causes.of(HOST_SIDE) for row in found.rows),
+        kernel_wait=sum(row.causes.of(_LAUNCHED) for row in found.rows),
+        other=sum(row.causes.of({Cause.UNLINKED, Cause.AFTER_LAST}) for row in found.rows),
+    )
+
+
+_LAUNCHED = frozenset({Cause.GRAPH, Cause.OTHER_STREAM, Cause.COMMUNICATION, Cause.QUEUED})
 
 
 def tables(result: CrossCheck) -> list[Grid]:

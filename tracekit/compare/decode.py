@@ -2,12 +2,11 @@
 
 Another version of tracekit may have written them. Fields that are not known here are left out, and
 what is not there is not known (None); where the type has no place for that, the file is refused.
+Of answers that no comparison reads by their fields, the numbers stay as they are.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -16,22 +15,29 @@ from types import NoneType, UnionType
 
 import msgspec
 
-from tracekit import answers
-from tracekit.answers.idle import IdleTime
-from tracekit.answers.launches import Launches
+from tracekit.answers.audit import Audit
+from tracekit.answers.devices import Devices
+from tracekit.answers.findings import Findings
+from tracekit.answers.kernels import Kernels
+from tracekit.answers.ops import Ops
+from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
+from tracekit.answers.tokens import Tokens
 from tracekit.errors import TracekitError
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+# what comparisons read by its fields
+READ: tuple[type[Result], ...] = (
+    Audit, Devices, Findings, Kernels, Ops, Roofline, Stages, Tokens,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Untyped(Result):
-    """The answer of an analysis whose type is not known here: numbers that differ, no more."""
+    """The answer of an analysis that no comparison reads by its fields: any numbers."""
 
-    plain: Mapping[str, Json]
+    plain: Mapping[str, object]
 
     def to_json(self) -> dict[str, object]:
         return dict(self.plain)
@@ -46,22 +52,11 @@ def unreadable(path: str, why: str) -> TracekitError:
     )
 
 
-@cache
-def kinds() -> Mapping[str, type[Result]]:
-    """The types of the built-in answers by the analysis that gives them."""
-    found: dict[str, type[Result]] = {}
-    for module in pkgutil.iter_modules(answers.__path__):
-        for value in vars(importlib.import_module(f"{answers.__name__}.{module.name}")).values():
-            if isinstance(value, type) and issubclass(value, Result) and hasattr(value, "analysis"):
-                found[value.analysis] = value
-    return found
-
-
 def answer(name: str, raw: bytes, path: str) -> Result:
     """The answer of one analysis in the file `path`. Raises: TracekitError where it is none."""
-    kind = kinds().get(name)
+    kind = next((kind for kind in READ if kind.analysis == name), None)
     try:
-        plain = msgspec.json.decode(raw, type=dict[str, typing.Any])
+        plain = msgspec.json.decode(raw, type=dict[str, object])
         if kind is None:
             return Untyped(plain)
         return _named(msgspec.convert(filled(plain, kind), kind))
@@ -69,7 +64,7 @@ def answer(name: str, raw: bytes, path: str) -> Result:
         raise unreadable(path, f"{name}, {str(fault)[:1].lower()}{str(fault)[1:]}") from None
 
 
-def filled(value: Json, kind: object) -> Json:
+def filled(value: object, kind: object) -> object:
     """JSON with null for every field of the type that is not there and may be unknown."""
     arms = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if isinstance(value, dict):
@@ -83,8 +78,8 @@ def filled(value: Json, kind: object) -> Json:
     return value
 
 
-def _filled_object(value: dict[str, Json], kind: type) -> dict[str, Json]:
-    out = {}
+def _filled_object(value: dict[str, object], kind: type) -> dict[str, object]:
+    out: dict[str, object] = {}
     for name, of in _hints(kind).items():
         if name in value:
             out[name] = filled(value[name], of)
@@ -104,9 +99,5 @@ def _named(result: Result) -> Result:
     match result:
         case Stages(totals=(*rest, last)) if last.family == Whole.STAGES:
             return replace(result, totals=(*rest, replace(last, family=Whole.STAGES)))
-        case IdleTime(stages=(*rest, last)) if last.family == Whole.STAGES:
-            return replace(result, stages=(*rest, replace(last, family=Whole.STAGES)))
-        case Launches(rows=(*rest, last)) if last.stage == Whole.TRACE:
-            return replace(result, rows=(*rest, replace(last, stage=Whole.TRACE)))
         case _:
             return result

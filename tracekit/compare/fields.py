@@ -6,9 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Plain = Mapping[str, Any]
+Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after
 
 # said in words, in tables of their own, or drawn: no number of theirs stands alone
@@ -138,7 +137,7 @@ def fields(analysis: str, before: Plain, after: Plain) -> list[FieldChange]:
     return out
 
 
-def _leaves(row: str, name: str, value: Any) -> Iterator[tuple[tuple[str, str], float | None]]:
+def _leaves(row: str, name: str, value: object) -> Iterator[tuple[tuple[str, str], float | None]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key not in _INSTANTS and not (name and key in _IDENTITY):

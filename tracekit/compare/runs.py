@@ -31,9 +31,10 @@ class Run:
     unanswered: Mapping[str, str] = field(default_factory=dict)  # and why
 
     def get(self, kind: type[R]) -> R | None:
-        """The answer of this type, `get(Stages)`; None where the run has none."""
+        """The answer of this type, `get(Stages)`, one of decode.READ; None where it has none."""
         found = self.answers.get(kind.analysis)
-        return found if isinstance(found, kind) else None
+        assert found is None or isinstance(found, kind), "name it in decode.READ"
+        return found
 
 
 def of(one: Answers) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from tracekit.compare import fields
 from tracekit.compare.comparability import Caution, Difference
@@ -33,6 +33,7 @@ DEFINITIONS = {
     "each before. No: they overlap, so the change may be chance.",
     "state": "In both, only after (new) or only before (gone).",
 }
+T = TypeVar("T")
 MOST = 200
 NUMBERS = 20  # other numbers in a table
 
@@ -70,7 +71,7 @@ def _telling(grid: Grid) -> Grid:
     if at is None or len({row[at] for row in grid.rows}) > 1:
         return grid
 
-    def short(row: Sequence[Any]) -> tuple[Any, ...]:
+    def short(row: Sequence[T]) -> tuple[T, ...]:
         return (*row[:at], *row[at + 1 :])
 
     total = None if grid.total is None else short(grid.total)
@@ -194,7 +195,7 @@ def _change_columns(noun: str) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def _change_row(k: KernelChange) -> tuple[Any, ...]:
+def _change_row(k: KernelChange) -> tuple[object, ...]:
     return (
         k.name, k.phase or "any", k.state, k.difference_ns, k.before_ns, k.after_ns, k.category,
         k.before_count, k.after_count, k.by_count_ns, k.by_speed_ns,

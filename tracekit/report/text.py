@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tracekit.files import writing
 from tracekit.report import facts
@@ -152,9 +151,9 @@ def write_grids(grids: Iterable[Grid], folder: Path, name: str) -> list[Path]:
     ]
 
 
-def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flatten(row: Mapping[str, object], before: str = "") -> dict[str, object]:
     """Nested fields as `outer.inner`; lists stay, as text."""
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     for key, value in row.items():
         if isinstance(value, Mapping):
             out.update(flatten(value, f"{before}{key}."))
@@ -163,7 +162,7 @@ def flatten(row: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return out
 
 
-def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow([_cell(head) for head in heads])
@@ -171,7 +170,7 @@ def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> P
     return path
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     # a name that a spreadsheet would run as a formula is made text
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,10 @@ class By:
     queued: int
     unlinked: int
     after_last: int
+
+    def of(self, causes: Iterable[Cause]) -> int:
+        """Of these classes together."""
+        return sum(getattr(self, cause.value) for cause in causes)
 
 
 SUSPECT = (
@@ -95,15 +99,12 @@ def columns(causes: Sequence[Cause]) -> tuple[Column, ...]:
 
 def used(parts: Sequence[By]) -> list[Cause]:
     """Classes that are anywhere above zero."""
-    return [c for c in ORDER if any(getattr(part, c.value) for part in parts)]
+    return [c for c in ORDER if any(part.of([c]) for part in parts)]
 
 
 def shown(parts: Sequence[By]) -> dict[str, list[int]]:
     """[name][part] for a chart, in the colours of the theme."""
-    return {
-        name: [sum(getattr(part, c.value) for c in group) for part in parts]
-        for name, group in SHOWN.items()
-    }
+    return {name: [part.of(group) for part in parts] for name, group in SHOWN.items()}
 
 
 def shown_columns(parts: Sequence[By]) -> tuple[tuple[Column, tuple[Cause, ...]], ...]:
