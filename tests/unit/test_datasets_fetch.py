@@ -248,6 +248,17 @@ def test_without_libarchive_the_extra_is_named(
         unpack.unpack(tmp_path / "a.rar", tmp_path)
 
 
+def test_without_the_library_of_the_system_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "libarchive", raising=False)
+    (tmp_path / "libarchive.py").write_text("raise OSError('libarchive.so: no such file')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "a.rar").write_bytes(b"Rar!")
+    with pytest.raises(TracekitError, match="needs the system's libarchive"):
+        unpack.unpack(tmp_path / "a.rar", tmp_path)
+
+
 # ---------------------------------------------------------------- the hub, the authors' programs
 
 

@@ -165,20 +165,22 @@ def test_a_parquet_file_without_pyarrow_says_so(
         kineto.load(path)
 
 
-# an interpreter that has the core and nothing else
-CORE_ONLY = f"""
+# an interpreter in which the modules that are named first are absent
+WITHOUT = """
 import sys
-for name in {sorted({*PACKAGES, *ANY - CORE})!r}:
-    sys.modules[name] = None
+sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
 from tracekit.cli import app
 app.main()
 """
 TRACE = ROOT / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
 
 
-def core(folder: Path, *args: object) -> subprocess.CompletedProcess[str]:
+def core(folder: Path, *args: object, extra: str = "") -> subprocess.CompletedProcess[str]:
+    """`tracekit …` where the core and at most one extra are installed."""
+    there = CORE | names(EXTRAS[extra] if extra else [])
+    absent = [m for m in {*ANY, *PACKAGES} if package(m) not in there and m.isidentifier()]
     return subprocess.run(
-        [sys.executable, "-c", CORE_ONLY, *map(str, args)],
+        [sys.executable, "-c", WITHOUT, ",".join(absent), *map(str, args)],
         capture_output=True, text=True, timeout=120, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
@@ -199,6 +201,23 @@ def test_the_core_alone_answers(tmp_path: Path, args: tuple[object, ...], made: 
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout
     assert made is None or (tmp_path / made).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("args", "extra"),
+    [
+        (("capture", "onellm", "--samples", 1, "--max-new-tokens", 2, "-o", "t.json"), "capture"),
+        (("models", "info", "eventgpt"), "capture"),
+        (("crosscheck", TRACE), "hta"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else str(given),
+)
+def test_an_extra_brings_all_that_its_command_needs(
+    tmp_path: Path, args: tuple[object, ...], extra: str
+) -> None:
+    ran = core(tmp_path, *args, extra=extra)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout
 
 
 @pytest.mark.parametrize(

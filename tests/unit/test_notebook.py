@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 from html import escape
 from pathlib import Path
 
@@ -70,6 +71,24 @@ def test_a_trace_in_memory_makes_the_same_report_page(tmp_path: Path) -> None:
     trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
     written = trace.report(tmp_path / "page.html")
     assert 'id="tk-stages"' in written.read_text()
+
+
+def test_a_cell_without_plotly_shows_the_tables_and_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    display = types.ModuleType("IPython.display")
+    vars(display).update(HTML=str, display=shown.append)
+    shell = types.ModuleType("IPython")
+    vars(shell)["display"] = display
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    tracekit.load(kineto(tmp_path / "a.json.gz")).stages()._ipython_display_()
+    tables, missing = shown
+    assert "<table" in tables
+    assert "needs plotly" in missing
+    assert "tracekit[notebook]" in missing
 
 
 def test_importing_tracekit_loads_no_numpy() -> None:
