@@ -1,6 +1,6 @@
 """What may make a trace's numbers mislead: one function a check, each counts what it finds."""
 
-from . import peaks, recording, work
+from . import host, peaks, recording, work
 from .finding import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -17,8 +17,8 @@ CHECKS: tuple[Check, ...] = (
     work.giant_events,
     recording.impossible_times,
     recording.overlaps,
-    recording.crossings,
-    recording.overhead,
+    host.crossings,
+    host.overhead,
     recording.resolution,
     recording.options,
     peaks.above_peak,

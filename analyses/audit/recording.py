@@ -12,11 +12,11 @@ from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.attribution.stages import inferred
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
-from tracekit.results.units import count, duration, plural, share
+from tracekit.results.units import count, duration, plural
 from tracekit.results.unknown_work import unknown
-from tracekit.trace.spans.intervals import covered, spans, total, union
+from tracekit.trace.spans.intervals import spans, total, union
 from tracekit.trace.spans.segments import sums
-from tracekit.trace.trace import HOST, Cat, Trace
+from tracekit.trace.trace import Cat, Trace
 
 from .finding import BOTH, BY_LAUNCH
 
@@ -143,57 +143,6 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
     effect: Effect = "degraded" if part > 0.01 else "note"
     yield Finding(trace.path, "overlaps", effect, what, pairs, extra, part,
                   ("kernels", "roofline", "roles"))  # fmt: skip
-
-
-def crossings(trace: Trace) -> Iterator[Finding]:
-    """Host slices that cross on one thread: which encloses which is not known."""
-    rows = np.flatnonzero(trace.is_(*HOST))
-    if not len(rows):
-        return
-    parent = links.parent_row(trace)[rows]
-    # slices at the top of a thread are siblings of one another
-    family = np.where(parent >= 0, parent, -1 - links.thread(trace)[rows])
-    order = np.argsort(family, kind="stable")
-    ends, rank = np.unique(trace.end[rows][order], return_inverse=True)
-    group = np.unique(family[order], return_inverse=True)[1]
-    reach = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
-    crossed = np.zeros(len(rows), bool)
-    same = group[1:] == group[:-1]
-    crossed[order[1:]] = same & (ends[reach[:-1]] > trace.ts[rows][order[1:]])
-    crossed &= trace.dur[rows] > 0
-    number = int(crossed.sum())
-    if number:
-        part = number / len(rows)
-        what = (
-            f"{count(number)} of {count(len(rows))} host slices cross another on their thread, so "
-            "it is not known which encloses which."
-        )
-        effect: Effect = "degraded" if part > 0.001 else "note"
-        yield Finding(
-            trace.path, "crossings", effect, what, number, None, part,
-            ("idle", "kernels", "modules", "tokens"),
-        )  # fmt: skip
-
-
-def overhead(trace: Trace) -> Iterator[Finding]:
-    """The profiler's own work inside the window."""
-    own = trace.of(Cat.OVERHEAD)
-    host = trace.of(*HOST)
-    if not len(own) or not len(host):
-        return
-    flat = union(spans(own.ts, own.dur))
-    window = np.array([[host.ts.min(), host.end.max()]], np.int64)
-    time = int(covered(flat, window)[0])
-    part = time / max(int(window[0, 1] - window[0, 0]), 1)
-    if time:
-        what = (
-            f"The profiler itself was at work for {duration(time)} ({share(part)}) of the recorded "
-            "host time, in "
-            f"{count(len(own))} pieces: host time and idle time are longer for it."
-        )
-        effect: Effect = "degraded" if part > 0.02 else "note"
-        yield Finding(trace.path, "overhead", effect, what, len(own), time, part,
-                      ("stages", "idle", "launches", "tokens"))  # fmt: skip
 
 
 def resolution(trace: Trace) -> Iterator[Finding]:

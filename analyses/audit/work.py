@@ -14,29 +14,23 @@ from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.stages.annotation_names import Phase
-from tracekit.attribution.stages.instances import Markers, launched, markers
-from tracekit.errors import MissingEventsError
+from tracekit.attribution.stages.instances import Markers, launched
 from tracekit.results.units import count, duration, share
-from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
+from tracekit.trace.spans.intervals import (
+    Spans,
+    covered,
+    intersect,
+    spans,
+    subtract,
+    total,
+    union,
+)
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
+from . import frames
 from .finding import BOTH, BY_LAUNCH
 
-OUR_STEPS = r"^tracekit::(?:decode_step|sample)#"
 STEP_NUMBER = re.compile(r"#\d+$")
-
-
-def _marks(trace: Trace) -> list[Markers]:
-    """The stages, and the decode steps and samples of our own captures, which lie in them."""
-    found = []
-    for pattern in (None, OUR_STEPS):
-        try:
-            found.append(markers(trace, pattern))
-        except MissingEventsError:
-            break
-        if found[0].chosen != "tracekit":
-            break
-    return found
 
 
 def lost_work(trace: Trace) -> Iterator[Finding]:
@@ -70,7 +64,7 @@ def _capturing(trace: Trace) -> Mask:
     for number in np.unique(thread[change != 0]):
         mine = np.flatnonzero(thread == number)
         inside[mine] = np.cumsum(change[mine]) > 0
-    for marks in _marks(trace):
+    for marks in frames.marked(trace):
         for i, step in enumerate(marks.step):
             if step is not None and step.phase is Phase.CAPTURE:
                 inside |= (calls.ts >= marks.start[i]) & (calls.ts < marks.end[i])
@@ -83,7 +77,7 @@ def empty_steps(trace: Trace) -> Iterator[Finding]:
     Regions that a user named may well launch nothing: they are not asked.
     """
     if len(links.work(trace)):
-        for marks in _marks(trace):
+        for marks in frames.marked(trace):
             yield from _empty(trace, marks)
 
 
@@ -111,7 +105,7 @@ def short_replays(trace: Trace) -> Iterator[Finding]:
     """Graph launches with fewer kernels than the same launch of a step of the same name."""
     if not len(links.work(trace)):
         return
-    for marks in _marks(trace)[-1:]:
+    for marks in frames.marked(trace)[-1:]:
         yield from _short(trace, marks)
 
 
@@ -160,9 +154,11 @@ def unlinked_work(trace: Trace) -> Iterator[Finding]:
         "time) have no launch in the file, mostly launched before it began: they are in the totals "
         "of the device, and in no stage."
     )
-    yield Finding(
-        trace.path, "unlinked_work", "degraded", what, int(lost.sum()), busy_ns, part, BY_LAUNCH
-    )
+    effect: Effect = "degraded" if part > frames.MATERIAL else "note"
+    # idle time before such work is a class of its own: no number of it is wrong
+    touches = tuple(name for name in BY_LAUNCH if name != "idle")
+    yield Finding(trace.path, "unlinked_work", effect, what, int(lost.sum()), busy_ns, part,
+                  touches)  # fmt: skip
 
 
 def stray_events(trace: Trace) -> Iterator[Finding]:
@@ -215,30 +211,50 @@ def _core(start: I64, flat: Spans) -> tuple[int, int]:
 
 
 def hidden_work(trace: Trace) -> Iterator[Finding]:
-    """Idle time in which the device was probably at work that the file does not hold."""
-    gpu = links.work(trace)
-    if not len(gpu):
+    """Idle time in which the device was probably at work that the file does not hold.
+
+    Degraded: the device's numbers where it is over 1 % of the device window, those of stages where
+    it is over 1 % of the time from their first to their last work.
+    """
+    if not len(links.work(trace)):
         return
-    found = causes.idle(trace)
-    # the device window, and the stages: by clock these may begin long before it
-    parts = [np.array([[gpu.ts.min(), gpu.end.max()]], np.int64)]
-    parts += [np.stack([marks.start, marks.end], axis=1) for marks in _marks(trace)]
-    window = union(np.concatenate(parts))
-    suspect = int(covered(found.suspect, window).sum())
-    idle_ns = total(window) - int(covered(busy(trace).busy, window).sum())
-    if not suspect:
+    suspect = causes.idle(trace).suspect
+    device = frames.device_window(trace)
+    inside = total(intersect(suspect, device))
+    if not inside:
+        yield from _before_the_window(trace, suspect, device)
         return
+    parts: dict[tuple[str, ...], float] = {}
+    parts["devices", "idle", "launches"] = inside / total(device)
+    own = frames.stage_work(trace)
+    if len(own):
+        parts["stages", "tokens"] = total(intersect(suspect, own)) / total(own)
+    degraded = [name for names, p in parts.items() if p > frames.MATERIAL for name in names]
+    idle_ns = total(frames.device_idle(trace))
     what = (
-        f"{duration(suspect)} of {duration(idle_ns)} idle time passed with work launched more than "
+        f"{duration(inside)} of {duration(idle_ns)} idle time passed with work launched more than "
         f"{duration(causes.SUSPECT_NS)} before and none of this file running: the device probably "
         "ran work that the file does not hold (a step that was cut out, another process), waited "
         "for another device, or loaded a kernel. Do not call it idle of the step."
     )
-    waits = int((covered(window, found.suspect) > 0).sum())
-    yield Finding(
-        trace.path, "hidden_work", "degraded", what, waits, suspect, suspect / max(idle_ns, 1),
-        ("devices", "stages", "idle", "launches", "tokens"),
-    )  # fmt: skip
+    waits = int((covered(device, suspect) > 0).sum())
+    effect: Effect = "degraded" if degraded else "note"
+    every = [name for names in parts for name in names]
+    yield Finding(trace.path, "hidden_work", effect, what, waits, inside,
+                  inside / max(idle_ns, 1), tuple(degraded or every))  # fmt: skip
+
+
+def _before_the_window(trace: Trace, suspect: Spans, device: Spans) -> Iterator[Finding]:
+    """Suspect time of stages by clock, before the file's first activity: of no device's window."""
+    outside = subtract(intersect(suspect, frames.stage_clock(trace)), device)
+    if time := total(outside):
+        what = (
+            f"{duration(time)} of the stages passed before the first activity that the file holds, "
+            "with work launched: the device was probably at work that was not recorded. It is in "
+            "no window of a device, and named apart in the stages by clock."
+        )
+        yield Finding(trace.path, "hidden_work", "note", what, len(outside), time, None,
+                      ("stages",))  # fmt: skip
 
 
 def giant_events(trace: Trace) -> Iterator[Finding]:

@@ -187,10 +187,115 @@ def test_slices_that_cross_on_one_thread_are_counted() -> None:
     assert "crossings" not in checks(trace)
 
 
+@pytest.mark.parametrize(("overlap", "effect"), [(10, "note"), (11, "degraded")])
+def test_crossing_ops_degrade_from_a_hundredth_of_the_host_time_on(
+    overlap: int, effect: str
+) -> None:
+    ops = [
+        Slice(0, 500_000, "a", Cat.CPU_OP),
+        Slice((500 - overlap) * 1000, 510_000, "b", Cat.CPU_OP),
+    ]
+    ops.append(Slice((1010 - overlap) * 1000, (overlap - 10) * 1000, "c", Cat.CPU_OP))
+    trace = build(ops)
+    row = found(trace, "crossings")
+    assert (row.count, row.share, row.effect) == (1, overlap / 1000, effect)
+    assert "ops" in row.touches
+    assert audit(trace).trust("devices").verdict == "trusted"
+
+
+def test_an_annotation_that_crosses_the_frame_that_opened_it_leaves_no_doubt() -> None:
+    trace = draw(
+        """
+        python    aaaaaa....
+        mark      ...bbbbb..
+        op        .......c..
+        """
+    )
+    row = found(trace, "crossings")
+    assert (row.count, row.share, row.effect) == (1, 0, "note")
+    assert "no number" in row.what
+
+
+def test_crossing_ops_degrade_what_was_launched_in_them_alone() -> None:
+    def work(at: int, dur: int) -> Trace:
+        return build([
+            Slice(0, 50_000, "a", Cat.CPU_OP), Slice(49_000, 51_000, "b", Cat.CPU_OP),
+            Slice(at, 100, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+            Slice(20_000, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
+            Slice(60_000, dur, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+            Slice(60_000 + dur, 1_000_000, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
+        ])  # fmt: skip
+
+    assert audit(work(49_500, 1_000_000)).trust("kernels").verdict == "degraded"
+    assert audit(work(49_500, 10_000)).trust("kernels").verdict == "trusted"  # 0.99 % of the work
+    assert audit(work(10_000, 1_000_000)).trust("kernels").verdict == "trusted"
+
+
 def test_the_profilers_own_work_inside_the_window_is_counted() -> None:
     trace = draw("op aaaaaaaaaa\noverhead ..bb......")
     row = found(trace, "overhead")
     assert (row.count, row.ns, row.share, row.effect) == (1, 2000, 0.2, "degraded")
+
+
+@pytest.mark.parametrize(("own", "effect"), [(5, "note"), (6, "degraded")])
+def test_the_profilers_own_work_degrades_idle_time_that_it_can_be(own: int, effect: str) -> None:
+    idle = [Slice(0, 40_000, "k", Cat.KERNEL, 7, 0, 0, 7, -1),
+            Slice(60_000, 40_000, "k", Cat.KERNEL, 7, 0, 0, 7, -1)]  # fmt: skip
+    op = Slice(0, 100_000, "aten::mm", Cat.CPU_OP)
+    row = found(build([*idle, op, Slice(45_000, own * 1000, "o", Cat.OVERHEAD)]), "overhead")
+    assert row.effect == effect
+    assert row.touches == ("idle", "launches")
+    # beside work of the device it lengthens nothing of it, and there are no stages
+    row = found(build([*idle, op, Slice(0, 40_000, "o", Cat.OVERHEAD)]), "overhead")
+    assert row.effect == "note"
+
+
+def suspect(first: int, length: int) -> Trace:
+    """A kernel of some ns from `first` on, and one 2 ms after its launch, while nothing ran."""
+    end = first + length
+    return build([
+        Slice(0, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+        Slice(first, length, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+        Slice(end, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
+        Slice(end + 2_000_000, 1000, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(("length", "effect"), [(190_000_000, "degraded"), (210_000_000, "note")])
+def test_suspect_time_degrades_from_a_hundredth_of_the_device_window_on(
+    length: int, effect: str
+) -> None:
+    row = found(suspect(10_000, length), "hidden_work")
+    assert row.effect == effect
+    assert row.ns is not None
+    assert 1_900_000 < row.ns < 2_000_000
+
+
+def test_time_before_the_device_window_is_no_idle_time_of_it() -> None:
+    trace = build([
+        Slice(0, 30_000_000, "tracekit::decode", Cat.ANNOTATION),
+        Slice(0, 2_000_000, "aten::mm", Cat.CPU_OP),
+        Slice(1_000_000, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+        Slice(25_000_000, 100_000_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+    ])  # fmt: skip
+    row = found(trace, "hidden_work")
+    assert row.effect == "note"
+    assert "before the first activity" in row.what
+    assert audit(trace).verdict == "trusted"
+
+
+@pytest.mark.parametrize(("length", "effect"), [(1000, "note"), (1100, "degraded")])
+def test_work_without_a_launch_degrades_from_a_hundredth_of_the_busy_time_on(
+    length: int, effect: str
+) -> None:
+    trace = build([
+        Slice(0, length, "k", Cat.KERNEL, 7, 0, 0, 7, 9),
+        Slice(0, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+        Slice(5000, 99_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+    ])  # fmt: skip
+    row = found(trace, "unlinked_work")
+    assert row.effect == effect
+    assert "idle" not in row.touches
 
 
 def test_what_was_not_recorded_is_named() -> None:
