@@ -7,7 +7,8 @@ recorded weights are not a LLaMA's (latent attention, adapters) are numbered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import eq, gt
 
 from .layer_pattern import FRONT, HEAD, NOWHERE, Layout
 
@@ -22,6 +23,36 @@ _AFTER = {
     4: ("attention output projection", "MLP gate projection", "MLP up projection",
         "MLP down projection"),
 }  # fmt: skip
+IN, OUT = 0, 1
+_RESIDUAL = {  # the end of each matrix k → n that is as wide as the model
+    "query, key, value projection": IN,
+    "query projection": IN,
+    "key, value projection": IN,
+    "key projection": IN,
+    "value projection": IN,
+    "attention output projection": OUT,
+    "MLP gate projection": IN,
+    "MLP up projection": IN,
+    "MLP down projection": OUT,
+}
+Fit = tuple[str, str, Callable[[int, int], bool]]
+_FITS: tuple[Fit, ...] = (  # how wide the other ends of two are, where both are known
+    ("key projection", "value projection", eq),
+    # heads of queries share those of keys
+    ("query projection", "key projection", lambda query, key: query % key == 0),
+    ("query projection", "key, value projection", lambda query, both: 2 * query % both == 0),
+    ("query projection", "attention output projection", eq),
+    ("query, key, value projection", "attention output projection", gt),
+)
+_MLP_FITS: dict[int, tuple[Fit, ...]] = {  # by GEMMs after attention
+    # gate and up may be one matrix
+    3: (("MLP up projection", "MLP down projection", lambda up, down: up in (down, 2 * down)),),
+    4: (
+        ("MLP gate projection", "MLP up projection", eq),
+        ("MLP gate projection", "MLP down projection", eq),
+        ("MLP up projection", "MLP down projection", eq),
+    ),
+}
 OUTSIDE_LAYERS = "not in a layer"
 IN_FRONT = "GEMM before the first layer"
 
@@ -30,25 +61,23 @@ def like_llama(weights: Mapping[int, tuple[int, int]], layout: Layout) -> bool:
     """Whether the matrices k → n at the places of a layer can be those that LLaMA's names say;
     places without one are taken as said.
     """
-    before, after = layout.before, layout.after
-    own = [weights.get(at) for at in range(before)]
-    rest = [weights.get(before + 1 + at) for at in range(after)]
-    hidden = {one[0] for one in own if one}  # into the attention and the MLP, out of both
-    hidden |= {one[1] for one in rest[:1] + rest[-1:] if one}
-    hidden |= {one[0] for one in rest[1:-1] if one}
-    wide = {one[1] for one in rest[1:-1] if one}  # of gate and up
-    if len(hidden) > 1 or len(wide) > 1:
-        return False
-    query, keys, values = own[0], own[1:2], own[2:3]
-    if keys and values and keys[0] and values[0] and keys[0][1] != values[0][1]:
-        return False
-    if query and keys and keys[0] and query[1] % (keys[0][1] if values else keys[0][1] / 2):
-        return False  # heads of queries share those of keys
-    out, down = rest[0] if rest else None, rest[-1] if rest else None
-    if query and out and not (out[0] == query[1] if keys else out[0] < query[1]):
-        return False
-    # gate and up are one matrix where there are two GEMMs
-    return not (wide and down) or down[0] in {*wide, *(n / 2 for n in wide if after == 3)}
+    roles = _roles(layout)
+    known = {role: weights[at] for at, role in roles.items() if at in weights}
+    hidden = {matrix[_RESIDUAL[role]] for role, matrix in known.items()}
+    other = {role: matrix[1 - _RESIDUAL[role]] for role, matrix in known.items()}
+    return len(hidden) <= 1 and all(
+        fit(other[one], other[two])
+        for one, two, fit in (*_FITS, *_MLP_FITS.get(layout.after, ()))
+        if one in other and two in other
+    )
+
+
+def _roles(layout: Layout) -> dict[int, str]:
+    """LLaMA's name of each place of a layer; empty for a layer of other make."""
+    if layout.before not in _BEFORE or layout.after not in _AFTER:
+        return {}
+    after = enumerate(_AFTER[layout.after], layout.before + 1)  # attention lies between
+    return {**dict(enumerate(_BEFORE[layout.before])), **dict(after)}
 
 
 def of_call(place: int, layout: Layout, plain: bool) -> str:
