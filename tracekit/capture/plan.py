@@ -196,7 +196,8 @@ def weight_bytes(model: Model, size: str, dtype: str) -> int:
     """Bytes of the weights, or a little more where the model itself knows that it needs it."""
     if model.weight_bytes is not None:
         return model.weight_bytes(size, dtype)
-    return sum(model.parameters(size).values()) * BYTES[dtype]
+    counts = model.counts.get(size) or model.parameters(size)
+    return sum(counts.values()) * BYTES[dtype]
 
 
 def choose_size(

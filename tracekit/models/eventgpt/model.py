@@ -282,11 +282,6 @@ def build(options: BuildOptions) -> EventGPT:
     return EventGPT(model, options, tokenizers.find(vocab=made["llm"]["vocab_size"], named=named))
 
 
-def weight_bytes(size: str, dtype: str) -> int:
-    """Bytes of all weights."""
-    return sum(parameters(size).values()) * checkpoints.bytes_per_value(dtype)
-
-
 def golden(case: Golden) -> dict[str, object]:
     """Our outputs for a golden: images, pixels, every step of the branch, greedy decoding."""
     import torch
@@ -358,6 +353,5 @@ MODEL = Model(
     weights="the authors' Google Drive, linked from github.com/XduSyL/EventGPT",
     source="Liu et al., arXiv 2412.00832; github.com/XduSyL/EventGPT",
     default_prompt=QUESTION,
-    weight_bytes=weight_bytes,
     takes=TAKES,
 )

@@ -139,9 +139,6 @@ def resolve(target: str) -> Model:
     def parameters(_size: str) -> Mapping[str, int]:
         return components(skeleton(config))
 
-    def weight_bytes(_size: str, dtype: str) -> int:
-        return sum(parameters(SIZE).values()) * checkpoints.bytes_per_value(dtype)
-
     def build(options: BuildOptions) -> CausalLM:
         return built(target, options.checkpoint or folder, options)
 
@@ -157,7 +154,6 @@ def resolve(target: str) -> Model:
         weights=f"hf:{target}",
         source="transformers",
         default_prompt=IMAGE_PROMPT if image else TEXT_PROMPT,
-        weight_bytes=weight_bytes,
         takes=TAKES,
         target=target,
     )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
-from tracekit.models.shared import build_options, checkpoints, imu_window, llama
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.entry import BuildOptions, Model
+from tracekit.models.shared import build_options, checkpoints, imu_window
+from tracekit.models.shared.encoder import EncoderAdapter, random
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -49,59 +49,24 @@ def parameters(size: str) -> dict[str, int]:
         return {"encoder": checkpoints.count(Encoder(config(size)))}
 
 
-class Imu2Clip:
-    """load, preprocess and encode of IMU2CLIP."""
+class Imu2Clip(EncoderAdapter):
+    """load, preprocess and encode of IMU2CLIP.
+
+    encode gives [B, 512], the last hidden state; divide by its length before comparing with CLIP's.
+    """
 
     def __init__(self, encoder: Encoder, options: BuildOptions) -> None:
-        self.encoder = encoder
-        self.options = options
-        self._run, compiled = llama.compiled(encoder, options, "encoder")
-        self.facts = Facts(
-            model="imu2clip",
-            size=options.size,
-            parameters={"encoder": checkpoints.count(encoder)},
-            random_weights=options.checkpoint is None,
-            dims=dims(encoder, options),
-            tokenizer="none",
-            attention="none",
-            cache="none",
-            options={"config": asdict(encoder.config), "compile": compiled},
+        config = encoder.config
+        super().__init__(
+            "imu2clip", encoder, options, flops=flops(config), tokens=1, config=asdict(config)
         )
-
-    def load(self, sample: Sample) -> Any:
-        """The sample's bytes, read from disk."""
-        return sample.read()
 
     def preprocess(self, sample: Sample, raw: Any) -> torch.Tensor:
         """[B, 6, 1000] on the device, raw units; every row of the batch is this window.
 
         Raises: TracekitError for a recording that holds no window.
         """
-        import torch
-
-        window = imu_window.of_recording(sample.parse(raw), SECONDS, sample.path)
-        kind = checkpoints.dtype_named(self.options.dtype)
-        rows = torch.from_numpy(window.astype("float32")).to(self.options.device, kind)
-        return rows.expand(self.options.batch_size, -1, -1).contiguous()
-
-    @frozen
-    def encode(self, inputs: torch.Tensor) -> torch.Tensor:
-        """[B, 512], the last hidden state; divide by its length before comparing with CLIP's."""
-        out: torch.Tensor = self._run(inputs)
-        return out
-
-
-def dims(encoder: Encoder, options: BuildOptions) -> dict[str, Any]:
-    """What FLOP and byte formulas need: see docs/models.md. FLOPs are of one window."""
-    return {
-        "batch_size": options.batch_size,
-        "encode": {
-            "flops": flops(encoder.config),
-            "weight_parameters": checkpoints.count(encoder),
-            "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-            "tokens": 1,
-        },
-    }
+        return self.rows(imu_window.of_recording(sample.parse(raw), SECONDS, sample.path))
 
 
 def flops(made: Imu2ClipConfig) -> int:
@@ -124,17 +89,17 @@ def build(options: BuildOptions) -> Imu2Clip:
 
     build_options.check_extra(options, {}, "imu2clip")
     build_options.device_checked(options)
-    kind = checkpoints.dtype_named(options.dtype)
     if options.checkpoint is None:
         made = config(build_options.size(options, SIZES, "imu2clip"))
         with checkpoints.on_meta():
             encoder = net.Encoder(made).eval()
-        checkpoints.randomize(encoder, device=options.device, dtype=kind, seed=options.seed)
+        random(encoder, options)
     else:
         found = encoder_part(checkpoints.open_one(options.checkpoint, PATTERNS))
         made = config_of(found.shapes, options.checkpoint)
         with checkpoints.on_meta():
             encoder = net.Encoder(made).eval()
+        kind = checkpoints.dtype_named(options.dtype)
         checkpoints.load_into(
             encoder, found, device=options.device, dtype=kind, where=options.checkpoint
         )
@@ -176,11 +141,6 @@ def config_of(shapes: Mapping[str, tuple[int, ...]], where: object) -> Imu2ClipC
     return Imu2ClipConfig(input_dim=inputs[1], size_embeddings=hidden[1])
 
 
-def weight_bytes(size: str, dtype: str) -> int:
-    """Bytes of the encoder's weights."""
-    return parameters(size)["encoder"] * checkpoints.bytes_per_value(dtype)
-
-
 def golden(case: Golden) -> dict[str, object]:
     """Our outputs for a golden: every stage of the encoder, the GRU's steps, the embedding."""
     import torch
@@ -215,5 +175,4 @@ MODEL = Model(
     licence="CC BY-NC 4.0",
     weights="none published; a checkpoint you trained (…_imu_encoder.pt or Lightning .ckpt) loads",
     source="Moon et al., arXiv 2210.14395; github.com/facebookresearch/imu2clip",
-    weight_bytes=weight_bytes,
 )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from tracekit.datasets.entry import Sample
 from tracekit.datasets.formats.windows_20hz import ACCEL_SCALE
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
-from tracekit.models.shared import build_options, checkpoints, limu_window, llama
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.entry import BuildOptions, Model
+from tracekit.models.shared import build_options, checkpoints, limu_window
+from tracekit.models.shared.encoder import EncoderAdapter, random
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -58,62 +58,31 @@ def parameters(size: str) -> dict[str, int]:
     return {"encoder": encoder, "pretraining_head": checkpoints.count(whole) - encoder}
 
 
-class LimuBert:
-    """load, preprocess and encode of LIMU-BERT."""
+class LimuBert(EncoderAdapter):
+    """load, preprocess and encode of LIMU-BERT; encode gives [B, T, hidden], one vector a sample.
+
+    Its weights are read once a layer: the block is shared.
+    """
 
     def __init__(self, encoder: Encoder, options: BuildOptions) -> None:
-        self.encoder = encoder
-        self.options = options
-        self._run, compiled = llama.compiled(encoder, options, "encoder")
-        self.facts = Facts(
-            model="limu_bert",
-            size=options.size,
-            parameters={"encoder": checkpoints.count(encoder)},
-            random_weights=options.checkpoint is None,
-            dims=dims(encoder, options),
-            tokenizer="none",
+        config = encoder.config
+        super().__init__(
+            "limu_bert",
+            encoder,
+            options,
+            flops=flops(config),
+            tokens=config.seq_len,
+            config=asdict(config),
             attention=options.attention,
-            cache="none",
-            options={"config": asdict(encoder.config), "compile": compiled},
         )
-
-    def load(self, sample: Sample) -> Any:
-        """The sample's bytes, read from disk."""
-        return sample.read()
 
     def preprocess(self, sample: Sample, raw: Any) -> torch.Tensor:
         """[B, T, 6] on the device; every row of the batch is this window.
 
         Raises: TracekitError for a recording that holds no window.
         """
-        import torch
-
-        window = limu_window.window(
-            sample.parse(raw), where=sample.path, length=self.encoder.config.seq_len
-        )
-        kind = checkpoints.dtype_named(self.options.dtype)
-        rows = torch.from_numpy(window).to(self.options.device, kind)
-        return rows.expand(self.options.batch_size, -1, -1).contiguous()
-
-    @frozen
-    def encode(self, inputs: torch.Tensor) -> torch.Tensor:
-        """[B, T, hidden], one vector a sample."""
-        out: torch.Tensor = self._run(inputs)
-        return out
-
-
-def dims(encoder: Encoder, options: BuildOptions) -> dict[str, Any]:
-    """What FLOP and byte formulas need: see docs/models.md. FLOPs are of one window."""
-    made = encoder.config
-    return {
-        "batch_size": options.batch_size,
-        "encode": {
-            "flops": flops(made),
-            "weight_parameters": checkpoints.count(encoder),  # read once a layer
-            "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-            "tokens": made.seq_len,
-        },
-    }
+        length = self.encoder.config.seq_len
+        return self.rows(limu_window.window(sample.parse(raw), where=sample.path, length=length))
 
 
 def flops(made: LimuConfig) -> int:
@@ -138,7 +107,6 @@ def build(options: BuildOptions) -> LimuBert:
             where="--attention flash",
             hint="use sdpa, or eager for the operations of the original",
         )
-    kind = checkpoints.dtype_named(options.dtype)
     if options.checkpoint is not None:
         encoder = net.load_encoder(
             checkpoints.open_one(options.checkpoint, PATTERNS),
@@ -146,7 +114,7 @@ def build(options: BuildOptions) -> LimuBert:
             n_heads=build_options.whole(options, "heads", 4),
             attention=options.attention,
             device=options.device,
-            dtype=kind,
+            dtype=checkpoints.dtype_named(options.dtype),
             where=options.checkpoint,
         )
         if encoder.config.feature_num != 6:
@@ -159,13 +127,7 @@ def build(options: BuildOptions) -> LimuBert:
     made = config(build_options.size(options, SIZES, "limu_bert"))
     with checkpoints.on_meta():
         encoder = net.Encoder(made, options.attention).eval()
-    checkpoints.randomize(encoder, device=options.device, dtype=kind, seed=options.seed)
-    return LimuBert(encoder, options)
-
-
-def weight_bytes(size: str, dtype: str) -> int:
-    """Bytes of the encoder's weights."""
-    return parameters(size)["encoder"] * checkpoints.bytes_per_value(dtype)
+    return LimuBert(random(encoder, options), options)
 
 
 def download(folder: Path, *, revision: str | None = None) -> None:
@@ -219,7 +181,6 @@ MODEL = Model(
     licence="MIT, code and weights",
     weights="saved/pretrain_base_*_20_120/*.pt in github.com/dapowan/LIMU-BERT-Public",
     source="Xu et al., LIMU-BERT, SenSys 2021; github.com/dapowan/LIMU-BERT-Public",
-    weight_bytes=weight_bytes,
     download=download,
     takes=TAKES,
 )

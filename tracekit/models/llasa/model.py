@@ -194,11 +194,6 @@ def parameters(size: str) -> dict[str, int]:
     return {name: checkpoints.count(net[name]) for name in net}
 
 
-def weight_bytes(size: str, dtype: str) -> int:
-    """Bytes that the weights of a size take in a dtype."""
-    return sum(parameters(size).values()) * checkpoints.bytes_per_value(dtype)
-
-
 def encode_flops(config: LlasaConfig) -> int:
     """Floating-point operations of encoding one window; 2 for a multiply-add."""
     from tracekit.models.limu_bert import model
@@ -342,7 +337,6 @@ MODEL = Model(
     weights="huggingface.co/BASH-Lab/LLaSA-7B (13.5 GB); the tower may be a file of its own",
     source="arXiv 2406.14498, github.com/BASHLab/LLaSA",
     default_prompt=PROMPT,
-    weight_bytes=weight_bytes,
     download=download,
     takes=TAKES,
 )

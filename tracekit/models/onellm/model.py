@@ -226,11 +226,6 @@ def _components(net: Any) -> dict[str, int]:
     }
 
 
-def weight_bytes(size: str, dtype: str) -> int:
-    """Bytes that the weights of a size take in a dtype."""
-    return sum(parameters(size).values()) * checkpoints.bytes_per_value(dtype)
-
-
 def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLLM) -> Facts:
     counts = _components(net._net)
     text = len(adapter.prompt(options.prompt or PROMPT)[1])
@@ -364,7 +359,6 @@ MODEL = Model(
     weights="huggingface.co/csuhan/OneLLM-7B (15.2 GB)",
     source="arXiv 2312.03700, github.com/csuhan/OneLLM",
     default_prompt=PROMPT,
-    weight_bytes=weight_bytes,
     download=download,
     takes=TAKES,
 )

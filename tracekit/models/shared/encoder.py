@@ -1,0 +1,83 @@
+"""A model that is an encoder and nothing else: load, rows of a window, encode, and its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tracekit.datasets.entry import Sample
+from tracekit.models.entry import BuildOptions, Facts
+from tracekit.models.shared import checkpoints, llama
+from tracekit.models.shared.llama import without_gradients
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+
+class EncoderAdapter:
+    """Every stage of such a model but `preprocess`, which is its own."""
+
+    def __init__(
+        self,
+        model: str,
+        encoder: Any,
+        options: BuildOptions,
+        *,
+        flops: int,
+        tokens: int,
+        config: Mapping[str, Any],
+        attention: str = "none",
+    ) -> None:
+        """`encoder` is filled and on its device; `flops` are of one window, `tokens` its outputs.
+
+        Raises: TracekitError where it is to be compiled and cannot be.
+        """
+        self.encoder, self.options = encoder, options
+        self._run, compiled = llama.compiled(encoder, options, "encoder")
+        count = checkpoints.count(encoder)
+        self.facts = Facts(
+            model=model,
+            size=options.size,
+            parameters={"encoder": count},
+            random_weights=options.checkpoint is None,
+            dims={
+                "batch_size": options.batch_size,
+                "encode": {
+                    "flops": flops,
+                    "weight_parameters": count,
+                    "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
+                    "tokens": tokens,
+                },
+            },
+            tokenizer="none",
+            attention=attention,
+            cache="none",
+            options={"config": config, "compile": compiled},
+        )
+
+    def load(self, sample: Sample) -> Any:
+        """The sample's bytes, read from disk."""
+        return sample.read()
+
+    def rows(self, window: npt.NDArray[np.floating[Any]]) -> torch.Tensor:
+        """[B, …] on the device, in its dtype; every row of the batch is this window [ … ]."""
+        import torch
+
+        kind = checkpoints.dtype_named(self.options.dtype)
+        one = torch.from_numpy(window.astype("float32")).to(self.options.device, kind)
+        return one.expand(self.options.batch_size, *one.shape).contiguous()
+
+    @without_gradients
+    def encode(self, inputs: torch.Tensor) -> torch.Tensor:
+        """What the encoder makes of a batch of windows."""
+        out: torch.Tensor = self._run(inputs)
+        return out
+
+
+def random(net: Any, options: BuildOptions) -> Any:
+    """A network built on `meta` with random values, on its device."""
+    kind = checkpoints.dtype_named(options.dtype)
+    checkpoints.randomize(net, device=options.device, dtype=kind, seed=options.seed)
+    return net
