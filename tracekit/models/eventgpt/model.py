@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.entry import BuildOptions, Model
 from tracekit.models.eventgpt import checkpoint
 from tracekit.models.shared import (
     build_options,
@@ -24,6 +24,7 @@ from tracekit.models.shared import (
     tokenizers,
 )
 from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def parameters(size: str) -> dict[str, int]:
     return net.parts(net.build(**SIZES[size]))
 
 
-class EventGPT:
+class EventGPT(SensorLLM):
     """The five stages of EventGPT."""
 
     def __init__(
@@ -103,31 +104,19 @@ class EventGPT:
         from tracekit.models.eventgpt import net
 
         self.model = model
-        self.options = options
-        self.tokenizer = tokenizer
-        self.decoder = llama.Decoder(model, options, eos=[tokenizers.EOS])
+        decoder = llama.Decoder(model, options, eos=[tokenizer.eos])
+        super().__init__(decoder, options, tokenizer)
         net.set_attention(model, self.decoder.attention)
         self.vision = net.tower_of(model).config
-        self.facts = Facts(
-            model="eventgpt",
-            size=options.size,
-            parameters=net.parts(model),
-            random_weights=options.checkpoint is None,
-            dims=dims(self),
-            tokenizer=tokenizer.about,
-            attention=self.decoder.attention,
-            cache=self.decoder.cache_kind,
-            options={
-                "template": "eventgpt_v1",
-                "compile": self.decoder.compiled,
-                "vision": {name: getattr(self.vision, name) for name in VIT_L_14_336},
-                **(said or {}),
-            },
+        self.facts = self.described(
+            "eventgpt",
+            options.size,
+            net.parts(model),
+            dims(self),
+            template="eventgpt_v1",
+            vision={name: getattr(self.vision, name) for name in VIT_L_14_336},
+            **(said or {}),
         )
-
-    def load(self, sample: Sample) -> Any:
-        """The sample's bytes, read from disk."""
-        return sample.read()
 
     def preprocess(self, sample: Sample, raw: Any) -> Inputs:
         """Five images on the device, and the prompt's ids; every row of the batch is this sample.
@@ -190,17 +179,6 @@ class EventGPT:
         request.prompt = inputs.prompt
         return request
 
-    def decode(self, state: llama.Request) -> llama.Request:
-        """One more token."""
-        return self.decoder.decode(state)
-
-    def text(self, state: llama.Request) -> list[str]:
-        """What was generated, without the end token, per row."""
-        return [
-            self.tokenizer.decode([i for i in row if i != tokenizers.EOS]).strip()
-            for row in state.ids
-        ]
-
 
 def splice(decoder: llama.Decoder, ids: tuple[int, ...], tokens: torch.Tensor) -> torch.Tensor:
     """The prompt's embeddings with the event tokens in place of the marker, [B, T, D].
@@ -225,7 +203,6 @@ def dims(ours: EventGPT) -> dict[str, Any]:
     table = int(ours.model.get_input_embeddings().weight.numel())
     text = sum(i != tokenizers.MARKER for i in ours.prompt(options.prompt or QUESTION)[1])
     return {
-        "batch_size": options.batch_size,
         "llm": llama.dims(config, options.dtype, parts["llm"] - table),
         "encode": {
             "flops": flops(vision, config.hidden_size),

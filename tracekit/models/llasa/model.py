@@ -26,6 +26,7 @@ from tracekit.models.shared.llama import (
     read_per_pass,
 )
 from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -82,21 +83,17 @@ class Inputs:
     prompt: str
 
 
-class Llasa:
+class Llasa(SensorLLM):
     """The adapter: one method a stage."""
 
     def __init__(
         self, net: Any, config: LlasaConfig, options: BuildOptions, tokenizer: tokenizers.Tokenizer
     ) -> None:
         self.tower, self.projector = net["tower"], net["projector"]
-        self.config, self.options, self.tokenizer = config, options, tokenizer
+        self.config = config
         self.template = build_options.choice(options, "template", TEMPLATES)
-        self.decoder = Decoder(net["llm"], options, eos=[tokenizer.eos])
+        super().__init__(Decoder(net["llm"], options, eos=[tokenizer.eos]), options, tokenizer)
         self.facts = _facts(net, self)
-
-    def load(self, sample: Sample) -> Any:
-        """Bytes on disk to host memory."""
-        return sample.read()
 
     @frozen
     def preprocess(self, sample: Sample, raw: Any) -> Inputs:
@@ -151,15 +148,6 @@ class Llasa:
         after = self.decoder.embed(inputs.ids[:, at + 1 :])
         return torch.cat([before, tokens, after], dim=1)[:, : self.config.most_prompt]
 
-    def decode(self, state: Request) -> Request:
-        """One more token."""
-        return self.decoder.decode(state)
-
-    def text(self, state: Request) -> list[str]:
-        """What was generated, without the end token."""
-        eos = self.tokenizer.eos
-        return [self.tokenizer.decode([i for i in row if i != eos]).strip() for row in state.ids]
-
 
 def published(name: str) -> str:
     """The name in the published checkpoint of a weight of ours."""
@@ -208,13 +196,11 @@ def _facts(net: Any, adapter: Llasa) -> Facts:
     counts = {name: checkpoints.count(net[name]) for name in net}
     text = len(adapter.prompt(options.prompt or PROMPT)[1]) - 1
     sensor = config.tower.seq_len
-    return Facts(
-        model="llasa",
-        size=options.size if config.published else "checkpoint",
-        parameters=counts,
-        random_weights=options.checkpoint is None,
-        dims={
-            "batch_size": options.batch_size,
+    return adapter.described(
+        "llasa",
+        options.size if config.published else "checkpoint",
+        counts,
+        {
             "llm": dims(net["llm"].config, options.dtype, read_per_pass(net["llm"])),
             "encode": {
                 "flops": encode_flops(config),
@@ -224,14 +210,8 @@ def _facts(net: Any, adapter: Llasa) -> Facts:
             },
             "prefill": {"tokens": text + sensor, "text_tokens": text, "sensor_tokens": sensor},
         },
-        tokenizer=adapter.tokenizer.about,
-        attention=adapter.decoder.attention,
-        cache=adapter.decoder.cache_kind,
-        options={
-            "template": adapter.template,
-            "config": {**config.llm, "tower": asdict(config.tower)},
-            "compile": adapter.decoder.compiled,
-        },
+        template=adapter.template,
+        config={**config.llm, "tower": asdict(config.tower)},
     )
 
 
@@ -328,7 +308,7 @@ def download(folder: Path, *, revision: str | None = None) -> None:
 MODEL = Model(
     title="LLaSA 7B",
     input="imu",
-    stages=(Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL, Stage.DECODE),
+    stages=tuple(Stage),
     sizes=SIZES,
     build=build,
     parameters=parameters,

@@ -19,6 +19,7 @@ from tracekit.models.shared import build_options, checkpoints, imu_window, promp
 from tracekit.models.shared.llama import Decoder, Request, dims, fill, llama, read_per_pass
 from tracekit.models.shared.llama import flash_backend as flash
 from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -85,22 +86,21 @@ class Inputs:
     prompt: str
 
 
-class OneLLM:
+class OneLLM(SensorLLM):
     """The adapter: one method a stage."""
+
+    stop = STOP
 
     def __init__(
         self, net: Any, config: OneLLMConfig, options: BuildOptions, tokenizer: tokenizers.Tokenizer
     ) -> None:
-        self.encoder, self.options, self.tokenizer = net.encoder, options, tokenizer
+        self.encoder = net.encoder
         self.published = build_options.choice(options, "cache_offset", OFFSETS) == "published"
-        self.decoder = Decoder(net.llm, options, eos=[tokenizer.eos], most=config.max_seq_len)
+        decoder = Decoder(net.llm, options, eos=[tokenizer.eos], most=config.max_seq_len)
+        super().__init__(decoder, options, tokenizer)
         self._flash = options.attention == "flash"
         net.encoder.set_eager(options.attention == "eager")
         self.facts = _facts(net, config, options, self)
-
-    def load(self, sample: Sample) -> Any:
-        """Bytes on disk to host memory."""
-        return sample.read()
 
     @frozen
     def preprocess(self, sample: Sample, raw: Any) -> Inputs:
@@ -151,19 +151,6 @@ class OneLLM:
         state = self.decoder.prefill(embeds, forget=forget)
         state.prompt = inputs.prompt
         return state
-
-    def decode(self, state: Request) -> Request:
-        """One more token."""
-        return self.decoder.decode(state)
-
-    def text(self, state: Request) -> list[str]:
-        """What was generated, up to the end token or the template's next turn."""
-        return [
-            self.tokenizer.decode([i for i in row if i != self.tokenizer.eos])
-            .split(STOP)[0]
-            .strip()
-            for row in state.ids
-        ]
 
 
 def published(name: str) -> str:
@@ -230,13 +217,11 @@ def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLL
     counts = _components(net._net)
     text = len(adapter.prompt(options.prompt or PROMPT)[1])
     encoder = sum(counts.values()) - counts["llm"] - 2 * config.dim  # the tags enter in prefill
-    return Facts(
-        model="onellm",
-        size=options.size,
-        parameters=counts,
-        random_weights=options.checkpoint is None,
-        dims={
-            "batch_size": options.batch_size,
+    return adapter.described(
+        "onellm",
+        options.size,
+        counts,
+        {
             "llm": dims(net.llm.config, options.dtype, read_per_pass(net.llm)),
             "encode": {
                 "flops": encode_flops(config),
@@ -251,15 +236,9 @@ def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLL
                 "tag_tokens": INSERTED - config.n_resample_tokens,
             },
         },
-        tokenizer=adapter.tokenizer.about,
-        attention=adapter.decoder.attention,
-        cache=adapter.decoder.cache_kind,
-        options={
-            "cache_offset": OFFSETS[adapter.published],
-            "template": "v1",
-            "config": asdict(config),
-            "compile": adapter.decoder.compiled,
-        },
+        cache_offset=OFFSETS[adapter.published],
+        template="v1",
+        config=asdict(config),
     )
 
 
@@ -350,7 +329,7 @@ def download(folder: Path, *, revision: str | None = None) -> None:
 MODEL = Model(
     title="OneLLM 7B",
     input="imu",
-    stages=(Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL, Stage.DECODE),
+    stages=tuple(Stage),
     sizes=SIZES,
     build=build,
     parameters=parameters,
