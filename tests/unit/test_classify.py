@@ -45,9 +45,9 @@ NAMES = {
     "_grouped_gemm_forward_kernel": C.GEMM,
     "_p_matmul_ogs_NNT_bf16xbf16xmxfp4_64x128x128": C.GEMM,
     "void deep_gemm::sm90_fp8_gemm_1d2d_impl<7168u, 2048u, 256u>(P)": C.GEMM,
-    "void finalizeKernelVecLoad<KernelParams<cutlass::bfloat16_t, 8>>(P)": C.REDUCTION,
+    "void finalizeKernelVecLoad<KernelParams<cutlass::bfloat16_t, 8>>(P)": C.GEMM,
     "void moe::dev::finalize::finalizeKernelVecLoad<moe::dev::finalize::KernelParams<int>>(P)":
-        C.REDUCTION,
+        C.GEMM,
     # the namespace says cutlass, and the kernel moves rows
     "void tensorrt_llm::kernels::cutlass_kernels::expandInputRowsKernel<__nv_bfloat16>(P)": C.COPY,
     "void tensorrt_llm::kernels::cutlass_kernels::doActivationKernel<__nv_bfloat16>(P)":

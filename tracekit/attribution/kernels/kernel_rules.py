@@ -182,10 +182,15 @@ KERNELS: tuple[Rule, ...] = (
         r"moe.*gemm", r"group(ed)?_?gemm", r"GroupProblemShape", r"moe_wna16", r"grouped_?mm",
         r"(?<![a-z])(sdd|dsd|dds)_kernel", r"scatter2scatter", r"group_?xty",
     ),
+    # it does no product itself: it weights and adds up what the pair of expert GEMMs left apart, as
+    # fused expert GEMMs do in their epilogue, and counts with them so that the two can be compared
+    _rule(
+        "end of an expert GEMM", C.GEMM, "TensorRT-LLM, FlashInfer (trtllm-gen)",
+        r"moe::dev::finalize", r"finalizeKernel", r"finalizeDeepSeekKernel",
+    ),
     _rule(
         "combine expert outputs", C.REDUCTION, "TensorRT-LLM, FlashInfer, vLLM, triton_kernels",
-        r"finalize_matmul", r"finalize_?Moe", r"moe::dev::finalize", r"finalizeKernel",
-        r"finalizeDeepSeekKernel", r"moe_sum", r"moe_reduce", r"unpermute",
+        r"finalize_matmul", r"finalize_?Moe", r"moe_sum", r"moe_reduce", r"unpermute",
         r"(?<![a-z])moe_combine", r"ep_gather",
     ),
     _rule(
