@@ -14,7 +14,8 @@ from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Model
 from tracekit.models.shared import build_options, checkpoints, imu_window
-from tracekit.models.shared.encoder import EncoderAdapter, random
+from tracekit.models.shared.encoder import EncoderAdapter
+from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def build(options: BuildOptions) -> Imu2Clip:
         made = config(build_options.size(options, SIZES, "imu2clip"))
         with checkpoints.on_meta():
             encoder = net.Encoder(made).eval()
-        random(encoder, options)
+        fill(encoder, options, None)
     else:
         found = encoder_part(checkpoints.open_one(options.checkpoint, PATTERNS))
         made = config_of(found.shapes, options.checkpoint)

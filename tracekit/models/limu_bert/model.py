@@ -16,7 +16,8 @@ from tracekit.datasets.formats.windows_20hz import ACCEL_SCALE
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Model
 from tracekit.models.shared import build_options, checkpoints, limu_window
-from tracekit.models.shared.encoder import EncoderAdapter, random
+from tracekit.models.shared.encoder import EncoderAdapter
+from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def build(options: BuildOptions) -> LimuBert:
     made = config(build_options.size(options, SIZES, "limu_bert"))
     with checkpoints.on_meta():
         encoder = net.Encoder(made, options.attention).eval()
-    return LimuBert(random(encoder, options), options)
+    fill(encoder, options, None)
+    return LimuBert(encoder, options)
 
 
 def download(folder: Path, *, revision: str | None = None) -> None:

@@ -74,10 +74,3 @@ class EncoderAdapter:
         """What the encoder makes of a batch of windows."""
         out: torch.Tensor = self._run(inputs)
         return out
-
-
-def random(net: Any, options: BuildOptions) -> Any:
-    """A network built on `meta` with random values, on its device."""
-    kind = checkpoints.dtype_named(options.dtype)
-    checkpoints.randomize(net, device=options.device, dtype=kind, seed=options.seed)
-    return net
