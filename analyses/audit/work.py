@@ -151,14 +151,23 @@ def unlinked_work(trace: Trace) -> Iterator[Finding]:
     part = busy_ns / max(total(busy(trace).busy), 1)
     what = (
         f"{count(int(lost.sum()))} of {count(len(gpu))} GPU activities ({share(part)} of the busy "
-        "time) have no launch in the file, mostly launched before it began: they are in the totals "
-        "of the device, and in no stage."
+        f"time) have no launch in the file{_when_launched(trace, lost)}: they are in the totals of "
+        "the device, and in no stage."
     )
     effect: Effect = "degraded" if part > frames.MATERIAL else "note"
     # idle time before such work is a class of its own: no number of it is wrong
     touches = tuple(name for name in BY_LAUNCH if name != "idle")
     yield Finding(trace.path, "unlinked_work", effect, what, int(lost.sum()), busy_ns, part,
                   touches)  # fmt: skip
+
+
+def _when_launched(trace: Trace, lost: Mask) -> str:
+    """What the file shows of launches that it lacks, as the end of a clause."""
+    gpu = links.work(trace)
+    if lost.all():
+        return ", as all the others" if len(gpu) > 1 else ""
+    ahead = int((gpu.ts[lost] < gpu.ts[~lost].min()).sum())
+    return f"; {count(ahead)} of them began ahead of all that have" if ahead else ""
 
 
 def stray_events(trace: Trace) -> Iterator[Finding]:

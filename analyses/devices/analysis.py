@@ -14,6 +14,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
+from tracekit.results.unknown_work import device_kind
 from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
@@ -68,6 +69,7 @@ def _one(trace: Trace, device: int) -> Device:
         communication_count=int((communication(trace) & mine).sum()),
         overlapped_copy_ns=total(intersect(_flat(gpu, of[Cat.MEMCPY]), done.kernel)),
         suspect_ns=total(clip(idle(trace, device).suspect, start, end)),
+        kind=device_kind(trace.source),
     )
 
 
@@ -125,6 +127,10 @@ def tables(result: Devices) -> list[Grid]:
     return [grid for grid in grids if grid.rows]
 
 
+def _label(row: Device) -> str:
+    return str(row.device) if row.kind == "GPU" else f"{row.device}, {row.kind}"
+
+
 def _split_grid(result: Devices, note: str) -> Grid:
     columns = (
         Column("device", "text"),
@@ -140,7 +146,7 @@ def _split_grid(result: Devices, note: str) -> Grid:
     )
     rows = [
         (
-            str(r.device), r.window_ns, r.kernel_ns, r.memcpy_ns, r.memset_ns, r.idle_ns,
+            _label(r), r.window_ns, r.kernel_ns, r.memcpy_ns, r.memset_ns, r.idle_ns,
             r.idle_ns / r.window_ns if r.window_ns else None,
             r.kernel_count, r.memcpy_count, r.memset_count, r.unlaunched_count,
         )
@@ -160,7 +166,7 @@ def _more_grid(result: Devices) -> Grid:
     )
     rows = [
         (
-            str(r.device), r.communication_ns, r.exposed_communication_ns,
+            _label(r), r.communication_ns, r.exposed_communication_ns,
             1 - r.exposed_communication_ns / r.communication_ns if r.communication_ns else None,
             r.kernel_sum_ns, r.overlapped_copy_ns,
         )
@@ -208,7 +214,7 @@ def charts(result: Devices) -> list[figures.Chart]:
         MAYBE_WORK: [r.suspect_ns for r in rows],
     }
     summary = "The window of each device, cut into exposed communication, other work and idle time."
-    labels = [f"device {r.device}" for r in rows]
+    labels = [f"device {_label(r)}" for r in rows]
     return [
         figures.split_bars("devices", title, labels, parts, of="window", summary=summary,
                            table="devices")

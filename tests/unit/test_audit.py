@@ -295,6 +295,7 @@ def test_work_without_a_launch_degrades_from_a_hundredth_of_the_busy_time_on(
     ])  # fmt: skip
     row = found(trace, "unlinked_work")
     assert row.effect == effect
+    assert "; 1 of them began ahead of all that have: they" in row.what
     assert "idle" not in row.touches
 
 

@@ -32,6 +32,7 @@ class Device:
     communication_count: int
     overlapped_copy_ns: int  # copy time that a kernel covers
     suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
+    kind: str = "GPU"  # MTIA, HPU (Gaudi), NPU (Ascend), XPU …: by the categories of the file
 
 
 @dataclass(frozen=True, slots=True)

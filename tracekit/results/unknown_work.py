@@ -29,11 +29,15 @@ def other_device(source: Source) -> str | None:
     where = "hpu_op" if "hpu_op" in source.cats else None
     if "mtia_ccp_events" in source.cats:
         where = "mtia_ccp_events"
-    what = f"{count(source.cats[where])} slices of `{where}` are read as" if where else "it has"
     waits = ", waits for events included" if where == "mtia_ccp_events" else ""
+    what = (
+        f": {count(source.cats[where])} slices of `{where}` are read as kernels{waits}"
+        if where
+        else ""
+    )
     return (
-        f"The device of this file is {_article(kind)} {kind}: {what} kernels{waits}; GPU means "
-        "that device here."
+        f"The device of this file is {_article(kind)} {kind}{what}; where it says GPU here, it "
+        "means that device."
     )
 
 

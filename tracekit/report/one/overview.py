@@ -92,9 +92,11 @@ def overview(one: Answers) -> Overview:
     split = split_of(one, answers, totals)
     chart = stage_chart(totals, split)
     grid = stage_grid(totals, split, _all_stages(answers))
+    said = tuple(verdicts(answers))
     return Overview(
-        verdicts=tuple(verdicts(answers)),
-        notes=tuple(cautions(one, gpu)),
+        verdicts=said,
+        # once is enough, where the verdict says it
+        notes=tuple(n for n in cautions(one, gpu) if not any(n in v.text for v in said)),
         tiles=tuple(tiles(answers, gpu)),
         limits=tuple(prefill_decode.limits(answers)),
         findings=tuple(findings(answers)),
@@ -126,9 +128,10 @@ def notes(one: Answers, gpu: bool) -> Iterable[str]:
 def cautions(one: Answers, gpu: bool) -> Iterable[str]:
     """What a reader must know before any number."""
     if not gpu and one.source.losses:
+        known = "" if one.source.unknown else " Every time here is CPU time."
         yield (
             "No GPU event is in what could be read of this file, which is damaged: GPU work may be "
-            "in the part that is lost. Every time here is CPU time."
+            f"in the part that is lost.{known}"
         )
     elif not gpu and one.source.unknown:
         yield "No work of a device that tracekit knows is in this file."
