@@ -8,8 +8,8 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
-    def crosscheck(
+    @app.command("crosscheck")
+    def crosscheck_command(
         trace: Annotated[str, typer.Argument(help="A trace file.")],
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
     ) -> None:
@@ -19,19 +19,19 @@ def register(app: typer.Typer) -> None:
 
         from tracekit import extras
         from tracekit.cli import terminal
-        from tracekit.compare import crosscheck as checking
-        from tracekit.results import result as results
+        from tracekit.compare import crosscheck
+        from tracekit.results.result import SCHEMA
         from tracekit.trace import kineto
 
         extras.need("hta", "hta", where="tracekit crosscheck")  # before a long read
         with terminal.status(Path(trace).name) as say:
             loaded = kineto.load(trace)
             say("asking Holistic Trace Analysis")
-            result = checking.crosscheck(loaded)
+            result = crosscheck.crosscheck(loaded)
         if as_json:
-            document = {"schema": results.SCHEMA, "crosscheck": result.to_json()}
+            document = {"schema": SCHEMA, "crosscheck": result.to_json()}
             typer.echo(json.dumps(document, ensure_ascii=False))
             return
         out = terminal.console()
-        for grid in checking.tables(result):
+        for grid in crosscheck.tables(result):
             terminal.show(out, grid, rest="--json has them")
