@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracekit.results.units import count, duration, plural
+from tracekit.results.units import duration, plural
 from tracekit.trace.categories import kind_of_device
 from tracekit.trace.columns.device_rows import ASCEND_DEVICE
 from tracekit.trace.trace import Source, Unknown
@@ -31,7 +31,7 @@ def other_device(source: Source) -> str | None:
         where = "mtia_ccp_events"
     waits = ", waits for events included" if where == "mtia_ccp_events" else ""
     what = (
-        f": {count(source.cats[where])} slices of `{where}` are read as kernels{waits}"
+        f": {plural(source.cats[where], 'slice')} of `{where}` read as kernels{waits}"
         if where
         else ""
     )
