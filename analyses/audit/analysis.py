@@ -9,6 +9,7 @@ from tracekit.results.trust import VERDICTS, worst
 from tracekit.trace.trace import Trace
 
 from .checks import CHECKS
+from .first_screen import FIRST_SCREEN
 
 
 def audit(trace: Trace) -> Audit:
@@ -58,6 +59,7 @@ ANALYSIS = Analysis(
     run=audit,
     merge=merge,
     tables=tables,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     order=0,
     adds_up=False,

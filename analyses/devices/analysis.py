@@ -18,6 +18,9 @@ from tracekit.results.unknown_work import device_kind
 from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
+from .findings import findings
+from .first_screen import FIRST_SCREEN
+
 
 def devices(trace: Trace) -> Devices:
     """The split of each device's window, and the share of each of its streams.
@@ -228,6 +231,8 @@ ANALYSIS = Analysis(
     merge=lambda one, two: Devices(one.rows + two.rows, one.streams + two.streams),
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     order=20,
     adds_up=False,

@@ -1,81 +1,110 @@
-"""What to look at first: findings in plain words, ranked by what they would save at most."""
+"""What to look at first: findings of all analyses, ranked by what they would save at most.
+
+The rules are the analyses' own (`findings` of their entries). Here they are asked, ranked, and
+judged by the audit.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+from tracekit.answers.audit import Audit
+from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings, Withheld
+from tracekit.answers.stages import Stages
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.catalog import Analysis
-from tracekit.results.result import Column, Grid
-from tracekit.results.trust import VERDICTS, Judge, Verdict
+from tracekit.results.findings import LEAST, Draft
+from tracekit.results.result import Column, Grid, Result
+from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
-from .rules import LEAST, RULES, Ask, Draft
+R = TypeVar("R", bound=Result)
 
 SMALL = 0.01  # of the trace: what would save less is left out
 
 
 def findings(trace: Trace, *, stages: str | None = None) -> Findings:
-    """Every claim of analyses/findings/rules.py that the trace supports.
+    """Every claim of the analyses' rules that the trace supports.
 
     Raises: MissingEventsError for a trace that none of the asked analyses can answer, or where
     `stages` matches nothing.
     """
-    asked: dict[str, Any] = {}
-
-    def ask(name: str) -> Any:
-        if name not in asked:
-            asked[name] = _answer(trace, name, stages)
-        return asked[name]
-
-    drafts = [draft for rule in RULES for draft in rule(ask)]
-    worth = SMALL * _whole(ask)
-    if all(result is None for result in asked.values()):
+    asked = _Asked(trace, stages)
+    drafts = list(_drafts(asked))
+    if not asked.any:
         raise MissingEventsError(
             "no events to draw findings from",
             where=trace.path,
             hint="capture with a GPU visible, or mark stages",
         )
-    audit = ask("audit")
+    worth, audit = SMALL * _whole(asked), asked(Audit)
     rows, refused = [], []
-    for draft in drafts:
+    for name, draft in drafts:
         if draft.saves_ns is not None and draft.saves_ns < worth:
             continue
-        verdict, why, analysis = _trust(audit, draft.rests_on)
+        rests_on = (name, *(kind.analysis for kind in draft.also))
+        verdict, why, analysis = _trust(audit, rests_on)
         if verdict == "refused":
             refused.append(Withheld(trace.path, analysis, 1, why))
         else:
-            rows.append(_finding(trace.path, draft, verdict, why))
+            rows.append(_finding(trace.path, draft, rests_on, verdict, why))
     return Findings(_ranked(rows), _together(refused))
 
 
-def _whole(ask: Ask) -> int:
+class _Asked:
+    """The answers of the other analyses to one trace."""
+
+    def __init__(self, trace: Trace, stages: str | None) -> None:
+        self._trace, self._stages = trace, stages
+        self.any = False  # of the analyses that look for findings answered
+
+    def __call__(self, kind: type[R], /) -> R | None:
+        found = self.answer(kind.analysis)
+        assert found is None or isinstance(found, kind)
+        return found
+
+    def answer(self, name: str) -> Result | None:
+        """None where the trace cannot answer, or where there is no such analysis.
+
+        Raises: MissingEventsError where the stages that the user named are not there.
+        """
+        if name not in catalog.analyses():
+            return None
+        takes = inspect.signature(catalog.analysis(name).run).parameters
+        given = {"stages": self._stages} if self._stages is not None and "stages" in takes else {}
+        try:
+            return catalog.answer(self._trace, name, **given)
+        except MissingEventsError:
+            if given and name == Stages.analysis:
+                raise
+            return None
+
+
+def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
+    """What the rules of each analysis claim, with its name."""
+    for name in catalog.analyses():
+        rules = catalog.analysis(name).findings
+        result = asked.answer(name) if rules is not None else None
+        if rules is not None and result is not None:
+            asked.any = True
+            for draft in rules(result, asked):
+                yield name, draft
+
+
+def _whole(asked: _Asked) -> int:
     """Wall time of all stages, or the devices' windows where that is more."""
-    stages, devices = ask("stages"), ask("devices")
-    walls = [t.wall_ns for t in stages.totals] if stages is not None else []
-    windows = [d.window_ns for d in devices.rows] if devices is not None else []
+    stages, devices = asked(Stages), asked(Devices)
+    walls = [total.wall_ns for total in stages.totals] if stages is not None else []
+    windows = [device.window_ns for device in devices.rows] if devices is not None else []
     return max([*walls, *windows], default=0)
 
 
-def _answer(trace: Trace, name: str, stages: str | None) -> Any:
-    if name not in catalog.analyses():
-        return None
-    takes = inspect.signature(catalog.analysis(name).run).parameters
-    given = {"stages": stages} if stages is not None and "stages" in takes else {}
-    try:
-        return catalog.answer(trace, name, **given)
-    except MissingEventsError:
-        if given and name == "stages":
-            raise
-        return None
-
-
-def _trust(audit: Judge | None, names: Iterable[str]) -> tuple[Verdict, tuple[str, ...], str]:
+def _trust(audit: Audit | None, names: Iterable[str]) -> tuple[Verdict, tuple[str, ...], str]:
     """The worst verdict of these analyses, why, and which."""
     worst: Verdict = "trusted"
     why, which = tuple[str, ...](), ""
@@ -89,11 +118,13 @@ def _trust(audit: Judge | None, names: Iterable[str]) -> tuple[Verdict, tuple[st
     return worst, why, which
 
 
-def _finding(path: str, draft: Draft, verdict: Verdict, why: tuple[str, ...]) -> Finding:
+def _finding(
+    path: str, draft: Draft, rests_on: tuple[str, ...], verdict: Verdict, why: tuple[str, ...]
+) -> Finding:
     part = draft.saves_ns / draft.of_ns if draft.saves_ns is not None and draft.of_ns else None
     return Finding(
         path, draft.stage, draft.what, float(draft.number), draft.unit, draft.saves_ns, part,
-        draft.do, draft.rests_on, verdict, why,
+        draft.do, rests_on, verdict, why,
     )  # fmt: skip
 
 
@@ -153,7 +184,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     definitions=DEFINITIONS,
-    needs=frozenset({"copies", "grids", "memory", "shapes"}),
+    asks_others=True,
     order=5,
     adds_up=False,
 )

@@ -27,6 +27,7 @@ from tracekit.results.result import add_fields
 from tracekit.trace.spans.intervals import clip, covered, spans, union
 from tracekit.trace.trace import Trace
 
+from .findings import findings
 from .tables import DEFINITIONS, charts, tables
 
 CLASSES_NS = (2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000, None)
@@ -172,6 +173,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
     definitions=DEFINITIONS,
     order=30,
     adds_up=False,

@@ -25,6 +25,8 @@ from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
+from .findings import findings
+from .first_screen import FIRST_SCREEN
 from .origins import by_length, origins_of, quantile, shapes
 
 
@@ -375,6 +377,8 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     needs=frozenset({"grids"}),
     order=40,

@@ -32,6 +32,7 @@ from tracekit.taxonomy import Whole
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
+from .findings import findings
 from .queue import depths
 
 SOME = 0.01  # of a window: less idle time than this bounds nothing
@@ -360,6 +361,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
     definitions=DEFINITIONS,
     order=50,
     adds_up=False,

@@ -19,6 +19,8 @@ from tracekit.results.result import Column, Grid
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Mask, Trace
 
+from .findings import findings
+
 KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
 MOST_POINTS = 400
 MOST_PIECES = 20
@@ -310,6 +312,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
     definitions=DEFINITIONS,
     needs=frozenset({"memory"}),
     order=80,

@@ -28,6 +28,8 @@ from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
 
+from .first_screen import FIRST_SCREEN
+
 
 def ops(trace: Trace, *, stages: str | None = None) -> Ops:
     """Every op of the trace by name, category and phase.
@@ -212,6 +214,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     order=45,
 )

@@ -26,6 +26,8 @@ from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
 from . import dimensions, gemm_calls, placement, role_rows
+from .findings import findings
+from .first_screen import FIRST_SCREEN
 from .gemm_calls import PHASES
 
 LEAST = 0.005  # of a phase: a place with less is in the table only
@@ -343,6 +345,8 @@ ANALYSIS = Analysis(
     join=join,
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     needs=frozenset({"shapes"}),
     order=42,

@@ -31,6 +31,9 @@ from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
+from .findings import findings
+from .first_screen import FIRST_SCREEN
+
 
 def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     """Rates of GEMM and attention ops, and the floor of our own captures' stages.
@@ -359,6 +362,8 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     needs=frozenset({"shapes"}),
     order=70,

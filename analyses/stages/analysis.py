@@ -38,6 +38,8 @@ from tracekit.taxonomy import Category, Whole
 from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Trace
 
+from .findings import findings
+from .first_screen import FIRST_SCREEN
 from .totals import add, both, with_statistics
 
 Fields = tuple[tuple[str, str], ...]
@@ -382,6 +384,8 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     order=10,
 )

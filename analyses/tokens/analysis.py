@@ -22,6 +22,8 @@ from tracekit.trace.trace import Trace
 
 from .columns import columns as columns_of
 from .columns import parts_of, used
+from .findings import findings
+from .first_screen import FIRST_SCREEN
 from .rows import FEW, growth_of, latency_of, requests_of, slow_of
 
 OWN = "request parts by clock: what the device (or the host) did from the end of the part before"
@@ -365,6 +367,8 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     order=15,
     adds_up=False,

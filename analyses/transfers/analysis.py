@@ -21,6 +21,8 @@ from tracekit.results.result import Column, Grid
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
+from .findings import findings
+
 _AS_KERNEL = r"__amd_rocclr_(copy|fill)Buffer|^MEMORY_COPY|^Copy(Device|Host)To(Device|Host)"
 
 
@@ -351,6 +353,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
+    findings=findings,
     definitions=DEFINITIONS,
     needs=frozenset({"copies"}),
     order=60,

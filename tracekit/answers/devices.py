@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from tracekit.results.result import Result
 
+BUSY = "Share of the device's window, from its first activity to its last, in which it had work."
+
 
 @dataclass(frozen=True, slots=True)
 class Device:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracekit.attribution.roofline.utilization import Rates
+from tracekit.results.findings import LEAST
 from tracekit.results.result import Result
+from tracekit.taxonomy import Stage
 
 Bound = Literal["memory", "compute"]
 
@@ -77,6 +79,11 @@ class Aligned:
         """Part of the phase's time that is in its GEMMs."""
         return self.gemm_ns / self.total_ns if self.total_ns else None
 
+    @property
+    def gemm_waste_ns(self) -> int | None:
+        """What these GEMMs take beyond the least; None where that is not known."""
+        return None if self.gemm_floor_ns is None else int(self.gemm_ns - self.gemm_floor_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class Roles(Result):
@@ -89,3 +96,22 @@ class Roles(Result):
     device: str | None
     source: str | None  # of the peaks
     shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known
+
+    def phase(self, name: str) -> Aligned | None:
+        """How this phase was read; None where the trace lacks it."""
+        return next((phase for phase in self.phases if phase.phase == name), None)
+
+    @property
+    def slow_decode(self) -> Aligned | None:
+        """Decode, where its GEMMs take much of its time and use little of the memory bandwidth."""
+        decode = self.phase(Stage.DECODE)
+        if decode is None or not decode.total_ns or decode.gemm_bytes_share is None:
+            return None
+        part, waste = decode.gemm_ns / decode.total_ns, decode.gemm_waste_ns
+        if waste is None or part < 0.25 or waste / decode.total_ns < LEAST:
+            return None
+        if decode.gemm_bytes_share >= 0.7:
+            return None
+        if (decode.gemm_flops_share or 0) > decode.gemm_bytes_share:
+            return None  # so many rows that arithmetic bounds them: more rows would not help
+        return decode

@@ -22,6 +22,19 @@ PARTS = (
 )  # fmt: skip
 
 
+WALL = "Host time from the start of a stage's marker to its end."
+BY_CLOCK = (
+    "What the device did while the stage's marker was open: kernel, memcpy, memset and idle add up "
+    "to the wall time."
+)
+BY_LAUNCH = (
+    "What the device did from the first work that the stage launched to the last, whenever it "
+    "ran: its own kernels, copies and fills, work of other stages, and idle add up to that window. "
+    "Right where the host runs ahead of the device."
+)
+OP_TIME = "What the marker's thread did; they add up to the wall time, and are CPU time."
+
+
 class Split(Enum):
     """How a stage's time is split, and what the parts add up to."""
 
@@ -33,6 +46,14 @@ class Split(Enum):
     def whole(self) -> str:
         """What the parts add up to, in words."""
         return self.value.split(",")[0]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Their names."""
+        if self is Split.HOST:
+            return ("ops", "copies", "outside ops")
+        others = ("busy with other stages",) if self is Split.LAUNCHED else ()
+        return ("kernel", "memcpy", "memset", *others, "idle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,12 @@ class Total:
     def suspect_ns(self) -> int:
         """Of the idle time in its window: the device probably ran work that the file lacks."""
         return self.launched_detail.suspect_ns if self.launched_detail else 0
+
+    def whole_ns(self, split: Split) -> int | None:
+        """What the parts of `split` add up to; None where its window is not known."""
+        if split is Split.LAUNCHED:
+            return self.launched.window_ns if self.launched else None
+        return self.wall_ns
 
     def parts(self, split: Split) -> dict[str, int]:
         """Its time by part in ns, which add up to the whole of `split`; empty where not known."""

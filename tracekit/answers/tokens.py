@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from tracekit.attribution.breakdown import Spent
 from tracekit.results.result import Result
 
+TTFT = "Time to first token: load, preprocess, encode and prefill of one request."
+TPOT = "Time per output token: (end to end − TTFT) / (tokens − 1)."
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:

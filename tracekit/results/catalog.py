@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -10,6 +10,8 @@ from tracekit.registry import Kind
 
 if TYPE_CHECKING:
     from tracekit.results.figures import Chart
+    from tracekit.results.findings import Ask, Draft
+    from tracekit.results.first_screen import FirstScreen
     from tracekit.results.result import Grid, Result
     from tracekit.trace.trace import Trace
 
@@ -39,8 +41,12 @@ class Analysis(Generic[R]):
     merge: Callable[[R, R], R]
     tables: Callable[[R], list[Grid]]  # at most 200 rows each, and a note of what was left out
     charts: Callable[[R], list[Chart]] = _nothing
+    # what to look at first, and what it would save: claims that the result supports
+    findings: Callable[[R, Ask], Iterable[Draft]] | None = None
+    first_screen: FirstScreen[R] | None = None
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure: one sentence
     needs: frozenset[str] = frozenset()  # side tables (trace.TABLES) that `run` reads
+    asks_others: bool = False  # and what all other analyses read
     order: int = 100  # place in the report
     by_default: bool = True  # False: only when named with --only
     # ranks of one job, or repeats of a run: the page shows the sum; False: each trace's own

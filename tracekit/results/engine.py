@@ -4,51 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.results import result as results
+from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
-from tracekit.trace import kineto, redact, run_facts
-from tracekit.trace.trace import Source, Trace
-
-R = TypeVar("R", bound=Result)
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What one trace answered, and why it could not answer the rest."""
-
-    path: str
-    source: Source
-    answers: Mapping[str, Result] = field(default_factory=dict)
-    unanswered: Mapping[str, str] = field(default_factory=dict)
-    trust: Mapping[str, Trust] = field(default_factory=dict)  # by analysis: see analyses/audit/
-    hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
-    leaks: Mapping[str, int] = field(default_factory=dict)  # see redact.leaks
-
-    def get(self, kind: type[R]) -> R | None:
-        """The answer of this type, `get(Stages)`; None where the trace did not give it."""
-        found = self.answers.get(kind.analysis)
-        assert found is None or isinstance(found, kind)
-        return found
-
-    def to_json(self) -> dict[str, Any]:
-        answers = {name: result.to_json() for name, result in self.answers.items()}
-        for name, verdict in self.trust.items():
-            if name in answers:
-                answers[name]["trust"] = results.to_plain(verdict)
-        return {
-            "path": self.path,
-            "run": run_facts.about(self.source).said,
-            "answers": answers,
-            "unanswered": dict(self.unanswered),
-        }
+from tracekit.trace import kineto, redact
+from tracekit.trace.trace import Trace
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:
@@ -74,8 +41,10 @@ def answers(
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
     chosen = wanted(only)
-    entries = {name: catalog.analysis(name) for name in chosen}
-    tables = frozenset().union(*(entry.needs for entry in entries.values()))
+    entries = [catalog.analysis(name) for name in chosen]
+    if any(entry.asks_others for entry in entries):
+        entries += [catalog.analysis(name) for name in wanted(None)]
+    tables = frozenset().union(*(entry.needs for entry in entries))
     progress("reading")
     trace = kineto.load(path, tables=tables, strict=strict)
     return of_trace(trace, only, path=str(path), progress=progress, **parameters)
@@ -109,7 +78,9 @@ def of_trace(
         hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)
     leaks = redact.leaks(trace.source.meta, trace.strings)
-    return Answers(path or trace.path, trace.source, done, missing, trust, hints, leaks)
+    return Answers(
+        path or trace.path, trace.source, done, missing, trust, hints, leaks, bool(trace.devices)
+    )
 
 
 def _trust(trace: Trace, done: Mapping[str, Result]) -> dict[str, Trust]:

@@ -1,6 +1,7 @@
 """Nanoseconds, bytes and rates as text that a person reads, and writes."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 from tracekit.errors import TracekitError
@@ -67,6 +68,12 @@ def count(number: float | None) -> str:
 def plural(number: int, noun: str) -> str:
     """A count with its noun: 1 event, 1,234 events."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def ranked(parts: Sequence[tuple[str, float]], most: int = 3) -> str:
+    """The largest shares with their names: `gemm 60%, attention 12%`; none under half a percent."""
+    largest = sorted(parts, key=lambda part: -part[1])[:most]
+    return ", ".join(f"{name} {part:.0%}" for name, part in largest if part >= 0.005)
 
 
 def _three(value: float) -> str:

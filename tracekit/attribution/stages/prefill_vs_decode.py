@@ -1,14 +1,18 @@
-"""Prefill beside decode, row by row: for kernels by duration, and for ops by self time."""
+"""Prefill beside decode: for kernels by duration, and for ops by self time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Protocol
 
+from tracekit.attribution.stages.work_phases import ALL
 from tracekit.results.result import Column, Grid
 
 BOTH = ("prefill", "decode")
 MOST = 200
+DEAREST = 5
+TOKENS = "Over the tokens that prefill read, or that decode generated, all batch rows counted."
 
 
 def grid(
@@ -58,3 +62,47 @@ def grid(
     more = f"{left:,} more {noun}s are left out here." if left > 0 else ""
     said = " ".join(part for part in (note, more) if part)
     return [Grid("sides", title, columns, made, said)]
+
+
+class Cost(Protocol):
+    """A row of kernels or of ops."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def cost_ns(self) -> int: ...
+    @property
+    def share(self) -> float | None: ...
+    @property
+    def per_token_ns(self) -> float | None: ...
+
+
+def dearest(rows: Sequence[Cost], phases: Sequence[str], noun: str, measured: str) -> Grid:
+    """The rows that cost most in each phase, side by side; `rows` are sorted, the dearest first.
+
+    `measured` says in a sentence what the time of a row is.
+    """
+    whole = list(phases) == [ALL]  # a trace without phases
+    columns: list[Column] = []
+    cells: list[list[list[Any]]] = []
+    for phase in phases:
+        own = [row for row in rows if row.phase == phase][:DEAREST]
+        per_token = any(row.per_token_ns is not None for row in own)
+        columns += [
+            Column(noun if whole else f"{phase}: {noun}", "text",
+                   f"Those that cost most in {phase}."),
+            Column("time", "ns", measured),
+            Column("share", "share", f"Part of the {noun} time of the phase."),
+            *([Column("per token", "ns", TOKENS)] if per_token else []),
+        ]  # fmt: skip
+        shown = [
+            [row.name, row.cost_ns, row.share, *([row.per_token_ns] if per_token else [])]
+            for row in own
+        ]
+        cells.append(shown + [["", *[None] * (3 if per_token else 2)]] * (DEAREST - len(own)))
+    lines = [list(chain(*parts)) for parts in zip(*cells, strict=True)]
+    title = f"{noun.capitalize()}s that cost most"
+    title += "" if whole else " in " + " and in ".join(phases)
+    return Grid("beside", title, tuple(columns), [line for line in lines if any(line)])

@@ -1,0 +1,49 @@
+"""The kernels on the first screen: the largest category, and those that cost most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tracekit.answers.kernels import Kernels
+from tracekit.answers.stages import Stages
+from tracekit.attribution.stages import prefill_vs_decode
+from tracekit.results.answers import Answers
+from tracekit.results.first_screen import FirstScreen, KeyNumber, Listed, Remark
+from tracekit.results.units import ranked
+
+
+def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
+    """The category with the largest sum of durations."""
+    sums: Counter[str] = Counter()
+    for row in result.rows:
+        sums[row.category.value] += row.total_ns
+    whole = sum(sums.values())
+    if whole:
+        name, most = max(sums.items(), key=lambda item: item[1])
+        yield KeyNumber("Largest category", name, f"{most / whole:.0%} of kernel time summed",
+                        "The kernel category with the largest sum of durations.")  # fmt: skip
+
+
+def remarks(result: Kernels, one: Answers) -> Iterator[Remark]:
+    """What the kernel time of each of the main stages is made of."""
+    stages = one.get(Stages)
+    for stage in stages.main if stages is not None else ():
+        kinds = [
+            (c.category.value, c.share) for c in result.categories
+            if c.phase == stage.family and c.share
+        ]  # fmt: skip
+        if kinds:
+            yield Remark(stage.title, f"of its kernel time, {ranked(kinds)}")
+
+
+def grids(result: Kernels, _one: Answers) -> Iterator[Listed]:
+    """Those that cost most in prefill, beside those that cost most in decode."""
+    yield Listed(
+        prefill_vs_decode.dearest(result.rows, result.main_phases, "kernel",
+                                  "Durations added up."),
+        folded=False,
+    )  # fmt: skip
+
+
+FIRST_SCREEN = FirstScreen(order=40, key_numbers=key_numbers, remarks=remarks, grids=grids)

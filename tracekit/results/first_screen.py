@@ -1,0 +1,93 @@
+"""What an analysis adds to the first screen: large numbers, remarks, a chart, a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tracekit.results.result import Grid, Result
+
+if TYPE_CHECKING:
+    from tracekit.results.answers import Answers
+    from tracekit.results.figures import Chart
+
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNumber:
+    """A large number of the first screen."""
+
+    label: str
+    value: str
+    sub: str = ""
+    definition: str = ""
+    level: str = ""  # 'warn' where the number must not be taken as it stands
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far the numbers may be trusted, in a line."""
+
+    level: str  # '', 'warn', 'bad'
+    word: str
+    text: str
+    link: str = ""  # the section that says more
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A part of a sentence; remarks on one thing are joined, in the order of their analyses.
+
+    `Remark("Decode", "GPU idle for 3.1% of its window")`.
+    """
+
+    on: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A chart, and the key of the chart of the analysis' own section that it stands for."""
+
+    chart: Chart
+    instead_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A table; folded under its title, or open."""
+
+    grid: Grid
+    folded: bool = True
+
+
+def _nothing(_result: Any, _one: Answers) -> tuple[()]:
+    return ()
+
+
+def _no_words(_result: Any) -> Mapping[str, str]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstScreen(Generic[R]):
+    """What an analysis adds, each a function of its result and of all that the trace answered."""
+
+    order: int  # the place of all that it adds: the lowest first
+    verdicts: Callable[[R, Answers], Iterable[Verdict]] = _nothing
+    key_numbers: Callable[[R, Answers], Iterable[KeyNumber]] = _nothing
+    remarks: Callable[[R, Answers], Iterable[Remark]] = _nothing
+    charts: Callable[[R, Answers], Iterable[Drawn]] = _nothing
+    grids: Callable[[R, Answers], Iterable[Listed]] = _nothing
+    words: Callable[[R], Mapping[str, str]] = _no_words  # what it calls things: one sentence each
+
+
+def sentence(text: str) -> str:
+    """As a sentence. The name of an op or a kernel at its start keeps its letters."""
+    whole = text.strip()
+    first = whole.split(" ", 1)[0]
+    if first.isalpha() or first.replace("-", "").isalpha():
+        whole = f"{whole[:1].upper()}{whole[1:]}"
+    return whole + ("" if whole.endswith(".") else ".")
