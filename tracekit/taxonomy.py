@@ -50,3 +50,40 @@ class Category(StrEnum):
     OTHER = "other"
     MEMCPY = "memcpy"  # by the trace's own category, not by name
     MEMSET = "memset"
+
+
+class FindingKind(StrEnum):
+    """What a finding claims; docs/findings.md says how each is computed and what it leaves open."""
+
+    # idle time of a device
+    LAUNCH_BOUND = "launch_bound"
+    BETWEEN_STEPS = "between_steps"
+    HOST_WORK = "host_work"
+    HOST_SYNC = "host_sync"
+    DATA_LOADING = "data_loading"
+    ALLOCATION = "allocation"
+    INITIALISATION = "initialisation"
+    COMPILED = "compiled_region_overhead"
+    LAUNCH_LATENCY = "launch_latency"
+    STREAM_WAIT = "stream_wait"
+    DEVICE_IDLE = "device_idle"
+    # communication and copies that nothing covers
+    COLLECTIVE = "collective_wait"
+    COPY = "copy"
+    # kernel time
+    MEMORY_BANDWIDTH = "memory_bandwidth"
+    GEMM = "gemm_efficiency"
+    EXPERT_GEMM = "expert_gemm"
+    ATTENTION = "attention_efficiency"
+    UNFUSED_ATTENTION = "unfused_attention"
+    UNFUSED_ELEMENTWISE = "unfused_elementwise"
+    EMBEDDING = "embedding"
+    OPTIMIZER = "optimizer"
+    ONE_KERNEL = "one_kernel"
+    # the rest
+    SATURATED = "saturated"
+    ABOVE_FLOOR = "above_floor"
+    LARGEST_STAGE = "largest_stage"
+    SLOW_TOKENS = "slow_tokens"
+    MEMORY = "memory"
+    RECORD_MORE = "record_more"

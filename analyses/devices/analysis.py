@@ -6,6 +6,7 @@ import numpy as np
 
 from tracekit.answers.devices import Device, Devices, Stream
 from tracekit.attribution import links
+from tracekit.attribution.collectives import collectives
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
 from tracekit.attribution.idle.causes import idle
@@ -34,7 +35,7 @@ def devices(trace: Trace) -> Devices:
         )
     rows = tuple(_one(trace, device) for device in trace.devices)
     streams = tuple(s for row in rows for s in _streams(trace, row))
-    return Devices(rows, streams)
+    return Devices(rows, streams, collectives(trace))
 
 
 def _flat(gpu: Trace, rows: Mask) -> Spans:
@@ -228,11 +229,14 @@ ANALYSIS = Analysis(
     title="How busy each device was",
     question="How much of each device's time went to kernels, copies, fills and waiting?",
     run=devices,
-    merge=lambda one, two: Devices(one.rows + two.rows, one.streams + two.streams),
+    merge=lambda one, two: Devices(
+        one.rows + two.rows, one.streams + two.streams, one.collectives + two.collectives
+    ),
     tables=tables,
     charts=charts,
     findings=findings,
     first_screen=FIRST_SCREEN,
+    needs=frozenset({"collectives"}),
     definitions=DEFINITIONS,
     order=20,
     adds_up=False,

@@ -1,26 +1,90 @@
-"""Copies and communication that no other kernel covers."""
+"""Communication that nothing covers, and a device that has no time to wait."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracekit.answers.devices import Devices
+from tracekit.answers.devices import Device, Devices
+from tracekit.attribution.collectives import Collective
 from tracekit.results.findings import LEAST, Ask, Draft
-from tracekit.results.units import share
+from tracekit.results.units import bytes_, duration, plural, rate, share
+from tracekit.taxonomy import Category, FindingKind
+
+BUSY = 0.95  # of the window without suspect time: the host keeps up
 
 
 def findings(result: Devices, _ask: Ask) -> Iterator[Draft]:
-    """Of each device, where they take a part of its window."""
-    for row in result.rows:
-        for ns, kind, do in (
-            (row.memcpy_ns, "copies", "Copy on another stream while kernels run."),
-            (row.exposed_communication_ns, "communication",
-             "Overlap communication with compute: smaller buckets, another stream."),
-        ):  # fmt: skip
-            if row.window_ns and ns / row.window_ns >= LEAST:
-                yield Draft(
-                    None,
-                    f"Device {row.device} spends {share(ns / row.window_ns)} of its window on "
-                    f"{kind} alone: no other kernel runs meanwhile.",
-                    ns / row.window_ns, "share", ns, row.window_ns, do,
-                )  # fmt: skip
+    """Of the device with most exposed communication; of all devices where all are busy."""
+    worth = [r for r in result.rows if _seen(r) and r.exposed_communication_ns / _seen(r) >= LEAST]
+    if worth:
+        top = max(worth, key=lambda r: r.exposed_communication_ns / _seen(r))
+        yield _exposed(result, top, len(worth))
+    elif result.rows and all(_seen(r) and r.busy_ns / _seen(r) >= BUSY for r in result.rows):
+        yield _saturated(result)
+
+
+def _seen(row: Device) -> int:
+    """The window without the time in which work that the file lacks may have run."""
+    return row.window_ns - row.suspect_ns
+
+
+def _exposed(result: Devices, row: Device, devices: int) -> Draft:
+    """Time in which a device did nothing but communicate: transfer, and waiting for peers."""
+    ns, seen = row.exposed_communication_ns, _seen(row)
+    mine = [c for c in result.collectives if c.device == row.device]
+    numbers: dict[str, float] = {
+        "share": ns / seen, "exposed_ns": ns, "communication_ns": row.communication_ns,
+        "window_ns": seen,
+    }  # fmt: skip
+    others = f" So are {devices} devices of {len(result.rows)}." if devices > 1 else ""
+    return Draft(
+        FindingKind.COLLECTIVE, None,
+        f"Device {row.device} spends {share(ns / seen)} of its window in communication alone: "
+        f"{duration(ns)} of {duration(row.communication_ns)} in collectives have no other kernel "
+        f"beside them. It is transfer and waiting for peers.{_by_size(mine, numbers)}{others}",
+        ns / seen, "share", ns, seen,
+        "Overlap communication with compute (smaller buckets, another stream), and see which rank "
+        "comes last: traces of all ranks show it.",
+        numbers=numbers,
+        device=row.device if len(result.rows) > 1 else None,
+        explains=frozenset({Category.COMMUNICATION.value}),
+    )  # fmt: skip
+
+
+def _by_size(mine: list[Collective], numbers: dict[str, float]) -> str:
+    """The collective with most time: its calls, sizes, rates, and what is waiting at least."""
+    if not mine:
+        return ""
+    top = max(mine, key=lambda c: c.exposed_ns)
+    numbers |= {"calls": top.count, "total_ns": top.total_ns}
+    said = f" Most is {top.name}: {plural(top.count, 'call')}, {duration(top.total_ns)}"
+    if top.bytes is None or not top.sized_count:
+        return f"{said}; the file has no message sizes."
+    numbers |= {"bytes": top.bytes}
+    said += f", {bytes_(top.bytes)} in {plural(top.sized_count, 'message')}"
+    if top.bus_bytes_per_s is not None:
+        numbers |= {"bus_bytes_per_s": top.bus_bytes_per_s}
+        said += f" over {top.group_size} ranks at {rate(top.bus_bytes_per_s, 'B/s')} on the bus"
+    if top.waited_ns is not None and top.sized_ns:
+        numbers |= {"waited_ns": top.waited_ns}
+        said += (
+            f"; {duration(top.waited_ns)} is beyond the fastest call of the same size, which is "
+            "waiting for peers or contention"
+        )
+    return f"{said}."
+
+
+def _saturated(result: Devices) -> Draft:
+    """All devices have hardly any time without work: the host is no limit."""
+    row = min(result.rows, key=lambda r: r.busy_ns / _seen(r))
+    part = row.busy_ns / _seen(row)
+    which = "The GPU" if len(result.rows) == 1 else f"Each of {len(result.rows)} devices"
+    most = "" if len(result.rows) == 1 else " or more"
+    return Draft(
+        FindingKind.SATURATED, None,
+        f"{which} works for {share(part)}{most} of its window ({duration(row.busy_ns)} of "
+        f"{duration(_seen(row))}): the host keeps up with it.",
+        part, "share", None, _seen(row),
+        "Only faster, fewer or smaller kernels make this faster; launch overhead is hidden.",
+        numbers={"share": part, "busy_ns": row.busy_ns, "window_ns": _seen(row)},
+    )  # fmt: skip

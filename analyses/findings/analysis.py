@@ -21,7 +21,10 @@ from tracekit.results.findings import LEAST, Draft
 from tracekit.results.result import Column, Grid, Result
 from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
+from tracekit.taxonomy import FindingKind
 from tracekit.trace.trace import Trace
+
+from .largest import largest
 
 R = TypeVar("R", bound=Result)
 
@@ -35,7 +38,7 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
     `stages` matches nothing.
     """
     asked = _Asked(trace, stages)
-    drafts = list(_drafts(asked))
+    drafts = _once(list(_drafts(asked)))
     if not asked.any:
         raise MissingEventsError(
             "no events to draw findings from",
@@ -43,8 +46,8 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
             hint="capture with a GPU visible, or mark stages",
         )
     worth, audit = SMALL * _whole(asked), asked(Audit)
-    rows, refused = [], []
-    for name, draft in drafts:
+    rows, refused, said = [], [], set[int]()
+    for at, (name, draft) in enumerate(drafts):
         if draft.saves_ns is not None and draft.saves_ns < worth:
             continue
         rests_on = (name, *(kind.analysis for kind in draft.also))
@@ -52,8 +55,10 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
         if verdict == "refused":
             refused.append(Withheld(trace.path, analysis, 1, why))
         else:
+            said.add(at)
             rows.append(_finding(trace.path, draft, rests_on, verdict, why))
-    return Findings(_ranked(rows), _together(refused))
+    told = [draft for at, (_, draft) in enumerate(drafts) if at in said]
+    return Findings(_ranked(rows), _together(refused), tuple(largest(trace.path, asked, told)))
 
 
 class _Asked:
@@ -96,12 +101,23 @@ def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
                 yield name, draft
 
 
+def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
+    """Without the one kernel of a category of which another finding speaks as a whole."""
+    told = frozenset[str]().union(
+        *(d.explains for _, d in drafts if d.kind is not FindingKind.ONE_KERNEL)
+    )
+    return [
+        (name, d) for name, d in drafts
+        if d.kind is not FindingKind.ONE_KERNEL or not d.explains & told
+    ]  # fmt: skip
+
+
 def _whole(asked: _Asked) -> int:
-    """Wall time of all stages, or the devices' windows where that is more."""
+    """The longest window of a device; without one, the wall time of all stages."""
     stages, devices = asked(Stages), asked(Devices)
-    walls = [total.wall_ns for total in stages.totals] if stages is not None else []
-    windows = [device.window_ns for device in devices.rows] if devices is not None else []
-    return max([*walls, *windows], default=0)
+    if devices is not None:
+        return max((device.window_ns for device in devices.rows), default=0)
+    return max((total.wall_ns for total in stages.totals), default=0) if stages is not None else 0
 
 
 def _trust(audit: Audit | None, names: Iterable[str]) -> tuple[Verdict, tuple[str, ...], str]:
@@ -123,13 +139,23 @@ def _finding(
 ) -> Finding:
     part = draft.saves_ns / draft.of_ns if draft.saves_ns is not None and draft.of_ns else None
     return Finding(
-        path, draft.stage, draft.what, float(draft.number), draft.unit, draft.saves_ns, part,
-        draft.do, rests_on, verdict, why,
+        path, draft.kind, draft.stage, draft.device, draft.what, float(draft.number), draft.unit,
+        draft.saves_ns, part, draft.do, rests_on, verdict, why, draft.numbers,
     )  # fmt: skip
 
 
+# what says how to look closer comes after what says what is slow
+_LAST = (FindingKind.SATURATED, FindingKind.LARGEST_STAGE, FindingKind.RECORD_MORE)
+
+
 def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(rows, key=lambda f: (-(f.saves_ns or 0), f.trace, f.what)))
+    """The largest saving first; of those without one, the largest share first."""
+
+    def place(f: Finding) -> tuple[bool, float, float, str, str]:
+        part = f.number if f.unit == "share" else 0.0
+        return f.kind in _LAST, -(f.saves_ns or 0), -part, f.trace, f.what
+
+    return tuple(sorted(rows, key=place))
 
 
 def _together(rows: Iterable[Withheld]) -> tuple[Withheld, ...]:
@@ -144,12 +170,16 @@ def _together(rows: Iterable[Withheld]) -> tuple[Withheld, ...]:
 
 def merge(one: Findings, two: Findings) -> Findings:
     """The findings of both, ranked together; each says its trace."""
-    return Findings(_ranked((*one.rows, *two.rows)), _together((*one.withheld, *two.withheld)))
+    return Findings(
+        _ranked((*one.rows, *two.rows)),
+        _together((*one.withheld, *two.withheld)),
+        one.largest + two.largest,
+    )
 
 
 DEFINITIONS = {
-    "saves at most": "What removing the cause could save, as if all else stayed; savings of two "
-    "findings may be the same time and do not add up.",
+    "saves at most": "What removing the cause could save, as if all else stayed; no two findings "
+    "claim the same time of a device.",
     "of the time": "The saving over the time it would be saved of.",
     "trust": "The audit's worst verdict on the answers that the finding repeats.",
 }
@@ -174,7 +204,26 @@ def tables(result: Findings) -> list[Grid]:
             f"Nothing stands out: no cause takes {share(LEAST, 0)} of its stage and "
             f"{share(SMALL, 0)} of the trace."
         ]
-    return [Grid("findings", "What to look at first", columns, rows, " ".join(notes))]
+    grid = Grid("findings", "What to look at first", columns, rows, " ".join(notes))
+    return [grid, *([_largest_grid(result)] if result.largest else [])]
+
+
+def _largest_grid(result: Findings) -> Grid:
+    columns = (
+        Column("of", "text", "Idle time of a device, or kernel time of all devices."),
+        Column("largest share", "text", "The reason, or the category, with most of it."),
+        Column("time", "ns", "How long."),
+        Column("share", "share", "Of the device window without suspect time, or of kernel time."),
+        Column("said above", "text", "The kinds of findings about it, or why there is none."),
+    )
+    rows = [
+        (
+            "kernel time" if r.device is None else f"idle time of device {r.device}", r.name, r.ns,
+            r.share, ", ".join(r.kinds) or r.none_because,
+        )
+        for r in result.largest[:200]
+    ]  # fmt: skip
+    return Grid("largest", "The largest shares, and what is said of them", columns, rows)
 
 
 ANALYSIS = Analysis(

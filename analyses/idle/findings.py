@@ -1,71 +1,265 @@
-"""Causes of idle time that are no launch overhead."""
+"""What would have to change for a device to be idle no longer; one finding a reason.
+
+The reasons divide the idle time of a device, so no two findings claim the same nanosecond. Shares
+are of the device window without suspect time: work that the file lacks is in no denominator.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tracekit.answers.idle import IdleTime, StageIdle
-from tracekit.answers.transfers import Transfers
-from tracekit.attribution.idle.by_cause import By
+from tracekit.answers.idle import DeviceIdle, IdleTime
+from tracekit.answers.launches import Launches
+from tracekit.attribution.reasons.names import Reason
+from tracekit.attribution.reasons.rows import Holder, IdleReason
 from tracekit.results.findings import LEAST, Ask, Draft
-from tracekit.results.units import duration, share
+from tracekit.results.units import duration, plural, share
+from tracekit.taxonomy import FindingKind
+
+MOSTLY = 0.9  # of a reason's time: in this stage, or held by this
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How a reason is said: `... the GPU waits {because}.`"""
+
+    kind: FindingKind
+    because: str
+    do: str
+    saves: bool = True  # what would be saved is its time; False: not known
+
+
+_RULES = {
+    Reason.SYNC: _Rule(
+        FindingKind.HOST_SYNC,
+        "while the host is in a blocking sync, a blocking copy or `.item()`",
+        "Keep the value on the device, or copy to pinned memory with non_blocking=True and wait "
+        "later.",
+    ),
+    Reason.DATA: _Rule(
+        FindingKind.DATA_LOADING,
+        "for the host to load data",
+        "Load ahead: more DataLoader workers, prefetching, pinned memory.",
+    ),
+    Reason.ALLOCATION: _Rule(
+        FindingKind.ALLOCATION,
+        "while the host allocates or frees memory",
+        "Keep the memory: reuse buffers, let PyTorch's caching allocator hold it, and call no "
+        "empty_cache() in between.",
+    ),
+    Reason.INITIALISATION: _Rule(
+        FindingKind.INITIALISATION,
+        "while the host sets up what runs for the first time (contexts, modules, libraries, "
+        "compilations)",
+        "It is paid once in a process: warm up before what is measured or served.",
+    ),
+    Reason.COMPILED: _Rule(
+        FindingKind.COMPILED,
+        "while the host is in what torch.compile puts around its graphs: guards, prologues, "
+        "wrappers",
+        'Compile larger regions with fewer graph breaks and guards, or use mode="reduce-overhead".',
+    ),
+    Reason.STEPS: _Rule(
+        FindingKind.BETWEEN_STEPS,
+        "for the host between one step and the next",
+        "Shorten what the host does between steps, or let it overlap with the GPU: asynchronous "
+        "scheduling, several steps at a time.",
+    ),
+    Reason.LAUNCHES: _Rule(
+        FindingKind.LAUNCH_BOUND,
+        "for the host to launch one short kernel after another",
+        'Use CUDA graphs or torch.compile(mode="reduce-overhead"), or a larger batch.',
+    ),
+    Reason.WORK: _Rule(
+        FindingKind.HOST_WORK,
+        "for the host to finish other work between launches",
+        "Shorten this work on the host, move it to the GPU, or do it ahead of time.",
+    ),
+    Reason.OTHER_DEVICE: _Rule(
+        FindingKind.DEVICE_IDLE,
+        "for another device of the same process",
+        "The devices take turns: split the batch into micro-batches, or place the layers so that "
+        "they work at once.",
+        saves=False,
+    ),
+    Reason.COMMUNICATION: _Rule(
+        FindingKind.STREAM_WAIT,
+        "with work launched that follows communication on another stream",
+        "Overlap communication with compute.",
+        saves=False,
+    ),
+    Reason.OTHER_STREAM: _Rule(
+        FindingKind.STREAM_WAIT,
+        "with work launched that waits for an event of another stream",
+        "Check what the streams wait for.",
+        saves=False,
+    ),
+    Reason.LATENCY: _Rule(
+        FindingKind.LAUNCH_LATENCY,
+        "with the next work launched and not begun, which is the device's own time between kernels",
+        "Launch fewer, larger kernels, or replay them as a graph.",
+        saves=False,
+    ),
+}
 
 
 def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
-    """Waits of each stage that has a window of its own."""
-    moved = ask(Transfers)
-    for row in result.stages:
-        if not row.is_all and row.launched_window_ns and row.launched_causes:
-            yield from _waits(row, row.launched_causes, row.launched_window_ns)
-            yield from _blocking_syncs(row, row.launched_causes, row.launched_window_ns, moved)
+    """One a reason: of the device that waits most for it, with the range over the others."""
+    launches = ask(Launches)
+    seen = {row.device: _seen(row, result.reasons) for row in result.rows}
+    for reason, rule in _RULES.items():
+        parts = _by_device([row for row in result.reasons if row.reason == reason], seen)
+        if parts:
+            yield _said(reason, rule, parts, seen, launches)
+    yield from _lacking(result)
 
 
-def _waits(row: StageIdle, causes: By, window: int) -> Iterator[Draft]:
-    """Data loading, communication, other streams."""
-    # waiting for a stream that ran work which the file lacks is no waiting of the stage
-    streams = causes.other_stream - (row.launched_suspect_ns or 0)
-    for ns, waits, do in (
-        (causes.host_data, "for data to be loaded",
-         "Load ahead: more DataLoader workers, prefetching."),
-        (causes.communication, "for communication", "Overlap communication with compute."),
-        (streams, "for an event of another stream", "Check what the streams wait for."),
-    ):  # fmt: skip
-        if ns / window >= LEAST:
-            yield Draft(
-                row.family,
-                f"In {row.family} the GPU waits {share(ns / window)} of the window {waits}.",
-                ns / window, "share", ns, window, do,
-            )  # fmt: skip
+def _seen(row: DeviceIdle, reasons: tuple[IdleReason, ...]) -> int:
+    """The device's window without the time in which work that the file lacks may have run."""
+    lost = (r.ns for r in reasons if r.device == row.device and r.reason == Reason.MISSING)
+    return row.window_ns - sum(lost)
 
 
-def _blocking_syncs(
-    row: StageIdle, causes: By, window: int, moved: Transfers | None
-) -> Iterator[Draft]:
-    """Idle time while the host was in a blocking sync or copy, and the copy that held it longest.
+def _by_device(
+    rows: list[IdleReason], seen: dict[int, int]
+) -> dict[int, tuple[int, list[IdleReason]]]:
+    """ns and rows of each device in which the reason takes LEAST of the window, the most first."""
+    parts: defaultdict[int, list[IdleReason]] = defaultdict(list)
+    for row in rows:
+        parts[row.device].append(row)
+    sums = {device: (sum(r.ns for r in own), own) for device, own in parts.items()}
+    worth = {d: part for d, part in sums.items() if seen[d] and part[0] / seen[d] >= LEAST}
+    return dict(sorted(worth.items(), key=lambda item: (-item[1][0] / seen[item[0]], item[0])))
 
-    A copy that holds the host while the GPU works costs nothing, so the idle time is the bound.
-    """
-    ns = causes.host_sync
-    if ns / window < LEAST:
-        return
-    held = [
-        r for r in (moved.rows if moved is not None else ())
-        if r.phase == row.family and r.blocking_count
-    ]  # fmt: skip
-    said = ""
-    if held:
-        top = max(held, key=lambda r: r.blocked_ns or 0)
-        by = f"`{top.op}`" if top.op else "copies"
-        said = (
-            f" Longest held by {by}: {top.blocking_count:,} {top.direction} copies, "
-            f"{duration(top.blocked_ns)}."
-        )
-    yield Draft(
-        row.family,
-        f"In {row.family} the GPU waits {share(ns / window)} of the window while the host is "
-        f"in a blocking sync, a blocking copy or `.item()`.{said}",
-        ns / window, "share", ns, window,
-        "Keep the value on the device, or copy to pinned memory with non_blocking=True and "
-        "wait later.",
-        also=(Transfers,),
+
+def _said(
+    reason: Reason,
+    rule: _Rule,
+    parts: dict[int, tuple[int, list[IdleReason]]],
+    seen: dict[int, int],
+    launches: Launches | None,
+) -> Draft:
+    device, (ns, rows) = next(iter(parts.items()))
+    window, count = seen[device], sum(row.count for row in rows)
+    longest = max(row.longest_ns for row in rows)
+    stage = _stage(rows, ns)
+    which = "The GPU" if len(seen) == 1 else f"Device {device}"
+    where = f", nearly all in {stage}" if stage else _several(rows, ns)
+    said = (
+        f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
+        f"{duration(window)}) {rule.because}: {plural(count, 'stretch', 'stretches')}, the longest "
+        f"{duration(longest)}{where}.{_held(rows, ns)}{_others(parts, seen)}"
+    )
+    numbers = {
+        "share": ns / window, "idle_ns": ns, "window_ns": window, "stretches": count,
+        "longest_ns": longest,
+    }  # fmt: skip
+    more, do = _launched(reason, rows, launches, numbers)
+    return Draft(
+        rule.kind, stage, said + more, ns / window, "share", ns if rule.saves else None, window,
+        do or rule.do,
+        also=(Launches,) if more else (),
+        numbers=numbers,
+        device=device if len(seen) > 1 else None,
+        explains=frozenset({reason.value}),
     )  # fmt: skip
+
+
+def _stage(rows: list[IdleReason], ns: int) -> str | None:
+    top = max(rows, key=lambda row: row.ns)
+    return top.stage if top.ns >= MOSTLY * ns else None
+
+
+def _several(rows: list[IdleReason], ns: int) -> str:
+    """The stages with most of it, where no one has all."""
+    named = sorted((r for r in rows if r.stage and r.ns >= 0.1 * ns), key=lambda r: -r.ns)[:3]
+    said = [f"{share(r.ns / ns)} in {r.stage}" for r in named]
+    return f", {' and '.join(said)}" if said else ""
+
+
+def _held(rows: list[IdleReason], ns: int) -> str:
+    """What held the host for most of it, as far as anything is recorded."""
+    time: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    count: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows:
+        for holder in row.holders:
+            names = _names(holder)
+            time[names] += holder.ns
+            count[names] += holder.count
+    best = sorted(time, key=lambda names: (-time[names], names))[:2]
+    best = [names for names in best if time[names] >= 0.1 * ns]
+    if not best:
+        return ""
+    said = [
+        f"{', in '.join(f'`{name}`' for name in names)} ({duration(time[names])}"
+        f"{f', {count[names]:,} times' if count[names] > 1 else ''})"
+        for names in best
+    ]
+    return f" Held by {', then '.join(said)}."
+
+
+def _names(holder: Holder) -> tuple[str, ...]:
+    """From the innermost out: the call, the op, and the program's own line, else a library's."""
+    lines: tuple[str | None, ...] = (holder.frame or holder.library,)
+    if holder.library and holder.op is None:
+        lines = (holder.library, holder.frame)
+    return tuple(dict.fromkeys(n for n in (holder.name, holder.op, *lines) if n))
+
+
+def _others(parts: dict[int, tuple[int, list[IdleReason]]], seen: dict[int, int]) -> str:
+    if len(parts) < 2:
+        return ""
+    shares = [part[0] / seen[device] for device, part in parts.items()]
+    return (
+        f" So are {len(parts)} of {len(seen)} devices, {share(min(shares))} to "
+        f"{share(max(shares))} each."
+    )
+
+
+def _launched(
+    reason: Reason, rows: list[IdleReason], launches: Launches | None, numbers: dict[str, float]
+) -> tuple[str, str]:
+    """Of what is launch-bound: how much was launched in how many calls, and a graph's advice."""
+    if reason is not Reason.LAUNCHES or launches is None:
+        return "", ""
+    whole = next((row for row in launches.rows if row.is_all), None)
+    if whole is None:
+        return "", ""
+    numbers |= {"activities": whole.activities, "calls": whole.calls}
+    said = f" It launches {whole.activities:,} activities in {plural(whole.calls, 'call')}"
+    tokens = [r for r in launches.rows if r.graph_saves_per_token_ns and r.stage == _top(rows)]
+    if tokens and (per := tokens[0].graph_saves_per_token_ns):
+        numbers["per_token_ns"] = per
+        said += f"; {tokens[0].stage} waits {duration(per)} per token"
+    graphs = whole.graph_calls > 0 and whole.activities > 10 * whole.calls
+    return f"{said}.", "Shorten what the host does between graph launches." if graphs else ""
+
+
+def _top(rows: list[IdleReason]) -> str | None:
+    return max(rows, key=lambda row: row.ns).stage
+
+
+def _lacking(result: IdleTime) -> Iterator[Draft]:
+    """Where most of the window is work that the file lacks, or launches that it lacks."""
+    for reason, said, do in (
+        (Reason.MISSING, "pass with the next work launched 1 ms before or more, and nothing in the "
+         "file running: work is missing from the file, or waits for what it does not show",
+         "Record whole steps, all processes of the device, and do not cut the file."),
+        (Reason.UNLINKED, "pass before work whose launch is not in the file, so nobody can say "
+         "what it waited for", "Record ProfilerActivity.CPU beside CUDA, for whole steps."),
+    ):  # fmt: skip
+        for row in result.rows:
+            mine = [r for r in result.reasons if r.device == row.device and r.reason == reason]
+            ns = sum(r.ns for r in mine)
+            if row.window_ns and ns / row.window_ns >= 0.25:
+                yield Draft(
+                    FindingKind.RECORD_MORE, None,
+                    f"{duration(ns)} of the {duration(row.window_ns)} of device {row.device} "
+                    f"{said}.",
+                    ns, "ns", None, row.window_ns, do,
+                    numbers={"lacking_ns": ns, "window_ns": row.window_ns},
+                    device=row.device if len(result.rows) > 1 else None,
+                    explains=frozenset({reason.value}),
+                )  # fmt: skip

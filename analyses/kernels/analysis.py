@@ -14,8 +14,10 @@ import numpy as np
 
 from tracekit.answers.kernels import Kernel, Kernels, Origin, PhaseTotal, Shape, Share
 from tracekit.attribution import links
+from tracekit.attribution.alone import alone
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify, replayed
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
+from tracekit.attribution.unfused import added, unfused
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
@@ -48,7 +50,7 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
     group_key, group = segments.distinct(key.astype(np.int64))
     made = _rows(trace, row, group, group_key, phases, classes)
     totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
-    return _finish(made, totals)
+    return replace(_finish(made, totals), unfused=unfused(trace, stages))
 
 
 def _rows(
@@ -63,6 +65,7 @@ def _rows(
     total = segments.sums(group, duration, groups)
     replays = np.bincount(group, weights=replayed(trace)[row], minlength=groups)
     origins = origins_of(trace, row, group, groups)
+    uncovered = segments.sums(group, alone(trace)[row], groups)
     sizes = shapes(trace, row, group)
     median, p95 = (quantile(ordered, first, count, q) for q in (0.5, 0.95))
     return [
@@ -88,6 +91,7 @@ def _rows(
             module=origins[g][0].module,
             rule=origins[g][0].rule,
             origins=tuple(origins[g]),
+            alone_ns=int(uncovered[g]),
         )
         for g in range(groups)
     ]
@@ -147,7 +151,9 @@ def _finish(rows: Iterable[Kernel], phases: tuple[PhaseTotal, ...]) -> Kernels:
 def _categories(rows: Sequence[Kernel], phases: Sequence[PhaseTotal]) -> tuple[Share, ...]:
     count: Counter[tuple[str, Category]] = Counter()
     total: Counter[tuple[str, Category]] = Counter()
+    uncovered: Counter[tuple[str, Category]] = Counter()
     for row in rows:
+        uncovered[row.phase, row.category] += row.alone_ns
         count[row.phase, row.category] += row.count
         total[row.phase, row.category] += row.total_ns
     return tuple(
@@ -155,6 +161,7 @@ def _categories(rows: Sequence[Kernel], phases: Sequence[PhaseTotal]) -> tuple[S
             phase.phase, category, count[phase.phase, category], total[phase.phase, category],
             work_phases.share(total[phase.phase, category], phase.total_ns),
             work_phases.per_token(total[phase.phase, category], phase.tokens),
+            uncovered[phase.phase, category],
         )
         for phase in phases
         for category in CATEGORIES
@@ -174,7 +181,9 @@ def merge(one: Kernels, two: Kernels) -> Kernels:
         known = before is not None and phase.tokens is not None
         tokens[phase.phase] = (before or 0) + (phase.tokens or 0) if known else None
     made = list(rows.values())
-    return _finish(made, _phases(made, tokens))
+    return replace(
+        _finish(made, _phases(made, tokens)), unfused=added((*one.unfused, *two.unfused))
+    )
 
 
 def _add(one: Kernel, two: Kernel) -> Kernel:
@@ -203,6 +212,7 @@ def _add(one: Kernel, two: Kernel) -> Kernel:
         module=origins[0].module,
         rule=origins[0].rule,
         origins=tuple(origins),
+        alone_ns=one.alone_ns + two.alone_ns,
     )
 
 

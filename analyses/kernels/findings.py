@@ -1,63 +1,190 @@
-"""Kernels that could be fused, and the one that takes most of a phase."""
+"""Kernels that could be one, experts, embeddings, optimisers, and the one that takes most.
+
+Each kernel is claimed by one finding at most: what lies inside an attention is in no run, and
+categories that other analyses judge (GEMM, attention) are left to them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from tracekit.answers.kernels import Kernels, PhaseTotal
+from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
-from tracekit.results.findings import Ask, Draft
+from tracekit.attribution.unfused import Unfused
+from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.kernel_labels import readable
 from tracekit.results.units import duration, plural, share
-from tracekit.taxonomy import Category
+from tracekit.taxonomy import Category, FindingKind
 
-FUSABLE = (Category.ELEMENTWISE, Category.COPY, Category.NORM, Category.ROTARY)
+MUCH = 0.25  # of a phase's kernel time
+# Grouped GEMMs of experts: Triton (vLLM, SGLang fused_moe; triton_kernels matmul_ogs), CUTLASS and
+# DeepGEMM groups, AITER and CK MoE, TensorRT-LLM's batched GEMMs bmm_<types>_…
+EXPERT = re.compile(
+    r"moe|expert|matmul_ogs|grouped_?gemm|group_?gemm|gemm_?grouped|GroupProblemShape"
+    r"|^bmm_(?:E2m1|E4m3|E5m2|Bfloat16|Fp16|MxE|Fp32|Bf16)",
+    re.IGNORECASE,
+)
+_TOGETHER = {
+    Category.EMBEDDING: (
+        FindingKind.EMBEDDING, "look-ups in embedding tables and their gradients",
+        "Shard or cache the tables, use a smaller data type for them, or look up fewer rows.",
+    ),
+    Category.OPTIMIZER: (
+        FindingKind.OPTIMIZER, "the optimiser's update",
+        "Step less often (larger batches), or shard the optimiser's state over ranks.",
+    ),
+}  # fmt: skip
 
 
 def findings(result: Kernels, _ask: Ask) -> Iterator[Draft]:
-    """Of each phase that the trace knows."""
+    """Of each phase that the trace knows and that has a tenth of the kernel time."""
+    whole = sum(phase.total_ns for phase in result.phases)
+    yield from _attention(result, whole)
+    yield from _pointwise(result, whole)
+    yield from _categories(result, whole)
     for phase in result.phases:
-        if phase.phase not in NO_PHASE:
-            yield from _unfused(result, phase)
+        if phase.phase not in NO_PHASE and phase.total_ns >= 0.1 * whole and phase.total_ns:
+            yield from _experts(result, phase)
             yield from _hottest(result, phase)
 
 
-def _whole(phase: PhaseTotal) -> str:
+def _of(phase: PhaseTotal) -> str:
     return "all kernel time" if phase.phase == ALL else f"the kernel time of {phase.phase}"
 
 
-def _unfused(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
-    """Memory-bound kernels that could be fused with their neighbours."""
-    mine = [c for c in result.categories if c.phase == phase.phase and c.category in FUSABLE]
-    total, count = sum(c.total_ns for c in mine), sum(c.count for c in mine)
-    if not phase.total_ns or total / phase.total_ns < 0.25:
+def _main(rows: list[Unfused]) -> str | None:
+    """The phase with nearly all of the saving; None for several or none known."""
+    top, total = max(rows, key=lambda r: r.saves_ns), sum(r.saves_ns for r in rows)
+    known = top.phase not in NO_PHASE and top.phase != ALL
+    return top.phase if known and top.saves_ns >= 0.9 * total else None
+
+
+def _parts(rows: list[Unfused]) -> str:
+    """Where most of it is, where that is more than one phase."""
+    known = [r for r in rows if r.phase not in NO_PHASE and r.phase != ALL and r.saves_ns]
+    if len(known) < 2:
+        return ""
+    top = sorted(known, key=lambda r: -r.saves_ns)[:3]
+    return f" ({', '.join(f'{duration(r.saves_ns)} in {r.phase}' for r in top)})"
+
+
+def _attention(result: Kernels, whole: int) -> Iterator[Draft]:
+    """bmm, softmax, bmm: what a fused attention does not need between its two products."""
+    rows = [r for r in result.unfused if r.pattern == "attention"]
+    saves, groups = sum(r.saves_ns for r in rows), sum(r.groups for r in rows)
+    count, total = sum(r.count for r in rows), sum(r.total_ns for r in rows)
+    if not whole or saves / whole < LEAST:
         return
-    kinds = ", ".join(
-        f"{c.category.value} {share(c.share)}" for c in sorted(mine, key=lambda c: -c.total_ns)
+    yield Draft(
+        FindingKind.UNFUSED_ATTENTION, _main(rows),
+        f"{plural(groups, 'attention')} are computed as bmm, softmax, bmm: the {count:,} softmax "
+        f"and pointwise kernels between the products take {share(total / whole)} of all kernel "
+        f"time, {duration(total)}{_parts(rows)}.",
+        total / whole, "share", saves, whole,
+        "Use scaled_dot_product_attention or FlashAttention, which keep the scores on chip.",
+        numbers={"share": total / whole, "attentions": groups, "kernels": count,
+                 "between_ns": total},
+        explains=frozenset({Category.SAMPLING.value}),
+    )  # fmt: skip
+
+
+def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
+    """Kernels that only move or touch data and follow one another: one of each run stays."""
+    rows = [r for r in result.unfused if r.pattern == "pointwise"]
+    mine = [k for k in result.rows if k.fusable]
+    total, count = sum(k.total_ns for k in mine), sum(k.count for k in mine)
+    saves, runs = sum(r.saves_ns for r in rows), sum(r.groups for r in rows)
+    if not whole or saves / whole < LEAST:
+        return
+    inside = sum(r.count for r in rows)
+    kinds: dict[str, int] = {}
+    for k in mine:
+        kinds[k.category.value] = kinds.get(k.category.value, 0) + k.total_ns
+    said = ", ".join(
+        f"{name} {share(ns / whole)}" for name, ns in sorted(kinds.items(), key=lambda i: -i[1])
     )
     yield Draft(
-        phase.phase,
-        f"{share(total / phase.total_ns)} of {_whole(phase)} is in "
-        f"{plural(count, 'kernel')} that only move or touch data ({kinds}).",
-        total / phase.total_ns, "share", total, phase.total_ns,
+        FindingKind.UNFUSED_ELEMENTWISE, _main(rows),
+        f"{share(total / whole)} of all kernel time is {plural(count, 'kernel')} that only move or "
+        f"touch data ({said}). {inside:,} of them follow one another in {plural(runs, 'run')}: as "
+        f"one kernel a run, which takes at least its longest, they save {duration(saves)}"
+        f"{_parts(rows)}.",
+        total / whole, "share", saves, whole,
         "Fuse them: torch.compile, or fused norm, rotary and activation kernels.",
+        numbers={"share": total / whole, "kernels": count, "in_runs": inside, "runs": runs,
+                 "saves_ns": saves},
+        explains=frozenset(kinds),
     )  # fmt: skip
+
+
+def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
+    """Grouped GEMMs of a mixture of experts."""
+    mine = [
+        k for k in result.rows
+        if k.phase == phase.phase and k.category is Category.GEMM and EXPERT.search(k.name)
+    ]  # fmt: skip
+    total = sum(k.total_ns for k in mine)
+    if total / phase.total_ns < MUCH:
+        return
+    top, count = mine[0], sum(k.count for k in mine)
+    yield Draft(
+        FindingKind.EXPERT_GEMM, _stage(phase),
+        f"{share(total / phase.total_ns)} of {_of(phase)} is grouped GEMMs of experts: "
+        f"{plural(count, 'run')}, {duration(total)}; the longest is {_short(top)} "
+        f"({duration(top.total_ns)}).",
+        total / phase.total_ns, "share", None, phase.total_ns,
+        "See how many tokens an expert gets: tiles sized for it, more tokens a step, or experts "
+        "spread over fewer devices.",
+        numbers={"share": total / phase.total_ns, "total_ns": total, "kernels": count,
+                 "longest_ns": top.total_ns},
+        explains=frozenset({Category.GEMM.value}),
+    )  # fmt: skip
+
+
+def _categories(result: Kernels, whole: int) -> Iterator[Draft]:
+    """Embeddings and optimisers, which are whole kernels of their own."""
+    for category, (kind, what, do) in _TOGETHER.items():
+        mine = [part for part in result.categories if part.category is category]
+        total, count = sum(part.total_ns for part in mine), sum(part.count for part in mine)
+        if whole and total / whole >= MUCH:
+            yield Draft(
+                kind, None,
+                f"{share(total / whole)} of all kernel time is {what}: {plural(count, 'kernel')}, "
+                f"{duration(total)}.",
+                total / whole, "share", None, whole, do,
+                numbers={"share": total / whole, "kernels": count, "total_ns": total},
+                explains=frozenset({category.value}),
+            )  # fmt: skip
+
+
+# what has a finding, or a reason, of its own: a wait for peers is no kernel to tune
+_SPOKEN_FOR = frozenset({Category.COMMUNICATION, Category.EMBEDDING, Category.OPTIMIZER})
 
 
 def _hottest(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     """One kernel that takes much of a phase: no claim that it can be faster."""
-    everything = sum(p.total_ns for p in result.phases)
     mine = [row for row in result.rows if row.phase == phase.phase]
-    if len(mine) < 5 or phase.total_ns < 0.1 * everything:
+    if len(mine) < 5:
         return
     top = max(mine, key=lambda row: row.total_ns)
-    if top.share is None or top.share < 0.3:
+    expert = top.category is Category.GEMM and EXPERT.search(top.name)
+    if top.share is None or top.share < 0.3 or top.category in _SPOKEN_FOR or expert:
         return
-    name = readable(top.name)
-    name = name if len(name) <= 80 else f"{name[:60]}…{name[-19:]}"
     yield Draft(
-        phase.phase,
-        f"One kernel ({top.category.value}) is {share(top.share)} of {_whole(phase)}: "
-        f"{name}, {plural(top.count, 'run')} of {duration(top.mean_ns)}.",
+        FindingKind.ONE_KERNEL, _stage(phase),
+        f"One kernel ({top.category.value}) is {share(top.share)} of {_of(phase)}: "
+        f"{_short(top)}, {plural(top.count, 'run')} of {duration(top.mean_ns)}.",
         top.share, "share", None, phase.total_ns, "Tune or replace this kernel first.",
+        numbers={"share": top.share, "kernels": top.count, "mean_ns": top.mean_ns},
+        explains=frozenset({top.category.value}),
     )  # fmt: skip
+
+
+def _stage(phase: PhaseTotal) -> str | None:
+    return None if phase.phase == ALL else phase.phase
+
+
+def _short(kernel: Kernel) -> str:
+    name = readable(kernel.name)
+    return name if len(name) <= 80 else f"{name[:60]}…{name[-19:]}"

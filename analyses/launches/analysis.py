@@ -32,7 +32,6 @@ from tracekit.taxonomy import Whole
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
-from .findings import findings
 from .queue import depths
 
 SOME = 0.01  # of a window: less idle time than this bounds nothing
@@ -361,7 +360,6 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
-    findings=findings,
     definitions=DEFINITIONS,
     order=50,
     adds_up=False,

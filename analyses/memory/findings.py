@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from tracekit.answers.memory import Memory
 from tracekit.results.findings import Ask, Draft
-from tracekit.results.units import bytes_
+from tracekit.results.units import bytes_, share
+from tracekit.taxonomy import FindingKind
 
 
 def findings(result: Memory, _ask: Ask) -> Iterator[Draft]:
@@ -17,9 +18,11 @@ def findings(result: Memory, _ask: Ask) -> Iterator[Draft]:
         spare = (row.reserved_peak - row.allocated_peak) / row.reserved_peak
         if spare >= 0.25:
             yield Draft(
-                None,
+                FindingKind.MEMORY, None,
                 f"{row.memory}: of {bytes_(row.reserved_peak)} reserved at most "
-                f"{bytes_(row.allocated_peak)} were ever allocated.",
+                f"{bytes_(row.allocated_peak)} were ever allocated: {share(spare)} is spare.",
                 spare, "share", None, None,
                 "Try PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True.",
+                numbers={"share": spare, "reserved_bytes": row.reserved_peak,
+                         "allocated_bytes": row.allocated_peak},
             )  # fmt: skip

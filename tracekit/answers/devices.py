@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracekit.attribution.collectives import Collective
 from tracekit.results.result import Result
 
 BUSY = "Share of the device's window, from its first activity to its last, in which it had work."
@@ -57,6 +58,7 @@ class Devices(Result):
 
     rows: tuple[Device, ...]
     streams: tuple[Stream, ...]
+    collectives: tuple[Collective, ...] = ()
 
     @property
     def window_ns(self) -> int:

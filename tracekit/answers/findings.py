@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
+from tracekit.taxonomy import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +16,9 @@ class Finding:
     """One claim that the trace supports."""
 
     trace: str
-    stage: str | None  # None: the whole trace
+    kind: FindingKind
+    stage: str | None  # None: the whole trace, or several stages
+    device: int | None  # None: all devices, or none
     what: str
     number: float
     unit: str  # of the number: share, ns
@@ -23,6 +28,21 @@ class Finding:
     rests_on: tuple[str, ...]  # analyses whose answers it repeats
     trust: Verdict  # trusted, or degraded: the worst of those answers
     why: tuple[str, ...]  # not trusted fully
+    numbers: Mapping[str, float]  # that the sentence states, by name
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest share of a device's idle time, or of all kernel time, and what is said of it."""
+
+    trace: str
+    device: int | None  # None: the kernel time of all devices
+    time: Literal["idle", "kernel"]
+    name: str  # a reason for idle time, or a category of kernels
+    ns: int
+    share: float | None  # of the device window without suspect time, or of the kernel time
+    kinds: tuple[FindingKind, ...]  # findings about it
+    none_because: str | None  # why there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +61,4 @@ class Findings(Result):
 
     rows: tuple[Finding, ...]  # the largest saving first
     withheld: tuple[Withheld, ...]
+    largest: tuple[Largest, ...] = ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tracekit.attribution.kernels import inductor_names, kernel_rules
 from tracekit.attribution.stages import work_phases
+from tracekit.attribution.unfused import Unfused
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
@@ -48,6 +49,7 @@ class Kernel:
     module: str | None
     rule: str
     origins: tuple[Origin, ...]  # all of them, the longest first
+    alone_ns: int = 0  # of total_ns: nothing else ran on the device
 
     @property
     def cost_ns(self) -> int:
@@ -88,6 +90,7 @@ class Share:
     total_ns: int
     share: float | None  # of the kernel time of the phase
     per_token_ns: float | None
+    alone_ns: int = 0  # of total_ns: nothing else ran on the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class Kernels(Result):
     phases: tuple[PhaseTotal, ...]
     categories: tuple[Share, ...]
     other_share: float | None  # of all kernel time
+    unfused: tuple[Unfused, ...] = ()  # kernels that could be one, by phase and pattern
 
     @property
     def main_phases(self) -> tuple[str, ...]:

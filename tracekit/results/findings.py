@@ -2,14 +2,19 @@
 
 A rule claims only what the answers hold. What a stage, or the trace, would hardly notice is not
 worth a sentence: LEAST is the part of its window, or of its kernel time, that is.
+
+Rules divide the time of a device among them, so that no nanosecond is claimed twice: idle time by
+its reason, kernel time by phase and category, communication and copies by what nothing covers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from tracekit.results.result import Result, Unit
+from tracekit.taxonomy import FindingKind
 
 R = TypeVar("R", bound=Result)
 
@@ -27,7 +32,8 @@ class Ask(Protocol):
 class Draft:
     """A finding before it is ranked."""
 
-    stage: str | None  # None: the whole trace
+    kind: FindingKind
+    stage: str | None  # None: the whole trace, or several stages
     what: str  # one sentence with its numbers
     number: float
     unit: Unit  # of the number
@@ -35,3 +41,7 @@ class Draft:
     of_ns: int | None  # the time that it would be saved of
     do: str  # one sentence
     also: tuple[type[Result], ...] = ()  # other answers that it rests on, beside its analysis' own
+    numbers: Mapping[str, float] = field(default_factory=dict)  # that the sentence states, by name
+    device: int | None = None  # None: all devices, or none
+    # shares of time that it explains: a reason for idle time, a category of kernels
+    explains: frozenset[str] = frozenset()

@@ -65,9 +65,9 @@ def count(number: float | None) -> str:
     return "not measured" if number is None else f"{number:,.0f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """A count with its noun: 1 event, 1,234 events."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    """A count with its noun: 1 event, 1,234 events; `many` where an s is not enough."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
 def ranked(parts: Sequence[tuple[str, float]], most: int = 3) -> str:

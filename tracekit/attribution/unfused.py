@@ -1,0 +1,131 @@
+"""Kernels that follow one another on a stream and could be one: pointwise runs, and attention.
+
+stream 7  GG.ee.cc.nn.GG     three kernels in a run that only move or touch data: one fused
+                             kernel takes at least as long as the longest of them
+stream 7  BB.ss.mm.BB        bmm, pointwise, softmax, bmm: a fused attention does both products
+                             and needs nothing of what is between them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.alone import alone
+from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
+from tracekit.attribution.kernels.inductor_names import fusable
+from tracekit.attribution.stages import work_phases
+from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+_BETWEEN = (Category.ELEMENTWISE, Category.COPY, Category.REDUCTION, Category.SAMPLING)
+_PRODUCT = r"^aten::(?:bmm|baddbmm)(?:_out)?$"
+_SOFTMAX = r"softmax"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfused:
+    """Kernels of one phase that could be fused. Times in ns."""
+
+    phase: str
+    pattern: str  # pointwise, or attention
+    groups: int  # runs of two kernels or more; attentions
+    count: int  # kernels in them; of attention without the two products
+    total_ns: int
+    saves_ns: int  # alone on the device, less what must stay
+
+
+def unfused(trace: Trace, stages: str | None = None) -> tuple[Unfused, ...]:
+    """By phase: attentions, then runs of what is not in one of them."""
+    gpu, classes = links.work(trace), classify(trace)
+    order = np.flatnonzero(gpu.is_(Cat.KERNEL))
+    order = order[np.lexsort((gpu.ts[order], gpu.stream[order], gpu.device[order]))]
+    if not len(order):
+        return ()
+    phases = work_phases.of_work(trace, stages)
+    lane = np.stack([gpu.device[order].astype(np.int64), gpu.stream[order],
+                     phases.code[order]], axis=1)  # fmt: skip
+    apart = np.r_[True, (lane[1:] != lane[:-1]).any(axis=1)]
+    inside = _attentions(trace, classes, order, apart)
+    runs = _runs(gpu, classes, order, apart, inside >= 0)
+    found = []
+    for pattern, group in (("attention", inside), ("pointwise", runs)):
+        found += _rows(trace, pattern, order, group, phases)
+    return tuple(found)
+
+
+def added(rows: Iterable[Unfused]) -> tuple[Unfused, ...]:
+    """Rows of one phase and pattern added up."""
+    sums: dict[tuple[str, str], Unfused] = {}
+    for row in rows:
+        key = (row.phase, row.pattern)
+        old = sums.get(key, Unfused(*key, 0, 0, 0, 0))
+        sums[key] = Unfused(
+            *key, old.groups + row.groups, old.count + row.count, old.total_ns + row.total_ns,
+            old.saves_ns + row.saves_ns,
+        )  # fmt: skip
+    return tuple(sums.values())
+
+
+def _attentions(trace: Trace, classes: Classes, order: I64, apart: Mask) -> I64:
+    """[K] the number of the attention that a kernel lies inside, between its products; or -1."""
+    gpu, op = links.work(trace), links.op_row(trace)[order]
+    known = op >= 0
+    product = np.zeros(len(order), bool)
+    product[known] = links.ops(trace).named(_PRODUCT)[op[known]]
+    product &= classes.of(Category.GEMM)[order]
+    softmax = gpu.named(_SOFTMAX)[order]
+    softmax[known] |= links.ops(trace).named(_SOFTMAX)[op[known]]
+    allowed = np.isin(classes.category[order], [CATEGORIES.index(c) for c in _BETWEEN])
+    # a stretch is what lies between two breaks; one that both ends with products is an attention
+    breaks = product | ~allowed | apart
+    number = np.cumsum(breaks) - 1
+    starts = np.flatnonzero(breaks)
+    opened = product[starts]
+    closed = np.r_[product[starts[1:]] & ~apart[starts[1:]], False]
+    has = np.zeros(len(starts), bool)
+    has[number[softmax & ~product]] = True
+    good = opened & closed & has
+    return np.where(good[number] & ~breaks, number, -1)
+
+
+def _runs(gpu: Trace, classes: Classes, order: I64, apart: Mask, taken: Mask) -> I64:
+    """[K] the number of the run of fusable neighbours that a kernel is in, or -1."""
+    key = np.stack([gpu.name[order].astype(np.int64), classes.category[order].astype(np.int64)], 1)
+    kinds, which = segments.distinct(key)
+    could = np.array([fusable(gpu.strings[n], CATEGORIES[c]) for n, c in kinds.tolist()], bool)
+    mine = could[which] & ~taken
+    begins = mine & np.r_[True, ~mine[:-1] | apart[1:]]
+    number = np.where(mine, np.cumsum(begins) - 1, -1)
+    size = np.bincount(number[mine], minlength=1)
+    return np.where(mine & (size[np.maximum(number, 0)] > 1), number, -1)
+
+
+def _rows(
+    trace: Trace, pattern: str, order: I64, group: I64, phases: work_phases.Phases
+) -> list[Unfused]:
+    gpu, ns = links.work(trace), alone(trace)[order]
+    own = np.flatnonzero(group >= 0)
+    numbers, at = np.unique(group[own], return_inverse=True)
+    if not len(numbers):
+        return []
+    save = segments.sums(at, ns[own], len(numbers))
+    if pattern == "pointwise":  # one kernel of each run stays
+        longest = np.zeros(len(numbers), np.int64)
+        np.maximum.at(longest, at, ns[own])
+        save = save - longest
+    total = segments.sums(at, gpu.dur[order[own]], len(numbers))
+    phase = np.zeros(len(numbers), np.int64)
+    phase[at] = phases.code[order[own]]
+    size = np.bincount(at, minlength=len(numbers))
+    return [
+        Unfused(
+            phases.names[code], pattern, int((phase == code).sum()), int(size[phase == code].sum()),
+            int(total[phase == code].sum()), int(save[phase == code].sum()),
+        )
+        for code in np.unique(phase).tolist()
+    ]  # fmt: skip
