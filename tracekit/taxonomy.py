@@ -73,8 +73,8 @@ class FindingKind(StrEnum):
     # kernel time
     MEMORY_BANDWIDTH = "memory_bandwidth"
     GEMM = "gemm_efficiency"
-    EXPERT_GEMM = "expert_gemm"
     ATTENTION = "attention_efficiency"
+    EXPERT_GEMM = "expert_gemm"
     UNFUSED_ATTENTION = "unfused_attention"
     UNFUSED_ELEMENTWISE = "unfused_elementwise"
     EMBEDDING = "embedding"

@@ -68,8 +68,8 @@ def _by_size(mine: list[Collective], numbers: dict[str, float]) -> str:
     if top.waited_ns is not None and top.sized_ns:
         numbers |= {"waited_ns": top.waited_ns}
         said += (
-            f"; {duration(top.waited_ns)} is beyond the fastest call of the same size, which is "
-            "waiting for peers or contention"
+            f"; at least {duration(top.waited_ns)} is beyond the fastest call of the same size, "
+            "which is waiting for peers or contention"
         )
     return f"{said}."
 

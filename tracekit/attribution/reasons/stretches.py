@@ -21,6 +21,7 @@ from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread
 from tracekit.attribution.reasons.names import REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect, union
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -38,6 +39,7 @@ _DIRECT = {
     Cause.UNLINKED: Reason.UNLINKED,
     Cause.AFTER_LAST: Reason.END,
 }
+_BLOCKED = (Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_ALLOCATION)
 _BY_GAP = (Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE, Cause.LAUNCH_CALL)
 
 # Between two launches of an eager model the host needs 5 to 100 µs, with stacks recorded several
@@ -97,22 +99,27 @@ def _gap_reasons(
     trace: Trace, found: Idle, where: Spans, gap: I64, cause: npt.NDArray[np.uint8], by_gap: Mask
 ) -> npt.NDArray[np.uint8]:
     """[gaps] the reason of what the host did in a gap that no class decides alone."""
-    held = np.zeros(len(found.gaps), np.int64)
-    np.add.at(held, gap[by_gap], (where[:, 1] - where[:, 0])[by_gap])
+    held = _ns(found, where, gap, by_gap)
+    blocked = _ns(found, where, gap, np.isin(cause, [ORDER.index(c) for c in _BLOCKED]))
+    setup = _ns(found, where, gap, cause == ORDER.index(Cause.HOST_INITIALISATION))
     short = (held > 0) & (held <= LONGEST_NS)
     usual = float(np.median(held[short])) if short.any() else 0.0
     limit = min(max(5 * usual, LONG_NS), LONGEST_NS)
     out = np.full(len(held), REASONS.index(Reason.SHORT), np.uint8)
     out[held >= LONG_NS] = REASONS.index(Reason.WORK)
-    out[_paced(trace, found, short & (held <= limit))] = REASONS.index(Reason.LAUNCHES)
+    # what drained the queue is why the rest of the gap is waited for
+    paced = short & (held <= limit) & (2 * blocked <= held)
+    out[_paced(trace, found, paced)] = REASONS.index(Reason.LAUNCHES)
     crossing = between_steps(trace, found.opener, found.closer) & (held >= LONG_NS)
     out[crossing] = REASONS.index(Reason.STEPS)
     # what surrounds a set-up that took most of the gap is part of it
-    setup = np.zeros(len(held), np.int64)
-    mine = cause == ORDER.index(Cause.HOST_INITIALISATION)
-    np.add.at(setup, gap[mine], (where[:, 1] - where[:, 0])[mine])
     out[setup > held] = REASONS.index(Reason.INITIALISATION)
     return out
+
+
+def _ns(found: Idle, where: Spans, gap: I64, pieces: Mask) -> I64:
+    """[gaps] ns of these pieces."""
+    return segments.sums(gap[pieces], (where[:, 1] - where[:, 0])[pieces], len(found.gaps))
 
 
 def _paced(trace: Trace, found: Idle, short: Mask) -> Mask:

@@ -1,0 +1,375 @@
+"""Each kind of finding on a trace drawn for it, and on real traces whose main fault is known."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from tracekit.analyses.findings.analysis import findings
+
+from tests.conftest import shared
+from tests.drawing import PID, Slice, build, draw
+from tests.random_traces import traces
+from tracekit.answers.devices import Devices
+from tracekit.answers.findings import Finding, Findings
+from tracekit.answers.kernels import Kernels
+from tracekit.attribution import links
+from tracekit.attribution.alone import alone
+from tracekit.attribution.collectives import bus_factor
+from tracekit.errors import MissingEventsError
+from tracekit.results import catalog
+from tracekit.taxonomy import FindingKind as Kind
+from tracekit.trace import kineto
+from tracekit.trace.trace import TABLES, Cat, Table, Trace
+
+NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
+DOCS = Path(__file__).parents[2] / "docs"
+OF_IDLE = frozenset(
+    {Kind.LAUNCH_BOUND, Kind.BETWEEN_STEPS, Kind.HOST_WORK, Kind.HOST_SYNC, Kind.DATA_LOADING,
+     Kind.ALLOCATION, Kind.INITIALISATION, Kind.COMPILED}
+)  # fmt: skip
+OF_KERNELS = frozenset(
+    {Kind.MEMORY_BANDWIDTH, Kind.GEMM, Kind.ATTENTION, Kind.UNFUSED_ATTENTION,
+     Kind.UNFUSED_ELEMENTWISE}
+)  # fmt: skip
+
+
+def kinds(result: Findings) -> list[Kind]:
+    return [row.kind for row in result.rows]
+
+
+def one(result: Findings, kind: Kind) -> Finding:
+    (row,) = [row for row in result.rows if row.kind is kind]
+    return row
+
+
+@pytest.mark.parametrize("page", ["json.md", "findings.md"])
+def test_every_kind_is_in_the_docs(page: str) -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / page).read_text(), re.M)
+    assert [kind.value for kind in Kind] == [r for r in rows if r in set(Kind)]
+
+
+# ---------------------------------------------------------------- idle time
+
+
+def test_a_sync_in_each_token_is_the_finding_and_no_launch_overhead() -> None:
+    trace = draw(
+        f"""
+        op        {"..iiii...." * 10}
+        host      {"".join(f"{a}.ssss...." for a in "abcdefghjk")}
+        stream 7  {"".join(f".{a}........" for a in "ABCDEFGHJK")}
+        """,
+        names={"s": "cudaStreamSynchronize", "i": "aten::item"},
+        column_ns=20_000,
+    )
+    result = findings(trace)
+    row = one(result, Kind.HOST_SYNC)
+    # nine syncs of four columns between ten kernels; the window is from column 1 to 92
+    assert (row.saves_ns, row.number) == (9 * 80_000, pytest.approx(36 / 91))
+    assert "`cudaStreamSynchronize`, in `aten::item`" in row.what
+    assert Kind.LAUNCH_BOUND not in kinds(result)
+
+
+def test_loading_modules_for_the_first_time_is_initialisation_and_hides_no_step() -> None:
+    trace = draw(
+        """
+        op        oooooooooooooooo
+        host      a.llllllllllll.b
+        stream 7  .A..............B
+        """,
+        names={"l": "cuModuleLoadData", "o": "aten::mm"},
+        column_ns=100_000,
+    )
+    row = one(findings(trace), Kind.INITIALISATION)
+    assert row.saves_ns == 1_400_000  # the whole gap from 2 to 16: most of it loads
+    assert row.numbers["idle_ns"] == 1_400_000
+
+
+def test_an_image_that_python_resizes_between_batches_holds_the_gpu_up() -> None:
+    batch = "pppppppppppp.qq."
+    trace = draw(
+        f"""
+        python    {batch * 4}
+        python    {".rrrrrrrrrr....." * 4}
+        host      {"".join(f"............{a}..." for a in "abcd")}
+        stream 7  {"".join(f".............{a}{a}." for a in "ABCD")}
+        """,
+        names={
+            "p": "detect.py(18): prepare", "q": "detect.py(30): forward",
+            "r": "transformers/image_transforms.py(312): resize",
+            **dict.fromkeys("ABCD", "conv"),
+        },
+        column_ns=1_000_000,
+    )  # fmt: skip
+    result = findings(trace)
+    row = one(result, Kind.HOST_WORK)
+    # three gaps of 14 columns in a window of 13 to 63
+    assert row.number == pytest.approx(42 / 50)
+    assert "image_transforms.py:312 resize" in row.what
+    assert "detect.py:18 prepare" in row.what
+    assert result.largest[0].kinds == (Kind.HOST_WORK,)
+
+
+def test_idle_time_is_each_devices_own() -> None:
+    trace = draw(
+        """
+        host                abcdef.........
+        device 0 stream 7   .AA..CC..EE....
+        device 1 stream 7   ...BB..DD..FF..
+        """
+    )
+    row = one(findings(trace), Kind.DEVICE_IDLE)
+    assert (row.number, row.saves_ns) == (pytest.approx(4 / 10), None)
+    assert "2 of 2 devices" in row.what
+
+
+def test_a_device_that_works_all_the_time_says_that_the_host_keeps_up() -> None:
+    trace = draw("host ab......\nstream 7 .AAABBBB")
+    row = one(findings(trace), Kind.SATURATED)
+    assert (row.number, row.saves_ns) == (1.0, None)
+
+
+# ---------------------------------------------------------------- copies and communication
+
+
+def test_a_copy_under_a_kernel_saves_nothing_and_one_with_none_its_time() -> None:
+    def copied(stream_8: str) -> Findings:
+        return findings(
+            draw(
+                f"host abcd......\nstream 7 .AAAA.....\nstream 8 {stream_8}",
+                names={"C": "Memcpy HtoD (Pageable -> Device)"}, kinds={"C": Cat.MEMCPY},
+            )
+        )  # fmt: skip
+
+    assert Kind.COPY not in kinds(copied("..CC......"))
+    row = one(copied("...CCCC..."), Kind.COPY)
+    assert row.saves_ns == 2_000  # columns 5 and 6
+    assert row.number == pytest.approx(2 / 6)
+
+
+def with_sizes(trace: Trace, elements: dict[str, int], ranks: int) -> Trace:
+    """The trace with message sizes of its communication kernels, in floats."""
+    gpu = links.work(trace)
+    rows = [i for i in range(len(gpu)) if gpu.text(i) in elements]
+    count = np.array([elements[gpu.text(i)] for i in rows], np.int64)
+    empty = {c.rstrip("*"): np.zeros(len(rows), np.int64) for c in TABLES["collectives"]}
+    table = Table(
+        gpu.id[rows],
+        {
+            **empty, "collective": np.zeros(len(rows), np.int32),
+            "dtype": np.ones(len(rows), np.int32), "in_elements": count, "out_elements": count,
+            "group_size": np.full(len(rows), ranks),
+        },
+        ("allreduce", "Float"),
+    )  # fmt: skip
+    trace.tables["collectives"] = table
+    return trace
+
+
+def test_communication_is_transfer_and_waiting_and_never_a_kernel_to_tune() -> None:
+    trace = draw(
+        """
+        host      abcdefgh.............
+        stream 7  .AA......BB...........
+        stream 8  ..NNNN...M...PPPPPPPP.
+        """,
+        names={
+            "N": "ncclDevKernel_AllReduce_Sum_f32_RING_LL", "P": "ncclDevKernel_AllReduce_Sum_f32",
+            "M": "ncclDevKernel_AllReduce_Sum_f32_TREE",
+        },
+        launched_by={"N": "c", "M": "d", "P": "e"},
+    )  # fmt: skip
+    sizes = {
+        "ncclDevKernel_AllReduce_Sum_f32_RING_LL": 1_000, "ncclDevKernel_AllReduce_Sum_f32": 1_000,
+        "ncclDevKernel_AllReduce_Sum_f32_TREE": 10,
+    }  # fmt: skip
+    result = findings(with_sizes(trace, sizes, ranks=4))
+    row = one(result, Kind.COLLECTIVE)
+    # alone: 3 to 5 of N, none of M, 8 of P; the window is 20
+    assert row.saves_ns == 11_000
+    # of the two of 4,000 bytes one took 4 µs and one 8
+    assert row.numbers["waited_ns"] == 4_000
+    # 8,040 bytes in 13 µs, times 2 · 3 / 4
+    assert row.numbers["bus_bytes_per_s"] == pytest.approx(8_040 / 13e-6 * 1.5)
+    assert Kind.ONE_KERNEL not in kinds(result)
+    assert "Tune" not in row.do
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "factor"),
+    [("allreduce", 8, 1.75), ("_allgather_base", 8, 0.875), ("reduce_scatter", 2, 0.5),
+     ("all_to_all", 4, 0.75), ("broadcast", 8, 1.0), ("allreduce", None, None), ("wait", 2, None)],
+)  # fmt: skip
+def test_bus_bandwidth_is_that_of_nccl_tests(
+    name: str, ranks: int | None, factor: float | None
+) -> None:
+    assert bus_factor(name, ranks) == factor
+
+
+# ---------------------------------------------------------------- kernels
+
+
+def test_of_a_run_of_pointwise_kernels_the_longest_stays() -> None:
+    trace = draw(
+        """
+        op        gggg.mmmm.cccc.aaaa.gggg.mmmm.......
+        host      a....b....c....d....e....f...........
+        stream 7  ....AAAAAAAAAAAABBBCCDDDDEEEEEEEEEEF.
+        """,
+        names={
+            "g": "aten::mm", "m": "aten::mul", "c": "aten::copy_", "a": "aten::add",
+            "A": "ampere_sgemm_128x64", "E": "ampere_sgemm_128x64",
+            "B": "void at::native::vectorized_elementwise_kernel<4, Mul>",
+            "C": "void at::native::elementwise_kernel<4, Copy>",
+            "D": "void at::native::vectorized_elementwise_kernel<4, Add>",
+            "F": "void at::native::vectorized_elementwise_kernel<4, Mul>",
+        },
+    )  # fmt: skip
+    row = one(findings(trace), Kind.UNFUSED_ELEMENTWISE)
+    # 3 + 2 + 4 in one run, of which 4 stay; F stands alone; 32 of kernel time in all
+    assert row.saves_ns == 5_000
+    assert row.number == pytest.approx(10 / 32)
+    assert (row.numbers["in_runs"], row.numbers["runs"]) == (3, 1)
+
+
+def test_bmm_softmax_bmm_is_unfused_attention_and_is_in_no_run() -> None:
+    trace = draw(
+        """
+        op        bbb.ddd.sss.bbb.
+        host      a...c...e...f...
+        stream 7  ..AAAACCCEEEEEFFFF
+        """,
+        names={
+            "b": "aten::bmm", "d": "aten::div", "s": "aten::_softmax",
+            "A": "ampere_bf16_gemm", "F": "ampere_bf16_gemm",
+            "C": "void at::native::vectorized_elementwise_kernel<4, Div>",
+            "E": "void (anonymous namespace)::softmax_warp_forward<float>",
+        },
+    )  # fmt: skip
+    result = findings(trace)
+    row = one(result, Kind.UNFUSED_ATTENTION)
+    assert row.saves_ns == 8_000  # three of the division, five of the softmax
+    assert row.number == pytest.approx(8 / 16)
+    assert row.numbers["attentions"] == 1
+    assert Kind.UNFUSED_ELEMENTWISE not in kinds(result)
+
+
+def test_a_softmax_after_one_product_is_no_attention() -> None:
+    trace = draw(
+        "op bbb.sss.\nhost a...e...\nstream 7 ..AAAAEEEEE",
+        names={"b": "aten::bmm", "s": "aten::_softmax", "A": "ampere_bf16_gemm",
+               "E": "softmax_warp_forward"},
+    )  # fmt: skip
+    assert Kind.UNFUSED_ATTENTION not in kinds(findings(trace))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bmm_E4m3_E2m1E2m1_Fp32_t128x16x256_s6_et128x16_m128x16x64_cga1x1x1_16dp256b_swiGlu_dynBatch",
+        "bmm_Bfloat16_MxE2m1MxE4m3_Fp32_t128x32x256u2_s4_et128x32",
+        "_matmul_ogs_NNT_bf16xbf16xmxfp4_128x128x128x1_swiglu",
+        "fused_moe_kernel",
+        "void cutlass::device_kernel<cutlass::gemm::kernel::GemmUniversal<GroupProblemShape<int>>>",
+    ],
+)
+def test_grouped_gemms_of_experts_are_a_finding_of_their_own(name: str) -> None:
+    trace = draw("host ab......\nstream 7 .AAABBBB", names={"A": "attn_fwd", "B": name})
+    row = one(findings(trace), Kind.EXPERT_GEMM)
+    assert row.number == pytest.approx(4 / 7)
+    assert row.saves_ns is None
+
+
+def test_time_that_another_stream_hides_is_not_alone() -> None:
+    trace = draw("host ab....\nstream 7 .AAAA.\nstream 8 ...BBB")
+    assert alone(trace).tolist() == [2_000, 1_000]
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def decoded(walls: list[int]) -> Trace:
+    """A request with one decoded token of each length, in µs; each launches 2 µs of work."""
+    slices, at = [Slice(0, 10_000, "tracekit::prefill", Cat.ANNOTATION)], 10_000
+    start = at
+    for i, wall in enumerate(walls):
+        slices += [
+            Slice(at, wall * 1000, f"tracekit::decode_step#{i + 1}", Cat.ANNOTATION),
+            Slice(at + 1000, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=i + 1),
+            Slice(at + 3000, 2000, "gemm", Cat.KERNEL, pid=0, device=0, stream=7,
+                  correlation=i + 1),
+        ]  # fmt: skip
+        at += wall * 1000
+    slices.append(Slice(start, at - start, "tracekit::decode", Cat.ANNOTATION))
+    slices.append(Slice(0, at, "tracekit::sample#0", Cat.ANNOTATION, pid=PID))
+    return build(slices)
+
+
+def test_noise_makes_no_slow_token_and_an_outlier_does() -> None:
+    noise = [100 + 5 * (i % 7) for i in range(40)]
+    assert Kind.SLOW_TOKENS not in kinds(findings(decoded(noise)))
+    noise[7] = noise[30] = 400
+    assert one(findings(decoded(noise)), Kind.SLOW_TOKENS).numbers["count"] == 2
+
+
+# ---------------------------------------------------------------- any trace
+
+
+def check(trace: Trace, result: Findings) -> None:
+    """No saving above its window; those of one device are no more than its idle or kernel time."""
+    for row in result.rows:
+        assert row.kind in Kind
+        assert row.saves_share is None or 0 <= row.saves_share <= 1
+        assert row.numbers or row.kind is Kind.RECORD_MORE
+    devices, kernels = catalog.ask(trace, Devices), None
+    idle, saved = Counter[Kind](), {row.kind: row.saves_ns or 0 for row in result.rows}
+    idle.update({k: ns for k, ns in saved.items() if k in OF_IDLE})
+    assert sum(idle.values()) <= devices.idle_ns - min(devices.suspect_ns, devices.idle_ns)
+    if any(row.kernel_count for row in devices.rows):
+        kernels = catalog.ask(trace, Kernels)
+        claimed = sum(r.saves_ns or 0 for r in result.rows if r.kind in OF_KERNELS)
+        assert claimed <= sum(phase.total_ns for phase in kernels.phases)
+    for share in result.largest:
+        assert bool(share.kinds) != bool(share.none_because)
+
+
+@given(traces())
+def test_no_nanosecond_is_claimed_twice(trace: Trace) -> None:
+    try:
+        result = findings(trace)
+    except MissingEventsError:
+        return
+    if len(links.work(trace)):
+        check(trace, result)
+
+
+EXPECTED = {
+    "hta_alexnet_a100": ([Kind.INITIALISATION], [Kind.LAUNCH_BOUND]),
+    "tl_sglang_decode": ([Kind.MEMORY_BANDWIDTH], [Kind.LAUNCH_BOUND]),
+    "tl_sglang_prefilldecode": ([Kind.GEMM, Kind.SATURATED], [Kind.LAUNCH_BOUND]),
+    "tl_vllm_prefilldecode_piecewise": ([Kind.EXPERT_GEMM, Kind.SATURATED], [Kind.LAUNCH_BOUND]),
+    "tl_h100_nsfw": ([Kind.LAUNCH_BOUND, Kind.GEMM], [Kind.SATURATED, Kind.ONE_KERNEL]),
+    "tl_h100_qwen15_05b": ([Kind.UNFUSED_ELEMENTWISE], [Kind.LAUNCH_BOUND]),
+    "tl_mi300_nsfw": ([Kind.LAUNCH_BOUND, Kind.LAUNCH_LATENCY], [Kind.SATURATED]),
+    "tl_mi300_normalization": ([Kind.INITIALISATION], [Kind.LAUNCH_BOUND]),
+    "tl_mi300_resnet_act_checkpoint": ([Kind.COLLECTIVE], [Kind.ONE_KERNEL]),
+    "tl_mi300_torch_compile_triton": ([Kind.GEMM, Kind.ATTENTION, Kind.SATURATED], []),
+    "hta_nccl_ddp_a100": ([Kind.HOST_WORK, Kind.COLLECTIVE], [Kind.ONE_KERNEL]),
+    "hta_sampled_rank0": ([Kind.COLLECTIVE], [Kind.ONE_KERNEL, Kind.UNFUSED_ELEMENTWISE]),
+    "kin_resnet50_v100_2021_06_w0": ([Kind.DATA_LOADING], [Kind.LAUNCH_BOUND]),
+    "amd_mi250_minitoy_train": ([Kind.INITIALISATION], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_traces_say_first_what_someone_who_knows_the_system_would(name: str) -> None:
+    trace = kineto.load(shared("traces", f"{name}.json.gz"), tables=NEEDS)
+    result = findings(trace)
+    has, lacks = EXPECTED[name]
+    assert result.rows[0].kind is has[0]
+    assert set(has) <= set(kinds(result))
+    assert not set(lacks) & set(kinds(result))
+    check(trace, result)
+    assert not [r for r in result.rows if r.number > 0.9 and r.kind is Kind.HOST_SYNC]
