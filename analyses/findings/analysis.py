@@ -78,9 +78,10 @@ class _Asked:
 
         Raises: MissingEventsError where the stages that the user named are not there.
         """
-        if name not in catalog.analyses():
+        entry = catalog.entries().get(name)
+        if entry is None:
             return None
-        takes = inspect.signature(catalog.analysis(name).run).parameters
+        takes = inspect.signature(entry.run).parameters
         given = {"stages": self._stages} if self._stages is not None and "stages" in takes else {}
         try:
             return catalog.answer(self._trace, name, **given)
@@ -92,8 +93,8 @@ class _Asked:
 
 def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
     """What the rules of each analysis claim, with its name."""
-    for name in catalog.analyses():
-        rules = catalog.analysis(name).findings
+    for name, entry in catalog.entries().items():
+        rules = entry.findings
         result = asked.answer(name) if rules is not None else None
         if rules is not None and result is not None:
             asked.any = True

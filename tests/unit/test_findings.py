@@ -119,9 +119,9 @@ def test_what_would_save_next_to_nothing_is_left_out(monkeypatch: pytest.MonkeyP
         for ns in (10, 5000):
             yield Draft(FindingKind.HOST_WORK, None, f"Saves {ns}.", 1, "ns", ns, 10_000, "Do it.")
 
-    entries = {name: replace(catalog.analysis(name), findings=None) for name in catalog.analyses()}
+    entries = {name: replace(entry, findings=None) for name, entry in catalog.entries().items()}
     entries["stages"] = replace(entries["stages"], findings=rule)
-    monkeypatch.setattr(catalog, "analysis", entries.__getitem__)
+    monkeypatch.setattr(catalog, "entries", lambda: entries)
     trace = draw("mark pppppppppp\nhost a\nstream 7 .AAAAAAAAAA")  # a window of 10 µs
     assert [f.saves_ns for f in findings.findings(trace).rows] == [5000]
 
