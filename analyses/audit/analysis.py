@@ -23,8 +23,11 @@ def _sorted(rows: list[Finding]) -> Audit:
 
 
 def merge(one: Audit, two: Audit) -> Audit:
-    """The findings of both: one bad trace of many stays visible."""
-    return _sorted([*one.rows, *two.rows])
+    """The findings of both: one bad trace of many stays visible.
+
+    What is said of a file as a whole is said once, whichever of its ranks says it.
+    """
+    return _sorted(list(dict.fromkeys((*one.rows, *two.rows))))
 
 
 DEFINITIONS = {

@@ -1,6 +1,6 @@
 """What may make a trace's numbers mislead: one function a check, each counts what it finds."""
 
-from . import host, peaks, recording, work
+from . import host, peaks, recording, records, work
 from .finding import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -8,6 +8,8 @@ CHECKS: tuple[Check, ...] = (
     recording.no_gpu_work,
     recording.inferred_steps,
     recording.unknown_work,
+    records.merged_ranks,
+    records.impossible_records,
     work.lost_work,
     work.empty_steps,
     work.short_replays,

@@ -25,7 +25,7 @@ from tracekit.trace.spans.intervals import (
     total,
     union,
 )
-from tracekit.trace.trace import I64, Cat, Mask, Trace
+from tracekit.trace.trace import GPU_WORK, I64, Cat, Mask, Trace
 
 from . import frames
 from .finding import BOTH, BY_LAUNCH
@@ -39,7 +39,7 @@ def lost_work(trace: Trace) -> Iterator[Finding]:
         return
     calls = links.calls(trace)
     real = calls.named(LAUNCHING) & (calls.correlation >= 0) & ~_capturing(trace)
-    lost = real & (links.launch_count(trace) == 0)
+    lost = real & (links.launch_count(trace) == 0) & ~_set_aside(trace)
     if not lost.any():
         return
     part = float(lost.sum() / real.sum())
@@ -52,6 +52,13 @@ def lost_work(trace: Trace) -> Iterator[Finding]:
     effect: Effect = "refused" if part > 0.5 else "degraded"
     touches = BOTH
     yield Finding(trace.path, "lost_work", effect, what, int(lost.sum()), None, part, touches)
+
+
+def _set_aside(trace: Trace) -> Mask:
+    """[R] calls whose work is in the file, but impossible: it is not lost."""
+    calls = links.calls(trace)
+    rows = [aside.rows.correlation[aside.rows.is_(*GPU_WORK)] for aside in trace.aside]
+    return np.isin(calls.correlation, np.concatenate(rows)) if rows else np.zeros(len(calls), bool)
 
 
 def _capturing(trace: Trace) -> Mask:

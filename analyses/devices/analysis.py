@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracekit.answers.devices import Device, Devices, Stream
+from tracekit.answers.devices import Device, Devices, Stream, named
 from tracekit.attribution import links
 from tracekit.attribution.collectives import collectives
 from tracekit.attribution.idle.busy import busy, communication
@@ -53,6 +53,7 @@ def _one(trace: Trace, device: int) -> Device:
     kernel, copied, busy_ns = total(done.kernel), total(done.copied), total(done.busy)
     return Device(
         device=device,
+        rank=trace.source.rank,
         start_ns=start,
         window_ns=end - start,
         busy_ns=busy_ns,
@@ -90,6 +91,7 @@ def _streams(trace: Trace, row: Device) -> list[Stream]:
             Stream(
                 trace=trace.path,
                 device=row.device,
+                rank=row.rank,
                 stream=stream,
                 count=int(rows.sum()),
                 busy_ns=total(flat[stream]),
@@ -132,7 +134,8 @@ def tables(result: Devices) -> list[Grid]:
 
 
 def _label(row: Device) -> str:
-    return str(row.device) if row.kind == "GPU" else f"{row.device}, {row.kind}"
+    number = str(row.device) if row.kind == "GPU" else f"{row.device}, {row.kind}"
+    return named(row.rank, number)
 
 
 def _split_grid(result: Devices, note: str) -> Grid:
@@ -189,7 +192,8 @@ def _streams_grid(result: Devices) -> Grid:
     )  # fmt: skip
     rows = [
         (
-            str(s.device), str(s.stream) if s.stream >= 0 else "not named", s.count, s.busy_ns,
+            named(s.rank, str(s.device)),
+            str(s.stream) if s.stream >= 0 else "not named", s.count, s.busy_ns,
             s.busy_ns / s.device_window_ns if s.device_window_ns else None, s.alone_ns,
         )
         for s in sorted(result.streams, key=lambda s: -s.busy_ns)[:200]
@@ -218,7 +222,7 @@ def charts(result: Devices) -> list[figures.Chart]:
         MAYBE_WORK: [r.suspect_ns for r in rows],
     }
     summary = "The window of each device, cut into exposed communication, other work and idle time."
-    labels = [f"device {_label(r)}" for r in rows]
+    labels = [_label(r) if r.rank is not None else f"device {_label(r)}" for r in rows]
     return [
         figures.split_bars("devices", title, labels, parts, of="window", summary=summary,
                            table="devices")

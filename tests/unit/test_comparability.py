@@ -113,7 +113,7 @@ def total(family: str, count: int, ns: int) -> Total:
 def instance(family: str, ns: int) -> Instance:
     return Instance(
         family, family, 0, ns, None, None, None, None, None, None, family, nested=False,
-        repeated=False, sample=None, file_start_ns=0,
+        repeated=False, sample=None, rank=None, file_start_ns=0,
     )  # fmt: skip
 
 

@@ -10,11 +10,19 @@ from tracekit.results.result import Result
 BUSY = "Share of the device's window, from its first activity to its last, in which it had work."
 
 
+def named(rank: str | None, what: str) -> str:
+    """`what` of a rank: 'rank TP00-DP01, device 0'."""
+    if rank is None:
+        return what
+    return f"{rank}, {what}" if rank.startswith(("rank", "process")) else f"rank {rank}, {what}"
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device. window = kernel + memcpy + memset + idle, exactly; all in ns."""
 
     device: int
+    rank: str | None  # of a file of several ranks, or processes; None where it holds one
     start_ns: int  # of its first activity, from the first slice of the trace
     window_ns: int  # first start to last end of its activity
     busy_ns: int
@@ -44,6 +52,7 @@ class Stream:
 
     trace: str
     device: int
+    rank: str | None
     stream: int
     count: int
     busy_ns: int  # union of its activities

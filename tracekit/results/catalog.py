@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tracekit.errors import MissingEventsError
 from tracekit.registry import Kind
+from tracekit.trace import impossible, ranks
 
 if TYPE_CHECKING:
     from tracekit.results.figures import Chart
@@ -84,8 +87,32 @@ def answer(trace: Trace, name: str, **parameters: object) -> Result:
     """
     entry = analysis(name)
     key = ("answer", name, tuple(sorted(parameters.items())))
-    found: Result = trace.once(key, lambda: entry.run(trace, **parameters))
+    found: Result = trace.once(key, lambda: _answer(trace, entry, parameters))
     return found
+
+
+def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]) -> Result:
+    """The answer of the trace, or of a file of several ranks their answers, merged.
+
+    A rank that cannot answer is left out, unless none can.
+    """
+    found: list[Result] = []
+    reason: MissingEventsError | None = None
+    for part in ranks.split(trace):
+        try:
+            found.append(
+                part.once(
+                    ("answer of a rank", entry.title, tuple(sorted(parameters.items()))),
+                    partial(entry.run, impossible.without(part), **parameters),
+                )
+            )
+        except MissingEventsError as fault:
+            reason = reason or fault
+    if not found:
+        assert reason is not None
+        raise reason
+    merged: Result = reduce(entry.merge, found)
+    return merged
 
 
 def ask(trace: Trace, kind: type[R], **parameters: object) -> R:

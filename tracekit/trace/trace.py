@@ -73,6 +73,7 @@ class Source:
     events: Mapping[str, int] = field(default_factory=dict)  # count by ph
     cats: Mapping[str, int] = field(default_factory=dict)  # slices by the file's own category
     losses: tuple[Loss, ...] = ()
+    rank: str | None = None  # of a file of several: which of them this trace is
     unknown: tuple[Unknown, ...] = ()  # the longest first
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
@@ -112,12 +113,31 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "shapes": ("dims*", "types*", "concrete*", "strides*"),  # cpu_op; each the JSON text
     "ops": ("external", "sequence", "forward_thread"),  # int64, -1 where absent
     "python": ("python_id", "parent_id", "module_id"),  # int64, -1 where absent
-    "memory": ("ts", "bytes", "allocated", "reserved", "device_type", "device", "address", "tid"),
+    "memory": (
+        "ts",
+        "bytes",
+        "allocated",
+        "reserved",
+        "device_type",
+        "device",
+        "address",
+        "pid",
+        "tid",
+    ),
     "counters": ("ts", "name*", "value", "pid"),
     "flows": ("ts", "flow", "phase", "pid", "tid", "cat*"),  # phase 0 's', 1 't', 2 'f'
     "syncs": ("wait_stream", "wait_event_correlation"),
     "collectives": ("collective*", "dtype*", "in_elements", "out_elements", "group_size"),
 }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aside:
+    """Records of one kind that cannot be true, as they stand in the file."""
+
+    what: str  # they have, in words
+    rows: Trace
+    cut: bool  # they are in the trace still, but shorter
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,6 +162,7 @@ class Trace:
     id: I32  # the row in the whole trace; survives a selection
     tables: dict[str, Table] = field(default_factory=dict, repr=False)  # shared by selections
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    aside: tuple[Aside, ...] = ()  # what was impossible in it: see impossible.py
 
     def __len__(self) -> int:
         return len(self.ts)

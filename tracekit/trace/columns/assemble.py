@@ -20,7 +20,7 @@ from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
 I64 = npt.NDArray[np.int64]
 _WIDTH: Mapping[str, Any] = {"name": np.int32, "cat": np.uint8, "device": np.int32}
 _NO_SLICE = frozenset({"memory", "counters", "flows"})  # tables whose rows are no slices
-_LABELLED = {"memory": ("tid",), "flows": ("pid", "tid", "flow"), "counters": ("pid",)}
+_LABELLED = {"memory": ("pid", "tid"), "flows": ("pid", "tid", "flow"), "counters": ("pid",)}
 
 _MOST_KINDS = (1 << 15) - 1
 UNPAIRED = "B events without an E, or the reverse"

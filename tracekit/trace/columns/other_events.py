@@ -81,6 +81,7 @@ def _memory(events: Sequence[Any], labels: Labels) -> Part | None:
     ):  # fmt: skip
         columns[column] = integers([getattr(e.args, attribute) for e in some])
     columns["bytes"] = integers([e.args.memory_bytes for e in some], 0)
+    columns["pid"] = labels.numbers([e.pid for e in some])
     columns["tid"] = labels.numbers([e.tid for e in some])
     return Part(_rows(len(some)), columns)
 

@@ -1,0 +1,255 @@
+"""Ranks that were merged into one file, told apart: each becomes a trace of its own.
+
+Every rank numbers its devices, streams and launches for itself, so an id says nothing without the
+process that gave it. Mergers write the rank into the process ids (SGLang: `[TP00-DP01] 83`), add an
+offset to them, or leave them as they are; then launches say whose device is whose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
+
+_NUMBER = re.compile(r"\d+")
+_RANKED = re.compile(r"rank|\b[TDPE]P\d|^\d+$", re.IGNORECASE)
+_NO_RANK = re.compile(r"[\[\](){}<>:_#\s]+")
+_OF_PROCESS = re.compile(r"rank[\s_:#-]*(\d+)", re.IGNORECASE)
+_MOST = 1024  # processes of one file that are told apart by their launches
+
+
+def split(trace: Trace) -> tuple[Trace, ...]:
+    """One trace for each rank of the file, by name; the trace itself where it holds one.
+
+    The parts keep the time, the names and the ids of the whole; `source.rank` says which they are.
+    """
+    return trace.once("ranks", lambda: _split(trace))
+
+
+@dataclass(frozen=True, slots=True)
+class _Owners:
+    """Who owns what of a file of several ranks."""
+
+    names: tuple[str, ...]
+    processes: Mapping[int, int]  # the rank of a process
+    row: I64  # [N] the rank of each slice
+    devices: Mapping[int, int]  # the number of the device that a process named by text stands for
+
+
+def _split(trace: Trace) -> tuple[Trace, ...]:
+    if trace.source.rank is not None or not len(trace):
+        return (trace,)
+    owners = _by_text(trace) or _by_launches(trace)
+    if owners is None:
+        return (trace,)
+    return tuple(_part(trace, owners, number) for number in range(len(owners.names)))
+
+
+# ---------------------------------------------------------------- by the text of process ids
+
+
+def _by_text(trace: Trace) -> _Owners | None:
+    texts = {code: text for code, text in trace.source.labels.items() if _NUMBER.search(text)}
+    if not texts:
+        return None
+    pids = _distinct(trace.pid)
+    work = set(_distinct(trace.of(*GPU_WORK).pid))
+    host = set(_distinct(trace.pid[trace.is_(*HOST)]))
+    for which in (-1, 0):  # the process' own number is the last in the text, or the first
+        known = {pid: _template(texts.get(pid, str(pid)), which) for pid in pids
+                 if pid in texts or pid not in trace.source.labels}  # fmt: skip
+        if _are_ranks(known, work, host):
+            return _of_templates(trace, known, pids, host)
+    return None
+
+
+def _template(text: str, which: int) -> tuple[str, int]:
+    """A text with one of its numbers taken out, and that number."""
+    found = list(_NUMBER.finditer(text))[which]
+    return f"{text[: found.start()]}#{text[found.end() :]}", int(found[0])
+
+
+def _are_ranks(known: Mapping[int, tuple[str, int]], work: set[int], host: set[int]) -> bool:
+    """Whether what is left of the texts names ranks: each has a host and a device of its own."""
+    working = {known[pid][0] for pid in work if pid in known}
+    hosting = {known[pid][0] for pid in host if pid in known}
+    if not working:
+        return len(hosting) > 1 and all(_RANKED.search(_name(one)) for one in hosting)
+    return len(working) > 1 and (working <= hosting or not hosting)
+
+
+def _name(template: str) -> str:
+    return _NO_RANK.sub(" ", template).strip().removesuffix("pid").strip(" -,.")
+
+
+def _of_templates(
+    trace: Trace, known: Mapping[int, tuple[str, int]], pids: list[int], host: set[int]
+) -> _Owners:
+    used = {template for pid, (template, _) in known.items() if pid in host or pid in pids}
+    # a process without a rank in its id, of its number alone
+    plain = next((known[pid][1] for pid in sorted(host) if known.get(pid, ("",))[0] == "#"), 0)
+    names = {one: _name(one) or f"process {plain}" for one in used}
+    order = sorted(used, key=lambda one: (one != "#", _natural(f"{names[one]} {one}")))
+    place = {template: i for i, template in enumerate(order)}
+    processes = {pid: place[template] for pid, (template, _) in known.items()}
+    for pid in pids:
+        if pid not in processes:  # "[TP00] Spans"
+            text = trace.source.labels.get(pid, "")
+            near = [i for one, i in place.items() if one.split("#")[0].strip()
+                    and text.startswith(one.split("#")[0].strip())]  # fmt: skip
+            processes[pid] = near[0] if near else 0
+    numbers = {pid: number for pid, (_, number) in known.items() if pid in trace.source.labels}
+    row = _mapped(trace.pid, processes)
+    return _Owners(tuple(names[one] for one in order), processes, row, numbers)
+
+
+def _natural(text: str) -> list[str]:
+    """Sorts numbers in a text as numbers."""
+    return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
+
+
+# ---------------------------------------------------------------- by who launched what
+
+
+def _by_launches(trace: Trace) -> _Owners | None:
+    calls, gpu = trace.of(Cat.RUNTIME), trace.of(*GPU_WORK)
+    launching = calls.correlation > 0
+    hosts = sorted(set(_distinct(calls.pid[launching])) - set(_distinct(gpu.pid)))
+    if not len(gpu) or not 1 < len(hosts) <= _MOST:
+        return None
+    delay = np.stack([_delay(calls, launching & (calls.pid == host), gpu) for host in hosts])
+    key = np.unique(np.stack([gpu.pid, gpu.device.astype(np.int64)]), axis=1, return_inverse=True)
+    owner = _owner(delay, key[1].reshape(-1), gpu)
+    if len(np.unique(owner)) < 2:
+        return None
+    processes = dict.fromkeys(_distinct(trace.pid), 0)
+    for place, pid in enumerate(hosts):
+        processes[pid] = place
+    for pid in _distinct(gpu.pid):
+        processes[pid] = int(owner[np.argmax(gpu.pid == pid)])
+    row = _mapped(trace.pid, processes)
+    row[trace.is_(*GPU_WORK)] = owner
+    return _Owners(tuple(_of_process(trace, pid) for pid in hosts), processes, row, {})
+
+
+def _of_process(trace: Trace, pid: int) -> str:
+    said = _OF_PROCESS.search(trace.source.processes.get(pid, ""))
+    return said[1] if said else f"process {pid}"
+
+
+def _delay(calls: Trace, mine: npt.NDArray[np.bool_], gpu: Trace) -> npt.NDArray[np.float64]:
+    """[G] ns from the last call of a process with the correlation of each work, up to the work's
+    start, to that start; negative where all such calls come later, NaN where there is none.
+    """
+    found = last_before(calls.correlation[mine], calls.ts[mine], gpu.correlation, gpu.ts)
+    start = calls.ts[mine][np.maximum(found, 0)] if mine.any() else gpu.ts
+    known = (found >= 0) & (gpu.correlation > 0)
+    return np.where(known, (gpu.ts - start).astype(float), np.nan)
+
+
+def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
+    """[M] for each wanted key, the index of the last entry of that key that is no later than
+    `when`, else of the first of that key, else -1. `at` is sorted.
+    """
+    if not len(key) or not len(wanted):
+        return np.full(len(wanted), -1, np.int64)
+    order = np.argsort(key, kind="stable")  # by key, then by time
+    low = np.searchsorted(key[order], wanted, side="left")
+    high = np.searchsorted(key[order], wanted, side="right")
+    # time as the number of entries no later, so that key and time fit one number
+    rank = np.arange(len(key))[order]
+    place = np.searchsorted(at, when, side="right")
+    stacked = np.unique(key, return_inverse=True)[1][order] * (len(key) + 1) + rank
+    code = np.minimum(np.searchsorted(np.unique(key), wanted), len(np.unique(key)) - 1)
+    until = np.searchsorted(stacked, code * (len(key) + 1) + place, side="left")
+    at_row = np.clip(until - 1, low, np.maximum(high - 1, low))
+    return np.where(high > low, order[np.minimum(at_row, len(key) - 1)], -1)
+
+
+def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> I64:
+    """[G] which process issued each work. delay [P, G]; key [G] numbers the devices.
+
+    Where ids alone do not tell, a device belongs to the process whose launches come just before its
+    work; where there are fewer devices than processes, each work for itself.
+    """
+    known = ~np.isnan(delay)
+    # work before its launch is no work of it, but for a little skew of the clocks
+    cost = np.where(known, np.where(delay >= 0, delay, 1e6 - 8 * delay), np.inf)
+    owner = np.where(known.any(axis=0), cost.argmin(axis=0), -1)
+    plain = known.sum(axis=0) == 1
+    several = np.unique(key[~plain & known.any(axis=0)])
+    if len(several) >= len(delay):
+        median = np.array([np.median(np.minimum(cost[:, key == k], 1e18), axis=1) for k in several])
+        free = np.ones(len(delay), bool)
+        # the device that is most sure of its process chooses first
+        for at in np.argsort(np.sort(median, axis=1)[:, 0] - np.sort(median, axis=1)[:, 1]):
+            # numbers of ranks and of devices rise together: that decides where times do not
+            price = median[at] + np.abs(np.arange(len(delay)) - at)
+            chosen = int(np.argmin(np.where(free, price, np.inf) if free.any() else price))
+            free[chosen] = False
+            owner[(key == several[at]) & ~plain] = chosen
+    stream = np.unique(np.stack([key, gpu.stream]), axis=1, return_inverse=True)[1].reshape(-1)
+    for group in (stream, key, key * 0):
+        for number in np.unique(group[owner < 0]):
+            mine = (group == number) & (owner >= 0)
+            if mine.any():
+                owner[(group == number) & (owner < 0)] = np.bincount(owner[mine]).argmax()
+    return np.maximum(owner, 0)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _part(trace: Trace, owners: _Owners, number: int) -> Trace:
+    rows = np.flatnonzero(owners.row == number)
+    source = replace(trace.source, rank=owners.names[number], reread=_Tables(trace, owners, number))
+    part = replace(trace.where(rows), source=source, tables={}, memo={})
+    if not (part.device < -1).any():
+        return part
+    device = part.device.copy()
+    for pid, own in owners.devices.items():
+        device[(part.pid == pid) & (device < -1)] = own
+    device.flags.writeable = False
+    return replace(part, device=device, memo={})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tables:
+    """The side tables of one rank, from those of the whole file."""
+
+    trace: Trace
+    owners: _Owners
+    number: int
+
+    def __call__(self, names: frozenset[str]) -> Mapping[str, Table]:
+        return {name: self._own(self.trace.table(name)) for name in names}
+
+    def _own(self, table: Table) -> Table:
+        if not len(table):
+            return table
+        if (table.id >= 0).any():
+            keep = self.owners.row[table.id] == self.number
+        else:
+            keep = _mapped(table.columns["pid"], self.owners.processes) == self.number
+        columns = {name: values[keep] for name, values in table.columns.items()}
+        return Table(table.id[keep], columns, table.strings)
+
+
+def _distinct(column: I64) -> list[int]:
+    """The distinct values, ascending: most columns of ids hold few, in long runs."""
+    if not len(column):
+        return []
+    ends = np.flatnonzero(column[1:] != column[:-1])
+    return sorted({*column[ends].tolist(), int(column[-1])})
+
+
+def _mapped(column: I64, owner: Mapping[int, int]) -> I64:
+    """[N] the owner of each value, 0 where it has none."""
+    values, index = np.unique(column, return_inverse=True)
+    found = np.array([owner.get(int(value), 0) for value in values], np.int64)
+    return np.asarray(found[index.reshape(-1)])
