@@ -146,16 +146,17 @@ def _said(
     longest = max(row.longest_ns for row in rows)
     stage = _stage(rows, ns)
     which = "The GPU" if len(seen) == 1 else f"Device {device}"
-    where = f", nearly all in {stage}" if stage else _several(rows, ns)
-    said = (
-        f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
-        f"{duration(window)}) {rule.because}: {plural(count, 'stretch', 'stretches')}, the longest "
-        f"{duration(longest)}{where}.{_held(rows, ns)}{_others(parts, seen)}"
-    )
-    numbers = {
+    numbers: dict[str, float] = {
         "share": ns / window, "idle_ns": ns, "window_ns": window, "stretches": count,
         "longest_ns": longest,
     }  # fmt: skip
+    where = f", nearly all in {stage}" if stage else _several(rows, ns, numbers)
+    said = (
+        f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
+        f"{duration(window)}) {rule.because}: {plural(count, 'stretch', 'stretches')}, the longest "
+        f"{duration(longest)}{where}.{_held(rows, ns, numbers)}"
+        f"{_others(parts, seen, numbers)}"
+    )
     more, do = _launched(reason, rows, launches, numbers)
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", ns if rule.saves else None, window,
@@ -172,14 +173,15 @@ def _stage(rows: list[IdleReason], ns: int) -> str | None:
     return top.stage if top.ns >= MOSTLY * ns else None
 
 
-def _several(rows: list[IdleReason], ns: int) -> str:
+def _several(rows: list[IdleReason], ns: int, numbers: dict[str, float]) -> str:
     """The stages with most of it, where no one has all."""
     named = sorted((r for r in rows if r.stage and r.ns >= 0.1 * ns), key=lambda r: -r.ns)[:3]
+    numbers |= {f"stage_{i}_share": r.ns / ns for i, r in enumerate(named, 1)}
     said = [f"{share(r.ns / ns)} in {r.stage}" for r in named]
     return f", {' and '.join(said)}" if said else ""
 
 
-def _held(rows: list[IdleReason], ns: int) -> str:
+def _held(rows: list[IdleReason], ns: int, numbers: dict[str, float]) -> str:
     """What held the host for most of it, as far as anything is recorded."""
     time: defaultdict[tuple[str, ...], int] = defaultdict(int)
     count: defaultdict[tuple[str, ...], int] = defaultdict(int)
@@ -192,6 +194,8 @@ def _held(rows: list[IdleReason], ns: int) -> str:
     best = [names for names in best if time[names] >= 0.1 * ns]
     if not best:
         return ""
+    for i, names in enumerate(best, 1):
+        numbers |= {f"held_{i}_ns": time[names], f"held_{i}_count": count[names]}
     said = [
         f"{', in '.join(f'`{name}`' for name in names)} ({duration(time[names])}"
         f"{f', {count[names]:,} times' if count[names] > 1 else ''})"
@@ -208,10 +212,14 @@ def _names(holder: Holder) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n for n in (holder.name, holder.op, *lines) if n))
 
 
-def _others(parts: dict[int, tuple[int, list[IdleReason]]], seen: dict[int, int]) -> str:
+def _others(
+    parts: dict[int, tuple[int, list[IdleReason]]], seen: dict[int, int], numbers: dict[str, float]
+) -> str:
+    """The range over the devices that wait alike; their times are never added up."""
     if len(parts) < 2:
         return ""
     shares = [part[0] / seen[device] for device, part in parts.items()]
+    numbers |= {"devices": len(parts), "least_share": min(shares), "most_share": max(shares)}
     return (
         f" So are {len(parts)} of {len(seen)} devices, {share(min(shares))} to "
         f"{share(max(shares))} each."

@@ -60,12 +60,13 @@ def _main(rows: list[Unfused]) -> str | None:
     return top.phase if known and top.saves_ns >= 0.9 * total else None
 
 
-def _parts(rows: list[Unfused]) -> str:
+def _parts(rows: list[Unfused], numbers: dict[str, float]) -> str:
     """Where most of it is, where that is more than one phase."""
     known = [r for r in rows if r.phase not in NO_PHASE and r.phase != ALL and r.saves_ns]
     if len(known) < 2:
         return ""
     top = sorted(known, key=lambda r: -r.saves_ns)[:3]
+    numbers |= {f"phase_{i}_ns": r.saves_ns for i, r in enumerate(top, 1)}
     return f" ({', '.join(f'{duration(r.saves_ns)} in {r.phase}' for r in top)})"
 
 
@@ -76,15 +77,17 @@ def _attention(result: Kernels, whole: int) -> Iterator[Draft]:
     count, total = sum(r.count for r in rows), sum(r.total_ns for r in rows)
     if not whole or saves / whole < LEAST:
         return
+    numbers: dict[str, float] = {
+        "share": total / whole, "attentions": groups, "kernels": count, "between_ns": total,
+    }  # fmt: skip
     yield Draft(
         FindingKind.UNFUSED_ATTENTION, _main(rows),
-        f"{plural(groups, 'attention')} are computed as bmm, softmax, bmm: the {count:,} softmax "
-        f"and pointwise kernels between the products take {share(total / whole)} of all kernel "
-        f"time, {duration(total)}{_parts(rows)}.",
+        f"Attention is computed as bmm, softmax, bmm ({plural(groups, 'time')}): the {count:,} "
+        f"softmax and pointwise kernels between the products take {share(total / whole)} of all "
+        f"kernel time, {duration(total)}{_parts(rows, numbers)}.",
         total / whole, "share", saves, whole,
         "Use scaled_dot_product_attention or FlashAttention, which keep the scores on chip.",
-        numbers={"share": total / whole, "attentions": groups, "kernels": count,
-                 "between_ns": total},
+        numbers=numbers,
         explains=frozenset({Category.SAMPLING.value}),
     )  # fmt: skip
 
@@ -104,16 +107,19 @@ def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
     said = ", ".join(
         f"{name} {share(ns / whole)}" for name, ns in sorted(kinds.items(), key=lambda i: -i[1])
     )
+    numbers: dict[str, float] = {
+        "share": total / whole, "kernels": count, "in_runs": inside, "runs": runs,
+        "saves_ns": saves, **{f"{name}_share": ns / whole for name, ns in kinds.items()},
+    }  # fmt: skip
     yield Draft(
         FindingKind.UNFUSED_ELEMENTWISE, _main(rows),
         f"{share(total / whole)} of all kernel time is {plural(count, 'kernel')} that only move or "
         f"touch data ({said}). {inside:,} of them follow one another in {plural(runs, 'run')}: as "
         f"one kernel a run, which takes at least its longest, they save {duration(saves)}"
-        f"{_parts(rows)}.",
+        f"{_parts(rows, numbers)}.",
         total / whole, "share", saves, whole,
         "Fuse them: torch.compile, or fused norm, rotary and activation kernels.",
-        numbers={"share": total / whole, "kernels": count, "in_runs": inside, "runs": runs,
-                 "saves_ns": saves},
+        numbers=numbers,
         explains=frozenset(kinds),
     )  # fmt: skip
 

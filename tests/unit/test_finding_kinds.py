@@ -20,6 +20,7 @@ from tracekit.attribution.alone import alone
 from tracekit.attribution.collectives import bus_factor
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
+from tracekit.results.units import bytes_, duration, rate, share
 from tracekit.taxonomy import FindingKind as Kind
 from tracekit.trace import kineto
 from tracekit.trace.trace import TABLES, Cat, Table, Trace
@@ -317,12 +318,24 @@ def test_noise_makes_no_slow_token_and_an_outlier_does() -> None:
 # ---------------------------------------------------------------- any trace
 
 
+def states_its_numbers(row: Finding) -> None:
+    """Each percentage, time, size and rate of the sentence is one of the finding's numbers."""
+    text = re.sub(r"`[^`]*`|\b(?:at|in|where) (?:\w+::)?\S+ [\d×]+ in \w+", "", row.what)
+    values = list(row.numbers.values())
+    known = {share(v) for v in values} | {duration(v) for v in values}
+    known |= {bytes_(v) for v in values} | {rate(v, "B/s") for v in values}
+    unit = r"(?:%| (?:ns|µs|ms|s|min|h|B|KiB|MiB|GiB|[kMGTP]?B/s)\b)"
+    # limits that a rule states are no measurements
+    said = set(re.findall(rf"\d[\d,.]*{unit}", text)) - {"1 ms", "100 µs"}
+    assert said <= known, (row.what, said - known)
+
+
 def check(trace: Trace, result: Findings) -> None:
     """No saving above its window; those of one device are no more than its idle or kernel time."""
     for row in result.rows:
         assert row.kind in Kind
         assert row.saves_share is None or 0 <= row.saves_share <= 1
-        assert row.numbers or row.kind is Kind.RECORD_MORE
+        states_its_numbers(row)
     devices, kernels = catalog.ask(trace, Devices), None
     idle, saved = Counter[Kind](), {row.kind: row.saves_ns or 0 for row in result.rows}
     idle.update({k: ns for k, ns in saved.items() if k in OF_IDLE})
@@ -331,8 +344,8 @@ def check(trace: Trace, result: Findings) -> None:
         kernels = catalog.ask(trace, Kernels)
         claimed = sum(r.saves_ns or 0 for r in result.rows if r.kind in OF_KERNELS)
         assert claimed <= sum(phase.total_ns for phase in kernels.phases)
-    for share in result.largest:
-        assert bool(share.kinds) != bool(share.none_because)
+    for part in result.largest:
+        assert bool(part.kinds) != bool(part.none_because)
 
 
 @given(traces())

@@ -7,14 +7,14 @@ from hypothesis import given
 from tracekit.analyses.idle.analysis import idle
 
 from tests.conftest import shared
-from tests.drawing import draw
+from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import links
 from tracekit.attribution.reasons import holders
 from tracekit.attribution.reasons.rows import IdleReason
 from tracekit.trace import kineto
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import Cat, Trace
 
 
 def by_reason(result: IdleTime, device: int = 0) -> Mapping[str, int]:
@@ -181,6 +181,26 @@ def test_time_between_the_steps_of_an_engine_is_the_runs() -> None:
     assert by_reason(result) == {"between_steps": 1_200_000}  # twice from 5 to 11
     (holder,) = of(result, "between_steps").holders
     assert (holder.frame, holder.count) == ("scheduler.py:3 schedule", 2)
+
+
+def graphs(nodes: int) -> Trace:
+    """Five graph launches of so many kernels of 1 µs, one each millisecond."""
+    slices = []
+    for step in range(5):
+        at = step * 1_000_000
+        slices.append(Slice(at, 5_000, "cudaGraphLaunch", Cat.RUNTIME, correlation=step))
+        slices += [
+            Slice(at + 5_000 + i * 1_000, 1_000, "gemm", Cat.KERNEL, pid=0, device=0, stream=7,
+                  correlation=step)
+            for i in range(nodes)
+        ]  # fmt: skip
+    return build(slices)
+
+
+def test_without_annotations_a_graph_of_a_whole_step_is_a_step_and_one_of_a_piece_is_not() -> None:
+    # from the last kernel of a step to the first of the next
+    assert by_reason(idle(graphs(60))) == {"between_steps": 4 * 940_000}
+    assert by_reason(idle(graphs(8))) == {"host_work": 4 * 992_000}
 
 
 def test_a_pipeline_of_two_devices_takes_turns() -> None:

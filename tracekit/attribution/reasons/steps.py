@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from tracekit.attribution import links
@@ -11,6 +13,13 @@ from tracekit.trace.trace import I64, Mask, Trace
 
 # a step does the work of a model; the other stages of a request are no steps
 _STEPS = frozenset({Phase.PREFILL, Phase.DECODE, Phase.MIXED, Phase.VERIFY, Phase.DRAFT})
+# what engines and scripts call one pass of the model
+_MODEL_STEP = re.compile(
+    r"(?:^|[\s:._/])(?:execute_model|run_batch|forward_batch\w*|engine_step|model_step|decode_step"
+    r"|generation_step)\b"
+)
+_STEP_NODES = 50  # kernels of a graph that is a step: a layer has ten or so
+_FEWEST = 5  # graph launches
 _NOT_STEPS = frozenset({Phase.CAPTURE, Phase.IDLE})
 
 
@@ -34,10 +43,12 @@ def _eras(trace: Trace) -> tuple[I64, Mask]:
     """[G] the annotation that began last before each launch, -1 for none; [A] whether a step."""
 
     def make() -> tuple[I64, Mask]:
-        notes = links.marks(trace)
         edge, step = _edges(trace)
-        starts = notes.where(edge)
+        starts, is_step = links.marks(trace).where(edge), step[edge]
         gpu, launch = links.work(trace), links.launch_row(trace)
+        if not len(starts):
+            starts = links.calls(trace).where(_graphs(trace))
+            is_step = np.ones(len(starts), bool)
         era = np.full(len(gpu), -1, np.int64)
         linked = np.flatnonzero(launch >= 0)
         pid = links.calls(trace).pid[launch[linked]]
@@ -47,7 +58,7 @@ def _eras(trace: Trace) -> tuple[I64, Mask]:
             mine = pid == process
             at = np.searchsorted(starts.ts[own], when[mine], side="right") - 1
             era[linked[mine]] = np.where(at >= 0, own[np.maximum(at, 0)], -1)
-        return era, step[edge]
+        return era, is_step
 
     return trace.once("eras of steps", make)
 
@@ -56,7 +67,7 @@ def _edges(trace: Trace) -> tuple[Mask, Mask]:
     """[A] which annotations begin something new, and which of them are steps.
 
     Steps of vLLM or SGLang; else tracekit's own stages and decode steps; else what a program calls
-    prefill or decode in so many words.
+    prefill, decode or a model's step in so many words.
     """
     notes = links.marks(trace)
     found = {
@@ -70,8 +81,23 @@ def _edges(trace: Trace) -> tuple[Mask, Mask]:
         if edges:
             steps = [n for n in edges if (s := found[n]) is not None and s.phase in _STEPS]
             return _rows(notes, edges), _rows(notes, steps)
-    spoken = [n for n in found if annotation_names.spoken(notes.strings[n])]
+    spoken = [
+        n for n in found
+        if annotation_names.spoken(notes.strings[n]) or _MODEL_STEP.search(notes.strings[n])
+    ]  # fmt: skip
     return _rows(notes, spoken), _rows(notes, spoken)
+
+
+def _graphs(trace: Trace) -> Mask:
+    """[R] graph launches of a whole step, where these launched most of the work.
+
+    A graph of a piece of a step (vLLM's piecewise graphs) has fewer nodes.
+    """
+    count = links.launch_count(trace)
+    whole = count >= _STEP_NODES
+    if whole.sum() < _FEWEST or count[whole].sum() * 2 < count.sum():
+        return np.zeros(len(count), bool)
+    return whole
 
 
 def _rows(notes: Trace, names: list[int]) -> Mask:
