@@ -97,7 +97,7 @@ def test_work_is_linked_to_the_earliest_call_of_its_correlation(
         same = [
             c
             for c in range(len(calls))
-            if calls.correlation[c] == work.correlation[g] and work.correlation[g] >= 0
+            if calls.correlation[c] == work.correlation[g] and work.correlation[g] > 0
         ]
         assert row == (same[0] if same else -1)
         assert links.launch_start(trace)[g] == (calls.ts[row] if same else -1)

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from tests.drawing import Slice, build
 from tracekit.answers.devices import Devices, named
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.launches import Launches
 from tracekit.answers.stages import Stages
+from tracekit.attribution import links
+from tracekit.attribution.stages.instances import launched, markers
 from tracekit.results import catalog
 from tracekit.trace import kineto, ranks
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import Cat, Trace
 
 PID = Callable[[int, int], Any]  # (rank, process id in its own file)
 FORMS: dict[str, PID] = {
@@ -94,3 +97,47 @@ def test_a_file_of_one_process_stays_whole(gpu: Any, host: Any, tmp_path: Path) 
     trace = merged(lambda _rank, pid: gpu if pid == 0 else host, tmp_path, count=1)
     assert ranks.split(trace) == (trace,)
     assert [r.rank for r in catalog.ask(trace, Devices).rows] == [None]
+
+
+def call(ts: int, link: int, name: str = "cudaLaunchKernel", tid: int = 1) -> Slice:
+    return Slice(ts, 5, name, Cat.RUNTIME, tid=tid, correlation=link)
+
+
+def kernel(ts: int, link: int) -> Slice:
+    return Slice(ts, 10, "gemm", Cat.KERNEL, 7, 0, 0, 7, link)
+
+
+@pytest.mark.parametrize(
+    ("name", "linked"),
+    [("cudaLaunchKernel", True), ("cudaMemcpyAsync", True), ("cudaMalloc", False)],
+)
+def test_the_correlation_0_is_a_link_only_where_a_launch_call_carries_it(
+    name: str, linked: bool
+) -> None:
+    trace = build([call(0, 0, name), kernel(20, 0)])
+    assert links.launch_row(trace).tolist() == [0 if linked else -1]
+
+
+def test_ids_that_start_anew_link_to_the_launch_before_the_work() -> None:
+    later = 5_000_000
+    trace = build([call(0, 1), kernel(20, 1), call(later, 1), call(later + 1, 1, "cuLaunchKernel"),
+                   kernel(later + 20, 1)])  # fmt: skip
+    assert links.launch_row(trace).tolist() == [0, 1]
+
+
+def test_the_mark_of_the_launching_thread_owns_the_work_and_autograd_works_for_all() -> None:
+    engine = "autograd::engine::evaluate_function: MmBackward0"
+    trace = build([
+        Slice(0, 1000, "one", Cat.ANNOTATION, tid=1), Slice(5, 900, "two", Cat.ANNOTATION, tid=2),
+        call(10, 1, tid=1), kernel(20, 1), call(600, 2, tid=2), kernel(610, 2),
+        call(700, 3, tid=3), kernel(710, 3),  # a thread without any mark
+        Slice(800, 50, engine, Cat.CPU_OP, tid=4), Slice(800, 50, "own", Cat.ANNOTATION, tid=4),
+        call(810, 4, tid=4), kernel(820, 4),
+        call(950, 5, tid=2), kernel(960, 5),  # in none of its own, and in no other's
+    ])  # fmt: skip
+    marks = markers(trace)
+    pairs = zip(*launched(trace, marks), strict=True)
+    found: dict[str, set[int]] = {name: set() for name in marks.name}
+    for instance, work in pairs:
+        found[marks.name[instance]].add(int(links.work(trace).correlation[work]))
+    assert found == {"one": {1, 3, 4}, "two": {2, 3, 4}, "own": {4}}

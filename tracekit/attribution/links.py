@@ -12,14 +12,21 @@ Links say who caused what. Each is an index array; -1 is 'no such row in the tra
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.trace.ranks import last_before
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 Rows = npt.NDArray[np.int64]
+_ISSUING = re.compile(f"{LAUNCHING.pattern}|Memcpy|Memset")
+# calls of one launch (runtime and driver) are nested, or follow at once
+_APART_NS = 1_000_000
 
 
 def work(trace: Trace) -> Trace:
@@ -50,24 +57,31 @@ def marks(trace: Trace) -> Trace:
 def launch_row(trace: Trace) -> Rows:
     """[G] for each row of `work`, the row of `calls` that launched it, or -1.
 
-    The link is the correlation id; where runtime calls share one, the earliest. A graph launch has
-    many rows of work.
+    The link is the correlation id; where runtime calls share one, the earliest. Where ids start
+    anew (two recordings in one file) it is the earliest of those that came last before the work.
+    A graph launch has many rows of work.
     """
 
     def make() -> Rows:
         host = calls(trace)
         gpu = work(trace)
-        out = np.full(len(gpu), -1, np.int64)
-        known = np.flatnonzero(host.correlation >= 0)
+        # 0 is what writers put where there is no id: a link only where a launch call carries it
+        known = np.flatnonzero((host.correlation > 0)
+                               | ((host.correlation == 0) & host.named(_ISSUING)))  # fmt: skip
         order = known[np.argsort(host.correlation[known], kind="stable")]
-        keys = host.correlation[order]
-        if len(keys):
-            at = np.minimum(np.searchsorted(keys, gpu.correlation), len(keys) - 1)
-            hit = (keys[at] == gpu.correlation) & (gpu.correlation >= 0)
-            out[hit] = order[at[hit]]
-        return out
+        first = order[_opens(host.correlation[order], host.ts[order], host.end[order])]
+        first.sort()
+        at = last_before(host.correlation[first], host.ts[first], gpu.correlation, gpu.ts)
+        return np.where((at >= 0) & (gpu.correlation >= 0), first[at], -1) if len(first) else at
 
     return trace.once("launch_row", make)
+
+
+def _opens(key: Rows, start: Rows, end: Rows) -> npt.NDArray[np.bool_]:
+    """[K] of calls sorted by id, then by start: which is no part of the launch before it."""
+    opens = np.ones(len(key), bool)
+    opens[1:] = (key[1:] != key[:-1]) | (start[1:] > end[:-1] + _APART_NS)
+    return opens
 
 
 def launch_start(trace: Trace) -> Rows:

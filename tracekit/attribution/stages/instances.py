@@ -238,21 +238,23 @@ def samples(trace: Trace, pid: I64, when: I64) -> I64:
 def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I64, I64]:
     """Every (instance, row of `links.work`) whose launching call starts inside the instance.
 
-    On any thread of its process, or with `same_thread` on its own thread only. Work launched
-    inside nested instances is in each of them.
+    On its own thread; and, but for `same_thread`, on threads of its process that have no instance
+    at all, or are autograd's. Work launched inside nested instances is in each of them.
     """
     linked = np.flatnonzero(links.launch_row(trace) >= 0)
     call = links.launch_row(trace)[linked]
     calls = links.calls(trace)
     order = np.argsort(calls.ts[call], kind="stable")
     linked, call = linked[order], call[order]
-    owners = np.stack([marks.pid, marks.tid if same_thread else marks.pid * 0], axis=1)
+    owners = np.stack([marks.pid, marks.tid], axis=1)
+    bare = ~_alone(trace, calls.pid, calls.tid, marks)[call]
     instance, work = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for pid, tid in np.unique(owners, axis=0):
         whose = np.flatnonzero((owners == (pid, tid)).all(axis=1))
         mine = np.ones(len(call), bool) if pid == -1 else calls.pid[call] == pid
-        if same_thread and pid != -1:
-            mine &= calls.tid[call] == tid
+        if pid != -1:
+            own = calls.tid[call] == tid
+            mine &= own if same_thread else own | bare
         rows, when = linked[mine], calls.ts[call[mine]]
         low = np.searchsorted(when, marks.start[whose], side="left")
         high = np.searchsorted(when, marks.end[whose], side="left")
@@ -262,11 +264,24 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
     return np.concatenate(instance), np.concatenate(work)
 
 
+def _alone(trace: Trace, pid: I64, tid: I64, marks: Markers) -> Mask:
+    """[K] whether a thread works only for itself: it has an instance, and runs no backward pass.
+
+    Threads of autograd's engine work for whoever called `backward`, whatever they mark themselves.
+    """
+    ops = links.ops(trace)
+    engine = ops.named(r"^autograd::engine::evaluate_function")
+    serving = {*zip(ops.pid[engine].tolist(), ops.tid[engine].tolist(), strict=True)}
+    found = np.zeros(len(pid), bool)
+    for owner in {*zip(marks.pid.tolist(), marks.tid.tolist(), strict=True)} - serving:
+        found |= (pid == owner[0]) & (tid == owner[1])
+    return found
+
+
 def innermost(trace: Trace, stages: str | None = None) -> I64:
     """[G] for each row of `links.work`, the innermost of `markers` that its launch lies in, or -1.
 
-    The instance that began last, and of those the shortest; the launch may be on any thread of the
-    process.
+    The instance that began last, and of those the shortest; see `launched` for whose launches.
     """
 
     def make() -> I64:
@@ -283,7 +298,7 @@ def innermost(trace: Trace, stages: str | None = None) -> I64:
 def around_ops(trace: Trace, stages: str | None = None) -> I64:
     """[O] for each row of `links.ops`, the innermost of `markers` in which it starts, or -1.
 
-    On its own thread; for ops of a thread without one then (backward passes have their own), on
+    On its own thread; for ops of a thread that has none at all (backward passes have their own), on
     any thread of the process.
     """
     return trace.once(("around_ops", stages), lambda: _around_ops(trace, markers(trace, stages)))
@@ -302,6 +317,7 @@ def _around_ops(trace: Trace, marks: Markers) -> I64:
         return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
 
     found = inside(mark_pid * width + mark_thread, pid * width + thread)
-    found = np.where(found >= 0, found, inside(mark_pid, pid))
+    bare = ~_alone(trace, every.pid, every.tid, marks)
+    found = np.where((found < 0) & bare, inside(mark_pid, pid), found)
     anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
     return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))
