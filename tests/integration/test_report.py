@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from tests.conftest import shared
 from tracekit.cli.app import app
-from tracekit.report import facts, text
-from tracekit.report.html import page, tables
+from tracekit.report import facts, text, traces
+from tracekit.report.html import embedded, tables
 from tracekit.results import engine
 from tracekit.results.result import Column, Grid
 
@@ -77,7 +77,7 @@ class Page(html.parser.HTMLParser):
 
 
 def rendered(*paths: Path) -> Page:
-    return Page(page.render([engine.answers(p) for p in paths], command="tracekit analyze x"))
+    return Page(traces.render([engine.answers(p) for p in paths], command="tracekit analyze x"))
 
 
 def test_names_from_a_trace_stay_text_everywhere(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_page_names_the_trace_its_digest_the_version_and_the_command(tmp_pat
 
 def test_a_trace_without_a_gpu_has_no_gpu_words_in_its_sections(tmp_path: Path) -> None:
     path = kineto(tmp_path / "cpu.json.gz", gpu=False)
-    whole = page.render([engine.answers(path)], command="")
+    whole = traces.render([engine.answers(path)], command="")
     body = whole[whole.index('<section id="overview"') : whole.index('id="source"')]
     body = body.split('<section id="unanswered"')[0]
     body = re.sub(r"<script.*?</script>", "", body, flags=re.DOTALL)
@@ -159,7 +159,7 @@ def test_a_page_over_several_traces_has_them_side_by_side(tmp_path: Path) -> Non
 
 def test_the_same_answers_make_the_same_page(tmp_path: Path) -> None:
     path = kineto(tmp_path / "a.json.gz")
-    one, two = (page.render([engine.answers(path)], command="c") for _ in range(2))
+    one, two = (traces.render([engine.answers(path)], command="c") for _ in range(2))
     assert one == two
 
 
@@ -168,7 +168,7 @@ def test_the_same_answers_make_the_same_page(tmp_path: Path) -> None:
 )
 def test_the_page_of_a_real_trace_stays_light(name: str) -> None:
     path = shared("traces", f"{name}.json.gz")
-    whole = page.render([engine.answers(path)], command="tracekit analyze x")
+    whole = traces.render([engine.answers(path)], command="tracekit analyze x")
     assert len(whole.encode()) <= 1_900_000
     found = Page(whole)
     assert sum(tag not in ("script", "template") for tag, _ in found.tags) < 12_000
@@ -225,7 +225,7 @@ def test_a_table_of_nothing_but_zeros_is_named_instead_of_shown(tmp_path: Path) 
     assert tables.says_nothing(empty)
     assert not tables.says_nothing(Grid("e", "E", empty.columns, [("a", 0, 1)]))
     path = shared("traces", "hta_large_integer.json.gz")  # one kernel, no gap
-    text = page.render([engine.answers(path)])
+    text = traces.render([engine.answers(path)])
     assert "Zero or not measured in every row: Idle time by length of the gap." in text
     assert "data-chart=" not in text  # each would have one mark
 
@@ -256,7 +256,7 @@ def test_control_characters_of_a_name_are_visible_in_the_page_and_kept_in_its_da
     name = "nul\0esc\x1b[31m"
     mark = {"ph": "X", "cat": "user_annotation", "pid": 1, "tid": 1, "ts": 1, "dur": 5}
     path.write_text(json.dumps({"traceEvents": [{**mark, "name": name, "args": {}}]}))
-    whole = page.render([engine.answers(path)], command="c")
+    whole = traces.render([engine.answers(path)], command="c")
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", whole)
     assert "nul\u2400esc\u241b[31m" in whole
     (row,) = Page(whole).json["tk-stages"]["rows"]
@@ -269,31 +269,31 @@ def test_a_name_of_spaces_is_no_empty_header() -> None:
 
 
 def test_embedded_json_cannot_end_its_script() -> None:
-    out = page.embedded({"name": "</script><!--", "line": "\u2028"})
+    out = embedded.embedded({"name": "</script><!--", "line": "\u2028"})
     assert "<" not in out
     assert json.loads(out) == {"name": "</script><!--", "line": "\u2028"}
 
 
 def test_embedded_answers_stay_within_their_budget_the_largest_cut_first() -> None:
     whole = {"long": {"rows": [{"name": "x" * 50}] * 900}, "short": {"rows": [1, 2, 3]}}
-    out = page.within(whole, 5_000)
-    assert sum(len(page.embedded(v)) for v in out.values()) <= 5_000
+    out = embedded.within(whole, 5_000)
+    assert sum(len(embedded.embedded(v)) for v in out.values()) <= 5_000
     assert out["short"] == whole["short"]
     assert len(out["long"]["rows"]) + out["long"]["left_out"]["rows"] == 900
 
 
 def test_what_is_cut_from_embedded_answers_is_counted() -> None:
-    assert page.cut({"rows": list("abcde"), "x": 1}, 3) == {
+    assert embedded.cut({"rows": list("abcde"), "x": 1}, 3) == {
         "rows": ["a", "b", "c"], "x": 1, "left_out": {"rows": 2},
     }  # fmt: skip
 
 
 def test_series_of_numbers_stay_whole_however_many_rows_are_cut() -> None:
     rows = [{"busy_ns": [*range(200), None]}] * 9
-    out = page.cut({"rows": rows}, 2)
+    out = embedded.cut({"rows": rows}, 2)
     assert out == {"rows": rows[:2], "left_out": {"rows": 7}}
-    many = page.cut({"rows": list(range(page.SERIES + 5))}, 2)
-    assert (len(many["rows"]), many["left_out"]) == (page.SERIES, {"rows": 5})
+    many = embedded.cut({"rows": list(range(embedded.SERIES + 5))}, 2)
+    assert (len(many["rows"]), many["left_out"]) == (embedded.SERIES, {"rows": 5})
 
 
 @pytest.mark.parametrize("name", ["hta_nccl_ddp_a100", "hta_sampled_rank0", "tl_mi300_nsfw"])
@@ -301,7 +301,7 @@ def test_the_embedded_bins_of_the_timeline_add_up_to_the_busy_time_of_each_strea
     name: str,
 ) -> None:
     path = shared("traces", f"{name}.json.gz")
-    found = Page(page.render([engine.answers(path)], command="tracekit analyze x"))
+    found = Page(traces.render([engine.answers(path)], command="tracekit analyze x"))
     (one,) = found.json["tk-timeline"]["rows"]
     assert one["strips"]
     for strip in one["strips"]:

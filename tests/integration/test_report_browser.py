@@ -16,8 +16,8 @@ import pytest
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, kineto
 from tracekit.compare import compare, runs
+from tracekit.report import traces as report
 from tracekit.report.diff import page as difference
-from tracekit.report.html import page as report
 from tracekit.results import engine
 
 pytestmark = pytest.mark.browser

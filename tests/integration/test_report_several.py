@@ -106,7 +106,7 @@ def test_an_answer_of_one_trace_alone_is_shown_as_that(tmp_path: Path) -> None:
 
 def test_tables_of_traces_meet_by_column_and_say_of_which_they_are(tmp_path: Path) -> None:
     many = runs.read([engine.answers(p) for p in traces(tmp_path, "one", "two")])
-    _, _, grids, _ = sections.by_trace("stages", many, gpu=True)
+    grids = sections.by_trace("stages", many, gpu=True).grids
     for grid in grids:
         assert grid.columns[0].label == "trace"
         assert all(len(row) == len(grid.columns) for row in grid.rows)

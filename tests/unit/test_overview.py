@@ -10,11 +10,15 @@ import pytest
 from tests.conftest import shared
 from tests.drawing import draw
 from tests.integration.test_report import kineto
+from tracekit.answers.findings import Finding, Findings
+from tracekit.answers.stages import Split, Stages
 from tracekit.attribution.idle.by_cause import MAYBE_WORK
-from tracekit.report.html import page
-from tracekit.report.one.overview import CLOCK, LAUNCHED, findings, overview, spent
+from tracekit.report import traces
+from tracekit.report.one.overview import overview
 from tracekit.results import engine
+from tracekit.results.answers import Answers
 from tracekit.results.figures import theme
+from tracekit.trace.trace import Source
 
 OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
 
@@ -40,17 +44,18 @@ def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:
 
 @pytest.mark.parametrize("name", ["tl_sglang_decode", "hta_nccl_ddp_a100", "tl_mi300_nsfw"])
 def test_the_parts_of_a_stage_add_up_to_its_whole(name: str) -> None:
-    answers = engine.answers(shared("traces", f"{name}.json.gz")).to_json()["answers"]
-    for total in answers["stages"]["totals"]:
-        assert sum(spent(total, CLOCK).values()) == total["wall_ns"]
-        assert sum(spent(total, LAUNCHED).values()) == total["launched"]["window_ns"]
+    stages = engine.answers(shared("traces", f"{name}.json.gz")).get(Stages)
+    assert stages is not None
+    for total in stages.totals:
+        for split in (Split.CLOCK, Split.LAUNCHED):
+            assert sum(total.spent(split).values()) == total.whole_ns(split)
 
 
 def test_a_damaged_file_is_not_said_to_be_of_the_cpu_alone(tmp_path: Path) -> None:
     whole = gzip.decompress(kineto(tmp_path / "a.json.gz").read_bytes())
     cut = tmp_path / "cut.json"
     cut.write_bytes(whole[: whole.index(b'"kernel"')])  # Kineto writes GPU events last
-    text = page.render([engine.answers(cut)])
+    text = traces.render([engine.answers(cut)])
     assert "GPU work may be in the part that is lost" in text
     assert "CPU events only" not in text
     assert "Captured without GPU" not in text
@@ -70,8 +75,12 @@ def test_a_stage_too_short_to_be_seen_gets_no_bar_and_the_title_counts_it() -> N
 
 
 def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> None:
-    row = {"what": "aten::mm 8×8 is slow", "do": "try other shapes", "saves_ns": 5_000_000}
-    (found,) = findings({"findings": {"rows": [row]}})
+    row = Finding(
+        "a.json", None, "aten::mm 8×8 is slow", 0.5, "share", 5_000_000, None, "try other shapes",
+        ("ops",), "trusted", (),
+    )  # fmt: skip
+    one = Answers("a.json", Source("a.json"), {"findings": Findings((row,), ())})
+    (found,) = overview(one).findings
     assert found.claim == "aten::mm 8×8 is slow."
     assert found.todo == "Try other shapes."
     assert found.saves == "Saves at most 5.00 ms."
@@ -83,9 +92,9 @@ def test_a_trace_without_stages_calls_its_kernels_kernels() -> None:
         stream 7  .AAABBB.
     """)
     view = overview(engine.of_trace(text))
-    assert view.beside is not None
-    assert view.beside.title == "Kernels that cost most"
-    assert view.beside.columns[0].label == "kernel"
+    (beside,) = view.opened
+    assert beside.title == "Kernels that cost most"
+    assert beside.columns[0].label == "kernel"
 
 
 def test_what_has_no_category_never_has_the_colour_of_one() -> None:

@@ -11,8 +11,7 @@ from tests.decoder import H100, Decoder
 from tests.drawing import draw
 from tracekit.cli import terminal
 from tracekit.report.html.tables import html_table
-from tracekit.report.one import prefill_decode
-from tracekit.report.one.overview import Finding, Overview
+from tracekit.report.one.overview import Finding, Overview, overview
 from tracekit.results import engine
 from tracekit.results.kernel_labels import readable
 from tracekit.results.result import Column, Grid
@@ -30,27 +29,25 @@ GPU = """
 """
 
 
-def json(trace: Trace) -> dict[str, object]:
-    return engine.of_trace(trace).to_json()["answers"]  # type: ignore[no-any-return]
+def screen(trace: Trace) -> Overview:
+    return overview(engine.of_trace(trace))
 
 
 def test_without_a_gpu_ops_are_set_side_by_side_and_never_called_kernels() -> None:
-    grid = prefill_decode.grid(json(draw(HOST, NAMES)))  # type: ignore[arg-type]
-    assert grid is not None
+    (grid,) = screen(draw(HOST, NAMES)).opened
     assert [tuple(row[:2]) for row in grid.rows] == [("[red]mm", 5_000), ("", None)]
     assert [c.label for c in grid.columns if c.unit == "text"] == ["prefill: op", "decode: op"]
     assert "kernel" not in grid.title.lower()
 
 
 def test_with_a_gpu_kernels_are_set_side_by_side() -> None:
-    grid = prefill_decode.grid(json(draw(GPU, {"p": NAMES["p"], "d": NAMES["d"]})))  # type: ignore[arg-type]
-    assert grid is not None
+    (grid,) = screen(draw(GPU, {"p": NAMES["p"], "d": NAMES["d"]})).opened
     assert grid.rows[0][0] == "A"
     assert "B" in grid.rows[0]
 
 
 def test_a_sentence_says_what_each_phase_spends_its_time_on() -> None:
-    said = list(prefill_decode.limits(json(draw(HOST, NAMES))))  # type: ignore[arg-type]
+    said = screen(draw(HOST, NAMES)).limits
     assert [text.split(":")[0] for text in said] == ["Prefill", "Decode"]
     assert "outside any op" in said[1]
 
@@ -134,7 +131,7 @@ def test_the_sentences_say_how_near_the_roof_the_gemms_of_each_phase_came() -> N
     model = Decoder()
     model.stage("prefill", [16])
     model.stage("decode", [1] * 4)
-    said = list(prefill_decode.limits(json(model.trace(**H100))))
+    said = screen(model.trace(**H100)).limits
     assert len(said) == 2
     assert re.search(r"its GEMMs at \d+% of peak FLOP/s", said[0])
     assert re.search(r"its GEMMs at \d+% of the memory bandwidth", said[1])

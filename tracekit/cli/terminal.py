@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from tracekit.report.one.key_numbers import Tile
     from tracekit.report.one.overview import Overview
-    from tracekit.results.engine import Answers
+    from tracekit.results.answers import Answers
+    from tracekit.results.first_screen import KeyNumber
     from tracekit.results.result import Column, Grid
 
 ANALYZED = "--csv and --json have them"
@@ -135,7 +135,7 @@ def _kept(out: Console, grid: Grid, left_out: Container[int]) -> list[int]:
     return kept
 
 
-def _numbers(tiles: Sequence[Tile]) -> Text:
+def _numbers(tiles: Sequence[KeyNumber]) -> Text:
     """The large numbers as running text."""
     from rich.text import Text
 
@@ -175,7 +175,7 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
         out.print(_one_line(limit), markup=False)
     if view.tiles or view.limits:
         out.print()
-    for grid in (*view.grids, *([view.beside] if view.beside else [])):
+    for grid in (*view.grids, *view.opened):
         show(out, grid, most, rest=ANALYZED)
     for place, finding in enumerate(view.findings, 1):
         said = Text.assemble((_one_line(finding.claim), "bold"))
@@ -190,7 +190,7 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
 
 def tables(out: Console, one: Answers) -> None:
     """Every table of every analysis."""
-    from tracekit.report.html.page import HERO
+    from tracekit.report.html.section import HERO
     from tracekit.results import catalog
 
     for name, result in one.answers.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.files import writing
-from tracekit.report.html import page
+from tracekit.report.html.page import Page, fill
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart
 from tracekit.results.result import Grid
@@ -24,19 +24,17 @@ def write(
     """Writes the page of a benchmark's file. Raises: TracekitError where it cannot be written."""
     where = content["environment"]
     made = [("tracekit", __version__, False), ("made by", str(content["command"]), True)]
-    model: dict[str, Any] = {
-        "title": f"{content['title']}, benchmark",
-        "subtitle": f"{where['device']['name']} · {content['finished']} · no profiler near",
-        "overview": Overview(
-            charts=tuple(charts), grids=tuple(grids), definitions=dict(definitions)
-        ),
-        "facts": _facts(content),
-        "sections": [],
-        "source": made,
+    page = Page(
+        title=f"{content['title']}, benchmark",
+        subtitle=f"{where['device']['name']} · {content['finished']} · no profiler near",
+        overview=Overview(charts=tuple(charts), grids=tuple(grids), definitions=dict(definitions)),
+        facts=_facts(content),
+        sections=[],
+        source=made,
         # the raw times stay in the JSON file beside the page
-        "data": {"bench": {k: v for k, v in content.items() if k != "configurations"}},
-    }
-    text = page.fill(model)
+        data={"bench": {k: v for k, v in content.items() if k != "configurations"}},
+    )
+    text = fill(page)
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -56,11 +56,10 @@ class Loaded:
 
     def report(self, path: str | Path) -> Path:
         """Writes the HTML page of this trace and says where it is."""
-        from tracekit.report import facts
-        from tracekit.report.html import page
+        from tracekit.report import facts, traces
 
         command = f"tracekit.load({facts.file_name(self.trace.path)!r}).report()"
-        return page.write([engine.of_trace(self.trace)], path, command=command)
+        return traces.write([engine.of_trace(self.trace)], path, command=command)
 
     def __repr__(self) -> str:
         names = ", ".join(f".{name}()" for name in engine.wanted(None))

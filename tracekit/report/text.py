@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tracekit.files import writing
 from tracekit.report import facts
+from tracekit.report.html.section import HERO
 from tracekit.report.html.tables import all_zero, brief
 from tracekit.report.many import overview as many_overview
 from tracekit.report.many import runs
@@ -22,8 +23,6 @@ MARKDOWN_ROWS = 12
 
 def markdown(one: Answers) -> str:
     """The first screen as Markdown, and the first table of each analysis folded below it."""
-    from tracekit.report.html.page import HERO
-
     lines = screen(facts.title(one.source), facts.subtitle(one.source), overview(one))
     for name, result in one.answers.items():
         grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]
@@ -64,7 +63,7 @@ def screen(title: str, subtitle: str, view: Overview) -> list[str]:
     for place, finding in enumerate(view.findings, 1):
         more = " ".join(filter(None, (finding.saves, finding.todo)))
         lines.append(f"{place}. **{_plain(finding.claim)}** {_plain(more)}")
-    for grid in (*view.grids, *([view.beside] if view.beside else [])):
+    for grid in (*view.grids, *view.opened):
         lines += ["", *titled(grid)]
     return lines
 

@@ -142,15 +142,14 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
 
 def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
     """Writes the files that are wanted; a line for each."""
-    from tracekit.report import facts, text
-    from tracekit.report.html import page as report
+    from tracekit.report import facts, text, traces
 
     said = []
     if csv is not None:
         files = text.write_csv(many, csv)
         said.append(f"tables: {len(files)} files in {csv}")
     if page is not None:
-        written = report.write(many, page, command=facts.command())
+        written = traces.write(many, page, command=facts.command())
         said.append(f"report: {written}")
     return said
 

@@ -193,26 +193,31 @@ def _page(
 ) -> None:
     """The same page as a report's, with one sample on it."""
     from tracekit.files import writing
-    from tracekit.report.html import page
-    from tracekit.report.one.overview import Overview, Tile
+    from tracekit.report.html.page import Page, fill
+    from tracekit.report.html.section import Part
+    from tracekit.report.one.overview import Overview
+    from tracekit.results.first_screen import KeyNumber
 
-    about = {
-        "title": "What it holds",
-        "question": "The sample as it was read and parsed, before any model's own preprocessing.",
-        "definitions": {},
-        "gpu": False,
-    }
-    text = page.fill(
-        {
-            "title": f"Sample {title}",
-            "subtitle": "one sample of a data set",
-            "overview": Overview(
-                tiles=tuple(Tile(name, value) for name, value in numbers), notes=notes
+    shown = Part(
+        name="sample",
+        title="What it holds",
+        question="The sample as it was read and parsed, before any model's own preprocessing.",
+        charts=charts,
+        grids=[grid],
+        definitions={},
+        gpu=False,
+    )
+    text = fill(
+        Page(
+            title=f"Sample {title}",
+            subtitle="one sample of a data set",
+            overview=Overview(
+                tiles=tuple(KeyNumber(name, value) for name, value in numbers), notes=notes
             ),
-            "sections": [("sample", charts, [grid], about)],
-            "source": [("made by", "tracekit datasets preview", True)],
-            "data": {},
-        }
+            sections=[shown],
+            source=[("made by", "tracekit datasets preview", True)],
+            data={},
+        )
     )
     with writing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

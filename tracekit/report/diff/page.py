@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from tracekit.compare import tables
 from tracekit.compare.compare import Comparison, KernelChange, Rate
@@ -13,10 +12,12 @@ from tracekit.compare.splits import Part, Split
 from tracekit.files import writing
 from tracekit.report import facts
 from tracekit.report.diff import wording
-from tracekit.report.one.key_numbers import Tile
+from tracekit.report.html.page import Page, Source, fill, made_by
+from tracekit.report.html.section import Part as Section
 from tracekit.report.one.overview import Overview
 from tracekit.results import units
 from tracekit.results.figures import Chart, paired_bars, shorten, waterfall
+from tracekit.results.first_screen import KeyNumber
 from tracekit.results.result import Grid
 from tracekit.trace import run_facts
 
@@ -55,18 +56,17 @@ def write(result: Comparison, path: str | Path, *, command: str = "") -> Path:
 
 def render(result: Comparison, *, command: str = "") -> str:
     """The page as text."""
-    from tracekit.report.html import page
-
-    model = {
-        "title": title(result),
-        "subtitle": subtitle(result),
-        "single": False,
-        "overview": overview(result),
-        "sections": list(_sections(result)),
-        "data": {"comparison": result.to_json()},
-        "source": [*_sources(result), *page.made_by(command)],
-    }
-    return page.fill(model)
+    return fill(
+        Page(
+            title=title(result),
+            subtitle=subtitle(result),
+            single=False,
+            overview=overview(result),
+            sections=list(_sections(result)),
+            data={"comparison": result.to_json()},
+            source=[*_sources(result), *made_by(command)],
+        )
+    )
 
 
 def title(result: Comparison) -> str:
@@ -80,8 +80,8 @@ def subtitle(result: Comparison) -> str:
     return f"What changed from {names[0]} (before) to {names[1]} (after)"
 
 
-def _sources(result: Comparison) -> list[tuple[str, str, bool]]:
-    out: list[tuple[str, str, bool]] = []
+def _sources(result: Comparison) -> list[Source]:
+    out: list[Source] = []
     for side, path in (("before", result.before), ("after", result.after)):
         out.append((side, facts.file_name(path), True))
         digest = facts.sha256(path)
@@ -128,18 +128,18 @@ def _splits(result: Comparison) -> list[tuple[str, Split]]:
     return list(zip(tables.split_keys(result.splits), result.splits, strict=True))
 
 
-def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
+def _tiles(result: Comparison, head: Split | None) -> Iterable[KeyNumber]:
     if head:
         whole = f"{head.of}, {_WHOLE[head.by]}"
-        yield Tile("Before", units.duration(head.before_ns), whole)
-        yield Tile("After", units.duration(head.after_ns), whole)
+        yield KeyNumber("Before", units.duration(head.before_ns), whole)
+        yield KeyNumber("After", units.duration(head.after_ns), whole)
         same = wording.judged(result, head)
         value, sub = wording.change(head.difference_ns, head.relative, judged=same)
         tile = sub if same else f"{sub}; {wording.why_not(result)}"
-        yield Tile("Difference", value, tile)
+        yield KeyNumber("Difference", value, tile)
         largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
         if largest and largest.difference_ns:
-            yield Tile("Largest part of it", largest.name,
+            yield KeyNumber("Largest part of it", largest.name,
                        wording.change(largest.difference_ns, None)[0])  # fmt: skip
     for rate in _telling(result.rates, head):
         change = wording.change(
@@ -147,13 +147,13 @@ def _tiles(result: Comparison, head: Split | None) -> Iterable[Tile]:
         )[1]
         if rate.clear is False:
             change += ", within the spread of single ones"
-        yield Tile(
+        yield KeyNumber(
             rate.what, f"{units.duration(rate.before_ns)} → {units.duration(rate.after_ns)}", change
         )
     new = sum(k.state == "new" for k in result.kernels)
     gone = sum(k.state == "gone" for k in result.kernels)
     if new or gone:
-        yield Tile("Kernels", f"{new} new, {gone} gone", f"of {len(result.kernels)} by name")
+        yield KeyNumber("Kernels", f"{new} new, {gone} gone", f"of {len(result.kernels)} by name")
 
 
 _WHOLE = {
@@ -178,9 +178,7 @@ def _telling(rates: Sequence[Rate], head: Split | None, most: int = 3) -> list[R
 # ---------------------------------------------------------------- sections
 
 
-def _sections(
-    result: Comparison,
-) -> Iterable[tuple[str, list[Chart], list[Grid], dict[str, Any]]]:
+def _sections(result: Comparison) -> Iterable[Section]:
     grids = {grid.key: grid for grid in tables.tables(result)}
 
     def some(*keys: str) -> list[Grid]:
@@ -227,11 +225,11 @@ def _sections(
 
 def _section(
     name: str, title: str, question: str, charts: list[Chart], grids: list[Grid]
-) -> tuple[str, list[Chart], list[Grid], dict[str, Any]]:
-    about: dict[str, Any] = {
-        "title": title, "question": question, "definitions": {}, "trust": None, "gpu": True,
-    }  # fmt: skip
-    return name, [c for c in charts if c.data], [g for g in grids if g.rows or g.note], about
+) -> Section:
+    return Section(
+        name=name, title=title, question=question, definitions={},
+        charts=[c for c in charts if c.data], grids=[g for g in grids if g.rows or g.note],
+    )  # fmt: skip
 
 
 def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart:

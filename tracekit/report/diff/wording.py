@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from tracekit.compare import comparability, tables
 from tracekit.compare.compare import Comparison
 from tracekit.compare.splits import Split
-from tracekit.report.one.overview import Verdict
 from tracekit.results import units
+from tracekit.results.first_screen import Verdict
 from tracekit.trace import run_facts
 
 

@@ -1,32 +1,35 @@
 """Several traces on one first screen: what differs, the large numbers as ranges, stages, costs.
 
-Reads answers as JSON, as the overview of one trace does. Nothing here adds traces up.
+Nothing here adds traces up.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tracekit.answers.devices import BUSY
+from tracekit.answers.findings import Findings
+from tracekit.answers.stages import WALL
+from tracekit.answers.tokens import TPOT, TTFT
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.report import facts
 from tracekit.report.many import ranks, run_charts, runs
-from tracekit.report.many.runs import COLUMNS, FEW, Side
-from tracekit.report.one import prefill_decode
-from tracekit.report.one.key_numbers import DEFINITIONS, Tile
+from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
 from tracekit.report.one.overview import (
     Finding,
     Overview,
-    Verdict,
     cautions,
-    definitions,
     findings,
-    has_gpu,
     leaks,
+    limits,
     verdicts,
+    words,
 )
 from tracekit.results import catalog, units
+from tracekit.results.first_screen import KeyNumber, Verdict
 from tracekit.results.result import Column, Grid
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
@@ -72,23 +75,23 @@ def overview(many: Sequence[Side]) -> Overview:
     """What the traces have in common and where they differ."""
     job = runs.one_job(many)
     charts = (
-        ranks.chart([(s.name, s.plain) for s in many]) if job else None,
+        ranks.chart(many) if job else None,
         run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
     )  # fmt: skip
     grids = (
-        _totals(many), *(ranks.grids([(s.name, s.plain) for s in many]) if job else ()),
+        _totals(many), *(ranks.grids(many) if job else ()),
         _stages(many), _costs(many), _findings_grid(many), _runs(many),
     )  # fmt: skip
     return Overview(
         verdicts=tuple(_verdicts(many)),
         notes=tuple(_notes(many)),
         leaks=" ".join(f"{s.name}: {said}" for s in many if (said := leaks(s.one))),
-        tiles=tuple(_tiles(many)),
+        tiles=tuple(_key_numbers(many)),
         limits=tuple(_limits(many, job)),
         findings=tuple(_findings(many)),
         charts=tuple(c for c in charts if c and c.data),
         grids=tuple(g for g in grids if g and g.rows),
-        definitions=definitions(any(has_gpu(s.plain) for s in many)),
+        definitions={word: said for s in many for word, said in words(s.one).items()},
     )
 
 
@@ -97,7 +100,7 @@ def overview(many: Sequence[Side]) -> Overview:
 
 def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
     """The audit's word on each trace that is not simply trusted; one line for the others."""
-    said = [(side.name, verdict) for side in many for verdict in verdicts(side.plain)]
+    said = [(side.name, verdict) for side in many for verdict in verdicts(side.one)]
     alike: dict[Verdict, list[str]] = {}
     for name, verdict in said:
         if verdict.level:
@@ -130,7 +133,7 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
         yield f"{why}: nothing on this page is added up over them."
     said_of: dict[str, list[str]] = {}
     for side in many:
-        for note in cautions(side.one, has_gpu(side.plain)):
+        for note in cautions(side.one):
             said_of.setdefault(note, []).append(side.name)
     for note, of in said_of.items():
         yield f"{'Each trace' if len(of) == len(many) else _listed(of)}: {note}"
@@ -181,47 +184,56 @@ def _fact(side: Side, key: str) -> str | None:
 # ---------------------------------------------------------------- numbers, sentences, findings
 
 
-_TILES: tuple[tuple[str, str, Callable[[float], str], str], ...] = (
-    ("TTFT", "TTFT", units.duration, DEFINITIONS["TTFT"]),
-    ("TPOT", "TPOT", units.duration, DEFINITIONS["TPOT"]),
-    ("decode", "Decode, tokens/s", lambda v: f"{v:,.1f}", "Of one sequence: 1 / TPOT."),
-    ("wall", "Wall time of all stages", units.duration, DEFINITIONS["wall"]),
-    ("busy", "GPU busy", units.share, DEFINITIONS["busy"]),
-    ("idle", "GPU idle", units.duration, "Part of the window without any work, devices together."),
-)
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A number of each trace, shown from its least to its most."""
+
+    label: str
+    of: Callable[[Measures], float | None]
+    show: Callable[[float], str]
+    definition: str
+    doubtful: bool = False  # GPU work that the file lacks would change it
 
 
-def _tiles(many: Sequence[Side]) -> Iterable[Tile]:
+_RANGES = (
+    _Range("TTFT", lambda own: own.ttft, units.duration, TTFT),
+    _Range("TPOT", lambda own: own.tpot, units.duration, TPOT),
+    _Range("Decode, tokens/s", lambda own: own.decode, lambda v: f"{v:,.1f}",
+           "Of one sequence: 1 / TPOT."),
+    _Range("Wall time of all stages", lambda own: own.wall, units.duration, WALL),
+    _Range("GPU busy", lambda own: own.busy, units.share, BUSY, doubtful=True),
+    _Range("GPU idle", lambda own: own.idle, units.duration,
+           "Part of the window without any work, devices together.", doubtful=True),
+)  # fmt: skip
+
+
+def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
     """Each large number from its least to its most, and whose they are."""
     found = [(side.name, runs.measures(side)) for side in many]
-    for key, label, show, definition in _TILES:
-        known = [(value, name) for name, own in found if (value := own[key]) is not None]
+    for one in _RANGES:
+        known = [(value, name) for name, own in found if (value := one.of(own)) is not None]
         if not known:
             continue
         low, least = min(known, key=lambda own: own[0])
         high, most = max(known, key=lambda own: own[0])
         silent = f"; {len(many) - len(known)} without" if len(known) < len(many) else ""
-        # GPU work that the file lacks would make busy more, and idle less
-        doubt = key in ("busy", "idle") and any(own["suspect"] for _, own in found)
+        doubt = one.doubtful and any(own.suspect for _, own in found)
         if doubt:
             silent += "; part of the idle time is suspect"
         level = "warn" if doubt else ""
-        if show(low) == show(high):
-            yield Tile(
-                label, show(low), f"{units.plural(len(known), 'trace')}{silent}", definition, level
-            )
-        else:
-            range_ = " – ".join(show(v).replace(" ", "\u00a0") for v in (low, high))
-            yield Tile(label, range_, f"least {least}, most {most}{silent}",
-                       definition, level)  # fmt: skip
+        shown, whose = one.show(low), units.plural(len(known), "trace")
+        if shown != one.show(high):
+            shown = " – ".join(one.show(v).replace(" ", "\u00a0") for v in (low, high))
+            whose = f"least {least}, most {most}"
+        yield KeyNumber(one.label, shown, f"{whose}{silent}", one.definition, level)
 
 
 def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
     if job:
-        yield from ranks.sentences([(s.name, s.plain) for s in many])
+        yield from ranks.sentences(many)
     # ranks of one job say much the same: the first stands for them
     for side in many[: 1 if job else FEW]:
-        for said in prefill_decode.limits(side.plain):
+        for said in limits(side.one):
             yield f"{side.name} · {said}"
 
 
@@ -234,15 +246,16 @@ def _findings(many: Sequence[Side]) -> Iterable[Finding]:
     if not runs.adds_up(many):
         each = 3 if len(many) == 2 else 2
         for side in many[:FEW]:
-            for found in list(findings(side.plain))[:each]:
+            for found in list(findings(side.one))[:each]:
                 yield dataclasses.replace(found, claim=f"{side.name}: {found.claim}")
         return
-    alike: dict[tuple[Any, Any], list[tuple[int, str, Finding]]] = {}
+    alike: dict[tuple[str | None, str], list[tuple[int, str, Finding]]] = {}
     for side in many:
-        rows = (side.plain.get("findings") or {}).get("rows") or ()
-        for row, found in zip(rows, findings(side.plain), strict=False):
-            own = (row["saves_ns"] or 0, side.name, found)
-            alike.setdefault((row["stage"], row["do"]), []).append(own)
+        result = side.one.get(Findings)
+        rows = () if result is None else result.rows
+        for row, found in zip(rows, findings(side.one), strict=False):
+            own = (row.saves_ns or 0, side.name, found)
+            alike.setdefault((row.stage, row.do), []).append(own)
     for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:5]:
         _, name, found = max(same, key=lambda own: own[0])
         also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
@@ -256,8 +269,8 @@ def _findings_grid(many: Sequence[Side]) -> Grid | None:
     columns: tuple[Column, ...] = ()
     left = 0
     for side in many:
-        result = side.one.answers.get("findings")
-        for grid in catalog.analysis("findings").tables(result)[:1] if result else ():
+        result = side.one.get(Findings)
+        for grid in catalog.analysis(Findings.analysis).tables(result)[:1] if result else ():
             columns = grid.columns
             left += max(len(grid.rows) - most, 0)
             rows += [(side.name, *row) for row in grid.rows[:most]]
@@ -290,8 +303,7 @@ def _totals(many: Sequence[Side]) -> Grid:
         rows.append((
             side.name, facts.file_name(side.one.path), side.run.device,
             source.events.get("X"),
-            *(own[k] for k in ("wall", "window", "busy", "idle", "suspect")),
-            *(own[k] for k in ("TTFT", "TPOT", "decode")),
+            own.wall, own.window, own.busy, own.idle, own.suspect, own.ttft, own.tpot, own.decode,
         ))  # fmt: skip
     return Grid("traces", "Trace by trace", columns, rows)
 
@@ -322,12 +334,13 @@ def _costs(many: Sequence[Side]) -> Grid | None:
     """The dearest kernels (or ops) of each phase, a column a trace."""
     if len(many) > COLUMNS:
         return None
-    analysis, key, noun = runs.source(many)
+    costs = runs.costs(many)
+    noun = costs.noun
     rows: list[tuple[Any, ...]] = []
     divided = True
-    for phase in runs.phases(many, analysis):
-        has = [s for s in many if phase in runs.costs_of(s, analysis, key, phase)[1]]
-        tables = [(s, runs.costs_of(s, analysis, key, phase)[0]) for s in many]
+    for phase in runs.phases(many, costs):
+        has = [side for side in many if costs.rows(side, phase)]
+        tables = [(side, costs.by_name(side, phase)) for side in many]
         top = list(dict.fromkeys(
             name for _, own in tables
             for name in sorted(own, key=lambda n: -own[n])[:LONGEST]

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from tracekit.answers.devices import Devices
 from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
-from tracekit.report.one.overview import stage_totals
+from tracekit.report.many import runs
+from tracekit.report.many.runs import Side
 from tracekit.results import units
 from tracekit.results.figures import Chart, lines, split_bars
 from tracekit.results.result import Column, Grid
 
-Ranks = Sequence[tuple[str, Mapping[str, Any]]]  # name, answers as JSON
 BARS = 24  # more ranks than this are points of a line
 UNEVEN = 0.05  # above the mean: worth a sentence
 
@@ -27,29 +28,28 @@ PARTS: Mapping[str, str] = {
 }
 
 
-def parts_of(answers: Mapping[str, Any]) -> dict[str, int] | None:
+def parts_of(side: Side) -> dict[str, int] | None:
     """The window of a rank's devices as compute, exposed communication, copies, fills, idle.
 
     They add up to the window. None for a rank without device events.
     """
-    rows = (answers.get("devices") or {}).get("rows")
-    if not rows:
+    found = side.one.get(Devices)
+    if found is None or not found.rows:
         return None
-    sums = {
-        key: sum(row[f"{key}_ns"] for row in rows)
-        for key in ("kernel", "exposed_communication", "memcpy", "memset", "idle", "suspect")
-    }
-    exposed = sums["exposed_communication"]
+    exposed = sum(row.exposed_communication_ns for row in found.rows)
     return {
-        "compute": sums["kernel"] - exposed, "exposed communication": exposed,
-        "memcpy": sums["memcpy"], "memset": sums["memset"], "idle": sums["idle"] - sums["suspect"],
-        MAYBE_WORK: sums["suspect"],
-    }  # fmt: skip
+        "compute": sum(row.kernel_ns for row in found.rows) - exposed,
+        "exposed communication": exposed,
+        "memcpy": sum(row.memcpy_ns for row in found.rows),
+        "memset": sum(row.memset_ns for row in found.rows),
+        "idle": found.idle_ns - found.suspect_ns,
+        MAYBE_WORK: found.suspect_ns,
+    }
 
 
-def chart(many: Ranks) -> Chart | None:
+def chart(many: Sequence[Side]) -> Chart | None:
     """A bar a rank, split as `parts_of`; lines over the ranks where there are many."""
-    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+    found = [(side.name, parts) for side in many if (parts := parts_of(side))]
     if len(found) < 2:
         return None
     shown = {part: [float(parts[part]) for _, parts in found] for part in PARTS}
@@ -64,9 +64,9 @@ def chart(many: Ranks) -> Chart | None:
     )  # fmt: skip
 
 
-def grids(many: Ranks) -> list[Grid]:
+def grids(many: Sequence[Side]) -> list[Grid]:
     """The ranks' times, and how far the most is above the mean."""
-    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+    found = [(side.name, parts) for side in many if (parts := parts_of(side))]
     columns = (
         Column("rank"), Column("window", "ns", "The parts to the right add up to it."),
         *(Column(part, "ns", said) for part, said in PARTS.items()),
@@ -85,19 +85,18 @@ def grids(many: Ranks) -> list[Grid]:
     return out
 
 
-def _measures(many: Ranks) -> Iterable[tuple[str, list[tuple[float, str]]]]:
-    found = [(name, parts) for name, own in many if (parts := parts_of(own))]
+def _measures(many: Sequence[Side]) -> Iterable[tuple[str, list[tuple[float, str]]]]:
+    found = [(side.name, parts) for side in many if (parts := parts_of(side))]
     for part in PARTS:
         values = [(float(parts[part]), name) for name, parts in found]
         if any(value for value, _ in values):
             yield part, values
-    means = [(name, {t["family"]: t["mean_ns"] for t in stage_totals(own.get("stages"))})
-             for name, own in many]  # fmt: skip
+    means = [(side.name, runs.means(side)) for side in many]
     families = list(dict.fromkeys(family for _, own in means for family in own))
     for family in families[:40]:
         yield (
             f"stage {family}, mean",
-            [(own[family], name) for name, own in means if own.get(family)],
+            [(mean, name) for name, own in means if (mean := own.get(family))],
         )
 
 
@@ -106,7 +105,7 @@ def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
     return mean, low[0], low[1], high[0], high[1], high[0] / mean - 1 if mean else None
 
 
-def sentences(many: Ranks) -> Iterable[str]:
+def sentences(many: Sequence[Side]) -> Iterable[str]:
     """What is uneven, with its numbers; nothing where the ranks are even."""
     found = dict(_measures(many))
     for part, noun, more in (

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tracekit.answers.stages import PARTS, Split, Stages
 from tracekit.report.many import runs
 from tracekit.report.many.runs import FEW, Side
-from tracekit.report.one.key_numbers import token_numbers
-from tracekit.report.one.overview import PARTS, spent, split_of, stage_totals
 from tracekit.results.figures import Chart, lines, split_bars
 
 
 def stage_chart(many: Sequence[Side]) -> Chart | None:
     """Stages of each trace on one scale: bars for a few traces, lines for many."""
-    totals = [stage_totals(side.plain.get("stages")) for side in many]
-    families = list(dict.fromkeys(t["family"] for own in totals for t in own if t["instances"]))
+    totals = [side.stages for side in many]
+    families = list(dict.fromkeys(t.family for own in totals for t in own if t.instances))
     if not families:
         return None
     if len(many) > FEW:
         return _stage_lines(many, families)
-    kinds = [split_of(s.one, s.plain, own) for s, own in zip(many, totals, strict=True)]
+    splits = [_split(side) for side in many]
     rows: list[str] = []
-    wall = {f: sum(t["wall_ns"] for own in totals for t in own if t["family"] == f)
-            for f in families}  # fmt: skip
+    wall = {f: sum(t.wall_ns for own in totals for t in own if t.family == f) for f in families}
     longest = sorted(families, key=lambda f: -wall[f])[: 24 // len(many)]
     shown = [family for family in families if family in longest]
     cells = [
         (family, place) for family in shown for place, own in enumerate(totals)
-        if any(t["family"] == family for t in own)
+        if any(t.family == family for t in own)
     ]  # fmt: skip
     found: list[tuple[dict[str, int], int]] = []
     for family, place in cells:
-        total = next(t for t in totals[place] if t["family"] == family)
+        total = next(t for t in totals[place] if t.family == family)
         rows.append(f"{family} · {many[place].name}")
-        found.append((spent(total, kinds[place]), total["instances"]))
+        found.append((total.spent(splits[place]), total.instances))
     names = [name for name in PARTS if any(own.get(name) for own, _ in found)]
     parts = {name: [own[name] / n if name in own else None for own, n in found] for name in names}
     left = len(families) - len(shown)
-    wholes = {kind.whole for kind in kinds}
+    wholes = {split.whole for split in splits}
     whole = wholes.pop() if len(wholes) == 1 else "time"
     return split_bars(
         "stage-bar", "Stages side by side", rows, parts,
@@ -46,6 +44,11 @@ def stage_chart(many: Sequence[Side]) -> Chart | None:
         + (f"; {left} more are in the table only." if left else "."),
         table="stage-means",
     )  # fmt: skip
+
+
+def _split(side: Side) -> Split:
+    found = side.one.get(Stages)
+    return Split.HOST if found is None else found.split(side.one.source)
 
 
 def _stage_lines(many: Sequence[Side], families: Sequence[str]) -> Chart | None:
@@ -73,17 +76,19 @@ def latency_chart(many: Sequence[Side]) -> Chart | None:
     """TTFT and TPOT of each trace on one scale; a trace is told by its label, not by a colour."""
     if len(many) > FEW:
         return None
-    found = [token_numbers(side.plain.get("tokens")) for side in many]
-    names = {"TTFT": "ttft_ns", "TTFT without load": "ttft_without_load_ns", "TPOT": "tpot_ns"}
-    rows = [name for name, key in names.items() if sum(f[key] is not None for f in found) > 1]
+    known = [(side.name, side.latency) for side in many if side.latency is not None]
+    bars = {
+        "TTFT": [(name, own.ttft_ns) for name, own in known],
+        "TTFT without load": [(name, own.ttft_without_load_ns) for name, own in known],
+        "TPOT": [(name, own.tpot_ns) for name, own in known],
+    }
+    rows = [row for row, own in bars.items() if sum(ns is not None for _, ns in own) > 1]
     if not rows:
         return None
-    shown = [(row, side.name, own[names[row]]) for row in rows
-             for side, own in zip(many, found, strict=True)]  # fmt: skip
+    shown = [(f"{row} · {name}", ns) for row in rows for name, ns in bars[row] if ns is not None]
     return split_bars(
         "latency", "Time to first token, and to each later one",
-        [f"{row} · {name}" for row, name, value in shown if value is not None],
-        {"total": [value for *_, value in shown if value is not None]},
+        [label for label, _ in shown], {"total": [ns for _, ns in shown]},
         of="time, mean of the requests", switch=False,
         summary=f"{', '.join(rows)} of {len(many)} traces, on one scale", table="traces",
     )  # fmt: skip
@@ -93,19 +98,19 @@ def cost_chart(many: Sequence[Side]) -> Chart | None:
     """Prefill and decode by kind of work, a bar a trace."""
     if len(many) > FEW:
         return None
-    analysis, key, noun = runs.source(many)
+    costs = runs.costs(many)
+    noun = costs.noun
     rows: list[str] = []
     cells: list[dict[str, float]] = []
     divided = True
-    for phase in runs.phases(many, analysis):
-        has = [s for s in many if phase in runs.costs_of(s, analysis, key, phase)[1]]
+    for phase in runs.phases(many, costs):
+        has = [side for side in many if costs.rows(side, phase)]
         divided = divided and all(runs.instances(s, phase) for s in has)
         for side in has:
             sums: dict[str, float] = {}
-            for row in side.plain[analysis]["rows"]:
-                if row["phase"] == phase:
-                    kind = row["category"]
-                    sums[kind] = sums.get(kind, 0) + row[key] / runs.per(side, phase, has)
+            for row in costs.rows(side, phase):
+                kind = row.category.value
+                sums[kind] = sums.get(kind, 0) + row.cost_ns / runs.per(side, phase, has)
             rows.append(f"{phase} · {side.name}")
             cells.append(sums)
     if len(rows) < 2:

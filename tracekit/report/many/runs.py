@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from tracekit.answers.devices import Devices
+from tracekit.answers.kernels import Kernel, Kernels
+from tracekit.answers.ops import Op, Ops
+from tracekit.answers.stages import PHASES, Stages, Total
+from tracekit.answers.tokens import Latency, Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
-from tracekit.report.one import prefill_decode
-from tracekit.report.one.key_numbers import token_numbers
-from tracekit.report.one.overview import stage_totals
-from tracekit.results.engine import Answers
+from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
-Json = Mapping[str, Any]
 FEW = 4  # more traces than this are points of a line, and only these are drawn in the sections
 COLUMNS = 8  # more traces than this have no column each
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the traces: its short name, its answers also as JSON, what is known of its run."""
+    """One of the traces: its short name, its answers, what is known of its run."""
 
     name: str
     one: Answers
-    plain: Json
     run: RunFacts
+
+    @property
+    def stages(self) -> tuple[Total, ...]:
+        """A row a stage; none where the trace marks none."""
+        found = self.one.get(Stages)
+        return () if found is None else found.stages
+
+    @property
+    def latency(self) -> Latency | None:
+        """Of its requests, where it marks any."""
+        found = self.one.get(Tokens)
+        return None if found is None else found.latency
 
 
 def read(many: Sequence[Answers]) -> list[Side]:
@@ -36,10 +47,7 @@ def read(many: Sequence[Answers]) -> list[Side]:
         [one.source for one in many], [run_facts.stem(one.path) for one in many]
     )
     return [
-        Side(
-            name, one, {k: r.to_json() for k, r in one.answers.items()}, run_facts.about(one.source)
-        )
-        for name, one in zip(names, many, strict=True)
+        Side(name, one, run_facts.about(one.source)) for name, one in zip(names, many, strict=True)
     ]
 
 
@@ -53,62 +61,101 @@ def adds_up(many: Sequence[Side]) -> bool:
     return one_job(many) or run_facts.repeats([side.run for side in many])
 
 
-def measures(side: Side) -> dict[str, float | None]:
-    """The large numbers of one trace; None where it does not say."""
-    tokens = token_numbers(side.plain.get("tokens"))
-    own = side.plain.get("devices", {}).get("rows") or []
-    window, busy, idle = (
-        sum(r[key] for r in own) if own else None for key in ("window_ns", "busy_ns", "idle_ns")
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The large numbers of one trace, times in ns; None where it does not say."""
+
+    wall: int | None  # of all stages
+    window: int | None  # of all devices, as the next three
+    busy: float | None  # share
+    idle: int | None
+    suspect: int | None
+    ttft: float | None
+    tpot: float | None
+    decode: float | None  # tokens/s
+
+
+def measures(side: Side) -> Measures:
+    """The large numbers of one trace."""
+    stages, devices, latency = side.one.get(Stages), side.one.get(Devices), side.latency
+    whole = None if stages is None else stages.whole
+    return Measures(
+        wall=whole.wall_ns if whole else None,
+        window=devices.window_ns if devices else None,
+        busy=devices.busy_share if devices else None,
+        idle=devices.idle_ns if devices else None,
+        suspect=devices.suspect_ns if devices else None,
+        ttft=latency.ttft_ns if latency else None,
+        tpot=latency.tpot_ns if latency else None,
+        decode=latency.tokens_per_s if latency else None,
     )
-    suspect = sum(r.get("suspect_ns") or 0 for r in own) if own else None
-    every = (side.plain.get("stages") or {}).get("totals") or ()
-    wall = next((t["wall_ns"] for t in every if t["family"] == "all stages"), None)
-    return {
-        "wall": wall, "window": window, "idle": idle, "suspect": suspect, "TTFT": tokens["ttft_ns"],
-        "busy": busy / window if window and busy is not None else None,
-        "TPOT": tokens["tpot_ns"], "decode": tokens["tokens_per_s"],
-    }  # fmt: skip
 
 
-def means(side: Side) -> dict[str, float]:
+def means(side: Side) -> dict[str, float | None]:
     """Mean wall time of an instance of each stage."""
-    return {t["family"]: t["mean_ns"] for t in stage_totals(side.plain.get("stages"))}
+    return {total.family: total.mean_ns for total in side.stages}
 
 
 def instances(side: Side, phase: str) -> int | None:
     """How often the trace has a stage of this name."""
-    totals = stage_totals(side.plain.get("stages"))
-    return next((t["instances"] for t in totals if t["family"] == phase), None)
+    return next((total.instances for total in side.stages if total.family == phase), None)
 
 
-def source(many: Sequence[Side]) -> tuple[str, str, str]:
-    """What costs are made of: kernels where every trace has some, else ops by self time."""
-    by_kernel, by_op = ("kernels", "total_ns", "kernel"), ("ops", "self_ns", "op")
-    for chosen in (by_kernel, by_op):
-        if all(side.plain.get(chosen[0]) for side in many):
+# ---------------------------------------------------------------- what costs most
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the costs of several traces are made of: kernels by duration, or ops by self time."""
+
+    kind: type[Kernels] | type[Ops]
+    noun: str
+
+    def of(self, side: Side) -> Kernels | Ops | None:
+        """The answer of one trace."""
+        return side.one.get(Kernels) if self.kind is Kernels else side.one.get(Ops)
+
+    def rows(self, side: Side, phase: str | None = None) -> list[Kernel | Op]:
+        """Those of one trace, or of one phase of it, the longest first."""
+        found = self.of(side)
+        return [row for row in (found.rows if found else ()) if phase in (None, row.phase)]
+
+    def by_name(self, side: Side, phase: str) -> dict[str, float]:
+        """Time of one phase of one trace by name."""
+        out: dict[str, float] = {}
+        for row in self.rows(side, phase):
+            out[row.name] = out.get(row.name, 0) + row.cost_ns
+        return out
+
+
+KERNELS, OPS = Costs(Kernels, "kernel"), Costs(Ops, "op")
+
+
+def costs(many: Sequence[Side]) -> Costs:
+    """Kernels where every trace has some, else ops where every trace has."""
+    for chosen in (KERNELS, OPS):
+        if all(chosen.of(side) for side in many):
             return chosen
-    return by_kernel if any(side.plain.get("kernels") for side in many) else by_op
+    return KERNELS if any(KERNELS.of(side) for side in many) else OPS
 
 
-def phases(many: Sequence[Side], analysis: str) -> list[str]:
+def phases(many: Sequence[Side], costs: Costs) -> list[str]:
     """The phases to set side by side: prefill and decode where most traces have them.
 
     Else those that most traces have, the longest first.
     """
-    found = [set(prefill_decode.phases_of(side.plain.get(analysis) or {})) for side in many]
-    order = [
-        phase for phase in ("prefill", "mixed", "decode") if any(phase in own for own in found)
-    ]
+    answers = [costs.of(side) for side in many]
+    found = [set(own.main_phases) if own else set() for own in answers]
+    order = [phase for phase in PHASES if any(phase in own for own in found)]
     if sum(not own.isdisjoint(order) for own in found) * 2 > len(found):
         return order
-    key = "total_ns" if analysis == "kernels" else "self_ns"
-    time: dict[str, float] = {}
+    time: Counter[str] = Counter()
     having: Counter[str] = Counter()
     for side in many:
-        having.update({row["phase"] for row in (side.plain.get(analysis) or {}).get("rows") or ()})
-        for row in (side.plain.get(analysis) or {}).get("rows") or ():
-            if row["phase"] not in NO_PHASE:
-                time[row["phase"]] = time.get(row["phase"], 0) + row[key]
+        having.update({row.phase for row in costs.rows(side)})
+        for row in costs.rows(side):
+            if row.phase not in NO_PHASE:
+                time[row.phase] += row.cost_ns
     return sorted(time, key=lambda phase: (-having[phase], -time[phase]))[:3]
 
 
@@ -117,13 +164,3 @@ def per(side: Side, phase: str, every: Sequence[Side]) -> float:
     counts = [instances(s, phase) for s in every]
     own = instances(side, phase)
     return float(own) if own and all(counts) else 1.0
-
-
-def costs_of(side: Side, analysis: str, key: str, phase: str) -> tuple[dict[str, float], set[str]]:
-    """Time by name of one phase of one trace, and the phases that the trace has."""
-    out: dict[str, float] = {}
-    rows = (side.plain.get(analysis) or {}).get("rows") or ()
-    for row in rows:
-        if row["phase"] == phase:
-            out[row["name"]] = out.get(row["name"], 0) + row[key]
-    return out, {row["phase"] for row in rows}

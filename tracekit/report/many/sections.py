@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+from tracekit.answers.audit import Audit
+from tracekit.answers.stages import Stages
 from tracekit.report import facts
-from tracekit.report.html import page
+from tracekit.report.html.page import Page, Source
+from tracekit.report.html.section import HERO, Part, Unanswered, section
+from tracekit.report.html.section import unanswered as unanswered_of
 from tracekit.report.many import overview
 from tracekit.report.many.runs import FEW, Side, adds_up, read
-from tracekit.report.one.overview import has_gpu
 from tracekit.results import catalog
+from tracekit.results.answers import Answers
 from tracekit.results.catalog import Analysis
-from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, Result
 
@@ -28,51 +31,56 @@ ROWS_BYTES = 260_000  # of rows in the file, estimated: there are several traces
 ALIKE = frozenset({"stage", "part", "phase", "direction"})
 
 
-def model(many: Sequence[Answers]) -> dict[str, Any]:
-    """The parts of the page (see report.page.fill)."""
+def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
+    """The parts of the page."""
     sides = read(many)
     summed = sums(sides)
     joined = {} if summed else joins(sides)
-    gpu = any(has_gpu(side.plain) for side in sides)
-    asked = [n for n in _order(sides) if n not in page.HERO]
+    gpu = any(side.one.gpu for side in sides)
+    asked = [n for n in _order(sides) if n not in HERO]
     sections = [
         added_up(name, summed[name], sides, gpu=gpu) if name in summed
         else put_together(name, joined[name], sides, gpu=gpu) if name in joined
         else by_trace(name, sides, gpu=gpu)
         for name in asked
     ]  # fmt: skip
-    sections.sort(key=lambda own: own[0] == "audit")  # what it judges comes first, as on one trace
+    # what it judges comes first, as on one trace
+    sections.sort(key=lambda own: own.name == Audit.analysis)
     data: dict[str, Any] = {
         name: (summed | joined)[name].to_json() if name in summed | joined
-        else {"by_trace": {s.name: s.plain[name] for s in sides if name in s.plain}}
-        for name in (*asked, *page.HERO)
+        else {"by_trace": {
+            side.name: side.one.answers[name].to_json()
+            for side in sides if name in side.one.answers
+        }}
+        for name in (*asked, *HERO)
     }  # fmt: skip
     data["traces"] = [
         {"trace": side.name, "path": facts.file_name(side.one.path), "run": side.run.said,
-         "answers": sorted(side.plain), "unanswered": dict(side.one.unanswered)}
+         "answers": sorted(side.one.answers), "unanswered": dict(side.one.unanswered)}
         for side in sides
     ]  # fmt: skip
-    return {
-        "title": overview.title(sides),
-        "subtitle": overview.subtitle(sides),
-        "single": False,
-        "overview": overview.overview(sides),
-        "sections": sections,
-        "unanswered": unanswered(sides),
-        "rows_bytes": ROWS_BYTES,
-        "data": data,
-    }
+    return Page(
+        title=overview.title(sides),
+        subtitle=overview.subtitle(sides),
+        single=False,
+        overview=overview.overview(sides),
+        sections=sections,
+        unanswered=unanswered(sides),
+        rows_bytes=ROWS_BYTES,
+        data=data,
+        source=source,
+    )
 
 
 def sums(sides: Sequence[Side]) -> dict[str, Result]:
     """The analyses that every trace answered and whose sum over these traces means something."""
     if not adds_up(sides):
         return {}
-    shared = set.intersection(*(set(side.plain) for side in sides))
+    shared = set.intersection(*(set(side.one.answers) for side in sides))
     return {
         name: reduce(catalog.analysis(name).merge, (side.one.answers[name] for side in sides))
         for name in shared
-        if catalog.analysis(name).adds_up and name not in page.HERO
+        if catalog.analysis(name).adds_up and name not in HERO
     }
 
 
@@ -80,7 +88,7 @@ def joins(sides: Sequence[Side]) -> dict[str, Result]:
     """The analyses to which different runs are parts of one thing."""
     found = {}
     for name in _order(sides):
-        parts = [side.one.answers[name] for side in sides if name in side.plain]
+        parts = [side.one.answers[name] for side in sides if name in side.one.answers]
         result = catalog.analysis(name).join(parts) if len(parts) == len(sides) else None
         if result is not None:
             found[name] = result
@@ -89,51 +97,50 @@ def joins(sides: Sequence[Side]) -> dict[str, Result]:
 
 def _order(sides: Sequence[Side]) -> list[str]:
     """Every analysis that some trace answered, in the order of the report."""
-    names = {name for side in sides for name in side.plain}
+    names = {name for side in sides for name in side.one.answers}
     return sorted(names, key=lambda n: (catalog.analysis(n).order, n))
 
 
 # ---------------------------------------------------------------- sections
 
 
-def added_up(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+def added_up(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> Part:
     """A section of the sum over all traces, which says so."""
-    _, charts, grids, about = page.section(name, result, gpu=gpu)
-    about["question"] += f" Added up over all {len(sides)} traces."
-    return name, charts, grids, about
+    own = section(name, result, gpu=gpu)
+    said = f"Added up over all {len(sides)} traces."
+    return dataclasses.replace(own, question=f"{own.question} {said}")
 
 
-def put_together(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+def put_together(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> Part:
     """A section of what the traces say together, which says so."""
-    _, charts, grids, about = page.section(name, result, gpu=gpu)
-    about["question"] += f" {' and '.join(side.name for side in sides)} are read as one run."
-    return name, charts, grids, about
+    own = section(name, result, gpu=gpu)
+    said = f"{' and '.join(side.name for side in sides)} are read as one run."
+    return dataclasses.replace(own, question=f"{own.question} {said}")
 
 
-def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> page.Part:
+def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> Part:
     """A section with the charts of the first traces, each labelled, and tables of all of them."""
     entry = catalog.analysis(name)
-    have = [(side, side.one.answers[name]) for side in sides if name in side.plain]
+    have = [(side, side.one.answers[name]) for side in sides if name in side.one.answers]
     drawn = have[:FEW]
     each = max(FEW // max(len(drawn), 1), 1)
     charts, folded = [], 0
     # the first screen has the stages of a few traces on one scale
-    if name != "stages" or len(sides) > FEW:
+    if name != Stages.analysis or len(sides) > FEW:
         for place, (side, result) in enumerate(drawn, 1):
             own = [chart for chart in entry.charts(result) if chart.data]
             folded += max(len(own) - each, 0)
             charts += [_labelled(chart, side.name, place) for chart in own[:each]]
-    about = {
-        "title": entry.title,
-        "question": " ".join((
-            entry.question if gpu else entry.host_question or entry.question,
-            *_said(charts, have, folded),
-        )),
-        "definitions": entry.definitions,
-        "gpu": gpu,
-        "trust": None,
-    }  # fmt: skip
-    return name, charts, together(entry, have), about
+    question = entry.question if gpu else entry.host_question or entry.question
+    return Part(
+        name=name,
+        title=entry.title,
+        question=" ".join((question, *_said(charts, have, folded))),
+        charts=charts,
+        grids=together(entry, have),
+        definitions=entry.definitions,
+        gpu=gpu,
+    )
 
 
 def _said(charts: Sequence[Chart], have: Sequence[tuple[Side, Result]], folded: int) -> list[str]:
@@ -234,14 +241,10 @@ def _notes(notes: Sequence[tuple[str, str]]) -> list[str]:
 # ---------------------------------------------------------------- what is not answered
 
 
-def unanswered(sides: Sequence[Side]) -> list[dict[str, Any]]:
+def unanswered(sides: Sequence[Side]) -> list[Unanswered]:
     """What some trace did not answer, by reason, with the traces where it is not all of them."""
     rows = []
-    for entry in page.unanswered([side.one for side in sides]):
-        of = [
-            side.name for side in sides
-            if any(reason == entry["reason"] for reason in side.one.unanswered.values())
-        ]  # fmt: skip
-        whose = "" if len(of) == len(sides) else f" ({', '.join(of)})"
-        rows.append({**entry, "names": f"{entry['names']}{whose}"})
+    for entry in unanswered_of([side.one for side in sides]):
+        of = [side.name for side in sides if entry.reason in side.one.unanswered.values()]
+        rows.append(dataclasses.replace(entry, of="" if len(of) == len(sides) else ", ".join(of)))
     return rows

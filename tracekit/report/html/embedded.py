@@ -1,0 +1,59 @@
+"""JSON inside a page, and markup of ours between escaped text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
+
+
+def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """The answers, lists of the largest cut until all together are at most `limit` bytes."""
+    most = dict.fromkeys(answers, 200)
+    out = {name: cut(value, 200) for name, value in answers.items()}
+    size = {name: len(embedded(value)) for name, value in out.items()}
+    while sum(size.values()) > limit and max(most.values()) > 4:
+        largest = max((n for n in size if most[n] > 4), key=lambda n: size[n])
+        most[largest] = most[largest] * 2 // 3
+        out[largest] = cut(answers[largest], most[largest])
+        size[largest] = len(embedded(out[largest]))
+    return out
+
+
+def cut(value: Any, most: int) -> Any:
+    """JSON with every list at most `most` long; what was cut is counted beside it.
+
+    Series of numbers stay whole, up to SERIES of them.
+    """
+    if isinstance(value, Mapping):
+        out = {key: cut(item, most) for key, item in value.items()}
+        long = {k: len(v) - len(out[k]) for k, v in value.items() if isinstance(v, list)}
+        long = {key: count for key, count in long.items() if count}
+        return {**out, "left_out": long} if long else out
+    if isinstance(value, list):
+        series = all(item is None or isinstance(item, int | float) for item in value)
+        return [cut(item, most) for item in value[: max(most, SERIES) if series else most]]
+    return value
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand inside a <script>: no `<` in it ends the element or opens a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def safe(markup: str) -> Any:
+    """Marks text that is markup of ours as such; everything else is escaped by the template."""
+    from markupsafe import Markup
+
+    return Markup(markup)
+
+
+def coded(text: str) -> Any:
+    """Escaped text, with what stands between backticks as code."""
+    from markupsafe import escape
+
+    return safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

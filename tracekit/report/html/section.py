@@ -1,0 +1,101 @@
+"""A section of a page before it is drawn, and what was not answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tracekit.answers.findings import Findings
+from tracekit.report.html import tables
+from tracekit.results import catalog
+from tracekit.results.answers import Answers
+from tracekit.results.figures import Chart, marks
+from tracekit.results.first_screen import Verdict
+from tracekit.results.result import Grid, Result
+from tracekit.results.trust import Trust
+
+HERO = frozenset({Findings.analysis})  # shown in the overview, not as sections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A section before it is drawn."""
+
+    name: str
+    title: str
+    question: str
+    charts: Sequence[Chart]
+    grids: Sequence[Grid]
+    definitions: Mapping[str, str]
+    gpu: bool = True  # else definitions of what a device does are left out
+    trust: Verdict | None = None  # where the answer is not simply trusted
+    silent: tuple[str, ...] = ()  # tables in which every number is zero or not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Analyses that a trace could not answer for one reason."""
+
+    titles: tuple[str, ...]
+    reason: str
+    hint: str  # what would let it be answered
+    of: str = ""  # the traces, where not all
+
+    @property
+    def names(self) -> str:
+        return ", ".join(self.titles) + (f" ({self.of})" if self.of else "")
+
+    @property
+    def one(self) -> bool:
+        """Whether it is a single analysis."""
+        return len(self.titles) == 1
+
+
+def section(name: str, result: Result, trust: Trust | None = None, *, gpu: bool = True) -> Part:
+    """An analysis as a section: its charts that draw something, its tables that have rows."""
+    entry = catalog.analysis(name)
+    grids = [grid for grid in entry.tables(result) if grid.rows or grid.note]
+    return Part(
+        name=name,
+        title=entry.title,
+        question=entry.question if gpu else entry.host_question or entry.question,
+        charts=[chart for chart in entry.charts(result) if marks(chart) > 1],
+        grids=[grid for grid in grids if not tables.says_nothing(grid)],
+        definitions=entry.definitions,
+        gpu=gpu,
+        trust=trusted(trust),
+        silent=tuple(grid.title for grid in grids if tables.says_nothing(grid)),
+    )
+
+
+_DEVICE = re.compile(
+    r"\b(?:GPUs?|kernels?|memcpy|memset|streams?|devices?|launch\w*)\b", re.IGNORECASE
+)
+
+
+def host_only(definitions: Mapping[str, str]) -> dict[str, str]:
+    """The definitions that mean something on a trace without device events."""
+    return {
+        name: text for name, text in definitions.items() if not _DEVICE.search(f"{name} {text}")
+    }
+
+
+def trusted(trust: Trust | None) -> Verdict | None:
+    """The audit's word on one answer, where it is not simply trusted."""
+    if trust is None or trust.verdict == "trusted":
+        return None
+    count = len(trust.why)
+    text = f"for {count} reason{'s' if count > 1 else ''} that the audit found." if count else ""
+    level = "bad" if trust.verdict == "refused" else "warn"
+    return Verdict(level, trust.verdict.capitalize(), text, "audit")
+
+
+def unanswered(many: Sequence[Answers]) -> list[Unanswered]:
+    """What was not answered, by reason; titles instead of names."""
+    by_reason: dict[tuple[str, str], dict[str, None]] = {}
+    for one in many:
+        for name, reason in one.unanswered.items():
+            titles = by_reason.setdefault((reason, one.hints.get(name, "")), {})
+            titles[catalog.analysis(name).title] = None
+    return [Unanswered(tuple(titles), *why) for why, titles in by_reason.items()]

@@ -1,0 +1,85 @@
+"""The page of one trace, or of several side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from tracekit.answers.audit import Audit
+from tracekit.answers.findings import Findings
+from tracekit.files import writing
+from tracekit.report import facts
+from tracekit.report.html import page
+from tracekit.report.html.page import Page, Source
+from tracekit.report.html.section import HERO, Part, section, unanswered
+from tracekit.report.many import sections as many_sections
+from tracekit.report.one.overview import Overview, overview
+from tracekit.results import catalog
+from tracekit.results.answers import Answers
+
+
+def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Path:
+    """Writes the page of these traces and says where it is.
+
+    Raises: TracekitError where it cannot be written.
+    """
+    text = render(many, command=command)
+    with writing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def render(many: Sequence[Answers], *, command: str = "") -> str:
+    """The page as text. One trace: its answers. Several: side by side, trace by trace."""
+    source = [*_sources(many), *page.made_by(command)]
+    if len(many) == 1:
+        return page.fill(_single(many[0], source))
+    return page.fill(many_sections.model(many, source))
+
+
+def _single(one: Answers, source: Sequence[Source]) -> Page:
+    view = overview(one)
+    sections = [
+        _undoubled(section(name, result, one.trust.get(name), gpu=one.gpu), view)
+        for name, result in one.answers.items()
+        if name not in HERO
+    ]
+    # the overview has its verdict; the whole of it comes after what it judges
+    sections.sort(key=lambda own: own.name == Audit.analysis)
+    return Page(
+        title=facts.title(one.source),
+        subtitle=facts.subtitle(one.source),
+        overview=_with_findings(view, one),
+        facts=facts.facts(one.source),
+        sections=sections,
+        unanswered=unanswered([one]),
+        data={name: result.to_json() for name, result in one.answers.items()},
+        source=source,
+    )
+
+
+def _undoubled(own: Part, view: Overview) -> Part:
+    """The section without the charts that the overview has already."""
+    kept = [chart for chart in own.charts if (own.name, chart.key) not in view.doubled]
+    return dataclasses.replace(own, charts=kept)
+
+
+def _with_findings(view: Overview, one: Answers) -> Overview:
+    """All findings as a table too: the first screen says the first few."""
+    found = one.get(Findings)
+    if found is None:
+        return view
+    grids = catalog.analysis(Findings.analysis).tables(found)
+    kept = tuple(grid for grid in grids if grid.rows or grid.note)
+    return dataclasses.replace(view, grids=(*view.grids, *kept))
+
+
+def _sources(many: Sequence[Answers]) -> list[Source]:
+    out: list[Source] = []
+    for one in many:
+        digest = facts.sha256(one.path)
+        out.append(("trace", facts.file_name(one.path), True))
+        if digest:
+            out.append(("sha256", digest, True))
+    return out
