@@ -28,13 +28,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = ROOT.parent / "shared" / "traces" / "tl_h100_qwen15_05b.json.gz"
 CONTENDERS = {
-    "ours": "from tracekit import kineto; made = lambda: kineto.load(path)",
+    "ours": "from tracekit.trace import kineto; made = lambda: kineto.load(path)",
     "ours (one process)": (
-        "from tracekit import kineto\nmade = lambda: kineto.load(path, processes=1)"
+        "from tracekit.trace import kineto\nmade = lambda: kineto.load(path, processes=1)"
     ),
     "analyze with its page": (
-        "from tracekit import engine\nfrom tracekit.report import page\n"
-        "made = lambda: page.render([engine.answers(path)], command='')"
+        "from tracekit.results import engine\nfrom tracekit.report import traces\n"
+        "made = lambda: traces.render([engine.answers(path)], command='')"
     ),
     "hta": (
         "import logging; logging.disable(logging.CRITICAL)\n"
