@@ -18,6 +18,7 @@ from tracekit.report.one.overview import overview
 from tracekit.results import engine
 from tracekit.results.answers import Answers
 from tracekit.results.figures import theme
+from tracekit.taxonomy import FindingKind
 from tracekit.trace.trace import Source
 
 OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
@@ -76,8 +77,10 @@ def test_a_stage_too_short_to_be_seen_gets_no_bar_and_the_title_counts_it() -> N
 
 def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> None:
     row = Finding(
-        "a.json", None, "aten::mm 8×8 is slow", 0.5, "share", 5_000_000, None, "try other shapes",
-        ("ops",), "trusted", (),
+        trace="a.json", kind=FindingKind.GEMM, stage=None, device=None,
+        what="aten::mm 8×8 is slow", number=0.5, unit="share", saves_ns=5_000_000,
+        saves_share=None, do="try other shapes", rests_on=("ops",), trust="trusted", why=(),
+        numbers={},
     )  # fmt: skip
     one = Answers("a.json", Source("a.json"), {"findings": Findings((row,), ())})
     (found,) = overview(one).findings
