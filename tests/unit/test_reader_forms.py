@@ -238,7 +238,8 @@ def test_side_tables_hold_what_the_arguments_say(tmp_path: Path) -> None:
         memory = {k: v.tolist() for k, v in trace.table("memory").columns.items()}
         assert memory == {
             "ts": [2000], "bytes": [-512], "allocated": [1024], "reserved": [2048],
-            "device_type": [1], "device": [0], "address": [99], "tid": [6],
+            "device_type": [1], "device": [0], "address": [99], "pid": [5],
+            "tid": [6],
         }  # fmt: skip
         flows = trace.table("flows")
         assert flows.columns["phase"].tolist() == [0, 2]
