@@ -235,7 +235,8 @@ DEFINITIONS = {
     "block": "Threads a block of that launch, x × y × z.",
     "op": "The innermost framework op around the launch of most of its time; a graph replay has "
     "none.",
-    "module": "Class of the innermost nn.Module around that launch.",
+    "module": "Class of the innermost nn.Module around that launch; of a CUDA graph's work, the "
+    "name that torch wrote on it, * for any layer.",
     "other": "Kernel time that no rule gives a category.",
     "by op": "Kernel time whose category the launching op decided; the rest is by name.",
 }
@@ -390,6 +391,6 @@ ANALYSIS = Analysis(
     findings=findings,
     first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
-    needs=frozenset({"grids"}),
+    needs=frozenset({"grids", "kernel_modules"}),
     order=40,
 )

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tracekit.analyses.memory import analysis as memory
+from tracekit.analyses.modules import analysis as modules
 
 from tests.conftest import shared
 from tests.drawing import build, draw
-from tracekit.analyses import modules
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain

@@ -253,6 +253,23 @@ def test_side_tables_hold_what_the_arguments_say(tmp_path: Path) -> None:
         assert nccl.columns["group_size"].tolist() == [2]
 
 
+def test_names_of_modules_are_read_where_they_are_text_on_gpu_work(tmp_path: Path) -> None:
+    named: list[Any] = ["layers.0.mlp", "", None, 7, ["a.b"], " norm "]
+    events: list[dict[str, Any]] = [
+        {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "ts": at, "dur": 1,
+         "args": {"graph node id": at, "module_fqn": name}}
+        for at, name in enumerate(named)
+    ]  # fmt: skip
+    events.append({**events[0], "cat": "gpu_memset", "ts": 50})
+    events.append({**events[0], "cat": "cpu_op", "ts": 60})
+    path = write(tmp_path, json.dumps({"traceEvents": events}))
+    for trace in (kineto.load(path, tables=frozenset(TABLES)), kineto.load(path)):
+        table = trace.table("kernel_modules")
+        texts = [table.strings[at] for at in table.columns["path"]]
+        assert texts == ["layers.0.mlp", "norm", "layers.0.mlp"]
+        assert trace.ts[table.id].tolist() == [0, 5000, 50_000]
+
+
 def test_tables_are_not_read_from_a_file_that_has_changed(tmp_path: Path) -> None:
     path = write(tmp_path, FORMS["compact"])
     trace = kineto.load(path)

@@ -37,7 +37,8 @@ anything: st.SearchStrategy[Any] = st.recursive(
 )
 ids = st.one_of(st.integers(-1, 5), st.sampled_from(["stream 7", "3", "Spans"]))
 ARGUMENTS = ["correlation", "device", "stream", "External id", "bytes", "grid", "Input Dims",
-             "Collective name", "name", "Sequence number", "Bytes", "wait_on_stream"]  # fmt: skip
+             "Collective name", "name", "Sequence number", "Bytes", "wait_on_stream",
+             "module_fqn"]  # fmt: skip
 
 
 def sound_event(draw: st.DrawFn) -> dict[str, Any]:

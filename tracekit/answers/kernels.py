@@ -18,7 +18,9 @@ class Origin:
     """What launched a part of a row's kernels. None where the trace does not say."""
 
     op: str | None
-    module: str | None  # class of the innermost nn.Module
+    module: (
+        str | None
+    )  # class of the innermost nn.Module, or layers.*.mlp as named on a graph's work
     rule: str  # that decided the category
     count: int
     total_ns: int

@@ -11,27 +11,29 @@ from tracekit.results.result import Result
 class ModuleTime:
     """All calls of one module, or of all modules of a class, in one phase. Sums of durations."""
 
-    module: str  # LlamaMLP_3, or the class
-    kind: str  # LlamaMLP
-    number: int | None  # 3; None for a class
-    role: str  # what the class's name says it is; empty where it does not
+    module: str  # LlamaMLP_3, or the class; by names on the kernels layers.3.mlp, or layers.*.mlp
+    kind: str  # LlamaMLP, or layers.*.mlp
+    number: int | None  # 3; None for a class, and where the name has no index or several
+    role: str  # what the class's or the module's name says it is; empty where it does not
     phase: str
-    calls: int
-    host_ns: int  # inside its calls
-    host_self_ns: int  # and in no module called from there
-    gpu_ns: int | None  # of work launched inside its calls; None on a trace without GPU work
+    calls: int | None  # None by names on the kernels, as the next two: a replay calls no module
+    host_ns: int | None  # inside its calls
+    host_self_ns: int | None  # and in no module called from there
+    gpu_ns: int | None  # of work launched inside its calls or named so; None without GPU work
     gpu_self_ns: int | None
-    work_count: int | None  # pieces of work launched inside its calls
+    work_count: int | None  # pieces of that work
     share: float | None  # of the GPU time of its phase; of host time of all calls without a GPU
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """GPU time of a phase, and the part that no module launched."""
+    """GPU work of a phase, and the part that is outside every module."""
 
     phase: str
     gpu_ns: int
     outside_ns: int
+    work_count: int
+    outside_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,4 @@ class Modules(Result):
     rows: tuple[ModuleTime, ...]  # each module, the longest first
     kinds: tuple[ModuleTime, ...]  # each class, the longest first
     rest: tuple[Rest, ...]
+    sources: tuple[str, ...]  # on what it rests: frames around the launch, names on the kernels

@@ -128,6 +128,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "flows": ("ts", "flow", "phase", "pid", "tid", "cat*"),  # phase 0 's', 1 't', 2 'f'
     "syncs": ("wait_stream", "wait_event_correlation"),
     "collectives": ("collective*", "dtype*", "in_elements", "out_elements", "group_size"),
+    "kernel_modules": ("path*",),  # layers.0.attention.wq
 }
 
 

@@ -1,8 +1,9 @@
-"""The nn.Module that launched each piece of GPU work, from Python frames or module markers.
+"""The nn.Module that each piece of GPU work belongs to: by frames, markers, or its own name.
 
 torch.profiler with `with_modules` or `with_stack` writes a Python frame `nn.Module: LlamaMLP_3`
 around each call of a module; 3 counts modules of the class. Programs without stacks can mark
-modules by annotations of the same name.
+modules by annotations of the same name. The work of a replayed CUDA graph may carry its module's
+name (module_paths.py), which says more than the frame around the launch of the whole graph.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.attribution.kernels import module_paths
+from tracekit.attribution.kernels.categories import replayed
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -100,10 +103,33 @@ def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     return np.array([number[name] for name in names], np.int64)[inverse], classes
 
 
+def paths(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[G] the module named on each row of `links.work`, as an index into the second, or -1.
+
+    A frame around the launch of a single kernel says it already: there the name is not used.
+    """
+
+    def make() -> tuple[I64, tuple[str, ...]]:
+        code, names = module_paths.written(trace)
+        if not names:
+            return code, names
+        return np.where((work_row(trace) < 0) | replayed(trace), code, -1), names
+
+    return trace.once("module_work_path", make)
+
+
 def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
-    """[G] the class of the module that launched each row of `links.work`, as an index or -1."""
+    """[G] what each row of `links.work` belongs to, as an index into the second, or -1: the class
+    of the module that launched it, or the path of the module named on it, of any layer.
+    """
     of_row, classes = kinds_of_frames(trace)
     row = work_row(trace)
     out = np.full(len(row), -1, np.int64)
     out[row >= 0] = of_row[row[row >= 0]]
-    return out, classes
+    code, names = paths(trace)
+    if not names:
+        return out, classes
+    of_path = [module_paths.of_name(name).kind for name in names]
+    every = tuple(dict.fromkeys((*classes, *of_path)))
+    number = {kind: i for i, kind in enumerate(every)}
+    return np.where(code >= 0, np.array([number[kind] for kind in of_path])[code], out), every

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.trace.columns.numbers import decimals, integer, integers
-from tracekit.trace.trace import Cat
+from tracekit.trace.trace import GPU_WORK, Cat
 
 Array = npt.NDArray[Any]
 Column = Callable[[list[Any]], Array]
@@ -70,6 +70,7 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
         "out_elements": ("Out msg nelems", Any),
         "group_size": ("Group size", Any),
     },
+    "kernel_modules": {"module_fqn": ("module_fqn", Any)},  # on the nodes of a replayed CUDA graph
 }
 
 
@@ -227,6 +228,18 @@ def _collectives(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, columns, strings)
 
 
+def _kernel_modules(arguments: Sequence[Any], cat: Any) -> Part:
+    """Names of modules; what is no text, or empty, names none."""
+    rows = [
+        row
+        for row in _rows(arguments, cat, GPU_WORK, "module_fqn")
+        if isinstance(name := arguments[row].module_fqn, str) and name.strip()
+    ]
+    strings = _Strings()
+    names = [name.strip() for name in _values(arguments, rows, "module_fqn")]
+    return _part(rows, {"path": strings.of_any(names)}, strings)
+
+
 _MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
     "copies": _copies,
     "grids": _grids,
@@ -235,4 +248,5 @@ _MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
     "python": _python,
     "syncs": _syncs,
     "collectives": _collectives,
+    "kernel_modules": _kernel_modules,
 }

@@ -1,12 +1,12 @@
 """Where the time went by nn.Module: host time of its calls, GPU time of what it launched.
 
 Inclusive time counts a module's children too and each work once; self time does not. The self times
-of all modules and what no module launched add up to the GPU time.
+of all modules and what no module launched add up to the GPU time. Where torch wrote the module's
+name on the work of a CUDA graph (roots are the names without a dot), the work is that module's own.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -22,60 +22,66 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I64, Mask, Trace
+
+from . import named
+from .roles import role
 
 NOWHERE = "outside every module"
-
-
-ROLES: tuple[tuple[str, str], ...] = (
-    ("attention", r"attention|attn|mha"),
-    ("MLP", r"mlp|feed_?forward|ffn|experts$|moe|swi_?glu"),
-    ("normalisation", r"norm"),
-    ("rotary", r"rotary|rope"),
-    ("embedding", r"embed"),
-    ("head", r"lm_?head|logits|classifier|pooler"),
-    ("encoder", r"encoder(?!_?layer)|tower|vit(?![a-z])|clip|resampler|universal"),
-    ("projector", r"project(or|ion)|adapter"),
-    ("layer", r"layer|block"),
-    ("activation", r"silu|gelu|relu|tanh|sigmoid|softmax"),
-    ("linear", r"linear|conv"),
-    ("model", r"model|for_?causal|llm"),
-)
-
-
-def role(kind: str) -> str:
-    """What the name of a class says it is, or nothing."""
-    return next((name for name, pattern in ROLES if re.search(pattern, kind, re.I)), "")
+AROUND = "Python frames and markers around the launch"
+NAMED = "module names on the kernels, written by torch"
 
 
 def modules(trace: Trace, *, stages: str | None = None) -> Modules:
     """Time of each nn.Module and of each class, by phase.
 
-    Raises: MissingEventsError for a trace without module frames, or where `stages` matches nothing.
+    Raises: MissingEventsError for a trace without module frames and names, or where `stages`
+    matches nothing.
     """
     calls = module_stacks.frames(trace)
-    if not len(calls):
+    path, names = module_stacks.paths(trace)
+    sources = (AROUND,) * (len(calls) > 0) + (NAMED,) * bool((path >= 0).any())
+    if not sources:
         raise MissingEventsError(
             "captured without module names",
             where=trace.path,
-            hint="capture with with_stack=True or with_modules=True",
+            hint="capture with with_stack=True or with_modules=True; the kernels of a CUDA graph "
+            "have names where it was captured with enable_annotations=True and its modules marked",
         )
     phases = work_phases.of_work(trace, stages)
+    rows, kinds = _of_frames(trace, stages, phases) if len(calls) else ([], [])
+    if NAMED in sources:
+        rows += named.rows(links.work(trace).dur, path, names, phases)
+        kinds += named.kinds(links.work(trace).dur, path, names, phases)
+    own = (module_stacks.work_row(trace) >= 0) | (path >= 0)
+    return _finish(rows, kinds, _rest(links.work(trace).dur, own, phases), sources)
+
+
+def _rest(duration: I64, own: Mask, phases: work_phases.Phases) -> tuple[Rest, ...]:
+    """All GPU work of each phase, and what no module owns of it."""
+    return tuple(
+        Rest(
+            name, int(duration[mine].sum()), int(duration[mine & ~own].sum()),
+            int(mine.sum()), int((mine & ~own).sum()),
+        )
+        for code, name in enumerate(phases.names)
+        if (mine := phases.code == code).any()
+    )  # fmt: skip
+
+
+def _of_frames(
+    trace: Trace, stages: str | None, phases: work_phases.Phases
+) -> tuple[list[ModuleTime], list[ModuleTime]]:
+    """Rows of modules and of classes by their frames."""
+    calls = module_stacks.frames(trace)
     phase = _phase_of_calls(trace, calls, stages, phases.names)
     names = calls.name.astype(np.int64)
     kinds, classes = module_stacks.kinds_of_frames(trace)
     rows = _times(trace, names, phase, phases, [trace.strings[n] for n in range(names.max() + 1)])
-    by_kind = _times(trace, kinds, phase, phases, list(classes))
-    own = module_stacks.work_row(trace) >= 0
-    duration = links.work(trace).dur
-    rest = tuple(
-        Rest(name, int(duration[mine].sum()), int(duration[mine & ~own].sum()))
-        for code, name in enumerate(phases.names)
-        if (mine := phases.code == code).any()
-    )
-    return _finish([_named(row) for row in rows], by_kind, rest)
+    return [_named(row) for row in rows], _times(trace, kinds, phase, phases, list(classes))
 
 
 def _named(row: ModuleTime) -> ModuleTime:
@@ -115,7 +121,7 @@ def _times(
     self_ns = segments.sums(key, calls.dur, size) - nested
     gpu = links.work(trace)
     row = module_stacks.work_row(trace)
-    mine = np.flatnonzero(row >= 0)
+    mine = np.flatnonzero((row >= 0) & (module_stacks.paths(trace)[0] < 0))
     own_gpu = segments.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
     at, work = _around(row, parent)
     pair, _ = segments.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
@@ -169,37 +175,42 @@ def _around(row: I64, parent: I64) -> tuple[I64, I64]:
 
 
 def _finish(
-    rows: Iterable[ModuleTime], kinds: Iterable[ModuleTime], rest: Sequence[Rest]
+    rows: Iterable[ModuleTime],
+    kinds: Iterable[ModuleTime],
+    rest: Sequence[Rest],
+    sources: tuple[str, ...],
 ) -> Modules:
     whole = {r.phase: r.gpu_ns for r in rest}
     made = list(rows)
-    host = sum(r.host_self_ns for r in made)
+    host = sum(r.host_self_ns or 0 for r in made)
 
     def order(some: Iterable[ModuleTime]) -> tuple[ModuleTime, ...]:
         done = (
-            replace(r, share=work_phases.share(r.host_ns, host))
+            replace(r, share=work_phases.share(r.host_ns or 0, host))
             if r.gpu_ns is None
             else replace(r, share=work_phases.share(r.gpu_ns, whole.get(r.phase, 0)))
             for r in some
         )
         return tuple(sorted(
-            done, key=lambda r: (-(r.gpu_ns or 0), -r.host_ns, r.module, r.phase)
+            done, key=lambda r: (-(r.gpu_ns or 0), -(r.host_ns or 0), r.module, r.phase)
         ))  # fmt: skip
 
-    return Modules(order(made), order(kinds), tuple(rest))
+    return Modules(order(made), order(kinds), tuple(rest), sources)
 
 
 def merge(one: Modules, two: Modules) -> Modules:
     """Modules and classes of the same name and phase added up."""
     rest: dict[str, Rest] = {}
     for part in (*one.rest, *two.rest):
-        old = rest.get(part.phase, Rest(part.phase, 0, 0))
+        old = rest.get(part.phase, Rest(part.phase, 0, 0, 0, 0))
         rest[part.phase] = Rest(
-            part.phase, old.gpu_ns + part.gpu_ns, old.outside_ns + part.outside_ns
-        )
+            part.phase, old.gpu_ns + part.gpu_ns, old.outside_ns + part.outside_ns,
+            old.work_count + part.work_count, old.outside_count + part.outside_count,
+        )  # fmt: skip
     return _finish(
-        _joined((*one.rows, *two.rows)), _joined((*one.kinds, *two.kinds)), tuple(rest.values())
-    )
+        _joined((*one.rows, *two.rows)), _joined((*one.kinds, *two.kinds)), tuple(rest.values()),
+        tuple(dict.fromkeys((*one.sources, *two.sources))),
+    )  # fmt: skip
 
 
 def _joined(rows: Iterable[ModuleTime]) -> list[ModuleTime]:
@@ -209,9 +220,9 @@ def _joined(rows: Iterable[ModuleTime]) -> list[ModuleTime]:
         old = sums.get(key)
         sums[key] = row if old is None else replace(
             old,
-            calls=old.calls + row.calls,
-            host_ns=old.host_ns + row.host_ns,
-            host_self_ns=old.host_self_ns + row.host_self_ns,
+            calls=_both(old.calls, row.calls),
+            host_ns=_both(old.host_ns, row.host_ns),
+            host_self_ns=_both(old.host_self_ns, row.host_self_ns),
             gpu_ns=_both(old.gpu_ns, row.gpu_ns),
             gpu_self_ns=_both(old.gpu_self_ns, row.gpu_self_ns),
             work_count=_both(old.work_count, row.work_count),
@@ -226,28 +237,46 @@ def _both(one: int | None, two: int | None) -> int | None:
 # ---------------------------------------------------------------- tables
 
 DEFINITIONS = {
-    "calls": "Calls of the module that started in the phase.",
+    "module": "By its Python frame or marker, or by the name that torch wrote on the kernels of a "
+    "replayed CUDA graph; * stands for any layer.",
+    "calls": "Calls of the module that started in the phase; not recorded with names on kernels.",
     "host": "Host time inside its calls; a call inside another of the same module counts once.",
     "host self": "Host time inside its calls and in no module called from there.",
-    "GPU": "Durations of the GPU work launched inside its calls, children's included.",
+    "GPU": "Durations of the GPU work launched inside its calls, or named as its own, children's "
+    "included.",
     "GPU self": "Durations of the GPU work launched inside its calls and in no module called "
-    "from there.",
+    "from there, or that has its name.",
     "share": "GPU over all GPU work of the phase; of a trace without a GPU, host over all calls.",
-    "role": "What the name of the class says it is.",
+    "role": "What the name of the class, or of the module, says it is.",
 }
 MOST = 200
 
 
 def tables(result: Modules) -> list[Grid]:
+    by_kind = _grid("kinds", "Time by class of module", result.kinds, result.rest)
+    said = _said(result)
     return [
-        _grid("kinds", "Time by class of module", result.kinds, result.rest),
+        replace(by_kind, note=f"{by_kind.note} {said}".rstrip()),
         _grid("modules", "Time by module", result.rows, ()),
     ]
 
 
+def _said(result: Modules) -> str:
+    """On what the names rest where it is not frames alone, and how much work has none."""
+    if NAMED not in result.sources:
+        return ""
+    every = sum(r.work_count for r in result.rest)
+    outside = sum(r.outside_count for r in result.rest)
+    return (
+        f"By {' and '.join(result.sources)}; {outside:,} of {plural(every, 'piece')} of GPU work "
+        f"{'is' if outside == 1 else 'are'} {NOWHERE}."
+    )
+
+
 def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]) -> Grid:
     columns = (
-        Column("module"), Column("role", "text", DEFINITIONS["role"]), Column("phase"),
+        Column("module", "text", DEFINITIONS["module"]),
+        Column("role", "text", DEFINITIONS["role"]), Column("phase"),
         Column("calls", "count", DEFINITIONS["calls"]),
         Column("GPU", "ns", DEFINITIONS["GPU"]), Column("share", "share", DEFINITIONS["share"]),
         Column("GPU self", "ns", DEFINITIONS["GPU self"]),
@@ -260,7 +289,7 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
         for r in rows
     ]  # fmt: skip
     made += [
-        (NOWHERE, "", r.phase, 0, r.outside_ns, work_phases.share(r.outside_ns, r.gpu_ns),
+        (NOWHERE, "", r.phase, None, r.outside_ns, work_phases.share(r.outside_ns, r.gpu_ns),
          r.outside_ns, None, None)
         for r in rest if r.outside_ns
     ]  # fmt: skip
@@ -274,7 +303,7 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
 def charts(result: Modules) -> list[Chart]:
     phases = list(dict.fromkeys(r.phase for r in result.kinds))
     gpu = any(r.gpu_self_ns for r in result.kinds)
-    self_ns = {(r.module, r.phase): (r.gpu_self_ns or 0) if gpu else r.host_self_ns
+    self_ns = {(r.module, r.phase): (r.gpu_self_ns if gpu else r.host_self_ns) or 0
                for r in result.kinds}  # fmt: skip
     order = sorted({r.module for r in result.kinds},
                    key=lambda m: -sum(self_ns.get((m, p), 0) for p in phases))  # fmt: skip
@@ -296,7 +325,7 @@ def charts(result: Modules) -> list[Chart]:
         # a part that is nowhere above zero is not drawn, but keeps its colour: this class has here
         # the one that it has above
         drawn: dict[str, list[int]] = {m: [0] * len(layers) for m in order[: order.index(kind)][:8]}
-        drawn[kind] = [(r.gpu_ns or 0) if gpu else r.host_ns for r in layers]
+        drawn[kind] = [(r.gpu_ns if gpu else r.host_ns) or 0 for r in layers]
         out.append(
             figures.columns(
                 "layers", "Layer by layer", [str(r.number) for r in layers], drawn,
@@ -312,7 +341,7 @@ def _layers(result: Modules, gpu: bool) -> list[ModuleTime]:
     rows = [r for r in result.rows if r.role == "layer" and r.number is not None]
     total: dict[str, int] = {}
     for row in rows:
-        total[row.kind] = total.get(row.kind, 0) + ((row.gpu_ns or 0) if gpu else row.host_ns)
+        total[row.kind] = total.get(row.kind, 0) + ((row.gpu_ns if gpu else row.host_ns) or 0)
     best = max(total, key=lambda kind: (total[kind], kind), default=None)
     joined = _joined(replace(r, phase="") for r in rows if r.kind == best)
     return sorted(joined, key=lambda r: r.number or 0)
@@ -326,5 +355,6 @@ ANALYSIS = Analysis(
     tables=tables,
     charts=charts,
     definitions=DEFINITIONS,
+    needs=frozenset({"kernel_modules"}),
     order=90,
 )

@@ -1,0 +1,1 @@
+"""Where the time went by nn.Module: frames, markers, and names on the kernels of CUDA graphs."""
