@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.examples import examples
+
 # tiny models: several threads only wait for each other; before torch is imported anywhere
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # a loaded machine is no fault of a test
-settings.register_profile("tracekit", deadline=None)
+settings.register_profile("tracekit", examples(100))
 settings.load_profile("tracekit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import fresh
 from tests.conftest import shared
-
-
-def tracekit(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tracekit.cli.app", *map(str, args)],
-        capture_output=True, text=True, cwd=cwd, timeout=120,
-    )  # fmt: skip
 
 
 def loaded_by(*args: str) -> set[str]:
@@ -55,8 +49,8 @@ def test_analyze_imports_no_torch_and_no_plotly() -> None:
         "crosscheck",
     ],
 )
-def test_every_command_explains_itself(command: str) -> None:
-    ran = tracekit(command, "--help")
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    ran = fresh.tracekit(command, "--help", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "Usage" in ran.stdout
 
@@ -98,7 +92,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[object, ...]]:
 def test_bad_input_is_one_clear_line(case: str, tmp_path: Path) -> None:
     args = bad_inputs(tmp_path)[case]
     before = sorted(tmp_path.iterdir())
-    ran = tracekit(*args, cwd=tmp_path)
+    ran = fresh.tracekit(*args, cwd=tmp_path)
     assert ran.returncode == 1, (ran.stdout, ran.stderr)
     assert "Traceback" not in ran.stderr
     lines = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
@@ -106,3 +100,13 @@ def test_bad_input_is_one_clear_line(case: str, tmp_path: Path) -> None:
     assert ";" in lines[0]  # what, then what to do next
     left = [p for p in sorted(tmp_path.rglob("*")) if p.is_file() and p not in before]
     assert not left, "something half-written was left"
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    """As Python starts it; the other tests fork what has been started."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tracekit.cli.app", "analyze", tmp_path / "no.json"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=120,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(f"error: {tmp_path / 'no.json'}: ")

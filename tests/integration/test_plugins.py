@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests import fresh
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "plugins.md"
@@ -52,11 +52,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def tracekit(site: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tracekit.cli.app", *map(str, args)],
-        capture_output=True, text=True, timeout=120, cwd=site.parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(site), str(ROOT)))},
-    )  # fmt: skip
+    return fresh.tracekit(*args, cwd=site.parent, path=[site])
 
 
 def answered(site: Path, *args: object) -> dict[str, object]:

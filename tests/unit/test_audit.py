@@ -1,20 +1,19 @@
 """What makes a trace mislead is counted, and named beside the answers that it touches."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from tracekit.analyses.audit import analysis as module
 from tracekit.analyses.audit.analysis import Audit, audit, merge
 
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
+from tests.examples import examples
 from tests.random_traces import traces
-from tests.unit.test_devices import trace_file
-from tests.unit.test_stages import NAMES
+from tests.real import NAMES, loaded
 from tracekit.answers.audit import Finding
 from tracekit.results import engine
 from tracekit.results.result import to_plain
 from tracekit.results.trust import Trust
-from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Loss, Source, Trace
 
 
@@ -118,7 +117,7 @@ def test_work_without_a_launch_is_counted_with_its_time() -> None:
 
 
 def test_a_window_stretched_by_one_stray_kernel_is_said_to_be() -> None:
-    trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
+    trace = loaded("tl_sglang_decode")
     row = found(trace, "stray_events")
     assert row.count == 1
     assert "10.5 ms" in row.what
@@ -140,7 +139,7 @@ def test_steps_whose_kernels_are_lost_cast_doubt_on_the_device_too() -> None:
 
 
 def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
-    trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
+    trace = loaded("tl_sglang_decode")
     row = found(trace, "hidden_work")
     assert row.ns is not None
     assert row.ns > 463_000_000
@@ -330,13 +329,13 @@ def test_the_answers_carry_their_trust() -> None:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_no_real_trace_is_refused_but_those_without_gpu_records(name: str) -> None:
-    result = audit(kineto.load(trace_file(name)))
+    result = audit(loaded(name))
     refused = {row.check for row in result.rows if row.effect == "refused"}
     assert refused == ({"no_gpu_work"} if name == "hta_cupti_profiler" else set())
 
 
 @given(traces(), traces(), traces())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_trace_can_be_audited_and_merging_is_associative(
     one: Trace, two: Trace, last: Trace
 ) -> None:

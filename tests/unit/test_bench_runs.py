@@ -103,12 +103,22 @@ def test_the_command_runs_fresh_processes_of_both_sides(
 ) -> None:
     from tracekit.cli.app import app
 
+    tiny = ["bench", "limu_bert", "--size", "tiny", "--samples", "5", "--warmup", "0"]
+    # the base's interpreter is a stand-in: it notes what it is asked, and gives what was measured
+    measured, asked, base = (tmp_path / name for name in ("measured.json", "asked", "python"))
+    CliRunner().invoke(app, [*tiny, "-o", str(measured)], catch_exceptions=False)
+    base.write_text(
+        f'#!/bin/sh\necho "$@" >> {asked}\nfor last; do :; done\ncp {measured} "$last"\n'
+    )
+    base.chmod(0o700)
     out = tmp_path / "out.json"
-    words = ["bench", "limu_bert", "--size", "tiny", "--samples", "5", "--warmup", "0",
-             "--runs", "2", "--against", sys.executable, "-o", str(out)]  # fmt: skip
+    words = [*tiny, "--runs", "2", "--against", str(base), "-o", str(out)]
     monkeypatch.setattr(sys, "argv", ["tracekit", *words])
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
+    assert [line.split()[:5] for line in asked.read_text().splitlines()] == [
+        ["-m", "tracekit.cli.app", "bench", "run", "limu_bert"]
+    ] * 2
     assert "New against base" in done.output
     for path in (out, tmp_path / "out-against.json"):
         content = file.load(path)

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tracekit.bench import statistics
 
 TIMES = st.lists(st.floats(1, 1e9), min_size=6, max_size=60)
@@ -69,7 +70,7 @@ def test_spread_and_drift_are_shares_of_the_median() -> None:
     assert statistics.drift([10.0] * 8 + [12.0] * 8) == pytest.approx(2 / 11)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.integers(0, 50))
 def test_the_same_list_is_no_change_and_a_fifth_more_is_slower(seed: int) -> None:
     values = np.random.default_rng(seed).lognormal(3, 0.05, 60)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import shared
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.attribution.kernels import inductor_names, kernel_rules, name_rules
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
@@ -164,7 +164,7 @@ def test_a_kernel_name_alone_tells_the_category(name: str) -> None:
 
 @pytest.mark.parametrize("name", LLM)
 def test_less_than_five_percent_of_gpu_time_stays_other(name: str) -> None:
-    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    trace = loaded(name)
     gpu = links.work(trace)
     classes = classify(trace)
     other = int(gpu.dur[classes.of(C.OTHER)].sum())
@@ -173,7 +173,7 @@ def test_less_than_five_percent_of_gpu_time_stays_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", LLM)
 def test_every_piece_of_work_has_a_category_and_the_rule_that_decided(name: str) -> None:
-    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    trace = loaded(name)
     classes = classify(trace)
     assert len(classes.category) == len(classes.rule) == len(links.work(trace))
     assert (classes.rule >= 0).all()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.drawing import Slice, build
+from tests.examples import examples
 from tracekit.answers.devices import Devices
 from tracekit.answers.idle import IdleTime
 from tracekit.results import catalog
@@ -41,8 +42,7 @@ def merged(draw: st.DrawFn) -> Trace:
     return build(slices, source=Source("drawing", labels=labels))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+@examples(150, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(merged())
 def test_every_window_is_its_parts_and_every_record_is_in_one_place(trace: Trace) -> None:
     parts = [impossible.without(part) for part in ranks.split(trace)]

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tracekit.datasets import entry as dataset_entry
 from tracekit.datasets.formats.csv_rows import Notes, csv_columns, number_rows
 from tracekit.datasets.language.qa_pairs import pairs
 from tracekit.errors import TracekitError
 
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = examples(25, suppress_health_check=list(HealthCheck))
 
 
 def chat() -> bytes:
@@ -189,7 +190,7 @@ CELL = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(st.lists(CELL, min_size=1, max_size=4), min_size=1, max_size=8))
 def test_rows_are_those_that_a_slow_reader_takes(lines: list[list[str]]) -> None:
     text = "\n".join(",".join(line) for line in lines)
@@ -209,7 +210,7 @@ def test_rows_are_those_that_a_slow_reader_takes(lines: list[list[str]]) -> None
     assert len(notes.bad) == len(rows) - len(good)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(st.lists(CELL, min_size=1, max_size=4), min_size=1, max_size=8))
 def test_columns_of_a_csv_are_those_that_a_slow_reader_takes(lines: list[list[str]]) -> None:
     body = "\n".join(",".join(line) for line in lines)
@@ -231,7 +232,7 @@ def test_columns_of_a_csv_are_those_that_a_slow_reader_takes(lines: list[list[st
     assert kept.tolist() == places
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(
         st.sampled_from(

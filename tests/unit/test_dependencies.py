@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,18 @@ def sources() -> list[Path]:
     return sorted(path for room in OWN for path in (ROOT / room).rglob("*.py"))
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """(module, whether importing the file imports it) of what is neither ours nor Python's."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return list(imported(parsed(path)))
+
+
+def imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     late = {
         id(inner)
         for node in ast.walk(tree)
@@ -77,7 +87,7 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
 
 def needed(path: Path) -> Iterator[tuple[str, str]]:
     """(extra, module) of each call of extras.need in a file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "extras.need":
             extra, *modules = [a.value for a in node.args if isinstance(a, ast.Constant)]
             assert len(modules) == len(node.args) - 1 > 0, f"{path}: literal names only"

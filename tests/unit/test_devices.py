@@ -1,37 +1,25 @@
 """Device windows against figures computed independently."""
 
 import json
-from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from tracekit.analyses.devices import analysis as devices
 
-from tests.conftest import SHARED, gpus_only, shared
+from tests.conftest import gpus_only, shared
 from tests.drawing import draw
+from tests.examples import examples
 from tests.random_traces import traces
+from tests.real import NAMES, loaded
 from tracekit.errors import MissingEventsError
-from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
-
-NAMES = sorted(
-    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
-)
-
-
-def trace_file(name: str) -> Path:
-    for ending in (".json.gz", ".json"):
-        path = SHARED / "traces" / f"{name}{ending}"
-        if path.exists():
-            return path
-    pytest.skip(f"no single trace behind {name}")
 
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_the_split_equals_the_independent_figures(name: str) -> None:
     gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     brute = expected["brute_force"]["devices"]
     if not brute:
         with pytest.raises(MissingEventsError):
@@ -52,7 +40,7 @@ def test_the_split_equals_the_independent_figures(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_sums_and_streams_equal_the_independent_figures(name: str) -> None:
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     brute = expected["brute_force"]["devices"]
     if not brute:
         return
@@ -74,7 +62,7 @@ def test_sums_and_streams_equal_the_independent_figures(name: str) -> None:
 
 
 @given(traces(gpu=True))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_nanosecond_of_the_window_is_counted_once(trace: Trace) -> None:
     result = devices.devices(trace)
     for row in result.rows:
@@ -103,7 +91,7 @@ def test_communication_under_other_kernels_is_not_exposed() -> None:
 
 
 def test_idle_time_of_a_step_cut_out_is_not_given_without_a_word() -> None:
-    result = devices.devices(kineto.load(shared("traces", "tl_sglang_decode.json.gz")))
+    result = devices.devices(loaded("tl_sglang_decode"))
     assert 463_000_000 < result.rows[0].suspect_ns <= result.rows[0].idle_ns
     assert "suspect" in devices.tables(result)[0].note
     assert "may have run work" in devices.charts(result)[0].title

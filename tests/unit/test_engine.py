@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.conftest import SHARED
+from tests.examples import examples
 from tracekit.errors import TracekitError
 from tracekit.results import catalog, engine
 
@@ -110,9 +111,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+@examples(120, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(documents)
 def test_any_trace_ends_in_answers_or_one_clear_line(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any]

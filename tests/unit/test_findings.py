@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given
 from tracekit.analyses.findings import analysis as findings
 
-from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
+from tests.real import trace_file
 from tracekit.answers.audit import Audit
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
@@ -25,8 +26,9 @@ NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
 LAST = (FindingKind.SATURATED, FindingKind.LARGEST_STAGE, FindingKind.RECORD_MORE)
 
 
+@cache
 def load(name: str) -> Trace:
-    return kineto.load(shared("traces", f"{name}.json.gz"), tables=NEEDS)
+    return kineto.load(trace_file(name), tables=NEEDS)
 
 
 LAUNCH_BOUND = """

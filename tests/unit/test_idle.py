@@ -4,23 +4,22 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tracekit.analyses.idle import analysis as module
 from tracekit.analyses.idle.analysis import idle, merge
 
 from tests.conftest import gpus_only, shared
 from tests.drawing import draw
+from tests.examples import examples
 from tests.random_traces import traces
-from tests.unit.test_devices import trace_file
-from tests.unit.test_stages import NAMES
+from tests.real import NAMES, loaded
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import By
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
-from tracekit.trace import kineto
 from tracekit.trace.spans.intervals import total
 from tracekit.trace.trace import Trace
 
@@ -46,7 +45,7 @@ def conserved(result: IdleTime) -> None:
 
 
 @given(traces(gpu=True), st.sampled_from([None, ".*"]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_the_classes_add_up_on_any_trace(trace: Trace, pattern: str | None) -> None:
     try:
         conserved(idle(trace, stages=pattern))
@@ -55,7 +54,7 @@ def test_the_classes_add_up_on_any_trace(trace: Trace, pattern: str | None) -> N
 
 
 @given(traces(gpu=True), st.sampled_from([None, 0, 1]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_gaps_are_what_no_work_covers(trace: Trace, device: int | None) -> None:
     if device is not None and device not in trace.devices:
         return
@@ -76,7 +75,7 @@ def test_gaps_are_what_no_work_covers(trace: Trace, device: int | None) -> None:
 def test_the_classes_add_up_to_the_independent_idle_time(name: str) -> None:
     gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     brute = expected["brute_force"]["devices"]
     if not brute:
         with pytest.raises(MissingEventsError):
@@ -187,7 +186,7 @@ def test_the_longest_gap_names_the_work_and_the_ops_on_either_side() -> None:
 
 
 def test_the_step_whose_neighbour_was_cut_out_is_not_called_idle_without_a_word() -> None:
-    trace = kineto.load(shared("traces", "tl_sglang_decode.json.gz"))
+    trace = loaded("tl_sglang_decode")
     result = idle(trace)
     assert result.rows[0].suspect_ns > 463_000_000
     assert result.longest[0].suspect
@@ -201,7 +200,7 @@ def test_the_step_whose_neighbour_was_cut_out_is_not_called_idle_without_a_word(
 
 def test_the_shares_of_real_traces_are_those_of_an_independent_prototype() -> None:
     def shares(name: str) -> list[float]:
-        row = idle(kineto.load(shared("traces", f"{name}.json.gz"))).rows[0]
+        row = idle(loaded(name)).rows[0]
         by = to_plain(row.causes)
         host = sum(by[k] for k in by if k.startswith("host_"))
         device = sum(by[k] for k in ("graph", "other_stream", "communication", "queued"))
@@ -213,7 +212,7 @@ def test_the_shares_of_real_traces_are_those_of_an_independent_prototype() -> No
 
 
 @given(st.lists(traces(gpu=True), min_size=3, max_size=3))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_merging_is_associative(three: list[Trace]) -> None:
     one, two, last = (idle(trace) for trace in three)
     left, right = merge(merge(one, two), last), merge(one, merge(two, last))

@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.idle.analysis import idle
 
-from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
+from tests.real import loaded
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import links
 from tracekit.attribution.reasons import holders
 from tracekit.attribution.reasons.rows import IdleReason
-from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Trace
 
 
@@ -45,7 +44,7 @@ def test_the_reasons_of_each_device_add_up_to_its_idle_time(trace: Trace) -> Non
     "name", ["hta_nccl_ddp_a100", "hta_sampled_rank0", "tl_h100_nsfw", "tl_sglang_decode"]
 )
 def test_the_reasons_of_a_real_trace_add_up_to_its_idle_time(name: str) -> None:
-    conserved(idle(kineto.load(shared("traces", f"{name}.json.gz"))))
+    conserved(idle(loaded(name)))
 
 
 def test_many_short_launches_that_the_device_waits_for_are_launches() -> None:

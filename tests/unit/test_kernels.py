@@ -8,25 +8,14 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.kernels import analysis as kernels
 
-from tests.conftest import SHARED, gpus_only, shared
+from tests.conftest import gpus_only, shared
 from tests.drawing import draw
 from tests.random_traces import traces
+from tests.real import NAMES, loaded
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.taxonomy import Category
-from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Trace
-
-NAMES = sorted(
-    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
-)
-
-
-def load(name: str) -> Trace:
-    for ending in (".json.gz", ".json"):
-        if (path := SHARED / "traces" / f"{name}{ending}").exists():
-            return kineto.load(path, tables=frozenset({"grids"}))
-    return kineto.load(shared("traces", f"{name}.json.gz"))
 
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
@@ -41,7 +30,7 @@ def test_counts_and_sums_by_name_equal_the_independent_figures(name: str) -> Non
         for row in by_name["rows"]
         if row[column["kind"]] == "kernel"
     }
-    trace = load(name)
+    trace = loaded(name)
     if not want:
         with pytest.raises(MissingEventsError, match="no kernel events"):
             kernels.kernels(trace)
@@ -170,8 +159,8 @@ def test_merging_is_associative_and_loses_nothing(a: Trace, b: Trace, c: Trace) 
 
 
 def test_an_extend_step_is_prefill_and_its_pair_is_decode() -> None:
-    prefill = kernels.kernels(load("tl_sglang_prefilldecode"))
-    decode = kernels.kernels(load("tl_sglang_decode"))
+    prefill = kernels.kernels(loaded("tl_sglang_prefilldecode"))
+    decode = kernels.kernels(loaded("tl_sglang_decode"))
     assert {p.phase for p in prefill.phases} == {"prefill"}
     assert {(p.phase, p.tokens) for p in decode.phases} == {("decode", 32)}
     both = kernels.merge(prefill, decode)
@@ -190,7 +179,7 @@ def test_an_extend_step_is_prefill_and_its_pair_is_decode() -> None:
 
 
 def test_a_step_with_prefill_and_decode_is_mixed() -> None:
-    result = kernels.kernels(load("tl_vllm_prefilldecode_piecewise"))
+    result = kernels.kernels(loaded("tl_vllm_prefilldecode_piecewise"))
     assert {p.phase for p in result.phases} == {"mixed"}
     assert sum(r.replayed_count for r in result.rows) > 300
     attention = [r for r in result.rows if r.category is Category.ATTENTION]
@@ -199,7 +188,7 @@ def test_a_step_with_prefill_and_decode_is_mixed() -> None:
 
 @pytest.mark.parametrize("name", ["tl_sglang_decode", "tl_h100_qwen15_05b"])
 def test_tables_and_charts_hold_what_the_result_says(name: str, tmp_path: Path) -> None:
-    result = kernels.kernels(load(name))
+    result = kernels.kernels(loaded(name))
     grids = {grid.key: grid for grid in kernels.tables(result)}
     assert grids["kernels"].rows[0][4] == max(r.total_ns for r in result.rows)
     for grid in grids.values():

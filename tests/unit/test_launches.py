@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tracekit.analyses.launches import analysis as module
 from tracekit.analyses.launches.analysis import launches, merge
@@ -12,13 +12,12 @@ from tracekit.analyses.launches.analysis import launches, merge
 from analyses.launches.queue import depths
 from tests.conftest import gpus_only, shared
 from tests.drawing import draw
+from tests.examples import examples
 from tests.random_traces import traces
-from tests.unit.test_devices import trace_file
-from tests.unit.test_stages import NAMES
+from tests.real import NAMES, loaded
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
-from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
 
 
@@ -130,7 +129,7 @@ def test_without_any_launch_the_question_is_not_answered() -> None:
 
 
 @given(traces(gpu=True))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_queue_is_what_a_walk_over_its_events_finds(trace: Trace) -> None:
     gpu, begin = links.work(trace), links.launch_start(trace)
     linked = links.launch_row(trace) >= 0
@@ -152,7 +151,7 @@ def test_the_queue_is_what_a_walk_over_its_events_finds(trace: Trace) -> None:
 def test_delays_equal_the_independent_figures(name: str) -> None:
     gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     want = expected["brute_force"].get("launch_to_start_ns")
     if not want or not expected["brute_force"]["gpu_activities_with_a_launch_event"]:
         with pytest.raises(MissingEventsError):
@@ -171,7 +170,7 @@ def test_delays_equal_the_independent_figures(name: str) -> None:
 
 
 @given(st.lists(traces(gpu=True), min_size=3, max_size=3))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_merging_is_associative(three: list[Trace]) -> None:
     try:
         one, two, last = (launches(trace) for trace in three)

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import shared
+from tests.examples import examples
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.trace import kineto
 from tracekit.trace.spans.nesting import innermost, parents
@@ -85,7 +87,7 @@ def test_parents_are_other_spans_and_never_form_a_ring(rows: list[tuple[int, int
     assert (up < 0).all()
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rows=events)
 def test_work_is_linked_to_the_earliest_call_of_its_correlation(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
@@ -108,7 +110,7 @@ def test_work_is_linked_to_the_earliest_call_of_its_correlation(
     assert links.launch_count(trace).tolist() == counts.tolist()
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rows=events, any_thread=st.booleans())
 def test_work_belongs_to_the_innermost_annotation_its_launch_starts_in(
     rows: list[tuple[str, int, int, int, int, int]], any_thread: bool, folder: Path
@@ -135,7 +137,7 @@ def test_work_belongs_to_the_innermost_annotation_its_launch_starts_in(
             assert at == -1
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rows=events)
 def test_a_call_and_its_work_belong_to_the_innermost_op_around_the_call(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
@@ -158,7 +160,7 @@ def test_a_call_and_its_work_belong_to_the_innermost_op_around_the_call(
     assert linked.tolist() == want
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rows=events)
 def test_top_ops_lie_in_no_other_op_and_around_the_launch(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
@@ -172,7 +174,7 @@ def test_top_ops_lie_in_no_other_op_and_around_the_launch(
             assert ops.end[top] >= ops.end[inner]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(rows=events)
 def test_parents_of_slices_are_host_slices_of_their_own_thread(
     rows: list[tuple[str, int, int, int, int, int]], folder: Path
@@ -200,8 +202,7 @@ TRACES = [
 @pytest.mark.parametrize("name", TRACES)
 def test_real_launches_are_as_many_as_the_reference_counts(name: str) -> None:
     want = json.loads(shared("traces", "expected", f"{name}.json").read_text())["brute_force"]
-    found = sorted(shared("traces").glob(f"{name}.json*"))
-    trace = kineto.load(found[0])
+    trace = loaded(name)
     linked = links.launch_row(trace) >= 0
     assert int(linked.sum()) == want["gpu_activities_with_a_launch_event"]
     counts = links.launch_count(trace)

@@ -9,6 +9,7 @@ from tracekit.analyses.modules import analysis as modules
 
 from tests.conftest import shared
 from tests.drawing import build, draw
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
@@ -56,7 +57,7 @@ def test_inclusive_time_holds_the_children_and_self_time_does_not() -> None:
 
 
 def test_self_times_and_what_no_module_launched_add_up_to_the_gpu_time() -> None:
-    trace = kineto.load(shared("traces", "tl_h100_qwen15_05b.json.gz"))
+    trace = loaded("tl_h100_qwen15_05b")
     result = modules.modules(trace)
     total = int(links.work(trace).dur.sum())
     outside = sum(r.outside_ns for r in result.rest)

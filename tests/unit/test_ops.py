@@ -5,13 +5,12 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.ops import analysis as module
 
-from tests.conftest import shared
 from tests.drawing import draw
 from tests.random_traces import traces
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, engine
-from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
 
 OPS = catalog.analysis("ops")
@@ -112,7 +111,7 @@ def test_self_times_are_never_negative_and_add_up_to_no_more_than_all_durations(
 
 
 def test_on_a_real_trace_without_a_gpu_self_times_are_what_the_threads_spent_in_ops() -> None:
-    trace = kineto.load(shared("traces", "hta_cpu_only_full.json.gz"))
+    trace = loaded("hta_cpu_only_full")
     from tracekit.attribution import links
     from tracekit.trace.spans.segments import union_ns
 

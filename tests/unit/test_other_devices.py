@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import shared
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.cli.app import app
 from tracekit.results import engine
@@ -203,7 +203,7 @@ def test_unknown_slices_stay_known_in_parquet(tmp_path: Path) -> None:
 
 def test_work_of_mtia_is_work() -> None:
     """1,313 slices, 424.23 ms together: counted apart from the reader."""
-    trace = kineto.load(shared("traces", "hta_mtia_inference.json.gz"))
+    trace = loaded("hta_mtia_inference")
     work = links.work(trace)
     assert len(work) == 1313
     assert total(union(spans(work.ts, work.dur))) == 424_229_939

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tracekit.errors import TracekitError
 from tracekit.trace import kineto
 from tracekit.trace.categories import CATS
 from tracekit.trace.columns.numbers import FARTHEST_NS, exact_ns, nanoseconds
 from tracekit.trace.trace import TABLES, Cat, Trace
 
-BUDGET = settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,  # the same cases on every machine
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+SAME = {
+    "derandomize": True,  # the same cases on every machine
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+FILES, VALUES = examples(100, **SAME), examples(300, **SAME)
 names = st.text(st.characters(codec="utf-8"), max_size=12)
 numbers = st.one_of(
     st.integers(-(10**6), 2 * 10**15),
@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-@BUDGET
+@FILES
 @given(events=sound(), indent=st.sampled_from([None, 0, 2]), piece=st.sampled_from([1, 150, 10**6]))
 def test_sound_traces_are_read_as_json_and_decimal_read_them(
     events: list[dict[str, Any]], indent: int | None, piece: int, folder: Path
@@ -128,7 +128,7 @@ def test_sound_traces_are_read_as_json_and_decimal_read_them(
     assert rows(trace) == slowly(text)
 
 
-@BUDGET
+@FILES
 @given(
     events=odd(),
     piece=st.sampled_from([1, 150, 10**6]),
@@ -166,7 +166,7 @@ def test_whatever_the_file_holds_the_end_is_a_trace_or_a_clear_error(
         assert all(len(table.columns[c.rstrip("*")]) == len(table) for c in columns)
 
 
-@BUDGET
+@VALUES
 @given(st.lists(st.decimals(-(10**9), 8 * 10**12, places=3, allow_nan=False), min_size=1))
 def test_doubles_of_three_decimals_give_the_exact_nanosecond(values: list[Decimal]) -> None:
     found = nanoseconds([float(value) for value in values])
@@ -174,7 +174,7 @@ def test_doubles_of_three_decimals_give_the_exact_nanosecond(values: list[Decima
     assert found[0].tolist() == [int(value * 1000) for value in values]
 
 
-@BUDGET
+@VALUES
 @given(st.decimals(-(10**12), 10**12, places=7, allow_nan=False))
 def test_doubles_of_more_decimals_are_nearest_or_read_again(value: Decimal) -> None:
     found = nanoseconds([float(value)])
@@ -182,7 +182,7 @@ def test_doubles_of_more_decimals_are_nearest_or_read_again(value: Decimal) -> N
         assert abs(value * 1000 - int(found[0][0])) <= Decimal("0.5")
 
 
-@BUDGET
+@VALUES
 @given(st.one_of(anything, st.text("0123456789.eE+-", max_size=12)))
 def test_no_value_of_a_time_is_a_fault(value: Any) -> None:
     exact = None if isinstance(value, float) else exact_ns(value)

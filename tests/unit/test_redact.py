@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import shared
+from tests.real import loaded
 from tracekit.cli.app import app
-from tracekit.trace import kineto, redact
+from tracekit.trace import redact
 
 SECRET = "hf_" + "Ab1" * 10
 
@@ -71,7 +71,7 @@ def test_scrubbing_twice_changes_nothing_more(item: object) -> None:
 
 
 def test_a_public_trace_is_found_to_carry_its_authors_environment() -> None:
-    trace = kineto.load(shared("traces", "tl_h100_nsfw.json.gz"))
+    trace = loaded("tl_h100_nsfw")
     found = redact.leaks(trace.source.meta, trace.strings)
     assert found["environment variables"] > 10
     assert found["host or user name"] >= 1

@@ -13,10 +13,10 @@ from tracekit.analyses.roles import analysis as roles
 from tracekit.analyses.roles.analysis import Roles, join, merge
 
 from analyses.roles.role_rows import Pair, Role
-from tests.conftest import shared
 from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
 from tests.random_traces import traces
+from tests.real import loaded
 from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
@@ -372,7 +372,7 @@ def test_rows_of_a_phase_add_up_to_its_kernel_time(trace: Trace) -> None:
     ["tl_sglang_prefilldecode", "tl_sglang_decode", "tl_vllm_prefilldecode_piecewise"],
 )
 def test_real_traces_are_aligned_whole_and_add_up(name: str) -> None:
-    trace = kineto.load(shared("traces", f"{name}.json.gz"))
+    trace = loaded(name)
     result = check_sums(trace)
     assert result is not None
     assert all(p.aligned_ns == p.total_ns for p in result.phases)
@@ -401,10 +401,7 @@ def check_sums(trace: Trace) -> Roles | None:
 
 def test_prefill_and_decode_of_one_server_become_one_table() -> None:
     """The layer of Qwen3-8B, whose decode is a graph: shapes and rows are its published ones."""
-    many = [
-        roles.roles(kineto.load(shared("traces", f"{name}.json.gz")))
-        for name in ("tl_sglang_prefilldecode", "tl_sglang_decode")
-    ]
+    many = [roles.roles(loaded(name)) for name in ("tl_sglang_prefilldecode", "tl_sglang_decode")]
     result = merge(*many)
     weights = {p.role: p.weights for p in result.pairs if p.weights}
     assert weights == {
@@ -427,7 +424,7 @@ def test_weights_of_a_replayed_step_and_their_share_of_the_bandwidth_add_up_by_h
     A step of 32 rows reads 15.14 GB of weights in 5.78 of its 9.77 ms: 49 % of the bandwidth.
     """
     names = ("tl_sglang_prefilldecode", "tl_sglang_decode")
-    one, two = (roles.roles(kineto.load(shared("traces", f"{name}.json.gz"))) for name in names)
+    one, two = (roles.roles(loaded(name)) for name in names)
     prefill, decode = merge(one, two).phases
     layer = 4096 * 6144 + 4096 * 4096 + 4096 * 24576 + 12288 * 4096
     read = 2 * (36 * layer + 4096 * 151936)

@@ -4,24 +4,21 @@ import json
 from functools import reduce
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tracekit.analyses.stages import analysis as module
 from tracekit.analyses.stages.analysis import merge, stages
 
-from tests.conftest import SHARED, gpus_only, shared
+from tests.conftest import gpus_only, shared
 from tests.drawing import draw
+from tests.examples import examples
 from tests.random_traces import traces
-from tests.unit.test_devices import trace_file
+from tests.real import NAMES, loaded
 from tracekit.attribution.stages import instances, split
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results.result import to_plain
-from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Trace
 
-NAMES = sorted(
-    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
-)
 OWN = {
     "window_ns": "window_ns",
     "kernel_union_ns": "kernel_ns",
@@ -49,7 +46,7 @@ def test_every_annotation_splits_as_the_independent_figures_say(name: str) -> No
     gpus_only(name)
     expected = json.loads(shared("traces", "expected", f"{name}.json").read_text())
     wanted = expected["brute_force"].get("user_annotations", {}).get("rows", [])
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     if not wanted:
         with pytest.raises(MissingEventsError):
             stages(trace, stages=".*")
@@ -109,7 +106,7 @@ def conserved(result: module.Stages) -> None:
 
 
 @given(traces(), st.sampled_from([None, ".*", "p"]))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_nanosecond_is_counted_once(trace: Trace, pattern: str | None) -> None:
     try:
         result = stages(trace, stages=pattern)
@@ -123,7 +120,7 @@ def test_every_nanosecond_is_counted_once(trace: Trace, pattern: str | None) -> 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 @pytest.mark.parametrize("pattern", [None, ".*"])
 def test_every_nanosecond_of_a_real_trace_is_counted_once(name: str, pattern: str | None) -> None:
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     try:
         result = stages(trace, stages=pattern)
     except MissingEventsError:
@@ -258,7 +255,7 @@ def test_a_step_of_the_profiler_is_a_stage_and_a_collective_is_not() -> None:
 
 
 def test_idle_time_of_a_step_cut_out_is_shown_as_such() -> None:
-    result = stages(kineto.load(shared("traces", "tl_sglang_decode.json.gz")))
+    result = stages(loaded("tl_sglang_decode"))
     whole = result.totals[0]
     for part, of in (
         (whole.clock, whole.clock_detail), (whole.launched, whole.launched_detail)
@@ -276,7 +273,7 @@ def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
 
 
 @given(st.lists(traces(), min_size=3, max_size=3))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_merging_is_associative(three: list[Trace]) -> None:
     try:
         one, two, last = (stages(trace) for trace in three)

@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 from tracekit.analyses.audit import checks
 
-from tests.conftest import shared
+from tests.real import loaded
 from tracekit.attribution.idle.cause_names import ORDER
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
-from tracekit.trace import kineto
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "time.md").read_text(encoding="utf-8")
 MINE = ("audit", "devices", "stages", "tokens", "idle", "launches")
 FILES = (
-    "tl_sglang_decode.json.gz", "tl_sglang_prefilldecode.json.gz", "hta_nccl_ddp_a100.json.gz",
-    "hta_sampled_rank0.json.gz", "hta_sampled_rank1.json.gz", "hta_cpu_only_small.json.gz",
+    "tl_sglang_decode", "tl_sglang_prefilldecode", "hta_nccl_ddp_a100",
+    "hta_sampled_rank0", "hta_sampled_rank1", "hta_cpu_only_small",
 )  # fmt: skip
 
 
@@ -45,7 +44,7 @@ def test_answers_of_many_traces_merge_into_tables_charts_and_json(name: str) -> 
     entry, found = catalog.analysis(name), []
     for file in FILES:
         try:
-            found.append(catalog.answer(kineto.load(shared("traces", file)), name))
+            found.append(catalog.answer(loaded(file), name))
         except MissingEventsError:
             continue
     assert found

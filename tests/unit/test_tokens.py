@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 from tracekit.analyses.tokens import analysis as module
@@ -10,16 +10,14 @@ from tracekit.analyses.tokens import growth
 from tracekit.analyses.tokens.analysis import Tokens, merge, tokens
 from tracekit.analyses.tokens.growth import fit
 
-from tests.conftest import shared
 from tests.drawing import Slice, build, draw
+from tests.examples import examples
 from tests.random_traces import traces
-from tests.unit.test_devices import trace_file
-from tests.unit.test_stages import NAMES
+from tests.real import NAMES, loaded
 from tracekit.attribution import breakdown, links
 from tracekit.attribution.idle.busy import busy
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
-from tracekit.trace import kineto
 from tracekit.trace.spans.intervals import total
 from tracekit.trace.trace import Cat, Trace
 
@@ -260,14 +258,14 @@ def test_tokens_that_wander_do_not_grow() -> None:
 
 
 @given(traces(gpu=True))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_categories_are_disjoint_and_cover_the_busy_time(trace: Trace) -> None:
     flat = breakdown.category_spans(trace)
     assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
 
 
 @given(traces())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_every_line_adds_up_on_any_trace(trace: Trace) -> None:
     try:
         conserved(tokens(trace))
@@ -277,7 +275,7 @@ def test_every_line_adds_up_on_any_trace(trace: Trace) -> None:
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_every_line_adds_up_on_real_traces(name: str) -> None:
-    trace = kineto.load(trace_file(name))
+    trace = loaded(name)
     steps = {"tl_sglang_decode": "decode", "tl_sglang_prefilldecode": "prefill",
              "tl_vllm_prefilldecode_piecewise": "mixed",
              "tl_sglang_decode_capture": "capture"}  # fmt: skip
@@ -315,7 +313,7 @@ def test_no_decoded_token_is_missing_from_the_chart(made: int, many: int) -> Non
 
 
 def test_the_step_of_sglang_shows_how_much_of_its_idle_time_is_suspect() -> None:
-    row = tokens(kineto.load(shared("traces", "tl_sglang_decode.json.gz"))).rows[0]
+    row = tokens(loaded("tl_sglang_decode")).rows[0]
     assert row.spent.suspect_ns is not None
     assert row.spent.suspect_ns > 463_000_000
     assert row.spent.kernel is not None
@@ -324,14 +322,14 @@ def test_the_step_of_sglang_shows_how_much_of_its_idle_time_is_suspect() -> None
 
 def test_every_real_trace_splits_into_categories_without_a_rest() -> None:
     for name in NAMES:
-        trace = kineto.load(trace_file(name))
+        trace = loaded(name)
         if len(links.work(trace)):
             flat = breakdown.category_spans(trace)
             assert sum(total(spans) for spans in flat.values()) == total(busy(trace).busy)
 
 
 @given(st.lists(traces(), min_size=3, max_size=3))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_merging_is_associative(three: list[Trace]) -> None:
     try:
         one, two, last = (tokens(trace) for trace in three)

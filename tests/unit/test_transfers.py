@@ -8,36 +8,26 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.transfers import analysis as transfers
 
-from tests.conftest import SHARED, shared
+from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.random_traces import traces
+from tests.real import NAMES, loaded
 from tracekit.attribution import copies
 from tracekit.errors import MissingEventsError
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Table, Trace
 
-NAMES = sorted(
-    p.stem for p in (SHARED / "traces" / "expected").glob("*.json") if "multirank" not in p.stem
-)
-
 
 def copies_of(name: str) -> copies.Way:
     return ("fill", None) if name.startswith("Memset") else copies.way(name)
-
-
-def load(name: str) -> Trace:
-    for ending in (".json.gz", ".json"):
-        if (path := SHARED / "traces" / f"{name}{ending}").exists():
-            return kineto.load(path, tables=frozenset({"copies"}))
-    return kineto.load(shared("traces", f"{name}.json.gz"))
 
 
 @pytest.mark.parametrize("name", NAMES or ["none"])
 def test_counts_bytes_and_times_equal_the_independent_figures(name: str) -> None:
     brute = json.loads(shared("traces", "expected", f"{name}.json").read_text())["brute_force"]
     column = {key: at for at, key in enumerate(brute["by_name"]["columns"])}
-    trace = load(name)
+    trace = loaded(name)
     want: dict[tuple[str, str | None], list[int]] = {}
     for row in brute["by_name"]["rows"]:
         if row[column["kind"]] != "kernel":
@@ -200,7 +190,7 @@ def test_rows_add_up_and_merging_is_associative(a: Trace, b: Trace, c: Trace) ->
 
 
 def test_a_real_item_call_is_seen_to_block() -> None:
-    result = transfers.transfers(load("tl_h100_qwen15_05b"))
+    result = transfers.transfers(loaded("tl_h100_qwen15_05b"))
     blocking = {(r.direction, r.op) for r in result.rows if r.blocking_count}
     assert ("DtoH", "aten::_local_scalar_dense") in blocking
     assert {chart.table for chart in transfers.charts(result)} <= {
