@@ -105,7 +105,11 @@ def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
 def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
     """Without the one kernel of a category of which another finding speaks as a whole."""
     told = frozenset[str]().union(
-        *(d.explains for _, d in drafts if d.kind is not FindingKind.ONE_KERNEL)
+        *(
+            d.explains
+            for _, d in drafts
+            if d.kind not in (FindingKind.ONE_KERNEL, FindingKind.RECORD_MORE)
+        )
     )
     return [
         (name, d) for name, d in drafts

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
+from tracekit.answers.roofline import Roofline
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.attribution.unfused import Unfused
 from tracekit.results.findings import LEAST, Ask, Draft
@@ -37,12 +39,13 @@ _TOGETHER = {
 }  # fmt: skip
 
 
-def findings(result: Kernels, _ask: Ask) -> Iterator[Draft]:
+def findings(result: Kernels, ask: Ask) -> Iterator[Draft]:
     """Of each phase that the trace knows and that has a tenth of the kernel time."""
     whole = sum(phase.total_ns for phase in result.phases)
     yield from _attention(result, whole)
     yield from _pointwise(result, whole)
     yield from _categories(result, whole)
+    yield from _unshaped(result, whole, ask)
     for phase in result.phases:
         if phase.phase not in NO_PHASE and phase.total_ns >= 0.1 * whole and phase.total_ns:
             yield from _experts(result, phase)
@@ -121,6 +124,27 @@ def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
         "Fuse them: torch.compile, or fused norm, rotary and activation kernels.",
         numbers=numbers,
         explains=frozenset(kinds),
+    )  # fmt: skip
+
+
+def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
+    """Most kernel time is GEMMs and attention, and nobody can say how far from the limits."""
+    roofline, devices = ask(Roofline), ask(Devices)
+    dense = [c for c in result.categories if c.category in (Category.GEMM, Category.ATTENTION)]
+    total = sum(c.total_ns for c in dense)
+    busy = devices.busy_share if devices is not None else None
+    shaped = roofline is not None and bool(roofline.rows)
+    if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
+        return
+    yield Draft(
+        FindingKind.RECORD_MORE, None,
+        f"{share(total / whole)} of all kernel time is GEMMs and attention, {duration(total)}, and "
+        "the file has no shapes: how far they are from what the device allows it does not say.",
+        total / whole, "share", None, whole,
+        "Record with record_shapes=True, and a step without graphs: their kernels have no shapes.",
+        also=(Roofline,),
+        numbers={"share": total / whole, "total_ns": total},
+        explains=frozenset(c.category.value for c in dense),
     )  # fmt: skip
 
 

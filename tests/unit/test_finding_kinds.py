@@ -288,6 +288,15 @@ def test_time_that_another_stream_hides_is_not_alone() -> None:
     assert alone(trace).tolist() == [2_000, 1_000]
 
 
+def test_dense_kernels_without_shapes_say_what_to_record() -> None:
+    gemm = draw(
+        "host ab......\nstream 7 .AAABBBB", names={"A": "ampere_sgemm", "B": "ampere_sgemm"}
+    )
+    result = findings(gemm)
+    assert one(result, Kind.RECORD_MORE).number == 1.0
+    assert result.largest[-1].kinds == (Kind.RECORD_MORE,)
+
+
 # ---------------------------------------------------------------- tokens
 
 

@@ -33,7 +33,7 @@ HOST_SIDE = frozenset(
 
 CAUSES = {
     Cause.HOST_SYNC: "The next work was not launched yet: its thread was in a blocking sync, a "
-    "blocking copy, `.item()`, or an op that needs a size from the device.",
+    "blocking copy or `.item()`.",
     Cause.HOST_DATA: "The next work was not launched yet: its thread was loading data.",
     Cause.HOST_ALLOCATION: "The next work was not launched yet: its thread was allocating "
     "or freeing memory (cudaMalloc, cudaFree, pinned memory).",

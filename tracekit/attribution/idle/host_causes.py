@@ -12,11 +12,7 @@ from tracekit.attribution.idle.cause_names import Cause
 from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
-# nonzero, unique and masks as indices need the count of what they found on the host
-ITEM = re.compile(
-    r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal|nonzero|_unique2|unique_dim"
-    r"|unique_consecutive|masked_select|repeat_interleave)$"
-)
+ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
 LOADING = re.compile(
     r"DataLoader|dataloader|data_?load|load_?batch|(?:wait_for|fetch|next)_(?:\w+_)?batch\b"
     r"|^tracekit::load$",
@@ -55,8 +51,10 @@ COMPILED = re.compile(
 SETUP_NS = 100_000
 # A call whose first use lasts this long sets something up: a module, a context, a library
 FIRST_NS = 1_000_000
-# No allocation of an idle device takes this long: it makes the context, or loads what is missing
+# No allocation on an idle device takes the first time at its first use, or the second at any: it
+# makes the context, or loads what is missing
 ALLOCATION_NS = 10_000_000
+ANY_ALLOCATION_NS = 100_000_000
 
 
 def host_causes(trace: Trace, thread: int, rest: Spans) -> list[tuple[Cause, Spans]]:
@@ -82,7 +80,7 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
         code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
         allocating = calls & mine.named(ALLOCATING)
         blocking = calls & mine.named(BLOCKING)
-        slow = allocating & (mine.dur >= ALLOCATION_NS)
+        slow = allocating & (mine.dur >= ANY_ALLOCATION_NS)
         first = first_use(trace)[own]
         setting_up = calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)
         compiling = code & mine.named(COMPILING)
@@ -106,7 +104,8 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
 
 
 def first_use(trace: Trace) -> Mask:
-    """[N] runtime calls that last FIRST_NS or more and are the first of their kind.
+    """[N] runtime calls that last FIRST_NS or more and are the first of their kind;
+    allocations from ALLOCATION_NS on, and no call that blocks by its purpose.
 
     Of a call that launches a kernel the kind is the kernel's name, else the call's own.
     """
@@ -122,6 +121,7 @@ def first_use(trace: Trace) -> Mask:
         out = np.zeros(len(trace), bool)
         rows = np.flatnonzero(trace.is_(Cat.RUNTIME))[first]
         out[rows] = trace.dur[rows] >= FIRST_NS
-        return out & ~trace.named(BLOCKING) & ~trace.named(ALLOCATING)
+        short = trace.named(ALLOCATING) & (trace.dur < ALLOCATION_NS)
+        return out & ~trace.named(BLOCKING) & ~short
 
     return trace.once("first use", make)

@@ -53,8 +53,7 @@ SHOWN = {
     Reason.END: "nothing more launched",
 }
 REASON_TEXTS = {
-    Reason.SYNC: "The launching thread was in a blocking sync, a blocking copy, `.item()` or an op "
-    "that needs a size from the device.",
+    Reason.SYNC: "The launching thread was in a blocking sync, a blocking copy or `.item()`.",
     Reason.DATA: "The launching thread was loading data.",
     Reason.ALLOCATION: "The launching thread was allocating or freeing memory.",
     Reason.INITIALISATION: "The launching thread was setting up: a context, a module, a "
