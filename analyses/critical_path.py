@@ -46,6 +46,12 @@ def critical_path(
     Raises: MissingEventsError where the trace has no annotation or HTA fails on it; TracekitError
     for an instance that does not exist.
     """
+    if trace.source.rank is not None:
+        raise MissingEventsError(
+            "the file holds several ranks, which Holistic Trace Analysis would read as one",
+            where=trace.path,
+            hint="give it the file of one rank",
+        )
     marks = markers(trace, stages)
     if marks.chosen == "file":
         raise MissingEventsError(

@@ -29,6 +29,7 @@ from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Area, Block, Blocks, Chart, shorten, tracks
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
+from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
 
@@ -241,7 +242,7 @@ def charts(result: Timelines) -> list[Chart]:
 
 
 def _file(one: Timeline) -> str:
-    return one.path.rsplit("/", 1)[-1]
+    return named(one.rank) or one.path.rsplit("/", 1)[-1]
 
 
 def _chart(one: Timeline) -> Chart:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tracekit.answers.audit import VERDICT, Audit, Finding
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
@@ -25,9 +27,14 @@ def _sorted(rows: list[Finding]) -> Audit:
 def merge(one: Audit, two: Audit) -> Audit:
     """The findings of both: one bad trace of many stays visible.
 
-    What is said of a file as a whole is said once, whichever of its ranks says it.
+    What several ranks of a file say alike is said once, of none of them.
     """
-    return _sorted(list(dict.fromkeys((*one.rows, *two.rows))))
+    said: dict[Finding, set[str | None]] = {}
+    for row in (*one.rows, *two.rows):
+        said.setdefault(replace(row, rank=None), set()).add(row.rank)
+    return _sorted(
+        [replace(row, rank=ranks.pop() if len(ranks) == 1 else None) for row, ranks in said.items()]
+    )
 
 
 DEFINITIONS = {

@@ -16,7 +16,7 @@ from tracekit.results.units import count, duration, plural
 from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans.intervals import spans, total, union
 from tracekit.trace.spans.segments import sums
-from tracekit.trace.trace import Cat, Trace
+from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 from .finding import BOTH, BY_LAUNCH
 
@@ -146,11 +146,14 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
 
 
 def resolution(trace: Trace) -> Iterator[Finding]:
-    """Whole-microsecond times, and GPU work of duration 0."""
+    """Times without any length, whole-microsecond times, and GPU work of duration 0."""
     gpu = links.work(trace)
+    yield from _without_lengths(trace)
     if not len(gpu):
         return
     zero = int((gpu.dur == 0).sum())
+    if zero == len(gpu):
+        return
     absolute = gpu.ts % 1000
     coarse = len(gpu) > 3 and not (gpu.dur % 1000).any() and len(np.unique(absolute)) == 1
     if coarse:
@@ -166,6 +169,23 @@ def resolution(trace: Trace) -> Iterator[Finding]:
         what = f"{count(zero)} of {count(len(gpu))} GPU activities have duration 0."
         yield Finding(trace.path, "zero_durations", "note", what, zero, 0, zero / len(gpu),
                       ("kernels",))  # fmt: skip
+
+
+def _without_lengths(trace: Trace) -> Iterator[Finding]:
+    """All lengths of the GPU, or of the host, are 0: what took how long is not in the file."""
+    gpu, host = trace.is_(*GPU_WORK), trace.is_(*HOST)
+    sides = (
+        ("GPU activities", "the device", gpu, (*BOTH, "transfers", "roofline", "roles")),
+        ("slices of the host", "the host", host, ("stages", "idle", "launches", "tokens", "ops")),
+    )
+    for what, who, mine, touches in sides:
+        number = int(mine.sum())
+        if number and not trace.dur[mine].any():
+            said = (
+                f"All {count(number)} {what} have duration 0: how long {who} worked is not in the "
+                "file, and was not measured."
+            )
+            yield Finding(trace.path, "zero_durations", "refused", said, number, None, 1.0, touches)
 
 
 def options(trace: Trace) -> Iterator[Finding]:

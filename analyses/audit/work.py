@@ -25,11 +25,13 @@ from tracekit.trace.spans.intervals import (
     total,
     union,
 )
-from tracekit.trace.trace import GPU_WORK, I64, Cat, Mask, Trace
+from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Mask, Trace
 
 from . import frames
 from .finding import BOTH, BY_LAUNCH
 
+_MANY, _GIANT = 100, 10  # of fewer activities a giant is this many times as long as the next
+_NEARLY = 0.9  # of a length: clocks and flushes are a little apart
 STEP_NUMBER = re.compile(r"#\d+$")
 
 
@@ -274,18 +276,47 @@ def _before_the_window(trace: Trace, suspect: Spans, device: Spans) -> Iterator[
 
 
 def giant_events(trace: Trace) -> Iterator[Finding]:
-    """One activity that is most of the busy time of many."""
+    """One activity that is most of the GPU time, with an end that nothing in the file confirms."""
     gpu = links.work(trace)
-    if len(gpu) < 100:
+    if not len(gpu):
         return
     row = int(gpu.dur.argmax())
-    part = float(gpu.dur[row] / max(int(gpu.dur.sum()), 1))
-    if part > 0.5:
+    length = int(gpu.dur[row])
+    part = length / max(int(gpu.dur.sum()), 1)
+    next_longest = int(np.delete(gpu.dur, row).max(initial=0))
+    if part <= 0.5 or (len(gpu) < _MANY and length <= _GIANT * next_longest):
+        return
+    doubt = _doubt(trace, row)
+    if doubt:
         what = (
             f"One activity of {count(len(gpu))}, {gpu.text(row)[:80]!r}, lasts "
-            f"{duration(int(gpu.dur[row]))}: {share(part)} of all GPU time. Check that it is real."
+            f"{duration(length)}, {share(part)} of all GPU time, and {doubt}: check that it is "
+            "real."
         )
         yield Finding(
-            trace.path, "giant_events", "degraded", what, 1, int(gpu.dur[row]), part,
+            trace.path, "giant_events", "degraded", what, 1, length, part,
             ("devices", "stages", "idle", "kernels", "tokens", "roofline", "roles"),
         )  # fmt: skip
+
+
+def _doubt(trace: Trace, row: int) -> str:
+    """Why a row of `links.work` may not have lasted as long as it says; '' where the file bears it
+    out.
+
+    What follows a real kernel on its stream starts after it, a call that waits for the device
+    returns after it, and a recording goes on until it has ended. One in a file of nothing else is
+    not doubted.
+    """
+    gpu, calls = links.work(trace), links.calls(trace)
+    start, length, launched_at = int(gpu.ts[row]), int(gpu.dur[row]), links.launch_end(trace)[row]
+    nearly = start + int(_NEARLY * length)
+    if launched_at >= 0:
+        waits = calls.named(r"(Device|Ctx)Synchronize") & (calls.ts >= launched_at)
+        early = waits & (calls.end < nearly)
+        if early.any():
+            return "a call that began after its launch to wait for the device returned before it"
+    known = trace.is_(*HOST, *GPU_WORK) & (trace.id != gpu.id[row])
+    others = trace.end[known]
+    if len(others) and int(others.max()) < nearly:
+        return f"the rest of the file ends {duration(start + length - int(others.max()))} earlier"
+    return ""

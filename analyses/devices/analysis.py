@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tracekit.answers.devices import Device, Devices, Stream, named
+from tracekit.answers.devices import Device, Devices, Stream
 from tracekit.attribution import links
 from tracekit.attribution.collectives import collectives
 from tracekit.attribution.idle.busy import busy, communication
@@ -16,6 +16,7 @@ from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.results.unknown_work import device_kind
+from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
@@ -53,7 +54,6 @@ def _one(trace: Trace, device: int) -> Device:
     kernel, copied, busy_ns = total(done.kernel), total(done.copied), total(done.busy)
     return Device(
         device=device,
-        rank=trace.source.rank,
         start_ns=start,
         window_ns=end - start,
         busy_ns=busy_ns,
@@ -91,7 +91,6 @@ def _streams(trace: Trace, row: Device) -> list[Stream]:
             Stream(
                 trace=trace.path,
                 device=row.device,
-                rank=row.rank,
                 stream=stream,
                 count=int(rows.sum()),
                 busy_ns=total(flat[stream]),

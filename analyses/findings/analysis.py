@@ -22,6 +22,7 @@ from tracekit.results.result import Column, Grid, Result
 from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
 from tracekit.taxonomy import FindingKind
+from tracekit.trace.ranks import named
 from tracekit.trace.trace import Trace
 
 from .largest import largest
@@ -45,7 +46,7 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
             where=trace.path,
             hint="capture with a GPU visible, or mark stages",
         )
-    worth, audit = SMALL * _whole(asked), asked(Audit)
+    worth, most, audit = SMALL * _whole(asked), _most(asked), asked(Audit)
     rows, refused, said = [], [], set[int]()
     for at, (name, draft) in enumerate(drafts):
         if draft.saves_ns is not None and draft.saves_ns < worth:
@@ -56,7 +57,7 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
             refused.append(Withheld(trace.path, analysis, 1, why))
         else:
             said.add(at)
-            rows.append(_finding(trace.path, draft, rests_on, verdict, why))
+            rows.append(_finding(trace.path, draft, rests_on, verdict, why, most))
     told = [draft for at, (_, draft) in enumerate(drafts) if at in said]
     return Findings(_ranked(rows), _together(refused), tuple(largest(trace.path, asked, told)))
 
@@ -125,6 +126,13 @@ def _whole(asked: _Asked) -> int:
     return max((total.wall_ns for total in stages.totals), default=0) if stages is not None else 0
 
 
+def _most(asked: _Asked) -> int:
+    """The longest window of a device, or the wall time of all stages where that is longer."""
+    stages = asked(Stages)
+    walls = [total.wall_ns for total in stages.totals] if stages is not None else []
+    return max(_whole(asked), *walls, 0)
+
+
 def _trust(audit: Audit | None, names: Iterable[str]) -> tuple[Verdict, tuple[str, ...], str]:
     """The worst verdict of these analyses, why, and which."""
     worst: Verdict = "trusted"
@@ -140,12 +148,23 @@ def _trust(audit: Audit | None, names: Iterable[str]) -> tuple[Verdict, tuple[st
 
 
 def _finding(
-    path: str, draft: Draft, rests_on: tuple[str, ...], verdict: Verdict, why: tuple[str, ...]
+    path: str,
+    draft: Draft,
+    rests_on: tuple[str, ...],
+    verdict: Verdict,
+    why: tuple[str, ...],
+    most: int,
 ) -> Finding:
-    part = draft.saves_ns / draft.of_ns if draft.saves_ns is not None and draft.of_ns else None
+    """Nothing saves more than the time it is saved of, nor than the trace lasts: durations are
+    added up over streams and devices.
+    """
+    saves = draft.saves_ns
+    if saves is not None:
+        saves = min(saves, most if draft.of_ns is None else draft.of_ns, most)
+    part = saves / draft.of_ns if saves is not None and draft.of_ns else None
     return Finding(
         path, draft.kind, draft.stage, draft.device, draft.what, float(draft.number), draft.unit,
-        draft.saves_ns, part, draft.do, rests_on, verdict, why, draft.numbers,
+        saves, part, draft.do, rests_on, verdict, why, draft.numbers,
     )  # fmt: skip
 
 
@@ -164,12 +183,13 @@ def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _together(rows: Iterable[Withheld]) -> tuple[Withheld, ...]:
-    sums: dict[tuple[str, str], Withheld] = {}
+    sums: dict[tuple[str, str, str | None], Withheld] = {}
     for row in rows:
-        key = (row.trace, row.analysis)
+        key = (row.trace, row.analysis, row.rank)
         old = sums.get(key)
         why = row.why if old is None else (*old.why, *(w for w in row.why if w not in old.why))
-        sums[key] = Withheld(*key, row.count + (old.count if old else 0), why)
+        count = row.count + (old.count if old else 0)
+        sums[key] = Withheld(row.trace, row.analysis, count, why, row.rank)
     return tuple(sums.values())
 
 
@@ -198,7 +218,15 @@ def tables(result: Findings) -> list[Grid]:
         Column("what to do"), Column("trust", "text", DEFINITIONS["trust"]),
     )  # fmt: skip
     rows = [
-        (f.what, f.stage or "", f.saves_ns, f.saves_share, f.do, f.trust) for f in result.rows[:200]
+        (
+            f"{named(f.rank)}: {f.what}" if f.rank else f.what,
+            f.stage or "",
+            f.saves_ns,
+            f.saves_share,
+            f.do,
+            f.trust,
+        )
+        for f in result.rows[:200]
     ]
     notes = [
         f"{w.count} findings from {w.analysis} are withheld: {' '.join(w.why)}"
@@ -223,7 +251,8 @@ def _largest_grid(result: Findings) -> Grid:
     )
     rows = [
         (
-            "kernel time" if r.device is None else f"idle time of device {r.device}", r.name, r.ns,
+            named(r.rank, "kernel time" if r.device is None else f"idle time of device {r.device}"),
+            r.name, r.ns,
             r.share, ", ".join(r.kinds) or r.none_because,
         )
         for r in result.largest[:200]

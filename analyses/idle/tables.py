@@ -12,6 +12,7 @@ from tracekit.attribution.reasons.rows import Holder
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
+from tracekit.trace.ranks import named
 
 DEFINITIONS = {
     "idle": "Time in which no stream of the device had work.",
@@ -54,7 +55,7 @@ def _causes_grid(result: IdleTime) -> Grid:
 
 def _reasons_grid(result: IdleTime) -> Grid:
     """One row a device, reason and stage, with what held the host longest."""
-    window = {r.device: r.window_ns for r in result.rows}
+    window = {(r.rank, r.device): r.window_ns for r in result.rows}
     columns = (
         Column("device", "text"),
         Column("reason", "text", "What would have to change."),
@@ -67,9 +68,9 @@ def _reasons_grid(result: IdleTime) -> Grid:
     )
     names = {reason.value: SHOWN_REASONS[reason] for reason in REASONS}
     rows = [
-        (str(r.device), names[r.reason], r.stage or "", r.ns,
-         r.ns / window[r.device] if window[r.device] else None, r.count, r.longest_ns,
-         holder_text(r.holders[0]) if r.holders else "")
+        (named(r.rank, str(r.device)), names[r.reason], r.stage or "", r.ns,
+         r.ns / window[r.rank, r.device] if window[r.rank, r.device] else None, r.count,
+         r.longest_ns, holder_text(r.holders[0]) if r.holders else "")
         for r in result.reasons[:200]
     ]  # fmt: skip
     note = f"{len(result.reasons) - 200} more are in --json." if len(result.reasons) > 200 else ""
@@ -165,7 +166,10 @@ def charts(result: IdleTime) -> list[figures.Chart]:
     many = len(result.rows) > 1
     found = []
     if any(r.idle_ns for r in result.rows):
-        labels = [f"device {r.device}" if many else "device window" for r in result.rows[:40]]
+        labels = [
+            named(r.rank, f"device {r.device}") if many else "device window"
+            for r in result.rows[:40]
+        ]
         parts = [r.causes for r in result.rows[:40]]
         whole = sum(r.window_ns for r in result.rows)
         share = sum(r.idle_ns for r in result.rows) / whole if whole else 0

@@ -29,6 +29,7 @@ from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.taxonomy import Whole
+from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -248,8 +249,8 @@ def _cost_grid(result: Launches) -> Grid:
         Column("queueing, p95", "ns", DEFINITIONS["queueing"]),
     )  # fmt: skip
     rows = [
-        (r.stage, r.calls, r.activities, r.host.median_ns, r.host.p95_ns, r.delay.median_ns,
-         r.delay.p95_ns, r.queueing.median_ns, r.queueing.p95_ns)
+        (named(r.rank, r.stage), r.calls, r.activities, r.host.median_ns, r.host.p95_ns,
+         r.delay.median_ns, r.delay.p95_ns, r.queueing.median_ns, r.queueing.p95_ns)
         for r in result.rows[:200]
     ]  # fmt: skip
     return Grid("costs", "What one launch costs", columns, rows, _graphs(result))
@@ -280,7 +281,7 @@ def _stage_grid(result: Launches) -> Grid:
     )
     say = {True: "yes", False: "no", None: "never idle"}
     rows = [
-        (r.stage, say[r.launch_bound], r.window_ns, r.host_idle_ns,
+        (named(r.rank, r.stage), say[r.launch_bound], r.window_ns, r.host_idle_ns,
          r.host_idle_ns / r.window_ns if r.window_ns else None, r.graph_saves_ns, r.depth,
          r.tklqt_ns, r.tklqt_per_token_ns, r.short_count)
         for r in result.rows[:200]
@@ -321,7 +322,8 @@ def _queue_grid(result: Launches) -> Grid:
         Column("empty", "share", "Part of the time in which nothing was queued."),
     )  # fmt: skip
     rows = [
-        (str(q.device), str(q.stream), q.mean, q.most, q.empty_share) for q in result.queues[:200]
+        (named(q.rank, str(q.device)), str(q.stream), q.mean, q.most, q.empty_share)
+        for q in result.queues[:200]
     ]
     return Grid("queues", "Queue depth of each stream", columns, rows)
 
@@ -338,7 +340,7 @@ def charts(result: Launches) -> list[figures.Chart]:
                 summary="How many activities waited how long after their launch began.",
             )
         )  # fmt: skip
-    if len({q.trace for q in result.queues}) == 1:
+    if len({(q.trace, q.rank) for q in result.queues}) == 1:
         busiest = max(result.queues, key=lambda q: q.mean)
         step = (busiest.end_ns - busiest.start_ns) / len(busiest.bins)
         middle = [(busiest.start_ns + step * (i + 0.5)) / 1e6 for i in range(len(busiest.bins))]

@@ -77,7 +77,7 @@ def stages(trace: Trace, *, stages: str | None = None) -> Stages:
             int(windows[i, 1] - windows[i, 0]), clock[i][0], launch[i][0], host[i][0],
             clock[i][1], launch[i][1], host[i][1], marks.family[i], bool(marks.nested[i]),
             bool(marks.repeated[i]), int(marks.sample[i]) if marks.sample[i] >= 0 else None,
-            trace.source.rank, int(marks.start[i]) + trace.origin_ns,
+            int(marks.start[i]) + trace.origin_ns,
         )
         for i in range(count)
     )  # fmt: skip

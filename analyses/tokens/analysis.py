@@ -265,7 +265,7 @@ def _slow_grid(result: Tokens) -> Grid:
 def charts(result: Tokens) -> list[figures.Chart]:
     found = [_parts_chart(result)] if result.rows else []
     decoded = [r for r in result.rows if r.part == "decode" and r.token is not None]
-    if len(decoded) >= FEW and len({r.trace for r in decoded}) == 1:
+    if len(decoded) >= FEW and len({(r.trace, r.rank) for r in decoded}) == 1:
         found.append(_tokens_chart(result, decoded))
     return found
 

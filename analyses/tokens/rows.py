@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -21,11 +21,11 @@ FEW = 8  # fewer decoded tokens have no slow twentieth
 
 
 def requests_of(lines: Sequence[Line]) -> Iterable[Request]:
-    groups: defaultdict[tuple[str, int], list[Line]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str | None, int], list[Line]] = defaultdict(list)
     for line in lines:
         if line.request is not None:
-            groups[line.trace, line.request].append(line)
-    for (trace, number), own in groups.items():
+            groups[line.trace, line.rank, line.request].append(line)
+    for (trace, rank, number), own in groups.items():
         start, end = own[0].start_ns, own[-1].start_ns + own[-1].wall_ns
         first = next((r.start_ns + r.wall_ns - start for r in own if r.token == 0), None)
         # a decode stage without marked steps made nobody knows how many
@@ -42,6 +42,7 @@ def requests_of(lines: Sequence[Line]) -> Iterable[Request]:
             end_to_end_ns=end - start,
             tokens=made,
             itl_ns=tuple(r.wall_ns for r in own if r.part == "decode" and r.token is not None),
+            rank=rank,
         )
 
 
@@ -61,7 +62,14 @@ def latency_of(found: Sequence[Request]) -> Latency | None:
     )  # fmt: skip
 
 
-def growth_of(decoded: Sequence[Line]) -> Iterable[Fit]:
+def growth_of(decoded: Sequence[Line]) -> Iterator[Fit]:
+    """Of each rank by itself: ranks decode the same tokens, which would count as new ones."""
+    for rank in dict.fromkeys(r.rank for r in decoded):
+        for one in _growth([r for r in decoded if r.rank == rank]):
+            yield replace(one, rank=rank)
+
+
+def _growth(decoded: Sequence[Line]) -> Iterable[Fit]:
     """The first token of each request is left out: it warms caches up.
 
     Where the length of a context is not known, the number of the token stands for the position:

@@ -182,7 +182,14 @@ def _finish(
 ) -> Transfers:  # fmt: skip
     kept = sorted(
         rows,
-        key=lambda r: (-r.total_ns, r.direction, r.host_memory or "", r.phase, r.op or ""),
+        key=lambda r: (
+            -r.total_ns,
+            r.direction,
+            r.host_memory or "",
+            r.phase,
+            r.op or "",
+            r.rank or "",
+        ),
     )
     sides: dict[Label, list[Transfer]] = {}
     for row in kept:
@@ -234,10 +241,10 @@ def _known_sum(one: int | None, two: int | None) -> int | None:
 
 
 def merge(one: Transfers, two: Transfers) -> Transfers:
-    """Rows of one direction, memory, phase and op added up; limits only where devices agree."""
-    rows: dict[tuple[str, str | None, str, str | None], Transfer] = {}
+    """Rows of one direction, memory, phase, op and rank added up; limits where devices agree."""
+    rows: dict[tuple[str | None, ...], Transfer] = {}
     for row in (*one.rows, *two.rows):
-        key = (row.direction, row.host_memory, row.phase, row.op)
+        key = (row.direction, row.host_memory, row.phase, row.op, row.rank)
         rows[key] = _add(rows[key], row) if key in rows else row
     same = one.device == two.device
     return _finish(

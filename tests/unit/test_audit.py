@@ -152,6 +152,67 @@ def test_one_giant_kernel_among_many_is_doubted() -> None:
     assert found(build([*many, giant]), "giant_events").ns == 1_000_000
 
 
+def pairs(count: int, length: int = 50_000) -> list[Slice]:
+    """Kernels every 100 µs, each launched 20 µs before."""
+    out = []
+    for n in range(count):
+        out.append(Slice(n * 100_000, 5_000, "cudaLaunchKernel", Cat.RUNTIME, correlation=n + 1))
+        out.append(Slice(n * 100_000 + 20_000, length, "k", Cat.KERNEL, 7, 0, 0, 7, n + 1))
+    return out
+
+
+def wait(start: int, end: int) -> Slice:
+    return Slice(start, end - start, "cudaDeviceSynchronize", Cat.RUNTIME, correlation=999)
+
+
+@pytest.mark.parametrize("count", [1, 5, 40, 200])
+def test_a_giant_last_kernel_is_doubted_unless_the_file_bears_it_out(count: int) -> None:
+    at, length = count * 100_000, 50_000_000
+    launch = Slice(at, 5_000, "cudaLaunchKernel", Cat.RUNTIME, correlation=500)
+    giant = Slice(at + 20_000, length, "giant", Cat.KERNEL, 7, 0, 0, 7, 500)
+    many, end = [*pairs(count), launch, giant], at + 20_000 + length
+    doubted = {
+        "nothing follows": many,
+        "the wait for it is over before": [*many, wait(at + 6_000, at + 90_000)],
+        "so it is, yet more follows": [
+            *many,
+            wait(at + 6_000, at + 90_000),
+            wait(end, end + 9),
+        ],
+    }
+    real = {
+        "the host waits until its end": [*many, wait(at + 6_000, end + 4_000)],
+        "its stream goes on after it": [
+            *many, Slice(end + 1_000, 50_000, "k", Cat.KERNEL, 7, 0, 0, 7, 501),
+        ],
+        "an op is open until then": [*many, Slice(0, end + 9_000, "step", Cat.ANNOTATION)],
+        "a wait before its launch": [*many, wait(at - 60_000, at - 9_000), wait(end, end + 9)],
+    }  # fmt: skip
+    for slices in doubted.values():
+        assert found(build(slices), "giant_events").ns == length
+    for name, slices in real.items():
+        assert not [r for r in audit(build(slices)).rows if r.check == "giant_events"], name
+
+
+def test_one_long_kernel_of_a_few_alike_is_no_giant() -> None:
+    trace = build([*pairs(3), Slice(320_000, 400_000, "k", Cat.KERNEL, 7, 0, 0, 7, 9)])
+    assert not [r for r in audit(trace).rows if r.check == "giant_events"]
+
+
+def test_lengths_that_are_all_0_are_no_measurement() -> None:
+    result = audit(build([Slice(0, 9_000_000, "step", Cat.ANNOTATION), *pairs(20, length=0)]))
+    (row,) = [r for r in result.rows if r.check == "zero_durations"]
+    assert (row.effect, row.count, row.share) == ("refused", 20, 1.0)
+    for name in ("devices", "idle", "stages", "kernels"):
+        assert result.trust(name).verdict == "refused"
+    some = audit(build([*pairs(20), *pairs(1, length=0)]))
+    assert [r.effect for r in some.rows if r.check == "zero_durations"] != ["refused"]
+    host = [Slice(n * 1_000, 0, "aten::mm", Cat.CPU_OP) for n in range(9)]
+    assert audit(build([*host, Slice(0, 0, "step", Cat.ANNOTATION)])).trust("stages").verdict == (
+        "refused"
+    )
+
+
 def test_negative_durations_and_work_before_its_launch_are_counted() -> None:
     slices = [
         Slice(0, -5, "k", Cat.KERNEL, 7, 0, 0, 7, -1),
@@ -223,6 +284,7 @@ def test_crossing_ops_degrade_what_was_launched_in_them_alone() -> None:
             Slice(20_000, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
             Slice(60_000, dur, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
             Slice(60_000 + dur, 1_000_000, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
+            wait(101_000, 1_070_000 + dur),
         ])  # fmt: skip
 
     assert audit(work(49_500, 1_000_000)).trust("kernels").verdict == "degraded"
@@ -276,6 +338,7 @@ def test_time_before_the_device_window_is_no_idle_time_of_it() -> None:
         Slice(0, 2_000_000, "aten::mm", Cat.CPU_OP),
         Slice(1_000_000, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
         Slice(25_000_000, 100_000_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+        wait(31_000_000, 125_010_000),
     ])  # fmt: skip
     row = found(trace, "hidden_work")
     assert row.effect == "note"

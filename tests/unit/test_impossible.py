@@ -7,6 +7,7 @@ import pytest
 from tests.drawing import Slice, build
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Device, Devices
+from tracekit.answers.findings import Findings
 from tracekit.results import catalog
 from tracekit.trace import impossible
 from tracekit.trace.trace import Cat, Trace
@@ -105,3 +106,30 @@ def test_a_record_that_is_there_twice_counts_once() -> None:
     assert only(trace).kernel_count == 40
     assert only(trace).kernel_sum_ns == 40 * 50_000
     odd(trace, 6)
+
+
+DAMAGED: dict[str, list[Slice]] = {
+    "far back": moved(steady(), range(5), START - 10**14),
+    "far ahead": moved(steady(), range(5), START + 10**17),
+    "zero": moved(steady(), range(5), 0, 0),
+    "below zero": [*steady(), kernel(9_000, -50_000, 999), launch(8_000, 999)],
+    "wrapped": [*steady(), launch(4_000_000, 99), kernel(4_020_000, 1 << 32, 99)],
+    "years long": [*steady(), launch(4_000_000, 99), kernel(4_020_000, 10**17, 99)],
+    "a copy on another stream": [
+        *steady(),
+        launch(1_000, 99),
+        Slice(START + 2_000, 1 << 40, "Memcpy HtoD", Cat.MEMCPY, 7, 0, 0, 8, 99),
+    ],
+    "an early launch": [*steady(), launch(-(10**14), 99), kernel(4_020_000, 50_000, 99)],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_no_finding_saves_more_than_its_window(damage: str) -> None:
+    trace = build([Slice(START - 1_000, 4_200_000, "step", Cat.ANNOTATION), *DAMAGED[damage]])
+    row = only(trace)
+    for finding in catalog.ask(trace, Findings).rows:
+        assert (finding.saves_ns or 0) <= max(row.window_ns, 4_200_000), finding.what
+        assert (finding.saves_share or 0) <= 1, finding.what
+    if damage not in ("wrapped", "a copy on another stream"):  # kept, and questioned
+        assert row.window_ns < 5 * MS

@@ -10,13 +10,22 @@ from typing import Any
 import pytest
 
 from tests.drawing import Slice, build
-from tracekit.answers.devices import Devices, named
+from tracekit.answers.audit import Audit
+from tracekit.answers.devices import Devices
+from tracekit.answers.findings import Findings
+from tracekit.answers.idle import IdleTime
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.launches import Launches
 from tracekit.answers.stages import Stages
+from tracekit.answers.timeline import Timelines
+from tracekit.answers.tokens import Tokens
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import launched, markers
-from tracekit.results import catalog
+from tracekit.errors import MissingEventsError
+from tracekit.report import text, traces, tracks
+from tracekit.report.many import overview as many
+from tracekit.report.many import runs
+from tracekit.results import answers, catalog, engine
 from tracekit.trace import kineto, ranks
 from tracekit.trace.trace import Cat, Trace
 
@@ -48,12 +57,12 @@ def rank_events(pid: Callable[[int], Any], start: float, length: float, mark: st
     return out
 
 
-def merged(form: PID, folder: Path, later: float = 30.0, count: int = 2) -> Trace:
+def merged(form: PID, folder: Path, later: float = 30.0, count: int = 2, mark: str = "") -> Trace:
     events: list[Any] = []
     for rank in range(count):
         events += rank_events(
             lambda pid, rank=rank: form(rank, pid), 1000 + later * rank, 10 + 10 * rank,
-            f"step {rank}",
+            mark or f"step {rank}",
         )  # fmt: skip
     path = folder / "t.json"
     path.write_text(json.dumps({"traceEvents": events}))
@@ -86,7 +95,7 @@ def test_ranks_are_named_and_sorted_as_the_merger_wrote_them(tmp_path: Path) -> 
     names = [part.source.rank for part in ranks.split(trace)]
     assert names == [f"TP{n}" for n in range(12)]
     rows = catalog.ask(trace, Devices).rows
-    assert named(rows[11].rank, "device 0") == "rank TP11, device 0"
+    assert ranks.named(rows[11].rank, "device 0") == "rank TP11, device 0"
     assert sum(len(part) for part in ranks.split(trace)) == len(trace)
 
 
@@ -141,3 +150,81 @@ def test_the_mark_of_the_launching_thread_owns_the_work_and_autograd_works_for_a
     for instance, work in pairs:
         found[marks.name[instance]].add(int(links.work(trace).correlation[work]))
     assert found == {"one": {1, 3, 4}, "two": {2, 3, 4}, "own": {4}}
+
+
+@pytest.mark.parametrize(
+    ("form", "later", "guess"),
+    [
+        ("only hosts differ", 30.0, True),
+        ("only hosts differ", 5_000.0, False),
+        ("sglang", 0, False),
+    ],
+)
+def test_lockstep_ranks_of_equal_ids_are_said_to_be_a_guess(
+    form: str, later: float, guess: bool, tmp_path: Path
+) -> None:
+    audit = catalog.ask(merged(FORMS[form], tmp_path, later), Audit)
+    said = [row for row in audit.rows if row.check == "merged_ranks"]
+    assert all(row.effect == "note" and row.rank is None for row in said)
+    assert any("best guess" in row.what for row in said) == guess
+    assert len(said) == 1 + guess
+
+
+def test_every_row_of_one_rank_names_it_and_of_one_process_none(tmp_path: Path) -> None:
+    kinds = (Devices, IdleTime, Launches, Stages, Timelines, Tokens, Findings)
+    for count in (1, 2):
+        trace = merged(FORMS["sglang"], tmp_path, count=count, mark="step[DECODE bs=1]")
+        names = {f"TP{n:02d}-DP00" for n in range(count)} if count > 1 else {None}
+        for kind in kinds:
+            result = catalog.ask(trace, kind)
+            rows = getattr(result, "rows")  # noqa: B009
+            assert {row.rank for row in rows} == names, kind
+        idle = catalog.ask(trace, IdleTime)
+        assert {r.rank for r in (*idle.reasons, *idle.longest)} == names
+        assert {q.rank for q in catalog.ask(trace, Launches).queues} == names
+
+
+def test_ranks_of_a_file_stand_side_by_side_and_no_window_is_a_sum(tmp_path: Path) -> None:
+    trace = merged(FORMS["sglang"], tmp_path, mark="step[DECODE bs=1]")
+    whole = engine.of_trace(trace, path="t.json")
+    assert [side.source.rank for side in whole.ranks] == ["TP00-DP00", "TP01-DP00"]
+    found = runs.read(answers.sides([whole]))
+    assert [side.name for side in found] == ["rank TP00-DP00", "rank TP01-DP00"]
+    assert many.title(found) == "2 ranks in one file"
+    view = many.overview(found)
+    assert "ranks" in {chart.key for chart in view.charts}
+    assert {"ranks", "imbalance"} <= {grid.key for grid in view.grids}
+    assert any(said.startswith("Compute is uneven: rank TP01-DP00") for said in view.limits)
+    # 270 µs idle of 310 µs on one, 240 µs of 320 µs on the other
+    shown = {tile.label: tile.value.replace("\u00a0", " ") for tile in view.tiles}
+    assert shown["GPU idle"] == "240 µs – 270 µs"
+    assert shown["Wall time of all stages"] == "390 µs"
+    page = traces.render([whole])
+    assert "2 ranks in one file" in page
+    assert "rank TP01-DP00" in page
+    files = {path.parent.name for path in text.write_csv([whole], tmp_path / "csv")}
+    assert files == {"csv", "t-rank-TP00-DP00", "t-rank-TP01-DP00"}
+
+
+def test_files_of_which_one_is_merged_are_named_by_file_and_rank(tmp_path: Path) -> None:
+    one = engine.of_trace(merged(FORMS["sglang"], tmp_path), path="a.json")
+    two = engine.of_trace(build([kernel(0, 1)]), path="b.json")
+    names = [side.name for side in runs.read(answers.sides([one, two]))]
+    assert names == ["a, rank TP00-DP00", "a, rank TP01-DP00", "b"]
+
+
+def test_tracks_of_idle_time_and_queues_are_of_one_rank_each(tmp_path: Path) -> None:
+    trace = merged(FORMS["sglang"], tmp_path)
+    events, _ = tracks.events(trace, ["stages", "idle", "queue"])
+    names = {e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    assert {f"idle of rank TP0{n}-DP00, device 0" for n in (0, 1)} <= names
+    queues = {e["name"] for e in events if e["ph"] == "C"}
+    assert queues == {f"queue depth, rank TP0{n}-DP00, device 0" for n in (0, 1)}
+    marks = {e["name"] for e in events if e["ph"] == "X" and e.get("tid") == 1}
+    assert marks == {"rank TP00-DP00, step 0", "rank TP01-DP00, step 1"}
+
+
+def test_holistic_trace_analysis_is_not_asked_about_ranks_in_one_file(tmp_path: Path) -> None:
+    trace = merged(FORMS["sglang"], tmp_path)
+    with pytest.raises(MissingEventsError, match="several ranks"):
+        catalog.answer(trace, "critical_path")

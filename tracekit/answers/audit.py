@@ -40,3 +40,4 @@ class Finding:
     ns: int | None  # time at stake, where the check knows
     share: float | None  # of what `what` names
     touches: tuple[str, ...]  # analyses
+    rank: str | None = None  # of a file of several; None where it holds one process

@@ -26,6 +26,7 @@ class PathThrough:
     path_ns: int  # all edges added up: GPU work may end after the annotation
     edges: int
     causes: tuple[CauseShare, ...]
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class LongEdge:
     kind: str  # HTA's type of edge
     ns: int
     share: float | None  # of its path
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

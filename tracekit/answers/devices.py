@@ -10,19 +10,11 @@ from tracekit.results.result import Result
 BUSY = "Share of the device's window, from its first activity to its last, in which it had work."
 
 
-def named(rank: str | None, what: str) -> str:
-    """`what` of a rank: 'rank TP00-DP01, device 0'."""
-    if rank is None:
-        return what
-    return f"{rank}, {what}" if rank.startswith(("rank", "process")) else f"rank {rank}, {what}"
-
-
 @dataclass(frozen=True, slots=True)
 class Device:
     """One device. window = kernel + memcpy + memset + idle, exactly; all in ns."""
 
     device: int
-    rank: str | None  # of a file of several ranks, or processes; None where it holds one
     start_ns: int  # of its first activity, from the first slice of the trace
     window_ns: int  # first start to last end of its activity
     busy_ns: int
@@ -44,6 +36,7 @@ class Device:
     overlapped_copy_ns: int  # copy time that a kernel covers
     suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
     kind: str = "GPU"  # MTIA, HPU (Gaudi), NPU (Ascend), XPU …: by the categories of the file
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +45,13 @@ class Stream:
 
     trace: str
     device: int
-    rank: str | None
     stream: int
     count: int
     busy_ns: int  # union of its activities
     device_window_ns: int
     own_window_ns: int  # its first start to its last end
     alone_ns: int  # no other stream of the device was busy
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

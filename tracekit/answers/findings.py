@@ -29,6 +29,7 @@ class Finding:
     trust: Verdict  # trusted, or degraded: the worst of those answers
     why: tuple[str, ...]  # not trusted fully
     numbers: Mapping[str, float]  # that the sentence states, by name
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Largest:
     share: float | None  # of the device window without suspect time, or of the kernel time
     kinds: tuple[FindingKind, ...]  # findings about it
     none_because: str | None  # why there is none
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Withheld:
     analysis: str
     count: int
     why: tuple[str, ...]
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

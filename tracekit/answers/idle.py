@@ -22,6 +22,7 @@ class DeviceIdle:
     suspect_ns: int  # of idle_ns: launched long before, nothing in the file ran
     gaps: int
     longest_ns: int
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Depth:
     most: int
     empty_share: float | None  # of that time
     bins: tuple[float, ...]  # mean depth in equal parts of that time
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Launching:
     launch_bound: bool | None  # None: nothing was idle
     graph_saves_ns: int  # at most
     graph_saves_per_token_ns: float | None
+    rank: str | None = None  # of a file of several; None where it holds one process
 
     @property
     def is_all(self) -> bool:

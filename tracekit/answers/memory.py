@@ -25,6 +25,7 @@ class Device:
     series_ns: tuple[int, ...]  # instants of the curve: the highest event of each of ≤ 400 bins
     series_allocated: tuple[int, ...]
     series_reserved: tuple[int, ...]
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class StagePeak:
     reserved_peak: int | None
     growth: int  # allocated at the end less at the start, added up over the instances
     requested: int  # bytes of the allocations within
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Piece:
     count: int
     at_ns: int  # the first of them, from the first slice of its trace
     held_ns: int | None  # the longest; None where the trace holds no end of any
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,8 +72,8 @@ class Instance:
     nested: bool  # inside another instance listed here
     repeated: bool  # inside another instance of its family: in no total
     sample: int | None  # of tracekit's own captures
-    rank: str | None  # of a file of several ranks, or processes; None where it holds one
     file_start_ns: int  # as the file counts: absolute where the file is
+    rank: str | None = None  # of a file of several; None where it holds one process
 
     @property
     def window(self) -> tuple[int, int] | None:

@@ -62,6 +62,7 @@ class Timeline(Result):
     gap_count: int
     gap_ns: int
     undrawn_gap_ns: int
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

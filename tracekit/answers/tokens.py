@@ -26,6 +26,7 @@ class Fit:
     high_ns: float
     points: int
     grows: bool  # low is above zero
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Line:
     wall_ns: int
     marker_ns: int
     spent: Spent
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Request:
     end_to_end_ns: int
     tokens: int | None  # generated, of one batch row; None where some are not marked
     itl_ns: tuple[int, ...]  # time from each token to the next
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

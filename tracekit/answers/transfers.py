@@ -23,6 +23,7 @@ class Transfer:
     bytes_per_s: float | None  # bytes over the duration of the same copies
     blocking_count: int | None  # the host waited for the end; None where no launch is known
     blocked_ns: int | None  # host time from the launch to the return of the call that waited
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Collective:
     waited_ns: int | None  # of sized_ns: beyond the fastest call of the same size; None: no repeat
     bytes_per_s: float | None  # bytes over sized_ns (algorithm bandwidth)
     bus_bytes_per_s: float | None  # what each link carries; None for a name without a formula
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 def collectives(trace: Trace) -> tuple[Collective, ...]:

@@ -38,6 +38,7 @@ class Gap:
     stage: str | None  # in which `after` was launched
     returned_ns: int | None  # how long before its start the launch of `after` had returned
     suspect: bool
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 @dataclass(frozen=True, slots=True)

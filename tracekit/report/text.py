@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from tracekit.report.html.tables import all_zero, brief
 from tracekit.report.many import overview as many_overview
 from tracekit.report.many import runs
 from tracekit.report.one.overview import Overview, overview
-from tracekit.results import catalog
-from tracekit.results.engine import Answers
+from tracekit.results import answers, catalog
+from tracekit.results.answers import Answers
 from tracekit.results.result import Grid, unmeasured
-from tracekit.trace import run_facts
+from tracekit.trace import ranks, run_facts
 
 MARKDOWN_ROWS = 12
 
@@ -110,15 +111,16 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
     """Writes each answer's rows, whole, and each of its tables, to `folder`; says which files.
 
     ANALYSIS.csv has every row with its fields as they are in JSON (ns, bytes, shares of one),
-    ANALYSIS-TABLE.csv a table of the report in raw units. Several traces: a folder for each, and
-    together-TABLE.csv what stands side by side.
+    ANALYSIS-TABLE.csv a table of the report in raw units. Several traces, or ranks of one file: a
+    folder for each, and together-TABLE.csv what stands side by side.
 
     Raises: TracekitError where the folder cannot be written.
     """
     written = []
+    many = answers.sides(many)
     if len(many) > 1:
         written += write_grids(many_overview.overview(runs.read(many)).grids, folder, "together")
-    names = [run_facts.stem(one.path) for one in many]
+    names = [_folder(one) for one in many]
     for place, one in enumerate(many):
         own = folder
         if len(many) > 1:
@@ -133,6 +135,12 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
                 written.append(_write(own / f"{name}.csv", heads, body))
             written += write_grids(catalog.analysis(name).tables(result), own, name)
     return written
+
+
+def _folder(one: Answers) -> str:
+    """The file's name, and the rank's where it holds several."""
+    own = re.sub(r"[^\w-]+", "-", ranks.named(one.source.rank))
+    return "-".join(filter(None, (run_facts.stem(one.path), own)))
 
 
 def write_grids(grids: Iterable[Grid], folder: Path, name: str) -> list[Path]:

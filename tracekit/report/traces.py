@@ -15,7 +15,7 @@ from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, section, unanswered
 from tracekit.report.many import sections as many_sections
 from tracekit.report.one.overview import Overview, overview
-from tracekit.results import catalog
+from tracekit.results import answers, catalog
 from tracekit.results.answers import Answers
 
 
@@ -31,11 +31,14 @@ def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Pa
 
 
 def render(many: Sequence[Answers], *, command: str = "") -> str:
-    """The page as text. One trace: its answers. Several: side by side, trace by trace."""
+    """The page as text. One trace: its answers. Several: side by side, trace by trace, as are
+    the ranks of one file.
+    """
     source = [*_sources(many), *page.made_by(command)]
-    if len(many) == 1:
-        return page.fill(_single(many[0], source))
-    return page.fill(many_sections.model(many, source))
+    sides = answers.sides(many)
+    if len(sides) == 1:
+        return page.fill(_single(sides[0], source))
+    return page.fill(many_sections.model(sides, source))
 
 
 def _single(one: Answers, source: Sequence[Source]) -> Page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP
-from tracekit.trace import kineto
+from tracekit.trace import impossible, kineto, ranks
 from tracekit.trace.perfetto import layout
 from tracekit.trace.perfetto.export import Wanted
 from tracekit.trace.spans.intervals import Spans, union
@@ -90,7 +90,15 @@ def stage_spans(trace: Trace, stage: str) -> Spans:
 def _stages(trace: Trace) -> list[Event]:
     rows = catalog.ask(trace, Stages).rows
     out = [
-        _slice(trace, r.stage, r.start_ns, r.wall_ns, "stages", {"marker": r.name}) for r in rows
+        _slice(
+            trace,
+            ranks.named(r.rank, r.stage),
+            r.file_start_ns - trace.origin_ns,
+            r.wall_ns,
+            "stages",
+            {"marker": r.name},
+        )
+        for r in rows
     ]
     notes = links.marks(trace)
     for row in np.flatnonzero(notes.named(f"^{DECODE_STEP}")):
@@ -108,26 +116,24 @@ def _idle(trace: Trace) -> list[Event]:
             "no kernel events", where=trace.path, hint="capture with a GPU visible"
         )
     out: list[Event] = []
-    for number, device in enumerate(trace.devices):
-        found = causes.idle(trace, device)
+    for number, (part, device) in enumerate(_devices(trace)):
+        found = causes.idle(part, device)
         inner = np.isin(found.gap, inner_gaps(found))
         tid = len(_ORDER) + 1 + number
         pieces = zip(found.spans[inner].tolist(), found.cause[inner].tolist(), strict=True)
         for (start, end), cause in pieces:
             name = NAMES[cause_names.ORDER[cause]]
-            out.append(_slice(trace, name, start, end - start, "idle") | {"tid": tid})
-        out.append(_meta("thread_name", tid, {"name": f"idle of device {device}"}))
+            out.append(_slice(part, name, start, end - start, "idle") | {"tid": tid})
+        out.append(_meta("thread_name", tid, {"name": f"idle of {_name(part, device)}"}))
     return out
 
 
 def _queue(trace: Trace) -> list[Event]:
     """+1 at each launch, -1 when its work begins; a graph launch counts its nodes."""
-    gpu = links.work(trace)
-    begin = links.launch_start(trace)
-    linked = links.launch_row(trace) >= 0
     out: list[Event] = []
-    for device in trace.devices:
-        mine = linked & (gpu.device == device)
+    for part, device in _devices(trace):
+        gpu, begin = links.work(part), links.launch_start(part)
+        mine = (links.launch_row(part) >= 0) & (gpu.device == device)
         times = np.concatenate([begin[mine], gpu.ts[mine]])
         steps = np.concatenate([np.ones(mine.sum(), np.int64), -np.ones(mine.sum(), np.int64)])
         at, where = np.unique(times, return_inverse=True)
@@ -135,14 +141,26 @@ def _queue(trace: Trace) -> list[Event]:
         np.add.at(change, where, steps)
         for instant, depth in zip(at.tolist(), np.cumsum(change).tolist(), strict=True):
             out.append({
-                "ph": "C", "name": f"queue depth, device {device}", "pid": _PID,
-                "ts": layout.us(trace.origin_ns + instant), "args": {"launched": depth},
+                "ph": "C", "name": f"queue depth, {_name(part, device)}", "pid": _PID,
+                "ts": layout.us(part.origin_ns + instant), "args": {"launched": depth},
             })  # fmt: skip
     if not out:
         raise MissingEventsError(
             "no launch is linked to GPU work", where=trace.path, hint="capture with CUDA activities"
         )
     return out
+
+
+def _devices(trace: Trace) -> Iterator[tuple[Trace, int]]:
+    """Each device with the trace of its rank, without what cannot be true; times of the whole."""
+    for part in ranks.split(trace):
+        own = impossible.without(part)
+        for device in own.devices:
+            yield own, device
+
+
+def _name(part: Trace, device: int) -> str:
+    return ranks.named(part.source.rank, f"device {device}")
 
 
 TRACKS: Mapping[str, Callable[[Trace], list[Event]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ class Answers:
     hints: Mapping[str, str] = field(default_factory=dict)  # how to capture what is unanswered
     leaks: Mapping[str, int] = field(default_factory=dict)  # see redact.leaks
     gpu: bool = False  # whether any device did anything
+    ranks: tuple[Answers, ...] = ()  # of a file of several, each for itself
 
     def get(self, kind: type[R]) -> R | None:
         """The answer of this type, `get(Stages)`; None where the trace did not give it."""
@@ -45,3 +46,8 @@ class Answers:
             "answers": answers,
             "unanswered": dict(self.unanswered),
         }
+
+
+def sides(many: Sequence[Answers]) -> list[Answers]:
+    """What stands side by side: of a file of several ranks each rank, else the trace."""
+    return [side for one in many for side in one.ranks or (one,)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tracekit.errors import MissingEventsError
 from tracekit.registry import Kind
+from tracekit.results.result import of_rank
 from tracekit.trace import impossible, ranks
 
 if TYPE_CHECKING:
@@ -94,20 +95,21 @@ def answer(trace: Trace, name: str, **parameters: object) -> Result:
 def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]) -> Result:
     """The answer of the trace, or of a file of several ranks their answers, merged.
 
-    A rank that cannot answer is left out, unless none can.
+    A rank that cannot answer is left out, unless none can; rows of the others name theirs.
     """
     found: list[Result] = []
     reason: MissingEventsError | None = None
     for part in ranks.split(trace):
         try:
-            found.append(
-                part.once(
-                    ("answer of a rank", entry.title, tuple(sorted(parameters.items()))),
-                    partial(entry.run, impossible.without(part), **parameters),
-                )
+            own: Result = part.once(
+                ("answer of a rank", entry.title, tuple(sorted(parameters.items()))),
+                partial(entry.run, impossible.without(part), **parameters),
             )
         except MissingEventsError as fault:
             reason = reason or fault
+            continue
+        rank = part.source.rank if part is not trace else None
+        found.append(own if rank is None else of_rank(own, rank))
     if not found:
         assert reason is not None
         raise reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tracekit.results import result as results
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
-from tracekit.trace import kineto, redact
+from tracekit.trace import kineto, ranks, redact
 from tracekit.trace.trace import Trace
 
 
@@ -58,7 +59,24 @@ def of_trace(
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
-    """The same of a trace that is in memory."""
+    """The same of a trace that is in memory; of a file of several ranks of each rank too."""
+    whole = _of_trace(trace, only, path=path, progress=progress, **parameters)
+    parts = ranks.split(trace)
+    if len(parts) == 1:
+        return whole
+    # their answers were computed for the whole: these are looked up
+    own = tuple(_of_trace(part, only, path=path, **parameters) for part in parts)
+    return replace(whole, ranks=own)
+
+
+def _of_trace(
+    trace: Trace,
+    only: Sequence[str] | None,
+    *,
+    path: str,
+    progress: Callable[[str], None] = lambda _text: None,
+    **parameters: Any,
+) -> Answers:
     chosen = wanted(only)
     entries = {name: catalog.analysis(name) for name in chosen}
     done: dict[str, Result] = {}

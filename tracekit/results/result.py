@@ -48,6 +48,24 @@ class Result:
         return pd.json_normalize(rows)
 
 
+def of_rank(result: R, rank: str) -> R:
+    """The result with the rank in each row that has a field for it and none in it."""
+    assert dataclasses.is_dataclass(result)
+    assert not isinstance(result, type)
+    rows = {
+        field.name: tuple(_of_rank(row, rank) for row in value)
+        for field in dataclasses.fields(result)
+        if isinstance(value := getattr(result, field.name), tuple)
+    }
+    return dataclasses.replace(result, **rows)
+
+
+def _of_rank(row: R, rank: str) -> R:
+    if not dataclasses.is_dataclass(row) or isinstance(row, type):
+        return row
+    return dataclasses.replace(row, rank=rank) if getattr(row, "rank", "") is None else row
+
+
 def to_plain(value: Any) -> Any:
     """Dataclasses, enums, numpy numbers and tuples as what `json` writes."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

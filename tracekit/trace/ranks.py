@@ -20,7 +20,16 @@ _NUMBER = re.compile(r"\d+")
 _RANKED = re.compile(r"rank|\b[TDPE]P\d|^\d+$", re.IGNORECASE)
 _NO_RANK = re.compile(r"[\[\](){}<>:_#\s]+")
 _OF_PROCESS = re.compile(r"rank[\s_:#-]*(\d+)", re.IGNORECASE)
+_APART = 500_000  # launches of two processes within this many ns are those of ranks in lockstep
 _MOST = 1024  # processes of one file that are told apart by their launches
+
+
+def named(rank: str | None, what: str = "") -> str:
+    """`what` of a rank: 'rank TP00-DP01, device 0'; the rank alone where there is no `what`."""
+    if rank is None:
+        return what
+    said = rank if rank.startswith(("rank", "process")) else f"rank {rank}"
+    return f"{said}, {what}" if what else said
 
 
 def split(trace: Trace) -> tuple[Trace, ...]:
@@ -39,6 +48,7 @@ class _Owners:
     processes: Mapping[int, int]  # the rank of a process
     row: I64  # [N] the rank of each slice
     devices: Mapping[int, int]  # the number of the device that a process named by text stands for
+    guessed: bool = False  # which device is whose
 
 
 def _split(trace: Trace) -> tuple[Trace, ...]:
@@ -124,7 +134,7 @@ def _by_launches(trace: Trace) -> _Owners | None:
         return None
     delay = np.stack([_delay(calls, launching & (calls.pid == host), gpu) for host in hosts])
     key = np.unique(np.stack([gpu.pid, gpu.device.astype(np.int64)]), axis=1, return_inverse=True)
-    owner = _owner(delay, key[1].reshape(-1), gpu)
+    owner, guessed = _owner(delay, key[1].reshape(-1), gpu)
     if len(np.unique(owner)) < 2:
         return None
     processes = dict.fromkeys(_distinct(trace.pid), 0)
@@ -134,7 +144,7 @@ def _by_launches(trace: Trace) -> _Owners | None:
         processes[pid] = int(owner[np.argmax(gpu.pid == pid)])
     row = _mapped(trace.pid, processes)
     row[trace.is_(*GPU_WORK)] = owner
-    return _Owners(tuple(_of_process(trace, pid) for pid in hosts), processes, row, {})
+    return _Owners(tuple(_of_process(trace, pid) for pid in hosts), processes, row, {}, guessed)
 
 
 def _of_process(trace: Trace, pid: int) -> str:
@@ -171,11 +181,13 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
     return np.where(high > low, order[np.minimum(at_row, len(key) - 1)], -1)
 
 
-def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> I64:
-    """[G] which process issued each work. delay [P, G]; key [G] numbers the devices.
+def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> tuple[I64, bool]:
+    """[G] which process issued each work, and whether that is a guess.
 
     Where ids alone do not tell, a device belongs to the process whose launches come just before its
     work; where there are fewer devices than processes, each work for itself.
+
+    Shapes: delay [P, G]; key [G] numbers the devices.
     """
     known = ~np.isnan(delay)
     # work before its launch is no work of it, but for a little skew of the clocks
@@ -199,7 +211,17 @@ def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> I64:
             mine = (group == number) & (owner >= 0)
             if mine.any():
                 owner[(group == number) & (owner < 0)] = np.bincount(owner[mine]).argmax()
-    return np.maximum(owner, 0)
+    return np.maximum(owner, 0), _in_lockstep(cost, owner, ~plain & known.any(axis=0))
+
+
+def _in_lockstep(cost: npt.NDArray[np.float64], owner: I64, shared: npt.NDArray[np.bool_]) -> bool:
+    """Whether most works of some process could as well be another's. cost [P, G]; owner, shared [G]
+
+    `shared` work has an id that several processes launched.
+    """
+    apart = np.diff(np.sort(cost[:, shared], axis=0)[:2], axis=0)[0]
+    of = owner[shared]
+    return any(bool(np.median(apart[of == one]) < _APART) for one in np.unique(of))
 
 
 # ---------------------------------------------------------------- parts
@@ -207,7 +229,12 @@ def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> I64:
 
 def _part(trace: Trace, owners: _Owners, number: int) -> Trace:
     rows = np.flatnonzero(owners.row == number)
-    source = replace(trace.source, rank=owners.names[number], reread=_Tables(trace, owners, number))
+    source = replace(
+        trace.source,
+        rank=owners.names[number],
+        rank_guessed=owners.guessed,
+        reread=_Tables(trace, owners, number),
+    )
     part = replace(trace.where(rows), source=source, tables={}, memo={})
     if not (part.device < -1).any():
         return part

@@ -6,10 +6,10 @@ An allow-list: traces leak what they carry, so only what is named here leaves th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 
-from tracekit.trace import redact
+from tracekit.trace import ranks, redact
 from tracekit.trace.capture_facts import CaptureFacts, captured, whole
 from tracekit.trace.trace import Source
 
@@ -208,13 +208,22 @@ def rank(source: Source) -> int | None:
 
 
 def one_job(sources: Sequence[Source]) -> bool:
-    """Whether the traces are ranks of one job: other ranks of one world, with one model."""
-    ranks = [rank(source) for source in sources]
+    """Whether the traces are ranks of one job: other ranks of one world, with one model; or the
+    ranks of one file.
+    """
+    if one_file(sources):
+        return True
+    numbers = [rank(source) for source in sources]
     said = [about(source) for source in sources]
     worlds = {run.world_size for run in said}
     models = {run.model for run in said}
-    distinct = None not in ranks and len(set(ranks)) == len(ranks)
+    distinct = None not in numbers and len(set(numbers)) == len(numbers)
     return distinct and len(worlds) == 1 and len(models) == 1
+
+
+def one_file(sources: Sequence[Source]) -> bool:
+    """Whether these are the ranks of one file."""
+    return len({source.path for source in sources}) == 1 and all(source.rank for source in sources)
 
 
 def repeats(runs: Sequence[RunFacts]) -> bool:
@@ -231,7 +240,9 @@ def repeats(runs: Sequence[RunFacts]) -> bool:
 def labels(sources: Sequence[Source], stems: Sequence[str]) -> list[str]:
     """A short, unique name for each trace: its rank, its model, else what its file adds."""
     if len(sources) > 1 and one_job(sources):
-        return [f"rank {rank(source)}" for source in sources]
+        return [ranks.named(source.rank) or f"rank {rank(source)}" for source in sources]
+    if any(source.rank for source in sources):
+        return _of_ranks(sources, stems)
     runs = [about(source) for source in sources]
     names = [_model(source) or "" for source in sources]
     if "" not in names:
@@ -242,6 +253,16 @@ def labels(sources: Sequence[Source], stems: Sequence[str]) -> list[str]:
             if len(set(own)) == len(own):
                 return [cut(name, 2 * LONG) for name in own]
     return _unlike([name or stem for name, stem in zip(names, stems, strict=True)], stems)
+
+
+def _of_ranks(sources: Sequence[Source], stems: Sequence[str]) -> list[str]:
+    """Names of files of which some hold several ranks."""
+    files = {one.path: (replace(one, rank=None), stem)
+             for one, stem in zip(sources, stems, strict=True)}  # fmt: skip
+    whole, own = zip(*files.values(), strict=True)
+    name = dict(zip(files, labels(whole, own), strict=True))
+    return [f"{name[one.path]}, {ranks.named(one.rank)}" if one.rank else name[one.path]
+            for one in sources]  # fmt: skip
 
 
 def _model(source: Source) -> str | None:

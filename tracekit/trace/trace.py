@@ -74,6 +74,7 @@ class Source:
     cats: Mapping[str, int] = field(default_factory=dict)  # slices by the file's own category
     losses: tuple[Loss, ...] = ()
     rank: str | None = None  # of a file of several: which of them this trace is
+    rank_guessed: bool = False  # launches of ranks in lockstep do not say whose device is whose
     unknown: tuple[Unknown, ...] = ()  # the longest first
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None

@@ -47,6 +47,7 @@ class IdleReason:
     count: int  # stretches
     longest_ns: int
     holders: tuple[Holder, ...]
+    rank: str | None = None  # of a file of several; None where it holds one process
 
 
 def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:

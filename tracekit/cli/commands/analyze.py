@@ -110,27 +110,29 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
     from tracekit.cli import terminal
     from tracekit.report import text
     from tracekit.report.many import overview, runs
-    from tracekit.results import engine
+    from tracekit.results import answers, engine
+    from tracekit.trace import ranks
 
+    sides = answers.sides(many)
     if reading.as_json:
         document = engine.to_json(many)
-        if len(many) > 1:
-            document["together"] = overview.to_json(runs.read(many))
+        if len(sides) > 1:
+            document["together"] = overview.to_json(runs.read(sides))
         typer.echo(json.dumps(document, ensure_ascii=False))
         return
     if reading.as_markdown:
-        typer.echo(text.markdown(many[0]) if len(many) == 1 else text.markdown_of_several(many))
+        typer.echo(text.markdown(sides[0]) if len(sides) == 1 else text.markdown_of_several(sides))
         return
     out = terminal.console()
     full, chosen = reading.full, reading.names is not None
-    together = len(many) > 1 and not chosen
+    together = len(sides) > 1 and not chosen
     if together:
-        found = runs.read(many)
+        found = runs.read(sides)
         view = overview.brief(overview.overview(found))
         terminal.screen(out, overview.title(found), overview.subtitle(found), view)
-    for one in many:
+    for one in sides:
         if chosen:
-            out.rule(escape(one.path), style="dim")
+            out.rule(escape(ranks.named(one.source.rank, one.path)), style="dim")
         elif full or not together:
             terminal.overview(out, one)
         if chosen or full:

@@ -39,6 +39,8 @@ LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs mo
 
 def title(many: Sequence[Side]) -> str:
     """What the traces are together."""
+    if run_facts.one_file([side.one.source for side in many]):
+        return f"{len(many)} ranks in one file"
     if runs.one_job(many):
         world = many[0].run.world_size
         of = f" of {world}" if world and world != len(many) else ""
@@ -210,6 +212,7 @@ _RANGES = (
 def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
     """Each large number from its least to its most, and whose they are."""
     found = [(side.name, runs.measures(side)) for side in many]
+    noun = "rank" if runs.one_job(many) else "trace"
     for one in _RANGES:
         known = [(value, name) for name, own in found if (value := one.of(own)) is not None]
         if not known:
@@ -221,7 +224,7 @@ def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
         if doubt:
             silent += "; part of the idle time is suspect"
         level = "warn" if doubt else ""
-        shown, whose = one.show(low), units.plural(len(known), "trace")
+        shown, whose = one.show(low), units.plural(len(known), noun)
         if shown != one.show(high):
             shown = " – ".join(one.show(v).replace(" ", "\u00a0") for v in (low, high))
             whose = f"least {least}, most {most}"
