@@ -73,7 +73,7 @@ def _likeness(left: Floats, cuts: npt.NDArray[np.int64], squares: float) -> floa
     if count > 6:
         found = (count * found + 2) / (count - 4)
     found = min(found, LIKEST)
-    errors = 2.0 if count >= 30 else 2.5
+    errors = 2.0 if count >= 48 else 2.5
     return min(max(found + errors * math.sqrt(max(1 - found**2, 0.0) / count), 0.0), LIKEST)
 
 
