@@ -99,8 +99,15 @@ def found_at(path: Path, kind: InputKind | None = None) -> str:
     raise TracekitError(
         "no data set that is known, and no file that could be read",
         where=path,
-        hint="`tracekit datasets info NAME` shows how each lies on disk",
+        hint=f"files that end in {', '.join(_endings(kind))} are read; `tracekit datasets info "
+        "NAME` shows how each data set lies on disk",
     )
+
+
+def _endings(kind: InputKind | None) -> tuple[str, ...]:
+    from tracekit.datasets.local.plain import ENDINGS
+
+    return ENDINGS[kind or "imu"]
 
 
 def named(name: str) -> str:

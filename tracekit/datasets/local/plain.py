@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
-from tracekit.datasets.formats import event_files
+from tracekit.datasets.formats import event_files, numpy_files, packed_tables
 from tracekit.datasets.formats.csv_rows import OnError, read_bytes
-from tracekit.datasets.formats.numpy_files import npy
-from tracekit.datasets.local.plain_imu import parse_array, parse_text
+from tracekit.datasets.local import plain_imu
+from tracekit.datasets.local.clock import MODES, Asked, Mode
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+TEXT = (".csv", ".txt", ".tsv", ".dat")
 ENDINGS: dict[str, tuple[str, ...]] = {
-    "imu": (".csv", ".txt", ".tsv", ".dat", ".npy"),
+    "imu": (
+        *TEXT, *(f"{ending}.gz" for ending in TEXT), ".npy", ".npz", ".parquet", ".feather",
+        ".arrow", ".mat", ".h5", ".hdf5",
+    ),
     "events": (".npy", ".npz", ".h5", ".hdf5"),
     "text": (".txt", ".json", ".jsonl", ".md"),
     "image": (".npy", ".png", ".jpg", ".jpeg"),
-}
+}  # fmt: skip
+EVERY = frozenset(one for endings in ENDINGS.values() for one in endings)
 
 
 def samples(
@@ -35,6 +40,10 @@ def samples(
     kind: InputKind = "imu",
     rate_hz: float | None = None,
     trust_pickle: bool = False,
+    clock: Mode = "mend",
+    time_unit: str | None = None,
+    accel_unit: str | None = None,
+    gyro_unit: str | None = None,
 ) -> Iterator[Sample]:
     """One sample a file (text: one a prompt), in order of file name.
 
@@ -44,15 +53,18 @@ def samples(
     if path.is_file():
         files = [path]
     else:
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in endings and p.is_file())
-    if not files or files[0].suffix.lower() not in endings:
+        files = sorted(p for p in path.iterdir() if ending(p) in endings and p.is_file())
+    if not files or ending(files[0]) not in endings:
         raise TracekitError(
             f"no {kind} file here", where=path, hint=f"files that end in {', '.join(endings)}"
         )
     for file in files:
         match kind:
             case "imu":
-                yield imu(file, rate_hz=rate_hz, on_error=on_error)
+                yield imu(
+                    file, rate_hz=rate_hz, on_error=on_error, clock=clock, time_unit=time_unit,
+                    accel_unit=accel_unit, gyro_unit=gyro_unit,
+                )  # fmt: skip
             case "events":
                 yield events(file, trust_pickle=trust_pickle)
             case "image":
@@ -61,23 +73,63 @@ def samples(
                 yield from texts(file)
 
 
-def imu(path: Path, *, rate_hz: float | None = None, on_error: OnError = "raise") -> Sample:
-    """Six channels: acceleration x y z in m/s², angular velocity x y z in rad/s."""
-    if path.suffix.lower() == ".npy":
+def imu(
+    path: Path,
+    *,
+    rate_hz: float | None = None,
+    on_error: OnError = "raise",
+    clock: Mode = "mend",
+    time_unit: str | None = None,
+    accel_unit: str | None = None,
+    gyro_unit: str | None = None,
+) -> Sample:
+    """Six channels: acceleration x y z in m/s², angular velocity x y z in rad/s.
+
+    `clock` says what is done about a clock at fault, the units what the file itself does not.
+    """
+    if clock not in MODES:
+        raise TracekitError(f"clock={clock}", where=path, hint=f"one of: {', '.join(MODES)}")
+    asked = Asked(path, clock, rate_hz, time_unit)
+    options = plain_imu.Options(asked, on_error, accel_unit, gyro_unit)
+    kind = ending(path)
+    if kind == ".npy":
         return Sample(
-            id=path.stem,
-            dataset="plain",
-            path=path,
-            read=lambda: npy(path, path),
-            parse=lambda raw: parse_array(raw, path, rate_hz),
-        )
+            id=path.stem, dataset="plain", path=path, read=lambda: numpy_files.npy(path, path),
+            parse=lambda raw: plain_imu.parse_array(raw, options),
+        )  # fmt: skip
+    if kind in packed_tables.ENDINGS:
+        return Sample(
+            id=path.stem, dataset="plain", path=path, read=lambda: packed_tables.read(path),
+            parse=lambda raw: plain_imu.from_table(raw, options),
+        )  # fmt: skip
     return Sample(
-        id=path.stem,
-        dataset="plain",
-        path=path,
-        read=lambda: read_bytes(path),
-        parse=lambda raw: parse_text(raw, path, rate_hz, on_error),
-    )
+        id=path.name.removesuffix(path.suffix) if kind.endswith(".gz") else path.stem,
+        dataset="plain", path=path, read=lambda: unpacked(path),
+        parse=lambda raw: plain_imu.parse_text(raw, options),
+    )  # fmt: skip
+
+
+def ending(path: Path) -> str:
+    """How the name ends, in lower case; both endings of what is gzipped."""
+    return "".join(
+        path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]
+    ).lower()
+
+
+def unpacked(path: Path) -> bytes:
+    """Bytes of a file, out of gzip where it is. Raises: TracekitError where it is not whole."""
+    import gzip
+    import zlib
+
+    data = read_bytes(path)
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise TracekitError(
+            f"not a whole gzip file ({fault})", where=path, hint="is it damaged, or cut short?"
+        ) from None
 
 
 def events(path: Path, *, trust_pickle: bool = False) -> Sample:
@@ -98,7 +150,7 @@ def image(path: Path) -> Sample:
         id=path.stem,
         dataset="plain",
         path=path,
-        read=lambda: npy(path, path) if array else read_bytes(path),
+        read=lambda: numpy_files.npy(path, path) if array else read_bytes(path),
         parse=lambda raw: _parse_image(raw, path),
     )
 
@@ -191,12 +243,14 @@ def _parse_image(raw: npt.NDArray[Any] | bytes, path: Path) -> Recording:
 
 def guess(path: Path) -> InputKind:
     """The kind of a file, or of the first in a folder, by its ending and its first bytes."""
-    every = {ending for endings in ENDINGS.values() for ending in endings}
     if path.is_dir():
-        path = next((p for p in sorted(path.iterdir()) if p.suffix.lower() in every), path)
-    match path.suffix.lower():
-        case ".h5" | ".hdf5" | ".npz":
-            return "events"
+        path = next((p for p in sorted(path.iterdir()) if ending(p) in EVERY), path)
+    match ending(path):
+        case ".npz":
+            names = numpy_files.npz(path, ())[1]
+            return "events" if set(event_files.FIELDS) <= set(names) else "imu"
+        case ".h5" | ".hdf5":
+            return "imu" if packed_tables.is_recording(path) else "events"
         case ".json" | ".jsonl" | ".md":
             return "text"
         case ".png" | ".jpg" | ".jpeg":
@@ -223,9 +277,8 @@ def _number(cell: bytes) -> bool:
 
 def recognise(path: Path) -> bool:
     """By the endings of files; the last that is tried."""
-    every = {ending for endings in ENDINGS.values() for ending in endings}
     files = [path] if path.is_file() else path.iterdir()
-    return any(file.suffix.lower() in every for file in files)
+    return any(ending(file) in EVERY for file in files)
 
 
 DATASET = Dataset(
@@ -238,9 +291,10 @@ DATASET = Dataset(
     licence="yours",
     access="local",
     size="yours",
-    layout="imu: csv, text or .npy of six columns at --rate-hz, a header may name them and a time "
-    "column; events: structured .npy, .npz or .h5 with x, y, p, t; text: .txt, .json, .jsonl; "
-    "image: .png, .jpg, .npy",
+    layout="imu: csv, text (also gzipped), .npy, .npz, Parquet, Feather, .mat or HDF5 of six "
+    "columns at --rate-hz, a header may name them, their units and a time column; events: "
+    "structured .npy, .npz or .h5 with x, y, p, t; text: .txt, .json, .jsonl; image: .png, .jpg, "
+    ".npy",
     fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "hf:PATH_OR_ID"),
     verified="verified on real files",
     how_to_get="tracekit capture MODEL --data PATH --rate-hz HZ",
@@ -248,6 +302,10 @@ DATASET = Dataset(
         "kind": "imu, events, text or image",
         "rate_hz": "samples a second; needed unless a column has the time",
         "trust_pickle": "read pickled event files",
+        "clock": "a clock at fault: mend (default), refuse, or ignore the column",
+        "time_unit": "of the column of time: s, ms, us, ns",
+        "accel_unit": "of the acceleration: m/s2, g, mg",
+        "gyro_unit": "of the angular velocity: rad/s, deg/s, mdps",
     },
     recognise=recognise,
 )

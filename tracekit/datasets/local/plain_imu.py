@@ -1,37 +1,72 @@
-"""Six channels out of an array or a text file whose layout nobody wrote down."""
+"""Six channels out of a table whose layout nobody wrote down: by its headings, units and clock."""
 
 from __future__ import annotations
 
-import re
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Recording
-from tracekit.datasets.formats.csv_rows import Notes, OnError, csv_columns, number_rows
+from tracekit.datasets.formats import tables, text_tables
+from tracekit.datasets.formats.csv_rows import Notes, OnError
+from tracekit.datasets.formats.tables import Table
+from tracekit.datasets.local import channels, clock, dates
+from tracekit.datasets.local.channels import Heading, Kind
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Cells = Sequence[str] | npt.NDArray[Any]
+
 RATE_HINT = "say how fast the samples came, as in --rate-hz 50"
-# ms in one unit of a time column, by how its name ends
-TIME_UNITS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3, "sec": 1e3, "seconds": 1e3}
-TIME = re.compile(
-    r"^(?:t|time|timestamp|time_?stamp)(?:[\s_.\[(]*(ns|us|µs|ms|sec|seconds|s)\W*)?$"
-)
-ACCEL = re.compile(r"^(?:a|acc|accl|accel|accelerometer|acceleration)[\s_.\-]*([xyz])\b")
-GYRO = re.compile(r"^(?:g|w|gyr|gyro|gyroscope|rotationrate|angular_?velocity)[\s_.\-]*([xyz])\b")
+NAMES_HINT = "name them acc_x acc_y acc_z gyro_x gyro_y gyro_z, or leave the header out"
+SI: Mapping[Kind, str] = {
+    "acceleration": "m/s²",
+    "angular velocity": "rad/s",
+    "gravity": "m/s²",
+    "time": "ms",
+}
+SENSORS: tuple[Kind, Kind] = ("acceleration", "angular velocity")
+CHANNELS = tuple((kind, axis) for kind in SENSORS for axis in "xyz")
+SHORT: Mapping[Kind, str] = {"acceleration": "acc", "angular velocity": "gyro"}
+FASTEST_RAD_S = 45.0  # a gyroscope of 2000 deg/s reads 35, and not all the time
 
 
-def parse_array(array: npt.NDArray[Any], path: Path, rate_hz: float | None) -> Recording:
-    """[N, 6] or [6, N] numbers.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a file is to be read: what its user says, beside what it says itself."""
 
-    Raises: TracekitError for another shape, values that are not finite, or no stated rate.
+    clock: clock.Asked
+    on_error: OnError = "raise"
+    accel_unit: str | None = None
+    gyro_unit: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.clock.path
+
+    def unit(self, kind: Kind) -> str | None:
+        """The unit that the user says the channels of a kind have."""
+        return {"acceleration": self.accel_unit, "angular velocity": self.gyro_unit}.get(kind)
+
+
+def parse_array(array: npt.NDArray[Any], options: Options) -> Recording:
+    """[N, 6] or [6, N] numbers, or records with named fields.
+
+    Raises: TracekitError for another shape, values that are not finite unless they are skipped,
+    or no stated rate.
     """
     import numpy as np
 
-    notes = Notes()
+    path = options.path
+    if array.dtype.names is not None and array.ndim == 1:
+        names = array.dtype.names
+        return from_table(Table(names, tuple(array[name] for name in names)), options)
     if array.ndim != 2 or 6 not in array.shape or not np.issubdtype(array.dtype, np.number):
         raise TracekitError(
             f"shape {array.shape} of {array.dtype} where [N, 6] or [6, N] numbers belong",
@@ -44,80 +79,262 @@ def parse_array(array: npt.NDArray[Any], path: Path, rate_hz: float | None) -> R
             where=path,
             hint="give more samples",
         )
-    if array.shape[1] != 6:
-        array = array.T
-    values = np.asarray(array, np.float64)
-    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-    if len(bad):
-        raise TracekitError(
-            f"{len(bad)} samples are not finite, the first is number {bad[0]}",
-            where=path,
-            hint="fill or drop them before",
-        )
-    return _made(values, _stated(rate_hz, path), None, notes)
+    return from_table(Table(None, tuple(array.T if array.shape[1] == 6 else array)), options)
 
 
-def parse_text(raw: bytes, path: Path, rate_hz: float | None, on_error: OnError) -> Recording:
+def parse_text(raw: bytes, options: Options) -> Recording:
     """Rows of six numbers, or a header that names six channels and perhaps the time.
 
     Names tell the order of channels; without a header it is accelerometer x y z, gyroscope x y z.
 
     Raises: TracekitError for a malformed row unless it is skipped, and for no rate and no time.
     """
-    notes = Notes(on_error)
-    top = raw.removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    separator = next((s for s in (",", ";", "\t") if s in top), None)
-    cells = [cell.strip().strip('"') for cell in top.split(separator)]
-    if not top or _is_number(cells[0] or "0"):
-        values = number_rows(raw, path, width=6, notes=notes, separator=separator)
-        values = values[~_nan_rows(values)]
-        return _made(_some(values, path), _stated(rate_hz, path), None, notes)
-    if separator is None:  # columns in white space, so the names have none
-        separator = " "
-        raw = b"\n".join(b" ".join(line.split()) for line in raw.split(b"\n"))
-    time, scale, channels = _columns(cells, path)
-    wanted = [*channels, *([time] if time else [])]
-    table, _ = csv_columns(raw, path, wanted, notes=notes, separator=separator)
-    values = _some(table[:, :6], path)
-    if time is None:
-        return _made(values, _stated(rate_hz, path), None, notes)
-    times = table[:, 6]
+    return from_table(text_tables.read(raw), options)
+
+
+def from_table(table: Table, options: Options) -> Recording:
+    """The recording that a table holds: SI units, in order of time; what was done is in `repairs`.
+
+    Raises: TracekitError where a channel is absent or could be several columns, for a unit that
+    is not known, a malformed row that is not skipped, a clock that cannot be mended, and for no
+    rate.
+    """
+    notes = Notes(options.on_error)
+    for what in table.said:
+        notes.repair(what)
+    if table.rate_hz is not None and options.clock.rate_hz is None:
+        notes.repair(f"the rate of {table.rate_hz:g} Hz is the file's own")
+        asked = dataclasses.replace(options.clock, rate_hz=table.rate_hz)
+        options = dataclasses.replace(options, clock=asked)
+    found = channels.headings(table.names, table.units) if table.names else []
+    values = _values(table, found, options, notes)
+    head = channels.clock(found)
+    if head is not None and options.clock.mode == "ignore":
+        notes.repair(f"column {head.text!r} left out: clock=ignore says so")
+        head = None
+    if head is not None and _is_dates(table.columns[head.column]):
+        head = dataclasses.replace(head, unit="ns", scale=channels.TIME["ns"])
+    times, good = _sound(table, values, head, options, notes)
+    if not good.any():
+        raise TracekitError("no row of numbers", where=options.path, hint="rows of six numbers")
+    if head is None or times is None:
+        return _made(values[good], _stated(options), None, notes)
+    rows = good.nonzero()[0]
+    return _timed(values[good], times[good], head, lambda k: table.place(int(rows[k])), options,
+                  notes)  # fmt: skip
+
+
+def _timed(
+    values: npt.NDArray[np.float64],
+    times: npt.NDArray[Any],
+    head: Heading,
+    place: Callable[[int], str],
+    options: Options,
+    notes: Notes,
+) -> Recording:
+    import numpy as np
+
+    scale = clock.scale(times, head, options.clock, notes)
     if scale is None:
-        if rate_hz is None:
-            raise TracekitError(
-                f"the unit of column {time!r} is not known", where=path, hint=RATE_HINT
-            )
-        notes.repair(f"column {time!r} left out: its unit is not known")
-        return _made(values, rate_hz, None, notes)
-    from tracekit.datasets.video.ego4d import nominal_rate
-
-    times = (times - times[0]) * scale
-    rate = rate_hz or nominal_rate(times)
-    return _made(values, _stated(rate, path), times, notes)
+        return _made(values, _stated(options), None, notes)
+    # whole ns since 1970 have more digits than float64: the first is taken off before
+    ms = np.asarray(times - times[0], np.float64) * scale
+    even = clock.steady(ms, values, place, options.clock, notes)
+    return _made(values[even.keep], even.rate_hz, even.times_ms, notes)
 
 
-def _columns(cells: list[str], path: Path) -> tuple[str | None, float | None, list[str]]:
-    """Name of the time column and ms in its unit, and the names of the six channels in order."""
-    found: dict[str, str] = {}
-    time, scale = None, None
-    for cell in cells:
-        name = cell.lower()
-        if match := TIME.match(name):
-            if time is None:
-                time, scale = cell, TIME_UNITS.get(match[1] or "")
-        elif match := ACCEL.match(name):
-            found.setdefault(f"a{match[1]}", cell)
-        elif match := GYRO.match(name):
-            found.setdefault(f"g{match[1]}", cell)
-    wanted = ["ax", "ay", "az", "gx", "gy", "gz"]
-    missing = [name for name in wanted if name not in found]
+def _values(
+    table: Table, found: list[Heading], options: Options, notes: Notes
+) -> npt.NDArray[np.float64]:
+    """[N, 6] in m/s² and rad/s; NaN where a cell holds no number."""
+    import numpy as np
+
+    if table.names is None or not any(name.strip(" 0123456789") for name in table.names):
+        return _in_order(table, options, notes)
+    heads = [_one(table, found, kind, axis, options) for kind, axis in CHANNELS]
+    missing = [
+        f"{SHORT[kind]}_{axis}"
+        for (kind, axis), head in zip(CHANNELS, heads, strict=True)
+        if head is None
+    ]
     if missing:
         raise TracekitError(
-            f"no column for {', '.join(missing)} among: {', '.join(cells[:12])}",
-            where=f"{path}:1",
-            hint="name them acc_x acc_y acc_z gyro_x gyro_y gyro_z, or leave the header out",
+            f"no column for {', '.join(missing)} among: {', '.join(table.names[:12])}",
+            where=f"{options.path}:1",
+            hint=NAMES_HINT,
         )
-    return time, scale, [found[name] for name in wanted]
+    chosen = [head for head in heads if head is not None]
+    sides = []
+    for side in (chosen[:3], chosen[3:]):
+        scales = _scales(side, options, notes)
+        columns = [tables.numbers(table.columns[head.column])[0] for head in side]
+        sides.append(np.column_stack(columns) * scales)
+    if all(head.without_gravity for head in chosen[:3]):
+        sides[0] = sides[0] + _gravity(table, found, chosen[0], options, notes)
+    return np.hstack(sides)
+
+
+def _in_order(table: Table, options: Options, notes: Notes) -> npt.NDArray[np.float64]:
+    """The six columns of a table without names, in the order that is agreed."""
+    import numpy as np
+
+    columns = table.columns
+    if table.names is not None and table.names[:1] == ("",):
+        columns = columns[1:]
+    if len(columns) != 6:
+        raise TracekitError(
+            f"{len(columns)} columns without names, where six belong",
+            where=options.path,
+            hint="a first line that names them, as in time_s,acc_x,acc_y,acc_z,gyro_x,gyro_y,"
+            "gyro_z",
+        )
+    values = np.column_stack([tables.numbers(column)[0] for column in columns])
+    for kind, first in zip(SENSORS, (0, 3), strict=True):
+        unit = options.unit(kind)
+        if unit is not None:
+            values[:, first : first + 3] *= _scale(kind, unit, "the option", options)
+            notes.repair(f"{kind} in {unit}, as the option says: in {SI[kind]} here")
+    return values
+
+
+def _one(
+    table: Table, found: list[Heading], kind: Kind, axis: str, options: Options
+) -> Heading | None:
+    """The column of a channel. Raises: TracekitError where several differ and none is plainer."""
+    import numpy as np
+
+    best = channels.best(found, kind, axis)
+    if len(best) < 2:
+        return best[0] if best else None
+    first, *others = (tables.numbers(table.columns[one.column])[0] for one in best)
+    if not all(np.array_equal(first, other, equal_nan=True) for other in others):
+        names = ", ".join(f"{one.text!r} (column {one.column + 1})" for one in best)
+        raise TracekitError(
+            f"several columns could be {kind} {axis}, and they differ: {names}",
+            where=options.path,
+            hint="leave one of them, or name the others differently",
+        )
+    return best[0]
+
+
+def _scales(heads: list[Heading], options: Options, notes: Notes) -> list[float]:
+    """What takes each column to SI: by the user's word, then by the heading's; told."""
+    kind = heads[0].kind
+    chosen = options.unit(kind)
+    if chosen is not None:
+        notes.repair(f"{kind} in {chosen}, as the option says: in {SI[kind]} here")
+        return [_scale(kind, chosen, "the option", options)] * len(heads)
+    stated = list(dict.fromkeys(head.unit for head in heads if head.unit is not None))
+    if not stated:
+        return [1.0] * len(heads)
+    units = [head.unit or stated[0] for head in heads]
+    of = ", ".join(head.text for head in heads)
+    notes.repair(f"{kind} in {', '.join(stated)}, as the header states ({of}): in {SI[kind]} here")
+    return [_scale(kind, unit, repr(h.text), options) for unit, h in zip(units, heads, strict=True)]
+
+
+def _scale(kind: Kind, unit: str, where: str, options: Options) -> float:
+    found = channels.scale_of(kind, unit)
+    if found is None:
+        option = "gyro_unit=deg/s" if kind == "angular velocity" else "accel_unit=g"
+        known = {"angular velocity": "rad/s, deg/s, dps, mdps, rpm"}.get(kind, "m/s², g, mg, gal")
+        raise TracekitError(
+            f"{unit!r} of {where} is no unit of {kind} that is known",
+            where=options.path,
+            hint=f"known: {known}; to say another: --data-option {option}",
+        )
+    return found
+
+
+def _gravity(
+    table: Table, found: list[Heading], acceleration: Heading, options: Options, notes: Notes
+) -> npt.NDArray[np.float64] | float:
+    """[N, 3] gravity in m/s², where the acceleration has none and the file has it beside."""
+    import numpy as np
+
+    heads = [_one(table, found, "gravity", axis, options) for axis in "xyz"]
+    there = [head for head in heads if head is not None]
+    if len(there) < 3:
+        notes.repair(
+            f"left as it is: {acceleration.text!r} may have no gravity in it, as its name says"
+        )
+        return 0.0
+    notes.repair(f"gravity added ({there[0].text} …): {acceleration.text!r} has none in it")
+    columns = [tables.numbers(table.columns[head.column])[0] for head in there]
+    return np.column_stack(columns) * _scales(there, options, notes)
+
+
+def _sound(
+    table: Table,
+    values: npt.NDArray[np.float64],
+    head: Heading | None,
+    options: Options,
+    notes: Notes,
+) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.bool_]]:
+    """The times in the column's unit, and which rows are whole; the others are noted by line."""
+    import numpy as np
+
+    times = None if head is None else _times(table.columns[head.column])
+    good: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+    if times is not None and times.dtype.kind == "f":
+        good = np.logical_and(good, np.isfinite(times))
+    lines = table.lines
+    odd = list(table.malformed)
+    for row in np.flatnonzero(~good):
+        why = _why(table, head, int(row))
+        odd.append((int(lines[row]) if lines is not None else int(row), why))
+    for line, why in sorted(odd):
+        if lines is not None:
+            notes.malformed(options.path, line, why)
+        else:
+            notes.malformed(options.path, None, f"row {line + 1}: {why}")
+    return times, good
+
+
+def _is_dates(column: Cells) -> bool:
+    """Whether text holds dates, by its first rows."""
+    if not len(column) or not isinstance(column[0], str):
+        return False
+    return any(dates.nanoseconds([str(cell)]) is not None for cell in column[:20])
+
+
+def _times(column: Cells) -> npt.NDArray[Any]:
+    """[N] float64; int64 where every cell is a whole number, or a date (ns)."""
+    import numpy as np
+
+    if isinstance(column, np.ndarray):
+        return np.asarray(column, np.int64 if column.dtype.kind in "iu" else np.float64)
+    try:
+        return np.array([int(cell) for cell in column], np.int64)
+    except (ValueError, OverflowError):
+        found, bad = tables.numbers(column)
+    # a date that is damaged is no number either, so the others say what the column is
+    if len(bad) > len(column) / 2:
+        whole = [row for row, cell in enumerate(column) if dates.nanoseconds([cell]) is not None]
+        at = dates.nanoseconds([column[row] for row in whole])
+        if at is not None:
+            if len(whole) == len(column):
+                return at
+            found[:] = np.nan
+            found[whole] = at
+    return found
+
+
+def _why(table: Table, head: Heading | None, row: int) -> str:
+    """What is wrong with a row that is not whole."""
+    names = table.names or ()
+    used = {one.column for one in channels.headings(names)} if names else set()
+    columns = sorted(used) if used else range(len(table.columns))
+    for at in columns:
+        cell = table.columns[at][row]
+        if isinstance(cell, str):
+            if cell.strip().lower() in tables.MISSING - {"nan"}:
+                return "a value is missing"
+            if not tables.is_number(cell) and cell.strip().lower() != "nan":
+                if head is not None and at == head.column and dates.nanoseconds([cell]) is not None:
+                    continue
+                return f"not a number: {cell[:60]!r}"
+    return "a value is not finite"
 
 
 def _made(
@@ -131,35 +348,22 @@ def _made(
     usual = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
     if 0.5 < usual < 2.0:
         notes.repair(f"left as it is: |acceleration| is {usual:.2f}, which looks like g, not m/s²")
+    elif 500 < usual < 2000:
+        notes.repair(f"left as it is: |acceleration| is {usual:.0f}, which looks like mg, not m/s²")
+    fast = float(np.quantile(np.abs(values[:, 3:]), 0.95))
+    if fast > FASTEST_RAD_S:
+        notes.repair(
+            f"left as it is: angular velocities reach {fast:.0f}, which looks like deg/s, not rad/s"
+        )
     return Recording(
         "imu", values=values, rate_hz=rate_hz, timestamps_ms=times, repairs=notes.repairs()
     )
 
 
-def _stated(rate_hz: float | None, path: Path) -> float:
+def _stated(options: Options) -> float:
+    rate_hz = options.clock.rate_hz
     if rate_hz is None:
-        raise TracekitError("no rate is stated", where=path, hint=RATE_HINT)
+        raise TracekitError("no rate is stated", where=options.path, hint=RATE_HINT)
     if not 0 < rate_hz < float("inf"):
-        raise TracekitError(f"a rate of {rate_hz:g} Hz", where=path, hint=RATE_HINT)
+        raise TracekitError(f"a rate of {rate_hz:g} Hz", where=options.path, hint=RATE_HINT)
     return rate_hz
-
-
-def _some(values: npt.NDArray[np.float64], path: Path) -> npt.NDArray[np.float64]:
-    if not len(values):
-        raise TracekitError("no row of numbers", where=path, hint="rows of six numbers")
-    return values
-
-
-def _nan_rows(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    import numpy as np
-
-    bad: npt.NDArray[np.bool_] = np.asarray(np.isnan(values).any(axis=1))
-    return bad
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
