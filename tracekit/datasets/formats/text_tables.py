@@ -56,7 +56,8 @@ def read(raw: bytes, *, least: int = 6) -> Table:
     if not plain:
         return Table(None, ())
     first = _first(plain, separator, least)
-    said = [f"passed over {first} lines before the header"] if first else []
+    lines_before = f"{first} line{'' if first == 1 else 's'}"
+    said = [f"passed over {lines_before} before the header"] if first else []
     plain = plain[first:]
     rows = [(line.number, cells(line.text, separator)) for line in plain]
     names = _header(rows, lines, separator, said)

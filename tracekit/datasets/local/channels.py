@@ -37,7 +37,7 @@ UNITS: Mapping[Kind, Mapping[str, float]] = {
     "gravity": ACCELERATION,
 }  # fmt: skip
 SPELLINGS = (
-    (r"[²]", "2"), (r"[³]", "3"), (r"[⁻¹]+", "1"), (r"[°º]", "deg"), (r"[µμ]", "u"),
+    (r"[²]", "2"), (r"[³]", "3"), (r"⁻", ""), (r"¹", "1"), (r"[°º]", "deg"), (r"[µμ]", "u"),
     (r"milliseconds?", "ms"), (r"microseconds?", "us"), (r"nanoseconds?", "ns"),
     (r"seconds?|\bsec\b|(?<=/)sec|(?<=\()sec", "s"), (r"degrees?", "deg"), (r"radians?", "rad"),
     (r"met(?:er|re)s?", "m"), (r"\bper\b|_per_", "/"), (r"squared", "2"),
