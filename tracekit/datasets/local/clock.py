@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tracekit.datasets.formats.csv_rows import Notes
 from tracekit.datasets.local.channels import Heading, scale_of
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Times = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+    Times = npt.NDArray[Any]  # float64 or int64
 
 Mode = Literal["mend", "refuse", "ignore"]
 MODES: tuple[Mode, ...] = ("mend", "refuse", "ignore")
@@ -54,7 +54,7 @@ def scale(times: Times, head: Heading, asked: Asked, notes: Notes) -> float | No
     """
     import numpy as np
 
-    distinct: Times = np.unique(times)
+    distinct = np.unique(times)
     if len(distinct) < 2:
         raise TracekitError(
             f"the clock stands still: the time in column {head.text!r} is {distinct[0]:g} in all "

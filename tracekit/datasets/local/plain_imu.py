@@ -275,7 +275,7 @@ def _sound(
     import numpy as np
 
     times = None if head is None else _times(table.columns[head.column])
-    good: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
     if times is not None and times.dtype.kind == "f":
         good = np.logical_and(good, np.isfinite(times))
     lines = table.lines
