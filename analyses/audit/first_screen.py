@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from tracekit.answers.audit import Audit
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, Verdict, sentence
+from tracekit.results.trust import VERDICTS, worst
 
 LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
 
 
-def verdicts(result: Audit, _one: Answers) -> Iterator[Verdict]:
-    """One."""
+def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
+    """One: never worse than every answer that it judges."""
     odd = [row for row in result.rows if row.effect != "note"]
     if odd:
         more = f" And {len(odd) - 1} more." if len(odd) > 1 else ""
@@ -24,6 +25,11 @@ def verdicts(result: Audit, _one: Answers) -> Iterator[Verdict]:
         )
     else:
         text = f"All {result.checks} checks passed."
+    given = worst(trust.verdict for trust in one.trust.values())
+    if one.trust and VERDICTS.index(given) < VERDICTS.index(result.verdict):
+        # what is not to be trusted is not answered; the answers that are there can be
+        yield Verdict("warn", f"{given.capitalize()}, as far as it is answered", text, "audit")
+        return
     yield Verdict(LEVELS[result.verdict], result.verdict.capitalize(), text, "audit")
 
 

@@ -202,9 +202,9 @@ def stray_events(trace: Trace) -> Iterator[Finding]:
             continue
         sides = " and ".join(f"{duration(ns)} {side}" for side, ns in gaps.items() if ns)
         what = (
-            f"The window of device {device}, {duration(window)}, is stretched by {count(few)} "
-            f"of {count(len(start))} activities, {sides} the rest: without "
-            f"{'them' if few > 1 else 'it'} it is {duration(rest)}."
+            f"{count(few)} of {count(len(start))} activities of device {device} "
+            f"{'lie' if few > 1 else 'lies'} {sides} the rest: from the first activity to the last "
+            f"it is {duration(window)}, without {'them' if few > 1 else 'it'} {duration(rest)}."
         )
         yield Finding(
             trace.path, "stray_events", "degraded", what, few, sum(gaps.values()),
@@ -250,10 +250,10 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
     degraded = [name for names, p in parts.items() if p > frames.MATERIAL for name in names]
     idle_ns = total(frames.device_idle(trace))
     what = (
-        f"{duration(inside)} of {duration(idle_ns)} idle time passed with work launched more than "
-        f"{duration(causes.SUSPECT_NS)} before and none of this file running: the device probably "
-        "ran work that the file does not hold (a step that was cut out, another process), waited "
-        "for another device, or loaded a kernel. Do not call it idle of the step."
+        f"{duration(inside)} passed with work launched more than {duration(causes.SUSPECT_NS)} "
+        "before and none of this file running: the device probably ran work that the file does not "
+        "hold (a step that was cut out, another process), waited for another device, or loaded a "
+        "kernel. It is left out of every window, idle time and share."
     )
     waits = int((covered(device, suspect) > 0).sum())
     effect: Effect = "degraded" if degraded else "note"
@@ -267,9 +267,9 @@ def _before_the_window(trace: Trace, suspect: Spans, device: Spans) -> Iterator[
     outside = subtract(intersect(suspect, frames.stage_clock(trace)), device)
     if time := total(outside):
         what = (
-            f"{duration(time)} of the stages passed before the first activity that the file holds, "
-            "with work launched: the device was probably at work that was not recorded. It is in "
-            "no window of a device, and named apart in the stages by clock."
+            f"{duration(time)} of the stages' wall time passed before the first activity that the "
+            "file holds, with work launched: the device was probably at work that was not "
+            "recorded. It is in no window, idle time or share."
         )
         yield Finding(trace.path, "hidden_work", "note", what, len(outside), time, None,
                       ("stages",))  # fmt: skip

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tracekit.answers.devices import Device, Devices, Stream
+from tracekit.answers.devices import IDLE, WINDOW, Device, Devices, Stream
+from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution import links
 from tracekit.attribution.collectives import collectives
 from tracekit.attribution.idle.busy import busy, communication
-from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
+from tracekit.attribution.idle.by_cause import SUSPECT, beside
 from tracekit.attribution.idle.causes import idle
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, least_to_most, share
 from tracekit.results.unknown_work import device_kind
 from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
@@ -103,19 +106,20 @@ def _streams(trace: Trace, row: Device) -> list[Stream]:
 
 
 DEFINITIONS = {
-    "window": "From the start of the device's first activity to the end of its last.",
+    "window": WINDOW,
     "kernel": "Time in which at least one kernel ran.",
     "memcpy": "Copy time that no kernel covers.",
     "memset": "Fill time that neither a kernel nor a copy covers.",
-    "idle": "Time of the window in which no stream of the device had work.",
+    "idle": IDLE,
+    "suspect": SUSPECT,
     "without launch": "Activities whose launching call is not in the trace.",
     "communication": "Part of the kernel time in which a communication kernel ran, by its name: a "
     "lower bound, since engines name their own as they like.",
-    "exposed": "Part of the communication time in which no other kernel ran.",
+    EXPOSED: "Part of the communication time in which no other kernel ran.",
     "overlapped copies": "Copy time that a kernel covers: hidden behind computing.",
     "sum": "Durations of all kernels added up; it exceeds the kernel time where streams overlap.",
     "stream busy": "Time in which the stream had work.",
-    "utilisation": "Stream busy over the window of the device.",
+    "utilisation": "Stream busy over the window of the device, suspect time left out.",
     "alone": "Time in which no other stream of the device had work.",
 }
 
@@ -123,8 +127,6 @@ DEFINITIONS = {
 def tables(result: Devices) -> list[Grid]:
     many = len({r.device for r in result.rows}) < len(result.rows)
     note = "Devices of several traces." if many else ""
-    if suspect := sum(r.suspect_ns for r in result.rows):
-        note += f" {duration(suspect)} of the idle time is suspect. {SUSPECT}"
     grids = [_split_grid(result, note), _streams_grid(result)]
     if any(r.communication_ns or r.overlapped_copy_ns or r.kernel_sum_ns > 1.01 * r.kernel_ns
            for r in result.rows):  # fmt: skip
@@ -138,6 +140,7 @@ def _label(row: Device) -> str:
 
 
 def _split_grid(result: Devices, note: str) -> Grid:
+    suspect = any(r.suspect_ns for r in result.rows)
     columns = (
         Column("device", "text"),
         *(
@@ -145,6 +148,7 @@ def _split_grid(result: Devices, note: str) -> Grid:
             for n in ("window", "kernel", "memcpy", "memset", "idle")
         ),
         Column("idle share", "share", "Idle over window."),
+        *((Column("suspect", "ns", SUSPECT),) if suspect else ()),
         Column("kernels", "count", "How many kernels ran."),
         Column("copies", "count", "How many copies ran."),
         Column("fills", "count", "How many fills ran."),
@@ -152,8 +156,8 @@ def _split_grid(result: Devices, note: str) -> Grid:
     )
     rows = [
         (
-            _label(r), r.window_ns, r.kernel_ns, r.memcpy_ns, r.memset_ns, r.idle_ns,
-            r.idle_ns / r.window_ns if r.window_ns else None,
+            _label(r), r.seen_window_ns, r.kernel_ns, r.memcpy_ns, r.memset_ns, r.seen_idle_ns,
+            r.idle_share, *([r.suspect_ns] if suspect else []),
             r.kernel_count, r.memcpy_count, r.memset_count, r.unlaunched_count,
         )
         for r in result.rows[:200]
@@ -165,7 +169,7 @@ def _more_grid(result: Devices) -> Grid:
     columns = (
         Column("device", "text"),
         Column("communication", "ns", DEFINITIONS["communication"]),
-        Column("exposed", "ns", DEFINITIONS["exposed"]),
+        Column(EXPOSED, "ns", DEFINITIONS[EXPOSED]),
         Column("overlapped", "share", "The part of the communication that other kernels cover."),
         Column("kernel sum", "ns", DEFINITIONS["sum"]),
         Column("overlapped copies", "ns", DEFINITIONS["overlapped copies"]),
@@ -189,11 +193,17 @@ def _streams_grid(result: Devices) -> Grid:
         Column("utilisation", "share", DEFINITIONS["utilisation"]),
         Column("alone", "ns", DEFINITIONS["alone"]),
     )  # fmt: skip
+    suspect = {(r.rank, r.device, r.window_ns): r.suspect_ns for r in result.rows}
+
+    def used(s: Stream) -> float | None:
+        seen = s.device_window_ns - suspect.get((s.rank, s.device, s.device_window_ns), 0)
+        return s.busy_ns / seen if seen else None
+
     rows = [
         (
             named(s.rank, str(s.device)),
             str(s.stream) if s.stream >= 0 else "not named", s.count, s.busy_ns,
-            s.busy_ns / s.device_window_ns if s.device_window_ns else None, s.alone_ns,
+            used(s), s.alone_ns,
         )
         for s in sorted(result.streams, key=lambda s: -s.busy_ns)[:200]
     ]  # fmt: skip
@@ -202,30 +212,37 @@ def _streams_grid(result: Devices) -> Grid:
 
 
 def charts(result: Devices) -> list[figures.Chart]:
-    rows = [r for r in result.rows if r.window_ns][:40]
+    rows = [r for r in result.rows if r.seen_window_ns][:40]
     if not rows:
         return []
-    window, idle_ns = sum(r.window_ns for r in rows), sum(r.idle_ns for r in rows)
-    suspect = sum(r.suspect_ns for r in rows)
-    title = (
-        f"Devices were idle for {duration(idle_ns)} of {duration(window)}, {idle_ns / window:.1%}"
-    )
-    if suspect:
-        title += f"; for {duration(suspect)} of it they may have run work not in this file"
+    talk = any(r.exposed_communication_ns for r in rows)
+    compute = [r.kernel_ns - r.exposed_communication_ns for r in rows]
     parts = {
-        "kernel": [r.kernel_ns - r.exposed_communication_ns for r in rows],
-        "communication": [r.exposed_communication_ns for r in rows],
+        COMPUTE if talk else "kernel": compute,
+        EXPOSED: [r.exposed_communication_ns for r in rows],
         "memcpy": [r.memcpy_ns for r in rows],
         "memset": [r.memset_ns for r in rows],
-        "idle": [r.idle_ns - r.suspect_ns for r in rows],
-        MAYBE_WORK: [r.suspect_ns for r in rows],
+        "idle": [r.seen_idle_ns for r in rows],
     }
     summary = "The window of each device, cut into exposed communication, other work and idle time."
     labels = [_label(r) if r.rank is not None else f"device {_label(r)}" for r in rows]
     return [
-        figures.split_bars("devices", title, labels, parts, of="window", summary=summary,
+        figures.split_bars("devices", _title(rows), labels, parts, of="window", summary=summary,
                            table="devices")
     ]  # fmt: skip
+
+
+def _title(rows: Sequence[Device]) -> str:
+    """Each device has a window of its own: their times are not added up."""
+    idle = least_to_most([r.idle_share or 0.0 for r in rows], share)
+    if len(rows) == 1:
+        (row,) = rows
+        more = f"; {beside(row.suspect_ns)}" if row.suspect_ns else ""
+        ns, window = duration(row.seen_idle_ns), duration(row.seen_window_ns)
+        return f"The device was idle for {ns} of {window}, {idle}{more}"
+    suspect = max(r.suspect_ns for r in rows)
+    more = f"; up to {beside(suspect)}" if suspect else ""
+    return f"Devices were idle for {idle} of their windows{more}"
 
 
 ANALYSIS = Analysis(

@@ -15,22 +15,18 @@ BUSY = 0.95  # of the window without suspect time: the host keeps up
 
 def findings(result: Devices, _ask: Ask) -> Iterator[Draft]:
     """Of the device with most exposed communication; of all devices where all are busy."""
-    worth = [r for r in result.rows if _seen(r) and r.exposed_communication_ns / _seen(r) >= LEAST]
+    rows = [r for r in result.rows if r.seen_window_ns]
+    worth = [r for r in rows if r.exposed_communication_ns / r.seen_window_ns >= LEAST]
     if worth:
-        top = max(worth, key=lambda r: r.exposed_communication_ns / _seen(r))
+        top = max(worth, key=lambda r: r.exposed_communication_ns / r.seen_window_ns)
         yield _exposed(result, top, len(worth))
-    elif result.rows and all(_seen(r) and r.busy_ns / _seen(r) >= BUSY for r in result.rows):
+    elif rows and len(rows) == len(result.rows) and all((r.busy_share or 0) >= BUSY for r in rows):
         yield _saturated(result)
-
-
-def _seen(row: Device) -> int:
-    """The window without the time in which work that the file lacks may have run."""
-    return row.window_ns - row.suspect_ns
 
 
 def _exposed(result: Devices, row: Device, devices: int) -> Draft:
     """Time in which a device did nothing but communicate: transfer, and waiting for peers."""
-    ns, seen = row.exposed_communication_ns, _seen(row)
+    ns, seen = row.exposed_communication_ns, row.seen_window_ns
     mine = [c for c in result.collectives if c.device == row.device]
     numbers: dict[str, float] = {
         "share": ns / seen, "exposed_ns": ns, "communication_ns": row.communication_ns,
@@ -76,15 +72,15 @@ def _by_size(mine: list[Collective], numbers: dict[str, float]) -> str:
 
 def _saturated(result: Devices) -> Draft:
     """All devices have hardly any time without work: the host is no limit."""
-    row = min(result.rows, key=lambda r: r.busy_ns / _seen(r))
-    part = row.busy_ns / _seen(row)
+    row = min(result.rows, key=lambda r: r.busy_ns / r.seen_window_ns)
+    part = row.busy_ns / row.seen_window_ns
     which = "The GPU" if len(result.rows) == 1 else f"Each of {len(result.rows)} devices"
     most = "" if len(result.rows) == 1 else " or more"
     return Draft(
         FindingKind.SATURATED, None,
         f"{which} works for {share(part)}{most} of its window ({duration(row.busy_ns)} of "
-        f"{duration(_seen(row))}): the host keeps up with it.",
-        part, "share", None, _seen(row),
+        f"{duration(row.seen_window_ns)}): the host keeps up with it.",
+        part, "share", None, row.seen_window_ns,
         "Only faster, fewer or smaller kernels make this faster; launch overhead is hidden.",
-        numbers={"share": part, "busy_ns": row.busy_ns, "window_ns": _seen(row)},
+        numbers={"share": part, "busy_ns": row.busy_ns, "window_ns": row.seen_window_ns},
     )  # fmt: skip

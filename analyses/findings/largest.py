@@ -31,7 +31,8 @@ def largest(path: str, ask: Ask, drafts: Sequence[Draft]) -> Iterator[Largest]:
         for reason in idle.reasons if idle is not None else ():
             if reason.device == row.device:
                 mine[reason.reason] += reason.ns
-        seen = row.window_ns - mine.pop(Reason.MISSING, 0)
+        mine.pop(Reason.MISSING, 0)
+        seen = row.seen_window_ns
         if mine:
             name, ns = max(mine.items(), key=lambda item: (item[1], item[0]))
             part = ns / seen if seen else None

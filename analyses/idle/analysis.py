@@ -18,7 +18,7 @@ from tracekit.attribution.gaps import (
     longest,
     sorted_calls,
 )
-from tracekit.attribution.idle.by_cause import by_cause, by_row
+from tracekit.attribution.idle.by_cause import by_cause, by_row, suspect_by_cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.reasons import rows as reason_rows
 from tracekit.errors import MissingEventsError
@@ -65,10 +65,12 @@ def _device(trace: Trace, device: int) -> DeviceIdle:
     assert causes.sum() == lengths.sum(), "the classes add up to the idle time"
     return DeviceIdle(
         device=device,
+        rank=trace.source.rank,
         window_ns=int(window[0, 1] - window[0, 0]),
         idle_ns=int(lengths.sum()),
         causes=by_row(causes),
         suspect_ns=int(covered(found.suspect, window)[0]),
+        suspect_causes=by_row(suspect_by_cause(found, window)[0]),
         gaps=len(inside),
         longest_ns=int(lengths.max(initial=0)),
     )
@@ -102,10 +104,14 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
                 idle_ns=whole.clock.idle_ns,
                 causes=by_row(clock),
                 suspect_ns=int(covered(found.suspect, flat).sum()),
+                suspect_causes=by_row(suspect_by_cause(found, flat).sum(axis=0)),
                 launched_window_ns=own_work.window_ns if own_work else None,
                 launched_idle_ns=own_work.idle_ns if own_work else None,
                 launched_causes=by_row(launch) if own_work else None,
                 launched_suspect_ns=int(covered(found.suspect, own).sum()) if own_work else None,
+                launched_suspect_causes=by_row(suspect_by_cause(found, own).sum(axis=0))
+                if own_work
+                else None,
             )
         )
     return tuple(rows)
@@ -117,10 +123,10 @@ def _lengths(trace: Trace) -> tuple[Lengths, ...]:
     length = inner[:, 1] - inner[:, 0]
     limits = np.array([n for n in CLASSES_NS if n is not None])
     place = np.searchsorted(limits, length, side="right")
-    parts = by_cause(found, inner)
+    parts, suspect = by_cause(found, inner), suspect_by_cause(found, inner)
     return tuple(
         Lengths(under, int((place == i).sum()), int(length[place == i].sum()),
-                by_row(parts[place == i].sum(axis=0)))
+                by_row(parts[place == i].sum(axis=0)), by_row(suspect[place == i].sum(axis=0)))
         for i, under in enumerate(CLASSES_NS)
     )  # fmt: skip
 
@@ -145,7 +151,11 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
         doings=sorted_calls(time),
         lengths=tuple(
             replace(
-                a, count=a.count + b.count, ns=a.ns + b.ns, causes=add_fields(a.causes, b.causes)
+                a,
+                count=a.count + b.count,
+                ns=a.ns + b.ns,
+                causes=add_fields(a.causes, b.causes),
+                suspect_causes=add_fields(a.suspect_causes, b.suspect_causes),
             )
             for a, b in zip(one.lengths, two.lengths, strict=True)
         ),
@@ -159,7 +169,7 @@ def _add(one: StageIdle, two: StageIdle) -> StageIdle:
         one, two = (
             replace(
                 stage, launched_window_ns=None, launched_idle_ns=None, launched_causes=None,
-                launched_suspect_ns=None,
+                launched_suspect_ns=None, launched_suspect_causes=None,
             )
             for stage in (one, two)
         )  # fmt: skip

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tracekit.answers.idle import DeviceIdle, IdleTime
+from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.reasons.rows import Holder, IdleReason
@@ -108,18 +108,12 @@ _RULES = {
 def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     """One a reason: of the device that waits most for it, with the range over the others."""
     launches = ask(Launches)
-    seen = {row.device: _seen(row, result.reasons) for row in result.rows}
+    seen = {row.device: row.seen_window_ns for row in result.rows}
     for reason, rule in _RULES.items():
         parts = _by_device([row for row in result.reasons if row.reason == reason], seen)
         if parts:
             yield _said(reason, rule, parts, seen, launches)
     yield from _lacking(result)
-
-
-def _seen(row: DeviceIdle, reasons: tuple[IdleReason, ...]) -> int:
-    """The device's window without the time in which work that the file lacks may have run."""
-    lost = (r.ns for r in reasons if r.device == row.device and r.reason == Reason.MISSING)
-    return row.window_ns - sum(lost)
 
 
 def _by_device(
@@ -252,22 +246,24 @@ def _top(rows: list[IdleReason]) -> str | None:
 def _lacking(result: IdleTime) -> Iterator[Draft]:
     """Where most of the window is work that the file lacks, or launches that it lacks."""
     for reason, said, do in (
-        (Reason.MISSING, "pass with the next work launched 1 ms before or more, and nothing in the "
-         "file running: work is missing from the file, or waits for what it does not show",
+        (Reason.MISSING, "beside its window of {} pass with the next work launched 1 ms before or "
+         "more, and nothing in the file running: work is missing from the file, or waits for what "
+         "it does not show",
          "Record whole steps, all processes of the device, and do not cut the file."),
-        (Reason.UNLINKED, "pass before work whose launch is not in the file, so nobody can say "
-         "what it waited for", "Record ProfilerActivity.CPU beside CUDA, for whole steps."),
+        (Reason.UNLINKED, "of its window of {} pass before work whose launch is not in the file, "
+         "so nobody can say what it waited for",
+         "Record ProfilerActivity.CPU beside CUDA, for whole steps."),
     ):  # fmt: skip
         for row in result.rows:
             mine = [r for r in result.reasons if r.device == row.device and r.reason == reason]
-            ns = sum(r.ns for r in mine)
-            if row.window_ns and ns / row.window_ns >= 0.25:
+            ns, seen = sum(r.ns for r in mine), row.seen_window_ns
+            whole = row.window_ns if reason is Reason.MISSING else seen
+            if whole and ns / whole >= 0.25:
                 yield Draft(
                     FindingKind.RECORD_MORE, None,
-                    f"{duration(ns)} of the {duration(row.window_ns)} of device {row.device} "
-                    f"{said}.",
-                    ns, "ns", None, row.window_ns, do,
-                    numbers={"lacking_ns": ns, "window_ns": row.window_ns},
+                    f"On device {row.device} {duration(ns)} {said.format(duration(seen))}.",
+                    ns, "ns", None, whole, do,
+                    numbers={"lacking_ns": ns, "window_ns": seen},
                     device=row.device if len(result.rows) > 1 else None,
                     explains=frozenset({reason.value}),
                 )  # fmt: skip

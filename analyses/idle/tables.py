@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from tracekit.answers.devices import IDLE, WINDOW
 from tracekit.answers.idle import IdleTime, Lengths
-from tracekit.attribution.idle.by_cause import NAMES, SUSPECT, shown, shown_columns
+from tracekit.answers.stages import Split
+from tracekit.attribution.idle.by_cause import NAMES, SUSPECT, beside, shown, shown_columns
 from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.kernels import name_rules
-from tracekit.attribution.reasons.names import REASON_TEXTS, REASONS
+from tracekit.attribution.reasons.names import REASON_TEXTS, REASONS, Reason
 from tracekit.attribution.reasons.names import SHOWN as SHOWN_REASONS
 from tracekit.attribution.reasons.rows import Holder
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, least_to_most, share
 from tracekit.trace.ranks import named
 
 DEFINITIONS = {
-    "idle": "Time in which no stream of the device had work.",
+    "idle": IDLE,
     **{NAMES[cause]: text for cause, text in CAUSES.items()},
     **{SHOWN_REASONS[reason]: text for reason, text in REASON_TEXTS.items()},
     "suspect": SUSPECT,
@@ -33,48 +37,60 @@ def tables(result: IdleTime) -> list[Grid]:
 
 
 def _causes_grid(result: IdleTime) -> Grid:
-    """One row a class: devices side by side would be too wide."""
-    idle_ns, window = sum(r.idle_ns for r in result.rows), sum(r.window_ns for r in result.rows)
-    sums = {c: sum(getattr(r.causes, c.value) for r in result.rows) for c in ORDER}
-    rows = [
-        (NAMES[c], ns, ns / idle_ns if idle_ns else None, ns / window if window else None)
-        for c, ns in sums.items()
-        if ns
-    ]
-    suspect = sum(r.suspect_ns for r in result.rows)
-    note = f"{duration(suspect)} of it is suspect. {SUSPECT}" if suspect else ""
+    """One row a class and device: devices side by side would be too wide."""
+    many = len(result.rows) > 1
+    rows = []
+    for r in result.rows:
+        parts = [*((NAMES[c], r.seen_causes.of([c])) for c in ORDER), ("all", r.seen_idle_ns)]
+        rows += [
+            (*([named(r.rank, str(r.device))] if many else []), name, ns,
+             ns / r.seen_idle_ns if r.seen_idle_ns else None,
+             ns / r.seen_window_ns if r.seen_window_ns else None)
+            for name, ns in parts if ns or name == "all"
+        ]  # fmt: skip
     columns = (
+        *((Column("device"),) if many else ()),
         Column("why", "text", "The class of the idle time."),
         Column("idle", "ns", DEFINITIONS["idle"]),
         Column("of idle", "share", "Over the idle time of the device window."),
-        Column("of window", "share", "Over the device window, first activity to last."),
+        Column("of window", "share", WINDOW),
     )
-    total_row = ("all", idle_ns, 1.0 if idle_ns else None, idle_ns / window if window else None)
-    return Grid("causes", "Why the GPU was idle", columns, rows, note, total_row)
+    total_row = None if many else rows.pop()
+    return Grid("causes", "Why the GPU was idle", columns, rows, _beside(result), total_row)
+
+
+def _beside(result: IdleTime) -> str:
+    """The suspect time of each device, which no share and no column has."""
+    found = [(r, r.suspect_ns) for r in result.rows if r.suspect_ns]
+    if not found:
+        return ""
+    said = "; ".join(f"{duration(ns)} on device {r.device}" for r, ns in found)
+    return f"Suspect, and left out: {said}. {SUSPECT}"
 
 
 def _reasons_grid(result: IdleTime) -> Grid:
     """One row a device, reason and stage, with what held the host longest."""
-    window = {(r.rank, r.device): r.window_ns for r in result.rows}
+    window = {(r.rank, r.device): r.seen_window_ns for r in result.rows}
     columns = (
         Column("device", "text"),
         Column("reason", "text", "What would have to change."),
         Column("stage", "text", "The innermost stage that launched the work after it."),
         Column("idle", "ns", DEFINITIONS["idle"]),
-        Column("of window", "share", "Over the device window, first activity to last."),
+        Column("of window", "share", WINDOW),
         Column("stretches", "count", "How many."),
         Column("longest", "ns", "The longest of them."),
         Column("held by", "text", "What the launching thread was in for most of them, by time."),
     )
     names = {reason.value: SHOWN_REASONS[reason] for reason in REASONS}
+    shown = [r for r in result.reasons if r.reason != Reason.MISSING]
     rows = [
         (named(r.rank, str(r.device)), names[r.reason], r.stage or "", r.ns,
-         r.ns / window[r.rank, r.device] if window[r.rank, r.device] else None, r.count,
-         r.longest_ns, holder_text(r.holders[0]) if r.holders else "")
-        for r in result.reasons[:200]
+         r.ns / whole if (whole := window[r.rank, r.device]) else None, r.count, r.longest_ns,
+         holder_text(r.holders[0]) if r.holders else "")
+        for r in shown[:200]
     ]  # fmt: skip
-    note = f"{len(result.reasons) - 200} more are in --json." if len(result.reasons) > 200 else ""
-    return Grid("reasons", "What would have to change", columns, rows, note)
+    left = f"{len(shown) - 200} more are in --json. " if len(shown) > 200 else ""
+    return Grid("reasons", "What would have to change", columns, rows, left + _beside(result))
 
 
 def holder_text(holder: Holder) -> str:
@@ -84,24 +100,24 @@ def holder_text(holder: Holder) -> str:
 
 
 def _stage_grid(result: IdleTime, launched: bool) -> Grid:
-    key = "launched_causes" if launched else "causes"
-    some = shown_columns([getattr(s, key) for s in result.stages])
+    found = [(s, s.seen_causes(launched=launched)) for s in result.stages]
+    known = [(s, causes) for s, causes in found if causes is not None]
+    some = shown_columns([causes for _, causes in known])
+    split = Split.LAUNCHED if launched else Split.CLOCK
     title = "in the window of its own work" if launched else "during its marker"
     columns = (
         Column("stage"),
-        Column("idle", "ns", f"Time {title} in which no device had work."),
-        *(column for column, _ in some),
-        Column("suspect", "ns", SUSPECT),
-    )
+        Column(split.label("idle"), "ns", f"Time {title} in which no device had work, suspect time "
+               "left out; the columns to the right add up to it."),
+        *(replace(column, label=f"{column.label}, by launch") if launched else column
+          for column, _ in some),
+        Column(split.label("suspect"), "ns", SUSPECT),
+    )  # fmt: skip
     rows = [
-        (
-            s.family,
-            s.launched_idle_ns if launched else s.idle_ns,
-            *(sum(getattr(getattr(s, key), c.value) for c in group) for _, group in some),
-            s.launched_suspect_ns if launched else s.suspect_ns,
-        )
-        for s in result.stages
-    ]
+        (s.family, causes.of(ORDER), *(causes.of(group) for _, group in some),
+         s.launched_suspect_ns if launched else s.suspect_ns)
+        for s, causes in known
+    ]  # fmt: skip
     name = "stages_launched" if launched else "stages"
     return Grid(name, f"Idle time of each stage, {title}", columns, rows[:-1][:200], "", rows[-1])
 
@@ -143,15 +159,15 @@ def _host_calls_grid(result: IdleTime) -> Grid:
 
 
 def _lengths_grid(result: IdleTime) -> Grid:
-    some = shown_columns([part.causes for part in result.lengths])
+    some = shown_columns([part.seen_causes for part in result.lengths])
     columns = (
         Column("gaps"), Column("count", "count", "How many gaps."),
         Column("idle", "ns", DEFINITIONS["idle"]), *(column for column, _ in some),
     )  # fmt: skip
     rows = [
         (
-            _class(part), part.count, part.ns,
-            *(sum(getattr(part.causes, c.value) for c in group) for _, group in some),
+            _class(part), part.count, part.seen_causes.of(ORDER),
+            *(part.seen_causes.of(group) for _, group in some),
         )
         for part in result.lengths
     ]  # fmt: skip
@@ -162,30 +178,36 @@ def _class(part: Lengths) -> str:
     return f"under {duration(part.under_ns)}" if part.under_ns else "longer"
 
 
+def _title(result: IdleTime) -> str:
+    """Each device has a window of its own: their times are not added up."""
+    parts = [r.idle_share for r in result.rows if r.idle_share is not None]
+    suspect = max(r.suspect_ns for r in result.rows)
+    if len(result.rows) == 1:
+        said = f"The GPU was idle for {least_to_most(parts, share)} of its window"
+        return said + (f"; {beside(suspect)}" if suspect else "")
+    said = f"GPUs were idle for {least_to_most(parts, share)} of their windows"
+    return said + (f"; up to {beside(suspect)}" if suspect else "")
+
+
 def charts(result: IdleTime) -> list[figures.Chart]:
     many = len(result.rows) > 1
     found = []
-    if any(r.idle_ns for r in result.rows):
+    if any(r.seen_idle_ns for r in result.rows):
         labels = [
             named(r.rank, f"device {r.device}") if many else "device window"
             for r in result.rows[:40]
         ]
-        parts = [r.causes for r in result.rows[:40]]
-        whole = sum(r.window_ns for r in result.rows)
-        share = sum(r.idle_ns for r in result.rows) / whole if whole else 0
-        suspect = sum(r.suspect_ns for r in result.rows)
-        at_most = "at most " if suspect else ""
-        title = f"The GPU was idle {at_most}{share:.1%} of the time"
-        if suspect:
-            title += f"; {duration(suspect)} of it may be work that is not in this file"
-        found.append(figures.split_bars("causes", title, labels, shown(parts), of="idle time",
-                                        summary="Idle time by cause.", table="causes"))  # fmt: skip
+        parts = [r.seen_causes for r in result.rows[:40]]
+        found.append(figures.split_bars("causes", _title(result), labels, shown(parts),
+                                        of="idle time", summary="Idle time by cause.",
+                                        table="causes"))  # fmt: skip
     lengths = [part for part in result.lengths if part.count]
     if len(lengths) > 1:
         found.append(
             figures.columns(
                 "lengths", "Idle time by length of the gap", [_class(p) for p in lengths],
-                shown([p.causes for p in lengths]), of="idle time", x_title="length of the gap",
+                shown([p.seen_causes for p in lengths]), of="idle time",
+                x_title="length of the gap",
                 summary="How much idle time short and long gaps add up to.", table="lengths",
             )
         )  # fmt: skip

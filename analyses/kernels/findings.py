@@ -132,7 +132,7 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     roofline, devices = ask(Roofline), ask(Devices)
     dense = [c for c in result.categories if c.category in (Category.GEMM, Category.ATTENTION)]
     total = sum(c.total_ns for c in dense)
-    busy = devices.busy_share if devices is not None else None
+    busy = devices.mean(lambda d: d.busy_share) if devices is not None else None
     shaped = roofline is not None and bool(roofline.rows)
     if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return

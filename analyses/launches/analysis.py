@@ -116,6 +116,7 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
     host_idle = sum(causes[c] for c in HOST_SIDE)
     device_idle = sum(causes[c] for c in WAITED)
     saved = _waited(trace, windows)
+    suspect = int(covered(idle(trace).suspect, windows).sum())
     depth = float(np.maximum(delay, 0).sum() / open_ns) if open_ns else None
     return Launching(
         trace=trace.path,
@@ -134,9 +135,10 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
         short_count=int((gpu.dur[work] < cost)[kernel].sum()),
         kernel_count=int(kernel.sum()),
         window_ns=total(windows),
+        suspect_ns=suspect,
         host_idle_ns=host_idle,
         device_idle_ns=device_idle,
-        launch_bound=_bound(saved, host_idle + device_idle, total(windows)),
+        launch_bound=_bound(saved, host_idle + device_idle - suspect, total(windows) - suspect),
         graph_saves_ns=saved,
         graph_saves_per_token_ns=work_phases.per_token(saved, tokens),
     )
@@ -270,7 +272,9 @@ def _stage_grid(result: Launches) -> Grid:
     columns = (
         Column("stage"),
         Column("launch-bound", "text", DEFINITIONS["launch-bound"]),
-        Column("window", "ns", "First start to last end of the stage's work."),
+        Column(
+            "window", "ns", "First start to last end of the stage's work, suspect time left out."
+        ),
         Column("host idle", "ns", DEFINITIONS["host idle"]),
         Column("of window", "share", "Host idle over window."),
         Column("graph saves at most", "ns", DEFINITIONS["graph saves"]),
@@ -281,8 +285,8 @@ def _stage_grid(result: Launches) -> Grid:
     )
     say = {True: "yes", False: "no", None: "never idle"}
     rows = [
-        (named(r.rank, r.stage), say[r.launch_bound], r.window_ns, r.host_idle_ns,
-         r.host_idle_ns / r.window_ns if r.window_ns else None, r.graph_saves_ns, r.depth,
+        (named(r.rank, r.stage), say[r.launch_bound], r.seen_window_ns, r.host_idle_ns,
+         r.host_idle_ns / r.seen_window_ns if r.seen_window_ns else None, r.graph_saves_ns, r.depth,
          r.tklqt_ns, r.tklqt_per_token_ns, r.short_count)
         for r in result.rows[:200]
     ]  # fmt: skip

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 
-from tracekit.answers.stages import BY_CLOCK, BY_LAUNCH, OP_TIME, PARTS, WALL, Split, Stages, Total
-from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
+from tracekit.answers.stages import (
+    BY_CLOCK,
+    BY_LAUNCH,
+    OP_TIME,
+    PARTS,
+    WALL,
+    Mean,
+    Split,
+    Stages,
+    Total,
+    mean_parts,
+)
+from tracekit.attribution.idle.by_cause import SUSPECT, beside
+from tracekit.attribution.stages.alike import ALIKE
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, split_bars
 from tracekit.results.first_screen import Drawn, FirstScreen, KeyNumber, Listed, Remark
@@ -40,10 +53,11 @@ def words(result: Stages) -> Mapping[str, str]:
 # ---------------------------------------------------------------- sentences
 
 
-def remarks(result: Stages, _one: Answers) -> Iterator[Remark]:
+def remarks(result: Stages, one: Answers) -> Iterator[Remark]:
     """What each of the main stages spends its time on: the host, or the GPU that waits."""
+    split = result.split(one.source)
     for total in result.main:
-        said = _host(total) if total.host else _idle(total)
+        said = _host(total) if total.host else _idle(total, split, result.devices)
         if said:
             yield Remark(total.title, said)
 
@@ -58,18 +72,14 @@ def _host(total: Total) -> str:
     return f"of its wall time, {said}" if said else ""
 
 
-def _idle(total: Total) -> str:
-    own = total.launched
-    if own is None or not own.window_ns:
+def _idle(total: Total, split: Split, devices: int) -> str:
+    own, whole, suspect = total.parts(split), total.whole_ns(split), total.suspect_ns(split)
+    if not own or not whole:
         return ""
-    least = "at most " if total.suspect_ns else ""
-    said = f"GPU idle for {least}{share(own.idle_ns / own.window_ns)} of its window"
-    if total.suspect_ns:
-        said += (
-            f" (for {duration(total.suspect_ns)} of {duration(own.idle_ns)} it may have run work "
-            "that is not in this file)"
-        )
-    return said
+    who = "GPU idle" if devices == 1 else f"all {devices} GPUs idle at once"
+    of = "window" if split is Split.LAUNCHED else split.whole
+    more = f" ({beside(suspect)})" if suspect else ""
+    return f"{who} for {share(own['idle'] / whole)} of its {of}{more}"
 
 
 # ---------------------------------------------------------------- chart and table
@@ -78,7 +88,7 @@ def _idle(total: Total) -> str:
 def charts(result: Stages, one: Answers) -> Iterator[Drawn]:
     """The stage bar."""
     split = result.split(one.source)
-    if chart := stage_bar(_there(result), split):
+    if chart := stage_bar(result.means(_there(result), split), split):
         yield Drawn(chart, instead_of="launched" if split is Split.LAUNCHED else "stages")
 
 
@@ -86,91 +96,79 @@ def _there(result: Stages) -> list[Total]:
     return [total for total in result.stages if total.instances]
 
 
-def stage_bar(totals: Sequence[Total], split: Split) -> Chart | None:
-    """Mean time of each stage, split; None where there are no stages."""
-    rows = _worth_a_bar(totals)
+def stage_bar(means: Sequence[Mean], split: Split) -> Chart | None:
+    """Time of one instance of each stage, split; None where there are no stages."""
+    rows = _worth_a_bar(means)
     if not rows:
         return None
-    parts = [total.spent(split) for total in rows]
-    inside = ("communication", MAYBE_WORK)  # parts of the kernels and of the idle time
-    names = [
-        name for name in PARTS
-        if (name in split.parts or name in inside) and any(own.get(name) for own in parts)
-    ]  # fmt: skip
-
-    def mean(total: Total, part: Mapping[str, int], name: str) -> float | None:
-        return part[name] / total.instances if name in part else None
-
-    several = any(total.instances > 1 for total in rows)
+    parts = mean_parts(rows)
+    names = [name for name in PARTS if any(own.get(name) for own in parts)]
+    several = any(mean.total.instances > 1 for mean in rows)
+    suspect = sum(mean.total.suspect_ns(split) for mean in rows)
     return split_bars(
         "stage-bar",
         "Where the time of each stage went"
         + (", by launch" if split is Split.LAUNCHED else "")
-        + (f": the longest {len(rows)} of {len(totals)}" if len(rows) < len(totals) else ""),
-        [total.family for total in rows],
-        {name: [mean(t, p, name) for t, p in zip(rows, parts, strict=True)] for name in names},
+        + (f": the longest {len(rows)} of {len(means)}" if len(rows) < len(means) else "")
+        + (", suspect time left out" if suspect else ""),
+        [mean.label for mean in rows],
+        {split.label(name): [own.get(name) for own in parts] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",
         summary=f"{split.whole.capitalize()} of {len(rows)} stages, each split into "
-        f"{', '.join(names)}.",
+        f"{', '.join(map(split.label, names))}.",
         table="stage-split",
     )  # fmt: skip
 
 
-def _worth_a_bar(totals: Sequence[Total]) -> list[Total]:
+def _worth_a_bar(means: Sequence[Mean]) -> list[Mean]:
     """The stages that are drawn: all five of a request; of others the longest, none invisible."""
-    if {total.family for total in totals} <= {stage.value for stage in Stage}:
-        return list(totals)
-    longest = sorted(totals, key=lambda t: -t.wall_ns / t.instances)[:BARS]
-    least = 0.005 * (longest[0].wall_ns / longest[0].instances) if longest else 0
-    return [t for t in totals if t in longest and t.wall_ns / t.instances >= least]
+    if {mean.total.family for mean in means} <= {stage.value for stage in Stage}:
+        return list(means)
+    wall = {mean.total.family: fmean(mean.alike.walls) for mean in means}
+    longest = sorted(wall, key=lambda family: -wall[family])[:BARS]
+    least = 0.005 * max(wall.values(), default=0)
+    return [m for m in means if (f := m.total.family) in longest and wall[f] >= least]
 
 
 def grids(result: Stages, one: Answers) -> Iterator[Listed]:
     """The numbers of the stage bar, summed over instances."""
-    if totals := _there(result):
-        yield Listed(stage_grid(totals, result.split(one.source), result.whole))
+    split = result.split(one.source)
+    if means := result.means(_there(result), split):
+        yield Listed(stage_grid(means, split, result.whole))
 
 
-def stage_grid(totals: Sequence[Total], split: Split, whole: Total | None) -> Grid:
+def stage_grid(means: Sequence[Mean], split: Split, whole: Total | None) -> Grid:
     """A row a stage: its wall time, and the parts of `split`."""
     wall = whole.wall_ns if whole else None
-    window, many = split is Split.LAUNCHED, any(t.instances > 1 for t in totals)
-    several, suspect = len(totals) > 1, any(_suspect(t, split) for t in totals)
+    window, many = split is Split.LAUNCHED, any(m.total.instances > 1 for m in means)
+    several, unlike = len(means) > 1, any(m.alike.said for m in means)
+    suspect = any(m.total.suspect_ns(split) for m in means)
     last = split.parts[-1]
     of_all = "Of the wall time of all stages together; nested stages overlap."
+    of = f"Of the {split.whole}{', suspect time left out' if suspect else ''}."
     columns = [
         (True, Column("stage")),
         (many, Column("instances", "count", "Occurrences that the row adds up.")),
         (True, Column("wall", "ns", WALL)),
-        (many, Column("mean", "ns", "Mean wall time of one instance.")),
-        (several, Column("share", "share", of_all)),
+        (many, Column("mean", "ns", f"Mean wall time of one instance. {ALIKE}")),
+        (unlike, Column("mean of", "text", "How many instances are alike, of how many.")),
+        (several, Column("share of all", "share", of_all)),
         (window, Column("window", "ns", BY_LAUNCH)),
-        *((True, Column(name, "ns", f"Part of the {split.whole}.")) for name in split.parts),
-        (True, Column(f"{last} share", "share", f"Of the {split.whole}.")),
-        (suspect, Column("suspect", "ns", SUSPECT)),
+        *((True, Column(split.label(n), "ns", f"Part of the {split.whole}.")) for n in split.parts),
+        (True, Column(f"{split.label(last)}, share", "share", of)),
+        (suspect, Column(split.label("suspect"), "ns", SUSPECT)),
     ]
     rows = []
-    for t in totals[:ROWS]:
-        own, base = t.parts(split), t.whole_ns(split)
+    for m in means[:ROWS]:
+        t, own, base = m.total, m.total.parts(split), m.total.whole_ns(split)
         cells = [
-            t.family, t.instances, t.wall_ns, t.mean_ns, t.wall_ns / wall if wall else None, base,
-            *(own.get(name) for name in split.parts),
-            own[last] / base if own and base else None, _suspect(t, split),
+            t.family, t.instances, t.wall_ns, fmean(m.alike.walls), m.alike.said,
+            t.wall_ns / wall if wall else None, base, *(own.get(name) for name in split.parts),
+            own[last] / base if own and base else None, t.suspect_ns(split),
         ]  # fmt: skip
         rows.append([cell for (kept, _), cell in zip(columns, cells, strict=True) if kept])
     return Grid("stage-split", "Stages as numbers, all instances together",
                 tuple(column for kept, column in columns if kept), rows)  # fmt: skip
-
-
-def _suspect(total: Total, split: Split) -> int | None:
-    match split:
-        case Split.CLOCK:
-            detail = total.clock_detail
-        case Split.LAUNCHED:
-            return total.launched_detail.suspect_ns if total.launched_detail else None
-        case Split.HOST:
-            return None
-    return detail.suspect_ns if detail else None
 
 
 FIRST_SCREEN = FirstScreen(

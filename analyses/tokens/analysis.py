@@ -20,8 +20,8 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.trace.trace import Trace
 
+from .columns import LEFT_OUT, parts_of, used
 from .columns import columns as columns_of
-from .columns import parts_of, used
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .rows import FEW, growth_of, latency_of, requests_of, slow_of
@@ -276,7 +276,7 @@ def _tokens_chart(result: Tokens, decoded: Sequence[Line]) -> figures.Chart:
     every = _chunks(decoded, many)
     shown = every[:COLUMNS]
     means = [_mean(lines) for lines in shown]
-    names = used(means)
+    names = [name for name in used(means) if name != LEFT_OUT]
     title = "What each decoded token spent its time on"
     if many > 1:
         title = f"What decoded tokens spent their time on, the mean of {many} at a time"
@@ -347,7 +347,7 @@ def _fits(
 def _parts_chart(result: Tokens) -> figures.Chart:
     groups = _by_part(result)
     means = [_mean(rows) for rows in groups.values()]
-    names = used(means)
+    names = [name for name in used(means) if name != LEFT_OUT]
     title = "What each part spends its time on"
     if (whole := result.latency) is not None and whole.ttft_ns:
         title = f"First token after {duration(whole.ttft_ns)}"

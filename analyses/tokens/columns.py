@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tracekit.attribution.breakdown import IDLE, KERNELS, ORDER, Spent
-from tracekit.attribution.idle.by_cause import SHOWN
+from tracekit.attribution.idle.by_cause import SHOWN, SUSPECT
 from tracekit.results.result import Column
 from tracekit.taxonomy import Category
 
+LEFT_OUT = "suspect"  # in no chart: the device probably ran work that the file lacks
 _GROUP = {IDLE + cause.value: name for name, group in SHOWN.items() for cause in group}
 
 
 def parts_of(spent: Spent) -> dict[str, int]:
-    """The parts with the classes of idle time as charts group them."""
+    """The parts with the classes of idle time as charts group them, suspect time beside them."""
     out: dict[str, int] = {}
     for name, ns in spent.parts.items():
-        out[_GROUP.get(name, name)] = out.get(_GROUP.get(name, name), 0) + ns
+        less = (spent.suspect or {}).get(name.removeprefix(IDLE), 0) if name in _GROUP else 0
+        if ns > less:
+            out[_GROUP.get(name, name)] = out.get(_GROUP.get(name, name), 0) + ns - less
+    if spent.suspect_ns:
+        out[LEFT_OUT] = spent.suspect_ns
     return out
 
 
 def used(rows: Sequence[Mapping[str, float]]) -> list[str]:
     """Names of parts in the order of the ledger."""
     order = [*(c.value for c in ORDER), "op", "copy", "outside ops",
-             "busy with other stages", *SHOWN]  # fmt: skip
+             "busy with other stages", *SHOWN, LEFT_OUT]  # fmt: skip
     seen = {name for row in rows for name in row}
     return [name for name in order if name in seen]
 
@@ -54,4 +59,5 @@ def _define(name: str) -> str:
         "copy": "Time of the thread in ops that only move data.",
         "outside ops": "Time of the thread outside any framework op.",
         "busy with other stages": "Time in which only work launched elsewhere ran.",
+        LEFT_OUT: SUSPECT,
     }.get(name, f"Idle time: {name}.")

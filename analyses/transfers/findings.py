@@ -20,14 +20,14 @@ def findings(result: Transfers, ask: Ask) -> Iterator[Draft]:
     row = max(worth, key=_part)
     numbers: dict[str, float] = {
         "share": _part(row), "exposed_ns": row.memcpy_ns, "copies": row.memcpy_count,
-        "window_ns": row.window_ns - row.suspect_ns,
+        "window_ns": row.seen_window_ns,
     }  # fmt: skip
     yield Draft(
         FindingKind.COPY, None,
         f"Device {row.device} spends {share(_part(row))} of its window on copies alone: "
         f"{duration(row.memcpy_ns)} of copying has no kernel beside it."
         f"{_slowest(result, numbers)}",
-        _part(row), "share", row.memcpy_ns, row.window_ns - row.suspect_ns,
+        _part(row), "share", row.memcpy_ns, row.seen_window_ns,
         "Copy less, from pinned memory with non_blocking=True on another stream while kernels run, "
         "and many small tensors as one.",
         also=(Devices,),
@@ -38,7 +38,7 @@ def findings(result: Transfers, ask: Ask) -> Iterator[Draft]:
 
 
 def _part(row: Device) -> float:
-    seen = row.window_ns - row.suspect_ns
+    seen = row.seen_window_ns
     return row.memcpy_ns / seen if seen else 0.0
 
 

@@ -143,7 +143,7 @@ def test_idle_time_that_was_the_work_of_a_step_cut_out_is_said_to_be() -> None:
     row = found(trace, "hidden_work")
     assert row.ns is not None
     assert row.ns > 463_000_000
-    assert any("Do not call it idle" in why for why in audit(trace).trust("stages").why)
+    assert any("left out of every window" in why for why in audit(trace).trust("stages").why)
 
 
 def test_one_giant_kernel_among_many_is_doubted() -> None:

@@ -11,8 +11,7 @@ from tests.conftest import shared
 from tests.drawing import draw
 from tests.integration.test_report import kineto
 from tracekit.answers.findings import Finding, Findings
-from tracekit.answers.stages import Split, Stages
-from tracekit.attribution.idle.by_cause import MAYBE_WORK
+from tracekit.answers.stages import Split, Stages, spent
 from tracekit.report import traces
 from tracekit.report.one.overview import overview
 from tracekit.results import engine
@@ -24,17 +23,17 @@ from tracekit.trace.trace import Source
 OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
 
 
-def test_an_idle_time_that_is_suspect_says_so_in_the_tile_the_sentence_and_the_bar() -> None:
+def test_suspect_time_is_in_no_share_and_stands_beside_them() -> None:
     view = overview(engine.answers(shared("traces", "tl_sglang_decode.json.gz")))
-    tile = next(t for t in view.tiles if t.label == "GPU idle")
-    assert (tile.value, tile.level) == ("≤ 97.9%", "warn")
-    assert tile.sub == "464 ms, 463 ms of it suspect"
-    assert next(t for t in view.tiles if t.label == "GPU busy").value.startswith("≥ ")
-    assert "at most 97.9% of its window (for 463 ms of 464 ms" in view.limits[0]
+    tiles = {tile.label: tile for tile in view.tiles}
+    assert (tiles["GPU idle"].value, tiles["GPU idle"].sub) == ("6.9%", "725 µs")
+    assert (tiles["Device window"].value, tiles["Device window"].level) == ("10.5 ms", "warn")
+    assert "463 ms suspect left out" in tiles["Device window"].sub
+    assert "GPU idle for 6.9% of its window (463 ms suspect left out" in view.limits[0]
     bars = {bar["name"]: bar["x"][0] for bar in view.charts[0].data}
-    assert bars[MAYBE_WORK] == pytest.approx(463.25, abs=0.01)
-    assert bars["idle"] < 1
-    assert "suspect" in [column.label for column in view.grids[0].columns]
+    assert bars["idle by launch"] < 1_000
+    assert not [name for name in bars if "suspect" in name]
+    assert "suspect by launch" in [column.label for column in view.grids[0].columns]
 
 
 def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:
@@ -49,7 +48,9 @@ def test_the_parts_of_a_stage_add_up_to_its_whole(name: str) -> None:
     assert stages is not None
     for total in stages.totals:
         for split in (Split.CLOCK, Split.LAUNCHED):
-            assert sum(total.spent(split).values()) == total.whole_ns(split)
+            assert sum(total.parts(split).values()) == total.whole_ns(split)
+            (cut,) = spent([total], split)
+            assert sum(cut.values()) == total.whole_ns(split)
 
 
 def test_a_damaged_file_is_not_said_to_be_of_the_cpu_alone(tmp_path: Path) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 
 from tracekit.attribution.collectives import Collective
 from tracekit.results.result import Result
 
-BUSY = "Share of the device's window, from its first activity to its last, in which it had work."
+WINDOW = (
+    "From the start of the device's first activity to the end of its last, suspect time left out."
+)
+BUSY = "Share of the device's window in which it had work."
+IDLE = "Part of the window in which no stream of the device had work."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,26 @@ class Device:
     kind: str = "GPU"  # MTIA, HPU (Gaudi), NPU (Ascend), XPU …: by the categories of the file
     rank: str | None = None  # of a file of several; None where it holds one process
 
+    @property
+    def seen_window_ns(self) -> int:
+        """Without suspect time: what reports call the window, and every share is of."""
+        return self.window_ns - self.suspect_ns
+
+    @property
+    def seen_idle_ns(self) -> int:
+        """Without suspect time: what reports call idle."""
+        return self.idle_ns - self.suspect_ns
+
+    @property
+    def busy_share(self) -> float | None:
+        """Of the window without suspect time; None where that is empty."""
+        return self.busy_ns / self.seen_window_ns if self.seen_window_ns else None
+
+    @property
+    def idle_share(self) -> float | None:
+        """As busy_share."""
+        return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -64,22 +90,20 @@ class Devices(Result):
 
     @property
     def window_ns(self) -> int:
-        """Of all devices, as the next three."""
-        return sum(device.window_ns for device in self.rows)
-
-    @property
-    def busy_ns(self) -> int:
-        return sum(device.busy_ns for device in self.rows)
+        """Device time of all devices: no span of any clock, and nothing is a share of it."""
+        return sum(row.window_ns for row in self.rows)
 
     @property
     def idle_ns(self) -> int:
-        return sum(device.idle_ns for device in self.rows)
+        """As window_ns."""
+        return sum(row.idle_ns for row in self.rows)
 
     @property
     def suspect_ns(self) -> int:
-        return sum(device.suspect_ns for device in self.rows)
+        """As window_ns: of idle_ns."""
+        return sum(row.suspect_ns for row in self.rows)
 
-    @property
-    def busy_share(self) -> float | None:
-        """Of their windows; None where these are empty."""
-        return self.busy_ns / self.window_ns if self.window_ns else None
+    def mean(self, of: Callable[[Device], float | None]) -> float | None:
+        """Over the devices for which it is known; None where it is for none."""
+        known = [value for row in self.rows if (value := of(row)) is not None]
+        return fmean(known) if known else None

@@ -57,12 +57,18 @@ class Launching:
     short_count: int  # kernels shorter than the host time of their own launch
     kernel_count: int
     window_ns: int  # of the activities, as the stages analysis has it
+    suspect_ns: int  # of the window: the device probably ran work that the file lacks
     host_idle_ns: int  # idle time in that window that the host caused
     device_idle_ns: int  # idle time in it with the next work launched
     launch_bound: bool | None  # None: nothing was idle
     graph_saves_ns: int  # at most
     graph_saves_per_token_ns: float | None
     rank: str | None = None  # of a file of several; None where it holds one process
+
+    @property
+    def seen_window_ns(self) -> int:
+        """The window without suspect time: what shares are of."""
+        return self.window_ns - self.suspect_ns
 
     @property
     def is_all(self) -> bool:

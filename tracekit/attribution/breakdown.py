@@ -14,7 +14,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.idle import cause_names, causes
 from tracekit.attribution.idle.busy import busy
-from tracekit.attribution.idle.by_cause import by_cause
+from tracekit.attribution.idle.by_cause import by_cause, suspect_by_cause
 from tracekit.attribution.idle.host_time import host_split, kinds
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.taxonomy import Category
@@ -41,6 +41,7 @@ class Spent:
     other_ns: int | None  # work that was launched elsewhere; None where work is taken by clock
     idle: Mapping[str, int] | None  # by class, those above zero
     suspect_ns: int | None  # of idle: the device probably ran work that the file lacks
+    suspect: Mapping[str, int] | None  # the classes of idle that it is in, those above zero
     host: Mapping[str, int] | None  # op_ns, copy_ns, other_ns of the marker's thread
     ops: Mapping[str, int] | None  # op_ns by category of the innermost op, those above zero
 
@@ -142,11 +143,14 @@ def category_spans(trace: Trace) -> Mapping[Category, Spans]:
 
 def _rows(trace: Trace, work: I64, other: I64 | None, windows: Spans) -> list[Spent]:
     found = causes.idle(trace)
-    idle, suspect = by_cause(found, windows), covered(found.suspect, windows)
+    idle, suspect = by_cause(found, windows), suspect_by_cause(found, windows)
     rows = []
     for i, parts in enumerate(work.tolist()):
         spent = dict(zip(ORDER, parts, strict=True))
-        waits = zip(cause_names.ORDER, idle[i].tolist(), strict=True)
+        waits, lost = (
+            {cause.value: ns for cause, ns in zip(cause_names.ORDER, row, strict=True) if ns}
+            for row in (idle[i].tolist(), suspect[i].tolist())
+        )
         rows.append(
             Spent(
                 kernel={c.value: spent[c] for c in KERNELS if spent[c]},
@@ -154,8 +158,9 @@ def _rows(trace: Trace, work: I64, other: I64 | None, windows: Spans) -> list[Sp
                 memcpy_ns=spent[Category.MEMCPY],
                 memset_ns=spent[Category.MEMSET],
                 other_ns=None if other is None else int(other[i]),
-                idle={cause.value: ns for cause, ns in waits if ns},
-                suspect_ns=int(suspect[i]),
+                idle=waits,
+                suspect_ns=sum(lost.values()),
+                suspect=lost,
                 host=None,
                 ops=None,
             )
@@ -165,7 +170,7 @@ def _rows(trace: Trace, work: I64, other: I64 | None, windows: Spans) -> list[Sp
 
 def _host(op: int, copy: int, other: int, ops: Mapping[str, int]) -> Spent:
     host = {"op_ns": op, "copy_ns": copy, "other_ns": other}
-    return Spent(None, None, None, None, None, None, None, host, ops)
+    return Spent(None, None, None, None, None, None, None, None, host, ops)
 
 
 def _ops(trace: Trace, pid: I64, tid: I64, windows: Spans) -> list[dict[str, int]]:

@@ -1,7 +1,7 @@
 """Nanoseconds, bytes and rates as text that a person reads, and writes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from tracekit.errors import TracekitError
@@ -68,6 +68,12 @@ def count(number: float | None) -> str:
 def plural(number: int, noun: str, many: str | None = None) -> str:
     """A count with its noun: 1 event, 1,234 events; `many` where an s is not enough."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def least_to_most(values: Sequence[float], show: Callable[[float], str]) -> str:
+    """One value where all show alike, else the least and the most: `3.1% – 60.0%`."""
+    low, high = show(min(values)), show(max(values))
+    return low if low == high else " – ".join(v.replace(" ", "\u00a0") for v in (low, high))
 
 
 def ranked(parts: Sequence[tuple[str, float]], most: int = 3) -> str:

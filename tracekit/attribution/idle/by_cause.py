@@ -11,7 +11,7 @@ from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
 from tracekit.results.result import Column
 from tracekit.results.units import duration
-from tracekit.trace.spans.intervals import Spans, covered
+from tracekit.trace.spans.intervals import Spans, covered, intersect
 from tracekit.trace.trace import I64
 
 
@@ -39,20 +39,33 @@ class By:
         """Of these classes together."""
         return sum(getattr(self, cause.value) for cause in causes)
 
+    def less(self, part: By) -> By:
+        """What is left of each class without a part of it."""
+        return By(*(getattr(self, c.value) - getattr(part, c.value) for c in ORDER))
+
 
 SUSPECT = (
-    "Part of the idle time in which the next work had been launched more than "
+    "Time without work in which the next work had been launched more than "
     f"{duration(SUSPECT_NS)} before and nothing in this file ran: the device probably ran work "
     "that the file does not hold (a step that was cut out, another process), waited for another "
     "device, or loaded a kernel for the first time."
 )
-# what charts call it
-MAYBE_WORK = "idle, or work not in this file"
+
+
+def beside(suspect_ns: int) -> str:
+    """Suspect time where a number leaves it out: a clause."""
+    return f"{duration(suspect_ns)} suspect left out: the file probably lacks what ran"
 
 
 def by_cause(found: Idle, windows: Spans) -> I64:
     """[W, classes] idle ns of each window (windows may overlap) in the order of By."""
     return np.stack([covered(found.of(cause), windows) for cause in ORDER], axis=1)
+
+
+def suspect_by_cause(found: Idle, windows: Spans) -> I64:
+    """[W, classes] how much of that is suspect."""
+    parts = [intersect(found.of(cause), found.suspect) for cause in ORDER]
+    return np.stack([covered(part, windows) for part in parts], axis=1)
 
 
 def by_row(row: I64) -> By:

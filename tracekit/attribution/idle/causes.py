@@ -19,7 +19,7 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.host_causes import first_use, host_causes
-from tracekit.trace.spans.intervals import Spans, spans, total
+from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 WAIT_EVENT = re.compile(r"StreamWaitEvent")
@@ -43,7 +43,7 @@ class Idle:
     gaps: Spans  # [G, 2]
     opener: I64  # [G] row of `links.work` that ends last before it; -1 for the first gap
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
-    suspect: Spans  # flat: launched more than SUSPECT_NS before, and nothing in the file ran
+    suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
 
     def of(self, cause: Cause) -> Spans:
         """The spans of one class, sorted and disjoint."""
@@ -106,8 +106,14 @@ def _idle(trace: Trace, device: int | None) -> Idle:
         gaps=gaps,
         opener=opener,
         closer=closer,
-        suspect=waits[waits[:, 1] - waits[:, 0] >= SUSPECT_NS],
+        suspect=_suspect(trace, device, waits),
     )
+
+
+def _suspect(trace: Trace, device: int | None, waits: Spans) -> Spans:
+    """Those of SUSPECT_NS or more, less what the file shows one device to wait for: another one."""
+    long = waits[waits[:, 1] - waits[:, 0] >= SUSPECT_NS]
+    return long if device is None else subtract(long, neighbours(trace, device))
 
 
 def _gaps(trace: Trace, device: int | None, rows: I64) -> tuple[Spans, I64, I64]:
@@ -187,3 +193,19 @@ def _threads(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
     of_gap = np.full(len(closer), -1, np.int64)
     of_gap[linked] = launch_thread(trace)[closer[linked]]
     return [(int(n), of_gap == n) for n in np.unique(of_gap[linked])]
+
+
+def neighbours(trace: Trace, device: int) -> Spans:
+    """Flat spans in which another device that the same processes launch on was busy."""
+    if len(trace.devices) < 2:
+        return np.empty((0, 2), np.int64)
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    pid = np.full(len(gpu), -1, np.int64)
+    pid[launch >= 0] = links.calls(trace).pid[launch[launch >= 0]]
+    mine = set(np.unique(pid[(gpu.device == device) & (launch >= 0)]).tolist())
+    parts = [
+        busy(trace, other).busy
+        for other in trace.devices
+        if other != device and mine & set(np.unique(pid[gpu.device == other]).tolist())
+    ]
+    return union(np.concatenate(parts)) if parts else np.empty((0, 2), np.int64)

@@ -68,7 +68,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                 IdleReason(
                     device, REASONS[reason].value, names[family] if family >= 0 else None,
                     int(length[own].sum()), len(own), int(length[own].max()),
-                    _summed(trace, held[:, own], length[own]),
+                    _summed(trace, held[:, own], length[own]), trace.source.rank,
                 )
             )  # fmt: skip
         found += sorted(mine, key=lambda r: (-r.ns, r.reason, r.stage or ""))

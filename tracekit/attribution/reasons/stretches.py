@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution import links
-from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.cause_names import ORDER, Cause
-from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread
+from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread, neighbours
 from tracekit.attribution.reasons.names import REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, intersect, union
+from tracekit.trace.spans.intervals import Spans, intersect
 from tracekit.trace.trace import I64, Mask, Trace
 
 # what a class alone decides; the gap decides the others
@@ -154,7 +153,7 @@ def _turns(
     What holds the host for all devices alike (loading, allocation, initialisation) is left as it
     is.
     """
-    others = _neighbours(trace, device)
+    others = neighbours(trace, device)
     if not len(others):
         return where, why, gap
     kept = np.isin(why, [REASONS.index(r) for r in
@@ -171,22 +170,6 @@ def _turns(
         turn = (hit >= 0) & (pieces[:, 0] < inside[np.maximum(hit, 0), 1])
         why[turn] = REASONS.index(Reason.OTHER_DEVICE)
     return pieces, why, gap
-
-
-def _neighbours(trace: Trace, device: int) -> Spans:
-    """Flat spans in which another device that the same processes launch on was busy."""
-    if len(trace.devices) < 2:
-        return np.empty((0, 2), np.int64)
-    gpu, launch = links.work(trace), links.launch_row(trace)
-    pid = np.full(len(gpu), -1, np.int64)
-    pid[launch >= 0] = links.calls(trace).pid[launch[launch >= 0]]
-    mine = set(np.unique(pid[(gpu.device == device) & (launch >= 0)]).tolist())
-    parts = [
-        busy(trace, other).busy
-        for other in trace.devices
-        if other != device and mine & set(np.unique(pid[gpu.device == other]).tolist())
-    ]
-    return union(np.concatenate(parts)) if parts else np.empty((0, 2), np.int64)
 
 
 def _joined(

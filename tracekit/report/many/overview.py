@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracekit.answers.devices import BUSY
+from tracekit.answers.devices import BUSY, IDLE, WINDOW
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
 from tracekit.attribution.idle.by_cause import SUSPECT
+from tracekit.attribution.stages.alike import ALIKE
 from tracekit.report import facts
 from tracekit.report.many import ranks, run_charts, runs
 from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
@@ -197,15 +198,16 @@ class _Range:
     doubtful: bool = False  # GPU work that the file lacks would change it
 
 
+_DEVICES = "Of a trace of several devices the mean over them."
 _RANGES = (
     _Range("TTFT", lambda own: own.ttft, units.duration, TTFT),
     _Range("TPOT", lambda own: own.tpot, units.duration, TPOT),
     _Range("Decode, tokens/s", lambda own: own.decode, lambda v: f"{v:,.1f}",
            "Of one sequence: 1 / TPOT."),
     _Range("Wall time of all stages", lambda own: own.wall, units.duration, WALL),
-    _Range("GPU busy", lambda own: own.busy, units.share, BUSY, doubtful=True),
-    _Range("GPU idle", lambda own: own.idle, units.duration,
-           "Part of the window without any work, devices together.", doubtful=True),
+    _Range("GPU busy", lambda own: own.busy, units.share, f"{BUSY} {_DEVICES}", doubtful=True),
+    _Range("GPU idle", lambda own: own.idle_share, units.share, f"{IDLE} {_DEVICES}",
+           doubtful=True),
 )  # fmt: skip
 
 
@@ -222,12 +224,12 @@ def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
         silent = f"; {len(many) - len(known)} without" if len(known) < len(many) else ""
         doubt = one.doubtful and any(own.suspect for _, own in found)
         if doubt:
-            silent += "; part of the idle time is suspect"
+            silent += "; suspect time is left out"
         level = "warn" if doubt else ""
-        shown, whose = one.show(low), units.plural(len(known), noun)
-        if shown != one.show(high):
-            shown = " – ".join(one.show(v).replace(" ", "\u00a0") for v in (low, high))
-            whose = f"least {least}, most {most}"
+        shown = units.least_to_most([low, high], one.show)
+        whose = f"least {least}, most {most}"
+        if one.show(low) == one.show(high):
+            whose = units.plural(len(known), noun)
         yield KeyNumber(one.label, shown, f"{whose}{silent}", one.definition, level)
 
 
@@ -292,9 +294,10 @@ def _totals(many: Sequence[Side]) -> Grid:
         Column("device"),
         Column("slices", "count", "Slices that the file holds."),
         Column("wall", "ns", "Wall time of all stages."),
-        Column("window", "ns", "From the device's first activity to its last, devices added up."),
-        Column("busy", "share", "Share of the window in which the device had work."),
-        Column("idle", "ns", "Part of the window in which it had none."),
+        Column("window", "ns", f"{WINDOW} {_DEVICES}"),
+        Column("busy share", "share", f"{BUSY} {_DEVICES}"),
+        Column("idle", "ns", f"{IDLE} {_DEVICES}"),
+        Column("idle share", "share", f"Idle over window. {_DEVICES}"),
         Column("suspect", "ns", SUSPECT),
         Column("TTFT", "ns", "Time to first token: load to the end of prefill, mean."),
         Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
@@ -306,7 +309,8 @@ def _totals(many: Sequence[Side]) -> Grid:
         rows.append((
             side.name, facts.file_name(side.one.path), side.run.device,
             source.events.get("X"),
-            own.wall, own.window, own.busy, own.idle, own.suspect, own.ttft, own.tpot, own.decode,
+            own.wall, own.window, own.busy, own.idle, own.idle_share, own.suspect, own.ttft,
+            own.tpot, own.decode,
         ))  # fmt: skip
     return Grid("traces", "Trace by trace", columns, rows)
 
@@ -315,7 +319,7 @@ def _stages(many: Sequence[Side]) -> Grid | None:
     """Mean wall time of each stage, a column a trace; a row a trace where there are many."""
     means = [runs.means(side) for side in many]
     families = list(dict.fromkeys(family for own in means for family in own))
-    said = "Mean wall time of one instance."
+    said = f"Mean wall time of one instance. {ALIKE}"
     key, title = "stage-means", "Mean wall time of each stage"
     if not families:
         return None

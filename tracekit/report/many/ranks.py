@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from tracekit.answers.devices import Devices
-from tracekit.attribution.idle.by_cause import MAYBE_WORK, SUSPECT
+from tracekit.answers.devices import IDLE, Device, Devices
+from tracekit.answers.stages import COMPUTE, EXPOSED
+from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.report.many import runs
 from tracekit.report.many.runs import Side
 from tracekit.results import units
@@ -18,33 +19,39 @@ BARS = 24  # more ranks than this are points of a line
 UNEVEN = 0.05  # above the mean: worth a sentence
 
 PARTS: Mapping[str, str] = {
-    "compute": "Time in which a kernel other than communication ran.",
-    "exposed communication": "Time in which only communication kernels ran; a rank that waits for "
-    "the others waits there.",
+    COMPUTE: "Time in which a kernel other than communication ran.",
+    EXPOSED: "Time in which only communication kernels ran; a rank that waits for the others waits "
+    "there.",
     "memcpy": "Time in which the device copied and no kernel ran.",
     "memset": "Time in which it filled memory and nothing else ran.",
-    "idle": "No work ran, and none was waiting long before that.",
-    MAYBE_WORK: SUSPECT,
+    "idle": IDLE,
 }
 
 
-def parts_of(side: Side) -> dict[str, int] | None:
-    """The window of a rank's devices as compute, exposed communication, copies, fills, idle.
+def parts_of(side: Side) -> dict[str, float] | None:
+    """The window of a rank's device as compute, exposed communication, copies, fills, idle.
 
-    They add up to the window. None for a rank without device events.
+    They add up to the window, suspect time left out. Of a rank with several devices each is the
+    mean over them. None for a rank without device events.
     """
     found = side.one.get(Devices)
     if found is None or not found.rows:
         return None
-    exposed = sum(row.exposed_communication_ns for row in found.rows)
+    each = [_parts(row) for row in found.rows]
+    return {part: fmean(own[part] for own in each) for part in PARTS}
+
+
+def _parts(row: Device) -> dict[str, int]:
+    exposed = row.exposed_communication_ns
     return {
-        "compute": sum(row.kernel_ns for row in found.rows) - exposed,
-        "exposed communication": exposed,
-        "memcpy": sum(row.memcpy_ns for row in found.rows),
-        "memset": sum(row.memset_ns for row in found.rows),
-        "idle": found.idle_ns - found.suspect_ns,
-        MAYBE_WORK: found.suspect_ns,
-    }
+        COMPUTE: row.kernel_ns - exposed, EXPOSED: exposed, "memcpy": row.memcpy_ns,
+        "memset": row.memset_ns, "idle": row.seen_idle_ns,
+    }  # fmt: skip
+
+
+def _suspect(side: Side) -> float:
+    found = side.one.get(Devices)
+    return (found.mean(lambda row: row.suspect_ns) or 0) if found is not None else 0
 
 
 def chart(many: Sequence[Side]) -> Chart | None:
@@ -66,12 +73,18 @@ def chart(many: Sequence[Side]) -> Chart | None:
 
 def grids(many: Sequence[Side]) -> list[Grid]:
     """The ranks' times, and how far the most is above the mean."""
+    suspect = {side.name: _suspect(side) for side in many}
     found = [(side.name, parts) for side in many if (parts := parts_of(side))]
     columns = (
         Column("rank"), Column("window", "ns", "The parts to the right add up to it."),
         *(Column(part, "ns", said) for part, said in PARTS.items()),
+        *((Column("suspect", "ns", SUSPECT),) if any(suspect.values()) else ()),
     )  # fmt: skip
-    rows = [(name, sum(parts.values()), *parts.values()) for name, parts in found]
+    rows = [
+        (name, sum(parts.values()), *parts.values(),
+         *([suspect[name]] if any(suspect.values()) else []))
+        for name, parts in found
+    ]  # fmt: skip
     out = [Grid("ranks", "Rank by rank", columns, rows)] if rows else []
     uneven = [(what, *_spread(values)) for what, values in _measures(many) if len(values) > 1]
     if uneven:
@@ -109,8 +122,8 @@ def sentences(many: Sequence[Side]) -> Iterable[str]:
     """What is uneven, with its numbers; nothing where the ranks are even."""
     found = dict(_measures(many))
     for part, noun, more in (
-        ("compute", "Compute", ""),
-        ("exposed communication", "Communication that no compute hides",
+        (COMPUTE, "Compute", ""),
+        (EXPOSED, "Communication that no compute hides",
          " A rank that has less to compute waits for the others there."),
     ):  # fmt: skip
         values = found.get(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracekit.answers.stages import PARTS, Split, Stages
+from tracekit.answers.stages import PARTS, Mean, Split, Stages, mean_parts
 from tracekit.report.many import runs
 from tracekit.report.many.runs import FEW, Side
 from tracekit.results.figures import Chart, lines, split_bars
@@ -25,15 +25,18 @@ def stage_chart(many: Sequence[Side]) -> Chart | None:
     shown = [family for family in families if family in longest]
     cells = [
         (family, place) for family in shown for place, own in enumerate(totals)
-        if any(t.family == family for t in own)
+        if any(t.family == family and t.instances for t in own)
     ]  # fmt: skip
-    found: list[tuple[dict[str, int], int]] = []
+    found: list[Mean] = []
     for family, place in cells:
         total = next(t for t in totals[place] if t.family == family)
-        rows.append(f"{family} · {many[place].name}")
-        found.append((total.spent(splits[place]), total.instances))
-    names = [name for name in PARTS if any(own.get(name) for own, _ in found)]
-    parts = {name: [own[name] / n if name in own else None for own, n in found] for name in names}
+        found.append(Mean(total, many[place].alike[family], splits[place]))
+        rows.append(f"{found[-1].label} · {many[place].name}")
+    drawn = mean_parts(found)
+    names = [name for name in PARTS if any(own.get(name) for own in drawn)]
+    # of one kind of split each part has the name that tables have for it
+    label = splits[0].label if len(set(splits)) == 1 else str
+    parts = {label(name): [own.get(name) for own in drawn] for name in names}
     left = len(families) - len(shown)
     wholes = {split.whole for split in splits}
     whole = wholes.pop() if len(wholes) == 1 else "time"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels
 from tracekit.answers.ops import Op, Ops
-from tracekit.answers.stages import PHASES, Stages, Total
+from tracekit.answers.stages import PHASES, Alike, Stages, Total
 from tracekit.answers.tokens import Latency, Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
 from tracekit.results.answers import Answers
@@ -33,6 +34,12 @@ class Side:
         """A row a stage; none where the trace marks none."""
         found = self.one.get(Stages)
         return () if found is None else found.stages
+
+    @property
+    def alike(self) -> dict[str, Alike]:
+        """Of each stage, the instances that are alike."""
+        found = self.one.get(Stages)
+        return {} if found is None else found.alike
 
     @property
     def latency(self) -> Latency | None:
@@ -66,10 +73,11 @@ class Measures:
     """The large numbers of one trace, times in ns; None where it does not say."""
 
     wall: int | None  # of all stages
-    window: int | None  # of all devices, as the next three
-    busy: float | None  # share
-    idle: int | None
-    suspect: int | None
+    window: float | None  # of a device, as the next four: the mean of several
+    busy: float | None  # share of the window
+    idle: float | None
+    idle_share: float | None  # of the window
+    suspect: float | None  # beside the window
     ttft: float | None
     tpot: float | None
     decode: float | None  # tokens/s
@@ -81,24 +89,26 @@ def measures(side: Side) -> Measures:
     whole = None if stages is None else stages.whole
     return Measures(
         wall=whole.wall_ns if whole else None,
-        window=devices.window_ns if devices else None,
-        busy=devices.busy_share if devices else None,
-        idle=devices.idle_ns if devices else None,
-        suspect=devices.suspect_ns if devices else None,
+        window=devices.mean(lambda d: d.seen_window_ns) if devices else None,
+        busy=devices.mean(lambda d: d.busy_share) if devices else None,
+        idle=devices.mean(lambda d: d.seen_idle_ns) if devices else None,
+        idle_share=devices.mean(lambda d: d.idle_share) if devices else None,
+        suspect=devices.mean(lambda d: d.suspect_ns) if devices else None,
         ttft=latency.ttft_ns if latency else None,
         tpot=latency.tpot_ns if latency else None,
         decode=latency.tokens_per_s if latency else None,
     )
 
 
-def means(side: Side) -> dict[str, float | None]:
-    """Mean wall time of an instance of each stage."""
-    return {total.family: total.mean_ns for total in side.stages}
+def means(side: Side) -> dict[str, float]:
+    """Mean wall time of an instance of each stage, over those that are alike."""
+    return {family: fmean(own.walls) for family, own in side.alike.items()}
 
 
 def instances(side: Side, phase: str) -> int | None:
-    """How often the trace has a stage of this name."""
-    return next((total.instances for total in side.stages if total.family == phase), None)
+    """How often the trace has a stage of this name; None where its instances are not alike."""
+    own = side.alike.get(phase)
+    return None if own is None or own.said else own.of
 
 
 # ---------------------------------------------------------------- what costs most

@@ -91,7 +91,6 @@ MARKS: dict[str, Mark] = {
     "other modules": _mark("other"),
     "outside every module": _mark("other", hatch="/"),
     "idle": Mark("var(--idle)", "var(--text)"),
-    "idle, or work not in this file": Mark("var(--idle)", "var(--text)", "."),
     "not launched yet": Mark("var(--idle-host)", "var(--bg)"),
     "in the launch call": Mark("var(--idle-launch)", "var(--bg)"),
     "launched, not begun": Mark("var(--idle-device)", "var(--on-light)"),
@@ -138,9 +137,12 @@ _SPARE = [
 def mark(name: str, place: int = 0) -> Mark:
     """How `name` is drawn: a kernel category, a kind of time, a cause of idleness.
 
-    An unknown name gets the mark of its `place` among its siblings.
+    An unknown name gets the mark of its `place` among its siblings. `own kernel` is drawn as
+    `kernel`, `idle by launch` and `idle by clock` as `idle`.
     """
-    return MARKS.get(name.lower()) or _SPARE[place % len(_SPARE)]
+    known = name.lower()
+    plain = known.removeprefix("own ").removesuffix(" by launch").removesuffix(" by clock")
+    return MARKS.get(known) or MARKS.get(plain) or _SPARE[place % len(_SPARE)]
 
 
 def resolve(value: Any, *, dark: bool = False) -> Any:
