@@ -19,6 +19,7 @@ from tracekit.attribution import links
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import By
 from tracekit.errors import MissingEventsError
+from tracekit.results.catalog import ask
 from tracekit.results.result import to_plain
 from tracekit.trace.spans.intervals import total
 from tracekit.trace.trace import Trace
@@ -48,7 +49,8 @@ def conserved(result: IdleTime) -> None:
 @examples(150)
 def test_the_classes_add_up_on_any_trace(trace: Trace, pattern: str | None) -> None:
     try:
-        conserved(idle(trace, stages=pattern))
+        parameters = {} if pattern is None else {"stages": pattern}
+        conserved(ask(trace, IdleTime, **parameters))
     except MissingEventsError:
         assert pattern is not None
 
@@ -214,7 +216,7 @@ def test_the_shares_of_real_traces_are_those_of_an_independent_prototype() -> No
 @given(st.lists(traces(gpu=True), min_size=3, max_size=3))
 @examples(30)
 def test_merging_is_associative(three: list[Trace]) -> None:
-    one, two, last = (idle(trace) for trace in three)
+    one, two, last = (ask(trace, IdleTime) for trace in three)
     left, right = merge(merge(one, two), last), merge(one, merge(two, last))
     assert to_plain(left) == to_plain(right)
     assert sum(row.idle_ns for row in left.rows) == sum(

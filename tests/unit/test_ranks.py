@@ -228,3 +228,18 @@ def test_holistic_trace_analysis_is_not_asked_about_ranks_in_one_file(tmp_path: 
     trace = merged(FORMS["sglang"], tmp_path)
     with pytest.raises(MissingEventsError, match="several ranks"):
         catalog.answer(trace, "critical_path")
+
+
+def test_what_an_analysis_asks_another_is_answered_from_the_same_slices() -> None:
+    # an empty record twice, a second process, and a kernel that only its launch calls: each look at
+    # what is left of the file could set aside, or split, once more
+    launch = [
+        Slice(0, 0, "cudaLaunchKernel", Cat.RUNTIME, pid=pid, correlation=number)
+        for pid, number in ((100, 1), (101, 2), (100, 0), (100, 0))
+    ]
+    gemm = [Slice(0, 0, "gemm", Cat.KERNEL, -1, 0, 0, 0, number) for number in (1, 0, 0)]
+    mark = Slice(0, 1, "tracekit::prefill", Cat.ANNOTATION, tid=2)
+    trace = build([mark, Slice(0, 1, "gemm", Cat.KERNEL, -1, 0, 0, 0, 2), *launch, *gemm])
+    idle = {row.family: row.idle_ns for row in catalog.ask(trace, IdleTime).stages}
+    clocks = {row.family: row.clock for row in catalog.ask(trace, Stages).totals}
+    assert idle == {name: clock and clock.idle_ns for name, clock in clocks.items()}

@@ -99,11 +99,11 @@ def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]
     """
     found: list[Result] = []
     reason: MissingEventsError | None = None
-    for part in ranks.split(trace):
+    for part in _parts(trace):
         try:
             own: Result = part.once(
                 ("answer of a rank", entry.title, tuple(sorted(parameters.items()))),
-                partial(entry.run, impossible.without(part), **parameters),
+                partial(entry.run, part, **parameters),
             )
         except MissingEventsError as fault:
             reason = reason or fault
@@ -115,6 +115,22 @@ def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]
         raise reason
     merged: Result = reduce(entry.merge, found)
     return merged
+
+
+def _parts(trace: Trace) -> tuple[Trace, ...]:
+    """The ranks of the file without what is impossible in them.
+
+    A part is its own only part: an analysis that asks another one of it is answered from the very
+    same slices, whatever a second look would take for a rank or for impossible.
+    """
+
+    def make() -> tuple[Trace, ...]:
+        parts = tuple(impossible.without(part) for part in ranks.split(trace))
+        for part in parts:
+            part.memo["parts"] = (part,)
+        return parts
+
+    return trace.once("parts", make)
 
 
 def ask(trace: Trace, kind: type[R], **parameters: object) -> R:
