@@ -323,3 +323,62 @@ def test_an_ending_that_is_not_read_is_refused_with_those_that_are(tmp_path: Pat
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(TracekitError, match=r"\.csv, .*\.parquet.* are read"):
         read(tmp_path / "a.xlsx")
+
+
+# ---------------------------------------------------------------- a file for each sensor
+
+
+def sensor(path: Path, head: str, values: np.ndarray, times: np.ndarray, *, order: str) -> None:
+    axes = {"x": 0, "y": 1, "z": 2}
+    rows = [
+        [f"{t:.6f}", *[str(row[axes[a]]) for a in order]]
+        for t, row in zip(times, values, strict=True)
+    ]
+    path.write_text(head + "\n" + text(rows))
+
+
+def test_a_phyphox_export_is_one_recording(tmp_path: Path) -> None:
+    names = '"Time (s)","{0} x ({1})","{0} y ({1})","{0} z ({1})","Absolute"'
+    for name, what, unit, part in (
+        ("Accelerometer", "Acceleration", "m/s^2", MOTION[:, :3]),
+        ("Gyroscope", "Gyroscope", "rad/s", MOTION[:, 3:]),
+    ):
+        rows = [[f"{t:.6f}", *map(str, row), "0"] for t, row in zip(AT, part.tolist(), strict=True)]
+        (tmp_path / f"{name}.csv").write_text(names.format(what, unit) + "\n" + text(rows))
+    same(read(tmp_path))
+
+
+def test_a_sensor_logger_export_gets_its_gravity_back(tmp_path: Path) -> None:
+    bare = MOTION[:, :3] - [0, 0, 9]
+    for name, part in (("Accelerometer", bare), ("Gyroscope", MOTION[:, 3:]),
+                       ("Gravity", np.tile([0, 0, 9.0], (N, 1)))):  # fmt: skip
+        sensor(tmp_path / f"{name}.csv", "seconds_elapsed,z,y,x", part, AT, order="zyx")
+    recording = read(tmp_path)
+    same(recording)
+    assert "gravity added" in str(recording.repairs)
+
+
+def test_rows_that_the_other_sensor_does_not_cover_are_left_out(tmp_path: Path) -> None:
+    sensor(tmp_path / "Accelerometer.csv", "time_s,x,y,z", MOTION[:, :3], AT, order="xyz")
+    sensor(tmp_path / "Gyroscope.csv", "time_s,x,y,z", MOTION[10:, 3:], AT[10:], order="xyz")
+    recording = read(tmp_path)
+    assert recording.values is not None
+    np.testing.assert_allclose(recording.values, MOTION[10:])
+    assert "left out 10 rows without another sensor's around them" in recording.repairs
+    sensor(tmp_path / "Gyroscope.csv", "time_s,x,y,z", MOTION[:, 3:], AT + 99, order="xyz")
+    with pytest.raises(TracekitError, match="no time in common"):
+        read(tmp_path)
+
+
+def test_the_layout_of_euroc_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "mav0" / "imu0"
+    folder.mkdir(parents=True)
+    head = ["#timestamp [ns]", *[f"w_RS_S_{a} [rad s^-1]" for a in "xyz"],
+            *[f"a_RS_S_{a} [m s^-2]" for a in "xyz"]]  # fmt: skip
+    rows = [
+        [str(1403636579758555392 + 10_000_000 * k), *map(str, row[3:]), *map(str, row[:3])]
+        for k, row in enumerate(MOTION.tolist())
+    ]
+    (folder / "data.csv").write_text(text([head, *rows]))
+    (folder / "sensor.yaml").write_text("sensor_type: imu\n")
+    same(read(tmp_path))

@@ -143,6 +143,12 @@ def _preview(
     rate_hz: Annotated[
         float | None, typer.Option("--rate-hz", help="Rate of a recording that does not say.")
     ] = None,
+    data_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data-option", metavar="NAME=VALUE", help="An option of the data set; repeatable."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of synthetic data.")] = 0,
     on_error: Annotated[str, typer.Option(help="raise or skip a malformed row.")] = "raise",
     trust_pickle: Annotated[
@@ -156,13 +162,18 @@ def _preview(
     """One sample: a summary here, and a page with its charts."""
     from itertools import islice
 
+    from tracekit.capture.plan import value
     from tracekit.cli import options as opt
     from tracekit.cli import terminal
     from tracekit.datasets import opening, preview
     from tracekit.errors import TracekitError
 
     opt.choice(on_error, ("raise", "skip"), "--on-error")
-    chosen: dict[str, Any] = {"kind": kind or opening.kind_of(spec), "on_error": on_error}
+    given = opt.pairs(data_option, "--data-option")
+    chosen: dict[str, Any] = {
+        "kind": kind or opening.kind_of(spec), "on_error": on_error,
+        **{name: value(text) for name, text in given.items()},
+    }  # fmt: skip
     found = opening.open_samples(
         spec, data_dir=data_dir, seed=seed, rate_hz=rate_hz, trust_pickle=trust_pickle, **chosen
     )

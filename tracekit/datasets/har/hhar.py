@@ -9,9 +9,10 @@ from typing import Any
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.datasets.fetch import downloads
 from tracekit.datasets.formats import windows_20hz
-from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, read_bytes
+from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, log, read_bytes
+from tracekit.datasets.formats.folders import inside
 from tracekit.datasets.formats.labels import canonical
-from tracekit.datasets.formats.text_lines import Run, runs
+from tracekit.datasets.formats.text_lines import Run, lines, runs
 from tracekit.datasets.har import hhar_clock
 from tracekit.errors import TracekitError
 
@@ -61,15 +62,19 @@ def _folder(path: Path) -> Path:
     if path.is_file():
         return path.parent
     for name in FOLDERS:
-        if any((path / name / f"{d}_accelerometer.csv").is_file() for d in ("Phones", "Watch")):
-            return path / name
+        folder = path if name == "." else inside(path, name)
+        if any((folder / f"{d}_accelerometer.csv").is_file() for d in ("Phones", "Watch")):
+            return folder
     raise TracekitError("no HHAR here", where=path, hint="expected Phones_accelerometer.csv")
 
 
 def recognise(path: Path) -> bool:
     """By Phones_accelerometer.csv and its like, and their header."""
     if path.is_file():
-        return path.name.split("_")[0] in ("Phones", "Watch") and first_line(path) == HEADER
+        named = path.name.split("_")[0] in ("Phones", "Watch")
+        return named and (
+            _is_header(first_line(path)) or _key(first_line(path).encode()) is not None
+        )
     try:
         return bool(_folder(path))
     except TracekitError:
@@ -81,9 +86,36 @@ def _key(line: bytes) -> bytes | None:
     return b",".join(cells[6:]) if len(cells) == 10 else None
 
 
+def _is_header(line: str) -> bool:
+    return [cell.strip(' "') for cell in line.split(",")] == HEADER.split(",")
+
+
 def _runs(path: Path) -> Iterator[Run]:
+    """Raises: TracekitError where the file has no row of ten values, or other columns."""
+    top = first_line(path)
+    headed = _is_header(top)
+    if not headed:
+        if _key(top.encode()) is None or not top.split(",")[2].strip().lstrip("-").isdigit():
+            raise TracekitError(
+                f"the columns are not those of HHAR: {top[:80]!r}",
+                where=f"{path}:1",
+                hint=f"expected {HEADER}",
+            )
+        log.warning("%s:1: no header line; the columns are taken to be %s", path, HEADER)
+    found = False
     # most lines end as the one before did: that test is ten times faster than splitting
-    return runs(path, _key, skip=1, same=lambda line, key: line.rstrip().endswith(b"," + key))
+    for run in runs(
+        path, _key, skip=int(headed), same=lambda line, key: line.rstrip().endswith(b"," + key)
+    ):
+        found = True
+        yield run
+    other = None if found else next((one for one in lines(path) if one[2] > int(headed)), None)
+    if other is not None:
+        raise TracekitError(
+            f"{other[3].count(b',') + 1} values where 10 belong, and so in every row",
+            where=f"{path}:{other[2]}",
+            hint=f"expected {HEADER}",
+        )
 
 
 def _clocks(run: Run) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -127,8 +159,6 @@ def _overlap(one: Run, two: Run) -> bool:
 
 
 def _tell_alone(run: Run) -> None:
-    from tracekit.datasets.formats.csv_rows import log
-
     log.warning(
         "%s:%d: %d rows of %s have no gyroscope rows at that time and are left out",
         run.path,

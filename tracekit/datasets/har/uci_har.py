@@ -15,6 +15,7 @@ from tracekit.datasets.formats.csv_rows import (
     number_rows,
     read_bytes,
 )
+from tracekit.datasets.formats.folders import inside
 from tracekit.datasets.formats.labels import canonical
 from tracekit.errors import TracekitError
 
@@ -35,13 +36,13 @@ def samples(
     """
     folder = _folder(path)
     for split in [subset] if subset else PUBLISHED:
-        signals = folder / split / "Inertial Signals"
-        files = [signals / f"{name}_{split}.txt" for name in SIGNALS]
-        if not subset and not files[0].is_file():
+        signals = inside(folder, split, "Inertial Signals")
+        files = [inside(signals, f"{name}_{split}.txt") for name in SIGNALS]
+        if not subset and not signals.is_dir():
             continue
         places = [line_starts(read_bytes(file)) for file in files]
-        labels = _column(folder / split / f"y_{split}.txt", on_error)
-        people = _column(folder / split / f"subject_{split}.txt", on_error)
+        labels = _column(inside(folder, split, f"y_{split}.txt"), on_error, len(ACTIVITIES))
+        people = _column(inside(folder, split, f"subject_{split}.txt"), on_error)
         lengths = {len(at) - 1 for at in places} | ({len(labels)} if labels else set())
         if len(lengths) != 1:
             raise TracekitError(
@@ -90,21 +91,32 @@ def _window(
     )
 
 
-def _column(path: Path, on_error: OnError) -> list[int]:
-    """Whole numbers, one a line; 0 where a line is malformed; [] without the file."""
+def _column(path: Path, on_error: OnError, most: int | None = None) -> list[int]:
+    """Whole numbers from 1 to `most`, one a line; [] without the file.
+
+    A line that holds another is refused, or said and 0.
+
+    Raises: TracekitError with file and line for a malformed one that is not skipped.
+    """
     import numpy as np
 
     if not path.is_file():
         return []
     notes = Notes(on_error)
-    rows = number_rows(read_bytes(path), path, width=1, notes=notes)
+    found = number_rows(read_bytes(path), path, width=1, notes=notes)[:, 0]
+    known = f"1 to {most}" if most else "1 or more"
+    for row in np.flatnonzero(
+        (found % 1 != 0) & ~np.isnan(found) | (found < 1) | (found > (most or np.inf))
+    ):
+        notes.malformed(path, int(row) + 1, f"{found[row]:g} is no label that is known: {known}")
+        found[row] = 0
     notes.tell()
-    return [int(value) for value in np.nan_to_num(rows[:, 0])]
+    return [int(value) for value in np.nan_to_num(found)]
 
 
 def _folder(path: Path) -> Path:
-    for folder in (path, path / "UCI HAR Dataset"):
-        if any((folder / split / "Inertial Signals").is_dir() for split in PUBLISHED):
+    for folder in (path, inside(path, "UCI HAR Dataset")):
+        if any(inside(folder, split, "Inertial Signals").is_dir() for split in PUBLISHED):
             return folder
     raise TracekitError("no UCI HAR here", where=path, hint="expected train/Inertial Signals")
 
@@ -122,7 +134,7 @@ def check(path: Path) -> dict[str, tuple[int, int | None]]:
     folder = _folder(path)
     found: dict[str, tuple[int, int | None]] = {}
     for split, published in PUBLISHED.items():
-        file = folder / split / "Inertial Signals" / f"total_acc_x_{split}.txt"
+        file = inside(folder, split, "Inertial Signals", f"total_acc_x_{split}.txt")
         if file.is_file():
             found[f"{split} windows"] = (len(line_starts(read_bytes(file))) - 1, published)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from tracekit import extras
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.formats import event_files, numpy_files, packed_tables
 from tracekit.datasets.formats.csv_rows import OnError, read_bytes
-from tracekit.datasets.local import plain_imu
+from tracekit.datasets.local import plain_imu, sensor_files
 from tracekit.datasets.local.clock import MODES, Asked, Mode
 from tracekit.errors import TracekitError
 
@@ -50,6 +50,13 @@ def samples(
     Raises: TracekitError where no file has an ending that fits the kind.
     """
     endings = ENDINGS[kind]
+    each = sensor_files.found(path) if kind == "imu" and path.is_dir() else {}
+    if each:
+        asked = Asked(each["acc"], _mode(clock, path), rate_hz, time_unit)
+        yield sensors(each, plain_imu.Options(asked, on_error, accel_unit, gyro_unit))
+        return
+    if kind == "imu" and path.is_dir():
+        path = next((one for one in (path / "mav0/imu0", path / "imu0") if one.is_dir()), path)
     if path.is_file():
         files = [path]
     else:
@@ -87,9 +94,7 @@ def imu(
 
     `clock` says what is done about a clock at fault, the units what the file itself does not.
     """
-    if clock not in MODES:
-        raise TracekitError(f"clock={clock}", where=path, hint=f"one of: {', '.join(MODES)}")
-    asked = Asked(path, clock, rate_hz, time_unit)
+    asked = Asked(path, _mode(clock, path), rate_hz, time_unit)
     options = plain_imu.Options(asked, on_error, accel_unit, gyro_unit)
     kind = ending(path)
     if kind == ".npy":
@@ -107,6 +112,21 @@ def imu(
         dataset="plain", path=path, read=lambda: unpacked(path),
         parse=lambda raw: plain_imu.parse_text(raw, options),
     )  # fmt: skip
+
+
+def sensors(files: Mapping[str, Path], options: plain_imu.Options) -> Sample:
+    """One recording out of a file for each sensor; its id is the folder's name."""
+    return Sample(
+        id=options.path.parent.name, dataset="plain", path=options.path,
+        read=lambda: sensor_files.read(files),
+        parse=lambda raw: sensor_files.parse(raw, files, options),
+    )  # fmt: skip
+
+
+def _mode(clock: Mode, path: Path) -> Mode:
+    if clock not in MODES:
+        raise TracekitError(f"clock={clock}", where=path, hint=f"one of: {', '.join(MODES)}")
+    return clock
 
 
 def ending(path: Path) -> str:
@@ -277,6 +297,8 @@ def _number(cell: bytes) -> bool:
 
 def recognise(path: Path) -> bool:
     """By the endings of files; the last that is tried."""
+    if path.is_dir() and any((path / name).is_dir() for name in ("mav0/imu0", "imu0")):
+        return True
     files = [path] if path.is_file() else path.iterdir()
     return any(ending(file) in EVERY for file in files)
 
