@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.random_traces import traces
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
+from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
 from tracekit.attribution.collectives import bus_factor
@@ -346,6 +348,10 @@ def check(trace: Trace, result: Findings) -> None:
         assert row.saves_share is None or 0 <= row.saves_share <= 1
         states_its_numbers(row)
     devices, kernels = catalog.ask(trace, Devices), None
+    most = max(devices.rows, key=lambda row: row.window_ns).window_ns
+    with suppress(MissingEventsError):
+        most = max([most, *(total.wall_ns for total in catalog.ask(trace, Stages).totals)])
+    assert all((row.saves_ns or 0) <= most for row in result.rows)
     idle, saved = Counter[Kind](), {row.kind: row.saves_ns or 0 for row in result.rows}
     idle.update({k: ns for k, ns in saved.items() if k in OF_IDLE})
     assert sum(idle.values()) <= devices.idle_ns - min(devices.suspect_ns, devices.idle_ns)
@@ -360,7 +366,7 @@ def check(trace: Trace, result: Findings) -> None:
 @given(traces())
 def test_no_nanosecond_is_claimed_twice(trace: Trace) -> None:
     try:
-        result = findings(trace)
+        result = catalog.ask(trace, Findings)
     except MissingEventsError:
         return
     if len(links.work(trace)):

@@ -188,7 +188,7 @@ def test_ranks_of_a_file_stand_side_by_side_and_no_window_is_a_sum(tmp_path: Pat
     trace = merged(FORMS["sglang"], tmp_path, mark="step[DECODE bs=1]")
     whole = engine.of_trace(trace, path="t.json")
     assert [side.source.rank for side in whole.ranks] == ["TP00-DP00", "TP01-DP00"]
-    found = runs.read(answers.sides([whole]))
+    found = runs.read(answers.by_rank([whole]))
     assert [side.name for side in found] == ["rank TP00-DP00", "rank TP01-DP00"]
     assert many.title(found) == "2 ranks in one file"
     view = many.overview(found)
@@ -209,7 +209,7 @@ def test_ranks_of_a_file_stand_side_by_side_and_no_window_is_a_sum(tmp_path: Pat
 def test_files_of_which_one_is_merged_are_named_by_file_and_rank(tmp_path: Path) -> None:
     one = engine.of_trace(merged(FORMS["sglang"], tmp_path), path="a.json")
     two = engine.of_trace(build([kernel(0, 1)]), path="b.json")
-    names = [side.name for side in runs.read(answers.sides([one, two]))]
+    names = [side.name for side in runs.read(answers.by_rank([one, two]))]
     assert names == ["a, rank TP00-DP00", "a, rank TP01-DP00", "b"]
 
 

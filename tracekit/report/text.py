@@ -117,7 +117,7 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
     Raises: TracekitError where the folder cannot be written.
     """
     written = []
-    many = answers.sides(many)
+    many = answers.by_rank(many)
     if len(many) > 1:
         written += write_grids(many_overview.overview(runs.read(many)).grids, folder, "together")
     names = [_folder(one) for one in many]

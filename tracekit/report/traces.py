@@ -35,7 +35,7 @@ def render(many: Sequence[Answers], *, command: str = "") -> str:
     the ranks of one file.
     """
     source = [*_sources(many), *page.made_by(command)]
-    sides = answers.sides(many)
+    sides = answers.by_rank(many)
     if len(sides) == 1:
         return page.fill(_single(sides[0], source))
     return page.fill(many_sections.model(sides, source))

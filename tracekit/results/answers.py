@@ -48,6 +48,6 @@ class Answers:
         }
 
 
-def sides(many: Sequence[Answers]) -> list[Answers]:
+def by_rank(many: Sequence[Answers]) -> list[Answers]:
     """What stands side by side: of a file of several ranks each rank, else the trace."""
-    return [side for one in many for side in one.ranks or (one,)]
+    return [part for one in many for part in one.ranks or (one,)]

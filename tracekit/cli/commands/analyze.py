@@ -113,7 +113,7 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
     from tracekit.results import answers, engine
     from tracekit.trace import ranks
 
-    sides = answers.sides(many)
+    sides = answers.by_rank(many)
     if reading.as_json:
         document = engine.to_json(many)
         if len(sides) > 1:
