@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tracekit.report.html import page
+from tracekit.report import traces as page
 from tracekit.results import engine
 from tracekit.trace import kineto, run_facts
 from tracekit.trace.metadata import typed
