@@ -5,23 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracekit.answers.devices import Device, Devices
+from tracekit.answers.kernels import Kernels
 from tracekit.attribution.collectives import Collective
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import bytes_, duration, plural, rate, share
 from tracekit.taxonomy import Category, FindingKind
 
 BUSY = 0.95  # of the window without suspect time: the host keeps up
+FEWEST = 8  # kernels: fewer are no launches that follow one another
 
 
-def findings(result: Devices, _ask: Ask) -> Iterator[Draft]:
+def findings(result: Devices, ask: Ask) -> Iterator[Draft]:
     """Of the device with most exposed communication; of all devices where all are busy."""
     rows = [r for r in result.rows if r.seen_window_ns]
     worth = [r for r in rows if r.exposed_communication_ns / r.seen_window_ns >= LEAST]
     if worth:
         top = max(worth, key=lambda r: r.exposed_communication_ns / r.seen_window_ns)
         yield _exposed(result, top, len(worth))
-    elif rows and len(rows) == len(result.rows) and all((r.busy_share or 0) >= BUSY for r in rows):
+    elif _all_busy(result) and _many(result, ask(Kernels)):
         yield _saturated(result)
+
+
+def _all_busy(result: Devices) -> bool:
+    return bool(result.rows) and all((row.busy_share or 0) >= BUSY for row in result.rows)
+
+
+def _many(result: Devices, kernels: Kernels | None) -> bool:
+    """Whether each device has launches to keep up with, and its records are work.
+
+    One kernel is busy for all of its own window. Device records without a known category, as
+    MTIA's with their waits for events, may be no work.
+    """
+    if kernels is None or not kernels.categories:
+        return False
+    whole = sum(c.total_ns for c in kernels.categories)
+    known = sum(c.total_ns for c in kernels.categories if c.category is not Category.OTHER)
+    strange = any(row.kind != "GPU" for row in result.rows)
+    if strange and 2 * known < whole:
+        return False
+    return all(row.kernel_count >= FEWEST for row in result.rows)
 
 
 def _exposed(result: Devices, row: Device, devices: int) -> Draft:
@@ -32,12 +54,13 @@ def _exposed(result: Devices, row: Device, devices: int) -> Draft:
         "share": ns / seen, "exposed_ns": ns, "communication_ns": row.communication_ns,
         "window_ns": seen,
     }  # fmt: skip
+    most = _by_size(mine, row.communication_ns, numbers)
     others = f" So are {devices} devices of {len(result.rows)}." if devices > 1 else ""
     return Draft(
         FindingKind.COLLECTIVE, None,
         f"Device {row.device} spends {share(ns / seen)} of its window in communication alone: "
         f"{duration(ns)} of {duration(row.communication_ns)} in collectives have no other kernel "
-        f"beside them. It is transfer and waiting for peers.{_by_size(mine, numbers)}{others}",
+        f"beside them. It is transfer and waiting for peers.{most}{others}",
         ns / seen, "share", ns, seen,
         "Overlap communication with compute (smaller buckets, another stream), and see which rank "
         "comes last: traces of all ranks show it.",
@@ -47,13 +70,14 @@ def _exposed(result: Devices, row: Device, devices: int) -> Draft:
     )  # fmt: skip
 
 
-def _by_size(mine: list[Collective], numbers: dict[str, float]) -> str:
+def _by_size(mine: list[Collective], communication_ns: int, numbers: dict[str, float]) -> str:
     """The collective with most time: its calls, sizes, rates, and what is waiting at least."""
     if not mine:
         return ""
     top = max(mine, key=lambda c: c.exposed_ns)
     numbers |= {"calls": top.count, "total_ns": top.total_ns}
-    said = f" Most is {top.name}: {plural(top.count, 'call')}, {duration(top.total_ns)}"
+    summed = " added up" if top.total_ns > communication_ns else ""  # calls of several streams
+    said = f" Most is {top.name}: {plural(top.count, 'call')}, {duration(top.total_ns)}{summed}"
     if top.bytes is None or not top.sized_count:
         return f"{said}; the file has no message sizes."
     numbers |= {"bytes": top.bytes}

@@ -17,7 +17,7 @@ from tracekit.taxonomy import Category, FindingKind
 _FUSABLE = frozenset({Category.ELEMENTWISE, Category.COPY, Category.NORM, Category.ROTARY})
 _NO_FINDING = {
     Reason.GRAPH: "Kernels of one graph wait for one another: it is the graph's own order.",
-    Reason.SHORT: "Single short gaps: most launches around them are not waited for.",
+    Reason.SHORT: "Single short gaps: few launches are near, or most of them are not waited for.",
     Reason.UNLINKED: "The launches are not in the file, so nobody can say what was waited for.",
     Reason.END: "Nothing was launched any more.",
 }

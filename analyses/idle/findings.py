@@ -6,6 +6,7 @@ are of the device window without suspect time: work that the file lacks is in no
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import FindingKind
 
 MOSTLY = 0.9  # of a reason's time: in this stage, or held by this
+# A device's own time between two kernels is 1 to 20 µs; where stretches last longer than this on
+# average, something that the file does not show was waited for
+OWN_NS = 50_000
+ONCE_NS = 2_000_000  # a stretch of one op as long as this is something that it does once
+_FRAMEWORK = re.compile(r"^(?:aten|autograd|torch|c10d)::|Backward\d*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,19 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     launches = ask(Launches)
     seen = {row.device: row.seen_window_ns for row in result.rows}
     for reason, rule in _RULES.items():
-        parts = _by_device([row for row in result.reasons if row.reason == reason], seen)
+        rows = [row for row in result.reasons if row.reason == reason]
+        if reason is Reason.LATENCY and _long(rows):
+            continue  # `_lacking` says it
+        parts = _by_device(rows, seen)
         if parts:
             yield _said(reason, rule, parts, seen, launches)
     yield from _lacking(result)
+    yield from _unseen_waits(result, seen)
+
+
+def _long(rows: list[IdleReason]) -> bool:
+    """Whether stretches last longer on average than the device's own time between kernels."""
+    return sum(row.ns for row in rows) > OWN_NS * sum(row.count for row in rows)
 
 
 def _by_device(
@@ -154,7 +169,7 @@ def _said(
     more, do = _launched(reason, rows, launches, numbers)
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", ns if rule.saves else None, window,
-        do or rule.do,
+        do or _by_ops(reason, rows) or rule.do,
         also=(Launches,) if more else (),
         numbers=numbers,
         device=device if len(seen) > 1 else None,
@@ -239,6 +254,20 @@ def _launched(
     return f"{said}.", "Shorten what the host does between graph launches." if graphs else ""
 
 
+def _by_ops(reason: Reason, rows: list[IdleReason]) -> str:
+    """Advice on long host work that is mostly ops of the framework, which a graph launches not."""
+    ops = [h for row in rows for h in row.holders if h.name and _FRAMEWORK.search(h.name)]
+    ns, count = sum(h.ns for h in ops), sum(h.count for h in ops)
+    if reason is not Reason.WORK or ns * 2 <= sum(row.ns for row in rows):
+        return ""
+    if ns > ONCE_NS * count:  # no overhead of an op takes that long
+        return ""
+    return (
+        "Most is the framework's own time in its ops: CUDA graphs or torch.compile launch without "
+        "it; else call fewer and larger ops, or run a faster host."
+    )
+
+
 def _top(rows: list[IdleReason]) -> str | None:
     return max(rows, key=lambda row: row.ns).stage
 
@@ -267,3 +296,34 @@ def _lacking(result: IdleTime) -> Iterator[Draft]:
                     device=row.device if len(result.rows) > 1 else None,
                     explains=frozenset({reason.value}),
                 )  # fmt: skip
+
+
+_UNSEEN = {
+    Reason.LATENCY: "with the next work launched less than 1 ms before and not begun",
+    Reason.GRAPH: "between two kernels of one graph launch",
+}
+
+
+def _unseen_waits(result: IdleTime, seen: dict[int, int]) -> Iterator[Draft]:
+    """Waits of the device that are too long for its own time between kernels."""
+    for reason, because in _UNSEEN.items():
+        rows = [row for row in result.reasons if row.reason == reason]
+        parts = _by_device(rows, seen)
+        if not parts or not _long(rows):
+            continue
+        device, (ns, own) = next(iter(parts.items()))
+        count, longest = sum(row.count for row in own), max(row.longest_ns for row in own)
+        yield Draft(
+            FindingKind.RECORD_MORE, None,
+            f"Device {device} is idle for {share(ns / seen[device])} of its window "
+            f"({duration(ns)} of {duration(seen[device])}) {because}: "
+            f"{plural(count, 'stretch', 'stretches')}, {duration(ns / count)} on average, the "
+            f"longest {duration(longest)}. That is longer than a device takes between kernels: "
+            "work that ran then, or what was waited for, is not in the file.",
+            ns / seen[device], "share", None, seen[device],
+            "Record all streams and processes of the device, and filter no kernels out.",
+            numbers={"share": ns / seen[device], "idle_ns": ns, "window_ns": seen[device],
+                     "stretches": count, "mean_ns": ns / count, "longest_ns": longest},
+            device=device if len(result.rows) > 1 else None,
+            explains=frozenset({reason.value}),
+        )  # fmt: skip

@@ -9,7 +9,7 @@ from tracekit.answers.stages import Stages
 from tracekit.attribution.roofline.devices import named
 from tracekit.attribution.stages.annotation_names import Phase, recognise
 from tracekit.results.findings import Ask, Draft
-from tracekit.results.units import duration, share
+from tracekit.results.units import bytes_, duration, rate, share
 from tracekit.taxonomy import Category, FindingKind, Stage
 
 DO = (
@@ -63,15 +63,18 @@ def _bound(result: Roles, decode: Aligned, stages: Stages | None) -> Iterator[Dr
     if part < MUCH or peak is None or rows * 2 > peak / spec.memory_bytes_per_s:
         return
     ridge = peak / spec.memory_bytes_per_s
+    could = decode.gemm_ns / 1e9 * spec.memory_bytes_per_s
     yield Draft(
         FindingKind.MEMORY_BANDWIDTH, decode.phase,
         f"{share(part)} of the kernel time of decode, {duration(decode.gemm_ns)}, is GEMMs over "
         f"{rows} rows a step: each weight that is read serves {rows} rows, where {result.device} "
-        f"needs {ridge:.0f} to be busy with arithmetic, so memory bandwidth is the limit. How near "
-        "they come to it the file does not say: it has no shapes.",
+        f"needs {ridge:.0f} to be busy with arithmetic, so memory bandwidth is the limit. At its "
+        f"{rate(spec.memory_bytes_per_s, 'B/s')} it could read {bytes_(could)} in that time: what "
+        "the weights of these steps come to of it is how near they are; the file has no shapes.",
         part, "share", None, decode.total_ns, DO,
         also=(Stages,),
-        numbers={"gemm_share": part, "gemm_ns": decode.gemm_ns, "rows": rows, "ridge": ridge},
+        numbers={"gemm_share": part, "gemm_ns": decode.gemm_ns, "rows": rows, "ridge": ridge,
+                 "bytes_per_s": spec.memory_bytes_per_s, "could_read_bytes": could},
         explains=frozenset({Category.GEMM.value}),
     )  # fmt: skip
 

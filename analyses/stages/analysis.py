@@ -59,7 +59,7 @@ def stages(trace: Trace, *, stages: str | None = None) -> Stages:
     else:
         columns = host_split(trace, marks.pid, marks.tid, marks.start, marks.end)
         table = zip(*(column.tolist() for column in columns), strict=True)
-        host = [(Host(*row[:3]), HostDetail(row[3])) for row in table]
+        host = [(Host(*row[:3]), HostDetail(*row[3:])) for row in table]
     rows = tuple(
         Instance(
             marks.stage[i], marks.name[i], int(marks.start[i]),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tracekit.answers.devices import Devices
+from tracekit.answers.idle import IdleTime
 from tracekit.answers.modules import Modules
-from tracekit.answers.stages import Stages
+from tracekit.answers.stages import Stages, Total
+from tracekit.attribution.reasons.names import Reason
 from tracekit.results.findings import Ask, Draft
 from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import FindingKind
@@ -13,18 +16,31 @@ from tracekit.taxonomy import FindingKind
 
 def findings(result: Stages, ask: Ask) -> Iterator[Draft]:
     """The biggest stage, then what each spends outside ops."""
-    yield from _biggest(result)
+    yield from _biggest(result, ask)
     yield from _outside_ops(result, ask)
 
 
-def _biggest(result: Stages) -> Iterator[Draft]:
-    """Where most of the wall time is: no claim that it can be saved."""
+def _biggest(result: Stages, ask: Ask) -> Iterator[Draft]:
+    """Where most of the wall time is: no claim that it can be saved.
+
+    None where the stages cover less than half of the devices' windows, since most of the time is
+    elsewhere; nor where half of the biggest is set-up, which `initialisation` says.
+    """
     named = [total for total in result.totals if not total.is_all]
     whole = result.whole.wall_ns if result.whole is not None else 0
     if len(named) < 2 or not whole:
         return
     top = max(named, key=lambda total: total.wall_ns)
     if top.wall_ns > 0.99 * whole:  # it holds the others
+        return
+    devices, idle = ask(Devices), ask(IdleTime)
+    if devices is not None and whole < 0.5 * max(row.window_ns for row in devices.rows):
+        return
+    setup = sum(
+        row.ns for row in (idle.reasons if idle is not None else ())
+        if row.reason == Reason.INITIALISATION and row.stage == top.family
+    )  # fmt: skip
+    if setup > 0.5 * top.wall_ns:
         return
     yield Draft(
         FindingKind.LARGEST_STAGE, top.family,
@@ -51,6 +67,10 @@ def _outside_ops(result: Stages, ask: Ask) -> Iterator[Draft]:
     if not found:
         return
     ns, row = max(found, key=lambda item: item[0])
+    detail = row.host_detail
+    if detail is not None and detail.collective_ns > 0.5 * ns:
+        yield _collectives(row, ns, detail.collective_ns)
+        return
     recorded = ask(Modules) is not None
     more = f" So are parts of {plural(len(found) - 1, 'other stage')}." if len(found) > 1 else ""
     yield Draft(
@@ -64,4 +84,21 @@ def _outside_ops(result: Stages, ask: Ask) -> Iterator[Draft]:
         else "Capture with --with-stack to see what runs there.",
         numbers={"share": ns / row.wall_ns, "outside_ns": ns, "wall_ns": row.wall_ns,
                  "stages": len(found)},
+    )  # fmt: skip
+
+
+def _collectives(row: Total, outside: int, beside: int) -> Draft:
+    """A stage without a GPU that lasts as long as the collectives of its process."""
+    part = beside / row.wall_ns
+    return Draft(
+        FindingKind.COLLECTIVE, row.family,
+        f"For {share(part)} of the wall time of {row.family}, {duration(beside)} of "
+        f"{duration(row.wall_ns)}, a collective of its process is open and no thread is in a "
+        "framework op: it is transfer and waiting for peers. All time outside ops is "
+        f"{duration(outside)}.",
+        part, "share", None, row.wall_ns,
+        "See which rank comes last: traces of all ranks show it; overlap the collectives with "
+        "compute, or send less.",
+        numbers={"share": part, "collective_ns": beside, "wall_ns": row.wall_ns,
+                 "outside_ns": outside},
     )  # fmt: skip

@@ -129,9 +129,60 @@ def test_idle_time_is_each_devices_own() -> None:
 
 
 def test_a_device_that_works_all_the_time_says_that_the_host_keeps_up() -> None:
-    trace = draw("host ab......\nstream 7 .AAABBBB")
+    trace = draw("host abcdefgh.........\nstream 7 .AABBCCDDEEFFGGHH")
     row = one(findings(trace), Kind.SATURATED)
     assert (row.number, row.saves_ns) == (1.0, None)
+
+
+def test_one_kernel_is_busy_for_all_of_its_window_and_says_nothing_of_the_host() -> None:
+    assert Kind.SATURATED not in kinds(findings(draw("host a......\nstream 7 .AAAAAA")))
+
+
+def test_kernels_of_a_graph_far_apart_wait_for_what_is_not_in_the_file() -> None:
+    """A device takes some µs between kernels: in 300 µs something ran that a filter took out."""
+
+    def drawn(column_ns: int) -> Findings:
+        return findings(
+            draw(
+                "host g...........\nstream 7 .A...A...A..",
+                names={"g": "cudaGraphLaunch"}, launched_by={"A": "g"}, column_ns=column_ns,
+            )
+        )  # fmt: skip
+
+    row = one(drawn(100_000), Kind.RECORD_MORE)
+    assert (row.number, row.saves_ns) == (pytest.approx(6 / 9), None)
+    assert row.numbers["mean_ns"] == 300_000
+    assert Kind.RECORD_MORE not in kinds(drawn(1_000))  # 3 µs are the graph's own
+
+
+def test_the_one_launch_of_a_large_graph_sets_nothing_up() -> None:
+    drawn = draw(
+        "host ggggggggggggggggg.\nstream 7 .A...........A....",
+        names={"g": "hipGraphLaunch"}, launched_by={"A": "g"}, column_ns=100_000,
+    )  # fmt: skip
+    assert Kind.INITIALISATION not in kinds(findings(drawn))
+
+
+def test_a_step_on_the_host_lasts_as_long_as_the_all_reduce_of_another_thread() -> None:
+    trace = draw(
+        """
+        mark            ssssssssssssssssssss
+        op              oo................oo
+        mark 2          ..gggggggggggggggg..
+        """,
+        names={"s": "## backward ##", "g": "gloo:all_reduce"},
+    )
+    row = one(findings(trace), Kind.COLLECTIVE)
+    assert (row.number, row.saves_ns) == (pytest.approx(16 / 20), None)
+    assert Kind.RECORD_MORE not in kinds(findings(trace))
+
+
+def test_the_largest_stage_is_no_finding_where_most_time_is_in_no_stage() -> None:
+    drawn = draw(
+        "mark op.................\nhost ab..............c.\nstream 7 .AB..............C",
+        names={"o": "Adam.step", "p": "Adam.zero_grad"},
+    )
+    assert Kind.LARGEST_STAGE not in kinds(findings(drawn))
 
 
 # ---------------------------------------------------------------- copies and communication

@@ -224,7 +224,7 @@ def test_without_gpu_work_the_host_time_is_split_and_never_called_kernel_time() 
     assert row.clock is None
     assert row.launched is None
     assert to_plain(row.host) == {"op_ns": 3000, "copy_ns": 2000, "other_ns": 5000}
-    assert to_plain(row.host_detail) == {"elsewhere_ns": 2000}
+    assert to_plain(row.host_detail) == {"elsewhere_ns": 2000, "collective_ns": 0}
 
 
 def test_op_time_is_split_by_the_kind_of_the_innermost_op() -> None:

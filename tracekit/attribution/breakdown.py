@@ -78,7 +78,7 @@ def by_clock(trace: Trace, pid: I64, tid: I64, windows: Spans) -> list[Spent]:
     """
     wall = windows[:, 1] - windows[:, 0]
     if not len(links.work(trace)):
-        op, copy, other, _ = host_split(trace, pid, tid, windows[:, 0], windows[:, 1])
+        op, copy, other, *_ = host_split(trace, pid, tid, windows[:, 0], windows[:, 1])
         columns = zip(op.tolist(), copy.tolist(), other.tolist(), strict=True)
         ops = _ops(trace, pid, tid, windows)
         rows = [_host(*row, kinds) for row, kinds in zip(columns, ops, strict=True)]

@@ -10,7 +10,7 @@ from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle.cause_names import Cause
 from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
-from tracekit.trace.trace import Cat, Mask, Trace
+from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
 LOADING = re.compile(
@@ -46,6 +46,8 @@ COMPILED = re.compile(
     r"|AOTDispatcher Runtime Wrapper Prologue|CompiledFunction(?:Backward)?$"
     r"|## Call CompiledFxGraph)"
 )
+
+GRAPH_LAUNCH = re.compile(r"^(?:cuda|cu|hip)GraphLaunch")
 
 # What sets up, and what is asked at every launch in a microsecond
 SETUP_NS = 100_000
@@ -107,7 +109,9 @@ def first_use(trace: Trace) -> Mask:
     """[N] runtime calls that last FIRST_NS or more and are the first of their kind;
     allocations from ALLOCATION_NS on, and no call that blocks by its purpose.
 
-    Of a call that launches a kernel the kind is the kernel's name, else the call's own.
+    Of a call that launches a kernel the kind is the kernel's name, else the call's own. A graph
+    launch takes as long as its nodes need (HIP sends them one by one): it sets up where later
+    launches of the graph take half as long at most.
     """
 
     def make() -> Mask:
@@ -121,7 +125,23 @@ def first_use(trace: Trace) -> Mask:
         out = np.zeros(len(trace), bool)
         rows = np.flatnonzero(trace.is_(Cat.RUNTIME))[first]
         out[rows] = trace.dur[rows] >= FIRST_NS
+        out[links.call_rows(trace)[_usual_graphs(calls, kind)]] = False
         short = trace.named(ALLOCATING) & (trace.dur < ALLOCATION_NS)
         return out & ~trace.named(BLOCKING) & ~short
 
     return trace.once("first use", make)
+
+
+def _usual_graphs(calls: Trace, kind: I64) -> I64:
+    """First launches of a graph that take no longer than twice its later ones, as rows of calls.
+
+    `kind` is [R], of each call; the one launch of a graph is not known to be longer than others.
+    """
+    graphs = np.flatnonzero(calls.named(GRAPH_LAUNCH))
+    usual = []
+    for one in np.unique(kind[graphs]).tolist():
+        mine = graphs[kind[graphs] == one]
+        later = calls.dur[mine[1:]]
+        if not len(later) or calls.dur[mine[0]] < 2 * float(np.median(later)):
+            usual.append(mine[0])
+    return np.array(usual, np.int64)

@@ -20,6 +20,10 @@ COPIES = re.compile(
     r"|lift_fresh|detach_copy|_copy_from_and_resize|_foreach_copy_)$"
 )
 
+# Collectives of backends without kernels, as torch.distributed marks them
+# (ProcessGroupGloo.cpp, ProcessGroupMPI.cpp, ProcessGroupUCC.cpp: `profilingTitle`)
+COLLECTIVES = re.compile(r"^(?:gloo|mpi|ucc):\w")
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -35,15 +39,16 @@ class HostDetail:
     """Of the parts of a Host, in ns."""
 
     elsewhere_ns: int  # of other_ns: another thread of the process ran an op
+    collective_ns: int  # of other_ns: no thread did, and the process had a collective open
 
 
 def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[I64, ...]:
     """[M] ns of each span in ops, in copies, outside any op of its thread, and of the last, the
-    part in which another thread of the process ran an op.
+    parts in which another thread of the process ran an op, or only a collective was open.
 
     The first three add up to end - start. A pid of -1 means any thread of any process.
     """
-    op_ns, copy_ns, elsewhere = (np.zeros(len(start), np.int64) for _ in range(3))
+    op_ns, copy_ns, elsewhere, open_ns = (np.zeros(len(start), np.int64) for _ in range(4))
     owners = np.stack([pid, tid], axis=1)
     for process, thread in np.unique(owners, axis=0).tolist():
         rows = (owners == (process, thread)).all(axis=1)
@@ -52,7 +57,8 @@ def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[
         copy_ns[rows] = covered(own.copies, windows)
         op_ns[rows] = covered(own.ops, windows) - copy_ns[rows]
         elsewhere[rows] = covered(own.elsewhere, windows)
-    return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere
+        open_ns[rows] = covered(own.collectives, windows)
+    return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere, open_ns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +68,7 @@ class _HostSpans:
     ops: Spans
     copies: Spans  # of ops
     elsewhere: Spans  # another thread of the process is in an op, this one is not
+    collectives: Spans  # a collective of the process is open, and no thread is in an op
 
 
 def _host_spans(trace: Trace, pid: int, tid: int) -> _HostSpans:
@@ -74,7 +81,13 @@ def _host_spans(trace: Trace, pid: int, tid: int) -> _HostSpans:
             union(spans(ops.ts[rows], ops.dur[rows]))
             for rows in (mine, near & ~mine, mine & copying)
         )
-        return _HostSpans(own, copies, subtract(others, own))
+        marks = trace.is_(Cat.ANNOTATION) & trace.named(COLLECTIVES)
+        if pid != -1:
+            marks &= trace.pid == pid
+        waits = union(spans(trace.ts[marks], trace.dur[marks]))
+        return _HostSpans(
+            own, copies, subtract(others, own), subtract(subtract(waits, own), others)
+        )
 
     return trace.once(("host spans", pid, tid), make)
 
@@ -117,8 +130,8 @@ def host_of(
         own = windows[(pid == process) & (tid == thread)]
         ns = {kind: int(n.sum()) for kind, n in kinds(trace, process, thread, own).items()}
         ops = dict(add_kinds(ops, ns) or {})
-    *parts, elsewhere = (int(column.sum()) for column in columns)
-    return Host(*parts), HostDetail(elsewhere), ops
+    *parts, elsewhere, open_ns = (int(column.sum()) for column in columns)
+    return Host(*parts), HostDetail(elsewhere, open_ns), ops
 
 
 def add_kinds(

@@ -70,8 +70,8 @@ REASON_TEXTS = {
     Reason.OTHER_STREAM: "Launched, not begun: its stream had been told to wait for an event of "
     "another stream.",
     Reason.GRAPH: "Between two kernels of one graph launch.",
-    Reason.LATENCY: "Launched, not begun, for less than 1 ms: the device's own time between "
-    "kernels.",
+    Reason.LATENCY: "Launched, not begun, for less than 1 ms: up to some 20 µs are the device's "
+    "own time between kernels, more is a wait that the file does not show.",
     Reason.MISSING: "Launched 1 ms before or more, and nothing in this file ran: work that the "
     "file lacks, or a wait for peers that it does not show. Left out of every share.",
     Reason.UNLINKED: "The work that ends the gap has no launch in the trace.",
