@@ -325,6 +325,20 @@ def test_an_ending_that_is_not_read_is_refused_with_those_that_are(tmp_path: Pat
         read(tmp_path / "a.xlsx")
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (text(WHOLE, " "), "imu"), (text(ROWS, "\t"), "imu"), ("# a walk\n" + text(ROWS), "imu"),
+        ("What does the person do, and when, and why, and where, and how?", "text"),
+        ("1. Walk\n2. Run\n", "text"), ("", "text"),
+    ],
+)  # fmt: skip
+def test_a_text_file_is_a_recording_or_a_prompt(tmp_path: Path, content: str, kind: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(content)
+    assert kind_of(str(path)) == kind
+
+
 # ---------------------------------------------------------------- a file for each sensor
 
 

@@ -67,8 +67,8 @@ def numbers(column: Sequence[str] | npt.NDArray[Any]) -> tuple[npt.NDArray[np.fl
     if isinstance(column, np.ndarray):
         return np.asarray(column, np.float64), []
     try:
-        if not any("_" in cell for cell in column):
-            return np.array(column, dtype=np.str_).astype(np.float64), []
+        if "_" not in "".join(column):
+            return np.array([float(cell) for cell in column]), []
     except ValueError:  # some cell is empty, has a decimal comma or is none: found below
         pass
     found = np.full(len(column), np.nan)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracekit.datasets.formats.tables import MISSING, Table, is_number
 
 SEPARATORS = ("\t", ";", "|", ",", None)  # of equal merit the first; None is white space
 COMMENTS = ("#", "%", "//")
+MARKS = frozenset("#%/")
 SAMPLE = 60  # lines that are looked at to find the separator and the header
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line that is not blank, and its number in the file."""
+class Line(NamedTuple):
+    """One line, and its number in the file."""
 
     number: int
     text: str
@@ -24,9 +24,10 @@ class Line:
     @property
     def comment(self) -> str | None:
         """Its text without the mark; None where it is no comment."""
-        text = self.text.lstrip(' "')
-        mark = next((m for m in COMMENTS if text.startswith(m)), None)
-        return text.lstrip("#%/ ").rstrip() if mark else None
+        start = self.text.lstrip(' "')
+        if start[:1] in MARKS and start.startswith(COMMENTS):
+            return start.lstrip("#%/ ").rstrip()
+        return None
 
 
 def decoded(raw: bytes) -> str:

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
-from tracekit.datasets.formats import event_files, numpy_files, packed_tables
+from tracekit.datasets.formats import (
+    event_files,
+    numpy_files,
+    packed_tables,
+    tables,
+    text_tables,
+)
 from tracekit.datasets.formats.csv_rows import OnError, read_bytes
-from tracekit.datasets.local import plain_imu, sensor_files
+from tracekit.datasets.formats.tables import Table
+from tracekit.datasets.local import channels, plain_imu, sensor_files
 from tracekit.datasets.local.clock import MODES, Asked, Mode
 from tracekit.errors import TracekitError
 
@@ -281,18 +288,16 @@ def guess(path: Path) -> InputKind:
             pixels = b"'|u1'" in header and b", 3)" in header
             return "events" if fields else "image" if pixels else "imu"
         case ".txt":
-            top = read_bytes(path, 0, 256).split(b"\n")[0].replace(b",", b" ").split()
-            return "imu" if len(top) >= 6 and all(_number(cell) for cell in top) else "text"
+            head = text_tables.read(read_bytes(path, 0, 4096))
+            named = len(channels.headings(head.names or ())) >= 6
+            numbers = head.names is None and len(head.columns) >= 6
+            return "imu" if named or (numbers and _numbers(head)) else "text"
         case _:
             return "imu"
 
 
-def _number(cell: bytes) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _numbers(table: Table) -> bool:
+    return table.rows > 0 and all(tables.is_number(str(column[0])) for column in table.columns)
 
 
 def recognise(path: Path) -> bool:

@@ -345,7 +345,8 @@ def _made(
 ) -> Recording:
     import numpy as np
 
-    usual = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
+    with np.errstate(over="ignore"):  # what no sensor reads is seen below, not warned of
+        usual = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
     if 0.5 < usual < 2.0:
         notes.repair(f"left as it is: |acceleration| is {usual:.2f}, which looks like g, not m/s²")
     elif 500 < usual < 2000:
