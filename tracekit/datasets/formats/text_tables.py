@@ -11,6 +11,7 @@ from tracekit.datasets.formats.tables import MISSING, Table, is_number
 
 SEPARATORS = ("\t", ";", "|", ",", None)  # of equal merit the first; None is white space
 COMMENTS = ("#", "%", "//")
+EXACT = 2.0**53  # float64 has every whole number below
 MARKS = frozenset("#%/")
 SAMPLE = 60  # lines that are looked at to find the separator and the header
 
@@ -60,6 +61,9 @@ def read(raw: bytes, *, least: int = 6) -> Table:
     lines_before = f"{first} line{'' if first == 1 else 's'}"
     said = [f"passed over {lines_before} before the header"] if first else []
     plain = plain[first:]
+    clean = _clean(plain, lines, separator, said)
+    if clean is not None:
+        return clean
     rows = [(line.number, cells(line.text, separator)) for line in plain]
     names = _header(rows, lines, separator, said)
     units = _units(rows) if names else None
@@ -71,6 +75,37 @@ def read(raw: bytes, *, least: int = 6) -> Table:
     elif names is not None and len(names) == width + 1 and not names[-1]:
         names, units = names[:-1], units[:-1] if units else None
     return _made(rows, names, units, width, said)
+
+
+def _clean(
+    plain: list[Line], lines: list[Line], separator: str | None, said: list[str]
+) -> Table | None:
+    """The table where every cell below the header is a number and every row as wide: at once.
+
+    None where it is not so, and where float64 would round whole numbers.
+    """
+    import numpy as np
+
+    rows = [(line.number, cells(line.text, separator)) for line in plain[:SAMPLE]]
+    many, told = len(rows), list(said)
+    names = _header(rows, lines, separator, told)
+    units = _units(rows) if names else None
+    width = _width(rows, names)
+    body = plain[many - len(rows) :]
+    if not rows or many - len(rows) > 2 or (names is not None and len(names) != width):
+        return None
+    try:
+        found = np.loadtxt(
+            [line.text for line in body], delimiter=separator, ndmin=2, comments=None
+        )
+    except ValueError:
+        return None
+    with np.errstate(invalid="ignore"):
+        exact = not (np.abs(found) >= EXACT).any()
+    if found.shape != (len(body), width) or not exact:
+        return None
+    numbers = np.array([line.number for line in body], np.int64)
+    return Table(names, tuple(found.T), numbers, units, said=tuple(told))
 
 
 def cells(text: str, separator: str | None) -> list[str]:
