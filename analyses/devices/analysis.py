@@ -11,7 +11,7 @@ from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution import links
 from tracekit.attribution.collectives import collectives
 from tracekit.attribution.idle.busy import busy, communication
-from tracekit.attribution.idle.by_cause import SUSPECT, beside
+from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.idle.causes import idle
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
@@ -237,11 +237,11 @@ def _title(rows: Sequence[Device]) -> str:
     idle = least_to_most([r.idle_share or 0.0 for r in rows], share)
     if len(rows) == 1:
         (row,) = rows
-        more = f"; {beside(row.suspect_ns)}" if row.suspect_ns else ""
+        more = f"; {suspect_words(row.suspect_ns)}" if row.suspect_ns else ""
         ns, window = duration(row.seen_idle_ns), duration(row.seen_window_ns)
         return f"The device was idle for {ns} of {window}, {idle}{more}"
     suspect = max(r.suspect_ns for r in rows)
-    more = f"; up to {beside(suspect)}" if suspect else ""
+    more = f"; up to {suspect_words(suspect)}" if suspect else ""
     return f"Devices were idle for {idle} of their windows{more}"
 
 

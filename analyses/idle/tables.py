@@ -7,7 +7,7 @@ from dataclasses import replace
 from tracekit.answers.devices import IDLE, WINDOW
 from tracekit.answers.idle import IdleTime, Lengths
 from tracekit.answers.stages import Split
-from tracekit.attribution.idle.by_cause import NAMES, SUSPECT, beside, shown, shown_columns
+from tracekit.attribution.idle.by_cause import NAMES, SUSPECT, shown, shown_columns, suspect_words
 from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.reasons.names import REASON_TEXTS, REASONS, Reason
@@ -56,10 +56,10 @@ def _causes_grid(result: IdleTime) -> Grid:
         Column("of window", "share", WINDOW),
     )
     total_row = None if many else rows.pop()
-    return Grid("causes", "Why the GPU was idle", columns, rows, _beside(result), total_row)
+    return Grid("causes", "Why the GPU was idle", columns, rows, _suspect_note(result), total_row)
 
 
-def _beside(result: IdleTime) -> str:
+def _suspect_note(result: IdleTime) -> str:
     """The suspect time of each device, which no share and no column has."""
     found = [(r, r.suspect_ns) for r in result.rows if r.suspect_ns]
     if not found:
@@ -90,7 +90,7 @@ def _reasons_grid(result: IdleTime) -> Grid:
         for r in shown[:200]
     ]  # fmt: skip
     left = f"{len(shown) - 200} more are in --json. " if len(shown) > 200 else ""
-    return Grid("reasons", "What would have to change", columns, rows, left + _beside(result))
+    return Grid("reasons", "What would have to change", columns, rows, left + _suspect_note(result))
 
 
 def holder_text(holder: Holder) -> str:
@@ -184,9 +184,9 @@ def _title(result: IdleTime) -> str:
     suspect = max(r.suspect_ns for r in result.rows)
     if len(result.rows) == 1:
         said = f"The GPU was idle for {least_to_most(parts, share)} of its window"
-        return said + (f"; {beside(suspect)}" if suspect else "")
+        return said + (f"; {suspect_words(suspect)}" if suspect else "")
     said = f"GPUs were idle for {least_to_most(parts, share)} of their windows"
-    return said + (f"; up to {beside(suspect)}" if suspect else "")
+    return said + (f"; up to {suspect_words(suspect)}" if suspect else "")
 
 
 def charts(result: IdleTime) -> list[figures.Chart]:

@@ -17,7 +17,7 @@ from tracekit.answers.stages import (
     Total,
     mean_parts,
 )
-from tracekit.attribution.idle.by_cause import SUSPECT, beside
+from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.stages.alike import ALIKE
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, split_bars
@@ -78,7 +78,7 @@ def _idle(total: Total, split: Split, devices: int) -> str:
         return ""
     who = "GPU idle" if devices == 1 else f"all {devices} GPUs idle at once"
     of = "window" if split is Split.LAUNCHED else split.whole
-    more = f" ({beside(suspect)})" if suspect else ""
+    more = f" ({suspect_words(suspect)})" if suspect else ""
     return f"{who} for {share(own['idle'] / whole)} of its {of}{more}"
 
 

@@ -52,7 +52,7 @@ SUSPECT = (
 )
 
 
-def beside(suspect_ns: int) -> str:
+def suspect_words(suspect_ns: int) -> str:
     """Suspect time where a number leaves it out: a clause."""
     return f"{duration(suspect_ns)} suspect left out: the file probably lacks what ran"
 
