@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.answers.roofline import Roofline
+from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.attribution.unfused import Unfused
 from tracekit.results.findings import LEAST, Ask, Draft
@@ -97,7 +98,8 @@ def _attention(result: Kernels, whole: int) -> Iterator[Draft]:
 
 def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
     """Kernels that only move or touch data and follow one another: one of each run stays."""
-    rows = [r for r in result.unfused if r.pattern == "pointwise"]
+    # what runs while a graph is captured is no step that anyone waits for
+    rows = [r for r in result.unfused if r.pattern == "pointwise" and r.phase != Phase.CAPTURE]
     mine = [k for k in result.rows if k.fusable]
     total, count = sum(k.total_ns for k in mine), sum(k.count for k in mine)
     saves, runs = sum(r.saves_ns for r in rows), sum(r.groups for r in rows)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
+from tracekit.answers.devices import Devices
+from tracekit.answers.idle import IdleTime
 from tracekit.answers.stages import (
     BY_CLOCK,
     BY_LAUNCH,
@@ -18,9 +20,11 @@ from tracekit.answers.stages import (
     mean_parts,
 )
 from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
+from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.stages.alike import ALIKE
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, split_bars
+from tracekit.results.findings import LEAST
 from tracekit.results.first_screen import Drawn, FirstScreen, KeyNumber, Listed, Remark
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, ranked, share
@@ -58,8 +62,23 @@ def remarks(result: Stages, one: Answers) -> Iterator[Remark]:
     split = result.split(one.source)
     for total in result.main:
         said = _host(total) if total.host else _idle(total, split, result.devices)
+        between = _between(total, one)
+        if said and between:
+            said = f"{between}; inside them, {said}"
         if said:
             yield Remark(total.title, said)
+
+
+def _between(total: Total, one: Answers) -> str:
+    """Idle time before the work of each step, which is in no step's own window."""
+    idle, devices = one.get(IdleTime), one.get(Devices)
+    if total.instances < 2 or idle is None or devices is None or len(devices.rows) != 1:
+        return ""
+    rows = [r for r in idle.reasons if r.reason == Reason.STEPS and r.stage == total.family]
+    ns, window = sum(r.ns for r in rows), devices.rows[0].seen_window_ns
+    if not window or ns / window < LEAST:
+        return ""
+    return f"GPU idle for {share(ns / window)} of the device window between steps"
 
 
 def _host(total: Total) -> str:

@@ -21,10 +21,13 @@ from tracekit.attribution import links
 from tracekit.attribution.alone import alone
 from tracekit.attribution.collectives import bus_factor
 from tracekit.errors import MissingEventsError
-from tracekit.results import catalog
+from tracekit.report.many import pairs
+from tracekit.report.many.runs import Side
+from tracekit.report.one.overview import overview
+from tracekit.results import catalog, engine
 from tracekit.results.units import bytes_, duration, rate, share
 from tracekit.taxonomy import FindingKind as Kind
-from tracekit.trace import kineto
+from tracekit.trace import kineto, run_facts
 from tracekit.trace.trace import TABLES, Cat, Table, Trace
 
 NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
@@ -452,3 +455,28 @@ def test_real_traces_say_first_what_someone_who_knows_the_system_would(name: str
     assert not set(lacks) & set(kinds(result))
     check(trace, result)
     assert not [r for r in result.rows if r.number > 0.9 and r.kind is Kind.HOST_SYNC]
+
+
+def test_the_first_screen_leads_with_the_idle_time_between_steps() -> None:
+    """Ten replays of 2 columns, 8 columns apart: idle for 72 of 92 columns between, 0 inside."""
+    trace = draw(
+        f"""
+        mark      {"dd........" * 10}
+        host      {"".join(f"{a}........." for a in "abcdefghjk")}
+        stream 7  {"".join(f".{a}{a}......." for a in "ABCDEFGHJK")}
+        """,
+        names={"d": "step[DECODE bs=4]"},
+        column_ns=100_000,
+    )
+    said = next(text for text in overview(engine.of_trace(trace)).limits if "Decode" in text)
+    assert said.startswith("Decode: GPU idle for 78.3% of the device window between steps; inside")
+
+
+def test_a_decode_without_shapes_is_judged_by_the_weights_of_a_prefill_beside_it() -> None:
+    """4096 → 6144, 4096 → 4096, 4096 → 24576, 12288 → 4096 in 36 layers and the head: 15.1 GB."""
+    names = ("tl_sglang_prefilldecode", "tl_sglang_decode")
+    many = [engine.answers(shared("traces", f"{n}.json.gz"), ["roles"]) for n in names]
+    both = [Side(n, one, run_facts.about(one.source)) for n, one in zip(names, many, strict=True)]
+    (said,) = pairs.sentences(both)
+    assert "reach 49.4% of the memory bandwidth" in said  # 15.136e9 / 5.3e12 in 5.782 ms
+    assert not list(pairs.sentences(both[1:] * 2))

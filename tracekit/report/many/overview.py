@@ -17,7 +17,7 @@ from tracekit.answers.tokens import TPOT, TTFT
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.attribution.stages.alike import ALIKE
 from tracekit.report import facts
-from tracekit.report.many import ranks, run_charts, runs
+from tracekit.report.many import pairs, ranks, run_charts, runs
 from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
 from tracekit.report.one.overview import (
     Finding,
@@ -236,6 +236,8 @@ def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
 def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
     if job:
         yield from ranks.sentences(many)
+    else:
+        yield from pairs.sentences(many)
     # ranks of one job say much the same: the first stands for them
     for side in many[: 1 if job else FEW]:
         for said in limits(side.one):
