@@ -85,7 +85,7 @@ def _by_size(mine: list[Collective], communication_ns: int, numbers: dict[str, f
     if top.bus_bytes_per_s is not None:
         numbers |= {"bus_bytes_per_s": top.bus_bytes_per_s}
         said += f" over {top.group_size} ranks at {rate(top.bus_bytes_per_s, 'B/s')} on the bus"
-    if top.waited_ns is not None and top.sized_ns:
+    if top.waited_ns and top.sized_ns:
         numbers |= {"waited_ns": top.waited_ns}
         said += (
             f"; at least {duration(top.waited_ns)} is beyond the fastest call of the same size, "

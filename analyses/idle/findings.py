@@ -122,8 +122,35 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
         parts = _by_device(rows, seen)
         if parts:
             yield _said(reason, rule, parts, seen, launches)
+    yield from _set_up_outside(result)
     yield from _lacking(result)
     yield from _unseen_waits(result, seen)
+
+
+def _set_up_outside(result: IdleTime) -> Iterator[Draft]:
+    """Setting up in stages before the first work of a device, which is in no device's window."""
+    whole = next((row for row in result.stages if row.is_all), None)
+    if whole is None or not whole.wall_ns:
+        return
+    ns = whole.causes.host_initialisation
+    said = sum(r.ns for r in result.reasons if r.reason == Reason.INITIALISATION)
+    part = ns / whole.wall_ns
+    windows_ns = sum(row.seen_window_ns for row in result.rows)
+    # where a device's window has much of it too, that is the finding
+    if 2 * said >= ns or said >= LEAST * windows_ns or part < LEAST:
+        return
+    rule = _RULES[Reason.INITIALISATION]
+    top = max((row for row in result.stages if not row.is_all),
+              key=lambda row: row.causes.host_initialisation)  # fmt: skip
+    mostly = top.family if top.causes.host_initialisation >= MOSTLY * ns else None
+    yield Draft(
+        rule.kind, mostly,
+        f"Stages last {duration(whole.wall_ns)}; for {share(part)} of it, {duration(ns)}, no "
+        f"device works {rule.because}, most of it outside the window of the device's work"
+        f"{f', nearly all in {mostly}' if mostly else ''}.",
+        part, "share", None, whole.wall_ns, rule.do,
+        numbers={"share": part, "idle_ns": ns, "wall_ns": whole.wall_ns},
+    )  # fmt: skip
 
 
 def _long(rows: list[IdleReason]) -> bool:

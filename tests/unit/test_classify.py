@@ -38,6 +38,7 @@ NAMES = {
     "void marlin::Marlin<__half, 256, 1, 8, 8>(int4 const*)": C.GEMM,
     "fused_moe_kernel": C.GEMM,
     "bmm_Bfloat16_E2m1E2m1_Fp32_t128x16x256u2_s6_et128x16_m128x16x64_dynB_sm100f": C.GEMM,
+    "void bmm_E4m3_E4m3E4m3_Fp32_t128x8x512_s7_m128x8x32_cga1x1x1_swiGlu_sm100f": C.GEMM,
     "bmm_MxE4m3_MxE2m1MxE4m3_Fp32_t128x32x256_s4_schedS_swiGlu_sm100f": C.GEMM,
     "bmm_E2m1_E2m1E2m1_Fp32_Ab16_Bb16_Cb16_t128x16x512u2_s5_geGlu_sm100f": C.GEMM,
     "gemm_Bfloat16_E4m3E4m3_Fp32_t128x8x128_s7_sm100a": C.GEMM,

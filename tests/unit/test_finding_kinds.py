@@ -78,6 +78,27 @@ def test_a_sync_in_each_token_is_the_finding_and_no_launch_overhead() -> None:
     assert Kind.LAUNCH_BOUND not in kinds(result)
 
 
+def test_setting_up_before_the_first_kernel_is_said_though_no_device_window_holds_it() -> None:
+    trace = draw(
+        """
+        mark      pppppppppppppppqqqq
+        op        oooooooooooooo
+        host      llllllllllll.a.b..c
+        stream 7  ..............AABBC
+        """,
+        names={"l": "cuLibraryLoadData", "o": "aten::mm", "p": "ProfilerStep#0",
+               "q": "ProfilerStep#1"},
+        column_ns=10_000_000,
+    )  # fmt: skip
+    result = findings(trace)
+    row = one(result, Kind.INITIALISATION)
+    # twelve columns of nineteen and the first, slow launch, all before the first kernel: nothing
+    # is saved of the device's window
+    assert (row.number, row.saves_ns) == (pytest.approx(13 / 19), None)
+    assert "130 ms" in row.what
+    assert Kind.LAUNCH_BOUND not in kinds(result)
+
+
 def test_loading_modules_for_the_first_time_is_initialisation_and_hides_no_step() -> None:
     trace = draw(
         """

@@ -82,7 +82,7 @@ STRONG = (COMMUNICATION, LAYOUT_INSIDE_OPS, EXPERT_GEMM_BY_NAME, TABLE_EMBEDDING
 # GEMMs over the rows that each expert was given
 EXPERTS = re.compile(
     r"fused_moe|matmul_ogs|moe.*gemm|group(ed)?_?(gemm|mm)|GroupProblemShape|moe_wna16|fmoe|ck_moe"
-    r"|scatter2scatter|^bmm_(Mx)?(E\dm\d|Bfloat16|Fp16|Fp32)_",
+    r"|scatter2scatter|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Fp16|Fp32)_",
     re.IGNORECASE,
 )
 TF32 = r"tf32|s1688|xf32"  # float32 inputs multiplied as TF32
@@ -204,7 +204,7 @@ KERNELS: tuple[Rule, ...] = (
         "cuBLAS, cuBLASLt (nvjet, xmma), CUTLASS, DeepGEMM, Marlin, Machete, bitsandbytes, Triton",
         r"(?<!fb)gemm", r"gemv", r"nvjet", r"xmma", r"cutlass", r"cublas", r"matmul", r"splitK",
         r"split_k(?!v)", r"stream_?k", r"marlin", r"machete", r"gptq", r"awq", r"_mm_", r"^mm_",
-        r"^bmm_", r"_bmm", r"scaled_mm", r"w8a8", r"w4a16", r"w4a8", r"wgmma", r"s16816",
+        r"^(void )?bmm_", r"_bmm", r"scaled_mm", r"w8a8", r"w4a16", r"w4a8", r"wgmma", r"s16816",
         r"s1688", r"qmm", r"dot_kernel", r"^dot_", r"mat_?vec", r"mul_mat", r"quantized_linear",
         r"epilogue::impl",
     ),
