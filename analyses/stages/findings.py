@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.modules import Modules
@@ -18,6 +19,24 @@ def findings(result: Stages, ask: Ask) -> Iterator[Draft]:
     """The biggest stage, then what each spends outside ops."""
     yield from _biggest(result, ask)
     yield from _outside_ops(result, ask)
+    yield from _no_gpu(ask)
+
+
+def _no_gpu(ask: Ask) -> Iterator[Draft]:
+    """Launches and no work: whatever the host did, the question was the GPU's."""
+    audit = ask(Audit)
+    for row in audit.rows if audit is not None else ():
+        if row.check == "no_gpu_work":
+            yield Draft(
+                FindingKind.RECORD_MORE, None,
+                f"{plural(row.count, 'kernel launch', 'kernel launches')} and no work of a device "
+                "are in the file: every time here is the host's.",
+                1.0, "share", None, None,
+                "Record ProfilerActivity.CUDA beside CPU, and no hardware counters: CUPTI writes "
+                "ranges of counters or kernels.",
+                also=(Audit,),
+                numbers={"launches": row.count},
+            )  # fmt: skip
 
 
 def _biggest(result: Stages, ask: Ask) -> Iterator[Draft]:

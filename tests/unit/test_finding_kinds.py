@@ -501,3 +501,11 @@ def test_a_decode_without_shapes_is_judged_by_the_weights_of_a_prefill_beside_it
     (said,) = pairs.sentences(both)
     assert "reach 49.4% of the memory bandwidth" in said  # 15.136e9 / 5.3e12 in 5.782 ms
     assert not list(pairs.sentences(both[1:] * 2))
+
+
+def test_launches_without_work_of_a_device_say_what_to_record() -> None:
+    trace = draw(
+        "mark ssssss\nop oooooo\nhost .a.b..",
+        names={"s": "## forward ##", "a": "cudaLaunchKernel", "b": "cudaLaunchKernel"},
+    )
+    assert one(findings(trace), Kind.RECORD_MORE).numbers["launches"] == 2

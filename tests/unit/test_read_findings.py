@@ -27,8 +27,10 @@ READ = {
         "right: .item(); five kernels, whose other gaps are too few for a rule"),
     "hta_cuda_event_sync_multi_stream": ("host_work",
         "right: 18.8 ms between two launches; nothing on the host is recorded in it"),
-    "hta_cupti_profiler": ("",
-        "right: counters and no kernel, as the audit says; unsaid here: first use on the host"),
+    "hta_cupti_profiler": (
+        "record_more",
+        "right: 77 launches, counters and no kernel; unsaid: first use holds the host for seconds",
+    ),
     "hta_distributed_info_missing": ("record_more", "right: 47.3 of 75.5 ms in no op, no stacks"),
     "hta_et_simple_add": ("host_work",
         "right: clear_cache between two calls; unsaid: 19.6 s of making the context before"),
