@@ -73,7 +73,10 @@ def _kernel_because(name: str, roofline: Roofline | None) -> str:
         took = sum(r.total_ns for r in rows if r.rates.floor_ns is not None)
         if took:
             return f"It reaches {share(floor / took)} of what the device allows, where shapes are."
-        return "The file has no shapes for it, so nobody can say how far from the limits it is."
+        return (
+            "The file has no shapes for it that a formula reads, so nobody can say how far from "
+            "the limits it is."
+        )
     if name in _FUSABLE:
         return "As one kernel with their neighbours they would save under 5 % of the kernel time."
     return "No rule speaks of these kernels: they are in the table of kernels."

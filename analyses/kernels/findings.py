@@ -138,12 +138,20 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     shaped = roofline is not None and bool(roofline.rows)
     if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return
+    why = "the file has no shapes"
+    do = "Record with record_shapes=True, and a step without graphs: their kernels have no shapes."
+    if roofline is not None and roofline.unshaped is None:
+        why = "no op around them has shapes that a formula reads"
+        do = (
+            "Record a step without graphs, in which PyTorch's own ops launch these kernels: what "
+            "a custom op computes its shapes do not say."
+        )
     yield Draft(
         FindingKind.RECORD_MORE, None,
-        f"{share(total / whole)} of all kernel time is GEMMs and attention, {duration(total)}, and "
-        "the file has no shapes: how far they are from what the device allows it does not say.",
-        total / whole, "share", None, whole,
-        "Record with record_shapes=True, and a step without graphs: their kernels have no shapes.",
+        f"{share(total / whole)} of all kernel time is GEMMs and attention, "
+        f"{duration(total)}, and "
+        f"{why}: how far they are from what the device allows nobody can say.",
+        total / whole, "share", None, whole, do,
         also=(Roofline,),
         numbers={"share": total / whole, "total_ns": total},
         explains=frozenset(c.category.value for c in dense),

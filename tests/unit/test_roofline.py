@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from tracekit.analyses.roofline import analysis as roofline
 
 from tests.conftest import shared
 from tests.drawing import draw
+from tracekit.answers.findings import Findings
 from tracekit.attribution.roofline import devices, flops, model_bounds
 from tracekit.errors import MissingEventsError
-from tracekit.results import engine
+from tracekit.results import catalog, engine
 from tracekit.results.result import to_plain
+from tracekit.taxonomy import FindingKind
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Table, Trace
 
@@ -401,3 +404,20 @@ def test_a_real_prefill_stays_below_the_peaks_of_its_device() -> None:
     peak = devices.named("NVIDIA H100 80GB HBM3")
     assert peak is not None
     assert result.peaks == dict(peak.flops)
+
+
+def test_shapes_that_no_formula_reads_are_not_called_missing(tmp_path: Path) -> None:
+    events = [
+        {"ph": "X", "cat": "cpu_op", "name": "my::attention", "pid": 1, "tid": 1, "ts": 0.0,
+         "dur": 15.0, "args": {"Input Dims": [[2, 32, 512, 128]], "Input type": ["c10::Half"]}},
+        {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1,
+         "ts": 3.0, "dur": 4.0, "args": {"correlation": 1}},
+        {"ph": "X", "cat": "kernel", "name": "flash_fwd_kernel", "pid": 0, "tid": 7, "ts": 20.0,
+         "dur": 900.0, "args": {"device": 0, "stream": 7, "correlation": 1}},
+    ]  # fmt: skip
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps({"schemaVersion": 1, "traceEvents": events}))
+    rows = catalog.ask(kineto.load(path), Findings).rows
+    (row,) = [row for row in rows if row.kind is FindingKind.RECORD_MORE]
+    assert "no op around them has shapes that a formula reads" in row.what
+    assert "record_shapes" not in row.do
