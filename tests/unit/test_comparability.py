@@ -20,7 +20,7 @@ from tracekit.compare.runs import Run
 from tracekit.report.diff import page, wording
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
-from tracekit.taxonomy import Category, Whole
+from tracekit.taxonomy import Category, FindingKind, Whole
 from tracekit.trace.run_facts import RunFacts
 
 ONE = RunFacts(
@@ -224,8 +224,8 @@ def test_rows_of_two_files_are_matched_though_each_names_its_own() -> None:
 
 def test_findings_are_matched_by_what_to_do() -> None:
     def found(saves: int, what: str) -> Run:
-        row = Finding("x", "decode", what, 0.5, "share", saves, None, "Use graphs.", (),
-                      "trusted", ())  # fmt: skip
+        row = Finding("x", FindingKind.LAUNCH_BOUND, "decode", 0, what, 0.5, "share", saves, None,
+                      "Use graphs.", (), "trusted", (), {})  # fmt: skip
         return run(Findings((row,), ()))
 
     result = compare.compare(found(900, "waits 90 %"), found(100, "waits 10 %"))
