@@ -185,9 +185,12 @@ def test_time_between_the_steps_of_an_engine_is_the_runs() -> None:
     assert (holder.frame, holder.count) == ("scheduler.py:3 schedule", 2)
 
 
-def graphs(nodes: int) -> Trace:
-    """Five graph launches of so many kernels of 1 µs, one each millisecond."""
-    slices = []
+def graphs(nodes: int, steps: int = 0) -> Trace:
+    """Five graph launches of so many kernels of 1 µs, one each millisecond, in so many steps."""
+    slices = [
+        Slice(i * (5_000_000 // steps), 5_000_000 // steps, f"ProfilerStep#{i}", Cat.ANNOTATION)
+        for i in range(steps)
+    ]
     for step in range(5):
         at = step * 1_000_000
         slices.append(Slice(at, 5_000, "cudaGraphLaunch", Cat.RUNTIME, correlation=step))
@@ -203,6 +206,9 @@ def test_without_annotations_a_graph_of_a_whole_step_is_a_step_and_one_of_a_piec
     # from the last kernel of a step to the first of the next
     assert by_reason(idle(graphs(60))) == {"between_steps": 4 * 940_000}
     assert by_reason(idle(graphs(8))) == {"host_work": 4 * 992_000}
+    # a small one is a step where each ProfilerStep has one of it
+    assert by_reason(idle(graphs(8, steps=5))) == {"between_steps": 4 * 992_000}
+    assert by_reason(idle(graphs(8, steps=2))) == {"host_work": 4 * 992_000}
 
 
 def test_a_pipeline_of_two_devices_takes_turns() -> None:

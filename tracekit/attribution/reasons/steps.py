@@ -91,13 +91,25 @@ def _edges(trace: Trace) -> tuple[Mask, Mask]:
 def _graphs(trace: Trace) -> Mask:
     """[R] graph launches of a whole step, where these launched most of the work.
 
-    A graph of a piece of a step (vLLM's piecewise graphs) has fewer nodes.
+    A graph of a piece of a step (vLLM's piecewise graphs) has fewer nodes, and there are several
+    of it in a ProfilerStep.
     """
     count = links.launch_count(trace)
-    whole = count >= _STEP_NODES
+    whole = (count >= _STEP_NODES) | _one_a_step(trace, count)
     if whole.sum() < _FEWEST or count[whole].sum() * 2 < count.sum():
         return np.zeros(len(count), bool)
     return whole
+
+
+def _one_a_step(trace: Trace, count: I64) -> Mask:
+    """[R] graph launches, where no ProfilerStep has two of them."""
+    graph = np.flatnonzero(count > 1)
+    notes = links.marks(trace)
+    steps = notes.ts[notes.named(r"^ProfilerStep#\d+$")]
+    step = np.searchsorted(steps, links.calls(trace).ts[graph], side="right") - 1
+    out = np.zeros(len(count), bool)
+    out[graph] = len(graph) > 0 and step[0] >= 0 and len(np.unique(step)) == len(graph)
+    return out
 
 
 def _rows(notes: Trace, names: list[int]) -> Mask:
