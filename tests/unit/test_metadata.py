@@ -76,7 +76,7 @@ def test_any_key_may_have_any_type(at: tuple[str, ...], tmp_path: Path) -> None:
         one = engine.answers(path)
         assert one.answers["devices"].rows[0].busy_ns == 30_000
         page.write([one], tmp_path / "page.html")
-        json.dumps(run_facts.about(one.source))
+        json.dumps(run_facts.about(one.source).said)
 
 
 def test_what_has_the_right_type_stays_as_it_is() -> None:
