@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tracekit.errors import TracekitError
+from tracekit.cli import process
 from tracekit.version import __version__
 
 app = typer.Typer(
@@ -52,15 +52,8 @@ _join()
 
 
 def main() -> None:
-    """The console script. Exit codes: 0 done, 1 the user can act on it, 2 wrong usage."""
-    try:
-        app()
-    except TracekitError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(1)
-    except BrokenPipeError:  # `tracekit … | head`
-        sys.stderr.close()
-        sys.exit(141)
+    """The console script; exit codes are those of `process`."""
+    sys.exit(process.run(app))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.cli import process
 from tracekit.errors import TracekitError
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def main(
 ) -> int:
     """Runs a script and prints its summary; 0, or 1 with one line on stderr."""
     given = arguments(name, checkpoint).parse_args(argv)
-    try:
-        return _main(name, given, model)
-    except TracekitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return process.run(lambda: _main(name, given, model))
 
 
 def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:

@@ -12,10 +12,11 @@ def phases() -> Iterator[Callable[[str, int, int | None], None]]:
 
     Where stderr is no terminal, each phase is one line, said once.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    from tracekit.cli.plain_console import PlainConsole
+
+    console = PlainConsole(stderr=True)
     if not console.is_terminal:
         said: set[str] = set()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tracekit.cli import options as opt
+from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def register(app: typer.Typer) -> None:
         _print(many, reading)
         sys.stdout.flush()
         for line in [*_warnings(many), *said]:
-            sys.stderr.write(f"{line}\n")
+            process.complain(line)
         if not reading.printed and not reading.full and names is None:
-            sys.stderr.write(f"next:   {_next([one.path for one in many])}\n")
+            process.complain(f"next:   {_next([one.path for one in many])}")
         if failed:
             raise typer.Exit(1)
 
@@ -68,7 +69,7 @@ def _answers(
             if len(traces) == 1:
                 raise
             fault = error
-            sys.stderr.write(f"error: {error}\n")
+            process.complain(f"error: {error}")
     if not many and fault is not None:
         raise typer.Exit(1)
     return many, len(traces) - len(many)
@@ -103,8 +104,6 @@ def _warnings(many: Sequence[Answers]) -> list[str]:
 
 
 def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
-    import json
-
     from rich.markup import escape
 
     from tracekit.cli import terminal
@@ -118,10 +117,10 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
         document = engine.to_json(many)
         if len(sides) > 1:
             document["together"] = overview.to_json(runs.read(sides))
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        process.say_json(document)
         return
     if reading.as_markdown:
-        typer.echo(text.markdown(sides[0]) if len(sides) == 1 else text.markdown_of_several(sides))
+        process.say(text.markdown(sides[0]) if len(sides) == 1 else text.markdown_of_several(sides))
         return
     out = terminal.console()
     full, chosen = reading.full, reading.names is not None

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from tracekit.cli import options as opt
+from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -179,8 +180,6 @@ def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
 
 
 def _run(request: Any, as_json: bool) -> None:
-    import json
-
     from rich.text import Text
 
     from tracekit.bench import runner
@@ -198,7 +197,7 @@ def _run(request: Any, as_json: bool) -> None:
         page = files["JSON"].with_suffix(".html")
         files["page"] = benchmark.write(page, done.content, done.grids, done.charts, DEFINITIONS)
     if as_json:
-        typer.echo(json.dumps(to_plain(done.content), ensure_ascii=False))
+        process.say_json(to_plain(done.content))
     else:
         _header(out, done.content, done.why)
         for grid in done.grids:
@@ -238,8 +237,6 @@ def _register_compare(group: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ) -> None:
         """Say what changed beyond noise from one benchmark to another, by their raw samples."""
-        import json
-
         from rich.text import Text
 
         from tracekit.bench import comparison, file
@@ -251,9 +248,9 @@ def _register_compare(group: typer.Typer) -> None:
         if as_json:
             plain = result.to_plain(found)
             plain["regressions"] = result.to_plain(found.regressions(limit or 0.0))
-            typer.echo(json.dumps(plain, ensure_ascii=False))
+            process.say_json(plain)
         elif markdown:
-            typer.echo(comparison.markdown(found, limit), nl=False)
+            process.say(comparison.markdown(found, limit).rstrip("\n"))
         else:
             out = terminal.console()
             terminal.show(out, comparison.grid(found), most=200, rest="--json has them")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     commands = typer.Typer(help="What is kept of large traces between runs.", no_args_is_help=True)
@@ -17,10 +19,10 @@ def register(app: typer.Typer) -> None:
 
         place = cache.folder()
         if place is None:
-            typer.echo("the cache is off (TRACEKIT_CACHE=off)")
+            process.say("the cache is off (TRACEKIT_CACHE=off)")
             return
         number, size = cache.usage()
-        typer.echo(f"{place}: {number} traces, {bytes_(size)}")
+        process.say(f"{place}: {number} traces, {bytes_(size)}")
 
     @commands.command()
     def clear() -> None:
@@ -29,4 +31,4 @@ def register(app: typer.Typer) -> None:
         from tracekit.trace import cache
 
         number, size = cache.clear()
-        typer.echo(f"removed {number} traces, {bytes_(size)}")
+        process.say(f"removed {number} traces, {bytes_(size)}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tracekit.cli import options as opt
+from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
             files = shlex.join([before, after])
             said.append(f"next:   tracekit compare --full {files} (every table)")
         for line in said:
-            sys.stderr.write(f"{line}\n")
+            process.complain(line)
 
 
 def _write(result: Comparison, target: Path | None, csv: Path | None) -> list[str]:
@@ -60,8 +61,6 @@ def _write(result: Comparison, target: Path | None, csv: Path | None) -> list[st
 
 
 def _print(result: Comparison, reading: opt.Reading) -> None:
-    import json
-
     from tracekit.cli import terminal
     from tracekit.compare import tables
     from tracekit.report import text
@@ -70,12 +69,12 @@ def _print(result: Comparison, reading: opt.Reading) -> None:
 
     if reading.as_json:
         document = {"schema": SCHEMA, "comparison": result.to_json()}
-        typer.echo(json.dumps(document, ensure_ascii=False))
+        process.say_json(document)
         return
     view = page.screen(result)
     title, subtitle = page.title(result), page.subtitle(result)
     if reading.as_markdown:
-        typer.echo("\n".join(text.screen(title, subtitle, view)))
+        process.say("\n".join(text.screen(title, subtitle, view)))
         return
     out = terminal.console()
     if reading.full:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     @app.command()
@@ -26,5 +28,5 @@ def register(app: typer.Typer) -> None:
         rows = parquet.write(found, output)
         size = bytes_(output.stat().st_size)
         for loss in found.source.losses:
-            typer.echo(f"not in it: {loss.what}", err=True)
-        typer.echo(f"{output}: {count(rows)} events in {size} (docs/reading.md names the columns)")
+            process.complain(f"not in it: {loss.what}")
+        process.say(f"{output}: {count(rows)} events in {size} (docs/reading.md names the columns)")

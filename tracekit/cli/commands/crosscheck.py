@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     @app.command("crosscheck")
@@ -14,7 +16,6 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON and no table.")] = False,
     ) -> None:
         """Busy and idle time as Holistic Trace Analysis has it, and why ours differs."""
-        import json
         from pathlib import Path
 
         from tracekit import extras
@@ -30,7 +31,7 @@ def register(app: typer.Typer) -> None:
             result = crosscheck.crosscheck(loaded)
         if as_json:
             document = {"schema": SCHEMA, "crosscheck": result.to_json()}
-            typer.echo(json.dumps(document, ensure_ascii=False))
+            process.say_json(document)
             return
         out = terminal.console()
         for grid in crosscheck.tables(result):

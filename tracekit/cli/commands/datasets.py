@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tracekit.cli import process
+
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Dataset
 
@@ -39,7 +41,7 @@ def _list(context: typer.Context, as_json: Json = False) -> None:
     rows = [(n, e.kind, e.access, e.verified, e.title) for n, e in entries.items()]
     columns = tuple(Column(label) for label in ("name", "input", "access", "loader", "what"))
     terminal.show(terminal.console(), Grid("datasets", "Data sets", columns, rows), most=len(rows))
-    typer.echo("next: tracekit datasets info NAME")
+    process.say("next: tracekit datasets info NAME")
 
 
 def _info(
@@ -76,14 +78,15 @@ def _download(
     entry = _entry(name)
     if entry.download is None:
         raise TracekitError("there is nothing to download", where=name, hint=entry.how_to_get)
-    typer.echo(f"{name}: {entry.source}\nlicence: {entry.licence}\nsize: {entry.size}", err=True)
+    for line in (f"{name}: {entry.source}", f"licence: {entry.licence}", f"size: {entry.size}"):
+        process.complain(line)
     try:
         entry.download(output_dir, subset=subset, force=force)
     except KeyboardInterrupt:
-        typer.echo(f"stopped; what has come is kept in {output_dir}: run it again", err=True)
+        process.complain(f"stopped; what has come is kept in {output_dir}: run it again")
         raise typer.Exit(130) from None
-    typer.echo(f"{name} is in {output_dir}")
-    typer.echo(f"next: tracekit datasets check {output_dir}")
+    process.say(f"{name} is in {output_dir}")
+    process.say(f"next: tracekit datasets check {output_dir}")
 
 
 def _check(
@@ -128,7 +131,7 @@ def _check(
     if result.problems:
         raise typer.Exit(1)
     if not as_json:
-        typer.echo(f"next: tracekit datasets preview {folder}")
+        process.say(f"next: tracekit datasets preview {folder}")
 
 
 def _preview(
@@ -191,7 +194,7 @@ def _preview(
     path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
     _page(path, one.id, grid, preview.charts(recording), preview.numbers(one, recording),
           recording.repairs)  # fmt: skip
-    typer.echo(f"page: {path}")
+    process.say(f"page: {path}")
 
 
 def _page(
@@ -264,6 +267,5 @@ def _facts(entry: Dataset) -> dict[str, Any]:
 
 
 def _print_json(value: Any) -> None:
-    import json
 
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+    process.say_json(value, indent=1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tracekit.cli import process
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -64,7 +66,6 @@ def register(app: typer.Typer) -> None:
 
 
 def _list(names: list[str], as_json: bool) -> None:
-    import json
     from contextlib import nullcontext
 
     from tracekit.cli import terminal
@@ -74,7 +75,7 @@ def _list(names: list[str], as_json: bool) -> None:
     with out.status("looking them up") if not as_json else nullcontext():
         found = [listing.about(name) for name in names]
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        process.say_json(found, indent=2)
         return
     for facts in found:
         _show(out, facts)

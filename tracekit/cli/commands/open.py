@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     @app.command("open")
@@ -45,7 +47,7 @@ def register(app: typer.Typer) -> None:
                     for words in done.cures:
                         out.print(f"  {words}", markup=False)
             with serve.serving(served, name=trace.name, ui=ui) as server:
-                typer.echo(server.address)
+                process.say(server.address)
                 if not no_browser:
                     webbrowser.open(server.address)
                 out.print(

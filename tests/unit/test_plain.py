@@ -1,0 +1,35 @@
+"""Foreign text as text."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tracekit import plain
+
+OBEYED = ["\x1b[31m", "\x07", "\x08", "\x7f", "\x9b1m", "\x85", "\u2028", "\u202e", "\u2066",
+          "\u200f", "\ud800", "\U000e0041", "\ufeff", "\x00"]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", OBEYED)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(bad: str) -> None:
+    for shown in (plain.line(f"a{bad}b"), plain.lines(f"a{bad}b"), plain.dumps([f"a{bad}b"])):
+        assert bad[0] not in shown
+        shown.encode()
+    assert json.loads(plain.dumps({bad: bad})) == {bad: bad}
+
+
+def test_a_line_has_no_breaks_and_a_document_keeps_them() -> None:
+    assert plain.line("a\n\tb\r") == "a\\n\\tb\\r"
+    assert plain.lines("a\n\tb\r") == "a\n\tb\\r"
+    assert plain.line("µs × 日本 é") == "µs × 日本 é"
+
+
+@examples(30)
+@given(st.recursive(st.text() | st.floats(allow_nan=False), st.lists), st.booleans())
+def test_json_stays_the_same_value(value: object, ascii_only: bool) -> None:
+    text = plain.dumps(value, ascii_only=ascii_only)
+    assert json.loads(text) == value
+    assert text.isascii() or not ascii_only

@@ -1,0 +1,43 @@
+"""Foreign text as text: a terminal, a page or a spreadsheet that shows it obeys nothing in it.
+
+Names, paths and messages come from files. What they hold beside letters (escape sequences, bells,
+C1 controls, marks that turn the direction of writing) is shown as an escape, `\\x1b`, or left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+# C0 and C1 controls, line and paragraph separators, bidirectional marks, tags that nobody sees,
+# and halves of a UTF-16 pair, which no encoding can write
+_OBEYED = (
+    "\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u180e\\u200e\\u200f\\u2028-\\u202e"
+    "\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e007f"
+)
+_IN_A_LINE = re.compile(f"[{_OBEYED}]")
+_IN_LINES = re.compile(f"(?![\n\t])[{_OBEYED}]")
+_IN_JSON = re.compile(f"(?![\x00-\x1f])[{_OBEYED}]")
+
+
+def line(text: str) -> str:
+    """The text as one line: whatever would be obeyed, line breaks too, as an escape."""
+    return _IN_A_LINE.sub(_escaped, text)
+
+
+def lines(text: str) -> str:
+    """The same of a document, which keeps its line breaks and tabs."""
+    return _IN_LINES.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    short = {10: "\\n", 9: "\\t", 13: "\\r"}.get(code)
+    return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def dumps(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
+    """JSON of the value. Within texts, what a terminal would obey is escaped as JSON has it."""
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
