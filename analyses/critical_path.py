@@ -1,4 +1,6 @@
-"""The longest chain of dependent work through one annotation, as Holistic Trace Analysis finds it.
+"""The longest chain of dependent work, as Holistic Trace Analysis finds it.
+
+Through one annotation; where there is none, or on request, through the whole trace.
 
 Only on request, since it is slow: `--only critical_path`. HTA rounds to whole microseconds, so the
 lengths are off by up to 2 µs an edge.
@@ -7,16 +9,21 @@ lengths are off by up to 2 µs an edge.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.answers.critical_path import CauseShare, CriticalPath, LongEdge, PathThrough
 from tracekit.attribution import hta_results
+from tracekit.attribution.hta_results import Edge
 from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.taxonomy import Whole
+from tracekit.trace import ranks
 from tracekit.trace.trace import Trace
 
 CAUSES = {
@@ -30,38 +37,42 @@ CAUSES = {
 MOST_EDGES = 50
 
 
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """What the path leads through."""
+
+    name: str | None  # of an annotation; None: the whole trace
+    instance: int  # among those of its name
+    wall_ns: int
+
+
 def critical_path(
     trace: Trace,
     *,
     stages: str | None = None,
     instance: int | None = None,
+    whole: bool = False,
     overlay: Path | None = None,
 ) -> CriticalPath:
-    """The critical path through one annotation instance.
+    """The critical path through one annotation instance, or through the `whole` trace.
 
     The instance is of the first stage of the trace, or of the first annotation that `stages`
     matches; by default the second of its name where there are several, since the first often lacks
-    events. With `overlay`, a trace with the path drawn in, which opens in Perfetto, goes there.
+    events. A trace that nothing marks is followed whole. With `overlay`, a trace with the path
+    drawn in, which opens in Perfetto, goes there.
 
-    Raises: MissingEventsError where the trace has no annotation or HTA fails on it; TracekitError
-    for an instance that does not exist.
+    Raises: MissingEventsError where HTA fails on the trace; TracekitError for an instance that does
+    not exist.
     """
-    if trace.source.rank is not None:
+    if trace.source.rank is not None or len(ranks.split(trace)) > 1:
         raise MissingEventsError(
             "the file holds several ranks, which Holistic Trace Analysis would read as one",
             where=trace.path,
             hint="give it the file of one rank",
         )
-    marks = markers(trace, stages)
-    if marks.chosen == "file":
-        raise MissingEventsError(
-            "no annotation to follow a path through",
-            where=trace.path,
-            hint="mark regions with torch.profiler.record_function",
-        )
-    at, number = _chosen(trace, marks, instance)
+    region = _region(trace, stages, instance, whole)
     try:
-        found = hta_results.critical_path(trace.path, marks.name[at], number, overlay)
+        found = hta_results.critical_path(trace.path, region.name, region.instance, overlay)
     except hta_results.HtaError as fault:
         raise MissingEventsError(
             f"Holistic Trace Analysis {hta_results.version()} fails on this trace ({fault})",
@@ -69,17 +80,6 @@ def critical_path(
             hint="choose another annotation with --stages",
         ) from fault
     total = sum(edge.ns for edge in found)
-    length: Counter[str] = Counter()
-    count: Counter[str] = Counter()
-    for edge in found:
-        cause = CAUSES.get(edge.bound_by, edge.bound_by)
-        length[cause] += edge.ns
-        count[cause] += 1
-    causes = tuple(
-        CauseShare(cause, ns, ns / total if total else None, count[cause])
-        for cause, ns in sorted(length.items(), key=lambda item: (-item[1], item[0]))
-        if ns
-    )
     edges = tuple(
         LongEdge(
             trace.path, e.name, CAUSES.get(e.bound_by, e.bound_by), e.kind, e.ns,
@@ -88,9 +88,54 @@ def critical_path(
         for e in found
         if e.ns
     )  # fmt: skip
-    wall = int(marks.end[at] - marks.start[at])
-    row = PathThrough(trace.path, marks.name[at], number, wall, total, len(found), causes)
+    name = region.name or Whole.TRACE.value
+    row = PathThrough(
+        trace.path, name, region.instance, region.wall_ns, total, len(found), _causes(found, total)
+    )
     return CriticalPath((row,), _longest(edges))
+
+
+def _causes(found: Sequence[Edge], total: int) -> tuple[CauseShare, ...]:
+    """What the path is made of, the longest first."""
+    length: Counter[str] = Counter()
+    count: Counter[str] = Counter()
+    for edge in found:
+        cause = CAUSES.get(edge.bound_by, edge.bound_by)
+        length[cause] += edge.ns
+        count[cause] += 1
+    return tuple(
+        CauseShare(cause, ns, ns / total if total else None, count[cause])
+        for cause, ns in sorted(length.items(), key=lambda item: (-item[1], item[0]))
+        if ns
+    )
+
+
+def _region(trace: Trace, stages: str | None, instance: int | None, whole: bool) -> _Region:
+    """What to follow. Raises: MissingEventsError, TracekitError as `critical_path` does."""
+    marks = None if whole else _written(trace, stages)
+    if marks is None:
+        if instance:
+            raise TracekitError(
+                "the whole trace has no instances", where=trace.path, hint="leave --instance out"
+            )
+        if not len(trace):
+            raise MissingEventsError("no slices", where=trace.path, hint="capture again")
+        return _Region(None, 0, int(trace.end.max() - trace.ts.min()))
+    at, number = _chosen(trace, marks, instance)
+    return _Region(marks.name[at], number, int(marks.end[at] - marks.start[at]))
+
+
+def _written(trace: Trace, stages: str | None) -> Markers | None:
+    """The stages, as far as they are annotations that the file holds; None where nothing is."""
+    if stages is not None:
+        return markers(trace, stages)
+    try:
+        marks = markers(trace)
+        if marks.chosen not in ("file", "inferred"):
+            return marks
+        return markers(trace, r"^ProfilerStep#")
+    except MissingEventsError:
+        return None
 
 
 def _chosen(trace: Trace, marks: Markers, instance: int | None) -> tuple[int, int]:
@@ -117,8 +162,8 @@ def merge(one: CriticalPath, two: CriticalPath) -> CriticalPath:
 
 
 DEFINITIONS = {
-    "path": "The longest chain of slices that wait for one another, from the annotation's start to "
-    "the end of the work it launched, as HTA finds it.",
+    "path": "The longest chain of slices that wait for one another, from the start of the "
+    "annotation, or of the whole trace, to the end of the work it launched, as HTA finds it.",
     "host": "Host slices on the path.",
     "compute": "Kernels and copies on the path.",
     "communication": "Communication kernels on the path.",
@@ -131,7 +176,7 @@ DEFINITIONS = {
 def tables(result: CriticalPath) -> list[Grid]:
     paths = (
         Column("annotation"), Column("instance", "text", "Number among those of its name."),
-        Column("wall", "ns", "Host time of the annotation."),
+        Column("wall", "ns", "Host time of the annotation; else first start to last end."),
         Column("path", "ns", DEFINITIONS["path"]), Column("cause"),
         Column("time", "ns", "Edges of this cause, added up."),
         Column("share", "share", "Of the path."), Column("edges", "count"),

@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import shared
+from tests.unit.test_inferred import drawn
 from tracekit.analyses import critical_path
 from tracekit.attribution import hta_results
+from tracekit.attribution.stages.instances import markers
 from tracekit.cli.app import app
 from tracekit.compare import crosscheck
 from tracekit.compare.crosscheck import CrossCheck
@@ -113,6 +115,139 @@ def test_the_same_annotation_can_be_chosen_by_stage_and_number() -> None:
 def test_where_the_critical_path_fails_the_reason_is_said() -> None:
     with pytest.raises(MissingEventsError, match=r"Holistic Trace Analysis .* fails"):
         critical_path.critical_path(load("hta_cpu_only_small"))
+
+
+def write_trace(path: Path, *, annotated: bool = False) -> Path:
+    """Four ops that each launch a kernel, 10 µs long, one behind the other; nothing is marked."""
+    whole = ("user_annotation", "step") if annotated else ("cpu_op", "aten::sum")
+    events: list[dict[str, object]] = [
+        {"ph": "X", "cat": whole[0], "name": whole[1], "pid": 1, "tid": 1, "ts": 1.0, "dur": 90.0,
+         "args": {}}
+    ]  # fmt: skip
+    for n in range(4):
+        at = 10.0 + 20 * n
+        events += [
+            {"ph": "X", "cat": "cpu_op", "name": f"aten::op{n}", "pid": 1, "tid": 1,
+             "ts": at, "dur": 12.0, "args": {"External id": n + 1}},
+            {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1,
+             "ts": at + 1, "dur": 3.0, "args": {"correlation": n + 1, "External id": n + 1}},
+            {"ph": "X", "cat": "kernel", "name": "gemm", "pid": 0, "tid": 7, "ts": at + 6,
+             "dur": 10.0, "args": {"correlation": n + 1, "device": 0, "stream": 7}},
+        ]  # fmt: skip
+    text = json.dumps({"traceEvents": events, "deviceProperties": [{"id": 0, "name": "drawn"}]})
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("given", ["t.json", "sub/t.json.gz", "./t.json", "sub/../t.json"])
+def test_a_relative_path_is_the_file_that_it_names(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    write_trace(Path(given))
+    runner = CliRunner()
+    shown = runner.invoke(app, ["crosscheck", given, "--json"])
+    rows = json.loads(shown.stdout)["crosscheck"]["rows"]
+    # kernels of 10 µs every 20 µs, three gaps of 10 µs between four of them
+    assert [(r["ours_ns"], r["hta_ns"]) for r in rows[:3]] == [
+        (70_000, 70_000), (40_000, 40_000), (30_000, 30_000),
+    ]  # fmt: skip
+    before = sorted(tmp_path.rglob("*"))
+    done = runner.invoke(app, ["critical-path", given, "-o", "o.json.gz"])
+    assert done.exit_code == 0, done.output
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "o.json.gz"])
+
+
+def test_without_a_place_for_the_overlay_nothing_is_written_beside_the_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "here").mkdir()
+    path = write_trace(tmp_path / "theirs" / "t.json")
+    monkeypatch.chdir(tmp_path / "here")
+    assert CliRunner().invoke(app, ["critical-path", str(path)]).exit_code == 0
+    assert list(path.parent.iterdir()) == [path]
+    assert Path("traces/t.critical_path.json.gz").exists()
+
+
+@pytest.mark.parametrize("ending", ["t.json.gz", "t.json", "trace"])
+def test_how_a_file_is_stored_is_read_from_it_and_not_from_its_name(
+    ending: str, tmp_path: Path
+) -> None:
+    packed = write_trace(tmp_path / "made.gz").rename(tmp_path / ending)
+    assert hta_results.temporal(str(packed)).busy_ns == 40_000
+    plain = write_trace(tmp_path / "made.json").rename(tmp_path / f"plain-{ending}")
+    assert hta_results.temporal(str(plain)).busy_ns == 40_000
+
+
+def test_a_trace_without_annotations_is_followed_whole_as_hta_does(tmp_path: Path) -> None:
+    trace = kineto.load(write_trace(tmp_path / "t.json"))
+    (path,) = critical_path.critical_path(trace).rows
+    assert (path.annotation, path.instance, path.wall_ns) == ("whole trace", 0, 90_000)
+    assert sum(c.ns for c in path.causes) == path.path_ns > 0
+    with pytest.raises(TracekitError, match="no instances"):
+        critical_path.critical_path(trace, instance=2)
+
+
+def test_an_annotated_trace_is_followed_whole_on_request(tmp_path: Path) -> None:
+    trace = kineto.load(write_trace(tmp_path / "t.json", annotated=True))
+    assert critical_path.critical_path(trace).rows[0].annotation == "step"
+    assert critical_path.critical_path(trace, whole=True).rows[0].annotation == "whole trace"
+
+
+@pytest.mark.parametrize(("marks", "asked"), [((), None), (("ProfilerStep#3",), "ProfilerStep#3")])
+def test_a_stage_that_only_we_infer_is_not_asked_of_hta(
+    marks: tuple[str, ...], asked: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[str | None] = []
+
+    def stands_in(_path: str, annotation: str | None, *_rest: object) -> list[hta_results.Edge]:
+        named.append(annotation)
+        return [hta_results.Edge("op", "cpu_bound", "operator", 1_000, False)]
+
+    monkeypatch.setattr(hta_results, "critical_path", stands_in)
+    trace = drawn([(5, 1, 1, 1)] * 3, marks=marks)
+    assert markers(trace).chosen == "inferred"
+    critical_path.critical_path(trace)
+    assert named == [asked]
+
+
+def test_a_fault_of_ours_is_not_said_to_be_of_hta(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_name: str) -> None:
+        raise ValueError("ours")
+
+    path = write_trace(tmp_path / "t.json")
+    monkeypatch.setattr(hta_results, "category", broken)
+    with pytest.raises(ValueError, match="ours"):
+        hta_results.gpu_rows(str(path))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left"),
+        (ImportError("no module named x"), "cannot be loaded"),
+    ],
+)
+def test_a_fault_of_the_machine_is_not_said_to_be_of_hta(
+    fault: Exception, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_given: object) -> None:
+        raise fault
+
+    path = write_trace(tmp_path / "t.json")
+    monkeypatch.setattr("hta.trace_analysis.Trace", stopped)
+    with pytest.raises(TracekitError, match=said):
+        hta_results.temporal(str(path))
+
+
+def test_a_pandas_on_which_hta_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pandas.__version__", "3.0.1")
+    with pytest.raises(TracekitError, match=r"below 3, and 3\.0\.1 is installed"):
+        hta_results.version()
 
 
 def test_the_critical_path_is_slow_and_so_only_on_request() -> None:

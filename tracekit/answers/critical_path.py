@@ -20,9 +20,9 @@ class PathThrough:
     """The path through one instance."""
 
     trace: str
-    annotation: str
+    annotation: str  # 'whole trace' where none was followed
     instance: int  # of this name, from 0
-    wall_ns: int  # of the annotation
+    wall_ns: int  # of the annotation; of the whole trace first start to last end
     path_ns: int  # all edges added up: GPU work may end after the annotation
     edges: int
     causes: tuple[CauseShare, ...]

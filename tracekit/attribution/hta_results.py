@@ -1,7 +1,8 @@
 """Holistic Trace Analysis (HTA) asked about the same file.
 
-HTA reads the file itself, logs much and prints; its faults are part of the answer, not ours, so
-they come back as `HtaError` with what it said.
+HTA reads the file itself, logs much and prints. What its own code raises is part of the answer and
+comes back as `HtaError` with what it said; a fault of ours stays ours, and one of the machine (no
+such file, no space, a broken installation) is said to be that.
 Source: https://github.com/facebookresearch/HolisticTraceAnalysis, MIT.
 """
 
@@ -11,6 +12,8 @@ import contextlib
 import io
 import logging
 import os
+import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,10 +23,13 @@ from typing import Any
 import numpy as np
 
 from tracekit import extras
+from tracekit.errors import TracekitError
 from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK
 
+NAME = "Holistic Trace Analysis"
+FAILS_WITH_PANDAS = 3  # HTA 0.5: the critical path, and several loads
 ROUNDING = "HTA_DISABLE_NS_ROUNDING"
 
 
@@ -35,7 +41,7 @@ class HtaError(Exception):
 def _quiet(exact: bool = False) -> Iterator[None]:
     """HTA without its logs and prints; `exact` keeps the nanoseconds that it rounds by default.
 
-    Raises: HtaError for whatever it raises.
+    Raises: HtaError for whatever HTA's code raises; TracekitError for a fault of the machine.
     """
     before, level = os.environ.get(ROUNDING), logging.root.manager.disable
     try:
@@ -50,7 +56,21 @@ def _quiet(exact: bool = False) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as fault:  # a foreign library on a foreign file may raise anything
+        if not _in_hta(fault):
+            raise
         said = " ".join(str(fault).split()) or "no message"
+        if isinstance(fault, ImportError):
+            raise TracekitError(
+                f"cannot be loaded ({type(fault).__name__}: {said[:200]})",
+                where=NAME,
+                hint=extras.install("hta"),
+            ) from fault
+        if isinstance(fault, OSError) and fault.errno is not None:  # a damaged file has no number
+            raise TracekitError(
+                f"stopped ({fault.strerror or said})",
+                where=fault.filename or NAME,
+                hint="check the path and the space left",
+            ) from fault
         raise HtaError(f"{type(fault).__name__}: {said[:200]}") from fault
     finally:
         logging.disable(level)
@@ -60,26 +80,71 @@ def _quiet(exact: bool = False) -> Iterator[None]:
                 os.environ[ROUNDING] = before
 
 
+def _in_hta(fault: Exception) -> bool:
+    """Whether a line of HTA's was being run, in whatever library below it the fault arose."""
+    lines = traceback.walk_tb(fault.__traceback__)
+    return any(frame.f_globals.get("__name__", "").split(".")[0] == "hta" for frame, _ in lines)
+
+
 def version() -> str:
     """The installed version of HTA. Raises: TracekitError without it."""
-    extras.need("hta", "hta", where="Holistic Trace Analysis")
+    _installed()
     from importlib.metadata import version as installed
 
     return installed("holistictraceanalysis")
 
 
-def load(path: str, *, exact: bool = False) -> Any:
+def _installed() -> None:
+    """Raises: TracekitError without HTA, or with a pandas on which it fails whatever the trace."""
+    extras.need("hta", "hta", where=NAME)
+    import pandas as pd
+
+    if int(pd.__version__.split(".")[0]) >= FAILS_WITH_PANDAS:
+        raise TracekitError(
+            f"works with pandas below {FAILS_WITH_PANDAS}, and {pd.__version__} is installed",
+            where=NAME,
+            hint=extras.install("hta"),
+        )
+
+
+@contextlib.contextmanager
+def loaded(path: str, *, exact: bool = False) -> Iterator[Any]:
     """HTA's own `TraceAnalysis` of one file, its last profiler step included.
 
-    Raises: HtaError where HTA cannot load it; TracekitError without HTA.
-    """
-    extras.need("hta", "hta", where="Holistic Trace Analysis")
-    if not Path(path).is_file():
-        raise HtaError("reads files only, and this is no file")
-    with _quiet(exact):
-        from hta.trace_analysis import TraceAnalysis
+    HTA goes by the file's ending, and takes a relative path for one inside its own folder: it is
+    given a name that suits what the file holds.
 
-        return TraceAnalysis(trace_files={0: str(Path(path))}, include_last_profiler_step=True)
+    Raises: HtaError where HTA cannot load it; TracekitError without HTA, or for an unreadable file.
+    """
+    _installed()
+    if not Path(path).is_file():
+        raise HtaError("it reads files only, and this is no file")
+    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+        name = _suiting(Path(path).absolute(), Path(folder))
+        with _quiet(exact):
+            from hta.trace_analysis import TraceAnalysis
+
+            asked = TraceAnalysis(trace_files={0: str(name)}, include_last_profiler_step=True)
+        yield asked
+
+
+def _suiting(path: Path, folder: Path) -> Path:
+    """The file, or a link to it in `folder`, under an ending that says how it is stored."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError as fault:
+        raise TracekitError(
+            f"cannot be read ({fault.strerror})", where=path, hint="check the path"
+        ) from None
+    if start == b"PAR1":
+        raise HtaError("it reads JSON only, and this file is Parquet")
+    ending = ".gz" if start[:2] == b"\x1f\x8b" else ".json"
+    if path.suffix == ending:
+        return path
+    link = folder / f"trace{ending}"
+    link.symlink_to(path)
+    return link
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +158,7 @@ class Rows:
 
 def gpu_rows(path: str) -> Rows:
     """The rows of the file that HTA takes for GPU work, unrounded. Raises: HtaError."""
-    asked = load(path, exact=True)
-    with _quiet():
+    with loaded(path, exact=True) as asked, _quiet():
         frame = asked.t.get_trace(0)
         names = asked.t.symbol_table.get_sym_table()
         frame = frame[frame["stream"].ne(-1)]
@@ -121,9 +185,11 @@ class Temporal:
 
 def temporal(path: str) -> Temporal:
     """HTA's temporal breakdown. Raises: HtaError."""
-    asked = load(path)
-    with _quiet():
-        row = asked.get_temporal_breakdown(visualize=False).iloc[0]
+    with loaded(path) as asked, _quiet():
+        frame = asked.get_temporal_breakdown(visualize=False)
+        if not len(frame):
+            raise HtaError("its breakdown is empty")
+        row = frame.iloc[0]
         window, idle = float(row["kernel_time(us)"]), float(row["idle_time(us)"])
     return Temporal(round(window * 1000), round((window - idle) * 1000), round(idle * 1000))
 
@@ -139,9 +205,8 @@ class Waits:
 
 def idle(path: str) -> Waits:
     """HTA's idle breakdown. Raises: HtaError."""
-    asked = load(path)
     out: dict[str, dict[int, int]] = {}
-    with _quiet():
+    with loaded(path) as asked, _quiet():
         frame, _ = asked.get_idle_time_breakdown(ranks=[0], visualize=False)
         for _, row in frame.iterrows():
             category = out.setdefault(str(row["idle_category"]), {})
@@ -161,49 +226,53 @@ class Edge:
 
 
 def critical_path(
-    path: str, annotation: str, instance: int, overlay: Path | None = None
+    path: str, annotation: str | None, instance: int, overlay: Path | None = None
 ) -> list[Edge]:
-    """The edges of the critical path of one annotation instance, in no order.
+    """The edges of the critical path of one annotation instance, in no order; None: of all.
 
     `instance` counts host annotations of this exact name by start. With `overlay`, HTA's trace with
     the path drawn in is written there.
 
     Raises: HtaError where HTA fails, or finds no path.
     """
-    asked = load(path)
-    with _quiet():
-        place = _place(asked, annotation, instance)
-        found = asked.critical_path_analysis(0, annotation, place)
-        if found is None:
-            raise ValueError(f"no annotation named {annotation!r}")
-        graph, good = found
-        frame = graph.get_critical_path_breakdown() if good else None
+    with loaded(path) as asked:
+        place = 0 if annotation is None else _place(asked, annotation, instance)
+        with _quiet():
+            # to HTA no name is the whole trace
+            found = asked.critical_path_analysis(0, annotation or "", place)
+            if found is None:
+                raise HtaError(f"it finds no annotation named {annotation!r}")
+            graph, good = found
+            frame = graph.get_critical_path_breakdown() if good else None
         if frame is None or not len(frame):
-            raise ValueError("no critical path found")
-        edges = [
-            Edge(
-                str(row["s_name"]) if row["s_name"] == row["s_name"] else "",
-                str(row["bound_by"]),
-                str(row["type"]).removeprefix("critical_path_"),
-                round(float(row["duration"]) * 1000),
-                bool(row["stream"] == row["stream"] and row["stream"] >= 0),
-            )
-            for _, row in frame.iterrows()
-        ]
-    if overlay is not None:
-        _overlay(asked, graph, overlay)
-    return edges
+            raise HtaError("it finds no path")
+        if overlay is not None:
+            _overlay(asked, graph, overlay)
+    return [
+        Edge(
+            str(row["s_name"]) if row["s_name"] == row["s_name"] else "",
+            str(row["bound_by"]),
+            str(row["type"]).removeprefix("critical_path_"),
+            round(float(row["duration"]) * 1000),
+            bool(row["stream"] == row["stream"] and row["stream"] >= 0),
+        )
+        for _, row in frame.iterrows()
+    ]
 
 
 def _place(asked: Any, annotation: str, instance: int) -> int:
-    """HTA matches parts of names, on the GPU too: where our instance stands in its list."""
-    frame = asked.t.get_trace(0)
-    ids = asked.t.symbol_table.get_sym_id_map()
+    """HTA matches parts of names, on the GPU too: where our instance stands in its list.
+
+    Raises: HtaError where HTA has left the instance out.
+    """
+    with _quiet():
+        frame = asked.t.get_trace(0)
+        ids = asked.t.symbol_table.get_sym_id_map()
     alike = [code for name, code in ids.items() if annotation in name]
     rows = frame[frame.name.isin(alike)].reset_index(drop=True)
     own = rows[rows.name.eq(ids.get(annotation, -1)) & rows.stream.eq(-1)].sort_values("ts")
     if instance >= len(own):
-        raise ValueError(f"{annotation!r} has {len(own)} instances")
+        raise HtaError(f"it reads {len(own)} instances of {annotation!r}")
     return int(own.index[instance])
 
 
@@ -212,8 +281,6 @@ def _overlay(asked: Any, graph: Any, target: Path) -> None:
 
     All slices are kept: without those beside the path the launch arrows would hang in the air.
     """
-    import tempfile
-
     from tracekit.trace.perfetto.export import export
 
     with tempfile.TemporaryDirectory() as folder:

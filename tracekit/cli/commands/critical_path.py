@@ -18,25 +18,42 @@ def register(app: typer.Typer) -> None:
         instance: Annotated[
             int | None, typer.Option(help="Which of the annotations of that name, from 0.")
         ] = None,
+        whole: Annotated[
+            bool,
+            typer.Option("--whole", help="Through the whole trace, as where nothing is annotated."),
+        ] = False,
         output: Annotated[
-            Path | None, typer.Option("-o", "--output", help="Where the overlaid trace goes.")
+            Path | None,
+            typer.Option(
+                "-o", "--output", help="Where the overlaid trace goes; else a name in traces/."
+            ),
         ] = None,
     ) -> None:
-        """The critical path of one annotation, by Holistic Trace Analysis, and a trace of it."""
+        """The critical path by Holistic Trace Analysis, and a trace of it.
+
+        Through one annotation; through the whole trace where there is none, or with --whole.
+        """
         from tracekit import extras
         from tracekit.cli import terminal
         from tracekit.results import catalog
         from tracekit.trace import kineto
 
-        target = output or trace.with_name(f"{trace.name.split('.')[0]}.critical_path.json.gz")
+        target = output or _default(trace)
         extras.need("hta", "hta", where="tracekit critical-path")  # before a long read
         entry = catalog.analysis("critical_path")
         with terminal.status(trace.name) as say:
             say("critical path")
             loaded = kineto.load(trace)
-            result = entry.run(loaded, stages=stages, instance=instance, overlay=target)
+            result = entry.run(
+                loaded, stages=stages, instance=instance, whole=whole, overlay=target
+            )
         out = terminal.console()
         for grid in entry.tables(result):
             terminal.show(out, grid)
         out.print(f"trace: {target}", markup=False)
         out.print(f"next: tracekit open {target}", markup=False)
+
+
+def _default(trace: Path) -> Path:
+    """In the folder of what tracekit writes, never beside what it was given."""
+    return Path("traces") / f"{trace.name.split('.')[0]}.critical_path.json.gz"
