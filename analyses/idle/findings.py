@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
-from tracekit.attribution.reasons.names import Reason
+from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import Holder, IdleReason
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
@@ -115,16 +115,31 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     """One a reason: of the device that waits most for it, with the range over the others."""
     launches = ask(Launches)
     seen = {row.device: row.seen_window_ns for row in result.rows}
+    sync = _syncs(result.reasons, seen)
     for reason, rule in _RULES.items():
-        rows = [row for row in result.reasons if row.reason == reason]
+        rows = sync if reason is Reason.SYNC else [r for r in result.reasons if r.reason == reason]
         if reason is Reason.LATENCY and _long(rows):
             continue  # `_lacking` says it
         parts = _by_device(rows, seen)
         if parts:
-            yield _said(reason, rule, parts, seen, launches)
+            yield _said(reason, rule, parts, seen, launches, told=bool(sync))
     yield from _set_up_outside(result)
     yield from _lacking(result)
     yield from _unseen_waits(result, seen)
+
+
+def _syncs(reasons: Sequence[IdleReason], seen: Mapping[int, int]) -> list[IdleReason]:
+    """Waits of the host, and what comes after them because of them; [] where that is little.
+
+    Of what comes after, the parts of reasons that launch late: each with `after_sync_ns` alone.
+    """
+    direct = [row for row in reasons if row.reason == Reason.SYNC]
+    after = [
+        replace(row, ns=row.after_sync_ns, count=row.after_sync_count, holders=row.waits,
+                first_ns=0)
+        for row in reasons if row.reason in LATE and row.after_sync_ns
+    ]  # fmt: skip
+    return direct + after if _by_device(direct + after, dict(seen)) else []
 
 
 def _set_up_outside(result: IdleTime) -> Iterator[Draft]:
@@ -176,32 +191,93 @@ def _said(
     parts: dict[int, tuple[int, list[IdleReason]]],
     seen: dict[int, int],
     launches: Launches | None,
+    *,
+    told: bool,
 ) -> Draft:
+    """`told`: another finding has what comes after waits of the host."""
     device, (ns, rows) = next(iter(parts.items()))
-    window, count = seen[device], sum(row.count for row in rows)
-    longest = max(row.longest_ns for row in rows)
+    window = seen[device]
     stage = _stage(rows, ns)
     which = "The GPU" if len(seen) == 1 else f"Device {device}"
     numbers: dict[str, float] = {
-        "share": ns / window, "idle_ns": ns, "window_ns": window, "stretches": count,
-        "longest_ns": longest,
-    }  # fmt: skip
-    where = f", nearly all in {stage}" if stage else _several(rows, ns, numbers)
+        "share": ns / window,
+        "idle_ns": ns,
+        "window_ns": window,
+    }
+    where = _in_stage(stage, rows, ns) if stage else _several(rows, ns, numbers)
+    after = sum(row.after_sync_ns for row in rows) if told else 0
     said = (
         f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
-        f"{duration(window)}) {rule.because}: {plural(count, 'stretch', 'stretches')}, the longest "
-        f"{duration(longest)}{where}.{_held(rows, ns, numbers)}"
-        f"{_others(parts, seen, numbers)}"
+        f"{duration(window)}) {_because(reason, rule, rows, numbers)}: "
+        f"{_stretches(reason, rows, numbers)}{where}.{_held(rows, ns, numbers)}"
+        f"{_after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
     )
     more, do = _launched(reason, rows, launches, numbers)
+    saves = ns if reason is Reason.SYNC else ns - after
+    explains = {row.reason for row in rows if reason is Reason.SYNC and 2 * after > row.ns}
     return Draft(
-        rule.kind, stage, said + more, ns / window, "share", ns if rule.saves else None, window,
-        do or _by_ops(reason, rows) or rule.do,
+        rule.kind, stage, said + more, ns / window, "share", saves if rule.saves else None, window,
+        do or _once(reason, rows, ns) or _by_ops(reason, rows) or rule.do,
         also=(Launches,) if more else (),
         numbers=numbers,
         device=device if len(seen) > 1 else None,
-        explains=frozenset({reason.value}),
+        explains=frozenset({reason.value, *explains}),
     )  # fmt: skip
+
+
+def _because(reason: Reason, rule: _Rule, rows: list[IdleReason], numbers: dict[str, float]) -> str:
+    """Why the device waits; of waits of the host, how much comes during and how much after."""
+    late = sum(row.ns for row in rows if row.reason in LATE)
+    if reason is not Reason.SYNC or not late:
+        return rule.because
+    during = sum(row.ns for row in rows) - late
+    numbers |= {"after_ns": late, **({"during_ns": during} if during else {})}
+    said = f"{duration(late)} after them"
+    if during:
+        said = f"{duration(during)} during the waits, {said}"
+    return (
+        "because the host waits for the device in a blocking sync, a blocking copy or `.item()` "
+        f"({said}: without them it would have launched the next work by then)"
+    )
+
+
+def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]) -> str:
+    """How many, and the longest; of waits and what comes after them, how many waits."""
+    count = sum(row.count for row in rows)
+    numbers["stretches"] = count
+    if reason is Reason.SYNC and any(row.reason in LATE for row in rows):
+        return plural(count, "wait")
+    longest = max(row.longest_ns for row in rows)
+    numbers["longest_ns"] = longest
+    return f"{plural(count, 'stretch', 'stretches')}, the longest {duration(longest)}"
+
+
+def _after_waits(reason: Reason, after: int, ns: int, numbers: dict[str, float]) -> str:
+    """Of time in which the host launches late: what a wait before it is the cause of."""
+    if reason not in LATE or after < 0.01 * ns:
+        return ""
+    numbers["after_sync_ns"] = after
+    return (
+        f" {duration(after)} of it would not be, had the host not waited for the device just "
+        "before: `host_sync` counts that."
+    )
+
+
+def _in_stage(stage: str, rows: list[IdleReason], ns: int) -> str:
+    """Nearly all in one stage, or in its first instance."""
+    top = max(rows, key=lambda row: row.ns)
+    if top.instances >= 3 and top.first_ns >= MOSTLY * ns:
+        return f", nearly all in the first of {top.instances:,} instances of {stage}"
+    return f", nearly all in {stage}"
+
+
+def _once(reason: Reason, rows: list[IdleReason], ns: int) -> str:
+    """Advice on what the first instance of a stage alone waits for."""
+    top = max(rows, key=lambda row: row.ns)
+    first = top.instances >= 3 and top.first_ns >= MOSTLY * ns
+    if first and reason in (Reason.ALLOCATION, Reason.WORK, Reason.SYNC):
+        return "Only the first waits for it: warm up before what is measured or served."
+    return ""
 
 
 def _stage(rows: list[IdleReason], ns: int) -> str | None:
@@ -225,7 +301,7 @@ def _held(rows: list[IdleReason], ns: int, numbers: dict[str, float]) -> str:
         for holder in row.holders:
             names = _names(holder)
             time[names] += holder.ns
-            count[names] += holder.count
+            count[names] += holder.calls or holder.count
     best = sorted(time, key=lambda names: (-time[names], names))[:2]
     best = [names for names in best if time[names] >= 0.1 * ns]
     if not best:

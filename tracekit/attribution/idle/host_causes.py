@@ -8,6 +8,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
+from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
 from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -24,20 +25,27 @@ ALLOCATING = re.compile(
     r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*)$"
     r"|^(?:urUSM(?:(?:Device|Host|Shared)Alloc|Free)|zeMem(?:Alloc|Free)|aclrt(?:Malloc|Free))\w*$"
 )
-# CUDA: lazy loading of modules and libraries, contexts, streams, graphs made from a capture
+# CUDA: lazy loading of modules and libraries, which no warm process does
+MODULES = re.compile(
+    r"^(?:cuda|cu|hip)(?:ModuleLoad\w*|LibraryLoad\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
+    r"|^(?:urProgram(?:Build|Create|Compile|Link)|zeModuleCreate)\w*$"
+)
+# Contexts, streams, graphs made from a capture; some are asked at every launch in a microsecond
 SETTING_UP = re.compile(
-    r"^(?:cuda|cu|hip)(?:ModuleLoad\w*|LibraryLoad\w*|LibraryGet\w*|Init|Ctx(?:Create|Detach)\w*"
+    r"^(?:cuda|cu|hip)(?:LibraryGet\w*|Init|Ctx(?:Create|Detach)\w*"
     r"|DevicePrimaryCtx\w*|SetDevice|FuncGetAttributes|FuncLoad|StreamCreate\w*"
     r"|GetDeviceProperties\w*|GetDeviceCount|GraphInstantiate\w*|StreamBeginCapture\w*"
-    r"|StreamEndCapture\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
-    r"|^(?:ur(?:Program(?:Build|Create|Compile|Link)|KernelCreate|ContextCreate|QueueCreate)"
-    r"|ze(?:ModuleCreate|KernelCreate|ContextCreate|CommandQueueCreate)|aclInit)\w*$"
+    r"|StreamEndCapture\w*)$"
+    r"|^(?:ur(?:KernelCreate|ContextCreate|QueueCreate)"
+    r"|ze(?:KernelCreate|ContextCreate|CommandQueueCreate)|aclInit)\w*$"
 )
 # Kineto's names of CUPTI_ACTIVITY_OVERHEAD kinds; torch.compile and Triton at work
 LAZY = re.compile(r"Lazy Function Loading|Runtime Triggered Module Loading|^Driver Compiler")
 COMPILING = re.compile(
     r"\(dynamo_timed\)|_dynamo/convert_frame\.py.*: _?compile|_inductor/\S*compile_fx\.py"
-    r"|triton/compiler/compiler\.py.*: compile|triton/runtime/autotuner\.py.*: (?:run|_bench)"
+    r"|_inductor/(?:async_compile\.py.*: wait|codecache\.py.*: (?:load|compile))"
+    r"|triton/compiler/compiler\.py.*: compile|triton/runtime/jit\.py.*: _do_compile"
+    r"|triton/runtime/autotuner\.py.*: (?:run|_bench)"
     r"|^(?:cudnn|triton)_?autotun",
 )
 # what torch.compile puts around a graph of its own: guards, prologues, wrappers
@@ -51,6 +59,10 @@ GRAPH_LAUNCH = re.compile(r"^(?:cuda|cu|hip)GraphLaunch")
 
 # What sets up, and what is asked at every launch in a microsecond
 SETUP_NS = 100_000
+# No guard or wrapper of torch.compile holds the host this long: it compiles
+COMPILES_NS = 50_000_000
+# A copy whose launch returns only when it is done, and not because a launch takes as long
+BLOCKS_NS = 50_000
 # A call whose first use lasts this long sets something up: a module, a context, a library
 FIRST_NS = 1_000_000
 # No allocation on an idle device takes the first time at its first use, or the second at any: it
@@ -81,28 +93,51 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
 
         code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
         allocating = calls & mine.named(ALLOCATING)
-        blocking = calls & mine.named(BLOCKING)
         slow = allocating & (mine.dur >= ANY_ALLOCATION_NS)
         first = first_use(trace)[own]
         setting_up = calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)
+        setting_up |= calls & mine.named(MODULES)
         compiling = code & mine.named(COMPILING)
         wrapper = ops | mine.is_(Cat.ANNOTATION)
         compiled = wrapper & mine.named(COMPILED)
         lazy = trace.is_(Cat.OVERHEAD) & trace.named(LAZY)
-        setup = flat(setting_up | compiling | slow | first)
+        around = subtract(flat(compiled), flat((ops & ~compiled) | calls))
+        waits, loads = flat(blocking(trace)[own]), flat(code & mine.named(LOADING))
+        ops_first = flat(first_calls.of(trace)[own])
+        for other in (flat(allocating), waits, loads):
+            ops_first = subtract(ops_first, other)
+        setup = [flat(setting_up | compiling | slow | first), ops_first,
+                 around[around[:, 1] - around[:, 0] >= COMPILES_NS],
+                 spans(trace.ts[lazy], trace.dur[lazy])]  # fmt: skip
         return {
-            Cause.HOST_INITIALISATION: union(
-                np.concatenate([setup, spans(trace.ts[lazy], trace.dur[lazy])])
-            ),
+            Cause.HOST_INITIALISATION: union(np.concatenate(setup)),
             Cause.HOST_ALLOCATION: flat(allocating),
-            Cause.HOST_SYNC: flat(blocking | (ops & mine.named(ITEM))),
-            Cause.HOST_DATA: flat(code & mine.named(LOADING)),
-            Cause.HOST_COMPILED: subtract(flat(compiled), flat((ops & ~compiled) | calls)),
+            Cause.HOST_SYNC: waits,
+            Cause.HOST_DATA: loads,
+            Cause.HOST_COMPILED: around,
             Cause.HOST_CALL: flat(calls),
             Cause.HOST_OP: flat(ops),
         }  # fmt: skip
 
     return trace.once(("host activity", thread), make)
+
+
+def blocking(trace: Trace) -> Mask:
+    """[N] slices in which the host waits for a device: calls by their name, `.item()`, and calls of
+    BLOCKS_NS or more that launch one copy and return when it is done, or later.
+    """
+
+    def make() -> Mask:
+        gpu, launch = links.work(trace), links.launch_row(trace)
+        copies = np.flatnonzero(gpu.is_(Cat.MEMCPY) & (launch >= 0))
+        copies = copies[gpu.end[copies] <= links.launch_end(trace)[copies]]
+        rows = links.call_rows(trace)[launch[copies]]
+        out = trace.is_(Cat.RUNTIME) & trace.named(BLOCKING)
+        out |= trace.is_(Cat.CPU_OP) & trace.named(ITEM)
+        out[rows[trace.dur[rows] >= BLOCKS_NS]] = True
+        return np.asarray(out, bool)
+
+    return trace.once("blocking", make)
 
 
 def first_use(trace: Trace) -> Mask:

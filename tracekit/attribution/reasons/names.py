@@ -32,6 +32,8 @@ HOST_REASONS = frozenset(
     {Reason.SYNC, Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION, Reason.COMPILED,
      Reason.STEPS, Reason.LAUNCHES, Reason.WORK, Reason.SHORT}
 )  # fmt: skip
+# the host launches late: what it would not, had it not waited for the device before
+LATE = frozenset({Reason.STEPS, Reason.LAUNCHES, Reason.WORK, Reason.SHORT})
 
 SHOWN = {
     Reason.SYNC: "host: blocking sync or copy",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.reasons import holders
-from tracekit.attribution.reasons.names import HOST_REASONS, REASONS
+from tracekit.attribution.reasons import called, holders
+from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, Reason
 from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I64, Mask, Trace
 
 NAMED = 5  # holders of a row, the longest first
 
@@ -31,6 +31,7 @@ class Holder:
     library: str | None  # the innermost Python frame with a file, of a library too
     ns: int
     count: int
+    calls: int | None = None  # calls of this name, where they take half of a stretch together
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,44 +48,73 @@ class IdleReason:
     count: int  # stretches
     longest_ns: int
     holders: tuple[Holder, ...]
+    after_sync_ns: int = 0  # of ns: the host would have launched by then, had it not waited before
+    after_sync_count: int = 0  # stretches with such a part, in gaps without a sync in them
+    waits: tuple[Holder, ...] = ()  # what it waited in, with the parts that come after
+    first_ns: int = 0  # of ns: before work that the stage's first instance launched
+    instances: int = 0  # of the stage, that launched work
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
 def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
     """By device, the longest first."""
-    names, stage = _stages(trace, pattern)
+    stages = _stages(trace, pattern)
     found = []
     for device in trace.devices:
         every = stretches(trace, device)
         length = every.spans[:, 1] - every.spans[:, 0]
-        launcher = np.where(every.closer >= 0, stage[every.closer], -1)
+        closer = every.closer
+        launcher = np.where(closer >= 0, stages.family[closer], -1)
+        first = (closer >= 0) & stages.first[closer]
         key = np.stack([every.reason.astype(np.int64), launcher], axis=1)
         kinds, which = segments.distinct(key)
-        held = _held(trace, every, length)
+        held = called.named(trace, every, _held(trace, every, length))
+        waited, after = _waited(trace, every), every.after_sync_ns
+        alone = (after > 0) & ~np.isin(every.gap, every.gap[every.of(Reason.SYNC)])
         mine = []
         for i, (reason, family) in enumerate(kinds.tolist()):
             own = np.flatnonzero(which == i)
             mine.append(
                 IdleReason(
-                    device, REASONS[reason].value, names[family] if family >= 0 else None,
+                    device, REASONS[reason].value, stages.names[family] if family >= 0 else None,
                     int(length[own].sum()), len(own), int(length[own].max()),
-                    _summed(trace, held[:, own], length[own]), trace.source.rank,
+                    _summed(trace, held[:, own], length[own]), int(after[own].sum()),
+                    int(alone[own].sum()), _summed(trace, waited[:, own], after[own], alone[own]),
+                    int(length[own][first[own]].sum()),
+                    stages.instances[family] if family >= 0 else 0, trace.source.rank,
                 )
             )  # fmt: skip
         found += sorted(mine, key=lambda r: (-r.ns, r.reason, r.stage or ""))
     return tuple(found)
 
 
-def _stages(trace: Trace, pattern: str | None) -> tuple[list[str], I64]:
-    """Families, and [G] which of them launched each row of `links.work`, -1 for none."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stages:
+    """Who launched what. Shapes: F families, G rows of `links.work`."""
+
+    names: tuple[str, ...]  # [F]
+    instances: tuple[int, ...]  # [F] that launched work
+    family: I64  # [G] -1 for none
+    first: Mask  # [G] launched by the first instance of its family that launched any
+
+
+def _stages(trace: Trace, pattern: str | None) -> _Stages:
+    gpu = len(links.work(trace))
     try:
         marks = markers(trace, pattern)
     except MissingEventsError:
-        return [], np.full(len(links.work(trace)), -1, np.int64)
-    names = list(marks.families)
-    number = np.array([names.index(family) for family in marks.family], np.int64)
+        return _Stages((), (), np.full(gpu, -1, np.int64), np.zeros(gpu, bool))
+    number = np.array([marks.families.index(family) for family in marks.family], np.int64)
     at = innermost(trace, pattern)
-    return names, np.where(at >= 0, number[at], -1)
+    family = np.where(at >= 0, number[at], -1)
+    working = np.unique(at[at >= 0])  # instances, by their start
+    _, place = np.unique(number[working], return_index=True)
+    return _Stages(
+        marks.families,
+        tuple(np.bincount(number[working], minlength=len(marks.families)).tolist()),
+        family,
+        np.isin(at, working[place]),
+    )
 
 
 def _held(trace: Trace, every: Stretches, length: I64) -> I64:
@@ -97,21 +127,44 @@ def _held(trace: Trace, every: Stretches, length: I64) -> I64:
     return out
 
 
-def _summed(trace: Trace, held: I64, length: I64) -> tuple[Holder, ...]:
-    """Stretches with the same names together."""
+def _waited(trace: Trace, every: Stretches) -> I64:
+    """[5, S] as `_held`, of the slices in which the host waited before; no calls counted."""
+    out = np.full((5, len(every.wait)), -2, np.int64)
+    out[4] = 0
+    rows = np.flatnonzero(every.wait >= 0)
+    rows = rows[np.argsort(-every.after_sync_ns[rows], kind="stable")[: holders.MOST]]
+    wait = every.wait[rows]
+    where = np.stack([trace.ts[wait], trace.end[wait]], axis=1)
+    found = holders.held(trace, where, links.thread(trace)[wait])
+    out[:4, rows] = np.stack([found.slice, found.op, found.frame, found.library])
+    return out
+
+
+def _summed(
+    trace: Trace, held: I64, length: I64, counted: Mask | None = None
+) -> tuple[Holder, ...]:
+    """Stretches with the same names together. `held` is [5, S]: the last, how many calls.
+
+    Of the count are those that are `counted` ([S]); all where it is None.
+    """
     known = np.flatnonzero(held[0] >= 0)
     if not len(known):
         return ()
-    names = np.where(held[:, known] >= 0, trace.name[held[:, known]].astype(np.int64), -1)
-    kinds, which = segments.distinct(names.T)
+    rows, calls = held[:4, known], held[4, known]
+    names = np.where(rows >= 0, trace.name[rows].astype(np.int64), -1)
+    kinds, which = segments.distinct(np.concatenate([names, [calls > 0]]).T)
     ns = segments.sums(which, length[known], len(kinds))
-    count = np.bincount(which, minlength=len(kinds))
+    called = segments.sums(which, calls, len(kinds))
+    each = np.ones(len(known), bool) if counted is None else counted[known]
+    count = np.bincount(which[each], minlength=len(kinds))
 
     def text(name: int) -> str | None:
         return holders.spoken(trace.strings[name]) if name >= 0 else None
 
     made = []
-    for kind, time, many in zip(kinds.tolist(), ns.tolist(), count.tolist(), strict=True):
+    for kind, time, many, all_calls in zip(
+        kinds[:, :4].tolist(), ns.tolist(), count.tolist(), called.tolist(), strict=True
+    ):
         name, op, frame, library = map(text, kind)
-        made.append(Holder(name, op, frame, library, time, many))
+        made.append(Holder(name, op, frame, library, time, many, all_calls or None))
     return tuple(sorted(made, key=lambda h: (-h.ns, str(h.name), str(h.frame)))[:NAMED])

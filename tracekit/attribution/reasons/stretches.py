@@ -18,7 +18,8 @@ import numpy.typing as npt
 from tracekit.attribution import links
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread, neighbours
-from tracekit.attribution.reasons.names import REASONS, Reason
+from tracekit.attribution.reasons import after_wait
+from tracekit.attribution.reasons.names import LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect
@@ -56,8 +57,11 @@ class Stretches:
 
     spans: Spans  # [S, 2]
     reason: npt.NDArray[np.uint8]  # [S] index in REASONS
+    gap: I64  # [S] a number that the stretches of one gap share
     closer: I64  # [S] row of `links.work` that ends the gap; -1 where none does
     thread: I64  # [S] thread (a value of `links.thread`) that launched it; -1 where not known
+    after_sync_ns: I64  # [S] that would not be, had the host not waited just before: `after_wait`
+    wait: I64  # [S] the row of the trace of that wait; -1 where there was none
 
     def of(self, *reasons: Reason) -> Mask:
         """[S] whether a stretch has one of these reasons."""
@@ -91,7 +95,12 @@ def _stretches(trace: Trace, device: int) -> Stretches:
     where, why, gap = _joined(where, why, gap)
     closer = found.closer[gap]
     thread = np.where(closer >= 0, launch_thread(trace)[closer], -1)
-    return Stretches(where, why, closer, thread)
+    late = np.isin(why, [REASONS.index(r) for r in LATE])
+    lead, wait = after_wait.leads(trace, device, found)
+    after = after_wait.hidden_ns(lead, where, gap, late)
+    return Stretches(
+        where, why, gap, closer, thread, after, np.where(after > 0, wait[gap], -1)
+    )  # fmt: skip
 
 
 def _gap_reasons(

@@ -1,0 +1,60 @@
+"""Many calls of one kind that hold the host together: thousands of allocations, a load a kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.reasons.names import Reason
+from tracekit.attribution.reasons.stretches import Stretches
+from tracekit.trace.trace import I64, Cat, Trace
+
+MOST = 1_000  # stretches of one device that are looked at: the longest
+_REASONS = (Reason.ALLOCATION, Reason.INITIALISATION, Reason.SYNC)
+
+
+def named(trace: Trace, every: Stretches, held: I64) -> I64:
+    """[5, S] `held` ([4, S]: slice, op, and frames), and how many calls; 0 where it is one slice.
+
+    Where no runtime call is the holder and two or more of one name take half of the stretch, the
+    first of them stands for all.
+    """
+    out = np.concatenate([held, np.zeros((1, held.shape[1]), np.int64)])
+    one_call = (held[0] >= 0) & (trace.cat[held[0]] == Cat.RUNTIME)
+    rows = np.flatnonzero(every.of(*_REASONS) & (held[0] > -2) & ~one_call)
+    length = every.spans[:, 1] - every.spans[:, 0]
+    rows = rows[np.argsort(-length[rows], kind="stable")[:MOST]]
+    calls, thread = links.call_rows(trace), links.thread(trace)
+    for number in np.unique(every.thread[rows]).tolist():
+        own = calls[thread[calls] == number]
+        for row in rows[every.thread[rows] == number].tolist():
+            start, end = every.spans[row].tolist()
+            low = np.searchsorted(trace.ts[own], start, side="left")
+            if low and trace.end[own[low - 1]] > start:
+                low -= 1
+            inside = own[low : np.searchsorted(trace.ts[own], end, side="left")]
+            found = _most(trace, inside, end - start)
+            if found is not None:
+                first, count = found
+                out[:, row] = (first, _op(trace, first), *held[2:, row].tolist(), count)
+    return out
+
+
+def _most(trace: Trace, calls: I64, length: int) -> tuple[int, int] | None:
+    """The first of the calls of the name with most time, and how many; None where it is little."""
+    if len(calls) < 2:
+        return None
+    _, which = np.unique(trace.name[calls], return_inverse=True)
+    ns = np.bincount(which, weights=trace.dur[calls])
+    top, count = int(ns.argmax()), np.bincount(which)
+    if count[top] < 2 or 2 * ns[top] < length:
+        return None
+    return int(calls[np.argmax(which == top)]), int(count[top])
+
+
+def _op(trace: Trace, row: int) -> int:
+    """The framework op around a call, -1 for none."""
+    at = int(links.parent_row(trace)[row])
+    while at >= 0 and trace.cat[at] != Cat.CPU_OP:
+        at = int(links.parent_row(trace)[at])
+    return at
