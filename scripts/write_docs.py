@@ -56,6 +56,8 @@ def fields(kind: Any, depth: int = 0) -> Iterable[str]:
     """A line for each field of a dataclass, nested ones indented."""
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
+        if not field.metadata.get("json", True):
+            continue
         said, inner = describe(hints[field.name])
         yield f"{'  ' * depth}{field.name}: {said}".rstrip()
         if inner is not None and depth < 4:

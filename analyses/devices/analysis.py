@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.answers.devices import IDLE, WINDOW, Device, Devices, Stream
 from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution import links
-from tracekit.attribution.collectives import collectives
+from tracekit.attribution.collectives.by_group import collectives
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.idle.causes import idle

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tracekit.answers.collectives import Collectives
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernels
-from tracekit.attribution.collectives import Collective
+from tracekit.attribution.collectives.by_group import Collective
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import bytes_, duration, plural, rate, share
 from tracekit.taxonomy import Category, FindingKind
@@ -21,7 +22,7 @@ def findings(result: Devices, ask: Ask) -> Iterator[Draft]:
     worth = [r for r in rows if r.exposed_communication_ns / r.seen_window_ns >= LEAST]
     if worth:
         top = max(worth, key=lambda r: r.exposed_communication_ns / r.seen_window_ns)
-        yield _exposed(result, top, len(worth))
+        yield _exposed(result, top, len(worth), ask(Collectives))
     elif _all_busy(result) and _many(result, ask(Kernels)):
         yield _saturated(result)
 
@@ -46,7 +47,7 @@ def _many(result: Devices, kernels: Kernels | None) -> bool:
     return all(row.kernel_count >= FEWEST for row in result.rows)
 
 
-def _exposed(result: Devices, row: Device, devices: int) -> Draft:
+def _exposed(result: Devices, row: Device, devices: int, calls: Collectives | None) -> Draft:
     """Time in which a device did nothing but communicate: transfer, and waiting for peers."""
     ns, seen = row.exposed_communication_ns, row.seen_window_ns
     mine = [c for c in result.collectives if c.device == row.device]
@@ -55,16 +56,19 @@ def _exposed(result: Devices, row: Device, devices: int) -> Draft:
         "window_ns": seen,
     }  # fmt: skip
     most = _by_size(mine, row.communication_ns, numbers)
+    straggler = calls.straggler if calls is not None else None
+    late = f" {straggler.said}." if straggler is not None else ""
     others = f" So are {devices} devices of {len(result.rows)}." if devices > 1 else ""
     return Draft(
         FindingKind.COLLECTIVE, None,
         f"Device {row.device} spends {share(ns / seen)} of its window in communication alone: "
         f"{duration(ns)} of {duration(row.communication_ns)} in collectives have no other kernel "
-        f"beside them. It is transfer and waiting for peers.{most}{others}",
+        f"beside them. It is transfer and waiting for peers.{most}{late}{others}",
         ns / seen, "share", ns, seen,
         "Overlap communication with compute (smaller buckets, another stream), and see which rank "
         "comes last: traces of all ranks show it.",
         numbers=numbers,
+        also=(Collectives,) if straggler is not None else (),
         device=row.device if len(result.rows) > 1 else None,
         explains=frozenset({Category.COMMUNICATION.value}),
     )  # fmt: skip

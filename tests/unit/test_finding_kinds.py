@@ -19,7 +19,7 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
-from tracekit.attribution.collectives import bus_factor
+from tracekit.attribution.collectives.by_group import bus_factor
 from tracekit.errors import MissingEventsError
 from tracekit.report.many import pairs
 from tracekit.report.many.runs import Side

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from tracekit.attribution.collectives import Collective
+from tracekit.attribution.collectives.by_group import Collective
 from tracekit.results.result import Result
 
 WINDOW = (

@@ -67,9 +67,15 @@ def _of_rank(row: R, rank: str) -> R:
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses, enums, numpy numbers and tuples as what `json` writes."""
+    """Dataclasses, enums, numpy numbers and tuples as what `json` writes.
+
+    Fields with `metadata={"json": False}` are what `merge` needs beside, and left out.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)
+            if f.metadata.get("json", True)
+        }  # fmt: skip
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
     if isinstance(value, Mapping):

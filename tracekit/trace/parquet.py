@@ -235,6 +235,10 @@ def _side(name: str, slices: Any) -> Table:
     import pyarrow as pa
 
     keys = [column.rstrip("*") for column in TABLES[name]]
+    for column, key in zip(TABLES[name], keys, strict=True):
+        if f"{name}.{key}" not in slices.column_names:  # an older version wrote the file
+            kind = pa.string() if column.endswith("*") else pa.int64()
+            slices = slices.append_column(f"{name}.{key}", pa.nulls(slices.num_rows, kind))
     present = np.zeros(slices.num_rows, bool)
     for key in keys:
         present |= slices[f"{name}.{key}"].is_valid().to_numpy()

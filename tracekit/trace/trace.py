@@ -128,7 +128,16 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "counters": ("ts", "name*", "value", "pid"),
     "flows": ("ts", "flow", "phase", "pid", "tid", "cat*"),  # phase 0 's', 1 't', 2 'f'
     "syncs": ("wait_stream", "wait_event_correlation"),
-    "collectives": ("collective*", "dtype*", "in_elements", "out_elements", "group_size"),
+    "collectives": (
+        "collective*",
+        "dtype*",
+        "in_elements",
+        "out_elements",
+        "group_size",
+        "group*",  # the process group: its name and what its maker called it
+        "members*",  # "[0, 1]"
+        "sequence",  # number of the call in its group, the same in each rank
+    ),
     "kernel_modules": ("path*",),  # layers.0.attention.wq
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from statistics import fmean
 from typing import Any
 
+from tracekit.answers.collectives import Collectives, Straggler, merge
 from tracekit.answers.devices import IDLE, Device, Devices
 from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution.idle.by_cause import SUSPECT
@@ -118,8 +120,17 @@ def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
     return mean, low[0], low[1], high[0], high[1], high[0] / mean - 1 if mean else None
 
 
+def late(many: Sequence[Side]) -> Straggler | None:
+    """The rank that the others wait for; None where none is, or it cannot be told."""
+    found = [own for side in many if (own := side.one.get(Collectives)) is not None]
+    return reduce(merge, found).straggler if len(found) > 1 else None
+
+
 def sentences(many: Sequence[Side]) -> Iterable[str]:
     """What is uneven, with its numbers; nothing where the ranks are even."""
+    straggler = late(many)
+    if straggler is not None:
+        yield f"{straggler.said}."
     found = dict(_measures(many))
     for part, noun, more in (
         (COMPUTE, "Compute", ""),

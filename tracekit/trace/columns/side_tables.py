@@ -69,6 +69,10 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
         "in_elements": ("In msg nelems", Any),
         "out_elements": ("Out msg nelems", Any),
         "group_size": ("Group size", Any),
+        "group_name": ("Process Group Name", Any),
+        "group_of": ("Process Group Description", Any),
+        "members": ("Process Group Ranks", Any),
+        "call_number": ("Seq", Any),
     },
     "kernel_modules": {"module_fqn": ("module_fqn", Any)},  # on the nodes of a replayed CUDA graph
 }
@@ -222,10 +226,19 @@ def _collectives(arguments: Sequence[Any], cat: Any) -> Part:
     rows = _rows(arguments, cat, (), "collective")
     strings = _Strings()
     columns = {name: strings.of_any(_values(arguments, rows, name))
-               for name in ("collective", "dtype")}  # fmt: skip
+               for name in ("collective", "dtype", "members")}  # fmt: skip
+    columns["group"] = strings.of_any([_group(arguments[row]) for row in rows])
     for name in ("in_elements", "out_elements", "group_size"):
         columns[name] = integers(_values(arguments, rows, name))
+    columns["sequence"] = integers(_values(arguments, rows, "call_number"))
     return _part(rows, columns, strings)
+
+
+def _group(one: Any) -> str | None:
+    """`0, default_pg`: names of groups are numbers, and what they are for is said beside."""
+    said = [str(text) for text in (one.group_name, one.group_of)
+            if isinstance(text, str | int) and str(text) not in ("", "undefined")]  # fmt: skip
+    return ", ".join(dict.fromkeys(said)) or None
 
 
 def _kernel_modules(arguments: Sequence[Any], cat: Any) -> Part:

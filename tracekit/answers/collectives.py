@@ -1,0 +1,65 @@
+"""The answer of `collectives`, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracekit.attribution.collectives.arrivals import Arrival, RankCalls, Waiting, meet
+from tracekit.attribution.collectives.by_group import GroupCollective
+from tracekit.results.result import Result
+from tracekit.results.units import duration, plural
+
+OFTEN = 0.5  # of the calls that some rank came late to: one rank is the reason, not chance
+WORTH = 0.05  # of the longest window: less is not worth a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Straggler:
+    """The rank that the others wait for, in most calls of all collectives."""
+
+    rank: str
+    last_count: int
+    count: int  # calls that ranks did not come to together
+    waited_ns: int  # the most that one other rank waited, for whomever
+    window_ns: int  # of that one
+
+    @property
+    def said(self) -> str:
+        """One sentence with its numbers."""
+        return (
+            f"{self.rank[:1].upper()}{self.rank[1:]} comes last to {self.last_count:,} of "
+            f"{plural(self.count, 'collective call')}: another rank waits "
+            f"{duration(self.waited_ns)} in them"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Collectives(Result):
+    """What each device communicated; of several ranks together also who came late."""
+
+    analysis = "collectives"
+
+    rows: tuple[GroupCollective, ...]  # by device, process group and collective
+    arrivals: tuple[Arrival, ...] = ()  # of several ranks: see arrivals.py
+    waiting: tuple[Waiting, ...] = ()  # of several ranks: each one's
+    # each rank's, for the sum over ranks: as many numbers as there were calls
+    calls: tuple[RankCalls, ...] = field(default=(), metadata={"json": False})
+
+    @property
+    def straggler(self) -> Straggler | None:
+        """None where no rank is last mostly, or nobody waits long."""
+        if len(self.waiting) < 2:
+            return None
+        late = max(self.waiting, key=lambda w: (w.last_count, -w.waited_ns))
+        count = sum(w.last_count for w in self.waiting)
+        most = max(self.waiting, key=lambda w: w.waited_ns)
+        often = count and late.last_count / count > max(OFTEN, 1.2 / len(self.waiting))
+        if not often or most.waited_ns < WORTH * most.window_ns:
+            return None
+        return Straggler(late.rank, late.last_count, count, most.waited_ns, most.window_ns)
+
+
+def merge(one: Collectives, two: Collectives) -> Collectives:
+    """Of other ranks of the same job: rows of both, and their calls side by side."""
+    calls = one.calls + two.calls
+    return Collectives(one.rows + two.rows, *meet(calls), calls)

@@ -1,0 +1,1 @@
+"""Collectives: each call, their sums by process group, and who comes late among ranks."""

@@ -1,0 +1,137 @@
+"""The communication kernels of a trace, one row a call, with what the file says of each.
+
+What a collective moved and between whom stands on its kernel, or on the framework op that recorded
+its parameters (`record_param_comms`) around the launch. Source of the keys: PyTorch,
+torch/csrc/profiler/util.h.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.idle.busy import busy, communication
+from tracekit.trace.spans import segments
+from tracekit.trace.spans.intervals import covered
+from tracekit.trace.trace import I32, I64, Trace
+
+# c10 ScalarTypes as the profiler writes them
+_BYTES = {
+    "Byte": 1, "Char": 1, "Bool": 1, "Short": 2, "Half": 2, "BFloat16": 2, "Int": 4, "Float": 4,
+    "Long": 8, "Double": 8, "ComplexFloat": 8, "Float8_e4m3fn": 1, "Float8_e5m2": 1,
+    "Float8_e4m3fnuz": 1, "Float8_e5m2fnuz": 1,
+}  # fmt: skip
+_ABOVE = 8  # framework ops around a launch that are looked at for the parameters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """Columns of C calls, sorted by start. -1, or "" of `texts`, is what the file does not say."""
+
+    names: tuple[str, ...]
+    groups: tuple[str, ...]  # process groups, "" where none is named
+    members: tuple[str, ...]  # ranks of a group as the profiler writes them: "[0, 1]"
+    row: I64  # of links.work
+    name: I64  # [C] into names
+    group: I64  # [C] into groups
+    member: I64  # [C] into members
+    size: I64  # [C] bytes: what one rank puts in, or gets where that is more
+    ranks: I64  # [C] size of the group
+    sequence: I64  # [C] number of the call in its group, the same in each rank
+    exposed_ns: I64  # [C] with no other kernel of the device at the time
+
+
+def calls(trace: Trace) -> Calls:
+    """All communication kernels of the trace."""
+    return trace.once("collective_calls", lambda: _calls(trace))
+
+
+def _calls(trace: Trace) -> Calls:
+    gpu, table = links.work(trace), trace.table("collectives")
+    row = np.flatnonzero(communication(trace))
+    said = _told_by(trace, row)
+    names, name = _names(trace, row, table.take(said, "collective", -1).astype(np.int64))
+    groups, group = _texts(table.strings, _column(trace, said, "group"))
+    members, member = _texts(table.strings, _column(trace, said, "members"))
+    return Calls(
+        names=names, groups=groups, members=members, row=row, name=name, group=group,
+        member=member, size=_sizes(trace, said), ranks=_column(trace, said, "group_size"),
+        sequence=_column(trace, said, "sequence"),
+        exposed_ns=gpu.dur[row] - _hidden(trace, row),
+    )  # fmt: skip
+
+
+def _column(trace: Trace, said: I32, name: str) -> I64:
+    return trace.table("collectives").take(said, name, -1).astype(np.int64)
+
+
+def _hidden(trace: Trace, row: I64) -> I64:
+    """[C] ns of each call in which its device ran another kernel."""
+    gpu, out = links.work(trace), np.zeros(len(row), np.int64)
+    windows = np.stack([gpu.ts, gpu.end], axis=1)[row]
+    for device in np.unique(gpu.device[row]).tolist():
+        own = gpu.device[row] == device
+        out[own] = covered(busy(trace, device).compute, windows[own])
+    return out
+
+
+def _told_by(trace: Trace, row: I64) -> I32:
+    """[C] id of the slice that says what each call is: its kernel, or an op around its launch."""
+    gpu, table = links.work(trace), trace.table("collectives")
+    out = gpu.id[row].copy()
+    todo = np.flatnonzero(~np.isin(out, table.id))
+    if not len(table) or not len(todo):
+        return out
+    ops, above = links.ops(trace), links.op_parent_row(trace)
+    at = links.op_row(trace)[row[todo]]
+    for _ in range(_ABOVE):
+        todo, at = todo[at >= 0], at[at >= 0]
+        if not len(todo):
+            break
+        found = np.isin(ops.id[at], table.id)
+        out[todo[found]] = ops.id[at[found]]
+        todo, at = todo[~found], above[at[~found]]
+    return out
+
+
+def _names(trace: Trace, row: I64, told: I64) -> tuple[tuple[str, ...], I64]:
+    """The distinct names, and [C] which of them each call has."""
+    gpu, strings = links.work(trace), trace.table("collectives").strings
+    kinds, which = segments.distinct(np.stack([told, gpu.name[row].astype(np.int64)], axis=1))
+    texts = [
+        (strings[n] if n >= 0 else "") or _of_kernel(trace.strings[kernel])
+        for n, kernel in kinds.tolist()
+    ]
+    names = tuple(dict.fromkeys(texts))
+    return names, np.array([names.index(text) for text in texts], np.int64)[which]
+
+
+def _texts(strings: tuple[str, ...], code: I64) -> tuple[tuple[str, ...], I64]:
+    """The distinct texts of a column, and [C] which of them each row has."""
+    kinds, which = np.unique(code, return_inverse=True)
+    texts = [strings[n] if n >= 0 else "" for n in kinds.tolist()]
+    distinct = tuple(dict.fromkeys(texts))
+    return distinct, np.array([distinct.index(text) for text in texts], np.int64)[which]
+
+
+def _of_kernel(name: str) -> str:
+    """`ncclDevKernel_AllReduce_Sum_f32_RING_LL(…)` says AllReduce."""
+    found = re.search(
+        r"AllReduce|AllGather|ReduceScatter|AllToAll|SendRecv|Broadcast|Reduce(?!d)"
+        r"|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|broadcast|dispatch|combine",
+        name, re.IGNORECASE,
+    )  # fmt: skip
+    return found[0] if found else "communication"
+
+
+def _sizes(trace: Trace, said: I32) -> I64:
+    """[C] bytes of each call's message; -1 where not recorded."""
+    table = trace.table("collectives")
+    width = np.array([_BYTES.get(text, 0) for text in table.strings] or [0], np.int64)
+    dtype = _column(trace, said, "dtype")
+    given, got = _column(trace, said, "in_elements"), _column(trace, said, "out_elements")
+    size = np.maximum(given, got) * np.where(dtype >= 0, width[np.maximum(dtype, 0)], 0)
+    return np.where(size > 0, size, -1)
