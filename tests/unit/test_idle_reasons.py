@@ -49,6 +49,20 @@ def test_the_reasons_of_a_real_trace_add_up_to_its_idle_time(name: str) -> None:
     conserved(idle(loaded(name)))
 
 
+def test_a_wait_of_no_length_leads_to_no_idle_time() -> None:
+    conserved(
+        idle(
+            build([
+                Slice(0, 1, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+                Slice(5, 10, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+                Slice(15, 0, "cudaStreamSynchronize", Cat.RUNTIME, correlation=3),
+                Slice(20, 1, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
+                Slice(30, 10, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
+            ])
+        )
+    )  # fmt: skip
+
+
 def test_many_short_launches_that_the_device_waits_for_are_launches() -> None:
     result = idle(
         draw(

@@ -32,10 +32,10 @@ def leads(trace: Trace, device: int, found: Idle) -> tuple[I64, I64]:
     for one in np.unique(thread[thread >= 0]).tolist():
         mine = np.flatnonzero(thread == one)
         own = np.flatnonzero(slices & (links.thread(trace) == one))
-        if not len(own):
+        blocked = union(spans(trace.ts[own], trace.dur[own]))
+        if not len(blocked):  # no wait, or none that lasted
             continue
         start = found.gaps[mine, 0]
-        blocked = union(spans(trace.ts[own], trace.dur[own]))
         at = np.maximum(np.searchsorted(blocked[:, 0], start, side="left") - 1, 0)
         around = (blocked[at, 0] < start) & (blocked[at, 1] >= start - SKEW_NS)
         windows = np.stack([blocked[at, 0], start], axis=1)
