@@ -107,13 +107,23 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 def modules(package: str, constant: str) -> Sequence[str]:
     """Modules of a package, at any depth, that set a constant; none of them is imported."""
-    return _modules(tuple(importlib.import_module(package).__path__), package, constant)
+    return _modules(_paths(package), package, constant)
+
+
+def _paths(package: str) -> tuple[str, ...]:
+    return tuple(importlib.import_module(package).__path__)
 
 
 def _built_in(kind: Kind[E]) -> Mapping[str, str]:
     """Entry to module."""
-    parts = [name.split(".") for name in modules(kind.package, kind.constant)]
-    return {p[-2] if p[-1] == kind.module else p[-1]: ".".join(p) for p in parts}
+    return _entries(_paths(kind.package), kind.package, kind.constant, kind.module)
+
+
+@lru_cache(maxsize=32)
+def _entries(paths: tuple[str, ...], package: str, constant: str, module: str) -> Mapping[str, str]:
+    """One answer asks for others hundreds of times."""
+    parts = [name.split(".") for name in _modules(paths, package, constant)]
+    return MappingProxyType({p[-2] if p[-1] == module else p[-1]: ".".join(p) for p in parts})
 
 
 @lru_cache(maxsize=32)

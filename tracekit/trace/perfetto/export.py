@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tracekit import files
 from tracekit.errors import TracekitError
-from tracekit.files import starts
 from tracekit.trace import redact
 from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
@@ -26,14 +24,6 @@ Event = dict[str, Any]
 # below it a double of microseconds steps by 1/8 ns at most, so that sums of two round to the ns;
 # near 2**53 ns each is right alone, and slices that touch would overlap by 1 ns
 EXACT_US = 1_000_000_000_000
-
-
-_MARK = "tracekit_export"  # the first key of what was written here
-
-
-def is_export(path: Path) -> bool:
-    """Whether a file is a trace that was written here."""
-    return starts(path, 64).startswith(f'{{"{_MARK}":'.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +64,8 @@ def export(
     """Writes `source` to `target` such that Perfetto shows all of it; gzipped if it ends in .gz.
 
     Raises: TracekitError where the file is no trace, the stage is not in it, nothing is left after
-    the cut, or the target cannot be written, or is the source.
+    the cut, or the target cannot be written.
     """
-    files.distinct(target, [source])
     wanted = wanted or Wanted()
     done = Exported()
     progress("reading")
@@ -85,7 +74,6 @@ def export(
     done.cures += [f"damaged: {what}" for what in whole.damage]
     progress("mending")
     normal = normalize.normalize(whole.events)
-    document.pop(_MARK, None)
     whole.events = []  # a large trace is held once
     events = normal.events
     done.cures += [f"{count:,} {what}" for what, count in normal.done.items()]
@@ -116,9 +104,10 @@ def export(
         document = redact.value(document)
         events = [redact.value(event) for event in events]
     events += wanted.tracks
-    document = {_MARK: f"tracekit {__version__}", **document, "traceEvents": events}
+    document["traceEvents"] = events
     progress("mending")
-    if _needs_rebase(events):
+    rebased = _needs_rebase(events)
+    if rebased:
         layout.rebase(document)
         done.cures.append("times start at 0, so that a double holds every nanosecond")
     settled = layout.settle(events)
@@ -126,7 +115,8 @@ def export(
         done.cures.append(f"{settled.trimmed:,} frames of the profiler end where a marker starts")
     if settled.moved:
         done.cures.append(f"{settled.moved:,} slices that cross another are on an extra row")
-    _three_decimals(events)
+    if not rebased:  # whose times have them
+        _three_decimals(events)
     progress("writing")
     layout.write(document, target)
     done.slices_out = _slices(events)
