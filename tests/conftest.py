@@ -16,6 +16,17 @@ settings.register_profile("tracekit", examples(100))
 settings.load_profile("tracekit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+TRACES = frozenset(path.name.split(".")[0] for path in (SHARED / "traces").glob("*.json*"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one real trace run in one worker, which reads it once; else those of one file do."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+            named = [value for value in given if isinstance(value, str) and value in TRACES]
+            file = str(item.path.relative_to(Path(__file__).parent))
+            item.add_marker(pytest.mark.xdist_group(named[0] if named else file))
 
 
 def shared(*parts: str) -> Path:

@@ -1,4 +1,7 @@
-"""The real traces of the reference material, each read once by a worker."""
+"""The real traces of the reference material, each read, and asked everything, once by a worker.
+
+Tests of one trace run in one worker (tests/conftest.py), so in the whole suite that is once.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED, shared
+from tracekit.results import engine
+from tracekit.results.answers import Answers
 from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
 
+# each trace that is one file
+EVERY = sorted(path.name.split(".")[0] for path in (SHARED / "traces").glob("*.json*"))
 # those with figures of their own, computed by other means
 NAMES = sorted(
     path.stem
@@ -32,4 +39,10 @@ def trace_file(name: str) -> Path:
 @cache
 def loaded(name: str) -> Trace:
     """The trace, shared with all tests of the worker: it keeps what was computed of it."""
-    return kineto.load(trace_file(name))
+    return kineto.load(trace_file(name), tables=engine.tables())
+
+
+@cache
+def answers(name: str) -> Answers:
+    """What `engine.answers` gives of its file."""
+    return engine.of_trace(loaded(name), path=str(trace_file(name)))

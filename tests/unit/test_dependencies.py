@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 import pytest
 
 import tracekit
+from tests import fresh
 from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.results.figures.chart import Chart
@@ -178,25 +179,31 @@ def test_a_parquet_file_without_pyarrow_says_so(
         kineto.load(path)
 
 
-# an interpreter in which the modules that are named first are absent
-WITHOUT = """
-import sys
-sys.modules.update(dict.fromkeys(sys.argv.pop(1).split(",")))
-from tracekit.cli import app
-app.main()
-"""
 TRACE = ROOT / "traces" / "sample-onellm-tiny-cpu.pt.trace.json.gz"
 
 
+def brought(packages: set[str]) -> set[str]:
+    """These, and what they require themselves: HTA brings plotly."""
+    known, new = set[str](), packages
+    while new:
+        known |= new
+        lines = [line for name in new for line in _requires(name) if "extra ==" not in line]
+        new = names(lines) - known
+    return known
+
+
+def _requires(name: str) -> list[str]:
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:  # for another system
+        return []
+
+
 def core(folder: Path, *args: object, extra: str = "") -> subprocess.CompletedProcess[str]:
-    """`tracekit …` where the core and at most one extra are installed."""
-    there = CORE | names(EXTRAS[extra] if extra else [])
+    """`tracekit …` where the core and at most one extra are installed, with all that they bring."""
+    there = brought(CORE | names(EXTRAS[extra] if extra else []))
     absent = [m for m in {*ANY, *PACKAGES} if package(m) not in there and m.isidentifier()]
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT, ",".join(absent), *map(str, args)],
-        capture_output=True, text=True, timeout=120, cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    return fresh.tracekit(*args, cwd=folder, absent=absent)
 
 
 @pytest.mark.parametrize(

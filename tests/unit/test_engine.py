@@ -1,15 +1,15 @@
 """Every analysis over traces that nobody would write on purpose: an answer, or a clear refusal."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from tests.conftest import SHARED
+from tests import real
 from tests.examples import examples
+from tests.real import EVERY
 from tracekit.errors import TracekitError
 from tracekit.results import catalog, engine
 
@@ -155,11 +155,9 @@ def check_identities(answers: dict[str, Any]) -> None:
             assert sum(work[part] for part in (*four, "other_ns")) == work["window_ns"]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((SHARED / "traces").glob("*.json*")), ids=lambda p: p.name.split(".")[0]
-)
-def test_the_identities_hold_on_real_traces(path: Path) -> None:
-    one = engine.answers(path)
+@pytest.mark.parametrize("name", EVERY or ["none"])
+def test_the_identities_hold_on_real_traces(name: str) -> None:
+    one = real.answers(name)
     answers = json.loads(json.dumps(engine.to_json([one]), allow_nan=False))["traces"][0]["answers"]
     assert "audit" in answers
     check_identities(answers)

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import SHARED, shared
+from tests.conftest import shared
+from tests.real import EVERY, loaded, trace_file
 from tracekit.errors import TracekitError
 from tracekit.report.tracks import asked
 from tracekit.trace import kineto
 from tracekit.trace.perfetto.export import Wanted, export
 from tracekit.trace.trace import GPU_WORK
-
-TRACES = sorted(p for p in (SHARED / "traces").glob("*.json*"))
 
 
 def x(cat: str, name: str, ts: float, dur: float, tid: int = 1, **args: Any) -> dict[str, Any]:
@@ -156,11 +155,11 @@ def test_a_wish_that_cannot_be_met_is_one_clear_line(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("path", TRACES, ids=lambda p: p.name.split(".")[0])
-def test_an_export_says_the_same_as_the_original(path: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.json.gz"
-    export(path, out)
-    before, after = kineto.load(path), kineto.load(out)
+@pytest.mark.parametrize("name", EVERY or ["none"])
+def test_an_export_says_the_same_as_the_original(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    export(trace_file(name), out)
+    before, after = loaded(name), kineto.load(out)
     assert len(after) == len(before)
     gpu, again = before.of(*GPU_WORK), after.of(*GPU_WORK)
     for column in ("ts", "dur", "device", "correlation"):

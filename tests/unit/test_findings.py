@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,7 @@ from tracekit.analyses.findings import analysis as findings
 
 from tests.drawing import draw
 from tests.random_traces import traces
-from tests.real import trace_file
+from tests.real import loaded
 from tracekit.answers.audit import Audit
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
@@ -18,17 +17,9 @@ from tracekit.results.findings import Ask, Draft
 from tracekit.results.result import Result, to_plain
 from tracekit.results.trust import Trust
 from tracekit.taxonomy import FindingKind
-from tracekit.trace import kineto
 from tracekit.trace.trace import Trace
 
-NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
-
 LAST = (FindingKind.SATURATED, FindingKind.LARGEST_STAGE, FindingKind.RECORD_MORE)
-
-
-@cache
-def load(name: str) -> Trace:
-    return kineto.load(trace_file(name), tables=NEEDS)
 
 
 LAUNCH_BOUND = """
@@ -58,12 +49,12 @@ def test_a_busy_device_has_no_finding_of_waiting() -> None:
 
 
 def test_idle_time_of_another_steps_work_is_not_claimed_to_be_waiting() -> None:
-    rows = findings.findings(load("tl_sglang_decode")).rows
+    rows = findings.findings(loaded("tl_sglang_decode")).rows
     assert not [f for f in rows if (f.saves_ns or 0) > 10_000_000]
 
 
 def test_memory_bound_kernels_of_an_eager_model_are_found_with_the_audits_reason() -> None:
-    rows = findings.findings(load("tl_h100_qwen15_05b")).rows
+    rows = findings.findings(loaded("tl_h100_qwen15_05b")).rows
     (fuse,) = [f for f in rows if "only move or touch data" in f.what]
     assert fuse.number == pytest.approx(0.609, abs=0.001)
     assert fuse.trust == "degraded"
@@ -77,7 +68,7 @@ def test_memory_bound_kernels_of_an_eager_model_are_found_with_the_audits_reason
     "name", ["tl_h100_nsfw", "tl_sglang_prefilldecode", "hta_nccl_ddp_a100", "hta_cpu_only_full"]
 )
 def test_findings_are_ranked_and_never_save_more_than_there_is(name: str) -> None:
-    result = findings.findings(load(name))
+    result = findings.findings(loaded(name))
     saves = [f.saves_ns or 0 for f in result.rows if f.kind not in LAST]
     assert saves == sorted(saves, reverse=True)
     assert result.rows
@@ -91,7 +82,7 @@ def test_findings_are_ranked_and_never_save_more_than_there_is(name: str) -> Non
 
 
 def test_a_cpu_trace_gets_findings_of_host_time_and_none_of_kernels() -> None:
-    rows = findings.findings(load("hta_cpu_only_full")).rows
+    rows = findings.findings(loaded("hta_cpu_only_full")).rows
     assert rows
     assert not [f for f in rows if "GPU" in f.what or "kernel" in f.what]
 
@@ -141,7 +132,7 @@ def test_any_trace_gives_findings_or_a_reason(trace: Trace) -> None:
 
 
 def test_merging_ranks_the_findings_of_all_traces_together() -> None:
-    one, two = (findings.findings(load(n)) for n in ("tl_h100_nsfw", "tl_sglang_prefilldecode"))
+    one, two = (findings.findings(loaded(n)) for n in ("tl_h100_nsfw", "tl_sglang_prefilldecode"))
     left = findings.merge(findings.merge(one, two), one)
     right = findings.merge(one, findings.merge(two, one))
     assert to_plain(left) == to_plain(right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,16 @@ def events() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("at", paths(FILE), ids=".".join)
 def test_any_key_may_have_any_type(at: tuple[str, ...], tmp_path: Path) -> None:
-    path = tmp_path / "t.json"
-    # the last trace of all has the wrong kind at this place; each value is tried on its own
+    path, read = tmp_path / "t.json", set()
+    # each value is tried on its own; two that leave the reader alike give the same answers and page
     for value in ODD:
         path.write_text(json.dumps({**changed(at, value), "traceEvents": events()}))
-        one = engine.answers(path)
+        trace = kineto.load(path, tables=engine.tables())
+        source = replace(trace.source, reread=None, bytes=0, text_bytes=0)
+        if (trace.origin_ns, repr(source)) in read:
+            continue
+        read.add((trace.origin_ns, repr(source)))
+        one = engine.of_trace(trace)
         assert one.answers["devices"].rows[0].busy_ns == 30_000
         page.write([one], tmp_path / "page.html")
         json.dumps(run_facts.about(one.source).said)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.conftest import SHARED
+from tests import real
 from tests.drawing import draw
 from tests.random_traces import traces
+from tests.real import EVERY
 from tests.shown_numbers import contradictions, numbers
 from tracekit.answers.devices import Devices
 from tracekit.report.one.overview import overview
@@ -19,15 +19,12 @@ from tracekit.results.answers import Answers
 from tracekit.results.trust import worst
 from tracekit.trace.trace import Trace
 
-FILES = sorted((SHARED / "traces").glob("*.json*"))
 LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
 
 
-@pytest.mark.parametrize("path", FILES or [None], ids=lambda p: p.name if p else "none")
-def test_a_report_says_one_number_and_one_verdict(path: Path | None) -> None:
-    if path is None:
-        pytest.skip("reference material not present: shared/traces")
-    one = engine.answers(path)
+@pytest.mark.parametrize("name", EVERY or ["none"])
+def test_a_report_says_one_number_and_one_verdict(name: str) -> None:
+    one = real.answers(name)
     found = numbers(one)
     assert found or not one.gpu
     assert not contradictions(found)

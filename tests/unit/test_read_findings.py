@@ -6,12 +6,11 @@ unsaid. A kind that comes or goes has to be read again.
 """
 
 import pytest
-from tracekit.analyses.findings.analysis import findings
 
 from tests.conftest import shared
-from tracekit.trace import kineto
-
-NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
+from tests.real import EVERY, loaded
+from tracekit.answers.findings import Findings
+from tracekit.results import catalog
 
 READ = {
     "amd_mi250_minitoy_train": ("initialisation launch_bound host_work",
@@ -86,13 +85,10 @@ READ = {
 
 @pytest.mark.parametrize("name", READ)
 def test_a_shared_trace_says_what_was_read_in_its_raw_file(name: str) -> None:
-    plain = name in ("hta_call_stack_backward", "kin_after_fix", "kin_before_fix")
-    path = shared("traces", f"{name}.json" if plain else f"{name}.json.gz")
-    rows = findings(kineto.load(path, tables=NEEDS)).rows
+    rows = catalog.ask(loaded(name), Findings).rows
     assert [row.kind.value for row in rows] == READ[name][0].split()
 
 
 def test_every_shared_trace_was_read() -> None:
-    folder = shared("traces")
-    there = {path.name.split(".")[0] for path in folder.glob("*.json*")}
-    assert there == set(READ)
+    shared("traces")
+    assert set(EVERY) == set(READ)

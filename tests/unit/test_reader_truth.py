@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SHARED, gpus_only, shared
+from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.trace import kineto
 from tracekit.trace.spans.intervals import clip, gaps, spans, total, union
@@ -87,8 +88,8 @@ def test_the_reader_gives_the_integers_of_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
     gpus_only(name)
-    path, want = reference(name)
-    trace = kineto.load(path)
+    _, want = reference(name)
+    trace = loaded(name)
     work = links.work(trace)
     count: Counter[tuple[str, str]] = Counter()
     sums: Counter[tuple[str, str]] = Counter()
@@ -105,8 +106,8 @@ def test_counts_and_sums_by_name_are_those_of_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_work_of_each_annotation_is_that_of_the_reference(name: str) -> None:
     gpus_only(name)
-    path, want = reference(name)
-    trace = kineto.load(path)
+    _, want = reference(name)
+    trace = loaded(name)
     calls, work, marks = links.calls(trace), links.work(trace), links.marks(trace)
     assert len(marks) == want["user_annotations"]["n"]
     row = links.launch_row(trace)

@@ -12,7 +12,6 @@ from tracekit.bench import comparison, file, plots, repeats, statistics, tables,
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.errors import TracekitError
-from tracekit.files import free
 from tracekit.results.result import Column, Grid
 
 if TYPE_CHECKING:
@@ -48,12 +47,6 @@ class Done:
     next: Sequence[str]
     failed: bool  # no configuration gave a number
 
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended it, with the requests that were complete."""
-        rows = self.content["configurations"]
-        return any("interrupted" in (row["error"] or "") for row in rows)
-
 
 def subject(model: str | None, model_only: str | None) -> tuple[str, str | None]:
     """(model, stage alone or None) from MODEL and `--model-only NAME`.
@@ -80,7 +73,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     configs = timing.sweep(plan, axes)
     if wanted.runs > 1 or wanted.against is not None:
         return _repeated(wanted, configs[0], progress)
-    path = wanted.output or free(file.default_path(configs[0]))
+    path = wanted.output or file.default_path(configs[0])
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     rows = content["configurations"]
@@ -97,7 +90,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
         content["profiled"] = traced
         grids.append(against_profile.grid(traced))
         files["trace"] = trace_path
-    files["JSON"] = path = file.save(content, path, asked=wanted.output is not None)
+    file.save(content, path)
     next_ = [f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"]
     failed = not any(row["samples"] for row in rows)
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
@@ -116,14 +109,15 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
     if wanted.against is not None:
         sides.append(repeats.Side("the other", wanted.against))
     contents = repeats.run(repeats.arguments(wanted.words), wanted.runs, sides, progress)
-    content, path = contents[0], wanted.output or free(file.default_path(config))
-    path = file.save(content, path, asked=wanted.output is not None)
+    content, path = contents[0], wanted.output or file.default_path(config)
     files = {"JSON": path}
+    file.save(content, path)
     rows = content["configurations"]
     grids = tables.full(content, rows[0]) if len(rows) == 1 else [tables.swept(content)]
     next_ = f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"
     if len(contents) > 1:
-        files["other"] = file.save(contents[1], file.against(path))
+        files["other"] = path.with_name(f"{path.stem}-against.json")
+        file.save(contents[1], files["other"])
         grids.append(comparison.grid(comparison.compare(contents[1], content)))
         next_ = f"Next:   tracekit bench compare {files['other']} {path} --fail-slower-than 5%"
     failed = not any(row["samples"] for row in rows)
@@ -173,8 +167,8 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
         "stage": found.stage, "single_ns": found.single_ns, "streak_ns": found.streak_ns,
         "calls_in_a_streak": found.streak, "empty_ns": found.empty_ns,
     }  # fmt: skip
-    path = wanted.output or free(file.default_path(outcome.config))
-    path = file.save(content, path, asked=wanted.output is not None)
+    path = wanted.output or file.default_path(outcome.config)
+    file.save(content, path)
     return Done(content, plan.why, [alone_grid(content)], [], {"JSON": path}, (), False)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import metadata
-from tracekit.files import starts
 from tracekit.taxonomy import SAMPLE
 from tracekit.trace.perfetto import layout
 
@@ -15,16 +14,9 @@ Event = dict[str, Any]
 
 
 def save(
-    exported: Path,
-    path: Path,
-    facts: Mapping[str, Any],
-    *,
-    complete: int | None = None,
-    asked: bool = True,
-) -> Path:
-    """Writes torch's export to `path` with `facts` under the key `tracekit`; says where it is.
-
-    `asked` is off where nobody named `path`: what is there keeps its name.
+    exported: Path, path: Path, facts: Mapping[str, Any], *, complete: int | None = None
+) -> None:
+    """Writes torch's export to `path` with `facts` under the key `tracekit`.
 
     `complete` is the number of whole samples, where the run was cut short: what came later is left
     out. Times are relative to the first event and exact to the ns; rows nest (see perfetto.py).
@@ -47,12 +39,7 @@ def save(
                     for key, value in event["args"].items()
                 }
     kept["traceName"] = path.name
-    return layout.write({"tracekit": facts, **kept}, path, asked=asked)
-
-
-def is_capture(path: Path) -> bool:
-    """Whether a file is a trace that `save` wrote."""
-    return starts(path, 64).startswith(b'{"tracekit":{"schema":"tracekit-capture/')
+    layout.write({"tracekit": facts, **kept}, path)
 
 
 def first_samples(events: list[Event], complete: int) -> list[Event]:

@@ -51,7 +51,7 @@ def main(
 
 
 def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
-    from tracekit.bench import file, runner
+    from tracekit.bench import runner
     from tracekit.capture import plan as planning
     from tracekit.cli import progress, terminal
 
@@ -65,9 +65,7 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder, progress.phases() as report:
         settled = planning.plan(name, model=model, **plan)
         found = [cut(one, given.duration_sec) for one in planning.feed(settled, Path(folder))]
-        output = file.place(
-            given.output_dir / f"{name}_5stages.json", plan["data"], given.checkpoint
-        )
+        output = given.output_dir / f"{name}_5stages.json"
         dtypes = [settled.options.dtype]
         plan.pop("dtype")
         done = runner.run(
@@ -80,7 +78,7 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
     out.print(f"{done.content['title']}, {done.why}", markup=False)
     terminal.show(out, summary(done.content))
     out.print(f"JSON: {output}", markup=False, soft_wrap=True)
-    return 130 if done.interrupted else int(done.failed)
+    return int(done.failed)
 
 
 def cut(sample: Sample, seconds: float | None) -> Sample:

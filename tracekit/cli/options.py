@@ -35,10 +35,6 @@ Sync = Annotated[
 ]
 
 
-FORCE = "Replace a file that is there and that tracekit has not written."
-Force = Annotated[bool, typer.Option("--force", help=FORCE)]
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is asked of traces, and in which forms the answers are wanted."""
@@ -65,15 +61,6 @@ class Reading:
         typer.Option("-o", "--output", help="Where the page goes; else a name in reports/."),
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False
-    force: Force = False
-
-    def check(self, inputs: list[str]) -> None:
-        """Raises: TracekitError where the page would replace an input, or what is no page."""
-        from tracekit import files
-        from tracekit.report.html.page import is_page
-
-        if self.output is not None:
-            files.check(self.output, inputs=inputs, ours=is_page, force=self.force)
 
     @property
     def names(self) -> list[str] | None:
@@ -136,11 +123,6 @@ class Building:
         ),
     ] = None
 
-    @property
-    def inputs(self) -> list[Path]:
-        """What an output must not replace."""
-        return [self.checkpoint] if self.checkpoint else []
-
     def plan(self) -> dict[str, Any]:
         """As `capture.plan.plan` takes them. Raises: TracekitError for a --set without `=`."""
         fields = ("size", "checkpoint", "prompt", "seed", "temperature", "top_p")
@@ -197,11 +179,6 @@ class Feeding:
             rich_help_panel=DATA_HELP,
         ),
     ] = False
-
-    @property
-    def inputs(self) -> list[Path]:
-        """What an output must not replace."""
-        return [Path(self.data), *([self.data_dir] if self.data_dir else [])]
 
     def plan(self) -> dict[str, Any]:
         """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""

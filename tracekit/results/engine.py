@@ -29,6 +29,17 @@ def wanted(only: Sequence[str] | None) -> list[str]:
     return sorted(kept, key=lambda name: (every[name].order, name))
 
 
+def tables(only: Sequence[str] | None = None) -> frozenset[str]:
+    """The side tables of a trace that the analyses to run read.
+
+    Raises: TracekitError for an unknown name.
+    """
+    entries = [catalog.analysis(name) for name in wanted(only)]
+    if any(entry.asks_others for entry in entries):
+        entries += [catalog.analysis(name) for name in wanted(None)]
+    return frozenset().union(*(entry.needs for entry in entries))
+
+
 def answers(
     path: str | Path,
     only: Sequence[str] | None = None,
@@ -41,13 +52,9 @@ def answers(
 
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
-    chosen = wanted(only)
-    entries = [catalog.analysis(name) for name in chosen]
-    if any(entry.asks_others for entry in entries):
-        entries += [catalog.analysis(name) for name in wanted(None)]
-    tables = frozenset().union(*(entry.needs for entry in entries))
+    needed = tables(only)
     progress("reading")
-    trace = kineto.load(path, tables=tables, strict=strict)
+    trace = kineto.load(path, tables=needed, strict=strict)
     return of_trace(trace, only, path=str(path), progress=progress, **parameters)
 
 
@@ -127,4 +134,13 @@ def to_json(many: Sequence[Answers]) -> dict[str, Any]:
     return {"schema": results.SCHEMA, "traces": [one.to_json() for one in many]}
 
 
-__all__ = ["Answers", "TracekitError", "answers", "merged", "to_json", "wanted"]
+__all__ = [
+    "Answers",
+    "TracekitError",
+    "answers",
+    "merged",
+    "of_trace",
+    "tables",
+    "to_json",
+    "wanted",
+]

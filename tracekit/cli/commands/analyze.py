@@ -31,11 +31,10 @@ def register(app: typer.Typer) -> None:
         """
         names = reading.names
         _distinct(traces)
-        reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
         many, failed = _answers(traces, names, strict=reading.strict, stages=reading.stages)
         # files first: what reads the output may hang up early (`| head`)
-        said = _write(many, page, reading)
+        said = _write(many, page, reading.csv)
         _print(many, reading)
         sys.stdout.flush()
         for line in [*_warnings(many), *said]:
@@ -142,18 +141,16 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
             out.print()
 
 
-def _write(many: Sequence[Answers], page: Path | None, reading: opt.Reading) -> list[str]:
+def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.report import facts, text, traces
 
     said = []
-    if reading.csv is not None:
-        inputs = [one.path for one in many]
-        files = text.write_csv(many, reading.csv, inputs=inputs, force=reading.force)
-        said.append(f"tables: {len(files)} files in {reading.csv}")
+    if csv is not None:
+        files = text.write_csv(many, csv)
+        said.append(f"tables: {len(files)} files in {csv}")
     if page is not None:
-        asked = reading.output is not None
-        written = traces.write(many, page, command=facts.command(), asked=asked)
+        written = traces.write(many, page, command=facts.command())
         said.append(f"report: {written}")
     return said
 

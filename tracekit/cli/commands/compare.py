@@ -33,9 +33,8 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit.compare import compare
 
-        reading.check([before, after])
         result = compare.compare(*(_run(path, reading) for path in (before, after)))
-        said = _write(result, reading.page(lambda: _default(before, after)), reading)
+        said = _write(result, reading.page(lambda: _default(before, after)), reading.csv)
         _print(result, reading)
         sys.stdout.flush()
         if not reading.printed and not reading.full:
@@ -45,22 +44,19 @@ def register(app: typer.Typer) -> None:
             process.complain(line)
 
 
-def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> list[str]:
+def _write(result: Comparison, target: Path | None, csv: Path | None) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.compare import tables
     from tracekit.report import facts, text
     from tracekit.report.diff import page
 
     said = []
-    if reading.csv is not None:
-        wanted = text.sheets(tables.tables(result), reading.csv, "compare")
-        inputs = [result.before, result.after]
-        files = text.write_sheets(wanted, inputs=inputs, force=reading.force)
-        said.append(f"tables: {len(files)} files in {reading.csv}")
+    if csv is not None:
+        files = text.write_grids(tables.tables(result), csv, "compare")
+        said.append(f"tables: {len(files)} files in {csv}")
     if target is not None:
-        asked = reading.output is not None
-        written = page.write(result, target, command=facts.command(), asked=asked)
-        said.append(f"report: {written}")
+        page.write(result, target, command=facts.command())
+        said.append(f"report: {target}")
     return said
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tracekit.cli import options as opt
 from tracekit.cli import process
 
 
@@ -17,19 +16,17 @@ def register(app: typer.Typer) -> None:
         trace: Annotated[str, typer.Argument(help="A Kineto trace; '-' is standard input.")],
         output: Annotated[Path, typer.Argument(help="Where it goes: OUT.parquet.")],
         strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False,
-        force: opt.Force = False,
     ) -> None:
         """Write a trace as Parquet, for pandas, polars and DuckDB; `analyze` reads it too."""
-        from tracekit import extras, files
+        from tracekit import extras
         from tracekit.results.units import bytes_, count
         from tracekit.trace import kineto, parquet
         from tracekit.trace.trace import TABLES
 
-        files.check(output, inputs=[trace], ours=parquet.is_ours, force=force)
         extras.need("parquet", "pyarrow", where=output)  # before a long read
         found = kineto.load(trace, tables=frozenset(TABLES), strict=strict)
         rows = parquet.write(found, output)
-        size = bytes_(output.stat().st_size) if output.is_file() else "a stream"
+        size = bytes_(output.stat().st_size)
         for loss in found.source.losses:
             process.complain(f"not in it: {loss.what}")
         process.say(f"{output}: {count(rows)} events in {size} (docs/reading.md names the columns)")
