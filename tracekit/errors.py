@@ -11,6 +11,10 @@ class TracekitError(Exception):
         self.hint = hint
 
 
+class UsageError(TracekitError):
+    """The command, or the call, was written wrongly: no file and no machine could make it right."""
+
+
 class NotATraceError(TracekitError):
     """The file can be read, but holds no Kineto trace."""
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Generic, TypeVar
 
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 
 E = TypeVar("E")
 
@@ -42,17 +42,27 @@ class Kind(Generic[E]):
         """Names of all entries, alphabetically; none of them is imported."""
         return sorted({*_built_in(self), *_brought(self)})
 
+    def named(self, name: str) -> str:
+        """The name of an entry as it is listed: `critical-path` is `critical_path`, and back.
+
+        Raises: UsageError for an unknown one.
+        """
+        known = self.names()
+        for spelling in (name, name.replace("-", "_"), name.replace("_", "-")):
+            if spelling in known:
+                return spelling
+        raise UsageError(
+            f"there is no {self.title} of that name", where=name, hint=_near(name, known)
+        )
+
     def load(self, name: str) -> E:
-        """The entry of this name. Raises: TracekitError for an unknown one, or what is none."""
-        built_in, brought = _built_in(self), _brought(self)
+        """The entry of this name. Raises: UsageError for an unknown one; TracekitError for what a
+        package brings in vain."""
+        built_in, name = _built_in(self), self.named(name)
         if name in built_in:
             entry: E = getattr(importlib.import_module(built_in[name]), self.constant)
             return entry
-        if name in brought:
-            return _load(self, brought[name])
-        raise TracekitError(
-            f"there is no {self.title} of that name", where=name, hint=_near(name, self.names())
-        )
+        return _load(self, _brought(self)[name])
 
     def every(self) -> dict[str, E]:
         """All entries that there are, by name; what a package brings in vain is said once, on the

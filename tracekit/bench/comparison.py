@@ -8,7 +8,7 @@ from typing import Any
 
 from tracekit.bench import file, statistics
 from tracekit.bench.file import Row
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 
@@ -248,7 +248,7 @@ def verdict(found: Comparison, threshold: float | None = None) -> str:
 
 
 def threshold(text: str) -> float:
-    """'5%' or '0.05' as a share. Raises: TracekitError for what is neither, or 1 and more.
+    """'5%' or '0.05' as a share. Raises: UsageError for what is neither, or 1 and more.
 
     A bare 5 would be 500 %, which nobody means.
     """
@@ -259,5 +259,5 @@ def threshold(text: str) -> float:
         value = -1.0
     if not 0 <= value < (float("inf") if percent else 1):
         meant = f"did you mean {text}%?" if value >= 1 and not percent else "for instance 5%"
-        raise TracekitError("must be a share", where=f"--fail-slower-than {text}", hint=meant)
+        raise UsageError("must be a share", where=f"--fail-slower-than {text}", hint=meant)
     return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.bench import comparison, file, plots, repeats, statistics, tables, timing
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
-from tracekit.errors import TracekitError
+from tracekit.errors import UsageError
 from tracekit.results.result import Column, Grid
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class Done:
 def subject(model: str | None, model_only: str | None) -> tuple[str, str | None]:
     """(model, stage alone or None) from MODEL and `--model-only NAME`.
 
-    Raises: TracekitError where neither names a model.
+    Raises: UsageError where neither names a model.
     """
     if model is None and model_only is None:
-        raise TracekitError("no MODEL was given", where="bench", hint="try tracekit bench onellm")
+        raise UsageError("no MODEL was given", where="bench", hint="try tracekit bench onellm")
     if model is None:
         return str(model_only), "encode"
     if model_only in (None, "encode", "prefill"):
@@ -102,7 +102,7 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
     Raises: TracekitError where a process fails, or what is asked for cannot be repeated.
     """
     if wanted.trace or wanted.stage is not None:
-        raise TracekitError(
+        raise UsageError(
             "cannot be combined", where="--runs", hint="give --trace and --model-only runs alone"
         )
     sides = [repeats.Side("ours")]
@@ -129,7 +129,7 @@ def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[Any]]]:
     axes = {name: values for name, values in wanted.axes.items() if list(values) != [None]}
     for dtype in axes.get("dtype", ()):
         if dtype not in planning.DTYPES:
-            raise TracekitError(
+            raise UsageError(
                 "there is no such dtype",
                 where=f"--dtype {dtype}",
                 hint=f"choose of {', '.join(planning.DTYPES)}",

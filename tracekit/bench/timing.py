@@ -18,7 +18,7 @@ from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.recorder import Recorder, Request
 from tracekit.capture.run import Passes
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Sample
@@ -280,7 +280,7 @@ def alone(
 
     if stage not in ("encode", "prefill") or not hasattr(adapter, stage):
         have = [name for name in ("encode", "prefill") if hasattr(adapter, name)]
-        raise TracekitError(
+        raise UsageError(
             "cannot be timed alone", where=f"--model-only {stage}", hint=f"one of {', '.join(have)}"
         )
     sync = planning.synchroniser(device) or (lambda: None)

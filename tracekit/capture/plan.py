@@ -12,7 +12,7 @@ from typing import Any
 
 from tracekit import extras
 from tracekit.datasets.entry import Sample
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 from tracekit.models.entry import BuildOptions, Model
 from tracekit.results import units
 
@@ -66,14 +66,16 @@ def plan(
     Raises: TracekitError for an unknown model, size, dtype or option, a device that is absent, and
     without torch or transformers.
     """
-    extras.need("capture", "torch", "transformers", where=name)
     from tracekit.models import entry as model_entry
 
+    if model is None:
+        name = model_entry.named(name)  # a wrong name is no matter of what is installed
+    extras.need("capture", "torch", "transformers", where=name)
     entry = model_entry.model(name) if model is None else model
     where = find_device(device)
     kind = dtype or default_dtype(where)
     if kind not in DTYPES:
-        raise TracekitError(
+        raise UsageError(
             "there is no such dtype", where=kind, hint=f"choose one of {', '.join(DTYPES)}"
         )
     chosen, why = choose_size(entry, size, where, kind, build.get("checkpoint"))
@@ -82,13 +84,13 @@ def plan(
     )
     for field_, least in (("samples", 1), ("warmup", 0)):
         if (value := {"samples": samples, "warmup": warmup}[field_]) < least:
-            raise TracekitError(
+            raise UsageError(
                 f"must be at least {least}", where=f"--{field_} {value}", hint="give a larger one"
             )
     for option in ("batch_size", "max_new_tokens"):
         if getattr(options, option) < 1:
             flag = f"--{option.replace('_', '-')} {getattr(options, option)}"
-            raise TracekitError("must be at least 1", where=flag, hint="give a larger one")
+            raise UsageError("must be at least 1", where=flag, hint="give a larger one")
     return Plan(
         name=name, model=entry, options=options, why=why, data=data, data_dir=data_dir,
         samples=samples, warmup=warmup, sync=sync, data_options=dict(data_options or {}),
@@ -99,7 +101,7 @@ def _extra(model: Model, given: Mapping[str, str]) -> dict[str, Any]:
     for key in given:
         if key not in model.takes:
             known = ", ".join(sorted(model.takes)) or "none"
-            raise TracekitError(
+            raise UsageError(
                 f"{model.title} takes no such option", where=f"--set {key}", hint=f"known: {known}"
             )
     return {key: value(text) for key, text in given.items()}
@@ -134,7 +136,7 @@ def find_device(name: str | None) -> str:
     try:
         wanted = torch.device(name)
     except RuntimeError:
-        raise TracekitError(
+        raise UsageError(
             "there is no such kind of device", where=name, hint="try cpu, cuda or cuda:0"
         ) from None
     if wanted.type == "cuda":
@@ -210,7 +212,7 @@ def choose_size(
     sizes = list(model.sizes)
     if size is not None:
         if size not in sizes:
-            raise TracekitError(
+            raise UsageError(
                 f"{model.title} has no such size", where=size, hint=f"known: {', '.join(sizes)}"
             )
         return size, f"size {size}, as asked for"

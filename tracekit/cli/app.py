@@ -14,12 +14,14 @@ from typing import Annotated
 
 import typer
 
-from tracekit.cli import process
+from tracekit.cli import process, verbosity
 from tracekit.version import __version__
 
 app = typer.Typer(
     name="tracekit",
     help="Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.",
+    epilog="Exit codes: 0 done, 1 something you can act on, 2 wrong usage, 3 slower than allowed, "
+    "130 Ctrl-C, 143 SIGTERM (docs/commands.md).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -37,8 +39,10 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
     ] = False,
+    quiet: verbosity.Quiet = False,
+    verbose: verbosity.Verbose = False,
 ) -> None:
-    pass
+    verbosity.set_level(quiet, verbose)
 
 
 def _join() -> None:
@@ -46,6 +50,17 @@ def _join() -> None:
     for found in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"tracekit.cli.commands.{found.name}")
         module.register(app)
+    _hear(app)
+
+
+def _hear(group: typer.Typer) -> None:
+    """Every command takes -q and -v, wherever it is registered."""
+    for command in group.registered_commands:
+        if command.callback is not None:
+            command.callback = verbosity.hearing(command.callback)
+    for below in group.registered_groups:
+        if below.typer_instance is not None:
+            _hear(below.typer_instance)
 
 
 _join()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.cli import process
-from tracekit.errors import TracekitError
+from tracekit.errors import UsageError
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Sample
@@ -86,7 +86,7 @@ def cut(sample: Sample, seconds: float | None) -> Sample:
     if seconds is None:
         return sample
     if seconds <= 0:
-        raise TracekitError("must be above 0", where=f"--duration_sec {seconds:g}", hint="try 2")
+        raise UsageError("must be above 0", where=f"--duration_sec {seconds:g}", hint="try 2")
     parse: Callable[[Any], Any] = sample.parse
     return dataclasses.replace(
         sample, parse=lambda raw: dataclasses.replace(parse(raw), duration_s=seconds)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tracekit.cli import complete
+
 ModelName = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A model of tracekit, hf:PATH_OR_ID, or package.module:ADAPTER."
+        metavar="MODEL",
+        help="A model of tracekit, hf:PATH_OR_ID, or package.module:ADAPTER.",
+        autocompletion=complete.models,
     ),
+]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="NAME", help="A data set.", autocompletion=complete.datasets)
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="The same as OUT, as other commands have it.")
 ]
 MODEL_HELP = "The model"
 DATA_HELP = "The input"
@@ -39,7 +49,13 @@ Sync = Annotated[
 class Reading:
     """What is asked of traces, and in which forms the answers are wanted."""
 
-    only: Annotated[str | None, typer.Option(help="Names of analyses, with commas between.")] = None
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of analyses, with commas between; - and _ are alike.",
+            autocompletion=complete.analyses,
+        ),
+    ] = None
     stages: Annotated[
         str | None, typer.Option(help="Annotations whose name matches are the stages.")
     ] = None
@@ -60,7 +76,16 @@ class Reading:
         Path | None,
         typer.Option("-o", "--output", help="Where the page goes; else a name in reports/."),
     ] = None
+    output_dir: Annotated[
+        Path | None,
+        typer.Option("--output-dir", help="The folder in which the page gets its usual name."),
+    ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError for what cannot both be."""
+        one_of({"--json": self.as_json, "--markdown": self.as_markdown})
+        one_of({"--output": self.output is not None, "--output-dir": self.output_dir is not None})
 
     @property
     def names(self) -> list[str] | None:
@@ -75,9 +100,11 @@ class Reading:
         return self.as_json or self.as_markdown
 
     def page(self, default: Callable[[], Path]) -> Path | None:
-        """Where the page goes, if one is wanted: with a printed document only where -o names it."""
+        """Where the page goes, if one is wanted: with a printed document only where it is named."""
         if not self.html:
             return None
+        if self.output_dir is not None:
+            return self.output_dir / default().name
         return self.output or (None if self.printed else default())
 
 
@@ -138,6 +165,7 @@ class Feeding:
         typer.Option(
             metavar="synthetic|PATH|NAME[:SUBSET]",
             help="Generated, a recording of yours, or a data set of tracekit.",
+            autocompletion=complete.data,
             rich_help_panel=DATA_HELP,
         ),
     ] = "synthetic"
@@ -196,25 +224,45 @@ class Feeding:
         return {"data": self.data, "data_dir": self.data_dir, "data_options": found}
 
 
+def place(argument: Path | None, option: Path | None) -> Path:
+    """Where the output goes, by its place or by --output. Raises: UsageError for none, or both."""
+    from tracekit.errors import UsageError
+
+    one_of({"OUT": argument is not None, "--output": option is not None})
+    found = argument or option
+    if found is None:
+        raise UsageError("where to?", where="OUT", hint="name a file with --output")
+    return found
+
+
+def one_of(given: Mapping[str, bool]) -> None:
+    """Raises: UsageError where more than one of the options is given."""
+    from tracekit.errors import UsageError
+
+    both = [flag for flag, there in given.items() if there]
+    if len(both) > 1:
+        raise UsageError("cannot be combined", where=" and ".join(both), hint="give one of them")
+
+
 def pairs(given: list[str] | None, flag: str = "--set") -> dict[str, str]:
-    """NAME=VALUE, repeated, as a mapping. Raises: TracekitError for one without `=`."""
-    from tracekit.errors import TracekitError
+    """NAME=VALUE, repeated, as a mapping. Raises: UsageError for one without `=`."""
+    from tracekit.errors import UsageError
 
     found = {}
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise TracekitError("must be NAME=VALUE", where=f"{flag} {text}", hint="add the value")
+            raise UsageError("must be NAME=VALUE", where=f"{flag} {text}", hint="add the value")
         found[name.strip()] = value.strip()
     return found
 
 
 def choice(value: str, known: tuple[str, ...], flag: str) -> str:
-    """`value` if it is known. Raises: TracekitError where it is not."""
-    from tracekit.errors import TracekitError
+    """`value` if it is known. Raises: UsageError where it is not."""
+    from tracekit.errors import UsageError
 
     if value not in known:
-        raise TracekitError(
+        raise UsageError(
             "there is no such choice", where=f"{flag} {value}", hint=f"one of {', '.join(known)}"
         )
     return value

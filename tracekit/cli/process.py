@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the user can act on it, 2 wrong usage, 3 a benchmark is sl
 
 from __future__ import annotations
 
+import contextvars
 import errno
 import io
 import locale
@@ -14,14 +15,17 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TextIO, cast
 
 from tracekit import plain
-from tracekit.errors import TracekitError
+from tracekit.cli import verbosity
+from tracekit.errors import TracekitError, UsageError
 
+WRONG_USAGE = 2  # Typer's own for what it refuses itself
 HUNG_UP = 141  # what a shell says of a process that SIGPIPE ended
 _STOPS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -35,7 +39,8 @@ def run(command: Callable[[], object]) -> int:
     """
     with _streams(), _signals() as heard:
         try:
-            code = _code(command)
+            # what a command sets for itself (-q, -v) ends with it
+            code = contextvars.copy_context().run(_code, command)
             if sys.stdout is not None:
                 sys.stdout.flush()
         except UnwrittenError as fault:
@@ -53,7 +58,9 @@ def _code(command: Callable[[], object]) -> int:
             returned = 1
     except TracekitError as error:
         complain(f"error: {error}")
-        returned = 1
+        if verbosity.verbose() and sys.stderr is not None:
+            sys.stderr.write(plain.lines("".join(traceback.format_exception(error))))
+        returned = WRONG_USAGE if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         returned = 128 + signal.SIGINT
     return returned if isinstance(returned, int) else 0
@@ -70,6 +77,12 @@ def say_json(value: Any, *, indent: int | None = None) -> None:
     if sys.stdout is not None:
         everything = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         sys.stdout.write(plain.dumps(value, indent=indent, ascii_only=not everything) + "\n")
+
+
+def hint(text: str, say: Callable[[str], None] = say) -> None:
+    """What a reader may want next; not with -q."""
+    if not verbosity.quiet():
+        say(text)
 
 
 def complain(text: str) -> None:

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tracekit.cli import verbosity
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
 def phases() -> Iterator[Callable[[str, int, int | None], None]]:
     """A function (phase, done, of how many) that moves a bar on stderr; gone when all is done.
 
-    Where stderr is no terminal, each phase is one line, said once.
+    Where stderr is no terminal, each phase is one line, said once; nothing is said with -q.
     """
+    if verbosity.quiet():
+        yield lambda _phase, _done, _total: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from tracekit.cli.plain_console import PlainConsole
 
     console = PlainConsole(stderr=True)
-    if not console.is_terminal:
-        said: set[str] = set()
-
-        def line(phase: str, _done: int, total: int | None) -> None:
-            if phase not in said:
-                said.add(phase)
-                count = f" ({total})" if total else ""
-                console.print(f"{phase}{count} …", markup=False, highlight=False)
-
-        yield line
+    if verbosity.verbose() or not console.is_terminal:
+        with verbosity.steps("at") as step:
+            yield _once(step if verbosity.verbose() else lambda text: _line(console, text))
         return
     columns = (
         TextColumn("{task.description:<16}", markup=False),
@@ -41,3 +43,19 @@ def phases() -> Iterator[Callable[[str, int, int | None], None]]:
             bar.update(task, description=phase, completed=done, total=total)
 
         yield move
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str, int, int | None], None]:
+    """Says each phase the first time that it is heard of."""
+    said: set[str] = set()
+
+    def line(phase: str, _done: int, total: int | None) -> None:
+        if phase not in said:
+            said.add(phase)
+            say(f"{phase} ({total})" if total else phase)
+
+    return line
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(f"{text} …", markup=False, highlight=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tracekit.cli import verbosity
 from tracekit.report.html.tables import all_zero
 from tracekit.results.kernel_labels import readable
 from tracekit.results.result import unmeasured
@@ -39,6 +40,13 @@ def status(subject: str) -> Iterator[Callable[[str], None]]:
     """Shows on stderr what is being done to `subject`; gives the function that says it."""
     from rich.markup import escape
 
+    if verbosity.verbose():
+        with verbosity.steps(subject) as step:
+            yield step
+        return
+    if verbosity.quiet():
+        yield lambda _doing: None
+        return
     # rich writes nothing but the last line where stderr is no terminal
     with console(stderr=True).status(escape(subject)) as line:
         yield lambda doing: line.update(f"{escape(subject)}: {escape(doing)} …")

@@ -13,7 +13,7 @@ from typing import Any
 from tracekit.datasets import entry as dataset_entry
 from tracekit.datasets.entry import Dataset, InputKind, Sample
 from tracekit.datasets.formats.csv_rows import OnError
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 
 __all__ = ["found_at", "kind_of", "named", "open_samples"]
 
@@ -41,7 +41,7 @@ def open_samples(
     Raises: TracekitError where there is no such thing, where it holds another kind of input, and
     for an option that it does not take. Asking for the next sample may raise it too.
     """
-    name, _, subset = spec.partition(":")
+    name, _, subset = _spelt(spec).partition(":")
     given = {"rate_hz": rate_hz, "trust_pickle": trust_pickle or None, **options}
     if name in dataset_entry.datasets():
         entry = dataset_entry.dataset(name)
@@ -63,7 +63,7 @@ def open_samples(
             hint="`tracekit datasets` lists which data fits which model",
         )
     if subset and entry.subsets and subset not in entry.subsets:
-        raise TracekitError(
+        raise UsageError(
             "there is no subset of that name",
             where=f"{name}:{subset}",
             hint=f"known: {', '.join(entry.subsets)}",
@@ -72,7 +72,7 @@ def open_samples(
     for option in [key for key in chosen if key not in entry.takes]:
         # a sweeping --trust-pickle does no harm to a data set without pickles
         if option != "trust_pickle":
-            raise TracekitError(
+            raise UsageError(
                 f"it does not take {option!r}",
                 where=spec,
                 hint=f"it takes: {', '.join(entry.takes) or 'no options'}",
@@ -131,7 +131,7 @@ def kind_of(spec: str) -> InputKind:
     """
     from tracekit.datasets.local import plain
 
-    name = spec.partition(":")[0]
+    name = _spelt(spec).partition(":")[0]
     if name in dataset_entry.datasets():
         return dataset_entry.dataset(name).kind
     path, _ = _path(spec)
@@ -139,6 +139,15 @@ def kind_of(spec: str) -> InputKind:
         return "imu"  # open_samples says what is wrong
     found = found_at(path)
     return plain.guess(path) if found == "plain" else dataset_entry.dataset(found).kind
+
+
+def _spelt(spec: str) -> str:
+    """`NAME[:SUBSET]` with the name as it is listed; a path that exists is a path."""
+    name, colon, subset = spec.partition(":")
+    listed = named(name)
+    if listed in dataset_entry.datasets() and not Path(spec).expanduser().exists():
+        return f"{listed}{colon}{subset}"
+    return spec
 
 
 def _path(spec: str) -> tuple[Path, str]:
@@ -156,7 +165,7 @@ def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | No
     if entry.access == "not released" and data_dir is None:
         raise TracekitError(entry.how_to_get, where=name, hint=f"source: {entry.source}")
     if data_dir is None:
-        raise TracekitError(
+        raise UsageError(
             "where is it on disk?",
             where=name,
             hint=f"--data-dir DIR; to get it: {entry.how_to_get}",

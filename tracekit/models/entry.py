@@ -119,6 +119,14 @@ def entries() -> dict[str, Model]:
     return MODELS.every()
 
 
+def named(name: str) -> str:
+    """The name of a model as it is listed; `hf:…` and `package.module:ADAPTER` as they are.
+
+    Raises: UsageError for an unknown one.
+    """
+    return name if ":" in name else MODELS.named(name)
+
+
 def model(name: str) -> Model:
     """The entry of one model: a name, `hf:PATH_OR_ID`, or `package.module:ADAPTER`.
 

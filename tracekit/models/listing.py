@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit import extras
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 from tracekit.models import entry as model_entry
 
 
@@ -17,6 +17,7 @@ def about(name: str) -> dict[str, Any]:
 
     Raises: TracekitError for an unknown model, and without torch.
     """
+    name = model_entry.named(name)
     extras.need("capture", "torch", where="counting parameters")
     entry = model_entry.model(name)
     size = "full" if "full" in entry.sizes else next(iter(entry.sizes))
@@ -65,6 +66,7 @@ def download(name: str, folder: Path | None) -> Download:
             start=lambda: model.download(target, folder),
             where=str(folder) if folder else "the Hub's cache",
         )
+    name = model_entry.named(name)
     entry = model_entry.model(name)
     fetch = entry.download
     if fetch is None:
@@ -74,7 +76,7 @@ def download(name: str, folder: Path | None) -> Download:
             hint=f"they come from: {entry.weights}",
         )
     if folder is None:
-        raise TracekitError("where to?", where=name, hint="name a folder with --to")
+        raise UsageError("where to?", where=name, hint="name a folder with --output-dir")
     return Download(
         name=name,
         what=entry.weights,

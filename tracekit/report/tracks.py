@@ -14,7 +14,7 @@ from tracekit.attribution import links
 from tracekit.attribution.gaps import inner_gaps
 from tracekit.attribution.idle import cause_names, causes
 from tracekit.attribution.idle.by_cause import NAMES
-from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.errors import MissingEventsError, TracekitError, UsageError
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP
 from tracekit.trace import impossible, kineto, ranks
@@ -54,7 +54,7 @@ def events(trace: Trace, wanted: Collection[str]) -> tuple[list[Event], list[str
     missing: list[str] = []
     for name in wanted:
         if name not in TRACKS:
-            raise TracekitError(
+            raise UsageError(
                 "there is no such track", where=name, hint=f"known: {', '.join(sorted(TRACKS))}"
             )
         try:

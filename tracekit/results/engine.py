@@ -20,11 +20,12 @@ from tracekit.trace.trace import Trace
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:
-    """Names of the analyses to run, in the order of the report.
+    """Names of the analyses to run, in the order of the report; `-` and `_` are alike in `only`.
 
-    Raises: TracekitError for an unknown name.
+    Raises: UsageError for an unknown name.
     """
-    every = {name: catalog.analysis(name) for name in only} if only else catalog.entries()
+    asked = [catalog.ANALYSES.named(name) for name in only or ()]
+    every = {name: catalog.analysis(name) for name in asked} if only else catalog.entries()
     kept = [name for name, entry in every.items() if only or entry.by_default]
     return sorted(kept, key=lambda name: (every[name].order, name))
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
-from tracekit.errors import TracekitError
+from tracekit.errors import UsageError
 
 _NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "": 1_000_000, "s": 1_000_000_000}
 
@@ -12,11 +12,11 @@ _NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "": 1_000_000, "s": 
 def parse_duration(text: str) -> int:
     """Whole ns of '12.5ms', '3s', '800us', '40ns'; a number alone is in ms.
 
-    Raises: TracekitError for anything else.
+    Raises: UsageError for anything else.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|)\s*", text)
     if not match:
-        raise TracekitError("is no length of time", where=text, hint="write 12.5ms, 3s or 800us")
+        raise UsageError("is no length of time", where=text, hint="write 12.5ms, 3s or 800us")
     return int(Decimal(match[1]) * _NS[match[2]])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names, inferred
 from tracekit.attribution.stages.annotation_names import Phase, Step, Writer
-from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.errors import MissingEventsError, UsageError
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -72,7 +72,7 @@ def markers(trace: Trace, stages: str | None = None) -> Markers:
     the stage; where there are none but ProfilerStep, the forward passes that are inferred; the
     program's own annotations; those of libraries.
 
-    Raises: MissingEventsError for a trace without annotations, or none that matches; TracekitError
+    Raises: MissingEventsError for a trace without annotations, or none that matches; UsageError
     for a pattern that is no regular expression.
     """
     return trace.once(("markers", stages), lambda: _markers(trace, stages))
@@ -84,7 +84,7 @@ def _markers(trace: Trace, stages: str | None) -> Markers:
         try:
             asked = notes.named(stages)
         except re.error as fault:
-            raise TracekitError(
+            raise UsageError(
                 f"--stages is not a regular expression ({fault})",
                 where=stages,
                 hint="quote special characters with a backslash",

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         for line in [*_warnings(many), *said]:
             process.complain(line)
         if not reading.printed and not reading.full and names is None:
-            process.complain(f"next:   {_next([one.path for one in many])}")
+            process.hint(f"next:   {_next([one.path for one in many])}", process.complain)
         if failed:
             raise typer.Exit(1)
 
@@ -77,7 +77,7 @@ def _answers(
 
 def _distinct(traces: Sequence[str]) -> None:
     """Raises: TracekitError for a file named twice, whose rows would count twice, or a page."""
-    from tracekit.errors import TracekitError
+    from tracekit.errors import TracekitError, UsageError
 
     seen: dict[str, str] = {}
     for path in traces:
@@ -88,7 +88,7 @@ def _distinct(traces: Sequence[str]) -> None:
         place = path if path == "-" else str(Path(path).resolve())
         if place in seen:
             same = "" if seen[place] == path else f": it is {seen[place]}"
-            raise TracekitError(f"is named twice{same}", where=path, hint="name each trace once")
+            raise UsageError(f"is named twice{same}", where=path, hint="name each trace once")
         seen[place] = path
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tracekit.cli import complete, process
 from tracekit.cli import options as opt
-from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ class _RunByDefault(TyperGroup):
         if args and args[0] not in ("run", "compare", "-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        item = type(super().shell_complete(ctx, "")[0])
+        models = [item(name) for name in complete.models(incomplete)]
+        return [*models, *super().shell_complete(ctx, incomplete)]
 
 
 def register(app: typer.Typer) -> None:
@@ -120,7 +125,11 @@ def _register_run(group: typer.Typer) -> None:
     def run(
         model: Annotated[
             str | None,
-            typer.Argument(metavar="MODEL", help="As for `tracekit capture`."),
+            typer.Argument(
+                metavar="MODEL",
+                help="As for `tracekit capture`.",
+                autocompletion=complete.models,
+            ),
         ] = None,
         *,
         output: Annotated[
@@ -164,7 +173,7 @@ def _register_run(group: typer.Typer) -> None:
 
 def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
     """The values of an axis: [None] where it was not given. Raises: TracekitError."""
-    from tracekit.errors import TracekitError
+    from tracekit.errors import UsageError
 
     if text is None:
         return [None]
@@ -173,7 +182,7 @@ def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
     except ValueError:
         found = []
     if not found or (kind is int and min(found) < 1):
-        raise TracekitError(
+        raise UsageError(
             "must be whole numbers from 1 on", where=f"{flag} {text}", hint="for instance 1,4,16"
         )
     return list(dict.fromkeys(found))
@@ -205,7 +214,7 @@ def _run(request: Any, as_json: bool) -> None:
         for label, path in files.items():
             out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
         for line in done.next:
-            out.print(Text(line), soft_wrap=True)
+            process.hint(line)
     if done.failed:
         raise typer.Exit(1)
 
@@ -243,6 +252,7 @@ def _register_compare(group: typer.Typer) -> None:
         from tracekit.cli import terminal
         from tracekit.results import result
 
+        opt.one_of({"--json": as_json, "--markdown": markdown})
         limit = None if fail_slower_than is None else comparison.threshold(fail_slower_than)
         found = comparison.compare(file.load(base), file.load(new))
         if as_json:

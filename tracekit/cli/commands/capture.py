@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tracekit.cli import options as opt
+from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
@@ -157,5 +158,5 @@ def _say(out: Console, captured: Captured) -> None:
         out.print(f"Interrupted: the trace holds the {len(captured.profiled)} complete samples.")
     size = units.bytes_(captured.path.stat().st_size)
     out.print(Text(f"\nTrace: {captured.path} ({size})"), soft_wrap=True)
-    out.print(Text(f"Next:  tracekit analyze {captured.path}"), soft_wrap=True)
-    out.print(Text(f"       tracekit open {captured.path}"), soft_wrap=True)
+    process.hint(f"Next:  tracekit analyze {captured.path}")
+    process.hint(f"       tracekit open {captured.path}")

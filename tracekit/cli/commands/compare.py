@@ -37,11 +37,12 @@ def register(app: typer.Typer) -> None:
         said = _write(result, reading.page(lambda: _default(before, after)), reading.csv)
         _print(result, reading)
         sys.stdout.flush()
-        if not reading.printed and not reading.full:
-            files = shlex.join([before, after])
-            said.append(f"next:   tracekit compare --full {files} (every table)")
         for line in said:
             process.complain(line)
+        if not reading.printed and not reading.full:
+            files = shlex.join([before, after])
+            more = f"next:   tracekit compare --full {files} (every table)"
+            process.hint(more, process.complain)
 
 
 def _write(result: Comparison, target: Path | None, csv: Path | None) -> list[str]:

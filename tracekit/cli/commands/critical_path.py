@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     @app.command("critical-path")
@@ -51,7 +53,7 @@ def register(app: typer.Typer) -> None:
         for grid in entry.tables(result):
             terminal.show(out, grid)
         out.print(f"trace: {target}", markup=False)
-        out.print(f"next: tracekit open {target}", markup=False)
+        process.hint(f"next: tracekit open {target}")
 
 
 def _default(trace: Path) -> Path:

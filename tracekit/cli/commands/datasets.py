@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracekit.cli import process
+from tracekit.cli import complete, process
+from tracekit.cli import options as opt
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Dataset
@@ -19,6 +20,7 @@ Subset = Annotated[str | None, typer.Option(help="A part of it; `info` lists the
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Data sets: list them, get them, check them, look at a sample.")
     group.callback(invoke_without_command=True)(_list)
+    group.command("list")(_list_all)
     group.command("info")(_info)
     group.command("download")(_download)
     group.command("check")(_check)
@@ -28,8 +30,12 @@ def register(app: typer.Typer) -> None:
 
 def _list(context: typer.Context, as_json: Json = False) -> None:
     """Data sets: list them, get them, check them, look at a sample."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _list_all(as_json)
+
+
+def _list_all(as_json: Json = False) -> None:
+    """List the data sets: what each holds, and how it is got."""
     from tracekit.cli import terminal
     from tracekit.datasets import entry as dataset_entry
     from tracekit.results.result import Column, Grid
@@ -41,11 +47,11 @@ def _list(context: typer.Context, as_json: Json = False) -> None:
     rows = [(n, e.kind, e.access, e.verified, e.title) for n, e in entries.items()]
     columns = tuple(Column(label) for label in ("name", "input", "access", "loader", "what"))
     terminal.show(terminal.console(), Grid("datasets", "Data sets", columns, rows), most=len(rows))
-    process.say("next: tracekit datasets info NAME")
+    process.hint("next: tracekit datasets info NAME")
 
 
 def _info(
-    name: Annotated[str, typer.Argument(help="A data set.")],
+    name: opt.DatasetName,
     as_json: Json = False,
 ) -> None:
     """What a data set holds, its licence, size, layout on disk, and how to get it."""
@@ -67,7 +73,7 @@ def _info(
 
 
 def _download(
-    name: Annotated[str, typer.Argument(help="A data set.")],
+    name: opt.DatasetName,
     output_dir: Annotated[Path, typer.Option("--output-dir", "-o", help="Where it goes.")],
     subset: Subset = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that differ.")] = False,
@@ -86,13 +92,18 @@ def _download(
         process.complain(f"stopped; what has come is kept in {output_dir}: run it again")
         raise typer.Exit(130) from None
     process.say(f"{name} is in {output_dir}")
-    process.say(f"next: tracekit datasets check {output_dir}")
+    process.hint(f"next: tracekit datasets check {output_dir}")
 
 
 def _check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What is on disk.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="Which data set it is; by its layout without.")
+        str | None,
+        typer.Option(
+            "--name",
+            help="Which data set it is; by its layout without.",
+            autocompletion=complete.datasets,
+        ),
     ] = None,
     subset: Subset = None,
     limit: Annotated[int, typer.Option(min=0, help="Samples to read; 0 is all of them.")] = 200,
@@ -131,12 +142,17 @@ def _check(
     if result.problems:
         raise typer.Exit(1)
     if not as_json:
-        process.say(f"next: tracekit datasets preview {folder}")
+        process.hint(f"next: tracekit datasets preview {folder}")
 
 
 def _preview(
     spec: Annotated[
-        str, typer.Argument(metavar="NAME_OR_PATH", help="NAME[:SUBSET] or a file or folder.")
+        str,
+        typer.Argument(
+            metavar="NAME_OR_PATH",
+            help="NAME[:SUBSET] or a file or folder.",
+            autocompletion=complete.data,
+        ),
     ],
     data_dir: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 0,
@@ -166,7 +182,6 @@ def _preview(
     from itertools import islice
 
     from tracekit.capture.plan import value
-    from tracekit.cli import options as opt
     from tracekit.cli import terminal
     from tracekit.datasets import opening, preview
     from tracekit.errors import TracekitError

@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import options as opt
+from tracekit.cli import process
+
 
 def register(app: typer.Typer) -> None:
     @app.command()
     def export(
         trace: Annotated[Path, typer.Argument(help="A Kineto trace.")],
-        output: Annotated[Path, typer.Argument(help="Where it goes; gzipped if it ends in .gz.")],
+        place: Annotated[
+            Path | None,
+            typer.Argument(metavar="[OUT]", help="Where it goes; gzipped if it ends in .gz."),
+        ] = None,
+        output: opt.Output = None,
         only_stage: Annotated[
             str | None, typer.Option(help="Keep what ran in, and was launched from, this stage.")
         ] = None,
@@ -42,6 +49,7 @@ def register(app: typer.Typer) -> None:
         from tracekit.trace.perfetto.export import Wanted
         from tracekit.trace.perfetto.export import export as write
 
+        target = opt.place(place, output)
         wanted = Wanted(
             from_ns=None if from_ is None else parse_duration(from_),
             to_ns=None if to is None else parse_duration(to),
@@ -51,14 +59,14 @@ def register(app: typer.Typer) -> None:
         out = terminal.console()
         with terminal.status(trace.name) as say:
             wanted = asked(trace, wanted, only_stage, _names(tracks))
-            done = write(trace, output, wanted, say)
+            done = write(trace, target, wanted, say)
         kept = f"{done.slices_out:,} of {done.slices_in:,} slices"
-        out.print(f"{output}: {kept}, {bytes_(output.stat().st_size)}", markup=False)
+        out.print(f"{target}: {kept}, {bytes_(target.stat().st_size)}", markup=False)
         for words in done.cures:
             out.print(f"  {words}", markup=False)
         for kind, count in done.scrubbed.items():
             out.print(f"  taken out: {count:,} × {kind}", markup=False)
-        out.print(f"Next: tracekit open {output}", markup=False)
+        process.hint(f"Next: tracekit open {target}")
 
 
 def _names(text: str | None) -> tuple[str, ...]:

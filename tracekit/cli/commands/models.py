@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tracekit.cli import options as opt
 from tracekit.cli import process
 
 if TYPE_CHECKING:
@@ -28,15 +29,18 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """List the models: parameters per component, input, licence, where weights come from."""
         if context.invoked_subcommand is None:
-            from tracekit.models import entry as model_entry
+            _list_all(as_json)
 
-            _list(list(model_entry.entries()), as_json)
+    @group.command("list")
+    def list_(
+        as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    ) -> None:
+        """List the models: parameters per component, input, licence, where weights come from."""
+        _list_all(as_json)
 
     @group.command()
     def info(
-        name: Annotated[
-            str, typer.Argument(help="A model, hf:PATH_OR_ID, or package.module:ADAPTER.")
-        ],
+        name: opt.ModelName,
         as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     ) -> None:
         """Say all there is to know of one model, its own options too."""
@@ -44,10 +48,12 @@ def register(app: typer.Typer) -> None:
 
     @group.command()
     def download(
-        name: Annotated[str, typer.Argument(help="A model, or hf:OWNER/NAME.")],
+        name: opt.ModelName,
         to: Annotated[
             Path | None,
-            typer.Option("--to", help="The folder; of hf: models else the Hub's cache."),
+            typer.Option(
+                "-o", "--output-dir", "--to", help="The folder; of hf: models else the Hub's cache."
+            ),
         ] = None,
         yes: Annotated[bool, typer.Option("--yes", help="Accept the licence unasked.")] = False,
     ) -> None:
@@ -62,7 +68,13 @@ def register(app: typer.Typer) -> None:
         wanted.start()
         out.print(f"{name} is in {wanted.where}", markup=False)
         if to is not None:
-            out.print(f"next: tracekit capture {name} --checkpoint {to}", markup=False)
+            process.hint(f"next: tracekit capture {name} --checkpoint {to}")
+
+
+def _list_all(as_json: bool) -> None:
+    from tracekit.models import entry as model_entry
+
+    _list(list(model_entry.entries()), as_json)
 
 
 def _list(names: list[str], as_json: bool) -> None:

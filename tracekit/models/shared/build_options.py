@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tracekit.datasets.entry import Sample
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, UsageError
 from tracekit.models.entry import BuildOptions
 
 IGNORE_EOS = "ignore_eos"
@@ -19,10 +19,10 @@ _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def check_extra(options: BuildOptions, takes: Mapping[str, str], model: str) -> None:
-    """Nothing where the model takes all of `extra`. Raises: TracekitError for an unknown name."""
+    """Nothing where the model takes all of `extra`. Raises: UsageError for an unknown name."""
     for name in options.extra:
         if name not in takes:
-            raise TracekitError(
+            raise UsageError(
                 f"{model} takes no option {name!r}",
                 where="--set",
                 hint=f"it takes: {', '.join(takes) or 'none'}",
@@ -32,31 +32,31 @@ def check_extra(options: BuildOptions, takes: Mapping[str, str], model: str) -> 
 def choice(options: BuildOptions, name: str, known: Sequence[str]) -> str:
     """The value of an option, the first of `known` where it is not given.
 
-    Raises: TracekitError for a value that is not one of `known`.
+    Raises: UsageError for a value that is not one of `known`.
     """
     value = str(options.extra.get(name, known[0]))
     if value not in known:
-        raise TracekitError(
+        raise UsageError(
             f"{value!r} is no value of {name}", where="--set", hint=f"known: {', '.join(known)}"
         )
     return value
 
 
 def flag(options: BuildOptions, name: str) -> bool:
-    """Whether an option is on; off where it is not given. Raises: TracekitError for neither."""
+    """Whether an option is on; off where it is not given. Raises: UsageError for neither."""
     value = str(options.extra.get(name, "false")).lower()
     if value not in (*_YES, *_NO):
-        raise TracekitError(f"{name} is true or false", where=value, hint=f"write {name}=true")
+        raise UsageError(f"{name} is true or false", where=value, hint=f"write {name}=true")
     return value in _YES
 
 
 def whole(options: BuildOptions, name: str, default: int) -> int:
-    """A whole number. Raises: TracekitError for what is none."""
+    """A whole number. Raises: UsageError for what is none."""
     value = options.extra.get(name, default)
     try:
         return int(str(value))
     except ValueError:
-        raise TracekitError(
+        raise UsageError(
             f"{name} is a whole number", where=value, hint=f"write {name}={default}"
         ) from None
 
@@ -68,9 +68,9 @@ def path(options: BuildOptions, name: str) -> Path | None:
 
 
 def size(options: BuildOptions, sizes: Mapping[str, object], model: str) -> str:
-    """The size asked for. Raises: TracekitError where the model has no such size."""
+    """The size asked for. Raises: UsageError where the model has no such size."""
     if options.size not in sizes:
-        raise TracekitError(
+        raise UsageError(
             f"{model} has no such size", where=options.size, hint=f"known: {', '.join(sizes)}"
         )
     return options.size
@@ -94,7 +94,7 @@ def device_checked(options: BuildOptions) -> str:
         "xpu": torch.xpu.is_available,
     }
     if kind not in there:
-        raise TracekitError("no such device", where=options.device, hint=f"known: {sorted(there)}")
+        raise UsageError("no such device", where=options.device, hint=f"known: {sorted(there)}")
     if not there[kind]():
         raise TracekitError(
             f"torch sees no {kind} device",
