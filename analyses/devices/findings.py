@@ -13,6 +13,7 @@ from tracekit.results.units import bytes_, duration, plural, rate, share
 from tracekit.taxonomy import Category, FindingKind
 
 BUSY = 0.95  # of the window without suspect time: the host keeps up
+MOSTLY = 0.75  # of the busy time: in kernels
 FEWEST = 8  # kernels: fewer are no launches that follow one another
 
 
@@ -28,7 +29,11 @@ def findings(result: Devices, ask: Ask) -> Iterator[Draft]:
 
 
 def _all_busy(result: Devices) -> bool:
-    return bool(result.rows) and all((row.busy_share or 0) >= BUSY for row in result.rows)
+    """In kernels nearly all the time: what mostly copies has no kernels to make faster."""
+    return bool(result.rows) and all(
+        (row.busy_share or 0) >= BUSY and row.kernel_ns >= MOSTLY * row.busy_ns
+        for row in result.rows
+    )
 
 
 def _many(result: Devices, kernels: Kernels | None) -> bool:

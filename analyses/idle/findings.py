@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
@@ -19,10 +19,12 @@ from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import FindingKind
 
+from .by_device import are_long, by_device
+from .lacking import lacking, unseen_waits
+from .waits import after_waits, because, next_step, syncs
+
+PART = 0.15  # of a reason's time: a stage that is worth its name
 MOSTLY = 0.9  # of a reason's time: in this stage, or held by this
-# A device's own time between two kernels is 1 to 20 µs; where stretches last longer than this on
-# average, something that the file does not show was waited for
-OWN_NS = 50_000
 ONCE_NS = 2_000_000  # a stretch of one op as long as this is something that it does once
 _FRAMEWORK = re.compile(r"^(?:aten|autograd|torch|c10d)::|Backward\d*$")
 
@@ -115,31 +117,17 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     """One a reason: of the device that waits most for it, with the range over the others."""
     launches = ask(Launches)
     seen = {row.device: row.seen_window_ns for row in result.rows}
-    sync = _syncs(result.reasons, seen)
+    sync = syncs(result.reasons, seen)
     for reason, rule in _RULES.items():
         rows = sync if reason is Reason.SYNC else [r for r in result.reasons if r.reason == reason]
-        if reason is Reason.LATENCY and _long(rows):
+        if reason is Reason.LATENCY and are_long(rows):
             continue  # `_lacking` says it
-        parts = _by_device(rows, seen)
+        parts = by_device(rows, seen)
         if parts:
             yield _said(reason, rule, parts, seen, launches, told=bool(sync))
     yield from _set_up_outside(result)
-    yield from _lacking(result)
-    yield from _unseen_waits(result, seen)
-
-
-def _syncs(reasons: Sequence[IdleReason], seen: Mapping[int, int]) -> list[IdleReason]:
-    """Waits of the host, and what comes after them because of them; [] where that is little.
-
-    Of what comes after, the parts of reasons that launch late: each with `after_sync_ns` alone.
-    """
-    direct = [row for row in reasons if row.reason == Reason.SYNC]
-    after = [
-        replace(row, ns=row.after_sync_ns, count=row.after_sync_count, holders=row.waits,
-                first_ns=0)
-        for row in reasons if row.reason in LATE and row.after_sync_ns
-    ]  # fmt: skip
-    return direct + after if _by_device(direct + after, dict(seen)) else []
+    yield from lacking(result)
+    yield from unseen_waits(result, seen)
 
 
 def _set_up_outside(result: IdleTime) -> Iterator[Draft]:
@@ -168,23 +156,6 @@ def _set_up_outside(result: IdleTime) -> Iterator[Draft]:
     )  # fmt: skip
 
 
-def _long(rows: list[IdleReason]) -> bool:
-    """Whether stretches last longer on average than the device's own time between kernels."""
-    return sum(row.ns for row in rows) > OWN_NS * sum(row.count for row in rows)
-
-
-def _by_device(
-    rows: list[IdleReason], seen: dict[int, int]
-) -> dict[int, tuple[int, list[IdleReason]]]:
-    """ns and rows of each device in which the reason takes LEAST of the window, the most first."""
-    parts: defaultdict[int, list[IdleReason]] = defaultdict(list)
-    for row in rows:
-        parts[row.device].append(row)
-    sums = {device: (sum(r.ns for r in own), own) for device, own in parts.items()}
-    worth = {d: part for d, part in sums.items() if seen[d] and part[0] / seen[d] >= LEAST}
-    return dict(sorted(worth.items(), key=lambda item: (-item[1][0] / seen[item[0]], item[0])))
-
-
 def _said(
     reason: Reason,
     rule: _Rule,
@@ -208,37 +179,25 @@ def _said(
     after = sum(row.after_sync_ns for row in rows) if told else 0
     said = (
         f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
-        f"{duration(window)}) {_because(reason, rule, rows, numbers)}: "
+        f"{duration(window)}) {because(reason, rule.because, rows, numbers)}: "
         f"{_stretches(reason, rows, numbers)}{where}.{_held(rows, ns, numbers)}"
-        f"{_after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
+        f"{after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
     )
     more, do = _launched(reason, rows, launches, numbers)
     saves = ns if reason is Reason.SYNC else ns - after
     explains = {row.reason for row in rows if reason is Reason.SYNC and 2 * after > row.ns}
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", saves if rule.saves else None, window,
-        do or _once(reason, rows, ns) or _by_ops(reason, rows) or rule.do,
+        do
+        or _once(reason, rows, ns)
+        or _by_ops(reason, rows)
+        or next_step(reason, rows)
+        or rule.do,
         also=(Launches,) if more else (),
         numbers=numbers,
         device=device if len(seen) > 1 else None,
         explains=frozenset({reason.value, *explains}),
     )  # fmt: skip
-
-
-def _because(reason: Reason, rule: _Rule, rows: list[IdleReason], numbers: dict[str, float]) -> str:
-    """Why the device waits; of waits of the host, how much comes during and how much after."""
-    late = sum(row.ns for row in rows if row.reason in LATE)
-    if reason is not Reason.SYNC or not late:
-        return rule.because
-    during = sum(row.ns for row in rows) - late
-    numbers |= {"after_ns": late, **({"during_ns": during} if during else {})}
-    said = f"{duration(late)} after them"
-    if during:
-        said = f"{duration(during)} during the waits, {said}"
-    return (
-        "because the host waits for the device in a blocking sync, a blocking copy or `.item()` "
-        f"({said}: without them it would have launched the next work by then)"
-    )
 
 
 def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]) -> str:
@@ -250,17 +209,6 @@ def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]
     longest = max(row.longest_ns for row in rows)
     numbers["longest_ns"] = longest
     return f"{plural(count, 'stretch', 'stretches')}, the longest {duration(longest)}"
-
-
-def _after_waits(reason: Reason, after: int, ns: int, numbers: dict[str, float]) -> str:
-    """Of time in which the host launches late: what a wait before it is the cause of."""
-    if reason not in LATE or after < 0.01 * ns:
-        return ""
-    numbers["after_sync_ns"] = after
-    return (
-        f" {duration(after)} of it would not be, had the host not waited for the device just "
-        "before: `host_sync` counts that."
-    )
 
 
 def _in_stage(stage: str, rows: list[IdleReason], ns: int) -> str:
@@ -287,7 +235,7 @@ def _stage(rows: list[IdleReason], ns: int) -> str | None:
 
 def _several(rows: list[IdleReason], ns: int, numbers: dict[str, float]) -> str:
     """The stages with most of it, where no one has all."""
-    named = sorted((r for r in rows if r.stage and r.ns >= 0.1 * ns), key=lambda r: -r.ns)[:3]
+    named = sorted((r for r in rows if r.stage and r.ns >= PART * ns), key=lambda r: -r.ns)[:3]
     numbers |= {f"stage_{i}_share": r.ns / ns for i, r in enumerate(named, 1)}
     said = [f"{share(r.ns / ns)} in {r.stage}" for r in named]
     return f", {' and '.join(said)}" if said else ""
@@ -373,60 +321,3 @@ def _by_ops(reason: Reason, rows: list[IdleReason]) -> str:
 
 def _top(rows: list[IdleReason]) -> str | None:
     return max(rows, key=lambda row: row.ns).stage
-
-
-def _lacking(result: IdleTime) -> Iterator[Draft]:
-    """Where most of the window is work that the file lacks, or launches that it lacks."""
-    for reason, said, do in (
-        (Reason.MISSING, "beside its window of {} pass with the next work launched 1 ms before or "
-         "more, and nothing in the file running: work is missing from the file, or waits for what "
-         "it does not show",
-         "Record whole steps, all processes of the device, and do not cut the file."),
-        (Reason.UNLINKED, "of its window of {} pass before work whose launch is not in the file, "
-         "so nobody can say what it waited for",
-         "Record ProfilerActivity.CPU beside CUDA, for whole steps."),
-    ):  # fmt: skip
-        for row in result.rows:
-            mine = [r for r in result.reasons if r.device == row.device and r.reason == reason]
-            ns, seen = sum(r.ns for r in mine), row.seen_window_ns
-            whole = row.window_ns if reason is Reason.MISSING else seen
-            if whole and ns / whole >= 0.25:
-                yield Draft(
-                    FindingKind.RECORD_MORE, None,
-                    f"On device {row.device} {duration(ns)} {said.format(duration(seen))}.",
-                    ns, "ns", None, whole, do,
-                    numbers={"lacking_ns": ns, "window_ns": seen},
-                    device=row.device if len(result.rows) > 1 else None,
-                    explains=frozenset({reason.value}),
-                )  # fmt: skip
-
-
-_UNSEEN = {
-    Reason.LATENCY: "with the next work launched less than 1 ms before and not begun",
-    Reason.GRAPH: "between two kernels of one graph launch",
-}
-
-
-def _unseen_waits(result: IdleTime, seen: dict[int, int]) -> Iterator[Draft]:
-    """Waits of the device that are too long for its own time between kernels."""
-    for reason, because in _UNSEEN.items():
-        rows = [row for row in result.reasons if row.reason == reason]
-        parts = _by_device(rows, seen)
-        if not parts or not _long(rows):
-            continue
-        device, (ns, own) = next(iter(parts.items()))
-        count, longest = sum(row.count for row in own), max(row.longest_ns for row in own)
-        yield Draft(
-            FindingKind.RECORD_MORE, None,
-            f"Device {device} is idle for {share(ns / seen[device])} of its window "
-            f"({duration(ns)} of {duration(seen[device])}) {because}: "
-            f"{plural(count, 'stretch', 'stretches')}, {duration(ns / count)} on average, the "
-            f"longest {duration(longest)}. That is longer than a device takes between kernels: "
-            "work that ran then, or what was waited for, is not in the file.",
-            ns / seen[device], "share", None, seen[device],
-            "Record all streams and processes of the device, and filter no kernels out.",
-            numbers={"share": ns / seen[device], "idle_ns": ns, "window_ns": seen[device],
-                     "stretches": count, "mean_ns": ns / count, "longest_ns": longest},
-            device=device if len(result.rows) > 1 else None,
-            explains=frozenset({reason.value}),
-        )  # fmt: skip

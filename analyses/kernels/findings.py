@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tracekit.answers.devices import Devices
+from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.answers.roofline import Roofline
 from tracekit.attribution.stages.annotation_names import Phase
@@ -129,12 +129,18 @@ def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
     )  # fmt: skip
 
 
+def _in_kernels(device: Device) -> float | None:
+    """The share of the window in which kernels that are no communication run."""
+    seen, ns = device.seen_window_ns, device.kernel_ns - device.exposed_communication_ns
+    return ns / seen if seen else None
+
+
 def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     """Most kernel time is GEMMs and attention, and nobody can say how far from the limits."""
     roofline, devices = ask(Roofline), ask(Devices)
     dense = [c for c in result.categories if c.category in (Category.GEMM, Category.ATTENTION)]
     total = sum(c.total_ns for c in dense)
-    busy = devices.mean(lambda d: d.busy_share) if devices is not None else None
+    busy = devices.mean(_in_kernels) if devices is not None else None
     shaped = roofline is not None and bool(roofline.rows)
     if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return

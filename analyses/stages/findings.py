@@ -42,15 +42,16 @@ def _no_gpu(ask: Ask) -> Iterator[Draft]:
 def _biggest(result: Stages, ask: Ask) -> Iterator[Draft]:
     """Where most of the wall time is: no claim that it can be saved.
 
-    None where the stages cover less than half of the devices' windows, since most of the time is
-    elsewhere; nor where half of the biggest is set-up, which `initialisation` says.
+    None where the biggest has less than half of it, or the stages cover less than half of the
+    devices' windows, since most of the time is elsewhere; nor where half of the biggest is set-up,
+    which `initialisation` says.
     """
     named = [total for total in result.totals if not total.is_all]
     whole = result.whole.wall_ns if result.whole is not None else 0
     if len(named) < 2 or not whole:
         return
     top = max(named, key=lambda total: total.wall_ns)
-    if top.wall_ns > 0.99 * whole:  # it holds the others
+    if not 0.5 * whole <= top.wall_ns <= 0.99 * whole:  # above, it holds the others
         return
     devices, idle = ask(Devices), ask(IdleTime)
     if devices is not None and whole < 0.5 * max(row.window_ns for row in devices.rows):
