@@ -15,7 +15,8 @@ import numpy as np
 from tracekit.answers.kernels import Kernel, Kernels, Origin, PhaseTotal, Shape, Share
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
-from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify, replayed
+from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.attribution.unfused import added, unfused
 from tracekit.errors import MissingEventsError
@@ -27,6 +28,7 @@ from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
+from . import graphs
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .origins import by_length, origins_of, quantile, shapes
@@ -50,7 +52,9 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
     group_key, group = segments.distinct(key.astype(np.int64))
     made = _rows(trace, row, group, group_key, phases, classes)
     totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
-    return replace(_finish(made, totals), unfused=unfused(trace, stages))
+    return replace(
+        _finish(made, totals), unfused=unfused(trace, stages), graphs=origin.matches(trace)
+    )
 
 
 def _rows(
@@ -63,7 +67,7 @@ def _rows(
     first = np.cumsum(count) - count
     ordered = duration[order]
     total = segments.sums(group, duration, groups)
-    replays = np.bincount(group, weights=replayed(trace)[row], minlength=groups)
+    replays = np.bincount(group, weights=links.replayed(trace)[row], minlength=groups)
     origins = origins_of(trace, row, group, groups)
     uncovered = segments.sums(group, alone(trace)[row], groups)
     sizes = shapes(trace, row, group)
@@ -182,17 +186,19 @@ def merge(one: Kernels, two: Kernels) -> Kernels:
         tokens[phase.phase] = (before or 0) + (phase.tokens or 0) if known else None
     made = list(rows.values())
     return replace(
-        _finish(made, _phases(made, tokens)), unfused=added((*one.unfused, *two.unfused))
+        _finish(made, _phases(made, tokens)),
+        unfused=added((*one.unfused, *two.unfused)),
+        graphs=graphs.merged((*one.graphs, *two.graphs)),
     )
 
 
 def _add(one: Kernel, two: Kernel) -> Kernel:
     count, total = one.count + two.count, one.total_ns + two.total_ns
     sums: dict[tuple[str | None, str | None, str], list[int]] = {}
-    for origin in (*one.origins, *two.origins):
-        at = sums.setdefault((origin.op, origin.module, origin.rule), [0, 0])
-        at[0] += origin.count
-        at[1] += origin.total_ns
+    for part in (*one.origins, *two.origins):
+        at = sums.setdefault((part.op, part.module, part.rule), [0, 0])
+        at[0] += part.count
+        at[1] += part.total_ns
     origins = sorted((Origin(*key, n, ns) for key, (n, ns) in sums.items()), key=by_length)
     shaped = max(one, two, key=lambda r: (r.grid_count, r.grid or (), r.block or ()))
     return replace(
@@ -233,10 +239,11 @@ DEFINITIONS = {
     "only here": "Whether no other phase of the trace ran this kernel.",
     "grid": "Blocks of the most frequent launch, x × y × z.",
     "block": "Threads a block of that launch, x × y × z.",
-    "op": "The innermost framework op around the launch of most of its time; a graph replay has "
-    "none.",
+    "op": "The innermost framework op around the launch of most of its time; of replayed work, "
+    "around the launch that it was captured from, where that is known.",
     "module": "Class of the innermost nn.Module around that launch; of a CUDA graph's work, the "
     "name that torch wrote on it, * for any layer.",
+    **graphs.DEFINITIONS,
     "other": "Kernel time that no rule gives a category.",
     "by op": "Kernel time whose category the launching op decided; the rest is by name.",
 }
@@ -249,7 +256,7 @@ def _size(launch: Shape | None) -> str | None:
 
 def tables(result: Kernels) -> list[Grid]:
     grids = [*_prefill_vs_decode(result), _phase_grid(result), _category_grid(result)]
-    return [*grids, _kernel_grid(result), _origin_grid(result)]
+    return [*grids, _kernel_grid(result), _origin_grid(result), *graphs.grid(result)]
 
 
 def _phase_grid(result: Kernels) -> Grid:

@@ -12,6 +12,8 @@ from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Listed, Remark
 from tracekit.results.units import ranked
 
+from . import graphs
+
 
 def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
     """The category with the largest sum of durations."""
@@ -27,6 +29,7 @@ def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
 
 def remarks(result: Kernels, one: Answers) -> Iterator[Remark]:
     """What the kernel time of each of the main stages is made of."""
+    yield from graphs.remarks(result)
     stages = one.get(Stages)
     for stage in stages.main if stages is not None else ():
         kinds = [

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from tracekit.answers.kernels import Origin, Shape
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_stacks
-from tracekit.attribution.kernels.categories import classify, replayed
+from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
@@ -25,9 +26,9 @@ def quantile(ordered: I64, first: I64, count: I64, q: float) -> F64:
 
 def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Origin]]:
     """Of each group, what launched its kernels: by op, module and rule."""
-    ops, classes = links.ops(trace), classify(trace)
-    op = np.where(replayed(trace), -1, links.op_row(trace))[row]
-    op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
+    classes = classify(trace)
+    op, (names, strings) = origin.op_row(trace)[row], origin.op_names(trace)
+    op = np.where(op >= 0, names[op] if len(names) else -1, -1)
     module, kinds = module_stacks.kinds(trace)
     key = np.stack([group, op, module[row], classes.rule[row].astype(np.int64)], axis=1)
     distinct, inverse = segments.distinct(key)
@@ -35,7 +36,7 @@ def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Ori
     total = segments.sums(inverse, links.work(trace).dur[row], len(distinct))
     out: list[list[Origin]] = [[] for _ in range(groups)]
     for (g, o, m, r), n, ns in zip(distinct.tolist(), count.tolist(), total.tolist(), strict=True):
-        name = trace.strings[o] if o >= 0 else None
+        name = strings[o] if o >= 0 else None
         out[g].append(Origin(name, kinds[m] if m >= 0 else None, classes.rules[r], n, ns))
     return [sorted(some, key=by_length) for some in out]
 
@@ -46,12 +47,10 @@ def by_length(origin: Origin) -> tuple[int, str, str, str]:
 
 def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Shape, Shape, int]]:
     """Of each group with known grids, the most frequent grid and block, and how many had it."""
-    table = trace.table("grids")
-    if not len(table):
-        return {}
-    ids = links.work(trace).id[row]
-    sizes = np.concatenate([table.take(ids, "grid", -1), table.take(ids, "block", -1)], axis=1)
+    sizes = origin.grids(trace)[row]
     known = np.flatnonzero((sizes >= 0).all(axis=1))
+    if not len(known):
+        return {}
     key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
     distinct, inverse = segments.distinct(key)
     count = np.bincount(inverse, minlength=len(distinct))

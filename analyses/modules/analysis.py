@@ -27,12 +27,14 @@ from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Mask, Trace
 
-from . import named
+from . import captured, named
+from .captured import around
 from .roles import role
 
 NOWHERE = "outside every module"
 AROUND = "Python frames and markers around the launch"
 NAMED = "module names on the kernels, written by torch"
+CAPTURED = "Python frames around the launches that replayed graphs were captured from"
 
 
 def modules(trace: Trace, *, stages: str | None = None) -> Modules:
@@ -43,7 +45,9 @@ def modules(trace: Trace, *, stages: str | None = None) -> Modules:
     """
     calls = module_stacks.frames(trace)
     path, names = module_stacks.paths(trace)
+    inside = captured.inside(trace)
     sources = (AROUND,) * (len(calls) > 0) + (NAMED,) * bool((path >= 0).any())
+    sources += (CAPTURED,) * bool(inside.any())
     if not sources:
         raise MissingEventsError(
             "captured without module names",
@@ -56,7 +60,10 @@ def modules(trace: Trace, *, stages: str | None = None) -> Modules:
     if NAMED in sources:
         rows += named.rows(links.work(trace).dur, path, names, phases)
         kinds += named.kinds(links.work(trace).dur, path, names, phases)
-    own = (module_stacks.work_row(trace) >= 0) | (path >= 0)
+    if CAPTURED in sources:
+        rows = _joined([*rows, *map(_named, captured.rows(trace, phases, by_class=False))])
+        kinds = _joined([*kinds, *map(_with_role, captured.rows(trace, phases, by_class=True))])
+    own = (module_stacks.work_row(trace) >= 0) | (path >= 0) | inside
     return _finish(rows, kinds, _rest(links.work(trace).dur, own, phases), sources)
 
 
@@ -82,6 +89,10 @@ def _of_frames(
     kinds, classes = module_stacks.kinds_of_frames(trace)
     rows = _times(trace, names, phase, phases, [trace.strings[n] for n in range(names.max() + 1)])
     return [_named(row) for row in rows], _times(trace, kinds, phase, phases, list(classes))
+
+
+def _with_role(row: ModuleTime) -> ModuleTime:
+    return replace(row, role=role(row.kind))
 
 
 def _named(row: ModuleTime) -> ModuleTime:
@@ -123,7 +134,7 @@ def _times(
     row = module_stacks.work_row(trace)
     mine = np.flatnonzero((row >= 0) & (module_stacks.paths(trace)[0] < 0))
     own_gpu = segments.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
-    at, work = _around(row, parent)
+    at, work = around(row, parent)
     pair, _ = segments.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
     all_gpu = segments.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
     count = np.bincount(pair[:, 0], minlength=size)
@@ -157,18 +168,6 @@ def _inside_its_own(group: I64, parent: I64) -> I64:
         out[known] |= group[at[known]] == group[known]
         at[known] = parent[at[known]]
     return out
-
-
-def _around(row: I64, parent: I64) -> tuple[I64, I64]:
-    """Every (frame, work) where the work was launched inside the frame, at any distance."""
-    frames, works = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    at, work = row[row >= 0], np.flatnonzero(row >= 0)
-    while len(at):
-        frames.append(at)
-        works.append(work)
-        up = parent[at]
-        at, work = up[up >= 0], work[up >= 0]
-    return np.concatenate(frames), np.concatenate(works)
 
 
 # ---------------------------------------------------------------- of one trace or of many
@@ -263,7 +262,7 @@ def tables(result: Modules) -> list[Grid]:
 
 def _said(result: Modules) -> str:
     """On what the names rest where it is not frames alone, and how much work has none."""
-    if NAMED not in result.sources:
+    if result.sources == (AROUND,):
         return ""
     every = sum(r.work_count for r in result.rest)
     outside = sum(r.outside_count for r in result.rest)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution import links
-from tracekit.attribution.kernels.categories import CODE, classify, op_categories, replayed
+from tracekit.attribution.kernels.categories import CODE, classify, op_categories
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import op_formulas
 from tracekit.attribution.roofline.flops import Weights, Work
 from tracekit.attribution.stages import work_phases
@@ -43,8 +44,8 @@ class Items:
     category: I64  # [I] index into classify.CATEGORIES
     kind: I64  # [I] GEMM, ATTENTION or 0
     call: I64  # [I] the call it is part of, ascending; -1 for other work
-    op: I64  # [I] the row of `links.ops` that is this call, or -1
-    formula: I64  # [I] the row of `links.ops` whose formula describes it, or -1
+    op: I64  # [I] the op that is this call, or -1: a row of `links.ops`, then those of captures
+    formula: I64  # [I] the op whose formula describes it, or -1
 
 
 def items(trace: Trace, stages: str | None = None) -> Items:
@@ -56,19 +57,19 @@ def items(trace: Trace, stages: str | None = None) -> Items:
 
 
 def _kernels(trace: Trace, stages: str | None) -> Items:
-    gpu, ops = links.work(trace), links.ops(trace)
+    gpu = links.work(trace)
     phase = _phase(work_phases.of_work(trace, stages))
     rows = np.flatnonzero((gpu.cat == Cat.KERNEL) & (phase >= 0))
     category = classify(trace).category.astype(np.int64)
-    op = np.where(replayed(trace), -1, links.op_row(trace))[rows]
+    op = origin.op_row(trace)[rows]
     kind, key = _kind(category[rows]), np.full(len(rows), -1, np.int64)
     batched = np.zeros(len(rows), bool)
-    if len(ops):
-        of_op = _kind(op_categories(trace).astype(np.int64))
+    if (op >= 0).any():
+        of_op = _kind(origin.over_ops(trace, op_categories).astype(np.int64))
         inside = (op >= 0) & (of_op[op] > 0)  # a copy inside a linear is part of that call
         kind = np.where(inside, of_op[op], kind)
         key = np.where(inside, _outermost(trace)[op], -1)
-        batched = (op >= 0) & ops.named(BATCHED)[op]
+        batched = (op >= 0) & origin.ops_named(trace, BATCHED)[op]
     launch, calls = links.launch_row(trace)[rows], links.calls(trace)
     when, pid = gpu.ts[rows].copy(), np.full(len(rows), -1, np.int64)
     when[launch >= 0] = calls.ts[launch[launch >= 0]]
@@ -88,8 +89,8 @@ def _ops(trace: Trace, stages: str | None) -> Items:
     rows = np.flatnonzero(phase >= 0)
     category = op_categories(trace).astype(np.int64)
     kind = _kind(category)
-    key = np.where(kind > 0, _outermost(trace), -1)
-    _, _, work_of = op_formulas.of_ops(trace)
+    key = np.where(kind > 0, _outermost(trace)[: len(ops)], -1)
+    work_of = op_formulas.of_ops(trace)[2][: len(ops)]
     described = work_of >= 0
     described[_holds(trace, described)] = False  # a linear around its mm is the same work
     formula = np.where(described, np.arange(len(ops)), -1)
@@ -112,7 +113,7 @@ def _made(
     order = np.lexsort((*when[::-1], *run[::-1]))
     keys = np.stack([part[order].astype(np.int64) for part in run], axis=1)
     passes = segments.distinct(keys)[1]
-    goes_on = _matches(trace, name[order], GOES_ON)
+    goes_on = _matches(trace.strings, name[order], GOES_ON)
     kind, key = kind[order], key[order]
     call = layer_pattern.join(passes, kind, key, goes_on)
     soft = category[order] == CODE[Category.SAMPLING]
@@ -126,11 +127,11 @@ def _made(
     )  # fmt: skip
 
 
-def _matches(trace: Trace, name: npt.NDArray[np.integer], pattern: str) -> Mask:
+def _matches(strings: tuple[str, ...], name: npt.NDArray[np.integer], pattern: str) -> Mask:
     """[I] whether each name has the pattern."""
     search = re.compile(pattern).search
     distinct, inverse = np.unique(name, return_inverse=True)
-    hits = np.array([search(trace.strings[int(n)]) is not None for n in distinct], bool)
+    hits = np.array([search(strings[int(n)]) is not None for n in distinct], bool)
     return np.asarray(hits[inverse] if len(hits) else np.zeros(len(name), bool))
 
 
@@ -169,10 +170,13 @@ def _kind(category: I64) -> I64:
 
 
 def _outermost(trace: Trace) -> I64:
-    """[O] the outermost op around each, with only ops of its own category between."""
+    """[O] the outermost op around each, those of captures too, with only ops of its own category
+    between.
+    """
 
     def make() -> I64:
-        category, parent = op_categories(trace), links.op_parent_row(trace)
+        category = origin.over_ops(trace, op_categories)
+        parent = origin.op_parent_row(trace)
         here = np.arange(len(parent))
         up = np.where((parent >= 0) & (category[parent] == category), parent, here)
         while not np.array_equal(up, up[up]):  # doubles the distance each time
@@ -239,11 +243,14 @@ def calls(trace: Trace, found: Items) -> Calls:
         mine[0].weights if kind == GEMM and len(mine) == 1 else None
         for mine, kind in zip(own, found.kind[head].tolist(), strict=True)
     )
+    # what a GEMM shares with the same one of another layer: weights, else its op, else nothing
     signs = dict[object, int]()
-    ops = links.ops(trace)
+    names, strings = origin.op_names(trace)
     sign = [
-        signs.setdefault(_sign(trace, ops, one, int(found.op[at])), len(signs))
-        for one, at in zip(weights, head.tolist(), strict=True)
+        signs.setdefault(
+            (one.k, one.n) if one else strings[names[op]] if op >= 0 else None, len(signs)
+        )
+        for one, op in zip(weights, found.op[head].tolist(), strict=True)
     ]
     return Calls(
         phase=found.phase[head],
@@ -252,12 +259,5 @@ def calls(trace: Trace, found: Items) -> Calls:
         bytes=np.array([sum(w.bytes for w in some) if some else -1 for some in own], np.int64),
         dtype=tuple(some[0].dtype if some else None for some in own),
         weights=weights,
-        experts=bool(_matches(trace, found.name, EXPERTS).any()),
+        experts=bool(_matches(trace.strings, found.name, EXPERTS).any()),
     )
-
-
-def _sign(trace: Trace, ops: Trace, one: Weights | None, op: int) -> object:
-    """What a GEMM shares with the same one of another layer: weights, else its op, else nothing."""
-    if one is not None:
-        return one.k, one.n
-    return trace.strings[int(ops.name[op])] if op >= 0 else None

@@ -17,6 +17,7 @@ from tracekit.answers.stages import Stages
 from tracekit.attribution import links
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.stage_bounds import StageBound, join, of_need
@@ -45,7 +46,7 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     shaped, why = None, None
     if not len(trace.of(Cat.KERNEL)):
         why = "no kernel events"
-    elif not len(trace.table("shapes")):
+    elif not any(len(one.table("shapes")) for one in origin.hosts(trace)):
         why = "captured without shapes"
     else:
         shaped = _ops(trace, spec, stages)
@@ -68,15 +69,20 @@ def _ops(
     call, works, work_of = described(trace)
     covered = dense & (call >= 0)
     row = np.flatnonzero(covered)
-    # a call is one thing however many kernels it launched: its phase and category are the first's
-    called, first, of_call = np.unique(call[row], return_index=True, return_inverse=True)
-    of_call = np.asarray(of_call).reshape(-1)
+    # a call is one thing however many kernels it launched: its phase and category are the first's.
+    # A captured op is called anew by each replay of its graph
+    replay = np.where(links.replayed(trace), links.launch_row(trace), -1)
+    pair, of_call = segments.distinct(np.stack([call[row], replay[row]], axis=1))
+    called = pair[:, 0]
+    first = np.full(len(pair), len(row), np.int64)
+    np.minimum.at(first, of_call, np.arange(len(row)))
+    names, strings = origin.op_names(trace)
     multiplied = np.zeros(len(called), np.int64)
     np.maximum.at(multiplied, of_call, _tf32(trace)[row])
     head = row[first]
     key = np.stack([
         work_of[called], phases.code[head], classes.category[head].astype(np.int64), multiplied,
-        links.ops(trace).name[called].astype(np.int64),
+        names[called],
     ], axis=1) if len(called) else np.empty((0, 5), np.int64)  # fmt: skip
     distinct, kind = segments.distinct(key)
     group = kind[of_call]
@@ -91,7 +97,7 @@ def _ops(
         category = Category.GEMM if c == _code(Category.GEMM) else Category.ATTENTION
         done, moved, ns = many * work.flops, many * work.bytes, int(total[at])
         rows.append(Op(
-            trace.strings[name], work.shape, dtype, category, phases.names[p],
+            strings[name], work.shape, dtype, category, phases.names[p],
             trace.strings[longest[at]], many, int(kernels[at]), ns, done, moved,
             rates(done, moved, ns, spec, dtype),
         ))  # fmt: skip
@@ -318,7 +324,10 @@ def _coverage_grid(result: Roofline) -> Grid:
     total = sum(c.kernel_ns for c in result.coverage)
     dense = work_phases.share(sum(c.dense_ns for c in result.coverage), total)
     last = ("all", total, dense, result.covered_share)
-    note = "Kernels of a graph replay have no op, so no shapes."
+    note = (
+        "Kernels of a graph replay have an op, and so shapes, where the trace of their capture is "
+        "known (--graph-capture)."
+    )
     return Grid("coverage", "How much of the kernel time has formulas", columns, rows, note, last)
 
 

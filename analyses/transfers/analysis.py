@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.answers.transfers import Direction, Transfer, Transfers
 from tracekit.attribution import copies, links
 from tracekit.attribution.host_calls import WAITING
-from tracekit.attribution.kernels.categories import replayed
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
@@ -70,15 +70,15 @@ Label = tuple[str, str | None]
 
 def _keys(trace: Trace, row: I64, phases: work_phases.Phases) -> tuple[I64, list[Label]]:
     """[C, 3] direction, phase and op of each copy, and what the directions are."""
-    gpu, ops = links.work(trace), links.ops(trace)
+    gpu = links.work(trace)
     distinct, inverse = segments.distinct(np.stack([
         gpu.name[row].astype(np.int64), gpu.cat[row].astype(np.int64), *_kinds(trace, row),
     ], axis=1))  # fmt: skip
     read = [_label_of(trace, *codes) for codes in distinct.tolist()]
     labels = list(dict.fromkeys(read))
     number = np.array([labels.index(label) for label in read], np.int64)
-    op = np.where(replayed(trace), -1, links.op_row(trace))[row]
-    op = np.where(op >= 0, ops.name[op] if len(ops) else -1, -1)
+    op, (names, _) = origin.op_row(trace)[row], origin.op_names(trace)
+    op = np.where(op >= 0, names[op] if len(names) else -1, -1)
     direction = number[inverse] if len(read) else np.empty(0, np.int64)
     return np.stack([direction, phases.code[row], op], axis=1).astype(np.int64), labels
 
@@ -118,12 +118,13 @@ def _rows(
         segments.sums(group, held, groups),
         np.bincount(group[links.launch_row(trace)[row] >= 0], minlength=groups).astype(np.int64),
     ]
+    _, names = origin.op_names(trace)
     out = []
     for (d, p, o), values in zip(key.tolist(), np.stack(columns, axis=1).tolist(), strict=True):
         count, total, bytes_, sized, sized_ns, blocking, blocked, linked = values
         direction, memory = labels[d]
         out.append(Transfer(
-            direction, memory, phases.names[p], trace.strings[o] if o >= 0 else None, count, total,
+            direction, memory, phases.names[p], names[o] if o >= 0 else None, count, total,
             bytes_ if sized else None, sized, sized_ns,
             _rate(bytes_ if sized else None, sized_ns),
             blocking if linked else None, blocked if linked else None,

@@ -13,6 +13,7 @@ from tracekit.analyses.findings.analysis import findings
 from tests.conftest import shared
 from tests.drawing import PID, Slice, build, draw
 from tests.random_traces import traces
+from tests.real import loaded
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
@@ -496,7 +497,8 @@ def test_the_first_screen_leads_with_the_idle_time_between_steps() -> None:
 def test_a_decode_without_shapes_is_judged_by_the_weights_of_a_prefill_beside_it() -> None:
     """4096 → 6144, 4096 → 4096, 4096 → 24576, 12288 → 4096 in 36 layers and the head: 15.1 GB."""
     names = ("tl_sglang_prefilldecode", "tl_sglang_decode")
-    many = [engine.answers(shared("traces", f"{n}.json.gz"), ["roles"]) for n in names]
+    # without the capture that lies beside the decode and says its shapes
+    many = [engine.of_trace(loaded(n), ["roles"]) for n in names]
     both = [Side(n, one, run_facts.about(one.source)) for n, one in zip(names, many, strict=True)]
     (said,) = pairs.sentences(both)
     assert "reach 49.4% of the memory bandwidth" in said  # 15.136e9 / 5.3e12 in 5.782 ms

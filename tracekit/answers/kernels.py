@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracekit.attribution.kernels import inductor_names, kernel_rules
+from tracekit.attribution.kernels.graphs.origin import Match
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.unfused import Unfused
 from tracekit.results.result import Result
@@ -104,6 +105,7 @@ class Kernels(Result):
     categories: tuple[Share, ...]
     other_share: float | None  # of all kernel time
     unfused: tuple[Unfused, ...] = ()  # kernels that could be one, by phase and pattern
+    graphs: tuple[Match, ...] = ()  # traces in which graphs replayed here were captured
 
     @property
     def main_phases(self) -> tuple[str, ...]:

@@ -211,6 +211,19 @@ def annotation_row(trace: Trace, any_thread: bool = False) -> Rows:
     return trace.once(("annotation_row", any_thread), make)
 
 
+def replayed(trace: Trace) -> npt.NDArray[np.bool_]:
+    """[G] whether a graph launch issued this row of `work`."""
+
+    def make() -> npt.NDArray[np.bool_]:
+        row = launch_row(trace)
+        graph = trace.named(r"(?i)graph_?launch")[trace.is_(Cat.RUNTIME)]
+        out = np.zeros(len(row), bool)
+        out[row >= 0] = graph[row[row >= 0]]
+        return out
+
+    return trace.once("replayed", make)
+
+
 def without_launch(trace: Trace) -> npt.NDArray[np.bool_]:
     """[G] whether the trace has no launch for a row of `work`: a row of its own everywhere."""
     return launch_row(trace) < 0

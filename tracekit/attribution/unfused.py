@@ -16,6 +16,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.kernels.inductor_names import fusable
 from tracekit.attribution.stages import work_phases
 from tracekit.taxonomy import Category
@@ -73,13 +74,13 @@ def added(rows: Iterable[Unfused]) -> tuple[Unfused, ...]:
 
 def _attentions(trace: Trace, classes: Classes, order: I64, apart: Mask) -> I64:
     """[K] the number of the attention that a kernel lies inside, between its products; or -1."""
-    gpu, op = links.work(trace), links.op_row(trace)[order]
+    gpu, op = links.work(trace), origin.op_row(trace)[order]
     known = op >= 0
     product = np.zeros(len(order), bool)
-    product[known] = links.ops(trace).named(_PRODUCT)[op[known]]
+    product[known] = origin.ops_named(trace, _PRODUCT)[op[known]]
     product &= classes.of(Category.GEMM)[order]
     softmax = gpu.named(_SOFTMAX)[order]
-    softmax[known] |= links.ops(trace).named(_SOFTMAX)[op[known]]
+    softmax[known] |= origin.ops_named(trace, _SOFTMAX)[op[known]]
     allowed = np.isin(classes.category[order], [CATEGORIES.index(c) for c in _BETWEEN])
     # a stretch is what lies between two breaks; one that both ends with products is an attention
     breaks = product | ~allowed | apart

@@ -81,6 +81,15 @@ class Reading:
         typer.Option("--output-dir", help="The folder in which the page gets its usual name."),
     ] = None
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a damaged trace.")] = False
+    graph_capture: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--graph-capture",
+            metavar="TRACE",
+            help="A trace in which graphs replayed here were captured: ops, shapes and modules of "
+            "their nodes are read from it; repeatable. Else one beside the trace is looked for.",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         """Raises: UsageError for what cannot both be."""

@@ -5,7 +5,7 @@ Each analysis of the catalogue is a method; what it returns shows as its tables 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit.extras import MissingExtraError
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
-from tracekit.trace import kineto
+from tracekit.trace import graph_captures, kineto
 from tracekit.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from tracekit.results.result import Grid
 
 
-def load(path: str | Path, *, strict: bool = False) -> Loaded:
+def load(
+    path: str | Path, *, strict: bool = False, graph_capture: str | Path | Sequence[str | Path] = ()
+) -> Loaded:
     """The trace in a file, ready to be asked.
+
+    `graph_capture` names traces in which graphs replayed here were captured; without, they are
+    looked for beside it.
 
     Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file.
     """
-    return Loaded(kineto.load(path, strict=strict))
+    given = (graph_capture,) if isinstance(graph_capture, str | Path) else graph_capture
+    return Loaded(graph_captures.attached(kineto.load(path, strict=strict), given))
 
 
 class Loaded:

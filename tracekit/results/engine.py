@@ -15,7 +15,7 @@ from tracekit.results import result as results
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
-from tracekit.trace import kineto, ranks, redact
+from tracekit.trace import graph_captures, kineto, ranks, redact
 from tracekit.trace.trace import Trace
 
 
@@ -46,16 +46,21 @@ def answers(
     only: Sequence[str] | None = None,
     *,
     strict: bool = False,
+    graph_capture: Sequence[str | Path] = (),
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
     """All that one trace can answer. Keyword parameters go to the analyses that take them.
 
+    `graph_capture` names the traces in which graphs replayed here were captured; without, they are
+    looked for beside it.
+
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
     needed = tables(only)
     progress("reading")
-    trace = kineto.load(path, tables=needed, strict=strict)
+    trace = kineto.load(path, tables=needed | graph_captures.OWN, strict=strict)
+    trace = graph_captures.attached(trace, graph_capture)
     return of_trace(trace, only, path=str(path), progress=progress, **parameters)
 
 

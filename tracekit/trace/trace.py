@@ -78,6 +78,15 @@ class Source:
     unknown: tuple[Unknown, ...] = ()  # the longest first
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
+    captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GraphCapture:
+    """Another trace, in which graphs that this one replays may have been captured."""
+
+    trace: Trace
+    given: bool  # named by the user; else found beside this one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +148,8 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "sequence",  # number of the call in its group, the same in each rank
     ),
     "kernel_modules": ("path*",),  # layers.0.attention.wq
+    "graph_nodes": ("node",),  # of work that a graph launch issued: its node, in order of capture
+    "launched": ("kernel*", "grid", "block"),  # what a launch says of its kernel, under ROCm
 }
 
 

@@ -1,8 +1,8 @@
 """The category of every piece of GPU work, and the rule that decided it.
 
 First the trace's own category (copy, fill), then communication by name, then the op that launched
-the work, then the kernel's name. Work of a CUDA or HIP graph has the op of its capture no longer:
-its name alone decides.
+the work, then the kernel's name. Work of a CUDA or HIP graph has the op of its capture where that
+is known (graphs/); elsewhere its name alone decides.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import Cat, Mask, Trace
@@ -101,11 +102,11 @@ def _by_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
 
 def _by_op(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
     """[G] what the op stack around the launch decides, or -1."""
-    row = np.where(replayed(trace), -1, links.op_row(trace))
+    row = origin.op_row(trace)
     out = np.full(len(row), _UNDECIDED, np.int64)
     known = row >= 0
     if known.any():
-        out[known] = _ops(trace, rules)[row[known]]
+        out[known] = origin.over_ops(trace, lambda one: _ops(one, rules))[row[known]]
     return out
 
 
@@ -172,16 +173,3 @@ def _nearest(
     while not np.array_equal(up, up[up]):  # doubles the distance each time
         up = up[up]
     return np.asarray(decided[up])
-
-
-def replayed(trace: Trace) -> Mask:
-    """[G] whether a graph launch issued this row of `links.work`."""
-
-    def make() -> Mask:
-        row = links.launch_row(trace)
-        graph = trace.named(r"(?i)graph_?launch")[trace.is_(Cat.RUNTIME)]
-        out = np.zeros(len(row), bool)
-        out[row >= 0] = graph[row[row >= 0]]
-        return out
-
-    return trace.once("replayed", make)

@@ -3,7 +3,8 @@
 torch.profiler with `with_modules` or `with_stack` writes a Python frame `nn.Module: LlamaMLP_3`
 around each call of a module; 3 counts modules of the class. Programs without stacks can mark
 modules by annotations of the same name. The work of a replayed CUDA graph may carry its module's
-name (module_paths.py), which says more than the frame around the launch of the whole graph.
+name (module_paths.py), which says more than the frame around the launch of the whole graph; else
+the frames around the captured launch (graphs/) say it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
-from tracekit.attribution.kernels.categories import replayed
+from tracekit.attribution.kernels.graphs.origin import origin
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -103,6 +104,13 @@ def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     return np.array([number[name] for name in names], np.int64)[inverse], classes
 
 
+def _together(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[tuple[str, ...], list[I64]]:
+    """The names of both, and of each side's names the place among them."""
+    every = tuple(dict.fromkeys((*one, *two)))
+    number = {name: at for at, name in enumerate(every)}
+    return every, [np.array([number[name] for name in side], np.int64) for side in (one, two)]
+
+
 def paths(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     """[G] the module named on each row of `links.work`, as an index into the second, or -1.
 
@@ -113,7 +121,7 @@ def paths(trace: Trace) -> tuple[I64, tuple[str, ...]]:
         code, names = module_paths.written(trace)
         if not names:
             return code, names
-        return np.where((work_row(trace) < 0) | replayed(trace), code, -1), names
+        return np.where((work_row(trace) < 0) | links.replayed(trace), code, -1), names
 
     return trace.once("module_work_path", make)
 
@@ -126,6 +134,13 @@ def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     row = work_row(trace)
     out = np.full(len(row), -1, np.int64)
     out[row >= 0] = of_row[row[row >= 0]]
+    captured = origin(trace)
+    if captured is not None:
+        of_captured, more = kinds(captured.trace)
+        classes, (first, second) = _together(classes, more)
+        out = np.where(out >= 0, first[out], -1) if len(first) else out
+        known = of_captured >= 0
+        out[captured.row[known]] = second[of_captured[known]]
     code, names = paths(trace)
     if not names:
         return out, classes

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.kernels.categories import replayed
+from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import flops
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
@@ -15,20 +15,36 @@ from tracekit.trace.trace import I64, Trace
 
 def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
     """[G] the op with a formula at or above each launch, or -1; the distinct works; [O] of each
-    row of `links.ops` the index of its work, or -1.
+    op the index of its work, or -1. Ops are those of `graphs.origin`: captured ones too.
     """
     nearest, works, work_of = of_ops(trace)
-    op = np.where(replayed(trace), -1, links.op_row(trace))
+    op = origin.op_row(trace)
     call = np.full(len(op), -1, np.int64)
     call[op >= 0] = nearest[op[op >= 0]]
     return call, works, work_of
 
 
 def of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
-    """[O] the op with a formula at or above each row of `links.ops`, or -1; the distinct works;
-    [O] the index of its own work, or -1.
+    """[O] the op with a formula at or above each op, or -1; the distinct works; [O] the index of
+    its own work, or -1. The rows of `links.ops` come first, then the ops of captures.
     """
-    return trace.once("formulas", lambda: _of_ops(trace))
+
+    def make() -> tuple[I64, list[flops.Work], I64]:
+        nearest, works, work_of = _of_ops(trace)
+        captured = origin.origin(trace)
+        if captured is None:
+            return nearest, works, work_of
+        more, others, of_others = of_ops(captured.trace)
+        number = {work: at for at, work in enumerate(dict.fromkeys((*works, *others)))}
+        index = np.array([*(number[work] for work in others), -1], np.int64)
+        shifted = np.where(more >= 0, more + len(nearest), -1)
+        return (
+            np.concatenate([nearest, shifted]),
+            list(number),
+            np.concatenate([work_of, index[of_others]]),
+        )
+
+    return trace.once("formulas", make)
 
 
 def _of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:

@@ -32,12 +32,12 @@ def register(app: typer.Typer) -> None:
         names = reading.names
         _distinct(traces)
         page = reading.page(lambda: _default(traces, names))
-        many, failed = _answers(traces, names, strict=reading.strict, stages=reading.stages)
+        many, failed = _answers(traces, names, reading)
         # files first: what reads the output may hang up early (`| head`)
         said = _write(many, page, reading.csv)
         _print(many, reading)
         sys.stdout.flush()
-        for line in [*_warnings(many), *said]:
+        for line in [*_warnings(many), *_unjoined(many, reading.graph_capture), *said]:
             process.complain(line)
         if not reading.printed and not reading.full and names is None:
             process.hint(f"next:   {_next([one.path for one in many])}", process.complain)
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _answers(
-    traces: Sequence[str], names: Sequence[str] | None, *, strict: bool, stages: str | None
+    traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading
 ) -> tuple[list[Answers], int]:
     """The answers of each trace that can be read, and how many cannot.
 
@@ -64,7 +64,10 @@ def _answers(
         of = f" ({place} of {len(traces)})" if len(traces) > 1 else ""
         try:
             with terminal.status(f"{Path(path).name}{of}") as say:
-                many.append(engine.answers(path, names, strict=strict, progress=say, stages=stages))
+                many.append(engine.answers(
+                    path, names, strict=reading.strict, progress=say, stages=reading.stages,
+                    graph_capture=reading.graph_capture or (),
+                ))  # fmt: skip
         except TracekitError as error:
             if len(traces) == 1:
                 raise
@@ -101,6 +104,24 @@ def _warnings(many: Sequence[Answers]) -> list[str]:
             cure = f"before sharing it: tracekit export --scrub {one.path} OUT"
             warnings.append(f"warning: {one.path} carries {found}; {cure}")
     return warnings
+
+
+def _unjoined(many: Sequence[Answers], captures: Sequence[str] | None) -> list[str]:
+    """A line for each trace with which the captures given could not be joined."""
+    from tracekit.answers.kernels import Kernels
+
+    lines = []
+    for one in many if captures else ():
+        kernels = one.get(Kernels)
+        if kernels is not None and not any(m.given and m.used for m in kernels.graphs):
+            replayed = any(row.replayed_count for row in kernels.rows)
+            why = (
+                "none of its graphs has nodes that were captured there"
+                if replayed
+                else "it replays no graph"
+            )
+            lines.append(f"warning: {one.path} is not joined with a capture: {why}")
+    return lines
 
 
 def _print(many: Sequence[Answers], reading: opt.Reading) -> None:

@@ -102,8 +102,8 @@ def _run(path: str, reading: opt.Reading) -> Run:
     if saved is not None:
         return saved
     with terminal.status(Path(path).name) as say:
-        return runs.of(
-            engine.answers(
-                path, reading.names, strict=reading.strict, progress=say, stages=reading.stages
-            )
-        )
+        found = engine.answers(
+            path, reading.names, strict=reading.strict, progress=say, stages=reading.stages,
+            graph_capture=reading.graph_capture or (),
+        )  # fmt: skip
+    return runs.of(found)

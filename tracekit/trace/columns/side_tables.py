@@ -75,6 +75,8 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
         "call_number": ("Seq", Any),
     },
     "kernel_modules": {"module_fqn": ("module_fqn", Any)},  # on the nodes of a replayed CUDA graph
+    "graph_nodes": {"graph_node": ("graph node id", Any)},  # the same
+    "launched": {"kernel": ("kernel", Any), "grid": ("grid", Any), "block": ("block", Any)},
 }
 
 
@@ -253,6 +255,22 @@ def _kernel_modules(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, {"path": strings.of_any(names)}, strings)
 
 
+def _graph_nodes(arguments: Sequence[Any], cat: Any) -> Part:
+    """Nodes by their number; CUPTI gives 0 to work of no graph."""
+    rows = _rows(arguments, cat, GPU_WORK, "graph_node")
+    node = integers(_values(arguments, rows, "graph_node"))
+    known = np.flatnonzero(node > 0)
+    return Part(np.array(rows, np.int64)[known], {"node": node[known]})
+
+
+def _launched(arguments: Sequence[Any], cat: Any) -> Part:
+    rows = _rows(arguments, cat, (Cat.RUNTIME,), "kernel", "grid")
+    strings = _Strings()
+    columns = {"kernel": strings.of_any(_values(arguments, rows, "kernel"))}
+    columns |= {name: triples(_values(arguments, rows, name)) for name in ("grid", "block")}
+    return _part(rows, columns, strings)
+
+
 _MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
     "copies": _copies,
     "grids": _grids,
@@ -262,4 +280,6 @@ _MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
     "syncs": _syncs,
     "collectives": _collectives,
     "kernel_modules": _kernel_modules,
+    "graph_nodes": _graph_nodes,
+    "launched": _launched,
 }

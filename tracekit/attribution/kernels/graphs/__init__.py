@@ -1,0 +1,1 @@
+"""What the nodes of replayed graphs are, by the trace in which the graph was captured."""

@@ -1,0 +1,249 @@
+"""Which capture each replayed graph came from, and which launch each of its nodes was.
+
+Kernel names in order decide, exactly where they can and by their longest common subsequence where
+they cannot. Captures of several batch sizes may run the same kernels: then the grid decides, then
+the batch size that the annotations say. What still could be several launches is matched only where
+all of them say the same: op, shapes and dtypes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels.graphs import alignment, unnamed
+from tracekit.attribution.kernels.graphs.captures import Captured, captures, label_of_launch
+from tracekit.attribution.kernels.graphs.replays import Replay
+from tracekit.attribution.kernels.graphs.words import (
+    UNNAMED,
+    Words,
+    grids_of_calls,
+    grids_of_work,
+)
+from tracekit.trace.trace import I64, Trace
+
+EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place and kind of op"
+_TRIED = 3  # captures that are aligned where none is the same sequence
+_PADDED = re.compile(r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context))(\d+)")
+_ASKED = re.compile(r"step\[DECODE bs=(\d+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One capture of one file, in the words of the replays."""
+
+    file: int  # which of the traces
+    captured: Captured
+    words: I64  # [M]
+    grids: I64  # [M, 3]
+    says: I64  # [M] equal where two launches of any file say the same of a node
+    hints: I64  # [M] the category that the op says, or -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """N nodes of one replay and what they are."""
+
+    replay: Replay
+    file: int  # of the capture; -1: none fits
+    call: I64  # [N] row of `links.calls` of that file; -1: not matched
+    placed: bool  # which of several captures that say the same is known: the layer is right
+    how: str
+
+
+def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
+    """The captures of these traces; of the replays' own only what was captured, not what ran."""
+    known: dict[tuple[object, ...], int] = {}
+    out = []
+    for file, trace in enumerate(traces):
+        held = captures(trace, marked=trace is own)
+        if not held:
+            continue
+        of_calls, (grids, _) = words.of_calls(trace), grids_of_calls(trace)
+        says, hints = _says(trace, known), unnamed.of_calls(trace)
+        out += [
+            Source(file, one, *(part[one.call] for part in (of_calls, grids, says, hints)))
+            for one in held
+        ]
+    return out
+
+
+def _says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
+    """[R] a number of the op, its arguments and what is around it, of each call."""
+    ops, table = links.ops(trace), trace.table("shapes")
+    row, parent = links.call_op_row(trace), links.op_parent_row(trace)
+    above = np.where(row >= 0, parent[row] if len(parent) else -1, -1)
+    frame = links.parent_row(trace)[links.call_rows(trace)]
+    texts = [table.take(ops.id, column, -1) for column in ("dims", "types")]
+    distinct, inverse = np.unique(
+        np.stack([row, above, np.where(row >= 0, -1, frame)]), axis=1, return_inverse=True
+    )
+    numbers = []
+    for op, up, around in distinct.T.tolist():
+        key: list[object] = [trace.text(around) if around >= 0 else ""]
+        for at in (op, up):
+            key.append(ops.text(at) if at >= 0 else "")
+            if at >= 0:
+                key += [table.strings[text[at]] if text[at] >= 0 else "" for text in texts]
+        numbers.append(known.setdefault(tuple(key), len(known)))
+    return np.array(numbers, np.int64)[np.asarray(inverse).reshape(-1)]
+
+
+def match(
+    trace: Trace, replays: Sequence[Replay], found: Sequence[Source], words: Words
+) -> list[Nodes]:
+    """What each replay's nodes are, in the order of `replays`."""
+    of_work, grids = words.of_work(trace), grids_of_work(trace)
+    kinds = unnamed.of_work(trace)
+    alike: defaultdict[tuple[bytes, bytes], list[int]] = defaultdict(list)
+    for at, replay in enumerate(replays):
+        alike[of_work[replay.work].tobytes(), grids[replay.work].tobytes()].append(at)
+    out: dict[int, Nodes] = {}
+    for members in alike.values():
+        work = replays[members[0]].work
+        fits = _fits(of_work[work], grids[work], kinds[work], links.work(trace).dur[work], found)
+        chosen = _chosen(trace, [replays[m] for m in members], fits)
+        out |= dict(zip(members, chosen, strict=True))
+    return [out[at] for at in range(len(replays))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    """One capture that may be that of a replay."""
+
+    source: Source
+    aligned: alignment.Aligned
+    how: str
+
+
+def _fits(nodes: I64, grids: I64, kinds: I64, dur: I64, found: Sequence[Source]) -> list[_Fit]:
+    """The captures that fit best, all equally well."""
+    fits = [_Fit(s, alignment.identity(len(nodes)), EXACT) for s in found if _same(s.words, nodes)]
+    if not fits:
+        fits = [fit for s in found if (fit := _by_place(nodes, kinds, s)) is not None]
+    if not fits:
+        fits = _by_part(nodes, kinds, dur, found)
+    gridded = [_with_grids(grids, fit) for fit in fits]
+    left = [(int((fit.aligned.call >= 0).sum()), same, fit) for fit, same in gridded]
+    best = max(((count, same) for count, same, _ in left), default=(0, 0))
+    return [fit for count, same, fit in left if (count, same) == best and count]
+
+
+def _same(one: I64, two: I64) -> bool:
+    return len(one) == len(two) and bool((one == two).all())
+
+
+def _by_place(nodes: I64, kinds: I64, source: Source) -> _Fit | None:
+    """As many launches as nodes, some without a name, none of which says another kind of work."""
+    if len(nodes) != len(source.words) or (source.words != UNNAMED).all():
+        return None
+    named = source.words != UNNAMED
+    if (source.words[named] != nodes[named]).any() or not unnamed.agree(kinds, source.hints):
+        return None
+    return _Fit(source, alignment.identity(len(nodes)), PLACE)
+
+
+def _by_part(nodes: I64, kinds: I64, dur: I64, found: Sequence[Source]) -> list[_Fit]:
+    """The captures whose longest common subsequence has most of the nodes' time."""
+    shared = [_shared(nodes, source.words) for source in found]
+    best = np.argsort(shared, kind="stable")[::-1]
+    tried: list[tuple[int, _Fit]] = []
+    for at in best.tolist():
+        source = found[at]
+        if not shared[at] or (len(tried) >= _TRIED and shared[at] < shared[int(best[_TRIED - 1])]):
+            break
+        if len(tried) > 4 * _TRIED:
+            break
+
+        def score(i: int, source: Source = source) -> I64:
+            return unnamed.score(nodes[i], kinds[i], source.words, source.hints)
+
+        aligned = alignment.align(len(nodes), len(source.words), score, source.says)
+        if aligned is not None:
+            call = np.where(aligned.sure, aligned.call, -1)
+            tried.append(
+                (
+                    int(dur[call >= 0].sum()),
+                    _Fit(source, alignment.Aligned(call, aligned.sure), COMMON),
+                )
+            )
+    most = max((ns for ns, _ in tried), default=0)
+    return [fit for ns, fit in tried if ns == most and ns]
+
+
+def _shared(nodes: I64, words: I64) -> int:
+    """Nodes that some launch could be, each launch counted once."""
+    size = int(max(nodes.max(initial=0), words.max(initial=0))) + 1
+    count = np.bincount(nodes, minlength=size)
+    named = words[words != UNNAMED]
+    return int(np.minimum(count, np.bincount(named, minlength=size)).sum()) + int(
+        (words == UNNAMED).sum()
+    )
+
+
+def _with_grids(grids: I64, fit: _Fit) -> tuple[_Fit, int]:
+    """The same without nodes whose grid is another than the launch's; of how many it is the same.
+
+    The same kernel over another grid is the same op over other shapes: another batch size.
+    """
+    call = fit.aligned.call
+    two = np.where((call >= 0)[:, None], fit.source.grids[np.maximum(call, 0)], -1)
+    known = (grids > 0).all(axis=1) & (two > 0).all(axis=1)
+    other = known & (grids != two).any(axis=1)
+    aligned = alignment.Aligned(np.where(other, -1, call), fit.aligned.sure)
+    return _Fit(fit.source, aligned, fit.how), int((known & ~other).sum())
+
+
+def _chosen(trace: Trace, replays: Sequence[Replay], fits: Sequence[_Fit]) -> list[Nodes]:
+    """Of replays of the same nodes, the capture of each."""
+    sizes = [_size(fit.source.captured.label)[0] for fit in fits]
+    groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for at, replay in enumerate(replays):
+        exact, least = _size(label_of_launch(trace, replay.launch)) if fits else (None, None)
+        groups[_of_size(sizes, exact, least)].append(at)
+    out: dict[int, Nodes] = {}
+    for kept, members in groups.items():
+        some = [fits[k] for k in kept]
+        for turn, at in enumerate(members):
+            out[at] = _node(replays[at], some, turn, len(members))
+    return [out[at] for at in range(len(replays))]
+
+
+def _of_size(sizes: Sequence[int | None], exact: int | None, least: int | None) -> tuple[int, ...]:
+    """Which captures may be of this batch: engines pad a batch to the next size captured."""
+    if exact is None and least is not None:
+        exact = min((size for size in sizes if size is not None and size >= least), default=least)
+    return tuple(k for k, size in enumerate(sizes) if None in (size, exact) or size == exact)
+
+
+def _node(replay: Replay, fits: Sequence[_Fit], turn: int, turns: int) -> Nodes:
+    """The nodes by these captures. Of several that say the same, each has its own in turn."""
+    if not fits:
+        return Nodes(replay, -1, np.full(len(replay.work), -1, np.int64), False, "")
+    said = np.stack([_said(fit) for fit in fits])
+    same = (said == said[0]).all(axis=0) & (said[0] >= 0)
+    in_turn = bool(same.all()) and turns % len(fits) == 0
+    fit = fits[turn % len(fits)] if in_turn else fits[0]
+    call = np.where(same, fit.aligned.call, -1)
+    rows = np.where(call >= 0, fit.source.captured.call[np.maximum(call, 0)], -1)
+    return Nodes(replay, fit.source.file, rows, in_turn or len(fits) == 1, fit.how)
+
+
+def _said(fit: _Fit) -> I64:
+    """[N] what the capture says of each node; -1 for nothing."""
+    call = fit.aligned.call
+    return np.where(call >= 0, fit.source.says[np.maximum(call, 0)], -1)
+
+
+def _size(label: str) -> tuple[int | None, int | None]:
+    """The batch that annotations name as it was captured or padded, and as it was asked for.
+
+    vLLM: `capture_32_FULL`, `execute_32_context…`; SGLang: the same, and `step[DECODE bs=30]`.
+    """
+    exact, least = _PADDED.search(label), _ASKED.search(label)
+    return int(exact[1]) if exact else None, int(least[1]) if least else None
