@@ -15,11 +15,13 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Mask, Trace
 
 from .findings import findings
+from .first_screen import FIRST_SCREEN
+from .snapshot import of_snapshot
+from .tables import DEFINITIONS, tables
 
 KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
 MOST_POINTS = 400
@@ -29,14 +31,18 @@ MOST_PIECES = 20
 def memory(trace: Trace, *, stages: str | None = None) -> Memory:
     """Allocated and reserved bytes of each memory, peaks by stage, and the largest allocations.
 
+    Of a memory snapshot: what held the peak by stack, and where the reserved bytes are.
+
     Raises: MissingEventsError for a trace without memory events, or where `stages` matches nothing.
     """
+    if trace.source.snapshot is not None:
+        return of_snapshot(trace.source.snapshot, trace.path)
     table = trace.table("memory")
     if not len(table):
         raise MissingEventsError(
             "captured without memory events",
             where=trace.path,
-            hint="capture with profile_memory=True",
+            hint="capture with profile_memory=True, or give a memory snapshot",
         )
     marks = _marks(trace, stages)
     order = np.argsort(table.columns["ts"], kind="stable")
@@ -222,66 +228,9 @@ def _largest(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
 def merge(one: Memory, two: Memory) -> Memory:
     """Memories and stages beside one another: their peaks are at different times of other runs."""
     return Memory(
-        one.rows + two.rows, one.stages + two.stages, _largest((*one.largest, *two.largest))
-    )
-
-
-# ---------------------------------------------------------------- tables
-
-DEFINITIONS = {
-    "allocated": "Bytes that live tensors hold, as the allocator counts them.",
-    "reserved": "Bytes that the caching allocator holds, live or kept for later.",
-    "peak": "The highest total after any event.",
-    "requested": "Sizes of all allocations added up, freed ones too.",
-    "growth": "Sizes of allocations less frees within the stage.",
-    "stage peak": "The highest total while an instance of the stage ran, by host time.",
-    "held": "From allocation to free, the longest of them; not measured where no free is in the "
-    "trace.",
-    "op": "The innermost op around the allocation, on its thread, that does more than allocate.",
-}
-
-
-def tables(result: Memory) -> list[Grid]:
-    devices = (
-        Column("memory"), Column("events", "count"),
-        Column("allocated first", "bytes", DEFINITIONS["allocated"]),
-        Column("allocated last", "bytes", DEFINITIONS["allocated"]),
-        Column("allocated peak", "bytes", DEFINITIONS["peak"]),
-        Column("peak at", "ns", "From the first slice of the trace."),
-        Column("reserved peak", "bytes", DEFINITIONS["reserved"]),
-        Column("requested", "bytes", DEFINITIONS["requested"]),
+        one.rows + two.rows, one.stages + two.stages, _largest((*one.largest, *two.largest)),
+        one.held + two.held, one.reserves + two.reserves, one.failures + two.failures,
     )  # fmt: skip
-    stages = (
-        Column("stage"), Column("memory"), Column("instances", "count"),
-        Column("allocated peak", "bytes", DEFINITIONS["stage peak"]),
-        Column("reserved peak", "bytes", DEFINITIONS["reserved"]),
-        Column("growth", "bytes", DEFINITIONS["growth"]),
-        Column("requested", "bytes", DEFINITIONS["requested"]),
-    )  # fmt: skip
-    pieces = (
-        Column("bytes", "bytes", "Of one allocation."), Column("count", "count"),
-        Column("memory"), Column("op", "text", DEFINITIONS["op"]),
-        Column("stage"), Column("first at", "ns", "From the first slice of the trace."),
-        Column("held", "ns", DEFINITIONS["held"]),
-    )  # fmt: skip
-    grids = [
-        Grid("memories", "Memory of each device", devices, [
-            (d.memory, d.events, d.allocated_first, d.allocated_last, d.allocated_peak, d.peak_ns,
-             d.reserved_peak, d.requested)
-            for d in result.rows
-        ]),
-    ]  # fmt: skip
-    if result.stages:
-        grids.append(Grid("stages", "Peak memory of each stage", stages, [
-            (s.stage, s.memory, s.instances, s.allocated_peak, s.reserved_peak, s.growth,
-             s.requested)
-            for s in result.stages[:200]
-        ]))  # fmt: skip
-    grids.append(Grid("largest", "The largest allocations", pieces, [
-        (p.bytes, p.count, p.memory, p.op or "", p.stage or "", p.at_ns, p.held_ns)
-        for p in result.largest
-    ]))  # fmt: skip
-    return grids
 
 
 def charts(result: Memory) -> list[Chart]:
@@ -313,6 +262,7 @@ ANALYSIS = Analysis(
     tables=tables,
     charts=charts,
     findings=findings,
+    first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
     needs=frozenset({"memory"}),
     order=80,

@@ -76,7 +76,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a database": (b"SQLite format 3\0....", "SQLite.*Nsight"),
     "an Nsight Compute report": (b"NVR\0....", "Nsight Compute"),
     "weights": (struct.pack("<Q", len(WEIGHTS)) + WEIGHTS + b"\0" * 4, "safetensors"),
-    "a memory snapshot": (pickle.dumps(SNAPSHOT), "pickle.*snapshot"),
+    "a memory snapshot": (pickle.dumps(SNAPSHOT), "snapshot"),
     "a memory snapshot as JSON": (json.dumps(SNAPSHOT).encode(), "memory snapshot"),
     "Perfetto's": (message(1, PACKET), "Perfetto protobuf"),
     "XPlane": (message(1, PLANE), "XPlane profile of JAX"),

@@ -17,7 +17,7 @@ class Device:
     allocated_first: int  # after the first event
     allocated_last: int
     allocated_peak: int
-    peak_ns: int  # when, from the first slice of the trace
+    peak_ns: int | None  # when, from the first slice of the trace, or the first event of a snapshot
     reserved_peak: int | None  # held by the caching allocator; None where it has none
     allocations: int
     frees: int
@@ -56,9 +56,53 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Blocks that were held at the peak of a memory snapshot, by the stack that allocated them."""
+
+    memory: str
+    bytes: int  # that the program asked for
+    blocks: int
+    line: str  # the innermost line of the program's own code, else the innermost that there is
+    stack: tuple[str, ...]  # innermost first, at most 12; empty where not recorded
+    rank: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Where the reserved bytes were when the snapshot was taken; the parts add up to `reserved`."""
+
+    memory: str
+    reserved: int
+    requested: int  # what tensors asked for
+    rounding: int  # beyond that, in their blocks
+    pending: int  # freed, but a stream may use it still
+    split: int  # free pieces of segments that are in use: only for what fits
+    spare: int  # segments with nothing in use
+    segments: int
+    largest_free: int  # the largest free piece
+    rank: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An allocation that failed for want of memory."""
+
+    memory: str
+    bytes: int  # asked for
+    free: int | None  # what the driver had left
+    at_ns: int | None  # from the first event of the snapshot
+    line: str
+    rank: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory(Result):
     analysis = "memory"
 
     rows: tuple[Device, ...]
     stages: tuple[StagePeak, ...]
     largest: tuple[Piece, ...]
+    # of a memory snapshot
+    held: tuple[Holder, ...] = ()
+    reserves: tuple[Reserve, ...] = ()
+    failures: tuple[Failure, ...] = ()

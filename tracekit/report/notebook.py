@@ -36,7 +36,8 @@ def load(
     Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file.
     """
     given = (graph_capture,) if isinstance(graph_capture, str | Path) else graph_capture
-    return Loaded(graph_captures.attached(kineto.load(path, strict=strict), given))
+    found = kineto.load(path, strict=strict, snapshots=True)
+    return Loaded(graph_captures.attached(found, given))
 
 
 class Loaded:

@@ -59,7 +59,8 @@ def answers(
     """
     needed = tables(only)
     progress("reading")
-    trace = kineto.load(path, tables=needed | graph_captures.OWN, strict=strict)
+    needed |= graph_captures.OWN
+    trace = kineto.load(path, tables=needed, strict=strict, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
     return of_trace(trace, only, path=str(path), progress=progress, **parameters)
 

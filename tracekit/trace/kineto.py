@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.errors import DamagedTraceError, NotATraceError
-from tracekit.trace import cache, metadata
+from tracekit.trace import cache, metadata, snapshot
 from tracekit.trace.columns.assemble import Assembly
 from tracekit.trace.columns.decode import CUT, UNCLOSED
 from tracekit.trace.columns.workers import processes_for, reads
 from tracekit.trace.json.outline import Outline, closing, outline
 from tracekit.trace.json.source import Text, opened
-from tracekit.trace.trace import TABLES, Loss, Table, Trace
+from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace, empty
 
 _HINT = "give a torch.profiler trace (.json, .json.gz)"
 
@@ -25,12 +25,13 @@ def load(
     tables: frozenset[str] = frozenset(),
     strict: bool = False,
     processes: int | None = None,
+    snapshots: bool = False,
 ) -> Trace:
     """The trace in a file; `tables` names side tables to read in the same pass.
 
     `path`: a file (also one of `tracekit convert`), `-` for standard input, or an address that
-    fsspec knows. `processes` is chosen by size where it is None. What is damaged is left out and
-    said in `source.losses`.
+    fsspec knows. `processes` is chosen by size where it is None. With `snapshots` a memory snapshot
+    of PyTorch is a trace without slices. What is damaged is left out and said in `source.losses`.
 
     Raises: NotATraceError with what the file is instead, DamagedTraceError (with `strict`, for any
     loss), TracekitError for a file that cannot be read, KeyError for an unknown table.
@@ -42,6 +43,9 @@ def load(
             from tracekit.trace import parquet  # takes longer to import than most traces to read
 
             trace = parquet.read(text.path)
+        elif snapshots and snapshot.is_one(text.read(0, 2)):
+            held = snapshot.read(text.path, text.name)
+            trace = empty(Source(text.name, text.stored, text.stored, snapshot=held))
         else:
             trace = _kept(text, frozenset(tables), processes)
     if strict and trace.source.losses:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.trace.snapshot import Snapshot
+
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
@@ -76,6 +78,7 @@ class Source:
     rank: str | None = None  # of a file of several: which of them this trace is
     rank_guessed: bool = False  # launches of ranks in lockstep do not say whose device is whose
     unknown: tuple[Unknown, ...] = ()  # the longest first
+    snapshot: Snapshot | None = None  # of a file that holds one in the place of slices
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
     captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
@@ -151,6 +154,15 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "graph_nodes": ("node",),  # of work that a graph launch issued: its node, in order of capture
     "launched": ("kernel*", "grid", "block"),  # what a launch says of its kernel, under ROCm
 }
+
+
+def empty(source: Source) -> Trace:
+    """A trace without slices."""
+    whole, short = np.empty(0, np.int64), np.empty(0, np.int32)
+    return Trace(
+        source, (), 0, ts=whole, dur=whole, name=short, cat=np.empty(0, np.uint8), pid=whole,
+        tid=whole, device=short, stream=whole, correlation=whole, id=short,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.attribution import links
+from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.spans.nesting import innermost
@@ -16,16 +15,6 @@ from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 MOST = 5_000  # stretches of one device that are named: the longest
 _FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
-# what a program calls and did not write; serving engines are the program
-_WORDS = (
-    "torch torchvision torchaudio transformers accelerate diffusers peft safetensors tokenizers"
-    " huggingface_hub numpy scipy PIL cv2 pandas tqdm triton functorch torch_tensorrt apex"
-    " deepspeed lightning lightning_fabric pytorch_lightning einops timm flash_attn xformers"
-    " bitsandbytes decorator tracekit"
-)
-_LIBRARIES = frozenset(_WORDS.split())
-_PACKAGES = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3(?:\.\d+)?/")
-_STANDARD = frozenset(sys.stdlib_module_names) - {"test", "this"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,12 +89,7 @@ def is_library_frame(trace: Trace) -> Mask:
 
 def _is_library(text: str) -> bool:
     found = _FRAME.match(text)
-    if found is None:
-        return False
-    path = _PACKAGES.sub("", found["path"])
-    top = path.lstrip("/").split("/")[0].removesuffix(".py").removesuffix(".pyx")
-    installed = path != found["path"] and "packages" not in found["path"]
-    return installed or top in _LIBRARIES or top in _STANDARD
+    return found is not None and program_code.is_library(found["path"])
 
 
 def spoken(text: str) -> str:
@@ -113,5 +97,4 @@ def spoken(text: str) -> str:
     found = _FRAME.match(text)
     if found is None:
         return text
-    path = "/".join(found["path"].split("/")[-2:])
-    return f"{path}:{found['line']} {found['name']}"
+    return program_code.spoken(found["path"], found["line"], found["name"])

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         for line in [*_warnings(many), *_unjoined(many, reading.graph_capture), *said]:
             process.complain(line)
         if not reading.printed and not reading.full and names is None:
-            process.hint(f"next:   {_next([one.path for one in many])}", process.complain)
+            process.hint(f"next:   {_next(many)}", process.complain)
         if failed:
             raise typer.Exit(1)
 
@@ -176,16 +176,18 @@ def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list
     return said
 
 
-def _next(traces: Sequence[str]) -> str:
+def _next(many: Sequence[Answers]) -> str:
     """What a reader may want after the first screen."""
     import shlex
 
-    files = shlex.join(traces)
+    files = shlex.join(one.path for one in many)
     every = f"tracekit analyze --full {files} (every table)"
-    if len(traces) == 2:
+    if len(many) == 2:
         return f"tracekit compare {files} (what changed), {every}"
-    if len(traces) > 2:
+    if len(many) > 2:
         return f"{every}, tracekit compare A B (what changed between two)"
+    if many[0].source.snapshot is not None:  # Perfetto has nothing to show of it
+        return every
     return f"tracekit open {files} (in Perfetto), {every}"
 
 

@@ -112,7 +112,9 @@ def notes(one: Answers) -> Iterable[str]:
 
 def cautions(one: Answers) -> Iterable[str]:
     """What a reader must know before any number."""
-    if not one.gpu and one.source.losses:
+    if one.source.snapshot is not None:
+        yield "This is a memory snapshot: it says what was allocated and by what, not what ran."
+    elif not one.gpu and one.source.losses:
         known = "" if one.source.unknown else " Every time here is CPU time."
         yield (
             "No GPU event is in what could be read of this file, which is damaged: GPU work may be "

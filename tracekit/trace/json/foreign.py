@@ -25,9 +25,9 @@ class Foreign(NamedTuple):
 
 
 _PICKLE = Foreign(
-    "a Python pickle, as torch.cuda.memory._dump_snapshot writes it (a memory snapshot): it is not "
-    "opened, since unpickling runs code",
-    "see a snapshot at pytorch.org/memory_viz; for times, " + WANTED,
+    "a Python pickle, as torch.cuda.memory._dump_snapshot writes it (a memory snapshot): it has no "
+    "slices",
+    "`tracekit analyze` answers a memory snapshot; for times, " + WANTED,
 )
 _PERFETTO = Foreign(
     "a Perfetto protobuf trace (rocprofv3, rocprof-sys and Perfetto itself write such), not a "
@@ -191,7 +191,7 @@ def of_keys(meta: Mapping[str, Any]) -> Foreign:
     if "segments" in keys and keys & {"device_traces", "allocator_settings"}:
         return Foreign(
             "a PyTorch memory snapshot, not a Kineto trace",
-            "see it at pytorch.org/memory_viz; for times, " + WANTED,
+            "give the pickle that torch.cuda.memory._dump_snapshot writes; for times, " + WANTED,
         )
     if any(map(_NSYS_KEYS.match, keys)):
         return Foreign(f"{_NSYS} JSON export, not a Kineto trace", _CAPTURE)
