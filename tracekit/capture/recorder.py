@@ -86,6 +86,12 @@ class Recorder:
         """One decode iteration, within decode; the first is 1."""
         return _Span(self, f"{DECODE_STEP}{number}", step=True)
 
+    def prepare(self) -> None:
+        """Open and close every stage's marker once: the first one in a process takes a ms."""
+        for stage in Stage:
+            with self.marker(stage.marker):
+                pass
+
     def marker(self, name: str) -> Any:
         """The annotation of that name, made once: making one is slow while stacks are recorded."""
         if name not in self._markers:
@@ -214,7 +220,7 @@ def _seen(adapter: Any, sample: Sample, recorder: Recorder, tokens: Any, state: 
         ids=tuple(tuple(row) for row in ids),
         text=tuple(adapter.text(state)) if state is not None and hasattr(adapter, "text") else (),
         # [B, n, D] are tokens; an embedding of the whole window, [B, D], is none
-        sensor_tokens=int(shape[1]) if len(shape) == 3 else None,
+        sensor_tokens=int(shape[1]) if len(shape) == 3 else getattr(state, "sensor_tokens", None),
         prefill_tokens=getattr(state, "prompt_tokens", None),
         prompt=getattr(state, "prompt", None) or None,
         generated=getattr(state, "generated", 0),

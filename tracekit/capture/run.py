@@ -179,6 +179,7 @@ class Passes:
             profiler.prepare_trace()
         if self.plan.warmup:
             self.one(0, self.marking)
+        self.marking.prepare()
         with _without_tracepoints():
             profiler.start_trace()
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import metadata
-from tracekit.taxonomy import SAMPLE
+from tracekit.taxonomy import SAMPLE, Stage
 from tracekit.trace.perfetto import layout
 
 Event = dict[str, Any]
@@ -28,6 +28,7 @@ def save(
     if complete is not None:
         kept["traceEvents"] = first_samples(kept["traceEvents"], complete)
     layout.rebase(kept)
+    adjoin(kept["traceEvents"])
     layout.settle(kept["traceEvents"])
     home = metadata.scrubber()
     for event in kept["traceEvents"]:
@@ -40,6 +41,29 @@ def save(
                 }
     kept["traceName"] = path.name
     layout.write({"tracekit": facts, **kept}, path)
+
+
+def adjoin(events: list[Event]) -> None:
+    """Each stage's marker from the end of the stage before it, the first from its sample's start.
+
+    So a stage is defined: opening a marker costs some µs, the first one in a process a ms. The
+    sample ends with its last stage, and what lies in it lies in a stage, to the ns.
+    """
+    marks = [e for e in events if e.get("ph") == "X" and e.get("cat") == "user_annotation"]
+    marks.sort(key=lambda event: layout.ns(event["ts"]))
+    names = {stage.marker for stage in Stage}
+    sample: Event | None = None
+    end = at = 0  # of the sample; up to where its stages reach
+    for mark in marks:
+        start, name = layout.ns(mark["ts"]), str(mark.get("name"))
+        if name.startswith(SAMPLE):
+            sample, at = mark, start
+            end = start + layout.ns(mark["dur"])
+        elif name in names and sample is not None and at <= start < end:
+            stop = start + layout.ns(mark["dur"])
+            mark["ts"], mark["dur"] = layout.us(at), layout.us(stop - at)
+            at = stop
+            sample["dur"] = layout.us(stop - layout.ns(sample["ts"]))
 
 
 def first_samples(events: list[Event], complete: int) -> list[Event]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-InputKind = Literal["imu", "events", "text", "image"]
+InputKind = Literal["imu", "events", "text", "image", "audio"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Recording:
     imu: `values` [N, 6] float64, acceleration xyz in m/s² with gravity, then angular velocity xyz
     in rad/s; `rate_hz` nominal; `timestamps_ms` [N] float64 or None where the file has none.
     events: `arrays` has x, y, p, t ([N] integers, t in µs). text: `text`. image: `arrays` has
-    pixels, [height, width, 3] uint8.
+    pixels, [height, width, 3] uint8. audio: `arrays` has waveform, [N] float32 in -1 … 1, mono, at
+    `rate_hz`.
     """
 
     kind: InputKind

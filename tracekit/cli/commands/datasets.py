@@ -157,7 +157,7 @@ def _preview(
     data_dir: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
     sample: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 0,
     kind: Annotated[
-        str | None, typer.Option(help="imu, events, text or image; by the file without.")
+        str | None, typer.Option(help="imu, events, text, image or audio; by the file without.")
     ] = None,
     rate_hz: Annotated[
         float | None, typer.Option("--rate-hz", help="Rate of a recording that does not say.")

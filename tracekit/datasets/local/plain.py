@@ -1,4 +1,4 @@
-"""Your own files: six channels as csv, text or npy; events; prompts; pictures."""
+"""Your own files: six channels as csv, text or npy; events; prompts; pictures; sound."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tracekit.datasets.formats import (
     packed_tables,
     tables,
     text_tables,
+    wav_files,
 )
 from tracekit.datasets.formats.csv_rows import OnError, read_bytes
 from tracekit.datasets.formats.tables import Table
@@ -34,6 +35,7 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "events": (".npy", ".npz", ".h5", ".hdf5"),
     "text": (".txt", ".json", ".jsonl", ".md"),
     "image": (".npy", ".png", ".jpg", ".jpeg"),
+    "audio": (".wav",),
 }  # fmt: skip
 EVERY = frozenset(one for endings in ENDINGS.values() for one in endings)
 
@@ -83,6 +85,8 @@ def samples(
                 yield events(file, trust_pickle=trust_pickle)
             case "image":
                 yield image(file)
+            case "audio":
+                yield audio(file)
             case _:
                 yield from texts(file)
 
@@ -180,6 +184,19 @@ def image(path: Path) -> Sample:
         read=lambda: numpy_files.npy(path, path) if array else read_bytes(path),
         parse=lambda raw: _parse_image(raw, path),
     )
+
+
+def audio(path: Path) -> Sample:
+    """One sound: a WAVE file of PCM samples."""
+    return Sample(
+        id=path.stem, dataset="plain", path=path, read=lambda: read_bytes(path),
+        parse=lambda raw: _parse_audio(raw, path),
+    )  # fmt: skip
+
+
+def _parse_audio(raw: bytes, path: Path) -> Recording:
+    waveform, rate = wav_files.parse(raw, path)
+    return Recording("audio", arrays={"waveform": waveform}, rate_hz=rate)
 
 
 def texts(path: Path) -> Iterator[Sample]:
@@ -282,6 +299,8 @@ def guess(path: Path) -> InputKind:
             return "text"
         case ".png" | ".jpg" | ".jpeg":
             return "image"
+        case ".wav":
+            return "audio"
         case ".npy":
             header = read_bytes(path, 0, 256)
             fields = b"'descr': [(" in header or b"'descr': '|O'" in header
@@ -309,11 +328,11 @@ def recognise(path: Path) -> bool:
 
 
 DATASET = Dataset(
-    title="Your own recordings: six channels at a stated rate, events, prompts, pictures",
+    title="Your own recordings: six channels at a stated rate, events, prompts, pictures, sound",
     kind="imu",
     samples=samples,
     holds="acceleration x y z (m/s², with gravity) and angular velocity x y z (rad/s); events x y "
-    "p t (µs); prompts; pictures",
+    "p t (µs); prompts; pictures; sound",
     source="your files",
     licence="yours",
     access="local",
@@ -321,12 +340,12 @@ DATASET = Dataset(
     layout="imu: csv, text (also gzipped), .npy, .npz, Parquet, Feather, .mat or HDF5 of six "
     "columns at --rate-hz, a header may name them, their units and a time column; events: "
     "structured .npy, .npz or .h5 with x, y, p, t; text: .txt, .json, .jsonl; image: .png, .jpg, "
-    ".npy",
+    ".npy; audio: .wav",
     fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "hf:PATH_OR_ID"),
     verified="verified on real files",
     how_to_get="tracekit capture MODEL --data PATH --rate-hz HZ",
     takes={
-        "kind": "imu, events, text or image",
+        "kind": "imu, events, text, image or audio",
         "rate_hz": "samples a second; needed unless a column has the time",
         "trust_pickle": "read pickled event files",
         "clock": "a clock at fault: mend (default), refuse, or ignore the column",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # a phone's sensor at 200 Hz: standard deviation of one sample, and of the constant bias
 ACCEL_NOISE, GYRO_NOISE = 0.03, 0.003  # m/s², rad/s
 ACCEL_BIAS, GYRO_BIAS = 0.05, 0.005
+SOUND_HZ = 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +155,18 @@ def picture(*, seed: Sequence[int], height: int = 336, width: int = 336) -> npt.
     picture[(y - at[0]) ** 2 + (x - at[1]) ** 2 < (0.2 * height) ** 2] = rng.uniform(0, 255, 3)
     whole: npt.NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
     return whole
+
+
+def sound(*, seed: Sequence[int], seconds: float = 3.0) -> npt.NDArray[np.float32]:
+    """[N] in -1 … 1 at SOUND_HZ: three tones that glide, in syllables, over a little noise."""
+    import numpy as np
+
+    rng = np.random.default_rng(list(seed))
+    t = np.arange(round(seconds * SOUND_HZ)) / SOUND_HZ
+    glide = 1 + 0.2 * np.sin(2 * np.pi * rng.uniform(0.3, 0.8) * t)
+    phase = 2 * np.pi * np.cumsum(glide) / SOUND_HZ
+    base = rng.uniform(100, 220)
+    tones = sum(np.sin(base * n * phase) / n for n in (1, 2, 5))
+    syllables = np.clip(np.sin(2 * np.pi * 3 * t), 0, 1)
+    made = 0.3 * tones * syllables + rng.normal(0, 0.003, len(t))
+    return np.clip(made, -1, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Generated input: IMU of named activities, events of a moving bar, prompts, pictures.
+"""Generated input: IMU of named activities, events of a moving bar, prompts, pictures, sound.
 
 Every sample is written to disk first, so that the load stage really loads.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
+from tracekit.datasets.formats import wav_files
 from tracekit.datasets.local import plain, signals
 from tracekit.datasets.video import ego4d
 from tracekit.errors import TracekitError
@@ -70,6 +71,9 @@ def samples(
             case "image":
                 _save(path / f"{uid}.npy", signals.picture(seed=(seed, number)))
                 made = plain.image(path / f"{uid}.npy")
+            case "audio":
+                _save(path / f"{uid}.wav", signals.sound(seed=(seed, number)))
+                made = plain.audio(path / f"{uid}.wav")
             case _:
                 prompt = PROMPTS[(seed + number) % len(PROMPTS)]
                 _save(path / f"{uid}.json", {"prompt": prompt})
@@ -110,12 +114,15 @@ def _save(path: Path, value: npt.NDArray[np.generic] | dict[str, str]) -> None:
             return
         import numpy as np
 
+        if path.suffix == ".wav":
+            wav_files.write(temporary, value, signals.SOUND_HZ)  # type: ignore[arg-type]
+            return
         with open(temporary, "wb") as file:
             np.save(file, value, allow_pickle=False)
 
 
 DATASET = Dataset(
-    title="Synthetic IMU of named activities; also events, prompts and pictures",
+    title="Synthetic IMU of named activities; also events, prompts, pictures and sound",
     kind="imu",
     samples=samples,
     holds="accelerometer (m/s², with gravity) and gyroscope (rad/s) of one moving body, by default "
@@ -131,7 +138,7 @@ DATASET = Dataset(
     how_to_get="tracekit capture MODEL --data synthetic",
     subsets=tuple(signals.ACTIVITIES),
     takes={
-        "kind": "imu, events, text or image",
+        "kind": "imu, events, text, image or audio",
         "rate_hz": "samples a second, 200 by default",
         "seconds": "length of a recording, 10 by default",
         "noise": "factor on the noise and bias of a phone's sensor; 0 is none",

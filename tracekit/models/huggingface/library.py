@@ -10,6 +10,12 @@ from tracekit.errors import TracekitError
 
 TEXT_PROMPT = "Explain in two sentences why a kernel launch costs time on the host."
 IMAGE_PROMPT = "Describe the picture."
+SOUND_PROMPT = "What is to be heard?"
+# what code of transformers raises where a model does not fit what it is given
+FAULTS = (
+    AssertionError, AttributeError, ImportError, IndexError, KeyError, NotImplementedError, OSError,
+    RuntimeError, TypeError, ValueError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -47,3 +53,24 @@ def said_plainly(where: object) -> Iterator[None]:
         elif "torchvision" in text.lower():
             text, hint = "its picture processor needs torchvision", "pip install torchvision"
         raise TracekitError(text[:300], where=where, hint=hint) from error
+
+
+@contextmanager
+def run_plainly(model: Any, stage: str) -> Iterator[None]:
+    """A model that fails in a stage, as one line that says how; too little memory stays itself.
+
+    Raises: TracekitError.
+    """
+    try:
+        yield
+    except TracekitError:
+        raise
+    except FAULTS as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if "memory" in text:
+            raise
+        raise TracekitError(
+            f"cannot be taken through {stage}: {type(error).__name__}: {text[:300]}",
+            where=type(model).__name__,
+            hint="transformers says so; an adapter of your own may know better: docs/models.md",
+        ) from error

@@ -1,7 +1,7 @@
-"""hf:PATH_OR_ID: any causal language model of transformers, and any vision-language model.
+"""hf:PATH_OR_ID: a language model of transformers, with an encoder of pictures, sound or text.
 
-A text prompt takes the place of sensor data: load reads it from disk, and there is no encode. A
-vision-language model takes a picture; its image encoder is the encode stage.
+A text prompt takes the place of sensor data: load reads it from disk, and there is no encode. What
+takes a picture or sound, or has an encoder for its prompt, has that as its encode stage.
 """
 
 from __future__ import annotations
@@ -13,23 +13,37 @@ from typing import TYPE_CHECKING, Any
 from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
-from tracekit.models.huggingface.library import IMAGE_PROMPT, TEXT_PROMPT, quiet, said_plainly
+from tracekit.models.huggingface import kinds, weights
+from tracekit.models.huggingface.kinds import Form
+from tracekit.models.huggingface.library import (
+    IMAGE_PROMPT,
+    SOUND_PROMPT,
+    TEXT_PROMPT,
+    quiet,
+    said_plainly,
+)
 from tracekit.models.shared import build_options, checkpoints
 from tracekit.models.shared.experts import routed
-from tracekit.models.shared.llama import Decoder, dims, read_per_pass, restore_buffers
-from tracekit.taxonomy import Stage
+from tracekit.models.shared.llama import Decoder, dims, read_per_pass
 
 if TYPE_CHECKING:
     from tracekit.models.huggingface.adapters import CausalLM
 
-TEXT_STAGES = (Stage.LOAD, Stage.PREPROCESS, Stage.PREFILL, Stage.DECODE)
-IMAGE_STAGES = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL, Stage.DECODE)
 SIZE = "full"  # as its configuration says; there is no other
 TAKES: Mapping[str, str] = {
     build_options.IGNORE_EOS: build_options.LLM_TAKES[build_options.IGNORE_EOS],
+    weights.UNEXPECTED: "refuse (default): weights that the model has no place for are an error; "
+    "ignore: they are left out",
+    weights.MERGE: "true: add a LoRA adapter's folder to the weights of its base model",
     "chat": "true (default where the tokenizer has a chat template): use it; false: the bare text",
 }
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+PROMPTS: Mapping[Form, str] = {
+    Form.TEXT: TEXT_PROMPT,
+    Form.IMAGE: IMAGE_PROMPT,
+    Form.SOUND: SOUND_PROMPT,
+    Form.TEXT_TO_TEXT: TEXT_PROMPT,
+    Form.SPEECH: "",
+}
 
 
 def located(target: str) -> Path:
@@ -39,7 +53,8 @@ def located(target: str) -> Path:
     """
     path = Path(target).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and weights.base_of(path) is None:
+            _no_other_form(path)
             raise TracekitError(
                 "the folder holds no config.json", where=path, hint="is it a Hugging Face model?"
             )
@@ -67,41 +82,20 @@ def _config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
-def sees(config: Any) -> bool:
-    """Whether a configuration is of a vision-language model.
+def architecture(config: Any) -> tuple[Any, kinds.Found]:
+    """The class of transformers that a configuration is of, and how it is taken.
 
-    Raises: TracekitError for one that generates no text.
+    Raises: TracekitError for one that generates no text, or cannot be taken stage by stage.
     """
-    from transformers.models.auto import modeling_auto as auto
-
-    known: Any = auto
-    kind = config.model_type
-    if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES and hasattr(
-        config, "vision_config"
-    ):
-        return True
-    if kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        return False
-    raise TracekitError(
-        f"transformers has no text generation for models of type {kind!r}",
-        where=kind,
-        hint="causal language models and image-text-to-text models can be captured",
-    )
-
-
-def _class(config: Any) -> Any:
     import transformers
 
-    library: Any = transformers
-    if sees(config):
-        return library.AutoModelForImageTextToText
-    return library.AutoModelForCausalLM
+    found = kinds.found(config)
+    return getattr(transformers, found.architecture), found
 
 
 def skeleton(config: Any) -> Any:
     """The model of a configuration on `meta`."""
-    with said_plainly(config.model_type), quiet(), checkpoints.on_meta():
-        return _class(config).from_config(config).eval()
+    return weights.skeleton(architecture(config)[0], config)
 
 
 def components(model: Any) -> dict[str, int]:
@@ -133,8 +127,8 @@ def resolve(target: str) -> Model:
     """
     extras.need("capture", "torch", "transformers", "huggingface_hub", where=f"hf:{target}")
     folder = located(target)
-    config = _config(folder)
-    image = sees(config)
+    config = _config(_base(folder) or folder)
+    _, found = architecture(config)
 
     def parameters(_size: str) -> Mapping[str, int]:
         return components(skeleton(config))
@@ -142,21 +136,35 @@ def resolve(target: str) -> Model:
     def build(options: BuildOptions) -> CausalLM:
         return built(target, options.checkpoint or folder, options)
 
-    shown = Path(target).name if Path(target).is_dir() else target
     return Model(
-        title=f"{shown} ({config.model_type})",
-        input="image" if image else "text",
-        stages=IMAGE_STAGES if image else TEXT_STAGES,
+        title=f"{_shown(target)} ({config.model_type})",
+        input=found.input,
+        stages=found.stages,
         sizes={SIZE: config},
         build=build,
         parameters=parameters,
         licence="see its model card",
         weights=f"hf:{target}",
         source="transformers",
-        default_prompt=IMAGE_PROMPT if image else TEXT_PROMPT,
+        default_prompt=PROMPTS[found.form],
         takes=TAKES,
         target=target,
     )
+
+
+def _shown(target: str) -> str:
+    return Path(target).name if Path(target).is_dir() else target
+
+
+def _base(folder: Path) -> Path | None:
+    """The folder of the base model of a LoRA adapter; None where the folder is a model itself.
+
+    Raises: TracekitError where the base model is not on this machine.
+    """
+    base = weights.base_of(folder)
+    if base is None or (folder / "config.json").is_file():
+        return None
+    return located(base)
 
 
 def built(target: str, folder: Path, options: BuildOptions) -> CausalLM:
@@ -164,34 +172,87 @@ def built(target: str, folder: Path, options: BuildOptions) -> CausalLM:
 
     Raises: TracekitError for weights that do not fit, and options that cannot be had.
     """
-    from tracekit.models.huggingface import adapters
+    from tracekit.models.huggingface import adapters, encoder_decoder, sound
+    from tracekit.models.huggingface.decoding import LibraryDecoder
+    from tracekit.models.huggingface.text import Text
 
     build_options.check_extra(options, TAKES, f"hf:{target}")
     build_options.size(options, {SIZE: None}, f"hf:{target}")
     build_options.device_checked(options)
-    config = _config(folder)
-    random = not any(any(folder.glob(pattern)) for pattern in WEIGHTS)
-    model = _random(config, options) if random else _loaded(folder, config, options)
+    model, random = _filled(folder, options)
+    form = kinds.found(model.config).form
+    decoder: LibraryDecoder
+    if form in (Form.TEXT_TO_TEXT, Form.SPEECH):
+        decoder = encoder_decoder.SequenceDecoder(model, options, eos=_eos(model))
+    else:
+        decoder = LibraryDecoder(model, options, eos=_eos(model), positions=form is Form.TEXT)
+    text = Text(folder, options, int(model.get_input_embeddings().weight.shape[0]))
+    kind: type[CausalLM] = {
+        Form.TEXT: adapters.CausalLM,
+        Form.IMAGE: adapters.PromptedLM,
+        Form.SOUND: sound.PromptedSound,
+        Form.TEXT_TO_TEXT: encoder_decoder.EncoderDecoder,
+        Form.SPEECH: sound.Speech,
+    }[form]
+    facts = _facts(target, model, random, decoder, text.about, form)
+    return kind(decoder, text, options, facts, folder)
+
+
+def _filled(folder: Path, options: BuildOptions) -> tuple[Any, bool]:
+    """The model with the folder's weights, or random ones; and whether they are random.
+
+    Raises: TracekitError for weights that do not fit, and an adapter that is not to be merged.
+    """
+    base = _base(folder)
+    merge = build_options.flag(options, weights.MERGE)
+    if base is not None and not merge:
+        raise TracekitError(
+            f"the folder is a LoRA adapter of {base.name}, no model by itself",
+            where=folder,
+            hint=f"--set {weights.MERGE}=true adds it to its base "
+            f"({extras.install('peft')}); or capture the base",
+        )
+    whole = base or folder
+    config = _config(whole)
+    made, _ = architecture(config)
+    if not weights.there(whole):
+        _no_other_form(whole)
+        return weights.random(made, config, options), True
+    model = weights.loaded(made, whole, config, options)
+    return (weights.merged(model, folder) if base is not None else model), False
+
+
+def _no_other_form(folder: Path) -> None:
+    """Nothing where a folder holds no weights at all. Raises: TracekitError for GGUF."""
+    others = [path.name for path in sorted(folder.glob("*.gguf"))]
+    if others:
+        raise TracekitError(
+            f"its weights are GGUF ({checkpoints.some(others)}), for llama.cpp",
+            where=folder,
+            hint="give the folder with the safetensors that they were made from",
+        )
+
+
+def _facts(
+    target: str, model: Any, random: bool, decoder: Decoder, tokenizer: str, form: Form
+) -> Facts:
+    options = decoder.options
     model.requires_grad_(False)
-    decoder = Decoder(model, options, eos=_eos(model))
-    image = sees(config)
-    text = adapters.Text(folder, options, int(config.get_text_config().vocab_size))
-    facts = Facts(
-        model=f"hf:{Path(target).name if Path(target).is_dir() else target}",
+    about: dict[str, Any] = {"batch_size": options.batch_size}
+    if form not in (Form.TEXT_TO_TEXT, Form.SPEECH):
+        mixture = routed(model, model.config)
+        about["llm"] = dims(model.config, options.dtype, _llm_per_pass(model), mixture)
+    return Facts(
+        model=f"hf:{_shown(target)}",
         size=options.size,
         parameters=components(model),
         random_weights=random,
-        dims={
-            "batch_size": options.batch_size,
-            "llm": dims(config, options.dtype, _llm_per_pass(model), routed(model, config)),
-        },
-        tokenizer=text.about,
+        dims=about,
+        tokenizer=tokenizer,
         attention=decoder.attention,
         cache=decoder.cache_kind,
         options={"architecture": type(model).__name__, "compile": decoder.compiled},
     )
-    kind = adapters.VisionLM if image else adapters.CausalLM
-    return kind(decoder, text, options, facts, folder)
 
 
 def _llm_per_pass(model: Any) -> int:
@@ -207,86 +268,6 @@ def _eos(model: Any) -> list[int]:
     if found is None:
         return []
     return [int(found)] if isinstance(found, int) else [int(i) for i in found]
-
-
-def _random(config: Any, options: BuildOptions) -> Any:
-    model = skeleton(config)
-    dtype = checkpoints.dtype_named(options.dtype)
-    checkpoints.randomize(model, device=options.device, dtype=dtype, seed=options.seed)
-    model.tie_weights()
-    restore_buffers(model, options.device)
-    left = [name for name, value in model.named_buffers() if value.is_meta]
-    for name in left:  # index tables, which follow from the shapes
-        _restore_index(model, name, options.device)
-    return model
-
-
-def _restore_index(model: Any, name: str, device: str) -> None:
-    import torch
-
-    path, _, leaf = name.rpartition(".")
-    owner = model.get_submodule(path)
-    buffer = owner._buffers[leaf]
-    if "position_ids" not in leaf:
-        raise TracekitError(
-            f"random weights cannot be made: {name} follows from no shape",
-            where=type(model).__name__,
-            hint="capture it with its own weights",
-        )
-    owner._buffers[leaf] = torch.arange(buffer.shape[-1], device=device).expand(buffer.shape)
-
-
-def _loaded(folder: Path, config: Any, options: BuildOptions) -> Any:
-    """The model with the folder's weights. Raises: TracekitError where they do not fit."""
-    import importlib.util
-
-    dtype = checkpoints.dtype_named(options.dtype)
-    placed: dict[str, Any] = {}
-    if importlib.util.find_spec("accelerate"):  # straight to the device, tensor by tensor
-        placed = {"device_map": {"": options.device}}
-    with said_plainly(folder), quiet():
-        try:
-            model, info = _class(config).from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                local_files_only=True,
-                output_loading_info=True,
-                **placed,
-            )
-        except RuntimeError as error:
-            raise _unfit(error, folder) from error
-    _report(info, folder)
-    return model.eval() if placed else model.eval().to(options.device)
-
-
-def _unfit(error: RuntimeError, folder: Path) -> Exception:
-    text = " ".join(str(error).split())
-    if "size" not in text and "shape" not in text and "mismatch" not in text:
-        return error
-    return TracekitError(
-        f"the weights do not fit: {text[:300]}",
-        where=folder,
-        hint="does config.json belong to these weights?",
-    )
-
-
-def _report(info: Mapping[str, Any], where: object) -> None:
-    """Nothing where all weights came and fitted. Raises: TracekitError where not."""
-    missing = sorted(map(str, info.get("missing_keys") or ()))
-    unexpected = sorted(map(str, info.get("unexpected_keys") or ()))
-    misshapen = sorted(str(one[0]) for one in info.get("mismatched_keys") or ())
-    if not missing and not misshapen:
-        return  # unexpected ones alone do no harm: heads of other tasks
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    said = [
-        f"{len(names)} {kind} ({checkpoints.some(names)})" for kind, names in kinds.items() if names
-    ]
-    raise TracekitError(
-        f"the weights do not fit: {'; '.join(said)}",
-        where=where,
-        hint="is the folder complete, and of this model?",
-    )
 
 
 def download(identifier: str, folder: Path | None = None) -> None:

@@ -51,6 +51,8 @@ TINY: Mapping[str, Any] = {
     "max_position_embeddings": 2048,
 }
 
+CACHES = ("cache", "past_key_values", "cache_params", "state")  # names in forward, newest first
+
 
 @dataclass(slots=True)
 class Request:
@@ -65,6 +67,7 @@ class Request:
     length: int  # positions in the cache
     done: list[bool] = field(default_factory=list)  # [B] rows that met their end token
     prompt: str = ""  # as the model saw it, markers included
+    sensor_tokens: int | None = None  # of the encoder, in each row, where only the model knows
 
 
 def without_gradients(method: F) -> F:
@@ -158,12 +161,12 @@ class Decoder:
         self.eos = frozenset() if flag(options, IGNORE_EOS) else frozenset(eos)
         text = model.config.get_text_config(decoder=True)
         self.most: int = most or int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
-        self.cache_kind = "static" if options.compile else options.cache
+        self.cache_kind: str = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
         self._takes_cache = cache_argument(model)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
         self._step: Any
-        self._step, self.compiled = compiled(self._forward, options, "decode step")
+        self._step, self.compiled = compiled(self.forward, options, "decode step")
 
     @without_gradients
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
@@ -199,9 +202,9 @@ class Decoder:
                 where="--max-new-tokens",
                 hint="ask for fewer, or shorten the prompt",
             )
-        cache = self._cache(rows, wanted)
+        cache = self.empty_cache(rows, wanted)
         named = {"inputs_embeds": embeds} if embeds is not None else {"input_ids": ids}
-        logits = self._forward(cache, **named, **more)
+        logits = self.forward(cache, **named, **self.pass_inputs(rows, 0, length), **more)
         if forget:
             drop(cache, forget)
         request = Request(
@@ -225,7 +228,8 @@ class Decoder:
 
             compiler: Any = torch.compiler
             compiler.cudagraph_mark_step_begin()
-        request.logits = self._step(request.cache, input_ids=request.next[:, None])
+        more = self.pass_inputs(len(request.ids), request.length, 1)
+        request.logits = self._step(request.cache, input_ids=request.next[:, None], **more)
         request.length += 1
         self._append(request)
         return request
@@ -233,11 +237,17 @@ class Decoder:
     @without_gradients
     def feed(self, request: Request, ids: torch.Tensor) -> torch.Tensor:
         """Logits [B, k, V] float32 of k given tokens [B, k], which enter the cache."""
-        logits = self._forward(request.cache, keep=0, input_ids=ids)
+        more = self.pass_inputs(len(request.ids), request.length, int(ids.shape[1]))
+        logits = self.forward(request.cache, keep=0, input_ids=ids, **more)
         request.length += int(ids.shape[1])
         return logits
 
-    def _forward(self, cache: Any, keep: int = 1, **given: Any) -> torch.Tensor:
+    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, Any]:
+        """What a pass over positions `start` … takes with its tokens; LLaMA counts by itself."""
+        return {}
+
+    def forward(self, cache: Any, keep: int = 1, **given: Any) -> torch.Tensor:
+        """Logits [B, V] float32 of the last position; [B, T, V] of all where `keep` is 0."""
         with self._backend():
             given[self._takes_cache] = cache
             out = self.model(use_cache=True, logits_to_keep=keep, **given)
@@ -250,7 +260,7 @@ class Decoder:
     def _append(self, request: Request) -> None:
         """Choose the next token of each row, and see which rows are done."""
         # drawn from torch's own generator, which capture seeds for every request
-        request.next = choose(request.logits, self.options.temperature, self.options.top_p)
+        request.next = self.chosen(request)
         for row, token in enumerate(request.next.tolist()):
             if not request.done[row]:
                 request.ids[row].append(token)
@@ -258,7 +268,12 @@ class Decoder:
         most = max(map(len, request.ids))
         request.finished = all(request.done) or most >= self.options.max_new_tokens
 
-    def _cache(self, rows: int, positions: int) -> Any:
+    def chosen(self, request: Request) -> torch.Tensor:
+        """The next token of each row, [B], from the logits of the last pass."""
+        return choose(request.logits, self.options.temperature, self.options.top_p)
+
+    def empty_cache(self, rows: int, positions: int) -> Any:
+        """A cache without positions; a static one has room for so many, and stays in place."""
         from transformers import DynamicCache, StaticCache
 
         if self.cache_kind == "dynamic":
@@ -272,11 +287,11 @@ class Decoder:
 
 
 def cache_argument(model: Any) -> str:
-    """What the model's forward calls its KV cache; transformers renamed it in 5.24, and drops the
-    old name in 5.40.
+    """What the model's forward calls its KV cache, or its recurrent state; transformers renamed it
+    in 5.24, and drops the old name in 5.40.
     """
     named = inspect.signature(model.forward).parameters
-    return "cache" if "cache" in named else "past_key_values"
+    return next((name for name in CACHES if name in named), "past_key_values")
 
 
 def decoded(decoder: Decoder, request: Request, label: str, steps: int) -> dict[str, torch.Tensor]:
@@ -320,7 +335,11 @@ def set_attention(model: Any, options: BuildOptions, cache: str) -> str:
     """
     kind = options.attention
     if kind != "flash":
-        model.set_attn_implementation(kind)
+        try:
+            model.set_attn_implementation(kind)
+        except ValueError:  # transformers: this architecture has no fused attention
+            model.set_attn_implementation("eager")
+            return f"eager ({type(model).__name__} has no {kind})"
         return kind
     if cache == "static":
         raise TracekitError(

@@ -1,0 +1,124 @@
+"""Prefill and decode of any model of transformers, token by token as its own `generate` does it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracekit.errors import TracekitError
+from tracekit.models.entry import BuildOptions
+from tracekit.models.huggingface import generation
+from tracekit.models.shared.llama import CACHES, Decoder, Request, cache_argument
+from tracekit.models.shared.sampling import choose
+
+if TYPE_CHECKING:
+    import torch
+
+# absolute biases that transformers builds for the positions so far, not for those of a static cache
+ALIBI = ("bloom", "mpt")
+KEPT = "a state of its own"
+
+
+@dataclass(slots=True)
+class Carried:
+    """What a model makes of itself in place of a cache of transformers, handed on step by step."""
+
+    value: Any = None
+
+
+class LibraryDecoder(Decoder):
+    """One model of transformers with what its `generate` would pass and apply.
+
+    `positions` says whether passes are told their positions, as `generate` does for text.
+    """
+
+    def __init__(
+        self, model: Any, options: BuildOptions, *, eos: Sequence[int], positions: bool = True
+    ) -> None:
+        """Raises: TracekitError where the attention or cache asked for cannot be had here."""
+        named = inspect.signature(model.forward).parameters
+        if not any(name in named for name in CACHES):
+            raise TracekitError(
+                "cannot be taken stage by stage: it has no cache of what it has read",
+                where=type(model).__name__,
+                hint="write an adapter of your own: docs/models.md",
+            )
+        check_cache(model, options)
+        super().__init__(model, options, eos=eos)
+        self.carries = _carries(model)
+        if self.carries:
+            self.cache_kind = KEPT
+        self.cache_name = cache_argument(model)
+        self._positions = positions and "position_ids" in named
+        self.effects = generation.effects(model.generation_config, self.eos)
+        self._seen: torch.Tensor | None = None  # [B, n] prompt and generated ids
+        self._processors: Any = None
+
+    def prefill(self, embeds: Any = None, *, ids: Any = None, **more: Any) -> Request:
+        """As `Decoder.prefill`; what the generation configuration applies begins here."""
+        if self.effects.applied:
+            self._seen, length = ids, int(ids.shape[1])
+            most = length + self.options.max_new_tokens
+            self._processors = generation.processors(
+                self.effects, length, most, self.eos, ids.device
+            )
+        return super().prefill(embeds, ids=ids, **more)
+
+    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, Any]:
+        """Positions [B, T] as `generate` counts them, made on the device."""
+        if not self._positions:
+            return {}
+        import torch
+
+        at = torch.arange(start, start + length, device=self.options.device)
+        return {"position_ids": at.expand(rows, length)}
+
+    def forward(self, cache: Any, keep: int = 1, **given: Any) -> torch.Tensor:
+        """As `Decoder.forward`; a state of the model's own is handed on."""
+        if not isinstance(cache, Carried):
+            return super().forward(cache, keep, **given)
+        given[self.cache_name] = cache.value
+        out = self.model(use_cache=True, **given)
+        cache.value = next(
+            (found for name in CACHES if (found := getattr(out, name, None)) is not None), None
+        )
+        logits: torch.Tensor = out.logits.float()
+        return logits[:, -1] if keep == 1 else logits
+
+    def empty_cache(self, rows: int, positions: int) -> Any:
+        """A cache of transformers, or the place of a state that the model makes by itself."""
+        return Carried() if self.carries else super().empty_cache(rows, positions)
+
+    def chosen(self, request: Request) -> torch.Tensor:
+        """The next token of each row, [B], with what the generation configuration applies."""
+        if not self.effects.applied:
+            return super().chosen(request)
+        import torch
+
+        assert self._seen is not None
+        scores = self._processors(self._seen, request.logits)
+        token = choose(scores, self.options.temperature, self.options.top_p)
+        self._seen = torch.cat([self._seen, token[:, None]], dim=-1)
+        return token
+
+
+def _carries(model: Any) -> bool:
+    """Whether the model makes its own state where others take a cache of transformers."""
+    return not model._supports_default_dynamic_cache()
+
+
+def check_cache(model: Any, options: BuildOptions) -> None:
+    """Nothing where the model can have the cache asked for. Raises: TracekitError where not."""
+    if not options.compile and options.cache != "static":
+        return
+    flag = "--compile" if options.compile else "--cache static"
+    text = model.config.get_text_config(decoder=True)
+    why = ""
+    if _carries(model):
+        why = f"{type(model).__name__} keeps a state of its own, not a cache that could be static"
+    elif text.model_type in ALIBI or getattr(text, "alibi", False):
+        why = "its ALiBi biases are as long as the positions so far, and a static cache is longer"
+    if why:
+        raise TracekitError(why, where=flag, hint="use --cache dynamic without --compile")
