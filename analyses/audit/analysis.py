@@ -8,6 +8,7 @@ from tracekit.answers.audit import VERDICT, Audit, Finding
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.trust import VERDICTS, worst
+from tracekit.results.unknown_work import device_kind, neutral
 from tracekit.trace.trace import Trace
 
 from .checks import CHECKS
@@ -16,7 +17,10 @@ from .first_screen import FIRST_SCREEN
 
 def audit(trace: Trace) -> Audit:
     """Every check of analyses/audit/checks.py on one trace; never raises for what a trace lacks."""
-    return _sorted([finding for check in CHECKS for finding in check(trace)])
+    found = [finding for check in CHECKS for finding in check(trace)]
+    if device_kind(trace.source) != "GPU":
+        found = [replace(finding, what=neutral(finding.what)) for finding in found]
+    return _sorted(found)
 
 
 def _sorted(rows: list[Finding]) -> Audit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from tracekit.answers.audit import Audit
@@ -21,6 +22,7 @@ from tracekit.results.findings import LEAST, Draft
 from tracekit.results.result import Column, Grid, Result
 from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
+from tracekit.results.unknown_work import device_kind, neutral
 from tracekit.taxonomy import FindingKind
 from tracekit.trace.ranks import named
 from tracekit.trace.trace import Trace
@@ -47,7 +49,8 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
             hint="capture with a GPU visible, or mark stages",
         )
     worth, most, audit = SMALL * _whole(asked), _most(asked), asked(Audit)
-    rows, refused, said = [], [], set[int]()
+    rows, refused, told_of = [], [], set[int]()
+    gpus = device_kind(trace.source) == "GPU"
     for at, (name, draft) in enumerate(drafts):
         if draft.saves_ns is not None and draft.saves_ns < worth:
             continue
@@ -56,9 +59,12 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
         if verdict == "refused":
             refused.append(Withheld(trace.path, analysis, 1, why))
         else:
-            said.add(at)
-            rows.append(_finding(trace.path, draft, rests_on, verdict, why, most))
-    told = [draft for at, (_, draft) in enumerate(drafts) if at in said]
+            told_of.add(at)
+            said = _finding(trace.path, draft, rests_on, verdict, why, most)
+            rows.append(
+                said if gpus else replace(said, what=neutral(said.what), do=neutral(said.do))
+            )
+    told = [draft for at, (_, draft) in enumerate(drafts) if at in told_of]
     return Findings(_ranked(rows), _together(refused), tuple(largest(trace.path, asked, told)))
 
 

@@ -1,6 +1,7 @@
 """Work of devices that are no GPU is work, and what is not known is named: never CPU time."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,21 @@ def says(folder: Path, events: list[dict[str, Any]]) -> str:
     assert "CPU events only" not in page
     assert "every time here is CPU time" not in page
     return " ".join(done.output.split())
+
+
+def test_the_words_of_a_device_that_is_no_gpu(tmp_path: Path) -> None:
+    """Names of the file keep theirs; our labels, sentences, tables and the page say device."""
+    events = [
+        x("aten::mm", "cpu_op", 0, 3_000),
+        *[x("urEnqueueKernelLaunch", "xpu_runtime", 300 * n, 5, correlation=n) for n in range(9)],
+        *[x("GPU gemm_kernel", "kernel", 300 * n + 20, 40, pid=DEVICE, tid=0, device=0, stream=0,
+            correlation=n) for n in range(9)],
+    ]  # fmt: skip
+    said = says(tmp_path, events)
+    assert "The device is idle for" in said
+    page = (tmp_path / "p.html").read_text()
+    words = re.sub(r"<(script|style).*?</\1>|<[^>]*>|GPU gemm_kernel", " ", page, flags=re.S)
+    assert not re.findall(r"[^.]{0,40}\bGPUs?\b", f"{said.replace('GPU gemm_kernel', '')} {words}")
 
 
 OP = x("aten::mm", "cpu_op", 0, 50)

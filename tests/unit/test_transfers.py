@@ -79,6 +79,13 @@ def test_a_name_says_direction_and_host_memory(name: str, read: tuple[str, str |
     [
         (("HtoD", "pageable", "device"), ("HtoD", "pageable")),
         (("DtoH", "device", "pinned"), ("DtoH", "pinned")),
+        (("DtoD", "device", "device"), ("DtoD", None)),
+        (("PtoP", "device", "device"), ("PtoP", None)),
+        (("HtoA", "pinned", "array"), ("HtoD", "pinned")),
+        (("AtoH", "array", "pageable"), ("DtoH", "pageable")),
+        (("AtoD", "array", "device"), ("DtoD", None)),
+        (("HtoH", "pinned", "pinned"), ("HtoH", "pinned")),
+        (("UNKNOWN", "pageable", "device"), ("HtoD", "pageable")),
         (("1", "", ""), ("HtoD", None)),
         (("10", "device", "device"), ("PtoP", None)),
         (("", "managed", "device"), ("StoD", None)),

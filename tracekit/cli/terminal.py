@@ -198,13 +198,16 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
 
 def tables(out: Console, one: Answers) -> None:
     """Every table of every analysis."""
+    from tracekit.report import device_words
     from tracekit.report.html.section import HERO
     from tracekit.results import catalog
+    from tracekit.results.unknown_work import device_kind
 
+    gpus = device_kind(one.source) == "GPU"
     for name, result in one.answers.items():
         if name not in HERO:
             for grid in catalog.analysis(name).tables(result):
-                show(out, grid, rest=ANALYZED)
+                show(out, grid if gpus else device_words.of_grid(grid), rest=ANALYZED)
 
 
 def unanswered(out: Console, one: Answers) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tracekit.answers.audit import Audit
 from tracekit.answers.findings import Findings
 from tracekit.files import writing
-from tracekit.report import facts
+from tracekit.report import device_words, facts
 from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, section, unanswered
@@ -17,6 +17,7 @@ from tracekit.report.many import sections as many_sections
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import answers, catalog
 from tracekit.results.answers import Answers
+from tracekit.results.unknown_work import device_kind
 
 
 def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Path:
@@ -42,9 +43,9 @@ def render(many: Sequence[Answers], *, command: str = "") -> str:
 
 
 def _single(one: Answers, source: Sequence[Source]) -> Page:
-    view = overview(one)
+    view, kind = overview(one), device_kind(one.source)
     sections = [
-        _undoubled(section(name, result, one.trust.get(name), gpu=one.gpu), view)
+        _undoubled(section(name, result, one.trust.get(name), gpu=one.gpu, kind=kind), view)
         for name, result in one.answers.items()
         if name not in HERO
     ]
@@ -75,6 +76,8 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
         return view
     grids = catalog.analysis(Findings.analysis).tables(found)
     kept = tuple(grid for grid in grids if grid.rows or grid.note)
+    if device_kind(one.source) != "GPU":
+        kept = tuple(map(device_words.of_grid, kept))
     return dataclasses.replace(view, grids=(*view.grids, *kept))
 
 

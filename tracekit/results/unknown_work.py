@@ -22,7 +22,7 @@ def device_kind(source: Source) -> str:
 
 
 def other_device(source: Source) -> str | None:
-    """Which work is shown as a GPU's, where it is another device's; None for GPUs."""
+    """Which device the file is of, and what is read as its kernels; None for GPUs."""
     kind = device_kind(source)
     if kind == "GPU":
         return None
@@ -35,10 +35,23 @@ def other_device(source: Source) -> str | None:
         if where
         else ""
     )
-    return (
-        f"The device of this file is {_article(kind)} {kind}{what}; where it says GPU here, it "
-        "means that device."
-    )
+    return f"The device of this file is {_article(kind)} {kind}{what}."
+
+
+# what stands in backticks is a name of the file
+_GPU = re.compile(r"(?P<name>`[^`]*`)|\bGPU(?P<many>s?)\b")
+
+
+def neutral(text: str) -> str:
+    """One of our sentences, or a label, of a device that is no GPU: `device` for `GPU`."""
+
+    def word(found: re.Match[str]) -> str:
+        if found["name"]:
+            return found["name"]
+        said = f"device{found['many']}"
+        return said.capitalize() if found.start() == 0 else said
+
+    return _GPU.sub(word, text)
 
 
 def _article(word: str) -> str:

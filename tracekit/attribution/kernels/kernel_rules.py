@@ -68,7 +68,7 @@ TABLE_EMBEDDING = _rule(
 
 OPTIMIZER = _rule(
     "optimiser step", C.OPTIMIZER, "PyTorch fused optimisers, apex, DeepSpeed, bitsandbytes",
-    r"Fused(Adam|AdamW|Sgd|Adagrad)MathFunctor",
+    r"Fused(Adam|AdamW|Sgd|Adagrad)MathFunctor", r"FusedOptimizerTensorListMetadata",
     r"(?<![a-z])(Adam|SGD|NovoGrad|Adagrad)\w*Functor", r"LAMBStage\d",
     r"kOptimizer\w*(State|bit)", r"kPreconditionOptimizer",
     r"multi_tensor_(adam|lamb|sgd|novograd|adagrad|lion)",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekit.answers.findings import Findings
+from tracekit.report import device_words
 from tracekit.report.html import tables
 from tracekit.results import catalog
 from tracekit.results.answers import Answers
@@ -14,6 +15,7 @@ from tracekit.results.figures import Chart, marks
 from tracekit.results.first_screen import Verdict
 from tracekit.results.result import Grid, Result
 from tracekit.results.trust import Trust
+from tracekit.results.unknown_work import device_kind, neutral
 
 HERO = frozenset({Findings.analysis})  # shown in the overview, not as sections
 
@@ -52,8 +54,30 @@ class Unanswered:
         return len(self.titles) == 1
 
 
-def section(name: str, result: Result, trust: Trust | None = None, *, gpu: bool = True) -> Part:
-    """An analysis as a section: its charts that draw something, its tables that have rows."""
+def section(
+    name: str, result: Result, trust: Trust | None = None, *, gpu: bool = True, kind: str = "GPU"
+) -> Part:
+    """An analysis as a section: its charts that draw something, its tables that have rows.
+
+    `kind` is the device's: of no GPU, our own words say device.
+    """
+    own = _section(name, result, trust, gpu)
+    return own if kind == "GPU" else _of_device(own)
+
+
+def _of_device(own: Part) -> Part:
+    return replace(
+        own,
+        title=neutral(own.title),
+        question=neutral(own.question),
+        charts=[device_words.of_chart(chart) for chart in own.charts],
+        grids=[device_words.of_grid(grid) for grid in own.grids],
+        definitions=device_words.of_definitions(own.definitions),
+        silent=tuple(map(neutral, own.silent)),
+    )
+
+
+def _section(name: str, result: Result, trust: Trust | None, gpu: bool) -> Part:
     entry = catalog.analysis(name)
     grids = [grid for grid in entry.tables(result) if grid.rows or grid.note]
     return Part(
@@ -95,7 +119,8 @@ def unanswered(many: Sequence[Answers]) -> list[Unanswered]:
     """What was not answered, by reason; titles instead of names."""
     by_reason: dict[tuple[str, str], dict[str, None]] = {}
     for one in many:
+        said = str if device_kind(one.source) == "GPU" else neutral
         for name, reason in one.unanswered.items():
-            titles = by_reason.setdefault((reason, one.hints.get(name, "")), {})
-            titles[catalog.analysis(name).title] = None
+            titles = by_reason.setdefault((said(reason), said(one.hints.get(name, ""))), {})
+            titles[said(catalog.analysis(name).title)] = None
     return [Unanswered(tuple(titles), *why) for why, titles in by_reason.items()]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekit.answers.findings import Findings
+from tracekit.report import device_words
 from tracekit.results import catalog, units
 from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Verdict, sentence
 from tracekit.results.result import Grid, Result
-from tracekit.results.unknown_work import other_device, unknown
+from tracekit.results.unknown_work import device_kind, neutral, other_device, unknown
 
 FIRST = 5  # findings; all are in their table
 
@@ -50,7 +51,7 @@ def overview(one: Answers) -> Overview:
     drawn = [(name, own) for name, part, result in _parts(one) for own in part.charts(result, one)]
     listed = [own for _, part, result in _parts(one) for own in part.grids(result, one)]
     said = tuple(verdicts(one))
-    return Overview(
+    view = Overview(
         verdicts=said,
         # once is enough, where the verdict says it
         notes=tuple(note for note in cautions(one) if not any(note in v.text for v in said)),
@@ -64,6 +65,26 @@ def overview(one: Answers) -> Overview:
         definitions=words(one),
         doubled=frozenset((name, own.instead_of) for name, own in drawn if own.instead_of),
     )
+    return view if device_kind(one.source) == "GPU" else _of_device(view)
+
+
+def _of_device(view: Overview) -> Overview:
+    """The same in the words of a device that is no GPU."""
+    return replace(
+        view,
+        verdicts=tuple(replace(own, text=neutral(own.text)) for own in view.verdicts),
+        tiles=tuple(map(device_words.of_number, view.tiles)),
+        limits=tuple(map(neutral, view.limits)),
+        findings=tuple(
+            replace(own, claim=neutral(own.claim), todo=neutral(own.todo),
+                    link_text=neutral(own.link_text))
+            for own in view.findings
+        ),
+        charts=tuple(map(device_words.of_chart, view.charts)),
+        opened=tuple(map(device_words.of_grid, view.opened)),
+        grids=tuple(map(device_words.of_grid, view.grids)),
+        definitions=device_words.of_definitions(view.definitions),
+    )  # fmt: skip
 
 
 def _parts(one: Answers) -> list[tuple[str, FirstScreen[Any], Result]]:
