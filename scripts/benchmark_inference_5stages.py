@@ -8,7 +8,13 @@ As benchmark_onellm_5stages.py, for the LIMU-BERT encoder, the projector and LLa
 
 import sys
 
-from tracekit.cli import five_stages
+try:
+    from tracekit.cli import five_stages
+except (ImportError, SyntaxError) as fault:  # not installed, or Python is older than 3.11
+    sys.exit(
+        f"error: {fault}: run ./scripts/demo first (it makes .venv), then "
+        f".venv/bin/python {sys.argv[0]}"
+    )
 
 if __name__ == "__main__":
     sys.exit(five_stages.main("llasa", "llasa_ckpt"))

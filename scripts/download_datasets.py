@@ -29,8 +29,13 @@ def arguments(given: Sequence[str]) -> list[str]:
 
 def main() -> None:
     """Exit codes as those of tracekit: 0 done, 1 the user can act on it, 2 wrong usage."""
-    from tracekit.cli import app
-
+    try:
+        from tracekit.cli import app
+    except (ImportError, SyntaxError) as fault:  # not installed, or Python is older than 3.11
+        sys.exit(
+            f"error: {fault}: run ./scripts/demo first (it makes .venv), then "
+            f".venv/bin/python {sys.argv[0]}"
+        )
     sys.argv = ["tracekit", *arguments(sys.argv[1:])]
     app.main()
 

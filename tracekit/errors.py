@@ -28,3 +28,23 @@ class MissingEventsError(TracekitError):
 
     `what` is the reason that is shown beside the analyses that could be answered.
     """
+
+
+def reason(fault: BaseException) -> str:
+    """What a foreign fault says, in few words: the system's own where it began with one.
+
+    Libraries wrap 'Connection refused' five times, each time with more of their own insides.
+    """
+    seen: list[BaseException] = []
+    waiting: list[object] = [fault]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            # urllib3 keeps causes as arguments, or as `reason`
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    for one in reversed(seen):
+        if isinstance(one, OSError) and one.strerror:
+            return str(one.strerror)
+    said = " ".join(str(fault).split()) or type(fault).__name__
+    return said if len(said) <= 160 else f"{said[:159]}…"

@@ -119,7 +119,7 @@ def test_what_differs_is_not_overwritten_without_force(server: Server, tmp_path:
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(TracekitError, match="cannot be fetched"):
+    with pytest.raises(TracekitError, match="cannot be reached"):
         downloads.https("http://127.0.0.1:9/a.bin", tmp_path, "a.bin")
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tracekit.cli.app import app
+from tracekit.datasets.fetch import downloads, network
 from tracekit.errors import TracekitError
 from tracekit.models import entry as model_entry
 from tracekit.models import listing
@@ -80,12 +81,42 @@ def test_a_download_without_a_place_or_a_source_is_one_clear_error() -> None:
         listing.download("eventgpt", Path("x"))
 
 
-def test_no_network_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub is where nobody listens: the libraries raise what they raise without a network."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_no_network_is_one_clear_line(tmp_path: Path) -> None:
+    for fetch in (
+        lambda: download.fetch("csuhan/OneLLM-7B", tmp_path),
+        lambda: downloads.hub("BASH-Lab/SensorCaps", tmp_path, None, ["*"], force=False),
+        lambda: downloads.https("http://127.0.0.1:9/a.zip", tmp_path, "a.zip"),
+    ):
+        with pytest.raises(TracekitError) as told:
+            fetch()
+        line = str(told.value)
+        assert "cannot be reached (Connection refused)" in line
+        assert len(line) < 200, line
+        assert "again" in line
+
+
+def test_a_full_disk_is_not_said_to_be_the_network(tmp_path: Path) -> None:
+    said = network.failed(OSError(28, "No space left on device"), tmp_path)
+    assert "cannot be kept (No space left on device)" in str(said)
+    assert "network" not in str(said)
+
+
+def test_a_fault_of_ours_in_a_download_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import huggingface_hub
 
-    def offline(*_given: Any, **_named: Any) -> None:
-        raise ConnectionError("no route")
+    def broken(*_given: Any, **_named: Any) -> None:
+        raise KeyError("ours")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(TracekitError, match="the download failed"):
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", broken)
+    with pytest.raises(KeyError):
         download.fetch("csuhan/OneLLM-7B", tmp_path)

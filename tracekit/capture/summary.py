@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from tracekit.capture import plan as planning
+from tracekit.capture.plan import Plan
 from tracekit.capture.recorder import Request
 from tracekit.capture.run import Captured
+from tracekit.results import units
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Stage
 
@@ -50,6 +53,22 @@ def summary(captured: Captured) -> Grid:
                     ", do not quote these times")  # fmt: skip
     note = "; ".join(said)
     return Grid("capture", "Wall time of a request", COLUMNS, rows, note=note, total=total)
+
+
+def full_size(plan: Plan) -> str:
+    """What the published network takes, and how to run it; empty where that is what ran."""
+    model = plan.model
+    if plan.options.size != "tiny" or "full" not in model.sizes:
+        return ""
+    need = planning.weight_bytes(model, "full", "bfloat16") * planning.HEADROOM
+    room = f"{units.bytes_(need)} of free memory in bfloat16"
+    if model.download is None:
+        return f"tracekit capture {plan.name} --checkpoint FILE; {room}; weights: {model.weights}"
+    folder = f"weights/{plan.name}"
+    return (
+        f"tracekit models download {plan.name} --output-dir {folder} ({model.weights}), then "
+        f"tracekit capture {plan.name} --checkpoint {folder}; {room}, on a GPU to be of use"
+    )
 
 
 def _row(

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from tracekit.results import units
 from tracekit.trace import redact
-from tracekit.trace.capture_facts import CaptureFacts, captured
+from tracekit.trace.capture_facts import CaptureFacts, captured, caution
 from tracekit.trace.run_facts import devices, version
 from tracekit.trace.trace import Source
 
@@ -81,7 +81,10 @@ def _recorded(source: Source) -> str:
 
 def _of_capture(run: CaptureFacts) -> list[tuple[str, str | None]]:
     size = units.bytes_(run.memory_bytes) if run.memory_bytes else None
-    random = "random: times hold, the text does not"
+    random = caution(run.title or run.model or "", run.size, run.random_weights)
+    random = random or "random: times hold, the text does not"
+    # what random weights say is noise, and looks like a fault of the file
+    text = "" if run.random_weights else run.text
     return [
         ("model", _joined(" ", run.model, run.size)),
         ("weights", random if run.random_weights else run.checkpoint),
@@ -98,7 +101,7 @@ def _of_capture(run: CaptureFacts) -> list[tuple[str, str | None]]:
         ("stages that the model lacks", ", ".join(run.absent_stages)),
         ("interrupted", "yes: the samples that were complete" if run.interrupted else None),
         ("captured with", run.command),
-        ("text it made", run.text if len(run.text) <= 200 else f"{run.text[:199]}…"),
+        ("text it made", text if len(text) <= 200 else f"{text[:199]}…"),
     ]
 
 

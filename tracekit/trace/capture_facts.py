@@ -51,6 +51,14 @@ class CaptureFacts:
         return self.dataset or self.spec
 
 
+def caution(title: str, size: str | None, random: bool) -> str:
+    """What must be known before a time of this run is quoted; empty for a published network."""
+    if size != "tiny" or not random:
+        return ""
+    name = title.partition(":")[0]
+    return f"Tiny random network: times are of this network, not of {name}."
+
+
 def captured(source: Source) -> CaptureFacts | None:
     """What `tracekit capture` wrote into the trace; None for a foreign one."""
     run = source.meta.get("tracekit")

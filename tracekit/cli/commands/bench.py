@@ -220,11 +220,16 @@ def _run(request: Any, as_json: bool) -> None:
 
 
 def _header(out: Console, content: Mapping[str, Any], why: str) -> None:
+    from tracekit.trace.capture_facts import caution
+
     device = content["environment"]["device"]
     out.print(f"{content['title']}, {why}, on {device['name']}", markup=False)
     rows = content.get("configurations") or []
-    if any((row.get("facts") or {}).get("random_weights") for row in rows):
-        out.print("Weights are random, on which the timing does not depend.")
+    facts = [row.get("facts") or {} for row in rows]
+    random = [one for one in facts if one.get("random_weights")]
+    if random:
+        said = caution(content["title"], random[0].get("size"), True)
+        out.print(said or "Weights are random, on which the timing does not depend.", markup=False)
     out.print()
 
 

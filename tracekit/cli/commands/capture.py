@@ -122,6 +122,7 @@ def register(app: typer.Typer) -> None:
 def _capture(model: str, output: Path | None, profiler: Profiler, plan: dict[str, Any]) -> None:
     from tracekit.capture import plan as planning
     from tracekit.capture import run
+    from tracekit.capture.summary import full_size
     from tracekit.cli import progress, terminal
 
     planned = planning.plan(model, **plan)
@@ -130,33 +131,38 @@ def _capture(model: str, output: Path | None, profiler: Profiler, plan: dict[str
     profiling = run.Profiling(**dataclasses.asdict(profiler))
     with progress.phases() as report:
         captured = run.capture(planned, output, profiling=profiling, progress=report)
-    _say(out, captured)
+    _say(out, captured, full_size(planned))
     if captured.interrupted:
         raise typer.Exit(130)
 
 
-def _say(out: Console, captured: Captured) -> None:
+def _say(out: Console, captured: Captured, at_full_size: str) -> None:
     from rich.text import Text
 
     from tracekit.capture.summary import summary
     from tracekit.cli import terminal
     from tracekit.results import units
+    from tracekit.trace.capture_facts import caution
 
     facts = captured.metadata
     if facts["random_weights"]:
-        text = ", the text is noise" if any(facts["text"]) else ""
-        out.print(f"Weights are random: the timing is the model's{text}.")
+        timing = caution(facts["title"], facts["size"], True)
+        timing = timing or "Weights are random: the timing is the model's."
+        text = " Its text is noise, and is not shown." if any(facts["text"]) else ""
+        out.print(Text(f"{timing}{text}"), soft_wrap=True)
     out.print()
     terminal.show(out, summary(captured))
     for one in facts["data"]["repairs"] or ():
         of = f"{len(one['samples'])} of {len(set(facts['data']['samples']))} samples"
         out.print(Text(f"data: {one['what']} ({of})"), soft_wrap=True)
-    for number, rows in enumerate(facts["text"]):
+    for number, rows in enumerate([] if facts["random_weights"] else facts["text"]):
         for row in rows[:1]:
             out.print(Text(f"sample {number}: {row}"))
     if captured.interrupted:
         out.print(f"Interrupted: the trace holds the {len(captured.profiled)} complete samples.")
     size = units.bytes_(captured.path.stat().st_size)
     out.print(Text(f"\nTrace: {captured.path} ({size})"), soft_wrap=True)
+    if at_full_size:
+        process.hint(f"At full size: {at_full_size}")
     process.hint(f"Next:  tracekit analyze {captured.path}")
     process.hint(f"       tracekit open {captured.path}")

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tracekit import extras
+from tracekit.datasets.fetch import network
 from tracekit.errors import TracekitError
 
 Download = Callable[..., None]  # (folder, *, subset=None, force=False)
@@ -79,11 +80,7 @@ def https(
             hint="try again; if it stays so, the publisher has changed the file",
         ) from None
     except OSError as fault:  # requests' errors are OSErrors too
-        raise TracekitError(
-            f"cannot be fetched ({fault})",
-            where=url,
-            hint="what has come is kept: run the same command again to go on",
-        ) from None
+        raise network.failed(fault, url) from None
     return path
 
 
@@ -139,12 +136,10 @@ def hub(
         raise TracekitError(
             "no such data set, or it is private", where=where, hint="hf auth login"
         ) from None
-    except (HfHubHTTPError, OSError) as fault:
-        raise TracekitError(
-            f"cannot be fetched ({str(fault).splitlines()[0] if str(fault) else fault!r})",
-            where=where,
-            hint="what has come is kept: run the same command again to go on",
-        ) from None
+    except Exception as fault:  # the Hub's library raises those of the one below it too
+        if not isinstance(fault, HfHubHTTPError) and not network.is_fault(fault):
+            raise
+        raise network.failed(fault, where) from None
 
 
 def _refuse_what_differs(siblings: Sequence[Any], folder: Path, allow: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracekit import extras
+from tracekit.datasets.fetch import network
 from tracekit.errors import TracekitError
 
 
@@ -26,14 +27,8 @@ def fetch(repository: str, folder: Path | None, *, revision: str | None = None) 
             where=repository,
             hint="accept the terms on its page, then `hf auth login`",
         ) from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TracekitError(
-            "the download failed", where=repository, hint=f"run it again to resume; {said}"
-        ) from error
-    except OSError as error:
-        raise TracekitError(
-            f"the download failed ({error.strerror or type(error).__name__})",
-            where=folder or repository,
-            hint="is there room on the disk, and may you write there?",
-        ) from error
+    except Exception as error:  # the Hub's library raises those of the one below it too
+        known = isinstance(error, HfHubHTTPError | LocalEntryNotFoundError)
+        if not known and not network.is_fault(error):
+            raise
+        raise network.failed(error, f"https://huggingface.co/{repository}") from error

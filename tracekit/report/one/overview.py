@@ -14,6 +14,7 @@ from tracekit.results.figures import Chart
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Verdict, sentence
 from tracekit.results.result import Grid, Result
 from tracekit.results.unknown_work import device_kind, neutral, other_device, unknown
+from tracekit.trace.capture_facts import captured, caution
 
 FIRST = 5  # findings; all are in their table
 
@@ -133,6 +134,11 @@ def notes(one: Answers) -> Iterable[str]:
 
 def cautions(one: Answers) -> Iterable[str]:
     """What a reader must know before any number."""
+    run = captured(one.source)
+    if run is not None:
+        yield from filter(
+            None, [caution(run.title or run.model or "", run.size, run.random_weights)]
+        )
     if one.source.snapshot is not None:
         yield "This is a memory snapshot: it says what was allocated and by what, not what ran."
     elif not one.gpu and one.source.losses:

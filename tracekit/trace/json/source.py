@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tracekit import extras
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, reason
 
 _STORED_BLOCK = 1 << 16  # compressed bytes at a time
 _COPY_BLOCK = 1 << 20
@@ -223,11 +223,16 @@ def _fetched(address: str) -> str:
     try:
         with fsspec.open(address, "rb") as stream:
             return _spooled(stream)
+    except ImportError as fault:
+        raise extras.MissingExtraError(
+            f"needs what is not installed ({reason(fault)})",
+            where=address,
+            hint=extras.install("remote"),
+        ) from None
     except Exception as fault:
         # each protocol raises errors of its own library: all mean that it cannot be had
-        reason = str(fault).strip().splitlines()
         raise TracekitError(
-            f"cannot be fetched ({type(fault).__name__}: {reason[0] if reason else 'no reason'})",
+            f"cannot be fetched ({type(fault).__name__}: {reason(fault)})",
             where=address,
             hint="check the address and your access to it",
         ) from None
