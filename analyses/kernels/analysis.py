@@ -31,7 +31,7 @@ from tracekit.trace.trace import I64, Cat, Trace
 from . import graphs
 from .findings import findings
 from .first_screen import FIRST_SCREEN
-from .origins import by_length, origins_of, quantile, shapes
+from .origins import by_length, lines_of, origins_of, quantile, shapes
 
 
 def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
@@ -71,6 +71,7 @@ def _rows(
     origins = origins_of(trace, row, group, groups)
     uncovered = segments.sums(group, alone(trace)[row], groups)
     sizes = shapes(trace, row, group)
+    lines = lines_of(trace, row, group, groups)
     median, p95 = (quantile(ordered, first, count, q) for q in (0.5, 0.95))
     return [
         Kernel(
@@ -96,6 +97,7 @@ def _rows(
             rule=origins[g][0].rule,
             origins=tuple(origins[g]),
             alone_ns=int(uncovered[g]),
+            line=lines[g],
         )
         for g in range(groups)
     ]
@@ -219,6 +221,7 @@ def _add(one: Kernel, two: Kernel) -> Kernel:
         rule=origins[0].rule,
         origins=tuple(origins),
         alone_ns=one.alone_ns + two.alone_ns,
+        line=max(one, two, key=lambda r: (r.total_ns, r.line or "")).line,
     )
 
 
@@ -237,6 +240,8 @@ DEFINITIONS = {
     "per token": "Total over the tokens that prefill read, or that decode generated, all batch "
     "rows counted.",
     "only here": "Whether no other phase of the trace ran this kernel.",
+    "line": "The innermost line of the program's own code around the launch of most of its time, "
+    "where Python stacks were recorded; of a library only where there is no other.",
     "grid": "Blocks of the most frequent launch, x × y × z.",
     "block": "Threads a block of that launch, x × y × z.",
     "op": "The innermost framework op around the launch of most of its time; of replayed work, "
@@ -312,6 +317,7 @@ def _left_out(count: int) -> str:
 
 
 def _kernel_grid(result: Kernels) -> Grid:
+    with_lines = any(row.line for row in result.rows)
     columns = (
         Column("kernel"),
         Column("category", "text", DEFINITIONS["category"]),
@@ -323,10 +329,11 @@ def _kernel_grid(result: Kernels) -> Grid:
         Column("median", "ns", DEFINITIONS["median"]),
         Column("p95", "ns", DEFINITIONS["p95"]),
         Column("per token", "ns", DEFINITIONS["per token"]),
+        *((Column("line", "text", DEFINITIONS["line"]),) if with_lines else ()),
     )
     rows = [
         (r.name, r.category.value, r.phase, r.count, r.total_ns, r.share, r.mean_ns, r.median_ns,
-         r.p95_ns, r.per_token_ns)
+         r.p95_ns, r.per_token_ns, *((r.line or "",) if with_lines else ()))
         for r in result.rows[:MOST]
     ]  # fmt: skip
     note = _left_out(len(result.rows)).strip()

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.answers.kernels import Origin, Shape
-from tracekit.attribution import links
+from tracekit.attribution import code_lines, links
 from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.kernels.graphs import origin
@@ -39,6 +39,15 @@ def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Ori
         name = strings[o] if o >= 0 else None
         out[g].append(Origin(name, kinds[m] if m >= 0 else None, classes.rules[r], n, ns))
     return [sorted(some, key=by_length) for some in out]
+
+
+def lines_of(trace: Trace, row: I64, group: I64, groups: int) -> list[str | None]:
+    """Of each group, the line of code that launched most of its time; None where none is known."""
+    if not code_lines.recorded(trace):
+        return [None] * groups
+    found, gpu = code_lines.of_work(trace), links.work(trace)
+    best = segments.longest(group, found.code[row], gpu.dur[row], groups)
+    return [found.names[code] if code >= 0 else None for code in best]
 
 
 def by_length(origin: Origin) -> tuple[int, str, str, str]:

@@ -53,6 +53,7 @@ class Kernel:
     rule: str
     origins: tuple[Origin, ...]  # all of them, the longest first
     alone_ns: int = 0  # of total_ns: nothing else ran on the device
+    line: str | None = None  # of code, of most of its time: see lines
 
     @property
     def cost_ns(self) -> int:

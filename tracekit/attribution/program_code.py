@@ -10,7 +10,8 @@ _WORDS = (
     "torch torchvision torchaudio transformers accelerate diffusers peft safetensors tokenizers"
     " huggingface_hub numpy scipy PIL cv2 pandas tqdm triton functorch torch_tensorrt apex"
     " deepspeed lightning lightning_fabric pytorch_lightning einops timm flash_attn xformers"
-    " bitsandbytes decorator tracekit"
+    " bitsandbytes decorator tracekit aiter csrc sgl_kernel flashinfer vllm_flash_attn liger_kernel"
+    " fla mamba_ssm causal_conv1d deep_gemm deep_ep"
 )
 _LIBRARIES = frozenset(_WORDS.split())
 _PACKAGES = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3(?:\.\d+)?/")

@@ -33,13 +33,13 @@ def held(trace: Trace, where: Spans, thread: I64) -> Held:
     frames = is_frame(trace)
     ours = frames & ~is_library_frame(trace)
     op = trace.is_(Cat.CPU_OP) & ~trace.named(r"^aten::_|Backward\d*$|^autograd::engine")
-    nearest = _above(trace, row, op)
-    any_op = _above(trace, row, trace.is_(Cat.CPU_OP))
+    nearest = above(trace, row, op)
+    any_op = above(trace, row, trace.is_(Cat.CPU_OP))
     return Held(
         slice=row,
         op=np.where(nearest >= 0, nearest, any_op),
-        frame=_above(trace, row, ours),
-        library=_above(trace, row, frames),
+        frame=above(trace, row, ours),
+        library=above(trace, row, frames),
     )
 
 
@@ -60,7 +60,7 @@ def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
         at = np.where(up, links.parent_row(trace)[at], at)
 
 
-def _above(trace: Trace, row: I64, wanted: Mask) -> I64:
+def above(trace: Trace, row: I64, wanted: Mask) -> I64:
     """[S] the row itself or the nearest one around it that is wanted, -1 where none is."""
     at = row.copy()
     while True:
