@@ -41,7 +41,7 @@ def configured(kind: str, settings: Mapping[str, Any]) -> Any:
 
 
 def saved(made: Any, folder: Path, **generation: Any) -> Any:
-    """A model with random weights that tell tokens apart, in a folder; and the model."""
+    """A model with random weights that tell tokens apart, in a folder; and what is read of it."""
     made = made.eval()
     for name, value in made.named_parameters():
         if value.dim() >= 2 and "norm" not in name:  # the usual 0.02 makes all logits alike
@@ -49,7 +49,7 @@ def saved(made: Any, folder: Path, **generation: Any) -> Any:
     for name, value in generation.items():
         setattr(made.generation_config, name, value)
     made.save_pretrained(folder)
-    return made
+    return type(made).from_pretrained(folder).eval()  # sinusoids are in no file
 
 
 def captured(folder: Path, **options: Any) -> Captured:

@@ -18,10 +18,9 @@ from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.library import (
     IMAGE_PROMPT,
     TEXT_PROMPT,
-    quiet,
     run_plainly,
-    said_plainly,
 )
+from tracekit.models.huggingface.processors import processor
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.llama import Request, without_gradients
@@ -89,15 +88,21 @@ class PromptedLM(CausalLM):
     what = "picture"
 
     def __init__(
-        self, decoder: LibraryDecoder, text: Text, options: BuildOptions, facts: Facts, folder: Path
+        self,
+        decoder: LibraryDecoder,
+        text: Text,
+        options: BuildOptions,
+        facts: Facts,
+        folder: Path,
+        model: Any = None,
     ) -> None:
-        """Raises: TracekitError where the folder has no processor, or the model no encoder."""
-        from transformers import AutoProcessor
+        """`model` is the whole where the decoder runs a part of it.
 
+        Raises: TracekitError where the folder has no processor, or the model no encoder.
+        """
         super().__init__(decoder, text, options, facts, folder)
-        library: Any = AutoProcessor
-        with said_plainly(folder), quiet():
-            self.processor = library.from_pretrained(folder, local_files_only=True)
+        self.model = model if model is not None else decoder.model
+        self.processor = processor(folder)
         self._forward = inspect.signature(self.model.forward).parameters
         self.owner = self._owner()
         if options.prompt_tokens is not None:
@@ -124,9 +129,9 @@ class PromptedLM(CausalLM):
         Raises: TracekitError where the processor fails, or gives ids that the model has not.
         """
         recording = sample.parse(raw)
-        prompt = self._prompt(self.options.prompt or sample.prompt or self.default_prompt)
+        prompt = self.asked(self.options.prompt or sample.prompt or self.default_prompt)
         with run_plainly(self.processor, "preprocess"):
-            made = self._processed(recording, sample, prompt)
+            made = self.processed(recording, sample, prompt)
         dtype = checkpoints.dtype_named(self.options.dtype)
         moved: dict[str, Any] = {}
         for name, value in made.items():
@@ -144,13 +149,15 @@ class PromptedLM(CausalLM):
         """Whether the model's forward takes this by name; targets of training are no input."""
         return name in self._forward and name != "labels"
 
-    def _processed(self, recording: Recording, sample: Sample, prompt: str) -> Mapping[str, Any]:
+    def processed(self, recording: Recording, sample: Sample, prompt: str) -> Mapping[str, Any]:
+        """What the model's own processor makes of picture or sound and prompt, on the host."""
         pictures = [[_picture(recording, sample)] for _ in range(self.options.batch_size)]
         texts = [prompt] * len(pictures)
         found: Mapping[str, Any] = self.processor(images=pictures, text=texts, return_tensors="pt")
         return found
 
-    def _prompt(self, question: str) -> str:
+    def asked(self, question: str) -> str:
+        """The prompt as the model sees it, the place of picture or sound in it."""
         if getattr(self.processor, "chat_template", None):
             content = [{"type": "image"}, {"type": "text", "text": question}]
             return templated(self.processor, [{"role": "user", "content": content}], self.folder)
@@ -180,9 +187,8 @@ class PromptedLM(CausalLM):
 
     def _placed(self, ids: torch.Tensor) -> int | None:
         """Tokens of the encoder in the first row's prompt; None where no id stands for them."""
-        mark = next(
-            (m for name in self.marks if (m := getattr(self.model.config, name, None))), None
-        )
+        config = self.model.config
+        mark = next((m for name in self.marks if (m := getattr(config, name, None))), None)
         return None if mark is None else int((ids[0] == mark).sum())
 
     @contextmanager
@@ -193,6 +199,25 @@ class PromptedLM(CausalLM):
             yield
         finally:
             delattr(self.owner, self.features)  # the class's own again
+
+
+class QueriedLM(PromptedLM):
+    """BLIP-2: queries take their places among the embeddings, and the LLM reads those."""
+
+    def prefill(self, inputs: Inputs, tokens: Any) -> Request:
+        """The first token; the LLM is run by itself, as the model's own `generate` does."""
+        with run_plainly(self.model, "prefill"):
+            state = self.decoder.prefill(self.embeds(inputs.ids, tokens.pooler_output))
+        state.prompt = inputs.prompt
+        state.sensor_tokens = self._placed(inputs.ids)
+        return state
+
+    @without_gradients
+    def embeds(self, ids: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """The LLM's input [B, P, D]: text, with the queries' tokens [B, n, D] in their places."""
+        found: torch.Tensor = self.model.get_input_embeddings()(ids)
+        places = (ids == self.model.config.image_token_id)[..., None]
+        return found.masked_scatter(places, tokens.to(found.dtype))
 
 
 def _picture(recording: Recording, sample: Sample) -> Any:

@@ -59,10 +59,11 @@ class LibraryDecoder(Decoder):
     def prefill(self, embeds: Any = None, *, ids: Any = None, **more: Any) -> Request:
         """As `Decoder.prefill`; what the generation configuration applies begins here."""
         if self.effects.applied:
-            self._seen, length = ids, int(ids.shape[1])
+            self._seen = ids if ids is not None else embeds.new_zeros((len(embeds), 0)).long()
+            length = int(self._seen.shape[1])
             most = length + self.options.max_new_tokens
             self._processors = generation.processors(
-                self.effects, length, most, self.eos, ids.device
+                self.effects, length, most, self.eos, self._seen.device
             )
         return super().prefill(embeds, ids=ids, **more)
 

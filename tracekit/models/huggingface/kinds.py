@@ -20,6 +20,7 @@ class Form(StrEnum):
 
     TEXT = "text"  # a causal language model: no encode
     IMAGE = "image"  # a picture's embeddings among those of the prompt
+    QUERIES = "queries"  # those of a former in front of the prompt, as BLIP-2 has them
     SOUND = "sound"  # a sound's embeddings among those of the prompt
     TEXT_TO_TEXT = "text to text"  # an encoder reads the prompt
     SPEECH = "speech"  # an encoder reads sound, and the decoder begins by itself
@@ -28,6 +29,7 @@ class Form(StrEnum):
 INPUT: Mapping[Form, InputKind] = {
     Form.TEXT: "text",
     Form.IMAGE: "image",
+    Form.QUERIES: "image",
     Form.SOUND: "audio",
     Form.TEXT_TO_TEXT: "text",
     Form.SPEECH: "audio",
@@ -50,6 +52,8 @@ REFUSED: Mapping[str, str] = {  # by model type: why no stage by stage run gives
     "flaubert": "each step of it reads a mask token in front of the next",
     "fuyu": "its pictures enter without an encoder",
     "git": "its pictures enter without an encoder that could be run by itself",
+    "instructblip": "its picture encoder reads the prompt, too",
+    "instructblipvideo": "its picture encoder reads the prompt, too",
     "mllama": "its pictures enter through cross-attention in the language model",
     "openai-gpt": "it has no cache, and each step of it reads the whole text anew",
     "pi0": "it gives actions of a robot, no text",
@@ -112,7 +116,11 @@ def found(config: Any) -> Found:
             where=kind,
             hint="causal, image-text-to-text, text-to-text and speech models can be captured",
         )
-    if form is Form.TEXT_TO_TEXT and kind in SOUND:
+    if kind == "blip-2":
+        if not getattr(config, "use_decoder_only_language_model", True):
+            raise _refused(architecture, "its language model has an encoder of its own")
+        form = Form.QUERIES
+    elif form is Form.TEXT_TO_TEXT and kind in SOUND:
         form = Form.SOUND
     elif form in (Form.TEXT_TO_TEXT, Form.IMAGE) and kind in SPEECH:
         form = Form.SPEECH

@@ -40,6 +40,7 @@ TAKES: Mapping[str, str] = {
 PROMPTS: Mapping[Form, str] = {
     Form.TEXT: TEXT_PROMPT,
     Form.IMAGE: IMAGE_PROMPT,
+    Form.QUERIES: IMAGE_PROMPT,
     Form.SOUND: SOUND_PROMPT,
     Form.TEXT_TO_TEXT: TEXT_PROMPT,
     Form.SPEECH: "",
@@ -181,21 +182,24 @@ def built(target: str, folder: Path, options: BuildOptions) -> CausalLM:
     build_options.device_checked(options)
     model, random = _filled(folder, options)
     form = kinds.found(model.config).form
-    decoder: LibraryDecoder
-    if form in (Form.TEXT_TO_TEXT, Form.SPEECH):
-        decoder = encoder_decoder.SequenceDecoder(model, options, eos=_eos(model))
-    else:
-        decoder = LibraryDecoder(model, options, eos=_eos(model), positions=form is Form.TEXT)
     text = Text(folder, options, int(model.get_input_embeddings().weight.shape[0]))
-    kind: type[CausalLM] = {
-        Form.TEXT: adapters.CausalLM,
-        Form.IMAGE: adapters.PromptedLM,
-        Form.SOUND: sound.PromptedSound,
-        Form.TEXT_TO_TEXT: encoder_decoder.EncoderDecoder,
-        Form.SPEECH: sound.Speech,
-    }[form]
+    if form in (Form.TEXT_TO_TEXT, Form.SPEECH):
+        read = encoder_decoder.SequenceDecoder(model, options, eos=_eos(model))
+        facts = _facts(target, model, random, read, text.about, form)
+        speech = sound.Speech if form is Form.SPEECH else encoder_decoder.EncoderDecoder
+        return speech(read, text, options, facts, folder)
+    llm = model.language_model if form is Form.QUERIES else model
+    positions = form in (Form.TEXT, Form.QUERIES)
+    decoder = LibraryDecoder(llm, options, eos=_eos(llm), positions=positions)
     facts = _facts(target, model, random, decoder, text.about, form)
-    return kind(decoder, text, options, facts, folder)
+    if form is Form.TEXT:
+        return adapters.CausalLM(decoder, text, options, facts, folder)
+    prompted = {
+        Form.IMAGE: adapters.PromptedLM,
+        Form.QUERIES: adapters.QueriedLM,
+        Form.SOUND: sound.PromptedSound,
+    }[form]
+    return prompted(decoder, text, options, facts, folder, model)
 
 
 def _filled(folder: Path, options: BuildOptions) -> tuple[Any, bool]:

@@ -95,7 +95,7 @@ class PromptedSound(PromptedLM):
             inner if hasattr(inner, self.features) or hasattr(inner, self.parts[0]) else self.model
         )
 
-    def _processed(self, recording: Recording, sample: Sample, prompt: str) -> Mapping[str, Any]:
+    def processed(self, recording: Recording, sample: Sample, prompt: str) -> Mapping[str, Any]:
         rate = int(self.processor.feature_extractor.sampling_rate)
         rows = self.options.batch_size
         heard = [waveform(recording, sample, rate)] * rows
@@ -104,7 +104,8 @@ class PromptedSound(PromptedLM):
         )
         return found
 
-    def _prompt(self, question: str) -> str:
+    def asked(self, question: str) -> str:
+        """The prompt as the model sees it, the place of picture or sound in it."""
         if getattr(self.processor, "chat_template", None):
             content = [{"type": "audio", "audio_url": ""}, {"type": "text", "text": question}]
             return templated(self.processor, [{"role": "user", "content": content}], self.folder)
