@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import SHARED, shared
 from tracekit.results import engine
 from tracekit.results.answers import Answers
-from tracekit.trace import kineto
+from tracekit.trace import graph_captures, kineto
 from tracekit.trace.trace import Trace
 
 # each trace that is one file
@@ -39,10 +39,11 @@ def trace_file(name: str) -> Path:
 @cache
 def loaded(name: str) -> Trace:
     """The trace, shared with all tests of the worker: it keeps what was computed of it."""
-    return kineto.load(trace_file(name), tables=engine.tables())
+    return kineto.load(trace_file(name), tables=engine.tables() | graph_captures.OWN)
 
 
 @cache
 def answers(name: str) -> Answers:
-    """What `engine.answers` gives of its file."""
-    return engine.of_trace(loaded(name), path=str(trace_file(name)))
+    """What `engine.answers` gives of its file, the captures of its graphs beside it included."""
+    trace = graph_captures.attached(loaded(name), ())
+    return engine.of_trace(trace, path=str(trace_file(name)))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import shared
+from tests import real
 from tracekit.cli.app import app
 from tracekit.report import facts, text, traces
 from tracekit.report.html import embedded, tables
@@ -167,8 +167,7 @@ def test_the_same_answers_make_the_same_page(tmp_path: Path) -> None:
     "name", ["tl_h100_qwen15_05b", "hta_cpu_only_full", "tl_sglang_prefilldecode"]
 )
 def test_the_page_of_a_real_trace_stays_light(name: str) -> None:
-    path = shared("traces", f"{name}.json.gz")
-    whole = traces.render([engine.answers(path)], command="tracekit analyze x")
+    whole = traces.render([real.answers(name)], command="tracekit analyze x")
     assert len(whole.encode()) <= 1_900_000
     found = Page(whole)
     assert sum(tag not in ("script", "template") for tag, _ in found.tags) < 12_000
@@ -216,7 +215,7 @@ def test_a_few_bytes_are_whole_bytes() -> None:
 
 
 def test_kernels_with_long_names_keep_their_rows_in_the_file() -> None:
-    found = rendered(shared("traces", "tl_mi300_resnet_act_checkpoint.json.gz"))
+    found = Page(traces.render([real.answers("tl_mi300_resnet_act_checkpoint")], command="c"))
     assert not re.search(r"more rows are not in this page", found.text)
 
 
@@ -224,8 +223,7 @@ def test_a_table_of_nothing_but_zeros_is_named_instead_of_shown(tmp_path: Path) 
     empty = Grid("e", "E", grid([]).columns, [("a", 0, None), ("b", 0, None)])
     assert tables.says_nothing(empty)
     assert not tables.says_nothing(Grid("e", "E", empty.columns, [("a", 0, 1)]))
-    path = shared("traces", "hta_large_integer.json.gz")  # one kernel, no gap
-    text = traces.render([engine.answers(path)])
+    text = traces.render([real.answers("hta_large_integer")])  # one kernel, no gap
     assert "Zero or not measured in every row: Idle time by length of the gap." in text
     assert "data-chart=" not in text  # each would have one mark
 
@@ -300,8 +298,7 @@ def test_series_of_numbers_stay_whole_however_many_rows_are_cut() -> None:
 def test_the_embedded_bins_of_the_timeline_add_up_to_the_busy_time_of_each_stream(
     name: str,
 ) -> None:
-    path = shared("traces", f"{name}.json.gz")
-    found = Page(traces.render([engine.answers(path)], command="tracekit analyze x"))
+    found = Page(traces.render([real.answers(name)], command="tracekit analyze x"))
     (one,) = found.json["tk-timeline"]["rows"]
     assert one["strips"]
     for strip in one["strips"]:

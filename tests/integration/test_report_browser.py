@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import shared
+from tests import real
 from tests.integration.test_report import EVIL, kineto
 from tracekit.compare import compare, runs
 from tracekit.report import traces as report
@@ -76,8 +76,10 @@ class Opened:
         return found
 
 
-def written(tmp_path: Path, *traces: Path) -> Path:
-    return report.write([engine.answers(t) for t in traces], tmp_path / "p.html", command="c")
+def written(tmp_path: Path, *traces: Path | str) -> Path:
+    """The page of files, or of real traces by their names."""
+    many = [real.answers(t) if isinstance(t, str) else engine.answers(t) for t in traces]
+    return report.write(many, tmp_path / "p.html", command="c")
 
 
 KINDS = {
@@ -94,8 +96,7 @@ KINDS = {
 def test_every_chart_is_drawn_without_an_error_or_a_request(
     kind: str, browser: Any, tmp_path: Path
 ) -> None:
-    paths = [shared("traces", f"{name}.json.gz") for name in KINDS[kind]]
-    at = Opened(browser, written(tmp_path, *paths))
+    at = Opened(browser, written(tmp_path, *KINDS[kind]))
     assert at.faults == []
     assert [url for url in at.requests if not url.startswith(("file:", "blob:", "data:"))] == []
     empty = at.page.evaluate(
@@ -261,7 +262,7 @@ def test_markup_in_any_name_stays_text_everywhere(browser: Any, tmp_path: Path) 
 
 
 def test_a_table_sorts_by_value_and_says_so(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
     table = "tk-kernels-kernels-table"
     heads = at.page.locator(f"#{table} thead th")
     column = next(i for i in range(heads.count()) if "total" in heads.nth(i).inner_text())
@@ -279,7 +280,7 @@ def test_a_table_sorts_by_value_and_says_so(browser: Any, tmp_path: Path) -> Non
 
 
 def test_a_search_finds_rows_that_waited_in_the_file(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
     table = "tk-kernels-kernels-table"
     shown = len(at.rows(table))
     at.page.fill(f"#{table}-q", "flash attention")  # every word, in any column
@@ -296,7 +297,7 @@ def test_a_search_finds_rows_that_waited_in_the_file(browser: Any, tmp_path: Pat
 
 
 def test_a_table_downloads_whole_as_csv_with_units(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
     table = "tk-kernels-kernels-table"
     with at.page.expect_download() as waiting:
         at.page.click(f"[data-csv={table}]")
@@ -366,7 +367,7 @@ def test_it_prints_in_light_colours_without_its_controls(browser: Any, tmp_path:
 def test_everything_has_a_name_and_a_place_in_the_order_of_the_keyboard(
     browser: Any, tmp_path: Path
 ) -> None:
-    at = Opened(browser, written(tmp_path, shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
     page = at.page
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the numbers"
@@ -460,7 +461,7 @@ def test_several_traces_each_draw_their_timeline(width: int, browser: Any, tmp_p
 def test_a_comparison_draws_its_waterfalls_and_fits_the_screen(
     one: str, two: str, width: int, browser: Any, tmp_path: Path
 ) -> None:
-    both = [runs.of(engine.answers(shared("traces", f"{n}.json.gz"))) for n in (one, two)]
+    both = [runs.of(real.answers(n)) for n in (one, two)]
     result = compare.compare(*both)
     at = Opened(browser, difference.write(result, tmp_path / "c.html"), width=width)
     assert at.faults == []

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -67,14 +67,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 
 
 def imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
-    late = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.Lambda)
-        or (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"))
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
+    for node, early in statements(tree.body, early=True):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -83,7 +76,20 @@ def imported(tree: ast.Module) -> Iterator[tuple[str, bool]]:
             continue
         for name in found:
             if name.split(".")[0] not in OWN | sys.stdlib_module_names:
-                yield name, id(node) not in late
+                yield name, early
+
+
+def statements(body: Sequence[ast.AST], *, early: bool) -> Iterator[tuple[ast.stmt, bool]]:
+    """All statements at any depth, and whether importing the file runs them."""
+    for node in body:
+        if isinstance(node, ast.stmt):
+            yield node, early
+        if isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            inner = [part for part in ast.iter_child_nodes(node) if not isinstance(part, ast.expr)]
+            later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+                isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+            )
+            yield from statements(inner, early=early and not later)
 
 
 def needed(path: Path) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from tracekit.analyses.findings.analysis import findings
 
-from tests.conftest import shared
 from tests.drawing import PID, Slice, build, draw
 from tests.random_traces import traces
 from tests.real import loaded
@@ -28,10 +27,9 @@ from tracekit.report.one.overview import overview
 from tracekit.results import catalog, engine
 from tracekit.results.units import bytes_, duration, rate, share
 from tracekit.taxonomy import FindingKind as Kind
-from tracekit.trace import kineto, run_facts
+from tracekit.trace import run_facts
 from tracekit.trace.trace import TABLES, Cat, Table, Trace
 
-NEEDS = frozenset({"copies", "grids", "memory", "shapes", "collectives"})
 DOCS = Path(__file__).parents[2] / "docs"
 OF_IDLE = frozenset(
     {Kind.LAUNCH_BOUND, Kind.BETWEEN_STEPS, Kind.HOST_WORK, Kind.HOST_SYNC, Kind.DATA_LOADING,
@@ -469,7 +467,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_real_traces_say_first_what_someone_who_knows_the_system_would(name: str) -> None:
-    trace = kineto.load(shared("traces", f"{name}.json.gz"), tables=NEEDS)
+    trace = loaded(name)
     result = findings(trace)
     has, lacks = EXPECTED[name]
     assert result.rows[0].kind is has[0]

@@ -87,7 +87,7 @@ def test_it_is_in_markdown_csv_and_the_comparison(one: Answers, tmp_path: Path) 
 def test_the_types_of_the_shown_file_hold(tmp_path: Path) -> None:
     file = tmp_path / "shown.py"
     file.write_text(shown("analyses/syncs.py"), encoding="utf-8")
-    assert errors("--strict", file, cwd=ROOT, cache=tmp_path) == []
+    assert errors("--strict", file, cwd=ROOT, cache=tmp_path / "cache") == []
 
 
 def test_its_own_test_passes(one: Answers, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import shared
+from tests import real
 from tests.drawing import draw
 from tests.integration.test_report import kineto
 from tracekit.answers.findings import Finding, Findings
@@ -24,7 +24,7 @@ OURS = Path(__file__).parents[2] / "traces" / "sample-onellm-tiny-cpu.pt.trace.j
 
 
 def test_suspect_time_is_in_no_share_and_stands_beside_them() -> None:
-    view = overview(engine.answers(shared("traces", "tl_sglang_decode.json.gz")))
+    view = overview(real.answers("tl_sglang_decode"))
     tiles = {tile.label: tile for tile in view.tiles}
     assert (tiles["GPU idle"].value, tiles["GPU idle"].sub) == ("6.9%", "725 µs")
     assert (tiles["Device window"].value, tiles["Device window"].level) == ("10.5 ms", "warn")
@@ -37,14 +37,14 @@ def test_suspect_time_is_in_no_share_and_stands_beside_them() -> None:
 
 
 def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:
-    view = overview(engine.answers(shared("traces", "tl_h100_qwen15_05b.json.gz")))
+    view = overview(real.answers("tl_h100_qwen15_05b"))
     tile = next(t for t in view.tiles if t.label == "GPU idle")
     assert (tile.value, tile.sub, tile.level) == ("8.1%", "4.01 ms", "")
 
 
 @pytest.mark.parametrize("name", ["tl_sglang_decode", "hta_nccl_ddp_a100", "tl_mi300_nsfw"])
 def test_the_parts_of_a_stage_add_up_to_its_whole(name: str) -> None:
-    stages = engine.answers(shared("traces", f"{name}.json.gz")).get(Stages)
+    stages = real.answers(name).get(Stages)
     assert stages is not None
     for total in stages.totals:
         for split in (Split.CLOCK, Split.LAUNCHED):
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_not_said_to_be_of_the_cpu_alone(tmp_path: Path) -> No
 
 
 def test_a_stage_too_short_to_be_seen_gets_no_bar_and_the_title_counts_it() -> None:
-    answers = engine.answers(shared("traces", "hta_cpu_only_full.json.gz"))
+    answers = real.answers("hta_cpu_only_full")
     (chart,) = overview(answers).charts
     assert chart.title == "Where the time of each stage went: the longest 6 of 15"
     totals = [
