@@ -14,12 +14,22 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 SERVER = """
-import json, os, signal, sys, traceback
+import importlib, json, os, signal, sys, traceback
 for name in sys.argv[1:]:
     __import__(name)
-from tracekit.cli.app import main
+def command(asked):
+    from tracekit.cli.app import main
+    sys.argv = ["tracekit", *asked["args"]]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code or 0
+def call(asked):
+    module, name = asked["call"]
+    print(json.dumps(getattr(importlib.import_module(module), name)(*asked["args"])))
 for line in sys.stdin:
     asked = json.loads(line)
     child = os.fork()
@@ -32,12 +42,8 @@ for line in sys.stdin:
         was_loaded = sys.modules.keys() & set(asked["absent"])
         assert not was_loaded, was_loaded
         sys.modules.update(dict.fromkeys(asked["absent"]))
-        sys.argv = ["tracekit", *asked["args"]]
-        code = 0
         try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
+            code = (call if asked.get("call") else command)(asked) or 0
         except BaseException:
             traceback.print_exc()
             code = 1
@@ -48,18 +54,45 @@ for line in sys.stdin:
 """
 # nothing here asks for an entry by its name, so that a child finds those of its own path
 LOADED = (
+    "tracekit.cli.app",
     "tracekit.results.engine", "tracekit.report.html.page", "tracekit.trace.kineto",
     "tracekit.analyses.idle.analysis", "tracekit.analyses.kernels.analysis",
     "tracekit.analyses.roles.analysis", "tracekit.analyses.roofline.analysis",
 )  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def _server() -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SERVER, *LOADED]
+MODELS = ("torch", "transformers.models.llama.modeling_llama", "tracekit.capture.plan")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@lru_cache
+def _server(loaded: tuple[str, ...]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SERVER, *loaded]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
     return server
+
+
+def _asked(
+    loaded: tuple[str, ...],
+    args: Sequence[Any],
+    cwd: Path,
+    path: Sequence[Path],
+    absent: Sequence[str] = (),
+    **more: Any,
+) -> subprocess.CompletedProcess[str]:
+    server = _server(loaded)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder) / "out", Path(folder) / "err"
+        asked = {"args": args, "cwd": str(cwd), "path": [str(p) for p in path],
+                 "absent": list(absent), "out": str(out), "err": str(err), **more}  # fmt: skip
+        print(json.dumps(asked), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            list(args), code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+        )
 
 
 def tracekit(
@@ -69,15 +102,14 @@ def tracekit(
 
     `path` is where packages are looked for first; modules of `absent` are not installed.
     """
-    server, words = _server(), [str(arg) for arg in args]
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with TemporaryDirectory() as folder:
-        out, err = Path(folder) / "out", Path(folder) / "err"
-        asked = {"args": words, "cwd": str(cwd), "path": [str(p) for p in path],
-                 "absent": list(absent), "out": str(out), "err": str(err)}  # fmt: skip
-        print(json.dumps(asked), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(
-            words, code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
-        )
+    return _asked(LOADED, [str(arg) for arg in args], cwd, path, absent)
+
+
+def called(function: str, *args: Any, loaded: tuple[str, ...] = MODELS) -> Any:
+    """What `module:function` returns of these arguments, all of it JSON, in a forked process.
+
+    `loaded` are packages that all such processes have from the start.
+    """
+    done = _asked(loaded, args, ROOT, [ROOT], call=function.split(":"))
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])

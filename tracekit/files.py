@@ -20,6 +20,7 @@ from tracekit.errors import TracekitError
 
 # a descriptor by its path: what it leads to is not opened anew, which would write from its start
 _DESCRIPTOR = re.compile(r"/(?:proc/(self|\d+)|dev)/fd/(\d+)$")
+_TRACE = re.compile(r"(?:\.pt)?(?:\.trace)?\.json(?:\.gz)?$")  # an ending that stays whole
 _LINKS = 40  # followed, as Linux does
 
 
@@ -83,12 +84,18 @@ def writing_new(path: str | Path) -> Iterator[tuple[Path, Callable[[], Path]]]:
 def numbered(path: Path) -> Iterator[Path]:
     """`a.json.gz`, `a-2.json.gz`, `a-3.json.gz` …"""
     yield path
-    ending = "".join(_endings(path))
+    found = _TRACE.search(path.name)
+    ending = found[0] if found else path.suffix
     stem = path.name.removesuffix(ending)
     number = 2
     while True:
         yield path.with_name(f"{stem}-{number}{ending}")
         number += 1
+
+
+def free(path: Path) -> Path:
+    """The first of these names that nothing has."""
+    return next(one for one in numbered(path) if not one.exists() and not one.is_symlink())
 
 
 def _taken_by(temporary: Path, target: Path) -> bool:

@@ -6,9 +6,11 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy
+from tracekit.attribution.idle.cause_names import Cause
+from tracekit.attribution.idle.causes import idle
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
-from tracekit.trace.spans.intervals import Spans, gaps, union
+from tracekit.trace.spans.intervals import Spans, gaps, intersect, total, union
 from tracekit.trace.spans.segments import bounds
 from tracekit.trace.trace import Trace
 
@@ -44,6 +46,14 @@ def device_window(trace: Trace) -> Spans:
 def device_idle(trace: Trace) -> Spans:
     """Flat: where no device had work, between their first activity and their last."""
     return gaps(busy(trace).busy) if len(links.work(trace)) else NOTHING
+
+
+def outside_ops(trace: Trace) -> float:
+    """The share of the devices' window in which they waited for a host that was in no op."""
+    window = device_window(trace)
+    if not len(window):
+        return 0.0
+    return total(intersect(idle(trace).of(Cause.HOST_OUTSIDE), window)) / max(total(window), 1)
 
 
 def stage_clock(trace: Trace) -> Spans:

@@ -18,6 +18,7 @@ from tracekit.trace.spans.intervals import spans, total, union
 from tracekit.trace.spans.segments import sums
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
+from . import frames
 from .finding import BOTH, BY_LAUNCH
 
 UNKNOWN_SHARE = 0.01  # of known and unknown work
@@ -189,7 +190,11 @@ def _without_lengths(trace: Trace) -> Iterator[Finding]:
 
 
 def options(trace: Trace) -> Iterator[Finding]:
-    """What was not recorded, and what that rules out."""
+    """What was not recorded, and what that rules out.
+
+    Degraded where a number would say something else: without runtime calls whose work it was,
+    without ops what the host was in while a device waited (not how long it waited).
+    """
     meta = trace.source.meta
     cats = set(np.unique(trace.cat).tolist())
     gpu = len(links.work(trace)) > 0
@@ -207,7 +212,11 @@ def options(trace: Trace) -> Iterator[Finding]:
     }
     for name, (missing, touches) in absent.items():
         if missing:
-            effect: Effect = "degraded" if name in ("framework ops", "runtime calls") else "note"
+            effect: Effect = "note"
+            if name == "runtime calls":
+                effect = "degraded"
+            elif name == "framework ops" and frames.outside_ops(trace) > frames.MATERIAL:
+                effect, touches = "degraded", ("idle",)
             # a file that is cut short may have lost what was captured
             read = "What could be read of the file has no" if trace.source.losses else None
             what = f"{read} {name}." if read else f"Captured without {name}."

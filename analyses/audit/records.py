@@ -9,7 +9,7 @@ from tracekit.attribution import links
 from tracekit.results.units import count, plural
 from tracekit.trace.trace import GPU_WORK, Cat, Trace
 
-from .finding import BOTH, BY_LAUNCH
+from .finding import BOTH
 
 
 def impossible_records(trace: Trace) -> Iterator[Finding]:
@@ -48,7 +48,8 @@ def merged_ranks(trace: Trace) -> Iterator[Finding]:
     if trace.source.rank_guessed:
         what = (
             "The ranks launch in lockstep and the file's process and launch ids are the same for "
-            "all of them: which device is whose is a best guess, by the launch just before its "
-            "work and by the order of the numbers. Sums over the ranks do not depend on it."
+            "all of them: which work is whose is a best guess, by the launch just before it and by "
+            "the order of the numbers. Durations of kernels over all ranks do not depend on it; "
+            "what is said of one rank does."
         )
-        yield Finding(trace.path, "merged_ranks", "note", what, 1, None, None, BY_LAUNCH)
+        yield Finding(trace.path, "merged_ranks", "degraded", what, 1, None, None, BOTH)

@@ -11,7 +11,9 @@ import numpy as np
 
 from tracekit.answers.tokens import Fit, Line, Request, Tokens
 from tracekit.attribution import breakdown, links
+from tracekit.attribution.breakdown import IDLE
 from tracekit.attribution.stages import requests
+from tracekit.attribution.stages.alike import ALIKE, alike
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
@@ -179,6 +181,12 @@ def _by_part(result: Tokens) -> dict[str, list[Line]]:
     return dict(groups)
 
 
+def _alike(rows: Sequence[Line]) -> list[Line]:
+    """The lines of one part that a mean may be of: see `attribution.stages.alike`."""
+    worked = [any(not name.startswith(IDLE) for name in r.spent.parts) for r in rows]
+    return [rows[i] for i in alike([r.wall_ns for r in rows], worked)]
+
+
 def _mean(rows: Sequence[Line]) -> dict[str, float]:
     sums: dict[str, float] = {}
     for row in rows:
@@ -189,18 +197,26 @@ def _mean(rows: Sequence[Line]) -> dict[str, float]:
 
 def _parts_grid(result: Tokens) -> Grid:
     groups = _by_part(result)
-    means = {part: _mean(rows) for part, rows in groups.items()}
+    some = {part: _alike(rows) for part, rows in groups.items()}
+    means = {part: _mean(rows) for part, rows in some.items()}
     names = used(list(means.values()))
+    unlike = any(len(some[part]) < len(rows) for part, rows in groups.items())
     columns = (
         Column("part", "text", DEFINITIONS["part"]), Column("count", "count", "How many of them."),
+        *([Column("mean of", "text", f"How many, empty where all. {ALIKE}")] if unlike else []),
         Column("mean", "ns", "Mean time of one; the columns to the right add up to it."),
         *columns_of(names, _on_host(result)),
     )  # fmt: skip
     rows = [
-        (part, len(own), fmean(r.wall_ns for r in own), *(means[part].get(n, 0) for n in names))
+        (part, len(own), *([_of(len(some[part]), len(own))] if unlike else []),
+         fmean(r.wall_ns for r in some[part]), *(means[part].get(n, 0) for n in names))
         for part, own in groups.items()
-    ]
+    ]  # fmt: skip
     return Grid("parts", "What each part spends its time on", columns, rows, _stop(result.basis))
+
+
+def _of(some: int, every: int) -> str:
+    return f"{some} of {every}" if some < every else ""
 
 
 def _stop(text: str) -> str:
@@ -271,15 +287,16 @@ def charts(result: Tokens) -> list[figures.Chart]:
 
 
 def _tokens_chart(result: Tokens, decoded: Sequence[Line]) -> figures.Chart:
-    """A column a decoded token; of many tokens, a column the mean of so many one after another."""
+    """A column a decoded token; of many tokens, the middle one of so many one after another."""
     many = -(-len(decoded) // COLUMNS)
     every = _chunks(decoded, many)
     shown = every[:COLUMNS]
-    means = [_mean(lines) for lines in shown]
+    # a mean would be of tokens that are not alike
+    means = [_mean([sorted(lines, key=_wall)[len(lines) // 2]]) for lines in shown]
     names = [name for name in used(means) if name != LEFT_OUT]
     title = "What each decoded token spent its time on"
     if many > 1:
-        title = f"What decoded tokens spent their time on, the mean of {many} at a time"
+        title = f"What decoded tokens spent their time on, the middle one of {many} at a time"
     if len(every) > len(shown):
         requests_shown = len({lines[0].request for lines in shown})
         title += f", the first {requests_shown} of {len({r.request for r in decoded})} requests"
@@ -289,9 +306,13 @@ def _tokens_chart(result: Tokens, decoded: Sequence[Line]) -> figures.Chart:
         of="host time" if _on_host(result) else "time", x_title="request · decoded token",
         fits=_fits(result.growth, decoded, shown), table="ledger",
         summary="Time of each decoded token, cut into what it was spent on."
-        + (f" A column is the mean of {many} tokens." if many > 1 else "")
+        + (f" A column is the middle one of {many} tokens, by its time." if many > 1 else "")
         + (f" Growth {_slope(result.growth[0])}." if result.growth else ""),
     )  # fmt: skip
+
+
+def _wall(line: Line) -> int:
+    return line.wall_ns
 
 
 def _chunks(decoded: Sequence[Line], size: int) -> list[Sequence[Line]]:
@@ -345,7 +366,7 @@ def _fits(
 
 
 def _parts_chart(result: Tokens) -> figures.Chart:
-    groups = _by_part(result)
+    groups = {part: _alike(rows) for part, rows in _by_part(result).items()}
     means = [_mean(rows) for rows in groups.values()]
     names = [name for name in used(means) if name != LEFT_OUT]
     title = "What each part spends its time on"
@@ -356,7 +377,8 @@ def _parts_chart(result: Tokens) -> figures.Chart:
     return figures.split_bars(
         "parts", title, list(groups), {n: [m.get(n, 0) for m in means] for n in names},
         of="mean host time" if _on_host(result) else "mean time", table="parts",
-        summary="Mean time of each request part and of a decoded token, by what it was spent on.",
+        summary="Mean time of each request part and of a decoded token, of those that are alike, "
+        "by what it was spent on.",
     )  # fmt: skip
 
 

@@ -369,6 +369,16 @@ def test_what_was_not_recorded_is_named() -> None:
     assert audit(trace).trust("roofline").verdict == "trusted"
 
 
+def test_ops_that_were_not_recorded_degrade_idle_time_only_where_the_host_was_waited_for() -> None:
+    busy = "host abcd...........\nstream 7 .AAABBBCCCDDD.."
+    late = "host a.......b......\nstream 7 .AAA.....BBBBB."
+    trust = {name: audit(draw(text)) for name, text in (("busy", busy), ("late", late))}
+    assert [row.effect for row in trust["busy"].rows if "ops" in row.what] == ["note"]
+    assert trust["late"].trust("idle").verdict == "degraded"
+    for name in ("devices", "kernels", "stages", "launches"):
+        assert trust["late"].trust(name).verdict == "trusted"
+
+
 def test_launches_without_any_gpu_record_refuse_gpu_answers_only() -> None:
     trace = draw("host aaa", names={"a": "hipLaunchKernel"})
     assert found(trace, "no_gpu_work").effect == "refused"

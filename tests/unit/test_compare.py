@@ -60,6 +60,28 @@ def test_a_trace_does_not_differ_from_itself(trace: Trace) -> None:
     assert {k.state for k in result.kernels} <= {"both"}
 
 
+def waiting(columns: int) -> Trace:
+    """Two devices; on the first, work that waits for something that the file lacks."""
+    return draw(
+        f"""
+        host                abc{"." * columns}.....
+        device 0 stream 7   .A{"." * columns}...CC.
+        device 1 stream 7   ..BB
+        """,
+        column_ns=1_000_000,
+    )
+
+
+def test_windows_of_two_devices_are_never_added_up_and_hold_no_suspect_time() -> None:
+    result = compare.compare(answered(waiting(4)), answered(waiting(9)))
+    devices = {s.of: s for s in result.splits if s.by == "device"}
+    # A, two columns in which the other device works, C; the rest, with C launched, is in no window
+    assert {of: (s.before_ns, s.after_ns) for of, s in devices.items()} == {
+        "device 0": (5_000_000, 5_000_000), "device 1": (2_000_000, 2_000_000),
+    }  # fmt: skip
+    assert all(p.name != "suspect" for s in devices.values() for p in s.parts)
+
+
 BEFORE = draw(
     """
     mark      pppppppppp.

@@ -165,9 +165,61 @@ def test_lockstep_ranks_of_equal_ids_are_said_to_be_a_guess(
 ) -> None:
     audit = catalog.ask(merged(FORMS[form], tmp_path, later), Audit)
     said = [row for row in audit.rows if row.check == "merged_ranks"]
-    assert all(row.effect == "note" and row.rank is None for row in said)
+    assert [row.effect for row in said] == ["degraded", "note"][1 - guess :]
+    assert all(row.rank is None for row in said)
     assert any("best guess" in row.what for row in said) == guess
-    assert len(said) == 1 + guess
+    assert (audit.trust("devices").verdict == "degraded") == guess
+
+
+def lockstep(hosts: list[int], devices: list[int], later: list[float]) -> Trace:
+    """Ranks that launch the same 40 kernels at the same times, but for `later` µs."""
+    slices = []
+    for host, device, shift in zip(hosts, devices, later, strict=True):
+        for n in range(40):
+            at = round((60 * n + shift) * 1000)
+            slices.append(Slice(at, 5_000, "cudaLaunchKernel", Cat.RUNTIME, pid=host,
+                                correlation=n + 1))  # fmt: skip
+            # the device takes 9 to 12 µs, each rank's in another order
+            begin = at + 9_000 + n * (host % 7) % 4 * 1000
+            slices.append(Slice(begin, 40_000, "gemm", Cat.KERNEL, pid=device, device=device % 1000,
+                                stream=7, correlation=n + 1))  # fmt: skip
+    return build(slices)
+
+
+@pytest.mark.parametrize("later", [[0, 0, 0], [3, 0, 7], [0, 5, 1], [12, 0, 0]])
+@pytest.mark.parametrize(
+    ("hosts", "devices"),
+    [
+        ([83, 100_083, 200_090], [0, 100_000, 200_000]),  # above their own devices
+        ([83, 100_083, 200_090], [0, 100_001, 200_002]),
+        ([2_000_083, 2_100_085, 2_200_091], [0, 100_000, 200_000]),  # as far above as the others
+    ],
+)
+def test_what_a_merger_added_to_ids_says_whose_device_is_whose(
+    hosts: list[int], devices: list[int], later: list[float]
+) -> None:
+    parts = ranks.split(lockstep(hosts, devices, later))
+    assert [p.source.rank_guessed for p in parts] == [False] * 3
+    own = [({*p.of(Cat.RUNTIME).pid.tolist()}, {*p.of(Cat.KERNEL).pid.tolist()}) for p in parts]
+    assert own == [({host}, {device}) for host, device in zip(hosts, devices, strict=True)]
+
+
+@pytest.mark.parametrize("later", [[0, 4], [4, 0], [300, 0]])
+def test_lockstep_ranks_keep_the_order_of_their_numbers_and_degrade_what_is_said(
+    later: list[float],
+) -> None:
+    trace = lockstep([83, 9_000], [0, 1], later)
+    parts = ranks.split(trace)
+    assert [{*p.of(Cat.KERNEL).pid.tolist()} for p in parts] == [{0}, {1}]
+    if later[0] < 100:  # else one rank's work would begin before the other launches it
+        assert all(p.source.rank_guessed for p in parts)
+        assert catalog.ask(trace, Audit).trust("devices").verdict == "degraded"
+
+
+def test_ranks_of_one_device_number_in_lockstep_each_have_as_much_work() -> None:
+    parts = ranks.split(lockstep([83, 84], [0, 0], [0, 3]))
+    assert [len(p.of(Cat.KERNEL)) for p in parts] == [40, 40]
+    assert all(p.source.rank_guessed for p in parts)
 
 
 def test_every_row_of_one_rank_names_it_and_of_one_process_none(tmp_path: Path) -> None:

@@ -289,6 +289,23 @@ def test_every_line_adds_up_on_real_traces(name: str) -> None:
     assert module.charts(result)
 
 
+def test_the_mean_of_a_part_is_of_lines_that_are_alike() -> None:
+    """A step of 50 µs between four of 10: the mean is 10, of 4 of 5."""
+    trace = draw(
+        """
+        mark      aa.bb.ccccccc.dd.ee.
+        host      f..g..h.......i..j..
+        stream 7  .FF.GG.HHHHHHH.II.JJ
+        """,
+        names=dict.fromkeys("abcde", "step[DECODE bs=1]"), column_ns=5_000,
+    )  # fmt: skip
+    (grid,) = [g for g in module.tables(tokens(trace)) if g.key == "parts"]
+    assert [c.label for c in grid.columns][:4] == ["part", "count", "mean of", "mean"]
+    assert grid.rows[0][:4] == ("decode", 5, "4 of 5", 10_000)
+    (chart,) = [c for c in module.charts(tokens(trace)) if c.key == "parts"]
+    assert sum(x for bar in chart.data for x in bar["x"]) == 10  # µs
+
+
 @pytest.mark.parametrize(("made", "many"), [(100, 1), (120, 1), (121, 2), (250, 3)])
 def test_no_decoded_token_is_missing_from_the_chart(made: int, many: int) -> None:
     steps = [Slice(100 + 10 * i, 10, f"tracekit::decode_step#{i + 1}", Cat.ANNOTATION)
@@ -298,7 +315,7 @@ def test_no_decoded_token_is_missing_from_the_chart(made: int, many: int) -> Non
              Slice(100, 10 * made, "tracekit::decode", Cat.ANNOTATION)]  # fmt: skip
     result = tokens(build([*marks, *steps, *ops]))
     chart = next(c for c in module.charts(result) if c.key == "tokens")
-    assert (f"the mean of {many} at a time" in chart.title) == (many > 1)
+    assert (f"the middle one of {many} at a time" in chart.title) == (many > 1)
     bars = [t for t in chart.data if t["type"] == "bar"]
     columns = len(bars[0]["x"])
     assert columns == -(-made // many) <= module.COLUMNS

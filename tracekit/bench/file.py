@@ -9,13 +9,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from tracekit import plain
 from tracekit.attribution.roofline import model_bounds
 from tracekit.attribution.roofline.model_bounds import Need
 from tracekit.bench import sensors, timing
 from tracekit.bench.timing import Config, Outcome
 from tracekit.capture import metadata, run
 from tracekit.errors import TracekitError
-from tracekit.files import writing
+from tracekit.files import check, numbered, starts, writing, writing_new
 from tracekit.results.result import to_plain
 
 SCHEMA = "tracekit-bench/1"
@@ -96,12 +97,56 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def save(content: Mapping[str, Any], path: Path) -> None:
-    """Writes the file. Raises: TracekitError where it cannot be written."""
-    with writing(path) as temporary:
-        temporary.write_text(
-            json.dumps(to_plain(content), ensure_ascii=False, indent=1), encoding="utf-8"
-        )
+def save(content: Mapping[str, Any], path: Path, *, asked: bool = True) -> Path:
+    """Writes the file and says where it is.
+
+    `asked` is off where nobody named `path`: what is there keeps its name.
+
+    Raises: TracekitError where it cannot be written.
+    """
+    text = plain.dumps(to_plain(content), indent=1)
+    if asked:
+        with writing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return path
+    with writing_new(path) as (temporary, name):
+        temporary.write_text(text, encoding="utf-8")
+    return name()
+
+
+def is_benchmark(path: Path) -> bool:
+    """Whether a file is one that `save` wrote."""
+    return b'"schema": "tracekit-bench/' in starts(path, 256)
+
+
+def place(path: Path, data: str, checkpoint: Path | None) -> Path:
+    """The name, numbered where a benchmark of other data or other weights has it.
+
+    Raises: TracekitError where another file has it.
+    """
+    inputs = metadata.tidy(data), checkpoint.name if checkpoint else None
+    for candidate in numbered(path):
+        check(candidate, ours=is_benchmark)
+        if not candidate.exists() or _inputs(candidate) == inputs:
+            return candidate
+    raise AssertionError("unreachable: there is always one more number")
+
+
+def _inputs(path: Path) -> tuple[Any, Any]:
+    content = load(path)
+    rows = content["configurations"] or [{}]
+    return (content.get("data") or {}).get("spec"), rows[0].get("checkpoint")
+
+
+def against(path: Path) -> Path:
+    """Where the file of the other interpreter lies."""
+    return path.with_name(f"{path.stem}-against.json")
+
+
+def page_of(path: Path) -> Path:
+    """Where the page of a benchmark's file lies."""
+    page = path.with_suffix(".html")
+    return page if page != path else path.with_name(f"{path.name}.html")
 
 
 def load(path: str | Path) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from tracekit.capture.plan import Progress, quiet
 from tracekit.errors import TracekitError
 
 # options that are this command's alone, and how many words each takes with it
-_OWN = {"--runs": 1, "--against": 1, "-o": 1, "--output": 1, "--json": 0, "--trace": 0}
+_OWN = {
+    "--runs": 1, "--against": 1, "-o": 1, "--output": 1, "--json": 0, "--trace": 0, "--force": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,7 @@ def run(
 def _one(side: Side, given: Sequence[str], out: Path) -> dict[str, Any]:
     command = [side.python, "-m", "tracekit.cli.app", "bench", "run", *given, "-o", str(out)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace",
-            env={**os.environ, "NO_COLOR": "1"}, check=False,
-        )  # fmt: skip
+        done = _ended(command)
     except OSError as fault:
         raise TracekitError(
             f"cannot be run ({fault.strerror})",
@@ -100,6 +99,24 @@ def _one(side: Side, given: Sequence[str], out: Path) -> dict[str, Any]:
             hint=f"try it alone: {' '.join(command[:-2])}",
         )
     return file.load(out)
+
+
+def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """A process that has ended. When this one is ended, so is that, with time to tidy up."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        env={**os.environ, "NO_COLOR": "1"},
+    ) as child:  # fmt: skip
+        try:
+            out, err = child.communicate()
+        except BaseException:
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
+    return subprocess.CompletedProcess(command, child.returncode, out, err)
 
 
 def merged(contents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tracekit.bench import comparison, file, plots, repeats, statistics, tables,
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.errors import UsageError
+from tracekit.files import free
 from tracekit.results.result import Column, Grid
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ class Done:
     next: Sequence[str]
     failed: bool  # no configuration gave a number
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it, with the requests that were complete."""
+        rows = self.content["configurations"]
+        return any("interrupted" in (row["error"] or "") for row in rows)
+
 
 def subject(model: str | None, model_only: str | None) -> tuple[str, str | None]:
     """(model, stage alone or None) from MODEL and `--model-only NAME`.
@@ -73,7 +80,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     configs = timing.sweep(plan, axes)
     if wanted.runs > 1 or wanted.against is not None:
         return _repeated(wanted, configs[0], progress)
-    path = wanted.output or file.default_path(configs[0])
+    path = wanted.output or free(file.default_path(configs[0]))
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     rows = content["configurations"]
@@ -90,7 +97,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
         content["profiled"] = traced
         grids.append(against_profile.grid(traced))
         files["trace"] = trace_path
-    file.save(content, path)
+    files["JSON"] = path = file.save(content, path, asked=wanted.output is not None)
     next_ = [f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"]
     failed = not any(row["samples"] for row in rows)
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
@@ -109,15 +116,14 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
     if wanted.against is not None:
         sides.append(repeats.Side("the other", wanted.against))
     contents = repeats.run(repeats.arguments(wanted.words), wanted.runs, sides, progress)
-    content, path = contents[0], wanted.output or file.default_path(config)
+    content, path = contents[0], wanted.output or free(file.default_path(config))
+    path = file.save(content, path, asked=wanted.output is not None)
     files = {"JSON": path}
-    file.save(content, path)
     rows = content["configurations"]
     grids = tables.full(content, rows[0]) if len(rows) == 1 else [tables.swept(content)]
     next_ = f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"
     if len(contents) > 1:
-        files["other"] = path.with_name(f"{path.stem}-against.json")
-        file.save(contents[1], files["other"])
+        files["other"] = file.save(contents[1], file.against(path))
         grids.append(comparison.grid(comparison.compare(contents[1], content)))
         next_ = f"Next:   tracekit bench compare {files['other']} {path} --fail-slower-than 5%"
     failed = not any(row["samples"] for row in rows)
@@ -167,8 +173,8 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
         "stage": found.stage, "single_ns": found.single_ns, "streak_ns": found.streak_ns,
         "calls_in_a_streak": found.streak, "empty_ns": found.empty_ns,
     }  # fmt: skip
-    path = wanted.output or file.default_path(outcome.config)
-    file.save(content, path)
+    path = wanted.output or free(file.default_path(outcome.config))
+    path = file.save(content, path, asked=wanted.output is not None)
     return Done(content, plan.why, [alone_grid(content)], [], {"JSON": path}, (), False)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from tracekit import files
 from tracekit.capture import metadata
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
@@ -64,7 +65,7 @@ def capture(
     complete when it was interrupted, or the trace cannot be written.
     """
     profiling = profiling or Profiling()
-    path = output or default_path(plan)
+    path = output or files.free(default_path(plan))
     _check_writable(path)
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
         found = list(samples or planning.feed(plan, Path(folder) / "data"))
@@ -89,7 +90,8 @@ def capture(
         from tracekit.capture import save
 
         with patient():
-            save.save(exported, path, facts, complete=len(profiled) if interrupted else None)
+            complete = len(profiled) if interrupted else None
+            path = save.save(exported, path, facts, complete=complete, asked=output is not None)
     return Captured(path, facts, unprofiled, profiled, tuple(plan.model.stages), interrupted)
 
 
@@ -200,26 +202,31 @@ class Passes:
 
 @contextlib.contextmanager
 def patient() -> Iterator[None]:
-    """What is being finished is not lost to a Ctrl-C: the first one only says so."""
+    """What is being finished is not lost to a Ctrl-C or SIGTERM: the first one only says so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    # a handler that is not Python's (None) could not be put back
+    before = {
+        number: handler for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }  # fmt: skip
 
     def once(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, before)
+        _handle(before)
         # not print: the signal may have come in the middle of one
         os.write(2, b"\nwriting what is complete; Ctrl-C again to abandon it\n")
 
-    # a handler that is not Python's (None) could not be put back
-    if before is None or before is signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGINT, once)
+    _handle(dict.fromkeys(before, once))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        _handle(before)
+
+
+def _handle(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _export(profiler: Any, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import metadata
+from tracekit.files import starts
 from tracekit.taxonomy import SAMPLE, Stage
 from tracekit.trace.perfetto import layout
 
@@ -14,9 +15,16 @@ Event = dict[str, Any]
 
 
 def save(
-    exported: Path, path: Path, facts: Mapping[str, Any], *, complete: int | None = None
-) -> None:
-    """Writes torch's export to `path` with `facts` under the key `tracekit`.
+    exported: Path,
+    path: Path,
+    facts: Mapping[str, Any],
+    *,
+    complete: int | None = None,
+    asked: bool = True,
+) -> Path:
+    """Writes torch's export to `path` with `facts` under the key `tracekit`; says where it is.
+
+    `asked` is off where nobody named `path`: what is there keeps its name.
 
     `complete` is the number of whole samples, where the run was cut short: what came later is left
     out. Times are relative to the first event and exact to the ns; rows nest (see perfetto.py).
@@ -40,7 +48,12 @@ def save(
                     for key, value in event["args"].items()
                 }
     kept["traceName"] = path.name
-    layout.write({"tracekit": facts, **kept}, path)
+    return layout.write({"tracekit": facts, **kept}, path, asked=asked)
+
+
+def is_capture(path: Path) -> bool:
+    """Whether a file is a trace that `save` wrote."""
+    return starts(path, 64).startswith(b'{"tracekit":{"schema":"tracekit-capture/')
 
 
 def adjoin(events: list[Event]) -> None:

@@ -51,7 +51,7 @@ def main(
 
 
 def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
-    from tracekit.bench import runner
+    from tracekit.bench import file, runner
     from tracekit.capture import plan as planning
     from tracekit.cli import progress, terminal
 
@@ -65,7 +65,9 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder, progress.phases() as report:
         settled = planning.plan(name, model=model, **plan)
         found = [cut(one, given.duration_sec) for one in planning.feed(settled, Path(folder))]
-        output = given.output_dir / f"{name}_5stages.json"
+        output = file.place(
+            given.output_dir / f"{name}_5stages.json", plan["data"], given.checkpoint
+        )
         dtypes = [settled.options.dtype]
         plan.pop("dtype")
         done = runner.run(
@@ -78,7 +80,7 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
     out.print(f"{done.content['title']}, {done.why}", markup=False)
     terminal.show(out, summary(done.content))
     out.print(f"JSON: {output}", markup=False, soft_wrap=True)
-    return int(done.failed)
+    return 130 if done.interrupted else int(done.failed)
 
 
 def cut(sample: Sample, seconds: float | None) -> Sample:

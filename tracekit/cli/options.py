@@ -45,6 +45,10 @@ Sync = Annotated[
 ]
 
 
+FORCE = "Replace a file that is there and that tracekit has not written."
+Force = Annotated[bool, typer.Option("--force", help=FORCE)]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What is asked of traces, and in which forms the answers are wanted."""
@@ -90,11 +94,21 @@ class Reading:
             "their nodes are read from it; repeatable. Else one beside the trace is looked for.",
         ),
     ] = None
+    force: Force = False
 
     def __post_init__(self) -> None:
         """Raises: UsageError for what cannot both be."""
         one_of({"--json": self.as_json, "--markdown": self.as_markdown})
         one_of({"--output": self.output is not None, "--output-dir": self.output_dir is not None})
+
+    def check(self, inputs: list[str]) -> None:
+        """Raises: TracekitError where the page would replace an input, or what is no page."""
+        from tracekit import files
+        from tracekit.report.html.page import is_page
+
+        if self.output is not None:
+            inputs = [*inputs, *(self.graph_capture or ())]
+            files.check(self.output, inputs=inputs, ours=is_page, force=self.force)
 
     @property
     def names(self) -> list[str] | None:
@@ -159,6 +173,11 @@ class Building:
         ),
     ] = None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """What an output must not replace."""
+        return [self.checkpoint] if self.checkpoint else []
+
     def plan(self) -> dict[str, Any]:
         """As `capture.plan.plan` takes them. Raises: TracekitError for a --set without `=`."""
         fields = ("size", "checkpoint", "prompt", "seed", "temperature", "top_p")
@@ -216,6 +235,11 @@ class Feeding:
             rich_help_panel=DATA_HELP,
         ),
     ] = False
+
+    @property
+    def inputs(self) -> list[Path]:
+        """What an output must not replace."""
+        return [Path(self.data), *([self.data_dir] if self.data_dir else [])]
 
     def plan(self) -> dict[str, Any]:
         """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""

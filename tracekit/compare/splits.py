@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from tracekit.answers.devices import Devices
+from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
 from tracekit.attribution.idle.host_time import Host
-from tracekit.attribution.stages.split import Clock, Launched
+from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.compare.fields import relative
 from tracekit.compare.runs import Run
 from tracekit.taxonomy import Whole
+from tracekit.trace.ranks import named
 
 By = Literal["stage", "clock", "launch", "host", "device", "category"]
 T = TypeVar("T")
@@ -21,6 +22,7 @@ Sums = Mapping[str, int]  # ns by part
 
 NEARLY = 0.8  # of the kernel time
 OVERLAP = "overlap, counted once"
+SUSPECT = "suspect"  # idle time in which the device probably ran work that the file lacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Part:
 class Split:
     """A total of both sides as the sum of its parts: the parts explain the whole change."""
 
-    of: str  # a stage's family, all devices, all kernels; Whole.STAGES: all stages
+    of: str  # a stage's family, a device, all kernels; Whole.STAGES: all stages
     by: By
     before_ns: int
     after_ns: int
@@ -55,7 +57,7 @@ def splits(before: Run, after: Run) -> list[Split]:
     """Every split of the answers of two traces, the headline first.
 
     By stage where there are several; then of all stages, of each stage that both have where there
-    are several, of the devices, and of all kernels. What would repeat another is left out.
+    are several, of each device, and of all kernels. What would repeat another is left out.
     """
     stages = _both(before.get(Stages), after.get(Stages))
     devices = _both(before.get(Devices), after.get(Devices))
@@ -69,9 +71,7 @@ def splits(before: Run, after: Run) -> list[Split]:
         if (whole := _by_stage(*stages, least)) is not None:
             found.insert(0, whole)
     if devices:
-        one, two = devices
-        windows, sums = (one.window_ns, two.window_ns), (_device_sums(one), _device_sums(two))
-        found.append(_split("all devices", "device", windows, sums))
+        found += _of_devices(*devices)
     if kernels:
         sums = (_category_sums(kernels[0]), _category_sums(kernels[1]))
         wholes = (sum(sums[0].values()), sum(sums[1].values()))
@@ -97,26 +97,38 @@ def _of_families(before: Stages, after: Stages) -> Iterator[Split]:
             continue
         walls = (one.wall_ns, two.wall_ns)
         if one.clock and two.clock:
-            yield _split(one.family, "clock", walls, (_clock(one.clock), _clock(two.clock)))
+            sums = (
+                _clock(one.clock, _suspect(one.clock_detail)),
+                _clock(two.clock, _suspect(two.clock_detail)),
+            )
+            yield _split(one.family, "clock", walls, sums)
         if one.launched and two.launched:
-            windows = (one.launched.window_ns, two.launched.window_ns)
-            sums = (_launched(one.launched), _launched(two.launched))
-            yield _split(one.family, "launch", windows, sums)
+            own = (
+                _launched(one.launched, _suspect(one.launched_detail)),
+                _launched(two.launched, _suspect(two.launched_detail)),
+            )
+            yield _split(one.family, "launch", (sum(own[0].values()), sum(own[1].values())), own)
         if one.host and two.host:
             yield _split(one.family, "host", walls, (_host(one.host), _host(two.host)))
 
 
-def _clock(own: Clock) -> Sums:
+def _suspect(detail: ClockDetail | LaunchedDetail | None) -> int:
+    return detail.suspect_ns if detail is not None else 0
+
+
+def _clock(own: Clock, suspect: int) -> Sums:
+    """They add up to the wall time, so suspect time has a part of its own."""
     return {
         "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
-        "idle": own.idle_ns,
+        "idle": own.idle_ns - suspect, SUSPECT: suspect,
     }  # fmt: skip
 
 
-def _launched(own: Launched) -> Sums:
+def _launched(own: Launched, suspect: int) -> Sums:
+    """They add up to the window of this work without suspect time."""
     return {
         "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
-        "other stages' work": own.other_ns, "idle": own.idle_ns,
+        "other stages' work": own.other_ns, "idle": own.idle_ns - suspect,
     }  # fmt: skip
 
 
@@ -175,13 +187,26 @@ def _split(of: str, by: By, wholes: tuple[int, int], sums: tuple[Sums, Sums]) ->
     return Split(of, by, before, after, after - before, relative(before, after), parts)
 
 
-def _device_sums(devices: Devices) -> Sums:
+def _of_devices(before: Devices, after: Devices) -> Iterator[Split]:
+    """Of the window of each device that both sides have; of the only one where each has one.
+
+    Windows of two devices are never added up, and none has suspect time in it.
+    """
+    later = {(row.rank, row.device): row for row in after.rows}
+    single = len(before.rows) == len(after.rows) == 1
+    for one in before.rows:
+        two = after.rows[0] if single else later.get((one.rank, one.device))
+        if two is not None:
+            of = "the device" if single else named(one.rank, f"device {one.device}")
+            windows = (one.seen_window_ns, two.seen_window_ns)
+            yield _split(of, "device", windows, (_device(one), _device(two)))
+
+
+def _device(own: Device) -> Sums:
     return {
-        "kernel": sum(row.kernel_ns for row in devices.rows),
-        "memcpy": sum(row.memcpy_ns for row in devices.rows),
-        "memset": sum(row.memset_ns for row in devices.rows),
-        "idle": devices.idle_ns,
-    }
+        "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
+        "idle": own.seen_idle_ns,
+    }  # fmt: skip
 
 
 def _category_sums(kernels: Kernels) -> Sums:

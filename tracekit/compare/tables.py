@@ -128,7 +128,7 @@ _BY = {
     "clock": "what the GPU did meanwhile",
     "launch": "window of the work it launched",
     "host": "host time",
-    "device": "window of the devices",
+    "device": "its window",
     "category": "by category",
 }
 
@@ -161,7 +161,7 @@ def _split_grid(key: str, split: Split) -> Grid:
 
 def upper(of: str) -> str:
     """What a split is of, at the beginning of a title: the name of a stage stays as it is."""
-    return f"{of[:1].upper()}{of[1:]}" if of.startswith(("all ", "durations ")) else of
+    return f"{of[:1].upper()}{of[1:]}" if of.startswith(("all ", "durations ", "the ")) else of
 
 
 def _stage_grid(stages: Sequence[StageChange]) -> Grid:

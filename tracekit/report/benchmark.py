@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekit.files import writing
-from tracekit.report.html.page import Page, fill
+from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart
 from tracekit.results.result import Grid
@@ -35,9 +34,7 @@ def write(
         data={"bench": {k: v for k, v in content.items() if k != "configurations"}},
     )
     text = fill(page)
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
+    return save(text, path)
 
 
 def _facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:

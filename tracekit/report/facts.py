@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from tracekit.results import units
@@ -127,6 +128,12 @@ def _tokens(run: CaptureFacts) -> str:
         numbers = sorted({str(n) for n in run.generated})
         said.append(f"{' or '.join(numbers)} generated a sample")
     return ", ".join(said)
+
+
+def identity(paths: Iterable[str]) -> str:
+    """What sets files apart from others of the same name: a digest of where they are from here."""
+    places = [path if path == "-" else os.path.relpath(os.path.realpath(path)) for path in paths]
+    return hashlib.sha256("\0".join(places).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def sha256(path: str | Path) -> str | None:

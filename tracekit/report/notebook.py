@@ -61,10 +61,17 @@ class Loaded:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *catalog.analyses()})
 
-    def report(self, path: str | Path) -> Path:
-        """Writes the HTML page of this trace and says where it is."""
-        from tracekit.report import facts, traces
+    def report(self, path: str | Path, *, force: bool = False) -> Path:
+        """Writes the HTML page of this trace and says where it is.
 
+        Raises: TracekitError where it cannot be written, is the trace itself, or is another file
+        that is no page of ours and `force` is off.
+        """
+        from tracekit import files
+        from tracekit.report import facts, traces
+        from tracekit.report.html.page import is_page
+
+        files.check(path, inputs=[self.trace.path], ours=is_page, force=force)
         command = f"tracekit.load({facts.file_name(self.trace.path)!r}).report()"
         return traces.write([engine.of_trace(self.trace)], path, command=command)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tracekit.files import writing
+from tracekit.files import check, starts, writing
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
 from tracekit.report.html.tables import all_zero, brief
@@ -107,19 +109,35 @@ def _plain(text: object) -> str:
     )
 
 
-def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV file that is to be written."""
+
+    path: Path
+    heads: Sequence[str]
+    rows: Iterable[Sequence[object]]
+
+
+def write_csv(
+    many: Sequence[Answers], folder: Path, *, inputs: Iterable[str] = (), force: bool = False
+) -> list[Path]:
     """Writes each answer's rows, whole, and each of its tables, to `folder`; says which files.
 
     ANALYSIS.csv has every row with its fields as they are in JSON (ns, bytes, shares of one),
     ANALYSIS-TABLE.csv a table of the report in raw units. Several traces, or ranks of one file: a
     folder for each, and together-TABLE.csv what stands side by side.
 
-    Raises: TracekitError where the folder cannot be written.
+    Raises: TracekitError where the folder cannot be written, and, before anything is, where a file
+    is there that holds no such table and `force` is off.
     """
-    written = []
+    return write_sheets(_sheets(many, folder), inputs=inputs, force=force)
+
+
+def _sheets(many: Sequence[Answers], folder: Path) -> list[Sheet]:
+    found: list[Sheet] = []
     many = answers.by_rank(many)
     if len(many) > 1:
-        written += write_grids(many_overview.overview(runs.read(many)).grids, folder, "together")
+        found += sheets(many_overview.overview(runs.read(many)).grids, folder, "together")
     names = [_folder(one) for one in many]
     for place, one in enumerate(many):
         own = folder
@@ -132,9 +150,9 @@ def write_csv(many: Sequence[Answers], folder: Path) -> list[Path]:
                 flat = [flatten(row) for row in rows]
                 heads = list(dict.fromkeys(key for row in flat for key in row))
                 body = [[row.get(key) for key in heads] for row in flat]
-                written.append(_write(own / f"{name}.csv", heads, body))
-            written += write_grids(catalog.analysis(name).tables(result), own, name)
-    return written
+                found.append(Sheet(own / f"{name}.csv", heads, body))
+            found += sheets(catalog.analysis(name).tables(result), own, name)
+    return found
 
 
 def _folder(one: Answers) -> str:
@@ -143,13 +161,10 @@ def _folder(one: Answers) -> str:
     return "-".join(filter(None, (run_facts.stem(one.path), own)))
 
 
-def write_grids(grids: Iterable[Grid], folder: Path, name: str) -> list[Path]:
-    """Writes each table to FOLDER/NAME-KEY.csv, in raw units; says which files.
-
-    Raises: TracekitError where the folder cannot be written.
-    """
+def sheets(grids: Iterable[Grid], folder: Path, name: str) -> list[Sheet]:
+    """Each table as FOLDER/NAME-KEY.csv, in raw units."""
     return [
-        _write(
+        Sheet(
             folder / f"{name}-{grid.key}.csv",
             [f"{c.label} ({c.unit})" if c.unit != "text" else c.label for c in grid.columns],
             grid.rows,
@@ -169,16 +184,43 @@ def flatten(row: Mapping[str, object], before: str = "") -> dict[str, object]:
     return out
 
 
-def _write(path: Path, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow([_cell(head) for head in heads])
-        out.writerows([_cell(value) for value in row] for row in rows)
-    return path
+def write_sheets(
+    wanted: Sequence[Sheet], *, inputs: Iterable[str] = (), force: bool = False
+) -> list[Path]:
+    """Writes the files and says which.
+
+    Raises: TracekitError where the folder cannot be written, and, before anything is, where a file
+    is one of `inputs`, or holds no such table and `force` is off.
+    """
+    given = list(inputs)
+    for one in wanted:
+        check(one.path, inputs=given, ours=partial(_holds, one.heads), force=force)
+    for one in wanted:
+        with (
+            writing(one.path) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8", errors="replace") as file,
+        ):
+            out = csv.writer(file)
+            out.writerow([_cell(head) for head in one.heads])
+            out.writerows([_cell(value) for value in row] for row in one.rows)
+    return [one.path for one in wanted]
+
+
+def _holds(heads: Sequence[str], path: Path) -> bool:
+    """Whether a file has these columns; fields that another trace lacks may be absent."""
+    first = starts(path).decode("utf-8", "replace").splitlines()[:1]
+    there = set(next(csv.reader(first), []))
+    return 2 * len(there & {str(_cell(head)) for head in heads}) >= max(len(there), 1)
+
+
+# what a spreadsheet takes for the start of a formula, by any of its names, and what it skips before
+_FORMULA = re.compile(r"[\s\x00-\x20\u200b-\u200f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]")
 
 
 def _cell(value: object) -> object:
-    # a name that a spreadsheet would run as a formula is made text
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    """The cell, text of a trace as text: a formula is quoted, as is what looks like one."""
+    if not isinstance(value, str):
+        return value
+    if _FORMULA.match(value) or value[:1] in ("\t", "\r", "\n"):
         return f"'{value}"
     return value

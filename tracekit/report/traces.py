@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from tracekit import files
 from tracekit.answers.audit import Audit
 from tracekit.answers.findings import Findings
-from tracekit.files import writing
 from tracekit.report import device_words, facts
 from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
@@ -20,15 +20,23 @@ from tracekit.results.answers import Answers
 from tracekit.results.unknown_work import device_kind
 
 
-def write(many: Sequence[Answers], path: str | Path, *, command: str = "") -> Path:
+def write(
+    many: Sequence[Answers], path: str | Path, *, command: str = "", asked: bool = True
+) -> Path:
     """Writes the page of these traces and says where it is.
 
-    Raises: TracekitError where it cannot be written.
+    `asked` is off where nobody named `path`: the page of other traces keeps its name then.
+
+    Raises: TracekitError where it cannot be written, or is one of the traces.
     """
-    text = render(many, command=command)
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    files.distinct(path, [one.path for one in many])
+    own = render(many, command=command)
+    return page.save(own, path, of=None if asked else _identity(many))
+
+
+def _identity(many: Sequence[Answers]) -> str:
+    sizes = [f"{one.source.bytes} {one.source.text_bytes}" for one in many if one.path == "-"]
+    return facts.identity([*(one.path for one in many), *sizes])
 
 
 def render(many: Sequence[Answers], *, command: str = "") -> str:
@@ -37,9 +45,9 @@ def render(many: Sequence[Answers], *, command: str = "") -> str:
     """
     source = [*_sources(many), *page.made_by(command)]
     sides = answers.by_rank(many)
-    if len(sides) == 1:
-        return page.fill(_single(sides[0], source))
-    return page.fill(many_sections.model(sides, source))
+    alone = len(sides) == 1
+    model = _single(sides[0], source) if alone else many_sections.model(sides, source)
+    return page.fill(dataclasses.replace(model, of=_identity(many)))
 
 
 def _single(one: Answers, source: Sequence[Source]) -> Page:

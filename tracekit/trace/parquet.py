@@ -8,6 +8,7 @@ What is no event (metadata, names of processes, losses) is JSON in the schema's 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tracekit import extras
+from tracekit import extras, files
 from tracekit.errors import NotATraceError
 from tracekit.files import writing
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
@@ -32,11 +33,27 @@ _WHOLE = ("ts", "dur", "pid", "tid", "device", "stream", "correlation")
 _NO_SLICE = tuple(_PHASES)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file is what `write` wrote: its footer has our key."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(4) != MAGIC:
+                return False
+            file.seek(-8, os.SEEK_END)
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(-8 - length, os.SEEK_END)
+            return _KEY in file.read(length)
+    except OSError:
+        return False
+
+
 def write(trace: Trace, path: str | Path) -> int:
     """Writes all of a trace, side tables too; how many rows.
 
-    Raises: TracekitError where it cannot be written, or pyarrow is not installed.
+    Raises: TracekitError where it cannot be written, or is the trace itself, or pyarrow is not
+    installed.
     """
+    files.distinct(path, [trace.source.path])
     extras.need("parquet", "pyarrow", where=path)
     import pyarrow as pa
     import pyarrow.parquet as pq

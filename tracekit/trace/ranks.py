@@ -21,6 +21,11 @@ _RANKED = re.compile(r"rank|\b[TDPE]P\d|^\d+$", re.IGNORECASE)
 _NO_RANK = re.compile(r"[\[\](){}<>:_#\s]+")
 _OF_PROCESS = re.compile(r"rank[\s_:#-]*(\d+)", re.IGNORECASE)
 _APART = 500_000  # launches of two processes within this many ns are those of ranks in lockstep
+_SKEW = 1_000  # ns by which work may seem to begin before its launch
+_OFTEN = 0.02  # of a device's work that began before a process launched it: it is not of it
+_FAR = (
+    1_000  # no process has as many devices: numbers of devices this far apart had something added
+)
 _MOST = 1024  # processes of one file that are told apart by their launches
 
 
@@ -54,7 +59,7 @@ class _Owners:
 def _split(trace: Trace) -> tuple[Trace, ...]:
     if trace.source.rank is not None or not len(trace):
         return (trace,)
-    owners = _by_text(trace) or _by_launches(trace)
+    owners = _by_text(trace) or _by_offsets(trace) or _by_launches(trace)
     if owners is None:
         return (trace,)
     return tuple(_part(trace, owners, number) for number in range(len(owners.names)))
@@ -123,13 +128,55 @@ def _natural(text: str) -> list[str]:
     return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
 
 
+# ---------------------------------------------------------------- by what was added to their ids
+
+
+def _by_offsets(trace: Trace) -> _Owners | None:
+    """Devices whose process ids are numbers of devices plus a number for each rank.
+
+    host   83  100083  200090       each at or above its own devices, and below those of the
+    device  0  100000  200000       next; or as far above them as the other ranks are
+    """
+    gpu = trace.of(*GPU_WORK)
+    pids, hosts = _distinct(gpu.pid), _launching(trace)
+    if len(pids) < 2 or len(hosts) < 2 or any(pid in trace.source.labels for pid in pids + hosts):
+        return None
+    opens = [pid for pid, before in zip(pids, [pids[0] - _FAR, *pids], strict=False)
+             if pid - before >= _FAR]  # fmt: skip
+    base = np.array(opens, np.int64)
+    width = int(np.diff(base).min()) if len(base) > 1 else 0
+    if not width or max(pids) - base[-1] >= width:
+        return None
+    number = np.array(hosts, np.int64)
+    place = np.searchsorted(base, number, side="right") - 1
+    above = np.where(place >= 0, number - base[np.maximum(place, 0)], width)
+    if above.max() >= width or len(np.unique(place)) < len(base):
+        if len(hosts) != len(base) or np.ptp(number - base) >= width / 2:
+            return None
+        place = np.arange(len(base))
+    processes = {pid: int(np.searchsorted(base, pid, side="right")) - 1 for pid in pids}
+    processes |= dict(zip(hosts, place.tolist(), strict=True))
+    for pid in _distinct(trace.pid):
+        processes.setdefault(pid, max(int(np.searchsorted(base, pid, side="right")) - 1, 0))
+    first = [min(h for h, own in zip(hosts, place, strict=True) if own == i)
+             for i in range(len(base))]  # fmt: skip
+    names = tuple(_of_process(trace, pid) for pid in first)
+    return _Owners(names, processes, _mapped(trace.pid, processes), {})
+
+
+def _launching(trace: Trace) -> list[int]:
+    """Processes with a call that carries an id, ascending; no device."""
+    calls = trace.of(Cat.RUNTIME)
+    gpu = set(_distinct(trace.of(*GPU_WORK).pid))
+    return sorted(set(_distinct(calls.pid[calls.correlation > 0])) - gpu)
+
+
 # ---------------------------------------------------------------- by who launched what
 
 
 def _by_launches(trace: Trace) -> _Owners | None:
     calls, gpu = trace.of(Cat.RUNTIME), trace.of(*GPU_WORK)
-    launching = calls.correlation > 0
-    hosts = sorted(set(_distinct(calls.pid[launching])) - set(_distinct(gpu.pid)))
+    launching, hosts = calls.correlation > 0, _launching(trace)
     if not len(gpu) or not 1 < len(hosts) <= _MOST:
         return None
     delay = np.stack([_delay(calls, launching & (calls.pid == host), gpu) for host in hosts])
@@ -193,25 +240,69 @@ def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> tuple[I64, b
     # work before its launch is no work of it, but for a little skew of the clocks
     cost = np.where(known, np.where(delay >= 0, delay, 1e6 - 8 * delay), np.inf)
     owner = np.where(known.any(axis=0), cost.argmin(axis=0), -1)
-    plain = known.sum(axis=0) == 1
-    several = np.unique(key[~plain & known.any(axis=0)])
+    shared = known.sum(axis=0) > 1
+    several = np.unique(key[shared])
     if len(several) >= len(delay):
-        median = np.array([np.median(np.minimum(cost[:, key == k], 1e18), axis=1) for k in several])
-        free = np.ones(len(delay), bool)
-        # the device that is most sure of its process chooses first
-        for at in np.argsort(np.sort(median, axis=1)[:, 0] - np.sort(median, axis=1)[:, 1]):
-            # numbers of ranks and of devices rise together: that decides where times do not
-            price = median[at] + np.abs(np.arange(len(delay)) - at)
-            chosen = int(np.argmin(np.where(free, price, np.inf) if free.any() else price))
-            free[chosen] = False
-            owner[(key == several[at]) & ~plain] = chosen
+        guessed = _devices_of_processes(cost, delay, key, several, shared, owner)
+    else:
+        _in_turn(delay, gpu, shared, owner)
+        guessed = _in_lockstep(cost, owner, shared)
     stream = np.unique(np.stack([key, gpu.stream]), axis=1, return_inverse=True)[1].reshape(-1)
     for group in (stream, key, key * 0):
         for number in np.unique(group[owner < 0]):
             mine = (group == number) & (owner >= 0)
             if mine.any():
                 owner[(group == number) & (owner < 0)] = np.bincount(owner[mine]).argmax()
-    return np.maximum(owner, 0), _in_lockstep(cost, owner, ~plain & known.any(axis=0))
+    return np.maximum(owner, 0), guessed
+
+
+def _devices_of_processes(
+    cost: npt.NDArray[np.float64], delay: npt.NDArray[np.float64], key: I64, several: I64,
+    shared: npt.NDArray[np.bool_], owner: I64,
+) -> bool:  # fmt: skip
+    """Write into `owner` [G] the process of the shared work of each device of `several`; whether
+    it is a guess.
+
+    No process launches work that has begun before; then what comes within _APART of the nearest
+    launch could as well be of it, and numbers of ranks and of devices rise together.
+    """
+    count = len(cost)
+    median = np.array([np.median(np.minimum(cost[:, key == k], 1e18), axis=1) for k in several])
+    early = np.array([np.mean(~(delay[:, (key == k) & shared] > -_SKEW), axis=1) for k in several])
+    early = np.where(early - early.min(axis=1, keepdims=True) >= _OFTEN, early, 0.0)
+    late = median - np.where(early > 0, np.inf, median).min(axis=1, keepdims=True)
+    late = np.where(late >= _APART, late, 0.0)
+    place = np.abs(np.arange(count)[None, :] - np.arange(len(several))[:, None])
+    price = early * 1e18 + late + place * 1e-3
+    free, guessed = np.ones(count, bool), False
+    ordered = np.sort(price, axis=1)
+    for at in np.argsort(ordered[:, 0] - ordered[:, 1], kind="stable"):
+        own = np.where(free, price[at], np.inf) if free.any() else price[at]
+        chosen = int(np.argmin(own))
+        # as good by time, and not taken by a device that was surer
+        as_good = (early[at] <= early[at, chosen]) & (late[at] <= late[at, chosen]) & free
+        guessed |= bool(as_good.sum() > 1) or not free[chosen]
+        free[chosen] = False
+        owner[(key == several[at]) & shared] = chosen
+    return guessed
+
+
+def _in_turn(
+    delay: npt.NDArray[np.float64], gpu: Trace, shared: npt.NDArray[np.bool_], owner: I64
+) -> None:
+    """Where each process launched an id and there is as much work of it: the first is the first's.
+
+    Written into `owner` [G]; delay [P, G].
+    """
+    rows = np.flatnonzero(shared)
+    _, which, count = np.unique(gpu.correlation[rows], return_inverse=True, return_counts=True)
+    order = np.lexsort((gpu.ts[rows], which))
+    first = np.cumsum(count) - count
+    turn = np.empty(len(rows), np.int64)
+    turn[order] = np.arange(len(rows)) - first[which[order]]
+    even = (count[which] == len(delay)) & ~np.isnan(delay[:, rows]).any(axis=0)
+    by_launch = np.argsort(gpu.ts[rows] - delay[:, rows], axis=0, kind="stable")
+    owner[rows[even]] = by_launch[turn[even], np.flatnonzero(even)]
 
 
 def _in_lockstep(cost: npt.NDArray[np.float64], owner: I64, shared: npt.NDArray[np.bool_]) -> bool:

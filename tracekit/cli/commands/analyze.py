@@ -31,10 +31,11 @@ def register(app: typer.Typer) -> None:
         """
         names = reading.names
         _distinct(traces)
+        reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
         many, failed = _answers(traces, names, reading)
         # files first: what reads the output may hang up early (`| head`)
-        said = _write(many, page, reading.csv)
+        said = _write(many, page, reading)
         _print(many, reading)
         sys.stdout.flush()
         for line in [*_warnings(many), *_unjoined(many, reading.graph_capture), *said]:
@@ -162,16 +163,18 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
             out.print()
 
 
-def _write(many: Sequence[Answers], page: Path | None, csv: Path | None) -> list[str]:
+def _write(many: Sequence[Answers], page: Path | None, reading: opt.Reading) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.report import facts, text, traces
 
     said = []
-    if csv is not None:
-        files = text.write_csv(many, csv)
-        said.append(f"tables: {len(files)} files in {csv}")
+    if reading.csv is not None:
+        inputs = [one.path for one in many]
+        files = text.write_csv(many, reading.csv, inputs=inputs, force=reading.force)
+        said.append(f"tables: {len(files)} files in {reading.csv}")
     if page is not None:
-        written = traces.write(many, page, command=facts.command())
+        asked = reading.output is not None
+        written = traces.write(many, page, command=facts.command(), asked=asked)
         said.append(f"report: {written}")
     return said
 

@@ -153,6 +153,7 @@ def _register_run(group: typer.Typer) -> None:
             typer.Option("--trace", help="Capture too: profiled against unprofiled, busy, floor."),
         ] = False,
         processes: Processes,
+        force: opt.Force = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the JSON and nothing else.")
         ] = False,
@@ -163,12 +164,26 @@ def _register_run(group: typer.Typer) -> None:
         from tracekit.bench import runner
 
         name, stage = runner.subject(model, model_only)
+        if output is not None:
+            inputs = [*feeding.inputs, *building.inputs]
+            _check(output, inputs, against=processes.against is not None, force=force)
         request = runner.Wanted(
             name=name, axes=sweep.axes(), stage=stage, trace=trace, output=output,
             runs=processes.runs, against=processes.against, words=sys.argv[1:],
             plan={**dataclasses.asdict(timing), **building.plan(), **feeding.plan()},
         )  # fmt: skip
         _run(request, as_json)
+
+
+def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> None:
+    """Raises: TracekitError where a file of the benchmark would replace what is none of ours."""
+    from tracekit import files
+    from tracekit.bench import file
+    from tracekit.report.html.page import is_page
+
+    for path in [output, *([file.against(output)] if against else [])]:
+        files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
+    files.check(file.page_of(output), inputs=inputs, ours=is_page, force=force)
 
 
 def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
@@ -200,10 +215,10 @@ def _run(request: Any, as_json: bool) -> None:
         done = runner.run(request, report)
     files = dict(done.files)
     if done.charts:
-        from tracekit.bench.file import DEFINITIONS
+        from tracekit.bench.file import DEFINITIONS, page_of
         from tracekit.report import benchmark
 
-        page = files["JSON"].with_suffix(".html")
+        page = page_of(files["JSON"])
         files["page"] = benchmark.write(page, done.content, done.grids, done.charts, DEFINITIONS)
     if as_json:
         process.say_json(to_plain(done.content))
@@ -215,6 +230,8 @@ def _run(request: Any, as_json: bool) -> None:
             out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
         for line in done.next:
             process.hint(line)
+    if done.interrupted:
+        raise typer.Exit(130)
     if done.failed:
         raise typer.Exit(1)
 

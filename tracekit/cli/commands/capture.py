@@ -85,6 +85,7 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("-o", "--output", help="Where the trace goes; else a name in traces/."),
         ] = None,
+        force: opt.Force = False,
         samples: Annotated[
             int, typer.Option(help="Requests to profile.", rich_help_panel=opt.RUN_HELP)
         ] = 3,
@@ -107,6 +108,12 @@ def register(app: typer.Typer) -> None:
         profiler: Profiler,
     ) -> None:
         """Run a model stage by stage under the profiler and save a Kineto trace."""
+        if output is not None:
+            from tracekit import files
+            from tracekit.capture.save import is_capture
+
+            inputs = [*feeding.inputs, *building.inputs]
+            files.check(output, inputs=inputs, ours=is_capture, force=force)
         _capture(
             model,
             output,
@@ -160,8 +167,9 @@ def _say(out: Console, captured: Captured, at_full_size: str) -> None:
             out.print(Text(f"sample {number}: {row}"))
     if captured.interrupted:
         out.print(f"Interrupted: the trace holds the {len(captured.profiled)} complete samples.")
-    size = units.bytes_(captured.path.stat().st_size)
-    out.print(Text(f"\nTrace: {captured.path} ({size})"), soft_wrap=True)
+    there = captured.path.is_file()  # or a pipe that it was written into
+    size = f" ({units.bytes_(captured.path.stat().st_size)})" if there else ""
+    out.print(Text(f"\nTrace: {captured.path}{size}"), soft_wrap=True)
     if at_full_size:
         process.hint(f"At full size: {at_full_size}")
     process.hint(f"Next:  tracekit analyze {captured.path}")

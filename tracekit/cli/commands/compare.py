@@ -33,8 +33,9 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit.compare import compare
 
+        reading.check([before, after])
         result = compare.compare(*(_run(path, reading) for path in (before, after)))
-        said = _write(result, reading.page(lambda: _default(before, after)), reading.csv)
+        said = _write(result, reading.page(lambda: _default(before, after)), reading)
         _print(result, reading)
         sys.stdout.flush()
         for line in said:
@@ -45,19 +46,22 @@ def register(app: typer.Typer) -> None:
             process.hint(more, process.complain)
 
 
-def _write(result: Comparison, target: Path | None, csv: Path | None) -> list[str]:
+def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.compare import tables
     from tracekit.report import facts, text
     from tracekit.report.diff import page
 
     said = []
-    if csv is not None:
-        files = text.write_grids(tables.tables(result), csv, "compare")
-        said.append(f"tables: {len(files)} files in {csv}")
+    if reading.csv is not None:
+        wanted = text.sheets(tables.tables(result), reading.csv, "compare")
+        inputs = [result.before, result.after]
+        files = text.write_sheets(wanted, inputs=inputs, force=reading.force)
+        said.append(f"tables: {len(files)} files in {reading.csv}")
     if target is not None:
-        page.write(result, target, command=facts.command())
-        said.append(f"report: {target}")
+        asked = reading.output is not None
+        written = page.write(result, target, command=facts.command(), asked=asked)
+        said.append(f"report: {written}")
     return said
 
 

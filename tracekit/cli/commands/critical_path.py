@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tracekit.cli import options as opt
 from tracekit.cli import process
 
 
@@ -30,17 +31,20 @@ def register(app: typer.Typer) -> None:
                 "-o", "--output", help="Where the overlaid trace goes; else a name in traces/."
             ),
         ] = None,
+        force: opt.Force = False,
     ) -> None:
         """The critical path by Holistic Trace Analysis, and a trace of it.
 
         Through one annotation; through the whole trace where there is none, or with --whole.
         """
-        from tracekit import extras
+        from tracekit import extras, files
         from tracekit.cli import terminal
         from tracekit.results import catalog
         from tracekit.trace import kineto
+        from tracekit.trace.perfetto.export import is_export
 
-        target = output or _default(trace)
+        target = output or files.free(_default(trace))
+        files.check(target, inputs=[trace], ours=is_export, force=force)
         extras.need("hta", "hta", where="tracekit critical-path")  # before a long read
         entry = catalog.analysis("critical_path")
         with terminal.status(trace.name) as say:

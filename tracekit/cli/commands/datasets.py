@@ -176,16 +176,23 @@ def _preview(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the HTML page goes.")
     ] = None,
+    force: opt.Force = False,
     as_json: Json = False,
 ) -> None:
     """One sample: a summary here, and a page with its charts."""
     from itertools import islice
 
+    from tracekit import files
     from tracekit.capture.plan import value
     from tracekit.cli import terminal
     from tracekit.datasets import opening, preview
     from tracekit.errors import TracekitError
+    from tracekit.report.facts import identity
+    from tracekit.report.html.page import is_page, save
 
+    inputs: list[str | Path] = [spec, *([data_dir] if data_dir else [])]
+    if output is not None:
+        files.check(output, inputs=inputs, ours=is_page, force=force)
     opt.choice(on_error, ("raise", "skip"), "--on-error")
     given = opt.pairs(data_option, "--data-option")
     chosen: dict[str, Any] = {
@@ -207,21 +214,22 @@ def _preview(
     out = terminal.console()
     terminal.show(out, grid, most=len(grid.rows))
     path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
-    _page(path, one.id, grid, preview.charts(recording), preview.numbers(one, recording),
-          recording.repairs)  # fmt: skip
+    text = _page(identity([*map(str, inputs), str(sample)]), one.id, grid,
+                 preview.charts(recording), preview.numbers(one, recording),
+                 recording.repairs)  # fmt: skip
+    path = save(text, path, of=None if output else identity([*map(str, inputs), str(sample)]))
     process.say(f"page: {path}")
 
 
 def _page(
-    path: Path,
+    of: str,
     title: str,
     grid: Any,
     charts: list[Any],
     numbers: list[tuple[str, str]],
     notes: tuple[str, ...],
-) -> None:
+) -> str:
     """The same page as a report's, with one sample on it."""
-    from tracekit.files import writing
     from tracekit.report.html.page import Page, fill
     from tracekit.report.html.section import Part
     from tracekit.report.one.overview import Overview
@@ -236,8 +244,9 @@ def _page(
         definitions={},
         gpu=False,
     )
-    text = fill(
+    return fill(
         Page(
+            of=of,
             title=f"Sample {title}",
             subtitle="one sample of a data set",
             overview=Overview(
@@ -248,8 +257,6 @@ def _page(
             data={},
         )
     )
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _file_name(text: str) -> str:

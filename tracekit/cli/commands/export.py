@@ -37,19 +37,22 @@ def register(app: typer.Typer) -> None:
             bool,
             typer.Option("--scrub", help="Take out environment, host and user names, tokens."),
         ] = False,
+        force: opt.Force = False,
     ) -> None:
         """Write a trace that Perfetto shows whole.
 
         Times given with --from and --to count from the trace's first slice; a number without a
         unit is in milliseconds.
         """
+        from tracekit import files
         from tracekit.cli import terminal
         from tracekit.report.tracks import asked
         from tracekit.results.units import bytes_, parse_duration
-        from tracekit.trace.perfetto.export import Wanted
+        from tracekit.trace.perfetto.export import Wanted, is_export
         from tracekit.trace.perfetto.export import export as write
 
         target = opt.place(place, output)
+        files.check(target, inputs=[trace], ours=is_export, force=force)
         wanted = Wanted(
             from_ns=None if from_ is None else parse_duration(from_),
             to_ns=None if to is None else parse_duration(to),
@@ -61,7 +64,8 @@ def register(app: typer.Typer) -> None:
             wanted = asked(trace, wanted, only_stage, _names(tracks))
             done = write(trace, target, wanted, say)
         kept = f"{done.slices_out:,} of {done.slices_in:,} slices"
-        out.print(f"{target}: {kept}, {bytes_(target.stat().st_size)}", markup=False)
+        size = f", {bytes_(target.stat().st_size)}" if target.is_file() else ""
+        out.print(f"{target}: {kept}{size}", markup=False)
         for words in done.cures:
             out.print(f"  {words}", markup=False)
         for kind, count in done.scrubbed.items():

@@ -79,7 +79,8 @@ class Inputs:
     """What preprocess leaves on the device."""
 
     pixels: torch.Tensor  # [B, 5, 3, S, S]
-    ids: tuple[int, ...]  # of the prompt, MARKER where the event tokens go
+    ids: torch.Tensor  # [P] of the prompt, MARKER at `at`, where the event tokens go
+    at: int
     prompt: str
 
 
@@ -142,7 +143,8 @@ class EventGPT(SensorLLM):
         if self.options.prompt is None:  # a data set's questions may bring the marker along
             question = question.replace(prompts.EVENT, "").strip()
         prompt, ids = self.prompt(question)
-        return Inputs(rows, tuple(ids), prompt)
+        at = ids.index(tokenizers.MARKER)
+        return Inputs(rows, torch.tensor(ids).to(self.options.device), at, prompt)
 
     def prompt(self, question: str) -> tuple[str, list[int]]:
         """The text that the model sees for a question, and its ids with MARKER for the events.
@@ -175,22 +177,22 @@ class EventGPT(SensorLLM):
 
         Raises: TracekitError for a prompt that leaves no room for the tokens asked for.
         """
-        request = self.decoder.prefill(splice(self.decoder, inputs.ids, tokens))
+        request = self.decoder.prefill(splice(self.decoder, inputs, tokens))
         request.prompt = inputs.prompt
         return request
 
 
-def splice(decoder: llama.Decoder, ids: tuple[int, ...], tokens: torch.Tensor) -> torch.Tensor:
+def splice(decoder: llama.Decoder, inputs: Inputs, tokens: torch.Tensor) -> torch.Tensor:
     """The prompt's embeddings with the event tokens in place of the marker, [B, T, D].
 
     T is at most 2048: what is beyond is cut from the right, as in the original.
     """
     import torch
 
-    rows, at = tokens.shape[0], ids.index(tokenizers.MARKER)
-    text = torch.tensor([*ids[:at], *ids[at + 1 :]], device=tokens.device)
-    words = decoder.embed(text).expand(rows, -1, -1)
-    return torch.cat([words[:, :at], tokens, words[:, at:]], dim=1)[:, :LONGEST]
+    rows = tokens.shape[0]
+    before = decoder.embed(inputs.ids[: inputs.at]).expand(rows, -1, -1)
+    after = decoder.embed(inputs.ids[inputs.at + 1 :]).expand(rows, -1, -1)
+    return torch.cat([before, tokens, after], dim=1)[:, :LONGEST]
 
 
 def dims(ours: EventGPT) -> dict[str, Any]:
@@ -296,18 +298,19 @@ def _run(ours: EventGPT, case: Golden, steps: int) -> dict[str, object]:
     out["prompt"] = form.text([question]) == case.sidecar["prompt"] or "prompts differ"
     mine = tuple(prompts.ids(form, ours.tokenizer, [question]))
     out["input_ids"] = mine == ids or f"got {mine}"
+    given = torch.from_numpy(pixels)
+    asked = Inputs(given[None], torch.tensor(ids), ids.index(tokenizers.MARKER), "")
     with torch.inference_mode():
-        given = torch.from_numpy(pixels)
         seen = net.look(ours.model, given)
         projected = net.project(ours.model, seen)
         adapted = net.adapt(ours.model, projected)
-        tokens = ours.encode(Inputs(given[None], ids, ""))
-        embeds = splice(ours.decoder, ids, tokens)
+        tokens = ours.encode(asked)
+        embeds = splice(ours.decoder, asked, tokens)
     stages = {"clip_last_hidden": seen, "projected": projected, "adapted": adapted}
     out |= {f"out.{name}": value.numpy() for name, value in stages.items()}
     out["out.event_tokens"] = tokens[0].numpy()
     out["out.inputs_embeds"] = embeds.numpy()
-    state = ours.prefill(Inputs(given[None], ids, ""), tokens)
+    state = ours.prefill(asked, tokens)
     out["out.prefill_logits"] = state.logits.numpy()
     logits = []
     for _ in range(steps):

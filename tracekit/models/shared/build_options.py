@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError, UsageError
@@ -85,17 +86,16 @@ def device_checked(options: BuildOptions) -> str:
     """The device, once it is known to be there. Raises: TracekitError where it is not."""
     import torch
 
-    kind = options.device.partition(":")[0]
-    there: dict[str, Callable[[], bool]] = {
-        "cpu": lambda: True,
-        "meta": lambda: True,
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "xpu": torch.xpu.is_available,
-    }
-    if kind not in there:
-        raise UsageError("no such device", where=options.device, hint=f"known: {sorted(there)}")
-    if not there[kind]():
+    try:
+        kind = torch.device(options.device).type
+    except RuntimeError:
+        raise UsageError(
+            "no such device", where=options.device, hint="known: cpu, cuda, cuda:1, mps, xpu …"
+        ) from None
+    if kind in ("cpu", "meta"):
+        return options.device
+    module: Any = torch.backends.mps if kind == "mps" else getattr(torch, kind, None)
+    if not getattr(module, "is_available", lambda: False)():
         raise TracekitError(
             f"torch sees no {kind} device",
             where="--device",

@@ -366,9 +366,12 @@ def randomize(
     biases 0. Tensors of more than FRESH values share TILE numbers, each from a place of its own:
     the time a kernel takes does not depend on them, and drawing 7 billion takes minutes on a CPU.
     """
+    import random
+
     import torch
 
     generator = torch.Generator(device=device).manual_seed(seed)
+    places = random.Random(seed)  # of the host: a number read from the device would wait for it
     state = module.state_dict()
     largest = max((value.numel() for value in state.values()), default=0)
     tile = torch.empty(TILE if largest > FRESH else 0, device=device, dtype=dtype)
@@ -384,8 +387,7 @@ def randomize(
         elif meta.numel() <= FRESH:
             value.normal_(0.0, std, generator=generator)
         else:
-            start = torch.randint(TILE, (), device=device, generator=generator)
-            _fill(value.view(-1), tile, int(start))
+            _fill(value.view(-1), tile, places.randrange(TILE))
         _place(module, name, value)
 
 

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tracekit import files
 from tracekit.compare import tables
 from tracekit.compare.compare import Comparison, KernelChange, Rate
 from tracekit.compare.splits import Part, Split
-from tracekit.files import writing
 from tracekit.report import facts
 from tracekit.report.diff import wording
-from tracekit.report.html.page import Page, Source, fill, made_by
+from tracekit.report.html.page import Page, Source, fill, made_by, save
 from tracekit.report.html.section import Part as Section
 from tracekit.report.one.overview import Overview
 from tracekit.results import units
@@ -43,15 +43,17 @@ _NAMES = {
 }
 
 
-def write(result: Comparison, path: str | Path, *, command: str = "") -> Path:
+def write(result: Comparison, path: str | Path, *, command: str = "", asked: bool = True) -> Path:
     """Writes the page of a comparison and says where it is.
 
-    Raises: TracekitError where it cannot be written.
+    `asked` is off where nobody named `path`: the page of other traces keeps its name then.
+
+    Raises: TracekitError where it cannot be written, or is one of the two.
     """
+    inputs = [result.before, result.after]
+    files.distinct(path, inputs)
     text = render(result, command=command)
-    with writing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    return save(text, path, of=None if asked else facts.identity(inputs))
 
 
 def render(result: Comparison, *, command: str = "") -> str:
@@ -60,6 +62,7 @@ def render(result: Comparison, *, command: str = "") -> str:
         Page(
             title=title(result),
             subtitle=subtitle(result),
+            of=facts.identity([result.before, result.after]),
             single=False,
             overview=overview(result),
             sections=list(_sections(result)),

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.files import numbered, starts, writing, writing_new
 from tracekit.report.html import plotly, tables
 from tracekit.report.html.embedded import coded, embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
@@ -44,6 +46,7 @@ class Page:
     sections: Sequence[Part]
     data: Mapping[str, Any]  # JSON that the page holds, by name
     source: Sequence[Source]  # what the page was made of
+    of: str = ""  # what sets its inputs apart from others of the same name
     single: bool = True  # of one trace: its first screen leads with advice, and folds tables
     facts: Sequence[tuple[str, str]] = ()
     unanswered: Sequence[Unanswered] = ()
@@ -99,6 +102,40 @@ def _visible(control: re.Match[str]) -> str:
     return chr(0x2400 + ord(control[0]))
 
 
+def save(text: str, path: str | Path, *, of: str | None = None) -> Path:
+    """Writes a page and says where it is.
+
+    With `of`, `path` is a name that nobody asked for: where a page of other inputs has it, or any
+    other file, the new one is numbered.
+
+    Raises: TracekitError where it cannot be written.
+    """
+    same = Path(path) if of is None else _page_of(of, Path(path))
+    if same is not None:
+        with writing(same) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return same
+    with writing_new(path) as (temporary, name):
+        temporary.write_text(text, encoding="utf-8")
+    return name()
+
+
+def _page_of(of: str, path: Path) -> Path | None:
+    """The page of these inputs under this name or a numbered one; None where there is none."""
+    mark = f'<meta name="tracekit-of" content="{of}">'.encode()
+    for candidate in numbered(path):
+        if not candidate.exists():
+            return None
+        if mark in starts(candidate):
+            return candidate
+    return None
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of ours."""
+    return b'<meta name="generator" content="tracekit ' in starts(path)
+
+
 def made_by(command: str) -> list[Source]:
     """tracekit's version and the command line that made the page."""
     made = [("tracekit", __version__, False)]
@@ -116,6 +153,7 @@ def _filled(page: Page, part: float) -> str:
     charts = bool(page.overview.charts) or any(own.figures for own in sections)
     return _template().render(
         version=__version__,
+        of=page.of,
         title=page.title,
         subtitle=page.subtitle,
         single=page.single,

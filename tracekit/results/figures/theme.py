@@ -108,6 +108,7 @@ MARKS: dict[str, Mark] = {
     "no launch in the trace": Mark("var(--idle)", "var(--text)", "/"),
     "nothing more launched": Mark("var(--idle)", "var(--text)", "."),
     "busy with other stages": Mark("var(--before)", "var(--text)", "\\"),
+    "suspect": Mark("var(--idle)", "var(--text)", "x"),
     **{
         f"{direction}{memory}": _mark("transfer", "light", hatch)
         for direction, hatches in (

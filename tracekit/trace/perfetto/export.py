@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tracekit import files
 from tracekit.errors import TracekitError
+from tracekit.files import starts
 from tracekit.trace import redact
 from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
@@ -24,6 +26,14 @@ Event = dict[str, Any]
 # below it a double of microseconds steps by 1/8 ns at most, so that sums of two round to the ns;
 # near 2**53 ns each is right alone, and slices that touch would overlap by 1 ns
 EXACT_US = 1_000_000_000_000
+
+
+_MARK = "tracekit_export"  # the first key of what was written here
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file is a trace that was written here."""
+    return starts(path, 64).startswith(f'{{"{_MARK}":'.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,9 @@ def export(
     """Writes `source` to `target` such that Perfetto shows all of it; gzipped if it ends in .gz.
 
     Raises: TracekitError where the file is no trace, the stage is not in it, nothing is left after
-    the cut, or the target cannot be written.
+    the cut, or the target cannot be written, or is the source.
     """
+    files.distinct(target, [source])
     wanted = wanted or Wanted()
     done = Exported()
     progress("reading")
@@ -74,6 +85,7 @@ def export(
     done.cures += [f"damaged: {what}" for what in whole.damage]
     progress("mending")
     normal = normalize.normalize(whole.events)
+    document.pop(_MARK, None)
     whole.events = []  # a large trace is held once
     events = normal.events
     done.cures += [f"{count:,} {what}" for what, count in normal.done.items()]
@@ -104,7 +116,7 @@ def export(
         document = redact.value(document)
         events = [redact.value(event) for event in events]
     events += wanted.tracks
-    document["traceEvents"] = events
+    document = {_MARK: f"tracekit {__version__}", **document, "traceEvents": events}
     progress("mending")
     rebased = _needs_rebase(events)
     if rebased:

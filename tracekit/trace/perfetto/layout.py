@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tracekit.files import writing
+from tracekit.files import writing, writing_new
 from tracekit.trace.columns.documents import document
 
 Event = dict[str, Any]
@@ -56,19 +56,31 @@ def read(path: str | Path) -> dict[str, Any]:
     return {**whole.meta, "traceEvents": whole.events}
 
 
-def write(whole: Mapping[str, Any], path: str | Path) -> None:
+def write(whole: Mapping[str, Any], path: str | Path, *, asked: bool = True) -> Path:
     """The document as JSON at `path`, gzipped if it ends in `.gz`; whole, or not there at all.
+
+    `asked` is off where nobody named `path`: what is there keeps its name, and the new file gets
+    another, which is returned.
 
     Text is UTF-8 and not escaped (Perfetto shows escapes as they are); no NaN is ever written.
 
     Raises: TracekitError where the folder cannot be written or the disk is full.
     """
+    if asked:
+        with writing(path) as temporary:
+            _write(whole, temporary, zipped=str(path).endswith(".gz"))
+        return Path(path)
+    with writing_new(path) as (temporary, name):
+        _write(whole, temporary, zipped=str(path).endswith(".gz"))
+    return name()
+
+
+def _write(whole: Mapping[str, Any], path: Path, *, zipped: bool) -> None:
     encode = msgspec.json.Encoder(decimal_format="number").encode
     events = whole["traceEvents"]
     head = {key: value for key, value in whole.items() if key != "traceEvents"}
-    with writing(path) as temporary, temporary.open("wb") as raw:
+    with path.open("wb") as raw:
         # no name and no time in the gzip header: the same events give the same bytes
-        zipped = str(path).endswith(".gz")
         out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
         out.write(encode(head)[:-1] + (b"," if head else b"") + b'"traceEvents":[\n')
         for begin in range(0, len(events), 1000):
