@@ -21,6 +21,7 @@ from tracekit.attribution.gaps import (
 from tracekit.attribution.idle.by_cause import by_cause, by_row, suspect_by_cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.reasons import rows as reason_rows
+from tracekit.attribution.reasons.before import before
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import add_fields
@@ -51,6 +52,7 @@ def idle(trace: Trace, *, stages: str | None = None) -> IdleTime:
         doings=host_calls(trace),
         lengths=_lengths(trace),
         reasons=reason_rows.rows(trace, stages),
+        before=before(trace, stages),
     )
 
 
@@ -160,6 +162,7 @@ def merge(one: IdleTime, two: IdleTime) -> IdleTime:
             for a, b in zip(one.lengths, two.lengths, strict=True)
         ),
         reasons=one.reasons + two.reasons,
+        before=one.before + two.before,
     )
 
 

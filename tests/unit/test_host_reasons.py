@@ -191,3 +191,24 @@ def test_guards_of_each_step_are_overhead_and_no_compilation() -> None:
     found = rows(program)
     assert Kind.INITIALISATION not in found
     assert found[Kind.COMPILED].numbers["idle_ns"] > 9 * 500_000
+
+
+def request(preprocess_us: float) -> Program:
+    """Pictures are resized on the host, then encoded, and a first token is made, on the device."""
+    program = Program()
+    with program.mark("tracekit::sample#0"):
+        with program.mark("tracekit::preprocess"):
+            program.op("aten::_upsample_bicubic2d_aa", preprocess_us)
+        for stage in ("encode", "prefill"):
+            with program.mark(f"tracekit::{stage}"):
+                layers(program, 50, 100)
+                program.item()
+    return program
+
+
+def test_a_stage_on_the_host_before_the_first_work_is_said_and_named() -> None:
+    row = rows(request(80_000))[Kind.HOST_WORK]
+    # 80 ms of it and of two stages of 5 ms; in no window of a device
+    assert (row.number, row.saves_ns) == (pytest.approx(80 / 90, abs=0.01), None)
+    assert "`aten::_upsample_bicubic2d_aa` (80.0 ms)" in row.what
+    assert Kind.HOST_WORK not in rows(request(2_000))

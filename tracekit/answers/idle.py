@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tracekit.attribution.gaps import Gap, HostCall
 from tracekit.attribution.idle.by_cause import By
+from tracekit.attribution.reasons.before import Before
 from tracekit.attribution.reasons.rows import IdleReason
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
@@ -102,3 +103,4 @@ class IdleTime(Result):
     doings: tuple[HostCall, ...]
     lengths: tuple[Lengths, ...]
     reasons: tuple[IdleReason, ...]  # by device, the longest first; add up to its idle time
+    before: tuple[Before, ...] = ()  # of stages that launch nothing, before the first work

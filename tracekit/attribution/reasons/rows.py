@@ -78,8 +78,8 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                 IdleReason(
                     device, REASONS[reason].value, stages.names[family] if family >= 0 else None,
                     int(length[own].sum()), len(own), int(length[own].max()),
-                    _summed(trace, held[:, own], length[own]), int(after[own].sum()),
-                    int(alone[own].sum()), _summed(trace, waited[:, own], after[own], alone[own]),
+                    summed(trace, held[:, own], length[own]), int(after[own].sum()),
+                    int(alone[own].sum()), summed(trace, waited[:, own], after[own], alone[own]),
                     int(length[own][first[own]].sum()),
                     stages.instances[family] if family >= 0 else 0, trace.source.rank,
                 )
@@ -140,9 +140,7 @@ def _waited(trace: Trace, every: Stretches) -> I64:
     return out
 
 
-def _summed(
-    trace: Trace, held: I64, length: I64, counted: Mask | None = None
-) -> tuple[Holder, ...]:
+def summed(trace: Trace, held: I64, length: I64, counted: Mask | None = None) -> tuple[Holder, ...]:
     """Stretches with the same names together. `held` is [5, S]: the last, how many calls.
 
     Of the count are those that are `counted` ([S]); all where it is None.

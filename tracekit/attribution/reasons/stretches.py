@@ -40,6 +40,7 @@ _DIRECT = {
     Cause.AFTER_LAST: Reason.END,
 }
 _BLOCKED = (Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_ALLOCATION)
+_IN_OPS = (Cause.HOST_OP, Cause.HOST_CALL, Cause.LAUNCH_CALL)
 _BY_GAP = (Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE, Cause.LAUNCH_CALL)
 
 # Between two launches of an eager model the host needs 5 to 100 µs, with stacks recorded several
@@ -117,6 +118,9 @@ def _gap_reasons(
     out[held >= LONG_NS] = REASONS.index(Reason.WORK)
     # what drained the queue is why the rest of the gap is waited for
     paced = short & (held <= limit) & (2 * blocked <= held)
+    # what takes that long is a launch where an op of the framework makes it, else other work
+    in_ops = _ns(found, where, gap, np.isin(cause, [ORDER.index(c) for c in _IN_OPS]))
+    paced &= (held <= LONG_NS) | (2 * in_ops >= held)
     out[_paced(trace, found, paced)] = REASONS.index(Reason.LAUNCHES)
     crossing = between_steps(trace, found.opener, found.closer) & (held >= LONG_NS)
     out[crossing] = REASONS.index(Reason.STEPS)
