@@ -10,9 +10,8 @@ import base64
 from functools import cache
 from pathlib import Path
 
-# npm: plotly.js-basic-dist-min, MIT (plotly-LICENSE beside it), compressed with gzip -9 -n
+# npm: plotly.js-basic-dist-min 4.1.1, MIT (plotly-LICENSE beside it), compressed with gzip -9 -n
 BUNDLE = Path(__file__).parent / "assets" / "plotly-basic.min.js.gz"
-VERSION = "4.1.1"
 
 
 @cache
