@@ -28,11 +28,12 @@ _LINKS = 40  # followed, as Linux does
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[Path]:
+def writing(path: str | Path, *, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends without a fault.
 
     Missing folders are made. On any fault, Ctrl-C included, nothing is left behind. A link stays
-    and what it leads to is replaced; a pipe, a terminal or a device is written into.
+    and what it leads to is replaced; a pipe, a terminal or a device is written into. `private`
+    files are their owner's to read and write, and nobody else's.
 
     Raises: TracekitError where the folder cannot be written or the disk is full.
     """
@@ -44,7 +45,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     temporary, target = _new_file(given)
     try:
         yield temporary
-        temporary.chmod(_mode(target))
+        temporary.chmod(0o600 if private else _mode(target))
         os.replace(temporary, target)
     except OSError as fault:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -109,3 +110,87 @@ def test_clear_empties_the_cache(tmp_path: Path) -> None:
     assert "1 traces" in CliRunner().invoke(app, ["cache", "show"]).output
     assert "removed 1" in CliRunner().invoke(app, ["cache", "clear"]).output
     assert cache.usage() == (0, 0)
+
+
+# ---------------------------------------------------------------- its owner's
+
+
+def test_the_cache_is_its_owners_only(tmp_path: Path) -> None:
+    kineto.load(write(tmp_path / "t.json", 2.5))
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.parent.stat().st_mode & 0o777 == 0o700
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_of_entries_becomes_private_and_any_other_stays(tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    place.mkdir(mode=0o755)
+    (place / "notes.txt").write_text("mine")
+    kineto.load(write(tmp_path / "t.json", 2.5))
+    assert place.stat().st_mode & 0o777 == 0o755
+    (place / "notes.txt").unlink()
+    kineto.load(write(tmp_path / "u.json", 3.5))
+    assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_entry_that_others_may_write_or_that_is_a_link_is_not_read(
+    tmp_path: Path, readings: list[str]
+) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    kineto.load(path)
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.chmod(0o666)
+    kineto.load(path)
+    assert len(readings) == 2
+    moved = kept.rename(tmp_path / "elsewhere.npz")
+    kept.symlink_to(moved)
+    kineto.load(path)
+    assert len(readings) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": np.array([5], np.int32)}, {"name": np.array([-1], np.int32)},
+        {"ts": np.array([0, 1], np.int64)}, {"dur": np.array([0.5])},
+        {"cat": np.array([99], np.uint8)},
+        {"id": np.array([3], np.int32)}, {"ts": np.array([[0]], np.int64)},
+        {"grids/id": np.array([7], np.int32)}, {"about": np.frombuffer(b"{}", np.uint8)},
+        {"about": np.frombuffer(b"[" * 100_000, np.uint8)},
+    ],
+)  # fmt: skip
+def test_an_entry_whose_columns_do_not_belong_together_is_made_anew(
+    tmp_path: Path,
+    readings: list[str],
+    wrong: dict[str, np.ndarray],  # type: ignore[type-arg]
+) -> None:
+    path = write(tmp_path / "t.json", 2.5)
+    tables = frozenset({"grids"})
+    kineto.load(path, tables=tables)
+    (kept,) = (tmp_path / "cache").iterdir()
+    with np.load(kept) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    with kept.open("wb") as file:
+        np.savez(file, **{**arrays, **wrong})
+    assert kineto.load(path, tables=tables).dur.tolist() == [2500]
+    assert len(readings) == 2
+
+
+def test_eight_processes_on_one_cache_get_the_same_trace(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.json", n + 1) for n in range(2)]
+    children = []
+    for _ in range(8):
+        child = os.fork()
+        if not child:
+            good = False
+            try:
+                good = all(
+                    kineto.load(path).dur.tolist() == [1000 * (n + 1)]
+                    for _ in range(5) for n, path in enumerate(paths)
+                )  # fmt: skip
+                cache.clear()
+            finally:
+                os._exit(0 if good else 1)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.name.startswith(".")]

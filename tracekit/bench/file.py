@@ -9,6 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tracekit import plain
 from tracekit.attribution.roofline import model_bounds
 from tracekit.attribution.roofline.model_bounds import Need
@@ -149,15 +151,64 @@ def page_of(path: Path) -> Path:
     return page if page != path else path.with_name(f"{path.name}.html")
 
 
+class _Sample(msgspec.Struct):
+    """What is read of a sample, and of which type; as the next."""
+
+    load: float | None = None
+    preprocess: float | None = None
+    encode: float | None = None
+    prefill: float | None = None
+    decode: float | None = None
+    steps: list[float] | None = None
+    tokens: list[int] | None = None
+    prefill_tokens: float | None = None
+    waited_ns: float | None = None
+    run: int = 0
+
+
+class _Row(msgspec.Struct):
+    axes: dict[str, Any] | None = None
+    options: dict[str, Any] | None = None
+    error: str | None = None
+    yardstick_ns: list[float] | None = None
+    samples: list[_Sample] = []
+    memory: dict[str, float | None] | None = None
+    warmup: dict[str, Any] | None = None
+    joules_per_request: float | None = None
+    gpu: list[dict[str, Any]] | None = None
+    facts: dict[str, Any] | None = None
+    tokens: dict[str, Any] | None = None
+
+
+class _Environment(msgspec.Struct):
+    device: dict[str, Any]
+    versions: dict[str, Any]
+    clocks: dict[str, Any] = {}
+    driver: str | None = None
+    commit: str | None = None
+    load_average: list[float] | None = None
+
+
+class _Document(msgspec.Struct):
+    environment: _Environment
+    configurations: list[_Row]
+    model: str = ""
+    title: str = ""
+    finished: str = ""
+    command: str = ""
+    data: dict[str, Any] | None = None
+    runs: list[dict[str, Any]] | None = None
+
+
 def load(path: str | Path) -> dict[str, Any]:
-    """A benchmark's file. Raises: TracekitError where it is none, or cannot be read."""
+    """A benchmark's file. Raises: TracekitError where it is none, is damaged, or cannot be read."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as fault:
         raise TracekitError(
             f"cannot be read ({fault.strerror})", where=path, hint="check the path"
         ) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     schema = content.get("schema") if isinstance(content, dict) else None
     rows = content.get("configurations") if isinstance(content, dict) else None
@@ -167,6 +218,12 @@ def load(path: str | Path) -> dict[str, Any]:
             where=path,
             hint="give the .json that `tracekit bench MODEL` wrote",
         )
+    try:
+        msgspec.convert(content, _Document)
+    except (msgspec.ValidationError, RecursionError, UnicodeError) as fault:
+        raise TracekitError(
+            f"not a whole result of tracekit bench ({fault})", where=path, hint="run it again"
+        ) from None
     return content
 
 

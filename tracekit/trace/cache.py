@@ -3,6 +3,9 @@
 The key is the SHA-256 of the file as stored, of the code that reads it, and the side tables asked
 for: another file, another reader or another question never meets an old entry. `TRACEKIT_CACHE=off`
 turns it off, any other value is the folder to use.
+
+A trace is its owner's: the folder is open to nobody else (0700), nor is an entry (0600), and one
+that somebody else owns or may write is not read. What an entry holds is checked as a file's is.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zipfile
+import re
+import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -22,12 +27,13 @@ import numpy as np
 from tracekit.errors import TracekitError
 from tracekit.files import writing
 from tracekit.trace.json.source import Text
-from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace, Unknown
+from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
 
 # below these the text is read about as fast as its hash is made and the entry loaded
 _PLAIN = 64 << 20
 _COMPRESSED = 8 << 20
 _MOST = 4 << 30  # bytes kept in all; the longest unused go first
+_ENTRY = re.compile(r"\.?[0-9a-f]{64}-[0-9a-f]{12}-[0-9a-f]{12}\S*\.npz")
 _COLUMNS = (
     "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
 )  # fmt: skip
@@ -68,12 +74,18 @@ def _reader() -> str:
 def load(path: Path, text: Text, reread: Any) -> Trace | None:
     """The trace of an entry; None where there is none, or it is not whole."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in stored.files}
-        about = json.loads(arrays.pop("about").tobytes())
-        os.utime(path)  # it was of use
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return _load(path, text, reread)
+    except Exception:  # numpy and zipfile raise nearly anything for what is damaged
         return None
+
+
+def _load(path: Path, text: Text, reread: Any) -> Trace:
+    if not _is_ours(path):
+        raise PermissionError("somebody else may have written it")
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    about = json.loads(arrays.pop("about").tobytes())
+    os.utime(path)  # it was of use
     for array in arrays.values():
         array.flags.writeable = False
     tables = {
@@ -99,7 +111,44 @@ def load(path: Path, text: Text, reread: Any) -> Trace | None:
         reread=reread,
     )
     columns = {name: arrays[name] for name in _COLUMNS}
-    return Trace(source, tuple(about["strings"]), about["origin_ns"], tables=tables, **columns)
+    trace = Trace(source, tuple(about["strings"]), about["origin_ns"], tables=tables, **columns)
+    _check(trace)
+    return trace
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an entry is a file of this user, that nobody else may write."""
+    status = path.lstat()
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return mine and stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022
+
+
+def _check(trace: Trace) -> None:
+    """Raises: ValueError where columns do not belong together."""
+    count = len(trace.ts)
+    for name in _COLUMNS:
+        column = getattr(trace, name)
+        if column.shape != (count,) or column.dtype.kind not in "iu":
+            raise ValueError(f"column {name}")
+    sound = (
+        (np.diff(trace.ts) >= 0).all()
+        and _index(trace.name, trace.strings, 0)
+        and (trace.id == np.arange(count)).all()
+        and (trace.cat <= max(Cat)).all()
+        and isinstance(trace.origin_ns, int)
+    )
+    for name, table in trace.tables.items():
+        for column in TABLES[name]:
+            values = table.columns[column.rstrip("*")]
+            sound &= len(values) == len(table.id) and values.dtype.kind in "iuf"
+            sound &= not column.endswith("*") or _index(values, table.strings, -1)
+        sound &= _index(table.id, trace.ts, -1)
+    if not sound:
+        raise ValueError("indices")
+
+
+def _index(codes: Any, items: Sequence[Any] | Any, least: int) -> bool:
+    return not len(codes) or (codes.min() >= least and codes.max() < len(items))
 
 
 def store(path: Path, trace: Trace) -> None:
@@ -125,9 +174,20 @@ def store(path: Path, trace: Trace) -> None:
         arrays.update({f"{name}/{column}": values for column, values in table.columns.items()})
     arrays["about"] = np.frombuffer(json.dumps(about).encode("utf-8", "replace"), np.uint8)
     # a full disk or a read-only home is no reason to fail: the trace has been read
-    with suppress(OSError, TracekitError), writing(path) as temporary:
-        np.savez(temporary, **arrays)
+    with suppress(OSError, TracekitError):
+        _make_private(path.parent)
+        with writing(path, private=True) as temporary:
+            np.savez(temporary, **arrays)
     _trim(path.parent)
+
+
+def _make_private(place: Path) -> None:
+    """Makes the folder, for its owner only; one that holds entries and nothing else becomes so."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = place.stat()
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    if mine and status.st_mode & 0o077 and all(map(_ENTRY.fullmatch, os.listdir(place))):
+        place.chmod(0o700)
 
 
 def _entries(place: Path) -> list[tuple[float, int, Path]]:

@@ -9,9 +9,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 REMOVED = "REDACTED"
+_KEPT_BEFORE = rf"\g<before>{REMOVED}"
+
+# No pattern here reads a character more than a few times: names may be of any length, and all of
+# them are looked at in every analysis. What has no end begins where its run of letters begins, and
+# gives nothing back (`++`).
 
 # Prefixes that the issuers document, each long enough not to meet a kernel's name by chance.
 _TOKEN = re.compile(
@@ -25,15 +31,22 @@ _TOKEN = re.compile(
     | xox[abprs]-[A-Za-z0-9-]{10,}             # Slack
     | AIza[A-Za-z0-9_-]{35}                    # Google
     | npm_[A-Za-z0-9]{30,} | pypi-[A-Za-z0-9_-]{30,}
-    | eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}   # JSON web token
     )"""
+)
+# JSON web token: the first `eyJ` of a run is the longest, so no later one need be tried
+_WEB_TOKEN = re.compile(
+    r"(?<![\w-])(?P<before>(?:(?!\beyJ)[A-Za-z0-9_-])*+)"
+    r"eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{5,}+"
 )
 _SECRET_KEY = re.compile(
     r"(?i)(?:^|[_-])(?:token|secret|passwd|password|api_?key|credentials?|access_?key|auth)(?:$|[_-])"
 )
 _HOME = re.compile(r"(?P<root>/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<user>[^/\\:;\"'\s]+)")
 _ROOT_HOME = re.compile(r"(?<![\w.~-])/root(?=/)")
-_ADDRESS = re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b")  # mail, and user@host
+# mail, and user@host: the letters of one or several, the first of a user, a host
+_ADDRESSES = re.compile(r"[\w.+@-]++")
+_USER = re.compile(r"\w")
+_HOST = re.compile(r"[\w-]++\.[\w.-]*\w")
 
 # keys that hold an environment, a package list or a machine's or a person's name, at any depth
 _DROPPED_KEYS = frozenset({"env", "environ", "environment", "pip_packages", "pip_list", "packages"})
@@ -48,8 +61,26 @@ def text(value: str) -> str:
         value = _HOME.sub("~", value)
         value = _ROOT_HOME.sub("~", value)
     if "@" in value:
-        value = _ADDRESS.sub(REMOVED, value)
+        value = _ADDRESSES.sub(_without_addresses, value)
+    if "eyJ" in value:
+        value = _WEB_TOKEN.sub(_KEPT_BEFORE, value)
     return _TOKEN.sub(REMOVED, value)
+
+
+def _without_addresses(found: re.Match[str]) -> str:
+    """A run of letters, from its first address to its last one removed."""
+    run = found[0]
+    if "@" not in run:
+        return run
+    first = last = None
+    at = 0
+    for user, after in pairwise(run.split("@")):
+        begins, ends = _USER.search(user), _HOST.match(after)
+        if begins and ends:
+            first = at + begins.start() if first is None else first
+            last = at + len(user) + 1 + ends.end()
+        at += len(user) + 1
+    return run if first is None else f"{run[:first]}{REMOVED}{run[last:]}"
 
 
 def value(item: Any, key: str = "") -> Any:
@@ -107,7 +138,7 @@ def _look(item: Any, key: str, found: Counter[str]) -> None:
 
 
 def _look_at_text(item: str, found: Counter[str]) -> None:
-    if _TOKEN.search(item):
+    if _TOKEN.search(item) or ("eyJ" in item and _WEB_TOKEN.search(item)):
         found["access token"] += 1
     if _HOME.search(item) or _ROOT_HOME.search(item):
         found["home folder"] += 1

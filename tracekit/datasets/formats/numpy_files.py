@@ -56,6 +56,17 @@ def npz(path: Path, names: Iterable[str]) -> tuple[dict[str, npt.NDArray[Any]], 
         raise _not_whole(fault, path) from None
 
 
+def npz_names(path: Path) -> tuple[str, ...]:
+    """The names of a .npz file's arrays; none where it is no such file."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as opened:
+            return tuple(name.removesuffix(".npy") for name in opened.namelist())
+    except Exception:  # a damaged archive raises nearly anything
+        return ()
+
+
 def _unread(fault: OSError, path: Path) -> TracekitError:
     return TracekitError(
         f"cannot be read ({fault.strerror or fault})", where=path, hint="check the path"

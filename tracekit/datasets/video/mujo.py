@@ -8,7 +8,7 @@ from typing import Any
 
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.datasets.formats.csv_rows import OnError
-from tracekit.datasets.formats.numpy_files import npz
+from tracekit.datasets.formats.numpy_files import npz, npz_names
 from tracekit.errors import TracekitError
 
 JOINTS = 16
@@ -78,13 +78,10 @@ def _load(file: Path, members: tuple[str, ...]) -> dict[str, Any]:
 
 def recognise(path: Path) -> bool:
     """By a .npz with accel, gyro and fps."""
-    import zipfile
-
     files = [path] if path.is_file() else sorted(path.glob("*.npz"))[:1]
     for file in files:
-        if file.suffix == ".npz" and zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as opened:
-                return all(f"{name}.npy" in opened.namelist() for name in MEMBERS)
+        if file.suffix == ".npz":
+            return set(MEMBERS) <= set(npz_names(file))
     return False
 
 
