@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 
-def timer(device: str) -> Callable[[], Any] | None:
-    """Makes timing events of the device; None where it has none."""
+def accelerator(device: str) -> Any:
+    """torch's module for a GPU that counts its memory and has timing events; None elsewhere."""
     import torch
 
-    if torch.device(device).type != "cuda":
-        return None
-    make: Callable[..., Any] = torch.cuda.Event
-    return lambda: make(enable_timing=True)
+    kind = torch.device(device).type
+    return getattr(torch, kind) if kind in ("cuda", "xpu") else None
+
+
+def timer(device: str) -> Callable[[], Any] | None:
+    """Makes timing events of torch's current device; None where it has none."""
+    gpu = accelerator(device)
+    return None if gpu is None else lambda: gpu.Event(enable_timing=True)
 
 
 def yardstick(device: str, sync: Callable[[], None] | None) -> Callable[[], int]:
@@ -65,26 +69,23 @@ def waited() -> int | None:
 
 def reset_peaks(device: str) -> None:
     """Peaks count from here, on the device and, on Linux, of the process."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    gpu = accelerator(device)
+    if gpu is not None:
+        gpu.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def allocated(device: str) -> int | None:
     """Bytes that tensors hold on the device now."""
-    import torch
-
-    return torch.cuda.memory_allocated(device) if torch.device(device).type == "cuda" else None
+    gpu = accelerator(device)
+    return None if gpu is None else int(gpu.memory_allocated(device))
 
 
 def peak(device: str) -> int | None:
     """Most bytes that tensors held on the device since `reset_peaks`."""
-    import torch
-
-    return torch.cuda.max_memory_allocated(device) if torch.device(device).type == "cuda" else None
+    gpu = accelerator(device)
+    return None if gpu is None else int(gpu.max_memory_allocated(device))
 
 
 def host_peak() -> int | None:
@@ -106,8 +107,9 @@ def release() -> None:
     import torch
 
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    for gpu in (torch.cuda, torch.xpu):
+        if gpu.is_available():
+            gpu.empty_cache()
 
 
 # ---------------------------------------------------------------- the GPU, by NVML

@@ -284,7 +284,7 @@ def alone(
             "cannot be timed alone", where=f"--model-only {stage}", hint=f"one of {', '.join(have)}"
         )
     sync = planning.synchroniser(device) or (lambda: None)
-    with torch.inference_mode(), _still():
+    with planning.current(device), torch.inference_mode(), _still():
         inputs = adapter.preprocess(sample, adapter.load(sample))
         if stage == "encode":
             call = lambda: adapter.encode(inputs)  # noqa: E731

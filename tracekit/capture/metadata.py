@@ -129,6 +129,15 @@ def device(name: str) -> dict[str, Any]:
             "architecture": getattr(found, "gcnArchName", None) if torch.version.hip else None,
             "l2_bytes": getattr(found, "L2_cache_size", None),
         }
+    ask = getattr(getattr(torch, where.type, None), "get_device_properties", None)
+    if where.type not in ("cpu", "mps") and ask is not None:  # Intel's, and others by plug-in
+        found = ask(where)
+        return {
+            "name": getattr(found, "name", where.type),
+            "type": where.type,
+            "index": where.index,
+            "memory_bytes": getattr(found, "total_memory", None),
+        }
     return {
         "name": processor() if where.type == "cpu" else where.type,
         "type": where.type,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -180,9 +180,9 @@ def free_bytes(device: str) -> int | None:
     from tracekit.capture import metadata
 
     where = torch.device(device)
-    if where.type == "cuda":
-        free, _total = torch.cuda.mem_get_info(where)
-        return int(free)
+    if where.type not in ("cpu", "mps"):  # Apple's GPU has the host's memory
+        ask = getattr(getattr(torch, where.type, None), "mem_get_info", None)
+        return None if ask is None else int(ask(where)[0])
     limit = metadata.memory_bytes()
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -291,7 +291,7 @@ def build(plan: Plan) -> Any:
     Raises: TracekitError where it does not fit, or a checkpoint does not suit.
     """
     check_room(plan)
-    with memory_errors(plan):
+    with memory_errors(plan), current(plan.options.device):
         return plan.model.build(plan.options)
 
 
@@ -340,6 +340,19 @@ def synchroniser(device: str) -> Callable[[], None] | None:
         return lambda: module.synchronize(where)
     wait: Callable[[], None] = module.synchronize
     return wait
+
+
+def current(device: str) -> AbstractContextManager[object]:
+    """Inside, a device with a number is torch's current one.
+
+    What is asked of no device by name is of the current one: timing events, the streams that
+    compiled kernels and extensions launch on. Without this they would be of the first.
+    """
+    import torch
+
+    where = torch.device(device)
+    enter = getattr(getattr(torch, where.type, None), "device", None)
+    return nullcontext() if where.index is None or enter is None else enter(where.index)
 
 
 def with_options(plan: Plan, **changes: Any) -> Plan:

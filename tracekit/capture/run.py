@@ -139,7 +139,7 @@ class Passes:
         torch.manual_seed(self.plan.options.seed + number)
         sample = self.samples[number % len(self.samples)]
         most = self.plan.options.max_new_tokens - 1  # the first token is prefill's
-        with torch.inference_mode():
+        with planning.current(self.plan.options.device), torch.inference_mode():
             return request(self.adapter, sample, number, recorder, most_steps=most)
 
     def warm_up(self, *, mark: bool) -> None:
