@@ -212,11 +212,3 @@ def test_facts_let_analyses_compute_flops_and_bytes() -> None:
 def test_the_catalogue_finds_the_model() -> None:
     assert model_entry.model("onellm").build is model.build
     assert isinstance(model.build(OPTIONS), model_entry.Adapter)
-
-
-@pytest.mark.slow
-def test_compiled_decoding_gives_the_same_tokens() -> None:
-    plain = run(model.build(OPTIONS), imu_sample())
-    adapter = model.build(replace(OPTIONS, compile=True))
-    assert run(adapter, imu_sample()).ids == plain.ids
-    assert adapter.facts.cache == "static"
