@@ -67,9 +67,16 @@ def no_gpu_work(trace: Trace) -> Iterator[Finding]:
     """Launches, and not one GPU activity."""
     launches = links.calls(trace).named(LAUNCHING).sum()
     if launches and not len(links.work(trace)):
+        ranges = trace.source.cats.get("cuda_profiler_range", 0)
+        got = (
+            f"the profiler got no GPU records but {count(ranges)} ranges of hardware counters, "
+            "which have no times"
+            if ranges
+            else "the profiler got no GPU records"
+        )
         what = (
-            f"{count(int(launches))} kernel launches are recorded and no kernel: the profiler got "
-            "no GPU records. Host time is right; nothing can be said of the GPU."
+            f"{count(int(launches))} kernel launches are recorded and no kernel: {got}. Host time "
+            "is right; nothing can be said of the GPU's."
         )
         yield Finding(
             trace.path, "no_gpu_work", "refused", what, int(launches), None, 1.0,

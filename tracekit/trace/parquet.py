@@ -286,7 +286,7 @@ def _loose(name: str, some: Any) -> Table:
         label = key if key in some.column_names and f"{name}.{key}" not in some.column_names else ""
         label = label or f"{name}.{key}"
         if label not in some.column_names:
-            columns[key] = np.empty(0, np.int64)
+            columns[key] = np.full(some.num_rows, -1, np.int64)
         elif column.endswith("*"):
             columns[key] = _merged(some[label], strings)
         else:

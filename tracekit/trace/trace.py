@@ -137,7 +137,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "pid",
         "tid",
     ),
-    "counters": ("ts", "name*", "value", "pid"),
+    "counters": ("ts", "name*", "value", "pid", "ranged"),  # 1: of a CUPTI range, a slice
     "flows": ("ts", "flow", "phase", "pid", "tid", "cat*"),  # phase 0 's', 1 't', 2 'f'
     "syncs": ("wait_stream", "wait_event_correlation"),
     "collectives": (

@@ -112,7 +112,7 @@ def _counters(events: Sequence[Any], labels: Labels) -> Part | None:
     timed = _timed([e for e in events if isinstance(e.args, dict)])
     if timed is None:
         return None
-    rows: list[tuple[int, str, float, int]] = []
+    rows: list[tuple[int, str, float, int, int]] = []
     for event, ts in zip(timed[0], timed[1].tolist(), strict=True):
         values = decimals(list(event.args.values()))
         known = [(key, v) for key, v in zip(event.args, values.tolist(), strict=True) if v == v]
@@ -120,12 +120,13 @@ def _counters(events: Sequence[Any], labels: Labels) -> Part | None:
             name = series
             if event.ph == "C":
                 name = str(event.name) if len(known) == 1 else f"{event.name} {series}"
-            rows.append((ts, name, value, labels.number(event.pid)))
+            rows.append((ts, name, value, labels.number(event.pid), int(event.ph != "C")))
     name, names = indexed([row[1] for row in rows])
     columns: dict[str, Any] = {
         "ts": np.array([row[0] for row in rows], np.int64),
         "name": name,
         "value": np.array([row[2] for row in rows], np.float64),
         "pid": np.array([row[3] for row in rows], np.int64),
+        "ranged": np.array([row[4] for row in rows], np.int64),
     }
     return Part(_rows(len(rows)), columns, names)
