@@ -23,7 +23,7 @@ from tracekit.results.result import Column, Grid, Result
 from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
 from tracekit.results.unknown_work import device_kind, neutral
-from tracekit.taxonomy import FindingKind
+from tracekit.taxonomy import Category, FindingKind
 from tracekit.trace.ranks import named
 from tracekit.trace.trace import Trace
 
@@ -110,7 +110,9 @@ def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
 
 
 def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
-    """Without the one kernel of a category of which another finding speaks as a whole."""
+    """Without the one kernel of a category of which another finding speaks as a whole, and without
+    the lack of shapes that a finding on memory bandwidth states.
+    """
     told = frozenset[str]().union(
         *(
             d.explains
@@ -118,10 +120,15 @@ def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
             if d.kind not in (FindingKind.ONE_KERNEL, FindingKind.RECORD_MORE)
         )
     )
+    unshaped = any(d.kind is FindingKind.MEMORY_BANDWIDTH and d.saves_ns is None for _, d in drafts)
     return [
         (name, d) for name, d in drafts
-        if d.kind is not FindingKind.ONE_KERNEL or not d.explains & told
+        if not (d.kind is FindingKind.ONE_KERNEL and d.explains & told)
+        and not (unshaped and d.kind is FindingKind.RECORD_MORE and d.explains & _DENSE)
     ]  # fmt: skip
+
+
+_DENSE = frozenset({Category.GEMM.value, Category.ATTENTION.value})
 
 
 def _whole(asked: _Asked) -> int:

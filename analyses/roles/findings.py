@@ -16,6 +16,10 @@ DO = (
     "Decode more rows at once (larger batches, speculative decoding), quantise the weights, or "
     "fuse these GEMMs into fewer, larger ones."
 )
+MEASURE = (
+    "To know how near: record a step without graphs with record_shapes=True, or analyze it with a "
+    "prefill that has shapes."
+)
 MUCH = 0.25  # of the kernel time of decode
 
 
@@ -71,7 +75,7 @@ def _bound(result: Roles, decode: Aligned, stages: Stages | None) -> Iterator[Dr
         f"needs {ridge:.0f} to be busy with arithmetic, so memory bandwidth is the limit. At its "
         f"{rate(spec.memory_bytes_per_s, 'B/s')} it could read {bytes_(could)} in that time: what "
         "the weights of these steps come to of it is how near they are; the file has no shapes.",
-        part, "share", None, decode.total_ns, DO,
+        part, "share", None, decode.total_ns, f"{DO} {MEASURE}",
         also=(Stages,),
         numbers={"gemm_share": part, "gemm_ns": decode.gemm_ns, "rows": rows, "ridge": ridge,
                  "bytes_per_s": spec.memory_bytes_per_s, "could_read_bytes": could},

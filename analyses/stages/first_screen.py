@@ -32,6 +32,9 @@ from tracekit.taxonomy import Stage
 
 BARS = 12  # more stages than this are in the table only
 ROWS = 40
+COLLECTIVE = (
+    "Of the time outside ops: a collective of the process was open, and no thread was in an op."
+)
 
 
 def key_numbers(result: Stages, one: Answers) -> Iterator[KeyNumber]:
@@ -42,6 +45,9 @@ def key_numbers(result: Stages, one: Answers) -> Iterator[KeyNumber]:
     yield KeyNumber("Wall time", duration(whole.wall_ns), "all stages together", WALL)
     host = whole.host
     if host is not None and whole.wall_ns:
+        if (waits := _collectives(whole)) / whole.wall_ns >= LEAST:
+            yield KeyNumber("In collectives", share(waits / whole.wall_ns), duration(waits),
+                            COLLECTIVE)  # fmt: skip
         for label, ns in (("In ops", host.op_ns), ("In copies", host.copy_ns),
                           ("Outside ops", host.other_ns)):  # fmt: skip
             yield KeyNumber(label, share(ns / whole.wall_ns), duration(ns),
@@ -86,9 +92,18 @@ def _host(total: Total) -> str:
     if not wall or host is None:
         return ""
     kinds = [(f"{name} ops", ns / wall) for name, ns in (total.ops or {}).items()]
-    rest = [("outside any op", host.other_ns / wall), ("copies", host.copy_ns / wall)]
+    waits = _collectives(total)
+    rest = [("in collectives and no op", waits / wall),
+            ("outside any op or collective" if waits else "outside any op",
+             (host.other_ns - waits) / wall),
+            ("copies", host.copy_ns / wall)]  # fmt: skip
     said = ranked([*kinds, *rest])
     return f"of its wall time, {said}" if said else ""
+
+
+def _collectives(total: Total) -> int:
+    """Of the time outside ops, that in which only a collective of the process was open."""
+    return total.host_detail.collective_ns if total.host_detail is not None else 0
 
 
 def _idle(total: Total, split: Split, devices: int) -> str:

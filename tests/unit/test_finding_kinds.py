@@ -198,6 +198,9 @@ def test_a_step_on_the_host_lasts_as_long_as_the_all_reduce_of_another_thread() 
     row = one(findings(trace), Kind.COLLECTIVE)
     assert (row.number, row.saves_ns) == (pytest.approx(16 / 20), None)
     assert Kind.RECORD_MORE not in kinds(findings(trace))
+    view = overview(engine.of_trace(trace))
+    assert "in collectives and no op 80%" in view.limits[0]
+    assert "In collectives" in [tile.label for tile in view.tiles]
 
 
 def test_the_largest_stage_is_no_finding_where_most_time_is_in_no_stage() -> None:

@@ -71,7 +71,7 @@ READ = {
         "right: 55.6 of 86.6 ms in RCCL with no other kernel"),
     "tl_mi300_torch_compile_triton": ("gemm_efficiency attention_efficiency saturated",
         "right: 11 ns idle, GEMMs 64 % of the time"),
-    "tl_sglang_decode": ("memory_bandwidth host_work record_more record_more",
+    "tl_sglang_decode": ("memory_bandwidth host_work record_more",
         "right: GEMMs 59 % of 9.77 ms; with the prefill's file the weights are 49 % of the "
         "bandwidth; 463 ms ran a prefill that was cut out"),
     "tl_sglang_decode_capture": ("",
