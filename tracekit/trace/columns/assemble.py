@@ -15,6 +15,7 @@ from tracekit.trace.columns.device_rows import Words, decide
 from tracekit.trace.columns.numbers import FIRST_LABEL
 from tracekit.trace.columns.side_tables import Part
 from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
+from tracekit.trace.columns.texts import Texts, ordered
 from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
 
 I64 = npt.NDArray[np.int64]
@@ -46,23 +47,22 @@ class Assembly:
     def __init__(self, tables: frozenset[str]) -> None:
         self.wanted = tables
         self.reads: dict[int, Read] = {}
-        self.names: dict[str, int] = {}
+        self.texts = Texts()
         self.kinds: dict[str, int] = {}
 
     def add(self, read: Read) -> None:
-        """Takes one piece. Its names become those of the whole trace at once, to save memory."""
+        """Takes one piece. Its texts become those of the whole trace at once, to save memory."""
         for slices in (read.slices, read.begins, read.ends):
-            put = self.names.setdefault
-            known = np.array([put(name, len(self.names)) for name in slices.names], np.int32)
+            slices.share(self.texts)
             columns = slices.columns
-            columns["name"] = known[columns["name"]] if len(known) else columns["name"]
-            slices.names = []
             new, most = self.kinds.setdefault, _MOST_KINDS
             codes = [new(kind, min(len(self.kinds), most)) for kind in slices.kinds]
             kinds = np.array([*codes, -1], np.int16)
             columns[KIND] = kinds[columns[KIND]]  # -1 is the last, itself
-            for column in ("pid", "tid", "device", "stream"):
-                columns[column] = _narrow(columns[column])
+            for column in ("dur", "pid", "tid", "device", "stream", "correlation"):
+                columns[column] = narrow(columns[column])
+        for part in read.loose.tables.values():
+            part.share(self.texts)
         self.reads[read.index] = read
 
     def end(self) -> tuple[int, Read] | None:
@@ -85,7 +85,8 @@ class Assembly:
         for name in (*COLUMNS, KIND):
             columns[name] = _joined(reads, paired, name)
             count = len(columns[name])
-        words = Words(list(self.names), total.processes, total.marks)
+        (columns["name"],), strings = ordered([columns["name"]], self.texts.index)
+        words = Words(strings, total.processes, total.marks)
         unknown = decide(columns, list(self.kinds), words)
         del columns[KIND]
         order = _order(columns["ts"], columns["dur"])
@@ -116,7 +117,7 @@ class Assembly:
             losses=(*_losses(total), *losses),
             unknown=unknown,
         )
-        return Trace(made, tuple(self.names), origin, id=ids, tables=tables, **columns)
+        return Trace(made, strings, origin, id=ids, tables=tables, **columns)
 
     def _tables(
         self, reads: list[Read], shifts: list[dict[int, int]], paired: _Pairs, order: I64
@@ -138,13 +139,13 @@ class Assembly:
                     parts.append((part, rank[part.rows + first].astype(np.int64)))
                 first += len(read.slices)
             parts += paired.tables(name, first, rank)
-            found[name] = _table(name, parts)
+            found[name] = _table(name, parts, self.texts)
         return found
 
 
-def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The column in 32 bits where it fits: columns wait in this form for the last piece."""
-    if len(column) and column.min() >= -(1 << 31) and column.max() < 1 << 31:
+    if len(column) and column.min() > -(1 << 31) and column.max() < 1 << 31:
         return column.astype(np.int32)
     return column
 
@@ -288,28 +289,22 @@ class _Pairs:
         return found
 
 
-def _table(name: str, parts: Sequence[tuple[Part, I64]]) -> Table:
-    texts = {column.rstrip("*") for column in TABLES[name] if column.endswith("*")}
-    strings: dict[str, int] = {}
-    columns: dict[str, list[npt.NDArray[Any]]] = {c.rstrip("*"): [] for c in TABLES[name]}
-    for part, _rows in parts:
-        known = [strings.setdefault(text, len(strings)) for text in part.strings]
-        codes = np.array([*known, -1], np.int32)  # index -1 is none
-        for column, found in columns.items():
-            values = part.columns[column]
-            found.append(codes[values] if column in texts else values)
-    joined = {
-        column: np.concatenate(found) if found else np.empty(0, np.int64)
-        for column, found in columns.items()
-    }
+def _table(name: str, parts: Sequence[tuple[Part, I64]], texts: Texts) -> Table:
+    said = [column.rstrip("*") for column in TABLES[name] if column.endswith("*")]
+    joined: dict[str, npt.NDArray[Any]] = {}
+    for column in (one.rstrip("*") for one in TABLES[name]):
+        found = [part.columns.pop(column) for part, _rows in parts]
+        joined[column] = np.concatenate(found) if found else np.empty(0, np.int64)
     rows = np.concatenate([rows for _, rows in parts]) if parts else np.empty(0, np.int64)
     by = joined["ts"] if name in _NO_SLICE else rows
     order = np.argsort(by, kind="stable")
-    return Table(
-        rows[order].astype(np.int32),
-        {column: values[order] for column, values in joined.items()},
-        tuple(strings),
-    )
+    for column in joined:
+        joined[column] = joined[column][order]
+    strings: tuple[str, ...] = ()
+    if said and parts:
+        codes, strings = ordered([joined[column] for column in said], texts.index)
+        joined.update(zip(said, codes, strict=True))
+    return Table(rows[order].astype(np.int32), joined, strings)
 
 
 def _losses(total: Sum) -> list[Loss]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.trace.columns.numbers import decimals, integer, integers
+from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat
 
 Array = npt.NDArray[Any]
@@ -86,7 +87,17 @@ class Part:
 
     rows: npt.NDArray[np.int64]  # of the piece's slices; -1 where a row is no slice
     columns: dict[str, Array]
-    strings: list[str] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)  # that int32 columns index
+    shared: bool = False  # they index the texts of the trace instead
+
+    def share(self, texts: Texts) -> None:
+        """Makes the columns of texts index those of the trace."""
+        if not self.shared:
+            codes = np.append(texts.indices(self.strings), np.int32(-1))  # -1 is the last, itself
+            for name, column in self.columns.items():
+                if column.dtype == np.int32:
+                    self.columns[name] = codes[column]
+            self.strings, self.shared = [], True
 
 
 def _first(one: str, two: str) -> Callable[[Any], Any]:

@@ -16,6 +16,7 @@ from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, dec
 from tracekit.trace.columns.numbers import Labels, indexed, integers, nanoseconds
 from tracekit.trace.columns.other_events import Loose, loose
 from tracekit.trace.columns.side_tables import Part, parts
+from tracekit.trace.columns.texts import Texts
 from tracekit.trace.json.pieces import Piece
 from tracekit.trace.trace import GPU_WORK, Cat
 
@@ -36,9 +37,19 @@ class Slices:
     names: list[str]
     tables: dict[str, Part]
     kinds: list[str] = field(default_factory=list)  # categories in the file of slices of Cat.OTHER
+    shared: bool = False  # names index the texts of the trace instead
 
     def __len__(self) -> int:
         return self.count
+
+    def share(self, texts: Texts) -> None:
+        """Makes names, and texts of side tables, index those of the trace."""
+        if not self.shared:
+            known = texts.indices(self.names)
+            self.columns["name"] = known[self.columns["name"]] if len(known) else _no_names()
+            self.names, self.shared = [], True
+        for part in self.tables.values():
+            part.share(texts)
 
 
 @dataclass(slots=True)
@@ -65,8 +76,7 @@ def read_piece(piece: Piece, shape: Shapes, tables: frozenset[str]) -> Read:
     """The columns of a piece, and of its side tables those that are wanted."""
     for exact in (False, True):
         # where doubles are too coarse for these times, once more with their text
-        decoded = decode(piece, shape, exact)
-        read = _columns(piece, decoded, tables, _counted(piece, tables))
+        read = read_events(piece, decode(piece, shape, exact), tables)
         if read is not None:
             return read
     raise AssertionError("unreachable: text is always enough")
@@ -84,11 +94,9 @@ def _counted(piece: Piece, tables: frozenset[str]) -> Sequence[Any]:
     ]
 
 
-def _columns(
-    piece: Piece, decoded: Decoded, tables: frozenset[str], counted: Sequence[Any]
-) -> Read | None:
-    """None where times need the text of their numbers."""
-    events = decoded.events
+def read_events(piece: Piece, decoded: Decoded, tables: frozenset[str]) -> Read | None:
+    """The columns of a piece's events; None where times need the text of their numbers."""
+    events, counted = decoded.events, _counted(piece, tables)
     whole = [event for event in events if event.ph == "X"]
     rest = [event for event in events if event.ph != "X"] if len(whole) < len(events) else []
     labels = Labels()
@@ -155,6 +163,10 @@ def _slices(
         parts(arguments, cat, tables),
         kinds,
     )
+
+
+def _no_names() -> npt.NDArray[np.int32]:
+    return np.empty(0, np.int32)
 
 
 def _nothing(count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

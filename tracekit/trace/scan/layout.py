@@ -1,0 +1,42 @@
+"""What the kernel and its caller share: a block of 64-bit numbers, each at a fixed place.
+
+Some are addresses of columns, some counts, some what is known of the event being read.
+"""
+
+from __future__ import annotations
+
+# status of a call; offsets are never negative, so a step of the kernel returns either
+DONE = 0
+REFUSED = -1  # not in the form that is read here: the caller reads the text otherwise
+FULL = -2  # of texts or their bytes: once more with more room
+
+# how the value of an argument is kept
+COLUMN, INTEGER, TEXT, RAW, TRIPLE, DECIMAL = range(6)
+POWERS = 5  # bits of the number of decimals in a DECIMAL
+# what is done with events of a phase
+SLOWLY, COUNT, SLICE, FLOW, MEMORY = range(5)
+# what a value was
+NOTHING, WHOLE, WORDS, OTHER = range(4)
+
+KEYS = 256  # places in the table of the names of arguments
+KEY_BYTES = 40  # of each name; eight words hold the rest of its row
+KEY_ROW = KEY_BYTES + 32
+
+(
+    # given
+    BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
+    # counted
+    ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
+    # texts: an open table of indices (32 bits, 1 more than the index), hash, start, size and kind
+    PLACES, PLACE_MASK, HASHES, STARTS, SIZES, KINDS, ARENA, ARENA_USED, ARENA_ROOM, TEXTS,
+    TEXTS_ROOM,
+    # columns of rows, of records (an argument each), of events that are read slowly
+    ROW_EVENT, ROW_PHASE, ROW_TS, ROW_DUR, ROW_NAME, ROW_CAT, ROW_PID, ROW_TID, ROW_DEVICE,
+    ROW_STREAM, ROW_LINK, RECORD_ROW, RECORD_SLOT, RECORD_VALUE, ODD_START, ODD_STOP, ODD_EVENT,
+    # of the event at hand
+    IS_ODD, ESCAPED, SEEN, SEEN_ARGS, RECORDS_BEFORE, PHASE, NAME_START, NAME_STOP, CAT_START,
+    CAT_STOP, PID, TID, TS, DUR, HAS_TS, HAS_DUR, ID, HAS_ID, DEVICE, STREAM, LINK,
+    # of the value at hand
+    KIND, VALUE, START, STOP, KEY_STOP,
+    FIELDS,
+) = range(69)  # fmt: skip
