@@ -46,6 +46,7 @@ def value(one: Any) -> str:
 
 def template(event: dict[str, Any]) -> str:
     """The event as Kineto prints it, with `%s` where its time is, and its id or correlation."""
+
     def quoted(text: str) -> str:
         return text.replace("%", "%%")
 
@@ -64,8 +65,7 @@ def template(event: dict[str, Any]) -> str:
     text += f', "s": "{event["s"]}"' if "s" in event else ""
     if "args" in event:
         args = [
-            f"{quoted(json.dumps(key))}: "
-            + ("%d" if key == "correlation" else quoted(value(one)))
+            f"{quoted(json.dumps(key))}: " + ("%d" if key == "correlation" else quoted(value(one)))
             for key, one in event["args"].items()
         ]
         text += ',\n    "args": {\n      ' + ", ".join(args) + "\n    }"

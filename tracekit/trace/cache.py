@@ -66,7 +66,8 @@ def _reader() -> str:
     """A hash of the code that makes columns: when it changes, what it made before is not found."""
     here = Path(__file__).parent
     digest = hashlib.sha256(np.__version__.encode())
-    for path in sorted([*here.glob("*.py"), *here.glob("columns/*.py"), *here.glob("json/*.py")]):
+    for path in sorted([*here.glob("*.py"), *here.glob("columns/*.py"), *here.glob("json/*.py"),
+                        *here.glob("scan/*.py")]):  # fmt: skip
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

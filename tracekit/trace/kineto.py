@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from tracekit.errors import DamagedTraceError, NotATraceError
 from tracekit.trace import cache, metadata, snapshot
 from tracekit.trace.columns.assemble import Assembly
 from tracekit.trace.columns.decode import CUT, UNCLOSED
-from tracekit.trace.columns.workers import processes_for, reads
+from tracekit.trace.columns.workers import is_large, processes_for, reads
 from tracekit.trace.json.outline import Outline, closing, outline
 from tracekit.trace.json.source import Text, opened
 from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace, empty
@@ -59,7 +59,9 @@ def load(
 
 def _kept(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
     """The trace from the cache; where it is not there, from the file."""
-    entry = cache.entry(text, tables)
+    # plain text takes the scanner no longer than its hash would take
+    quick = is_large(text) and not text.compressed and _kernel() is not None
+    entry = None if quick else cache.entry(text, tables)
     if entry is None:
         return _read(text, tables, processes)
     trace = cache.load(entry, text, _Reread(text))
@@ -73,8 +75,9 @@ def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
     found = outline(text)
     assembly = Assembly(tables)
     count = processes_for(text) if processes is None else processes
-    for read in reads(text, found.first, tables, count):
-        assembly.add(read)
+    if not (is_large(text) and _scanned(text, found.first, assembly, count)):
+        for read in reads(text, found.first, tables, count):
+            assembly.add(read)
     losses = _around(text, found, assembly)
     if not any(read.events for read in assembly.reads.values()):
         whole = not any(read.damage for read in assembly.reads.values())
@@ -89,6 +92,29 @@ def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
         "reread": _Reread(text),
     }
     return assembly.trace(source, losses)
+
+
+def _kernel() -> Callable[[int], int] | None:
+    """The compiled scanner; imported for large texts only."""
+    from tracekit.trace.scan import machine
+
+    return machine.kernel()
+
+
+def _scanned(text: Text, first: int, assembly: Assembly, threads: int) -> bool:
+    """Whether the compiled scanner is there and has read all pieces; it does where it can."""
+    kernel = _kernel()
+    if kernel is None:
+        return False
+    from tracekit.trace.scan import threads as scan
+
+    # it does not mind pieces that are read twice: the same text gives the same columns
+    try:
+        for read in scan.reads(text, first, assembly.wanted, kernel, assembly.texts, threads):
+            assembly.add(read)
+    except scan.UnusualFormError:
+        return False
+    return True
 
 
 def _around(text: Text, found: Outline, assembly: Assembly) -> list[Loss]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
 from tracekit.trace.columns.device_rows import Words, decide
-from tracekit.trace.columns.numbers import FIRST_LABEL
+from tracekit.trace.columns.numbers import FIRST_LABEL, narrow
 from tracekit.trace.columns.side_tables import Part
 from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
 from tracekit.trace.columns.texts import Texts, ordered
@@ -141,13 +141,6 @@ class Assembly:
             parts += paired.tables(name, first, rank)
             found[name] = _table(name, parts, self.texts)
         return found
-
-
-def narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The column in 32 bits where it fits: columns wait in this form for the last piece."""
-    if len(column) and column.min() > -(1 << 31) and column.max() < 1 << 31:
-        return column.astype(np.int32)
-    return column
 
 
 def _sum(total: Sum, read: Read) -> dict[int, int]:

@@ -127,6 +127,11 @@ def decode(piece: Piece, shape: Shapes, exact: bool = False) -> Decoded:
     return Decoded(events, end=piece.at + end - 1, tail=text[end:])
 
 
+def closes(tail: bytes) -> bool:
+    """Whether the bracket at the start of `tail` ends the list of events."""
+    return _END.match(tail) is not None
+
+
 def _slowly(piece: Piece, shape: Shapes) -> Decoded:
     return _Salvage(piece, shape).run()
 

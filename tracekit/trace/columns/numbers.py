@@ -131,6 +131,13 @@ def decimals(values: Sequence[Any]) -> npt.NDArray[np.float64]:
     return np.array([one(value) for value in values], np.float64)
 
 
+def narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The column in 32 bits where it fits: columns wait in this form for the last piece."""
+    if len(column) and column.min() > -(1 << 31) and column.max() < 1 << 31:
+        return column.astype(np.int32)
+    return column
+
+
 class Labels:
     """Numbers for the pids and tids of a file; those that are text get one of their own."""
 

@@ -90,6 +90,9 @@ class Part:
     strings: list[str] = field(default_factory=list)  # that int32 columns index
     shared: bool = False  # they index the texts of the trace instead
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def share(self, texts: Texts) -> None:
         """Makes the columns of texts index those of the trace."""
         if not self.shared:

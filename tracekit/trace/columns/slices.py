@@ -102,7 +102,9 @@ def read_events(piece: Piece, decoded: Decoded, tables: frozenset[str]) -> Read 
     labels = Labels()
     damage = dict(decoded.damage)
     cats: Counter[str] = Counter()
-    marks = [e for e in rest if e.ph in ("B", "E")]
+    marks = _timed([e for e in rest if e.ph in ("B", "E")], damage, piece.at)
+    if marks is None:
+        return None
     begin, end = ([e for e in marks if e.ph == phase] for phase in "BE")
     slices, begins, ends = (
         _slices(some, lasting, labels, tables, cats, damage, piece.at)
@@ -123,21 +125,39 @@ def read_events(piece: Piece, decoded: Decoded, tables: frozenset[str]) -> Read 
     )  # fmt: skip
 
 
+def _timed(marks: list[Any], damage: dict[str, Damage], at: int) -> list[Any] | None:
+    """Those with a usable time; None where times need the text of their numbers."""
+    times = nanoseconds([event.ts for event in marks])
+    if times is None:
+        return None
+    return _usable(marks, times[1], damage, at)
+
+
+def _usable(
+    events: Sequence[Any], usable: npt.NDArray[np.bool_], damage: dict[str, Damage], at: int
+) -> list[Any]:
+    """The events that can be used; the others are counted as damage."""
+    if not usable.all():
+        lost = damage.setdefault(NO_TIME, Damage(NO_TIME, at))
+        lost.events += int((~usable).sum())
+    return [event for event, fine in zip(events, usable.tolist(), strict=True) if fine]
+
+
 def _slices(
     events: Sequence[Any], lasting: bool, labels: Labels, tables: frozenset[str],
     cats: Counter[str], damage: dict[str, Damage], at: int,
 ) -> Slices | None:  # fmt: skip
     if not events:
-        return Slices(0, {name: np.empty(0, np.int64) for name in (*COLUMNS, KIND)}, [], {})
+        none = np.empty(0, np.uint8)
+        columns = {name: np.empty(0, np.int64) for name in (*COLUMNS, KIND)}
+        return Slices(0, columns, [], parts([], none, tables))
     start = nanoseconds([event.ts for event in events])
     length = nanoseconds([event.dur for event in events]) if lasting else _nothing(len(events))
     if start is None or length is None:
         return None
     usable = start[1] & length[1]
     if not usable.all():
-        events = [event for event, fine in zip(events, usable.tolist(), strict=True) if fine]
-        lost = damage.setdefault(NO_TIME, Damage(NO_TIME, at))
-        lost.events += int((~usable).sum())
+        events = _usable(events, usable, damage, at)
     ts, dur = start[0][usable], length[0][usable]
     arguments = [event.args for event in events]
     cat, kind, kinds = _cats(events, cats, lasting)

@@ -45,9 +45,19 @@ class Job:
     tickets: int  # file descriptor
 
 
+def is_large(text: Text) -> bool:
+    """Whether a text takes long enough to read that help is worth its start."""
+    return _likely(text) >= _SMALL
+
+
+def _likely(text: Text) -> int:
+    """About how long the text is."""
+    return text.stored * (_RATIO if text.compressed else 1)
+
+
 def processes_for(text: Text) -> int:
     """How many processes read this text fastest."""
-    likely = text.stored * (_RATIO if text.compressed else 1)
+    likely = _likely(text)
     if likely < _SMALL or os.name != "posix":
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -43,6 +43,16 @@ class Cutter:
 
     def piece(self, index: int) -> Piece | None:
         """Piece `index`, empty where a long event covers it; None past the last."""
+        bounds = self.bounds(index)
+        if bounds is None:
+            return None
+        start, stop = bounds
+        if stop is None:
+            return Piece(index, start, self.text.read(start), last=True)
+        return Piece(index, start, self.text.read(start, max(stop - start, 0)), last=False)
+
+    def bounds(self, index: int) -> tuple[int, int | None] | None:
+        """Where piece `index` starts and stops (None: with the text); None past the last."""
         start = self.first
         self.text.forget(self.first + index * self.size)
         if index:
@@ -51,9 +61,7 @@ class Cutter:
                 return None
             start = cut.start
         stop = self._cut(index + 1)
-        if stop is None:
-            return Piece(index, start, self.text.read(start), last=True)
-        return Piece(index, start, self.text.read(start, max(stop.end - start, 0)), last=False)
+        return start, None if stop is None else stop.end
 
     def _cut(self, index: int) -> _Cut | None:
         """The first boundary from where piece `index` should start; None where there is none."""

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 from tracekit import extras
@@ -27,6 +28,7 @@ class Text:
         self.path = str(path)
         self.name = name or self.path  # what messages call it
         self._file = open(path, "rb")  # noqa: SIM115
+        self._lock = Lock()
         self.stored = os.fstat(self._file.fileno()).st_size
         self._magic = self._file.read(8)
         self.compressed = self._magic[:2] == b"\x1f\x8b"
@@ -43,6 +45,26 @@ class Text:
             return self._inflate.read(start, length)
         self._file.seek(start)
         return self._file.read(-1 if length is None else length)
+
+    def into(self, buffer: Any, start: int) -> None:
+        """Fills a writable buffer with plain text from `start`; several threads may.
+
+        Raises: TracekitError where the text ends before.
+        """
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view):
+            if hasattr(os, "preadv"):
+                got = os.preadv(self._file.fileno(), [view[done:]], start + done)
+            else:
+                with self._lock:
+                    self._file.seek(start + done)
+                    got = self._file.readinto(view[done:])
+            if not got:
+                raise TracekitError(
+                    "has changed while it was read", where=self.name, hint="run the command again"
+                )
+            done += got
 
     def forget(self, before: int) -> None:
         """No text before this offset will be asked for again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tracekit.trace.scan import kernel, memory
+from tracekit.trace.scan import grammar, kernel, memory, values
 
 SYMBOL = "tracekit_scan"
 
@@ -18,11 +18,15 @@ def machine_code() -> bytes:
     import llvmlite.binding as llvm
     import numba
 
-    made = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    steps = {name: made(getattr(kernel, name)) for name in NAMES}
-    vars(kernel).update(_primitives(), **steps)
-    compiled = made(kernel.scan)
-    compiled.compile((numba.types.int64,))
+    for name, made in _primitives().items():
+        _replace(name, made)
+    for step in (*grammar.STEPS, *values.STEPS, *kernel.STEPS):
+        # one version each: numba would make one for each constant that is passed
+        given = (numba.types.int64,) * step.__code__.co_argcount
+        compiled = numba.njit(
+            given, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+        )(step)
+        _replace(step.__name__, compiled)
     (code,) = compiled.inspect_llvm().values()
     (name,) = (one.fndesc.llvm_func_name for one in compiled.overloads.values())
     module = llvm.parse_assembly(code)
@@ -39,7 +43,11 @@ def machine_code() -> bytes:
     return found
 
 
-NAMES = tuple(step.__name__ for step in kernel.STEPS)
+def _replace(name: str, compiled: Any) -> None:
+    """Lets all steps call what is compiled."""
+    for module in (grammar, values, kernel):
+        if name in vars(module):
+            setattr(module, name, compiled)
 
 
 def target_machine(llvm: Any) -> Any:
@@ -66,17 +74,14 @@ def _primitives() -> dict[str, Any]:
     i64, i8 = ir.IntType(64), ir.IntType(8)
     wide = ir.VectorType(i8, memory.WIDTH)
 
-    def made(count: int, body: Callable[..., Any], result: Any = types.int64) -> Any:
+    def made(count: int, body: Callable[..., Any]) -> Any:
         def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
             return body(builder, *given)
 
+        # numba reads the number of arguments off the function
         if count == 1:
-            def typed(_context: Any, _one: Any) -> Any:
-                return result(types.int64), code
-        else:
-            def typed(_context: Any, _one: Any, _two: Any) -> Any:
-                return result(types.int64, types.int64), code
-        return intrinsic(typed)
+            return intrinsic(lambda _context, one: (types.int64(one), code))
+        return intrinsic(lambda _context, one, two: (types.int64(one, two), code))
 
     def load(kind: Any) -> Callable[..., Any]:
         def body(builder: Any, address: Any) -> Any:

@@ -1,369 +1,45 @@
 """One pass over the text of a piece: columns of its slices, and of the rest but counts.
 
-`at` is an address in the text, `f` that of the block that `layout` describes. All steps are strict:
-what they read is JSON, byte for byte, or they give a number below zero. An event whose known fields
-have values of other types than usual is noted by its place, for the caller to read.
-
-Plain Python that numba compiles: no objects, no exceptions, signed 64-bit numbers only.
+An event whose known fields have values of other types than usual is noted by its place, for the
+caller to read. Plain Python that numba compiles: no objects, no exceptions, signed 64-bit numbers
+only; `build` compiles the STEPS of this file and of those that it imports.
 """
 
 from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.scan.memory import (
-    WIDTH, byte, dark, half, lowest, mixed, put_byte, put_half, put_word, special, word,
+from tracekit.trace.scan.grammar import (
+    BRACE,
+    CLOSES,
+    COMMA,
+    MINUS,
+    NINE,
+    OPENS,
+    SMALL_N,
+    UNBRACE,
+    ZERO,
+    after_key,
+    blank,
+    get,
+    literal,
+    put,
+    value,
 )  # fmt: skip
-
-QUOTE, COMMA, MINUS, POINT, ZERO, NINE, COLON = 34, 44, 45, 46, 48, 57, 58
-OPENS, BACKSLASH, CLOSES, BRACE, UNBRACE = 91, 92, 93, 123, 125
-DEEPEST = 60
-# of a number of µs; an integer of 18 digits fits in 64 bits whatever they are
-DIGITS_US, DIGITS = 16, 18
-FARTHEST_US = (1 << 61) // 1000 - 1
-LONGEST_TEXT = 60
-MANTISSA, DECIMALS = 15, 22  # a double divided by a power of ten is exact up to here
+from tracekit.trace.scan.memory import byte, mixed, put_byte, put_half, put_word, word
+from tracekit.trace.scan.values import decimal, nanoseconds, numeral, plain, same, text, whole
 
 
-def _key(text: bytes) -> int:
-    return int.from_bytes(text, "little")
+def _key(name: bytes) -> int:
+    return int.from_bytes(name, "little")
 
 
 PH, TS, ID, CAT, PID, TID, DUR, NAME, ARGS = (
     _key(key) for key in (b"ph", b"ts", b"id", b"cat", b"pid", b"tid", b"dur", b"name", b"args")
 )
-
-
-def get(f: int, field: int) -> int:
-    return word(f + 8 * field)
-
-
-def put(f: int, field: int, value: int) -> None:
-    put_word(f + 8 * field, value)
-
-
-# ---------------------------------------------------------------- JSON
-
-
-def blank(at: int) -> int:
-    """The first place from `at` that is no white space."""
-    if byte(at) > 32:
-        return at
-    while True:
-        found = dark(at)
-        if found:
-            return at + lowest(found)
-        at += WIDTH
-
-
-def string(at: int, f: int) -> int:
-    """Where the text that starts at `at`, after its quote, has its last quote."""
-    while True:
-        found = special(at)
-        if not found:
-            at += WIDTH
-            continue
-        at += lowest(found)
-        c = byte(at)
-        if c == QUOTE:
-            return at
-        if c == BACKSLASH:
-            c = byte(at + 1)
-            put(f, lay.ESCAPED, 1)
-            if c == 117:  # \u: four digits, perhaps half of a pair
-                put(f, lay.IS_ODD, 1)
-            elif not (
-                c == QUOTE or c == BACKSLASH or c == 47 or c == 98 or c == 102
-                or c == 110 or c == 114 or c == 116
-            ):  # fmt: skip
-                return lay.REFUSED
-            at += 2
-        elif c > 127:
-            put(f, lay.IS_ODD, 1)
-            at += 1
-        else:
-            return lay.REFUSED
-
-
-def is_digit(at: int) -> bool:
-    c = byte(at)
-    return c >= ZERO and c <= NINE
-
-
-def digits(at: int) -> int:
-    """The first place from `at` that is no digit."""
-    while is_digit(at):
-        at += 1
-    return at
-
-
-def number(at: int) -> int:
-    """The place after a number."""
-    if byte(at) == MINUS:
-        at += 1
-    if not is_digit(at):
-        return lay.REFUSED
-    at = at + 1 if byte(at) == ZERO else digits(at)
-    if byte(at) == POINT:
-        if not is_digit(at + 1):
-            return lay.REFUSED
-        at = digits(at + 1)
-    if byte(at) | 32 == 101:
-        at += 1
-        if byte(at) == 43 or byte(at) == MINUS:
-            at += 1
-        if not is_digit(at):
-            return lay.REFUSED
-        at = digits(at)
-    return at
-
-
-def literal(at: int) -> int:
-    """The place after true, false or null."""
-    four = word(at) & 0xFFFFFFFF
-    if four == 0x65757274 or four == 0x6C6C756E:
-        return at + 4
-    if four == 0x736C6166 and byte(at + 4) == 101:
-        return at + 5
-    return lay.REFUSED
-
-
-def after_key(at: int, f: int) -> int:
-    """Where the value of the entry at `at` starts."""
-    if byte(at) != QUOTE:
-        return lay.REFUSED
-    at = string(at + 1, f)
-    if at < 0:
-        return at
-    put(f, lay.KEY_STOP, at)
-    at = blank(at + 1)
-    if byte(at) != COLON:
-        return lay.REFUSED
-    return blank(at + 1)
-
-
-def scalar(at: int, f: int) -> int:
-    """The place after a value that is neither a list nor an object."""
-    c = byte(at)
-    if c == QUOTE:
-        at = string(at + 1, f)
-        return at + 1 if at >= 0 else at
-    if c == MINUS or (c >= ZERO and c <= NINE):
-        return number(at)
-    return literal(at)
-
-
-def value(at: int, f: int) -> int:
-    """The place after any value."""
-    depth = kinds = 0  # a bit a level: whether it is an object
-    while True:
-        c = byte(at)
-        if c == BRACE or c == OPENS:
-            at = blank(at + 1)
-            if byte(at) == c + 2:
-                at += 1
-            else:
-                if depth >= DEEPEST:
-                    return lay.REFUSED
-                depth += 1
-                kinds = 2 * kinds + (1 if c == BRACE else 0)
-                if c == BRACE:
-                    at = after_key(at, f)
-                    if at < 0:
-                        return at
-                continue
-        else:
-            at = scalar(at, f)
-            if at < 0:
-                return at
-        at = blank(at) if depth else at
-        while depth and byte(at) == (UNBRACE if kinds & 1 else CLOSES):
-            depth -= 1
-            kinds >>= 1
-            at = blank(at + 1) if depth else at + 1
-        if depth == 0:
-            return at
-        if byte(at) != COMMA:
-            return lay.REFUSED
-        at = blank(at + 1)
-        if kinds & 1:
-            at = after_key(at, f)
-            if at < 0:
-                return at
-
-
-# ---------------------------------------------------------------- values
-
-
-def plain(at: int, f: int) -> int:
-    """The place after a value; KIND says what it was, VALUE or START and STOP hold it."""
-    c = byte(at)
-    if c == QUOTE:
-        stop = string(at + 1, f)
-        put(f, lay.KIND, lay.WORDS)
-        put(f, lay.START, at + 1)
-        put(f, lay.STOP, stop)
-        return stop + 1 if stop >= 0 else stop
-    if c == MINUS or (c >= ZERO and c <= NINE):
-        return whole(at, f)
-    put(f, lay.KIND, lay.NOTHING if c == 110 else lay.OTHER)
-    return value(at, f)
-
-
-def whole(at: int, f: int) -> int:
-    """The place after a number; VALUE holds it where it is an integer that fits."""
-    start = at
-    minus = byte(at) == MINUS
-    if minus:
-        at += 1
-    first, sum_ = at, 0
-    while is_digit(at):
-        sum_ = 10 * sum_ + (byte(at) - ZERO)
-        at += 1
-    c = byte(at)
-    if at - first > DIGITS or c == POINT or c | 32 == 101:
-        put(f, lay.KIND, lay.OTHER)
-        return number(start)
-    if at == first or (byte(first) == ZERO and at > first + 1):
-        return lay.REFUSED
-    put(f, lay.KIND, lay.WHOLE)
-    put(f, lay.VALUE, -sum_ if minus else sum_)
-    return at
-
-
-def nanoseconds(at: int, f: int) -> int:
-    """The place after a number of µs; VALUE holds the exact ns, ties to even."""
-    start = at
-    minus = byte(at) == MINUS
-    if minus:
-        at += 1
-    first, us = at, 0
-    while is_digit(at):
-        us = 10 * us + (byte(at) - ZERO)
-        at += 1
-    put(f, lay.KIND, lay.OTHER)
-    if at == first or at - first > DIGITS_US or us > FARTHEST_US:
-        return plain(start, f) if at == first else number(start)
-    if byte(first) == ZERO and at > first + 1:
-        return lay.REFUSED
-    ns = 1000 * us
-    if byte(at) == POINT:
-        if not is_digit(at + 1):
-            return lay.REFUSED
-        at += 1
-        scale = 100
-        while scale and is_digit(at):
-            ns += scale * (byte(at) - ZERO)
-            scale //= 10
-            at += 1
-        if is_digit(at):
-            up = rounds_up(at, ns & 1)
-            at = digits(at)
-            ns += up
-    if byte(at) | 32 == 101 or at - start > LONGEST_TEXT:
-        return number(start)
-    put(f, lay.KIND, lay.WHOLE)
-    put(f, lay.VALUE, -ns if minus else ns)
-    return at
-
-
-def rounds_up(at: int, is_uneven: int) -> int:
-    """1 where the digits at `at` are more than half, or half of something uneven."""
-    lead, rest = byte(at) - ZERO, 0
-    at += 1
-    while is_digit(at):
-        rest |= byte(at) - ZERO
-        at += 1
-    return 1 if lead > 5 or (lead == 5 and (rest or is_uneven)) else 0
-
-
-def decimal(at: int, f: int) -> int:
-    """The place after a number; VALUE holds its digits and, in the lowest bits, its decimals."""
-    start = at
-    minus = byte(at) == MINUS
-    if minus:
-        at += 1
-    first, sum_, places = at, 0, 0
-    while is_digit(at):
-        sum_ = 10 * sum_ + (byte(at) - ZERO)
-        at += 1
-    count = at - first
-    if byte(at) == POINT:
-        at += 1
-        while is_digit(at):
-            sum_ = 10 * sum_ + (byte(at) - ZERO)
-            at += 1
-            places += 1
-    put(f, lay.KIND, lay.OTHER)
-    if count == 0 or minus:
-        return plain(start, f) if count == 0 else number(start)
-    if count + places > MANTISSA or places > DECIMALS or byte(at) | 32 == 101:
-        return number(start)
-    put(f, lay.KIND, lay.WHOLE)
-    put(f, lay.VALUE, (sum_ << lay.POWERS) + places)
-    return number(start)
-
-
-# ---------------------------------------------------------------- texts
-
-
-def same(one: int, two: int, size: int) -> bool:
-    """Whether `size` bytes are equal."""
-    while size >= 8:
-        if word(one) != word(two):
-            return False
-        one += 8
-        two += 8
-        size -= 8
-    return size == 0 or (word(one) ^ word(two)) & ((1 << (8 * size)) - 1) == 0
-
-
-def hashed(start: int, stop: int, kind: int) -> int:
-    found = mixed(stop - start, kind)
-    while start + 8 <= stop:
-        found = mixed(found, word(start))
-        start += 8
-    if start < stop:
-        found = mixed(found, word(start) & ((1 << (8 * (stop - start))) - 1))
-    return found
-
-
-def text(start: int, stop: int, kind: int, f: int) -> int:
-    """The index of a text, its own where it is new; FULL where there is no room."""
-    hash_ = hashed(start, stop, kind)
-    size = stop - start
-    place = hash_ & get(f, lay.PLACE_MASK)
-    while True:
-        one = half(get(f, lay.PLACES) + 4 * place) - 1
-        if one < 0:
-            return new_text(start, size, kind, hash_, place, f)
-        if (
-            word(get(f, lay.HASHES) + 8 * one) == hash_
-            and word(get(f, lay.SIZES) + 8 * one) == size
-            and byte(get(f, lay.KINDS) + one) == kind
-            and same(start, get(f, lay.ARENA) + word(get(f, lay.STARTS) + 8 * one), size)
-        ):
-            return one
-        place = (place + 1) & get(f, lay.PLACE_MASK)
-
-
-def new_text(start: int, size: int, kind: int, hash_: int, place: int, f: int) -> int:
-    one, used = get(f, lay.TEXTS), get(f, lay.ARENA_USED)
-    if one >= get(f, lay.TEXTS_ROOM) or used + size + 8 > get(f, lay.ARENA_ROOM):
-        return lay.FULL
-    put_half(get(f, lay.PLACES) + 4 * place, one + 1)
-    put_word(get(f, lay.HASHES) + 8 * one, hash_)
-    put_word(get(f, lay.STARTS) + 8 * one, used)
-    put_word(get(f, lay.SIZES) + 8 * one, size)
-    put_byte(get(f, lay.KINDS) + one, kind)
-    to = get(f, lay.ARENA) + used
-    for k in range(0, size, 8):
-        put_word(to + k, word(start + k))
-    put(f, lay.ARENA_USED, used + size)
-    put(f, lay.TEXTS, one + 1)
-    return one
-
-
-# ---------------------------------------------------------------- arguments
+# bits of SEEN
+SEES_TS, SEES_DUR, SEES_PH, SEES_NAME, SEES_CAT, SEES_PID, SEES_TID, SEES_ID, SEES_ARGS = (
+    1 << k for k in range(9)
+)
 
 
 def slot(start: int, stop: int, f: int) -> int:
@@ -406,12 +82,15 @@ def argument(at: int, slot_: int, f: int) -> int:
         if stop < 0:
             return stop
         one = -1
-        if byte(at) != 110:  # null is an argument without a value
+        if byte(at) != SMALL_N:  # null is an argument without a value
             one = text(at, stop, 1, f)
             if one == lay.FULL:
                 return lay.FULL
         record(slot_, one, f)
         return stop
+    if kind == lay.LEFT:
+        put(f, lay.IS_ODD, 1)
+        return value(at, f)
     if kind == lay.TRIPLE:
         return triple(at, slot_, f)
     stop = decimal(at, f) if kind == lay.DECIMAL else plain(at, f)
@@ -495,62 +174,92 @@ def arguments(at: int, f: int) -> int:
 # ---------------------------------------------------------------- events
 
 
+def seen(bit: int, f: int) -> None:
+    """Notes that the event has a field; one that has it twice is odd."""
+    if get(f, lay.SEEN) & bit:
+        put(f, lay.IS_ODD, 1)
+    put(f, lay.SEEN, get(f, lay.SEEN) | bit)
+
+
+def timed(at: int, is_start: int, f: int) -> int:
+    """The place after a time."""
+    seen(SEES_TS if is_start else SEES_DUR, f)
+    at = nanoseconds(at, f)
+    if get(f, lay.KIND) == lay.WHOLE:
+        put(f, lay.TS if is_start else lay.DUR, get(f, lay.VALUE))
+        put(f, lay.HAS_TS if is_start else lay.HAS_DUR, 1)
+    return at
+
+
+def phased(at: int, f: int) -> int:
+    """The place after the phase, one letter."""
+    seen(SEES_PH, f)
+    at = plain(at, f)
+    if get(f, lay.KIND) == lay.WORDS and get(f, lay.STOP) == get(f, lay.START) + 1:
+        put(f, lay.PHASE, byte(get(f, lay.START)))
+    else:
+        put(f, lay.IS_ODD, 1)
+    return at
+
+
+def said(at: int, is_name: int, f: int) -> int:
+    """The place after the name, or the category."""
+    seen(SEES_NAME if is_name else SEES_CAT, f)
+    at = plain(at, f)
+    if get(f, lay.KIND) == lay.WORDS:
+        put(f, lay.NAME_START if is_name else lay.CAT_START, get(f, lay.START))
+        put(f, lay.NAME_STOP if is_name else lay.CAT_STOP, get(f, lay.STOP))
+    elif get(f, lay.KIND) != lay.NOTHING:
+        put(f, lay.IS_ODD, 1)
+    return at
+
+
+def numbered(at: int, is_process: int, f: int) -> int:
+    """The place after the number of a process, or of a thread."""
+    seen(SEES_PID if is_process else SEES_TID, f)
+    at = plain(at, f)
+    if get(f, lay.KIND) == lay.WORDS:
+        numeral(f)
+    if get(f, lay.KIND) == lay.WHOLE:
+        put(f, lay.PID if is_process else lay.TID, get(f, lay.VALUE))
+    elif get(f, lay.KIND) != lay.NOTHING:
+        put(f, lay.IS_ODD, 1)
+    return at
+
+
+def identified(at: int, f: int) -> int:
+    """The place after the number of an arrow; of other events it may be anything."""
+    seen(SEES_ID, f)
+    at = plain(at, f)
+    if get(f, lay.KIND) == lay.WHOLE:
+        put(f, lay.ID, get(f, lay.VALUE))
+        put(f, lay.HAS_ID, 1)
+    return at
+
+
 def field(start: int, at: int, f: int) -> int:
     """The place after the value at `at` of the field whose name starts at `start`."""
     size = get(f, lay.KEY_STOP) - start
     key = word(start) & ((1 << (8 * size)) - 1) if size < 8 else 0
     if get(f, lay.ESCAPED):
         put(f, lay.IS_ODD, 1)
-    bit, kept = 0, -1
-    if key == TS or key == DUR:
-        bit = 1 if key == TS else 2
-        at = nanoseconds(at, f)
-        if get(f, lay.KIND) == lay.WHOLE:
-            put(f, lay.TS if key == TS else lay.DUR, get(f, lay.VALUE))
-            put(f, lay.HAS_TS if key == TS else lay.HAS_DUR, 1)
-    elif key == PH:
-        bit = 4
-        at = plain(at, f)
-        if get(f, lay.KIND) == lay.WORDS and get(f, lay.STOP) == get(f, lay.START) + 1:
-            put(f, lay.PHASE, byte(get(f, lay.START)))
-        else:
-            put(f, lay.IS_ODD, 1)
-    elif key == NAME or key == CAT:
-        bit = 8 if key == NAME else 16
-        at = plain(at, f)
-        if get(f, lay.KIND) == lay.WORDS:
-            put(f, lay.NAME_START if key == NAME else lay.CAT_START, get(f, lay.START))
-            put(f, lay.NAME_STOP if key == NAME else lay.CAT_STOP, get(f, lay.STOP))
-        elif get(f, lay.KIND) != lay.NOTHING:
-            put(f, lay.IS_ODD, 1)
-    elif key == PID or key == TID:
-        bit = 32 if key == PID else 64
-        kept = lay.PID if key == PID else lay.TID
-        at = plain(at, f)
-        if get(f, lay.KIND) == lay.WHOLE:
-            put(f, kept, get(f, lay.VALUE))
-        elif get(f, lay.KIND) != lay.NOTHING:
-            put(f, lay.IS_ODD, 1)
-    elif key == ID:
-        bit = 128
-        at = plain(at, f)
-        if get(f, lay.KIND) == lay.WHOLE:
-            put(f, lay.ID, get(f, lay.VALUE))
-            put(f, lay.HAS_ID, 1)
-    elif key == ARGS:
-        bit = 256
-        if byte(at) == BRACE:
-            at = arguments(at, f)
-        elif byte(at) == 110:
-            at = literal(at)
-        else:
-            return lay.REFUSED
-    else:
+    if key in (TS, DUR):
+        return timed(at, 1 if key == TS else 0, f)
+    if key == PH:
+        return phased(at, f)
+    if key in (NAME, CAT):
+        return said(at, 1 if key == NAME else 0, f)
+    if key in (PID, TID):
+        return numbered(at, 1 if key == PID else 0, f)
+    if key == ID:
+        return identified(at, f)
+    if key != ARGS:
         return value(at, f)
-    if get(f, lay.SEEN) & bit:
-        put(f, lay.IS_ODD, 1)
-    put(f, lay.SEEN, get(f, lay.SEEN) | bit)
-    return at
+    seen(SEES_ARGS, f)
+    if byte(at) == BRACE:
+        return arguments(at, f)
+    put(f, lay.IS_ODD, 1)
+    return literal(at) if byte(at) == SMALL_N else lay.REFUSED
 
 
 def forget(f: int) -> None:
@@ -595,7 +304,9 @@ def is_usable(do: int, f: int) -> bool:
         return get(f, lay.HAS_TS) == 1 and get(f, lay.HAS_DUR) == 1
     if do == lay.FLOW:
         return get(f, lay.HAS_TS) == 1 and get(f, lay.HAS_ID) == 1
-    return do == lay.COUNT or get(f, lay.HAS_TS) == 1
+    if do == lay.MEMORY:
+        return get(f, lay.HAS_TS) == 1 and get(f, lay.SEEN) & SEES_ARGS != 0
+    return True
 
 
 def keep(start: int, stop: int, f: int) -> int:
@@ -679,9 +390,7 @@ def scan(f: int) -> int:
     return lay.DONE if base == end and not get(f, lay.LAST) else lay.REFUSED
 
 
-# in the order in which they may be compiled: each calls only those before it
 STEPS = (
-    get, put, blank, string, is_digit, digits, number, literal, after_key, scalar, value, whole,
-    plain, rounds_up, nanoseconds, decimal, same, hashed, new_text, text, slot, record, triple,
-    argument, arguments, field, forget, event, is_usable, row, keep,
+    slot, record, triple, argument, arguments, seen, timed, phased, said, numbered, identified,
+    field, forget, event, is_usable, row, keep, scan,
 )  # fmt: skip

@@ -11,7 +11,7 @@ REFUSED = -1  # not in the form that is read here: the caller reads the text oth
 FULL = -2  # of texts or their bytes: once more with more room
 
 # how the value of an argument is kept
-COLUMN, INTEGER, TEXT, RAW, TRIPLE, DECIMAL = range(6)
+COLUMN, INTEGER, TEXT, RAW, TRIPLE, DECIMAL, LEFT = range(7)  # LEFT: the event is
 POWERS = 5  # bits of the number of decimals in a DECIMAL
 # what is done with events of a phase
 SLOWLY, COUNT, SLICE, FLOW, MEMORY = range(5)

@@ -1,0 +1,203 @@
+"""Which arguments the kernel keeps, and how they become side tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part
+from tracekit.trace.scan import layout as lay
+from tracekit.trace.scan.memory import mixed
+from tracekit.trace.trace import GPU_WORK, I32, I64, Cat
+
+CONNECTION = "connection"
+LOOSE = frozenset({"memory", "flows", "counters"})  # tables whose rows are no slices
+_COLUMNS = {"device": "device", "stream": "stream", "correlation": "correlation"}  # in this order
+_TEXTS = (
+    "copy_kind", "source_kind", "target_kind", "rocm_kind", "module_fqn", "kernel",
+)  # fmt: skip
+_TRIPLES = ("grid", "block")
+_DECIMALS = ("warps_per_sm", "occupancy")
+_POWERS = 10.0 ** np.arange(32)  # exact up to 22, and no more are asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A side table: the categories of its rows, and what of a slice's arguments each column is."""
+
+    cats: tuple[Cat, ...]  # any where none is named
+    columns: Mapping[str, tuple[str, ...]]  # the first that a slice has
+    least: int | None = None  # of a value of the one column, for a slice to have a row
+
+
+SPECS: Mapping[str, Spec] = {
+    "copies": Spec(
+        (Cat.MEMCPY, Cat.MEMSET),
+        {"bytes": ("bytes",), "kind": ("copy_kind", "rocm_kind"), "source": ("source_kind",),
+         "target": ("target_kind",)},
+    ),
+    "grids": Spec(
+        (Cat.KERNEL,),
+        {name: (name,) for name in ("grid", "block", "shared", "registers", *_DECIMALS)},
+    ),
+    "shapes": Spec(
+        (Cat.CPU_OP, Cat.ANNOTATION),
+        {"dims": ("dims", "dims_old"), "types": ("types",), "concrete": ("concrete",),
+         "strides": ("strides",)},
+    ),
+    "ops": Spec(
+        (),
+        {"external": ("external", "external_old"), "sequence": ("sequence",),
+         "forward_thread": ("forward_thread",)},
+    ),
+    "python": Spec(
+        (Cat.PYTHON,), {name: (name,) for name in ("python_id", "parent_id", "module_id")}
+    ),
+    "syncs": Spec(
+        (), {"wait_stream": ("wait_stream",), "wait_event_correlation": ("wait_event",)}
+    ),
+    "kernel_modules": Spec(GPU_WORK, {"path": ("module_fqn",)}, least=0),
+    "graph_nodes": Spec(GPU_WORK, {"node": ("graph_node",)}, least=1),
+    "launched": Spec((Cat.RUNTIME,), {name: (name,) for name in ("kernel", "grid", "block")}),
+}  # fmt: skip
+# arguments that alone do not make a slice a row of its table
+_NO_ROW = {"grids": _DECIMALS, "shapes": ("strides",), "launched": ("block",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The arguments that are kept: the table that the kernel looks names up in."""
+
+    table: npt.NDArray[np.uint8]  # [lay.KEYS, lay.KEY_ROW]
+    kinds: npt.NDArray[np.uint8]  # [S] by slot
+    slots: Mapping[str, int]  # by attribute
+
+
+def keys(tables: frozenset[str]) -> Keys:
+    """The arguments that the columns and these tables need."""
+    names = dict(_COLUMNS) | {CONNECTION: "connection_id"}
+    for table in sorted(tables):
+        names |= {attribute: key for attribute, (key, _) in ARGUMENTS.get(table, {}).items()}
+    # a slice with an argument of any other table is read by the code that knows that table
+    others = tables - SPECS.keys() - LOOSE
+    left = {attribute for table in others for attribute in ARGUMENTS.get(table, {})}
+    rows = np.zeros((lay.KEYS, lay.KEY_ROW), np.uint8)
+    kinds: list[int] = []
+    slots: dict[str, int] = {}
+    for attribute, key in names.items():
+        slots[attribute] = len(kinds)
+        _enter(rows, key.encode(), len(kinds))
+        kind = lay.LEFT if attribute in left else _kind(attribute)
+        kinds += [kind] * (3 if kind == lay.TRIPLE else 1)
+    return Keys(rows, np.array(kinds, np.uint8), slots)
+
+
+def _kind(attribute: str) -> int:
+    if attribute in _COLUMNS:
+        return lay.COLUMN
+    if attribute in _TEXTS:
+        return lay.TEXT
+    if attribute in ARGUMENTS["shapes"]:
+        return lay.RAW
+    if attribute in _TRIPLES:
+        return lay.TRIPLE
+    return lay.DECIMAL if attribute in _DECIMALS else lay.INTEGER
+
+
+def _enter(rows: npt.NDArray[np.uint8], key: bytes, slot: int) -> None:
+    """Puts a name where the kernel will look for it."""
+    assert len(key) <= lay.KEY_BYTES
+    one = int.from_bytes(key[:8], "little", signed=True)
+    two = int.from_bytes(key[-8:], "little", signed=True)
+    if len(key) < 8:
+        one = two = int.from_bytes(key, "little")
+    place = mixed(mixed(one, two), len(key)) & (lay.KEYS - 1)
+    while rows[place].any():
+        place = (place + 1) & (lay.KEYS - 1)
+    head = np.array([one, two, len(key), slot], np.int64).view(np.uint8)
+    rows[place, :32] = head
+    rows[place, 32 : 32 + len(key)] = np.frombuffer(key, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The arguments of a piece, by slot."""
+
+    keys: Keys
+    starts: I64  # [S + 1] where each slot's records begin
+    row: I32  # [R]
+    value: I64  # [R]
+
+    def of(self, attribute: str, more: int = 0) -> tuple[I32, I64]:
+        """[K] the rows that have an argument, and its values."""
+        at = self.keys.slots[attribute] + more
+        some = slice(int(self.starts[at]), int(self.starts[at + 1]))
+        return self.row[some], self.value[some]
+
+    def moved(self, place: I32) -> Records:
+        """The same of other rows: [N] where each row is now, -1 for one that is no more."""
+        row = place[self.row]
+        kept = row >= 0
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Records(self.keys, before[self.starts], row[kept], self.value[kept])
+
+
+def records(keys_: Keys, row: I32, slot: npt.NDArray[np.uint8], value: I64) -> Records:
+    """Sorts the arguments of a piece by slot."""
+    order = np.argsort(slot, kind="stable")
+    starts = np.zeros(len(keys_.kinds) + 1, np.int64)
+    starts[1:] = np.cumsum(np.bincount(slot, minlength=len(keys_.kinds)))
+    return Records(keys_, starts, row[order], value[order])
+
+
+def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> Part:
+    """The rows of one side table; `cat` [N] of the slices, `texts` the trace's index of a text."""
+    spec = SPECS[name]
+    allowed = np.isin(cat, spec.cats) if spec.cats else None
+    has = np.zeros(len(cat), bool)
+    for attribute in (one for many in spec.columns.values() for one in many):
+        if attribute not in _NO_ROW.get(name, ()):
+            has[found.of(attribute)[0]] = True
+    if spec.least is not None:
+        (attribute,) = next(iter(spec.columns.values()))
+        row, value = found.of(attribute)
+        named = np.asarray(texts[value] if attribute in _TEXTS else value, np.int64)
+        has[row[named < spec.least]] = False
+    rows = np.flatnonzero(has if allowed is None else has & allowed)
+    place = np.full(len(cat), -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    columns = {
+        column: _column(attributes, found, place, len(rows), texts)
+        for column, attributes in spec.columns.items()
+    }
+    return Part(rows, columns, shared=True)
+
+
+def _column(attributes: Sequence[str], found: Records, place: I32, count: int, texts: I32) -> Array:
+    """[count] one column of a side table; `place` [N] where the row of a slice is."""
+    kind = int(found.keys.kinds[found.keys.slots[attributes[0]]])
+    if kind == lay.TRIPLE:
+        three = [filled(found.of(attributes[0], k), place, count, 0) for k in range(3)]
+        return np.stack(three, axis=1)
+    out = np.full(count, np.nan) if kind == lay.DECIMAL else np.full(count, -1, np.int64)
+    for attribute in reversed(attributes):
+        row, value = found.of(attribute)
+        at = place[row]
+        kept = at >= 0
+        at, value = at[kept], value[kept]
+        if kind == lay.DECIMAL:
+            places = value & ((1 << lay.POWERS) - 1)
+            out[at] = (value >> lay.POWERS) / _POWERS[places]
+        else:
+            out[at] = value
+    return texts[out] if kind in (lay.TEXT, lay.RAW) else out
+
+
+def filled(some: tuple[I32, I64], place: I32, count: int, missing: int) -> I64:
+    out = np.full(count, missing, np.int64)
+    at = place[some[0]]
+    out[at[at >= 0]] = some[1][at >= 0]
+    return out

@@ -1,0 +1,132 @@
+"""The compiled kernel: found in the cache, else made there by a process in the background.
+
+What is loaded is an object file of some 25 kB. That takes llvmlite, which numba brings, and not
+numba itself, whose import alone takes longer than reading 100 MB.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tracekit.files import writing
+from tracekit.trace.scan.build import SYMBOL, machine_code, target_machine
+
+Kernel = Callable[[int], int]
+
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from tracekit.trace.scan.machine import make; make(sys.argv[1])"
+)
+_STALE_S = 300  # a lock older than this is of a process that ended
+
+
+def installed() -> bool:
+    """Whether what compiles and loads the kernel is installed."""
+    return _versions() is not None
+
+
+@cache
+def _versions() -> str | None:
+    try:
+        return f"{metadata.version('numba')} {metadata.version('llvmlite')}"
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def folder() -> Path:
+    """Where machine code is kept, also when the cache of traces is off."""
+    given = os.environ.get("TRACEKIT_CACHE", "")
+    if given and given.lower() not in ("off", "0", "no"):
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tracekit"
+
+
+def place(llvm: Any) -> Path:
+    """The file of machine code of this source, for this processor."""
+    digest = hashlib.sha256(f"{_versions()} {llvm.get_host_cpu_name()} {sys.platform} ".encode())
+    digest.update(llvm.get_host_cpu_features().flatten().encode())
+    for name in ("build", "grammar", "values", "kernel", "layout", "memory"):
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return folder() / f"scan-{digest.hexdigest()[:24]}.o"
+
+
+@cache
+def kernel() -> Kernel | None:
+    """The kernel as machine code; None where it is not there (yet), and then it is being made."""
+    if not installed():
+        return None
+    import llvmlite.binding as llvm
+
+    path = place(llvm)
+    try:
+        code = path.read_bytes()
+    except OSError:
+        _start(path)
+        return None
+    return _loaded(llvm, code)
+
+
+def _loaded(llvm: Any, code: bytes) -> Kernel:
+    machine = target_machine(llvm)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    # numba's convention: status, (where the result goes, where an exception would, the argument)
+    called = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(
+        engine.get_function_address(SYMBOL)
+    )
+
+    def scan(block: int) -> int:
+        result, fault = ctypes.c_int64(0), ctypes.c_void_p(None)
+        status = called(ctypes.addressof(result), ctypes.addressof(fault), block)
+        assert status == 0, status
+        return result.value
+
+    vars(scan)["engine"] = engine  # the code lives as long as its engine
+    return scan
+
+
+def _start(path: Path) -> None:
+    """Compiles in a process of its own, which may outlive this one by seconds."""
+    with suppress(OSError):
+        subprocess.Popen(
+            [sys.executable, "-c", _BOOT, str(path), *sys.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def make(target: str | Path) -> None:
+    """Compiles into a file, unless another process is at it."""
+    path = Path(target)
+    lock = path.with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        if time.time() - lock.stat().st_mtime > _STALE_S:
+            lock.unlink()
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return
+    try:
+        if hasattr(os, "nice"):
+            os.nice(5)
+        code = machine_code()
+        with writing(path) as temporary:
+            Path(temporary).write_bytes(code)
+    finally:
+        lock.unlink(missing_ok=True)

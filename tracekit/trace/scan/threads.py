@@ -1,0 +1,130 @@
+"""Pieces over threads: the kernel needs no interpreter, so one process is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Lock
+
+import numpy as np
+
+from tracekit.trace.columns.decode import shapes
+from tracekit.trace.columns.slices import Read, read_piece
+from tracekit.trace.columns.texts import Texts
+from tracekit.trace.json.pieces import SIZE, Cutter, Piece
+from tracekit.trace.json.source import Text
+from tracekit.trace.scan.machine import Kernel
+from tracekit.trace.scan.rows import Rows
+from tracekit.trace.scan.scanner import Scanner
+
+_PROBED = 4  # pieces that show whether a text is in the usual form
+
+
+class UnusualFormError(Exception):
+    """Most of a text is not in the form that the kernel reads."""
+
+
+class Shared:
+    """Hands the pieces of a text to threads, in order."""
+
+    def __init__(self, text: Text, first: int, size: int) -> None:
+        self.text = text
+        self.cutter = Cutter(text, first, size)
+        self.lock = Lock()
+        self.index = 0
+        self.over = False
+
+    def next(self, rows: Rows) -> tuple[int, int, int, bool] | None:
+        """Number, place, length and whether it is the last of a piece, now in `rows`'s room."""
+        with self.lock:
+            bounds = None if self.over else self.cutter.bounds(self.index)
+            if bounds is None:
+                self.over = True
+                return None
+            index = self.index
+            self.index += 1
+            start, stop = bounds
+            last = stop is None
+            self.over = last
+            if last or self.text.compressed:
+                raw = self.text.read(start, None if stop is None else max(stop - start, 0))
+                rows.scanner.room(len(raw))[:] = np.frombuffer(raw, np.uint8)
+                return index, start, len(raw), last
+        assert stop is not None
+        length = max(stop - start, 0)
+        self.text.into(rows.scanner.room(length), start)
+        return index, start, length, last
+
+
+class Reader:
+    """Reads pieces on one thread."""
+
+    def __init__(
+        self, shared: Shared, kernel: Kernel, tables: frozenset[str], texts: Texts
+    ) -> None:
+        self.shared, self.tables = shared, tables
+        self.rows = Rows(Scanner(kernel, tables, texts), tables)
+        self.refused = 0
+
+    def read(self) -> Read | None:
+        """The next piece; None where there is none."""
+        piece = self.shared.next(self.rows)
+        if piece is None:
+            return None
+        index, at, length, last = piece
+        read = self.rows.read(index, at, length, last)
+        if read is None:
+            self.refused += not last
+            text = self.rows.scanner.room(length).tobytes()
+            read = read_piece(Piece(index, at, text, last), shapes(self.tables), self.tables)
+        if read.end is not None:
+            self.shared.over = True
+        return read
+
+    def all(self, out: SimpleQueue[Read | None]) -> None:
+        """Every piece that is left; None at the end."""
+        try:
+            while (read := self.read()) is not None:
+                out.put(read)
+        finally:
+            out.put(None)
+
+
+def reads(
+    text: Text, first: int, tables: frozenset[str], kernel: Kernel, texts: Texts,
+    threads: int = 1, size: int = SIZE,
+) -> Iterator[Read]:  # fmt: skip
+    """All pieces of a text, in no fixed order; perhaps some after the end of the list too.
+
+    Raises: UnusualFormError, where the pieces would be read faster by other means.
+    """
+    shared = Shared(text, first, size)
+    own = Reader(shared, kernel, tables, texts)
+    for _ in range(_PROBED):
+        read = own.read()
+        if read is None:
+            return
+        yield read
+    if 2 * own.refused > _PROBED:
+        raise UnusualFormError
+    if threads < 2:
+        while (read := own.read()) is not None:
+            yield read
+        return
+    readers = [own, *(Reader(shared, kernel, tables, texts) for _ in range(threads - 1))]
+    out: SimpleQueue[Read | None] = SimpleQueue()
+    with ThreadPoolExecutor(threads) as pool:
+        running = [pool.submit(reader.all, out) for reader in readers]
+        try:
+            ended = 0
+            while ended < threads:
+                read = out.get()
+                if read is None:
+                    ended += 1
+                else:
+                    yield read
+        finally:
+            shared.over = True
+        for one in running:
+            one.result()  # raises what went wrong there
