@@ -103,20 +103,31 @@ def _packed(values: Sequence[Any], code: str) -> npt.NDArray[Any] | None:
 
 
 def integer(value: Any, missing: int = -1) -> int:
-    """One integer: also from text ("7", "0x10") and whole floats."""
+    """One integer: also from text ("7", "0x10"), and whole floats as such or as they were written.
+
+    True is 1, as it is where a whole column is taken at once.
+    """
     if isinstance(value, str):
         try:
             value = int(value, 0) if len(value) <= _LONGEST_TEXT else missing
         except ValueError:
-            try:
-                value = int(value)  # "007"
-            except ValueError:
-                return missing
+            value = _whole(value)  # "007", "7.0"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
-        return value
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return int(value)
     return missing
+
+
+def _whole(text: str) -> int | str:
+    """The integer that a text is, also with a point; else the text."""
+    if len(text) <= _LONGEST_TEXT:
+        with suppress(ValueError):
+            return int(text)
+        with suppress(ValueError, OverflowError):
+            number = float(text)
+            return int(number) if number.is_integer() else text
+    return text
 
 
 def decimals(values: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -156,11 +167,10 @@ class Labels:
     def number(self, value: Any) -> int:
         """One pid or tid. Unsigned 64-bit ids come back as the signed number of the same bits."""
         if isinstance(value, str):
-            with suppress(ValueError):
-                value = int(value) if len(value) <= _LONGEST_TEXT else value
+            value = _whole(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 64:
+        if isinstance(value, int) and -(1 << 63) <= value < 1 << 64:
             return (value + (1 << 63)) % (1 << 64) - (1 << 63)
         if value is None:
             return -1
