@@ -10,16 +10,17 @@ import torch
 
 from tests.grid import made
 from tests.grid.families import CAUSAL
+from tests.unit.model_samples import run, text_sample
+from tracekit.errors import TracekitError
 from tracekit.models import entry as model_entry
 from tracekit.models.entry import BuildOptions
+from tracekit.models.huggingface.decoding import ALIBI, STATIC_DIFFERS
 
 PROMPT = "A trace goes in, a page comes out, twelve words and a bit."
 
 
 def prompt_ids(folder: Path) -> torch.Tensor:
     """[1, P] as the adapter makes them of PROMPT."""
-    from tests.unit.model_samples import text_sample
-
     adapter = model_entry.model(f"hf:{folder}").build(BuildOptions(size="full", prompt=PROMPT))
     sample = text_sample(PROMPT)
     ids: torch.Tensor = adapter.preprocess(sample, adapter.load(sample)).ids
@@ -45,4 +46,21 @@ def test_a_family_is_captured_with_the_text_of_generate(kind: str, tmp_path: Pat
     original = made.saved(made.library().AutoModelForCausalLM.from_config(config), tmp_path / "m")
     done = made.captured(tmp_path / "m", prompt=PROMPT)
     made.is_whole(done)
-    assert made.ids_of(done) == generated(original, prompt_ids(tmp_path / "m"))
+    wanted = generated(original, prompt_ids(tmp_path / "m"))
+    assert made.ids_of(done) == wanted
+    check_static(kind, tmp_path / "m", wanted)
+
+
+def check_static(kind: str, folder: Path, wanted: list[list[int]]) -> None:
+    """A static cache gives the same text, or is refused with a reason, or said to change it."""
+    options = BuildOptions(size="full", prompt=PROMPT, cache="static", max_new_tokens=made.TOKENS,
+                           extra={"ignore_eos": True})  # fmt: skip
+    if kind in (*ALIBI, "minimax", "rwkv"):
+        with pytest.raises(TracekitError, match="static"):
+            model_entry.model(f"hf:{folder}").build(options)
+        return
+    adapter = model_entry.model(f"hf:{folder}").build(options)
+    notes = " ".join(adapter.facts.notes)
+    assert ("a static cache changes this model's text" in notes) == (kind in STATIC_DIFFERS)
+    if kind not in STATIC_DIFFERS:
+        assert run(adapter, text_sample(PROMPT)).ids == wanted

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.conftest import shared
-from tests.unit.model_samples import imu_sample, run
+from tests.unit.model_samples import imu_sample, imu_values, run
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
 from tracekit.models.llasa import model
@@ -99,7 +99,9 @@ def test_the_parameters_of_each_component_are_the_documented_ones() -> None:
 
 def test_the_cost_of_encoding_is_the_documented_one() -> None:
     # 56.5 MF of LIMU-BERT and 4.10 GF of the projector
-    assert model.encode_flops(model.sized("full")) == pytest.approx(4.16e9, rel=0.003)
+    assert model.encode_flops(model.sized("full"), model.SAMPLES) == pytest.approx(
+        4.16e9, rel=0.003
+    )
 
 
 def test_a_prompt_longer_than_the_tokenizer_allows_loses_its_end(tmp_path: Path) -> None:
@@ -137,3 +139,21 @@ def test_weights_without_a_config_and_a_tower_without_weights_are_clear_errors(
         model.build(replace(OPTIONS, checkpoint=tmp_path))
     with pytest.raises(TracekitError, match="go with a checkpoint"):
         model.build(replace(OPTIONS, extra={"tower": "x.pt"}))
+
+
+def test_what_the_input_decides_is_stated_as_it_was() -> None:
+    adapter = model.build(OPTIONS)
+    assert adapter.facts.dims["encode"]["tokens"] == 120
+    run(adapter, imu_sample(imu_values(256), rate_hz=100.0))  # 2.56 s: 51 samples at 20 Hz
+    dims = adapter.facts.dims
+    text = len(adapter.prompt(model.PROMPT)[1]) - 1
+    assert dims["encode"]["tokens"] == dims["prefill"]["sensor_tokens"] == 51
+    assert dims["prefill"]["tokens"] == 51 + text
+    assert dims["encode"]["flops"] == model.encode_flops(model.sized("tiny"), 51)
+    assert dims["encode"]["flops"] < model.encode_flops(model.sized("tiny"), 120) / 2.3
+    assert adapter.facts.notes == (
+        "shorter than the model's window, and not padded: 51 of 120 samples",
+    )
+    run(adapter, imu_sample())  # a whole one: two lengths are not stated as one
+    assert "prefill" not in adapter.facts.dims
+    assert "flops" not in adapter.facts.dims["encode"]

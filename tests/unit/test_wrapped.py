@@ -190,3 +190,46 @@ def test_a_path_that_the_model_does_not_have_is_one_clear_error(elsewhere: Path)
     model = model_entry.model("wrong_adapter:ADAPTER")
     with pytest.raises(TracekitError, match=r"no 'llma\.encode_imu' \(Language has no"):
         model.build(BuildOptions())
+
+
+MISTAKES = {
+    "decode without prefill": (
+        "def decode(self, state): return state",
+        "it has a decode and no prefill",
+    ),
+    "text that gives nothing": (
+        """def prefill(self, inputs, tokens): return State()
+    def text(self, state): return None""",
+        "text(state) gives NoneType, not a text for each row",
+    ),
+    "a state that never says whether it is done": (
+        """def prefill(self, inputs, tokens): return object()
+    def decode(self, state): return state""",
+        "the state that prefill gave says nothing of `finished`",
+    ),
+    "ids that are no rows": (
+        "def prefill(self, inputs, tokens): return State([1, 2])",
+        "ids of the state is no list of rows of tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_an_adapter_is_one_clear_line(elsewhere: Path, mistake: str) -> None:
+    methods, what = MISTAKES[mistake]
+    state = (
+        "class State:\n    def __init__(self, ids=((1,),)): self.ids, self.finished = ids, True\n"
+    )
+    name = f"mistaken_{list(MISTAKES).index(mistake)}"
+    (elsewhere / f"{name}.py").write_text(f"{state}{OWN}    {methods}\n")
+    with pytest.raises(TracekitError, match=re.escape(what)) as caught:
+        adapter = model_entry.model(f"{name}:Mine").build(BuildOptions())
+        request(adapter, imu_sample(), 0, Recorder(mark=False), most_steps=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_span_that_is_no_stage_is_one_clear_line(elsewhere: Path) -> None:
+    wrong = example().replace("Stage.ENCODE", '"encode"')
+    (elsewhere / "stringly_adapter.py").write_text(wrong)
+    with pytest.raises(TracekitError, match=r"is 'encode', no Stage; one of Stage\.LOAD"):
+        model_entry.model("stringly_adapter:ADAPTER").build(BuildOptions())

@@ -84,8 +84,9 @@ def bench(
     """The outcome of each configuration, in order. `samples` stand in for the plans' data.
 
     Configurations that fit the device together take turns, so that a machine that drifts does not
-    favour one; others run one after the other. One that runs out of memory is an outcome with that
-    error, tried once more alone if others were there with it. Ctrl-C ends with the requests that
+    favour one; others run one after the other. One that cannot be had (a prompt longer than the
+    model) or runs out of memory is an outcome with that error; for want of memory it is tried once
+    more alone if others were there with it. Ctrl-C ends with the requests that
     are complete.
 
     Raises: TracekitError where the data or a checkpoint cannot be read, or nothing was complete.
@@ -96,7 +97,7 @@ def bench(
         found = list(samples or planning.feed(plan, Path(folder)))
         try:
             if len(configs) > 1 and _fit_together(configs):
-                _in_turns(outcomes, found, progress)
+                _in_turns(outcomes, found, progress, sweep=True)
                 left = [o for o in outcomes if o.error and planning.MEMORY in o.error]
                 for outcome in left:
                     outcome.error = None
@@ -104,7 +105,7 @@ def bench(
                 left = outcomes
             for outcome in left:
                 sensors.release()  # what the one before held
-                _in_turns([outcome], found, progress)
+                _in_turns([outcome], found, progress, sweep=len(configs) > 1)
         except KeyboardInterrupt:
             for outcome in outcomes:
                 if len(outcome.requests) < outcome.config.plan.samples and not outcome.error:
@@ -155,6 +156,7 @@ class _Runner:
         sensors.reset_peaks(plan.options.device)
         progress(f"loading weights{self.label}", 0, None)
         adapter = planning.build(plan)
+        self.adapter = adapter
         outcome.facts = adapter.facts
         self.passes = Passes(plan, adapter, planning.repeat(list(samples), plan), progress)
         self.recorder = Recorder(
@@ -209,15 +211,18 @@ class _Runner:
             outcome.device_peak = max(outcome.device_peak or 0, peak - held + self.own)
         if not outcome.interleaved:
             outcome.host_peak = sensors.host_peak()
+        outcome.facts = self.adapter.facts  # what the input decides is known by now
         # between turns, where no clock runs
         gc.collect()
 
 
-def _in_turns(outcomes: Sequence[Outcome], samples: Sequence[Sample], progress: Progress) -> None:
+def _in_turns(
+    outcomes: Sequence[Outcome], samples: Sequence[Sample], progress: Progress, *, sweep: bool
+) -> None:
     runners = []
     for outcome in outcomes:
         outcome.interleaved = len(outcomes) > 1
-        with _memory_is_an_outcome(outcome):
+        with _fault_is_an_outcome(outcome, many=len(outcomes) > 1 or sweep):
             runner = _Runner(outcome, samples, progress)
             runner.warm_up()
             runners.append(runner)
@@ -230,17 +235,21 @@ def _in_turns(outcomes: Sequence[Outcome], samples: Sequence[Sample], progress: 
             wanted = outcome.config.plan.samples
             share = wanted * (turn + 1) // rounds if len(runners) > 1 else wanted
             if outcome.error is None:
-                with _memory_is_an_outcome(outcome):
+                with _fault_is_an_outcome(outcome, many=len(outcomes) > 1 or sweep):
                     runner.time(share - len(outcome.requests))
 
 
 @contextlib.contextmanager
-def _memory_is_an_outcome(outcome: Outcome) -> Iterator[None]:
+def _fault_is_an_outcome(outcome: Outcome, *, many: bool) -> Iterator[None]:
+    """Too little memory is a row of the table; in a sweep what one configuration cannot have, too.
+
+    Raises: TracekitError for the only configuration.
+    """
     failed = None
     try:
         yield
     except TracekitError as fault:
-        if planning.MEMORY not in fault.what:
+        if planning.MEMORY not in fault.what and not many:
             raise
         failed = fault.what
     except (MemoryError, RuntimeError) as fault:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tracekit.errors import TracekitError
 from tracekit.taxonomy import DECODE_STEP, SAMPLE, Stage
 
 if TYPE_CHECKING:
@@ -200,9 +201,20 @@ def request(
     return _seen(adapter, sample, recorder, tokens, state)
 
 
+def _finished(state: Any) -> bool:
+    """Whether every row has its end. Raises: TracekitError for a state that does not say."""
+    if not hasattr(state, "finished"):
+        raise TracekitError(
+            "the state that prefill gave says nothing of `finished`",
+            where=type(state).__name__,
+            hint="give it ids (tokens of each row) and finished: tracekit/models/entry.py",
+        )
+    return bool(state.finished)
+
+
 def _decode(adapter: Any, state: Any, recorder: Recorder, most_steps: int) -> Any:
     number = 0
-    while not state.finished and number < most_steps:
+    while not _finished(state) and number < most_steps:
         number += 1
         with recorder.step(number):
             state = adapter.decode(state)
@@ -211,17 +223,51 @@ def _decode(adapter: Any, state: Any, recorder: Recorder, most_steps: int) -> An
 
 def _seen(adapter: Any, sample: Sample, recorder: Recorder, tokens: Any, state: Any) -> Request:
     shape = tuple(getattr(tokens, "shape", ()))
-    ids = getattr(state, "ids", None) or []
+    ids = _rows(state)
     return Request(
         sample=sample.id,
         stages=dict(recorder.stages),
         steps=tuple(recorder.steps),
         device=recorder.device_times(),
         ids=tuple(tuple(row) for row in ids),
-        text=tuple(adapter.text(state)) if state is not None and hasattr(adapter, "text") else (),
+        text=_text(adapter, state),
         # [B, n, D] are tokens; an embedding of the whole window, [B, D], is none
         sensor_tokens=int(shape[1]) if len(shape) == 3 else getattr(state, "sensor_tokens", None),
         prefill_tokens=getattr(state, "prompt_tokens", None),
         prompt=getattr(state, "prompt", None) or None,
         generated=getattr(state, "generated", 0),
     )
+
+
+def _rows(state: Any) -> list[list[int]]:
+    """The tokens of each row so far. Raises: TracekitError for a state with another form."""
+    ids: Any = getattr(state, "ids", None)
+    if hasattr(ids, "tolist"):
+        ids = ids.tolist()
+    if ids is None:
+        return []
+    if not isinstance(ids, list | tuple) or not all(isinstance(row, list | tuple) for row in ids):
+        raise TracekitError(
+            "ids of the state is no list of rows of tokens",
+            where=type(state).__name__,
+            hint="give [[1, 2, …], …], a list for each row of the batch",
+        )
+    return [list(row) for row in ids]
+
+
+def _text(adapter: Any, state: Any) -> tuple[str, ...]:
+    """What was generated, a text a row. Raises: TracekitError where `text` gives anything else."""
+    if state is None or not hasattr(adapter, "text"):
+        return ()
+    said = adapter.text(state)
+    if (
+        isinstance(said, str)
+        or not isinstance(said, list | tuple)
+        or not all(isinstance(one, str) for one in said)
+    ):
+        raise TracekitError(
+            f"text(state) gives {type(said).__name__}, not a text for each row",
+            where=type(adapter).__name__,
+            hint="return a list of str, or leave text out",
+        )
+    return tuple(said)

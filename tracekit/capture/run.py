@@ -314,6 +314,7 @@ def describe(
         "command": metadata.command(),
         "unprofiled": {"samples": [one.to_json() for one in unprofiled]},
         "profiled": {"samples": [one.to_json() for one in profiled]},
+        "notes": [metadata.tidy(note) for note in facts.notes],
         "text": [list(one.text) for one in profiled],
         "interrupted": interrupted,
     }

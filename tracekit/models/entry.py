@@ -48,6 +48,7 @@ class Facts:
     attention: str
     cache: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what one should know of this run beside, in words
 
 
 @runtime_checkable
@@ -66,7 +67,7 @@ class Adapter(Protocol):
     A model without an encoder prefills from `inputs` with tokens None.
     """
 
-    facts: Facts
+    facts: Facts  # read after the last request: what the input decides is known then
 
     def load(self, sample: Sample) -> Any: ...  # disk to host
     def preprocess(self, sample: Sample, raw: Any) -> Any: ...  # inputs on the device

@@ -61,7 +61,7 @@ class Wrapped:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages that a request can have, in their order."""
-        named = {*NEEDED, *self.spans.values()}
+        named: set[object] = {*NEEDED, *self.spans.values()}
         if self.step:
             named |= {Stage.PREFILL, Stage.DECODE}
         return tuple(stage for stage in Stage if stage in named)
@@ -127,11 +127,25 @@ class Request:
             self._open = None
 
 
+def _check_spans(wrapped: Wrapped, name: str) -> None:
+    """Nothing where spans name stages. Raises: TracekitError where not, or one marks its own."""
+    spans: Mapping[str, Any] = wrapped.spans  # of a foreign file, that no type checker read
+    for path, stage in spans.items():
+        if not isinstance(stage, Stage):
+            known = ", ".join(f"Stage.{one.name}" for one in Stage)
+            raise TracekitError(
+                f"spans[{path!r}] is {stage!r}, no Stage",
+                where=name,
+                hint=f"one of {known} (from tracekit.taxonomy import Stage)",
+            )
+
+
 class WrappedAdapter:
     """Runs a foreign model's request; `capture` lets it mark its stages itself."""
 
     def __init__(self, wrapped: Wrapped, name: str, options: BuildOptions) -> None:
         self.wrapped, self.options = wrapped, options
+        _check_spans(wrapped, name)
         self.model = wrapped.build(options)
         paths = [*wrapped.spans, *([wrapped.step] if wrapped.step else [])]
         self._places = {path: _place(self.model, path, name) for path in paths}
@@ -308,6 +322,12 @@ def _entry(found: Any, name: str) -> Model:
             where=name,
             hint="a Wrapped, a class with load and preprocess, or a catalog.Model is expected",
         )
+    if Stage.DECODE in stages and Stage.PREFILL not in stages:
+        raise TracekitError(
+            "it has a decode and no prefill, which gives the first token and the state",
+            where=name,
+            hint="add prefill(self, inputs, tokens), or leave decode out",
+        )
     return _model(
         name,
         title=getattr(found, "title", found.__name__),
@@ -319,7 +339,16 @@ def _entry(found: Any, name: str) -> Model:
 
 
 def _built(kind: Any, name: str, options: BuildOptions) -> Any:
-    adapter = kind(options)
+    try:
+        adapter = kind(options)
+    except TypeError as error:
+        if inspect.signature(kind).parameters:
+            raise
+        raise TracekitError(
+            f"it cannot be built with options ({error})",
+            where=name,
+            hint="write `def __init__(self, options): …`",
+        ) from error
     if not hasattr(adapter, "facts"):
         adapter.facts = Facts(
             model=name,

@@ -30,7 +30,7 @@ _CAPTURE: Kind = {
     "options": {"*": _FLAG}, "checkpoint": str,
     "data": {"spec": str, "dataset": str, "synthetic": _FLAG, "samples": [str], "*": ANY},
     "command": str, "unprofiled": {"samples": [{"*": ANY}]}, "profiled": {"samples": [{"*": ANY}]},
-    "interrupted": _FLAG,
+    "interrupted": _FLAG, "notes": [str],
 }  # fmt: skip
 # Source: torch/csrc/autograd/profiler_kineto.cpp and kineto's output_json.cpp; flags are 0 and 1
 _FILE: Kind = {

@@ -159,6 +159,8 @@ def _say(out: Console, captured: Captured, at_full_size: str) -> None:
         out.print(Text(f"{timing}{text}"), soft_wrap=True)
     out.print()
     terminal.show(out, summary(captured))
+    for note in facts["notes"]:
+        out.print(Text(f"model: {note}"), soft_wrap=True)
     for one in facts["data"]["repairs"] or ():
         of = f"{len(one['samples'])} of {len(set(facts['data']['samples']))} samples"
         out.print(Text(f"data: {one['what']} ({of})"), soft_wrap=True)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 # absolute biases that transformers builds for the positions so far, not for those of a static cache
 ALIBI = ("bloom", "mpt")
+# text differs from that of a dynamic cache: why
+STATIC_DIFFERS: Mapping[str, str] = {
+    "gpt_neo": "its local attention counts from the end of the cache, where a static one is empty",
+}
 KEPT = "a state of its own"
 
 
@@ -52,9 +56,36 @@ class LibraryDecoder(Decoder):
             self.cache_kind = KEPT
         self.cache_name = cache_argument(model)
         self._positions = positions and "position_ids" in named
+        self.cache_kind = self._kept()
         self.effects = generation.effects(model.generation_config, self.eos)
         self._seen: torch.Tensor | None = None  # [B, n] prompt and generated ids
         self._processors: Any = None
+
+    def _kept(self) -> str:
+        """What is kept between tokens, in words: a cache, a recurrent state, or both."""
+        if self.carries:
+            return KEPT
+        layers = getattr(self.empty_cache(1, 8), "layers", [])
+        self._static = None
+        states = sum(any("LinearAttention" in kind.__name__ for kind in type(one).__mro__)
+                     for one in layers)  # fmt: skip
+        if not states:
+            return self.cache_kind
+        keys = sum(hasattr(one, "get_mask_sizes") for one in layers)
+        state = f"recurrent state in {states} of {len(layers)} layers"
+        return f"{self.cache_kind} in {keys}, {state}" if keys else state
+
+    def notes(self) -> list[str]:
+        """What one should know of how this model runs here, in words."""
+        said = []
+        if self.attention.startswith("eager (") and self.options.attention != "eager":
+            said.append(f"attention: {self.attention}")
+        why = STATIC_DIFFERS.get(self.model.config.get_text_config(decoder=True).model_type)
+        if why and self.cache_kind.startswith("static"):
+            said.append(f"a static cache changes this model's text: {why}")
+        if self.carries or "recurrent" in self.cache_kind:
+            said.append(f"kept between tokens: {self.cache_kind}")
+        return [*said, *self.effects.sentences()]
 
     def prefill(self, embeds: Any = None, *, ids: Any = None, **more: Any) -> Request:
         """As `Decoder.prefill`; what the generation configuration applies begins here."""

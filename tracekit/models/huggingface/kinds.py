@@ -106,9 +106,8 @@ def found(config: Any) -> Found:
     """
     kind = str(config.model_type)
     named = _named(config)
+    check(kind)
     form, architecture = _tabled(config, kind, named)
-    if kind in REFUSED:
-        raise _refused(named or architecture or kind, REFUSED[kind])
     if form is None or architecture is None:
         what = f"architecture {named}" if named else f"type {kind!r}"
         raise TracekitError(
@@ -127,6 +126,12 @@ def found(config: Any) -> Found:
     elif form is Form.SPEECH and kind not in SPEECH:
         raise _refused(architecture, _SOUND)
     return Found(architecture, form)
+
+
+def check(kind: str) -> None:
+    """Nothing where models of this type might be taken. Raises: TracekitError with the reason."""
+    if kind in REFUSED:
+        raise _refused(kind, REFUSED[kind])
 
 
 def _refused(where: str, why: str) -> TracekitError:

@@ -14,6 +14,7 @@ from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
 from tracekit.models.huggingface import kinds, weights
+from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.kinds import Form
 from tracekit.models.huggingface.library import (
     IMAGE_PROMPT,
@@ -24,7 +25,7 @@ from tracekit.models.huggingface.library import (
 )
 from tracekit.models.shared import build_options, checkpoints
 from tracekit.models.shared.experts import routed
-from tracekit.models.shared.llama import Decoder, dims, read_per_pass
+from tracekit.models.shared.llama import dims, read_per_pass
 
 if TYPE_CHECKING:
     from tracekit.models.huggingface.adapters import CausalLM
@@ -79,6 +80,7 @@ def located(target: str) -> Path:
 def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
+    kinds.check(str(checkpoints.read_json(folder / "config.json").get("model_type")))
     with said_plainly(folder), quiet():
         return AutoConfig.from_pretrained(folder, local_files_only=True)
 
@@ -174,7 +176,6 @@ def built(target: str, folder: Path, options: BuildOptions) -> CausalLM:
     Raises: TracekitError for weights that do not fit, and options that cannot be had.
     """
     from tracekit.models.huggingface import adapters, encoder_decoder, sound
-    from tracekit.models.huggingface.decoding import LibraryDecoder
     from tracekit.models.huggingface.text import Text
 
     build_options.check_extra(options, TAKES, f"hf:{target}")
@@ -238,7 +239,7 @@ def _no_other_form(folder: Path) -> None:
 
 
 def _facts(
-    target: str, model: Any, random: bool, decoder: Decoder, tokenizer: str, form: Form
+    target: str, model: Any, random: bool, decoder: LibraryDecoder, tokenizer: str, form: Form
 ) -> Facts:
     options = decoder.options
     model.requires_grad_(False)
@@ -256,6 +257,7 @@ def _facts(
         attention=decoder.attention,
         cache=decoder.cache_kind,
         options={"architecture": type(model).__name__, "compile": decoder.compiled},
+        notes=tuple(decoder.notes()),
     )
 
 

@@ -7,14 +7,14 @@ Source: Xu et al., SenSys 2021; github.com/dapowan/LIMU-BERT-Public (MIT).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.datasets.formats.windows_20hz import ACCEL_SCALE
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Model
+from tracekit.models.entry import BuildOptions, Facts, Model
 from tracekit.models.shared import build_options, checkpoints, limu_window
 from tracekit.models.shared.encoder import EncoderAdapter
 from tracekit.models.shared.llama import fill
@@ -76,6 +76,30 @@ class LimuBert(EncoderAdapter):
             config=asdict(config),
             attention=options.attention,
         )
+        self._lengths: set[int] = set()  # samples of the windows so far
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the windows so far; before the first, of a whole one."""
+        config, made = self.encoder.config, self.described
+        lengths = sorted(self._lengths or {config.seq_len})
+        encode = dict(made.dims["encode"])
+        if len(lengths) > 1:
+            del encode["flops"], encode["tokens"]
+        else:
+            encode |= {
+                "flops": flops(replace(config, seq_len=lengths[0])), "tokens": lengths[0],
+            }  # fmt: skip
+        short = [f"{n} of {config.seq_len} samples" for n in lengths if n < config.seq_len]
+        note = f"shorter than the model's window, and not padded: {', '.join(short)}"
+        return replace(
+            made, dims={**made.dims, "encode": encode}, notes=(note,) if short else made.notes
+        )
+
+    def encode(self, inputs: torch.Tensor) -> torch.Tensor:
+        """One vector a sample, [B, T, hidden]."""
+        self._lengths.add(int(inputs.shape[1]))
+        return super().encode(inputs)
 
     def preprocess(self, sample: Sample, raw: Any) -> torch.Tensor:
         """[B, T, 6] on the device; every row of the batch is this window.

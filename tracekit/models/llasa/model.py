@@ -5,8 +5,8 @@ Source: arXiv 2406.14498, github.com/BASHLab/LLaSA; our own implementation of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,14 @@ class Llasa(SensorLLM):
         self.config = config
         self.template = build_options.choice(options, "template", TEMPLATES)
         super().__init__(Decoder(net["llm"], options, eos=[tokenizer.eos]), options, tokenizer)
-        self.facts = _facts(net, self)
+        self.net = net
+        self.prompt(options.prompt or PROMPT)  # what is wrong with it is said before a request
+        self._seen: set[tuple[int, int]] = set()  # (IMU samples, text tokens) of the requests
+
+    @property
+    def facts(self) -> Facts:
+        """The facts of the requests so far; before the first, of a whole window."""
+        return _facts(self.net, self, self._seen)
 
     @frozen
     def preprocess(self, sample: Sample, raw: Any) -> Inputs:
@@ -134,6 +141,8 @@ class Llasa(SensorLLM):
         """The prompt with the IMU tokens in place of the marker."""
         state = self.decoder.prefill(self.embeds(inputs, tokens))
         state.prompt = inputs.prompt
+        if tokens is not None:
+            self._seen.add((int(tokens.shape[1]), int(inputs.ids.shape[1]) - 1))
         return state
 
     @frozen
@@ -182,34 +191,50 @@ def parameters(size: str) -> dict[str, int]:
     return {name: checkpoints.count(net[name]) for name in net}
 
 
-def encode_flops(config: LlasaConfig) -> int:
-    """Floating-point operations of encoding one window; 2 for a multiply-add."""
+def encode_flops(config: LlasaConfig, samples: int) -> int:
+    """Floating-point operations of encoding a window of so many samples; 2 for a multiply-add."""
     from tracekit.models.limu_bert import model
 
-    tower, hidden = config.tower, int(config.llm["hidden_size"])
+    tower, hidden = replace(config.tower, seq_len=samples), int(config.llm["hidden_size"])
     projector = 2 * tower.seq_len * (tower.hidden * hidden + hidden * hidden)
     return model.flops(tower) + projector
 
 
-def _facts(net: Any, adapter: Llasa) -> Facts:
+def _facts(net: Any, adapter: Llasa, seen: Collection[tuple[int, int]]) -> Facts:
+    """The facts after requests with so many IMU samples and text tokens each.
+
+    Lengths that differ between them are not stated as one.
+    """
     config, options = adapter.config, adapter.options
     counts = {name: checkpoints.count(net[name]) for name in net}
-    text = len(adapter.prompt(options.prompt or PROMPT)[1]) - 1
-    sensor = config.tower.seq_len
+    whole = config.tower.seq_len
+    asked = {(whole, len(adapter.prompt(options.prompt or PROMPT)[1]) - 1)}
+    windows, texts = (sorted(set(each)) for each in zip(*(seen or asked), strict=True))
+    encode: dict[str, int] = {
+        "weight_parameters": counts["tower"] + counts["projector"],
+        "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
+    }
+    dims_: dict[str, Any] = {
+        "llm": dims(net["llm"].config, options.dtype, read_per_pass(net["llm"])),
+        "encode": encode,
+    }
+    if len(windows) == 1:
+        encode |= {"flops": encode_flops(config, windows[0]), "tokens": windows[0]}
+        if len(texts) == 1:
+            filled = min(windows[0] + texts[0], config.most_prompt)
+            dims_["prefill"] = {
+                "tokens": filled, "text_tokens": filled - windows[0], "sensor_tokens": windows[0],
+            }  # fmt: skip
+    short = [f"{n} of {whole} samples" for n in windows if n < whole]
+    notes = (
+        [f"shorter than the model's window, and not padded: {', '.join(short)}"] if short else []
+    )
     return adapter.described(
         "llasa",
         options.size if config.published else "checkpoint",
         counts,
-        {
-            "llm": dims(net["llm"].config, options.dtype, read_per_pass(net["llm"])),
-            "encode": {
-                "flops": encode_flops(config),
-                "weight_parameters": counts["tower"] + counts["projector"],
-                "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-                "tokens": sensor,
-            },
-            "prefill": {"tokens": text + sensor, "text_tokens": text, "sensor_tokens": sensor},
-        },
+        dims_,
+        notes,
         template=adapter.template,
         config={**config.llm, "tower": asdict(config.tower)},
     )

@@ -37,7 +37,7 @@ class EncoderAdapter:
         self.encoder, self.options = encoder, options
         self._run, compiled = llama.compiled(encoder, options, "encoder")
         count = checkpoints.count(encoder)
-        self.facts = Facts(
+        self.described = Facts(
             model=model,
             size=options.size,
             parameters={"encoder": count},
@@ -56,6 +56,11 @@ class EncoderAdapter:
             cache="none",
             options={"config": config, "compile": compiled},
         )
+
+    @property
+    def facts(self) -> Facts:
+        """What the metadata says of the model."""
+        return self.described
 
     def load(self, sample: Sample) -> Any:
         """The sample's bytes, read from disk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracekit.datasets.entry import Sample
@@ -41,6 +41,7 @@ class SensorLLM:
         size: str,
         parameters: Mapping[str, int],
         dims: Mapping[str, Any],
+        notes: Sequence[str] = (),
         **more: object,
     ) -> Facts:
         """The facts of this model; `more` goes into their options."""
@@ -54,4 +55,5 @@ class SensorLLM:
             attention=self.decoder.attention,
             cache=self.decoder.cache_kind,
             options={**more, "compile": self.decoder.compiled},
+            notes=tuple(notes),
         )
