@@ -68,7 +68,7 @@ def _kernel_because(name: str, roofline: Roofline | None) -> str:
     if name == Category.COMMUNICATION:
         return "Other kernels run meanwhile: it costs the device little."
     if name in (Category.GEMM, Category.ATTENTION):
-        rows = [r for r in roofline.rows if r.category == name] if roofline is not None else []
+        rows = [r for r in roofline.products if r.category == name] if roofline is not None else []
         floor = sum(r.rates.floor_ns or 0.0 for r in rows if r.rates.floor_ns is not None)
         took = sum(r.total_ns for r in rows if r.rates.floor_ns is not None)
         if took:

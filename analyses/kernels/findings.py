@@ -141,7 +141,7 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     dense = [c for c in result.categories if c.category in (Category.GEMM, Category.ATTENTION)]
     total = sum(c.total_ns for c in dense)
     busy = devices.mean(_in_kernels) if devices is not None else None
-    shaped = roofline is not None and bool(roofline.rows)
+    shaped = roofline is not None and bool(roofline.products)
     if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return
     why = "the file has no shapes"

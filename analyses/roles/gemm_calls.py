@@ -15,7 +15,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CODE, classify, op_categories
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import op_formulas
-from tracekit.attribution.roofline.flops import Weights, Work
+from tracekit.attribution.roofline.formulas.work import MATRIX, Known, Weights, Work
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import around_ops, innermost
 from tracekit.taxonomy import DECODE_STEP, Category
@@ -45,7 +45,8 @@ class Items:
     kind: I64  # [I] GEMM, ATTENTION or 0
     call: I64  # [I] the call it is part of, ascending; -1 for other work
     op: I64  # [I] the op that is this call, or -1: a row of `links.ops`, then those of captures
-    formula: I64  # [I] the op whose formula describes it, or -1
+    formula: I64  # [I] the call of an op whose formula describes it, or -1
+    work: tuple[Work, ...]  # of each call of an op with a formula
 
 
 def items(trace: Trace, stages: str | None = None) -> Items:
@@ -76,9 +77,12 @@ def _kernels(trace: Trace, stages: str | None) -> Items:
     pid[launch >= 0] = calls.pid[launch[launch >= 0]]
     marked = innermost(trace, stages)[rows] if len(rows) else launch
     run = (phase[rows], gpu.device[rows], marked, _step(trace, pid, when))
-    formula = op_formulas.described(trace)[0][rows]
+    calls_of = op_formulas.described(trace)
+    work = tuple(calls_of.works[at] for at in calls_of.work.tolist())
+    formula = calls_of.call[rows]
+    formula = np.where(_products(work)[formula], formula, -1)
     return _made(
-        trace, True, run, (when, gpu.ts[rows]), gpu.dur[rows], gpu.name[rows], category[rows],
+        trace, work, True, run, (when, gpu.ts[rows]), gpu.dur[rows], gpu.name[rows], category[rows],
         kind, key, formula, batched,
     )  # fmt: skip
 
@@ -90,22 +94,24 @@ def _ops(trace: Trace, stages: str | None) -> Items:
     category = op_categories(trace).astype(np.int64)
     kind = _kind(category)
     key = np.where(kind > 0, _outermost(trace)[: len(ops)], -1)
-    work_of = op_formulas.of_ops(trace)[2][: len(ops)]
-    described = work_of >= 0
+    formulas = op_formulas.of_ops(trace)
+    described = _products(formulas.works)[formulas.work[: len(ops)]]
     described[_holds(trace, described)] = False  # a linear around its mm is the same work
-    formula = np.where(described, np.arange(len(ops)), -1)
+    # of the ops that are described, each once
+    formula = np.where(described, np.cumsum(described) - 1, -1)
+    work = tuple(formulas.works[at] for at in formulas.work[: len(ops)][described].tolist())
     marked = around_ops(trace, stages)[rows] if len(rows) else rows
     step = _step(trace, ops.pid[rows], ops.ts[rows])
     thread = links.thread(trace)[trace.is_(Cat.CPU_OP)][rows]
     return _made(
-        trace, False, (phase[rows], thread, marked, step), (ops.ts[rows], -ops.dur[rows]),
+        trace, work, False, (phase[rows], thread, marked, step), (ops.ts[rows], -ops.dur[rows]),
         links.op_self_ns(trace)[rows], ops.name[rows], category[rows], kind[rows], key[rows],
         formula[rows], ops.named(BATCHED)[rows],
     )  # fmt: skip
 
 
 def _made(
-    trace: Trace, on_gpu: bool, run: tuple[npt.NDArray[np.integer], ...],
+    trace: Trace, work: tuple[Work, ...], on_gpu: bool, run: tuple[npt.NDArray[np.integer], ...],
     when: tuple[I64, I64], ns: I64, name: npt.NDArray[np.integer], category: I64, kind: I64,
     key: I64, formula: I64, batched: Mask,
 ) -> Items:  # fmt: skip
@@ -123,8 +129,14 @@ def _made(
         call = layer_pattern.join(passes, kind, key, goes_on)
     return Items(
         on_gpu, keys[:, 0], passes, ns[order], name[order].astype(np.int64), category[order],
-        kind, call, key, formula[order],
+        kind, call, key, formula[order], work,
     )  # fmt: skip
+
+
+def _products(works: tuple[Work, ...]) -> Mask:
+    """[W + 1] whether each work is one of matrix units, and no bound from above; no for none."""
+    kept = [work.family in MATRIX and work.known is not Known.MOST for work in works]
+    return np.array([*kept, False], bool)
 
 
 def _matches(strings: tuple[str, ...], name: npt.NDArray[np.integer], pattern: str) -> Mask:
@@ -229,16 +241,16 @@ def calls(trace: Trace, found: Items) -> Calls:
     call = found.call[mine]
     _, first = np.unique(call, return_index=True)
     head = mine[first]  # the first item of each call
-    _, works, work_of = op_formulas.of_ops(trace)
+    formulas = op_formulas.of_ops(trace)
     known = mine[found.formula[mine] >= 0]
     pair, _ = segments.distinct(np.stack([found.call[known], found.formula[known]], axis=1))
     own: list[list[Work]] = [[] for _ in range(many)]
-    for at, op in pair.tolist():
-        own[at].append(works[work_of[op]])
+    for at, one in pair.tolist():
+        own[at].append(found.work[one])
     for at, op in enumerate(found.op[head].tolist()):
         # a linear that torch runs as a batched GEMM reads its weights once, not once a batch row
-        if op >= 0 and work_of[op] >= 0 and found.kind[head[at]] == GEMM:
-            own[at] = [works[work_of[op]]]
+        if op >= 0 and formulas.work[op] >= 0 and found.kind[head[at]] == GEMM:
+            own[at] = [formulas.works[formulas.work[op]]]
     weights = tuple(
         mine[0].weights if kind == GEMM and len(mine) == 1 else None
         for mine, kind in zip(own, found.kind[head].tolist(), strict=True)

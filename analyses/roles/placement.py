@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.attribution.roofline.flops import Weights
+from tracekit.attribution.roofline.formulas.work import Weights
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask
 

@@ -13,7 +13,7 @@ from tracekit.answers.roles import Aligned, Bound, Pair, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.kernels.categories import CATEGORIES
 from tracekit.attribution.roofline import devices, weight_bound
-from tracekit.attribution.roofline.flops import Weights
+from tracekit.attribution.roofline.formulas.work import Weights
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH

@@ -25,7 +25,7 @@ def findings(result: Roofline, ask: Ask) -> Iterator[Draft]:
     roles = ask(Roles)
     decode_told = roles is not None and roles.slow_decode is not None
     groups: defaultdict[tuple[str, Category], list[Op]] = defaultdict(list)
-    for row in result.rows if result.device is not None else ():
+    for row in result.products if result.device is not None else ():
         if row.rates.floor_ns is not None and row.phase not in NO_PHASE:
             groups[row.phase, row.category].append(row)
     uncovered = _uncovered(ask(Kernels))

@@ -155,7 +155,8 @@ def test_a_convolution_counts_its_outputs() -> None:
         ("aten::mm", [[2, 3], [3, 5]], ["quint4", "quint4"], []),  # unknown dtype
         ("aten::mm", [], [], []),
         ("aten::mm", [[], []], ["float", "float"], []),
-        ("aten::add", [[2, 3], [2, 3]], ["float", "float"], []),
+        ("aten::add", [[2, 3], [2, 4]], ["float", "float"], []),  # no sizes to broadcast
+        ("aten::index", [[2, 3], []], ["float", "TensorList"], []),  # no formula
         # is_causal was not recorded
         ("aten::_scaled_dot_product_flash_attention", [[1, 1, 4, 8]] * 3, [BF16] * 3, []),
         # packed sequences: their lengths are in a tensor
@@ -398,9 +399,13 @@ def test_a_real_prefill_stays_below_the_peaks_of_its_device() -> None:
     tokens = 16 * 559
     layers = sum(r.flops for r in gemm)
     assert layers == 2 * tokens * 24 * (4 * 1024 * 1024 + 3 * 1024 * 2816)
-    assert all(0 < (r.rates.flops_share or 0) < 1 for r in result.rows if r.dtype == "bfloat16")
+    assert all(0 < (r.rates.flops_share or 0) < 1 for r in result.products)
+    assert all(0 < (r.rates.bytes_share or 0) < 1 for r in result.rows)
+    # 1,198 kernels with a launch are 69.9 % of the time; of the 509 launched before, all but those
+    # of no run of 20
     assert result.covered_share is not None
-    assert 0.2 < result.covered_share < 0.4
+    assert result.covered_share > 0.99
+    assert sum(c.alike_ns for c in result.coverage) == sum(r.total_ns for r in result.alike)
     peak = devices.named("NVIDIA H100 80GB HBM3")
     assert peak is not None
     assert result.peaks == dict(peak.flops)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.stage_bounds import StageBound
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
+
+Limit = Literal["compute", "memory", "latency"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +19,22 @@ class Op:
     """All calls of one op with one shape, in one phase."""
 
     op: str
-    shape: str  # m×n×k of a GEMM, B×H×Sq×Sk×D of attention
+    shape: str  # m×n×k of a GEMM, B×H×Sq×Sk×D of attention, else sizes of the largest argument
     dtype: str
     category: Category
     phase: str
     kernel: str  # the longest of those it launched
     calls: int
     kernels: int
-    total_ns: int  # durations of its GEMM and attention kernels
+    total_ns: int  # durations of its kernels, those of helpers left out
     flops: int
     bytes: int
     rates: Rates
+    family: Family = Family.GEMM
+    known: Known = Known.EXACT  # how far the recorded arguments say FLOPs and bytes
+    limit: Limit | None = None  # what bounds it: `rates.bound`, or latency
+    helper_ns: int = 0  # durations of kernels beside its own: layout changes of a convolution
+    module: str | None = None  # class of the innermost nn.Module around most of its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,19 @@ class Coverage:
     phase: str
     kernel_ns: int  # durations of all kernels
     dense_ns: int  # of GEMM and attention kernels
-    covered_ns: int  # of those with a formula
+    covered_ns: int  # of those whose op has a formula
+    alike_ns: int = 0  # of covered_ns: launched before the recording, known by kernels alike
+    communication_ns: int = 0  # of kernel_ns: no roof of the device's memory bounds it
+
+
+@dataclass(frozen=True, slots=True)
+class Uncovered:
+    """Kernels that no formula describes, by their op, and why."""
+
+    what: str  # the op, else the kernel
+    why: str
+    count: int
+    total_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +72,15 @@ class Roofline(Result):
     peaks: dict[str, float]  # FLOP/s by dtype
     memory_bytes_per_s: float | None
     unshaped: str | None  # why there are no rows, where there are none
+    uncovered: tuple[Uncovered, ...] = ()  # the longest first
+    alike: tuple[Op, ...] = ()  # launched before the recording, described by kernels alike
+
+    @property
+    def products(self) -> tuple[Op, ...]:
+        """The rows of GEMMs, convolutions and attention whose floor is near enough to judge by."""
+        dense = (Category.GEMM, Category.ATTENTION)
+        return tuple(
+            r for r in self.rows
+            if r.category in dense and r.family in MATRIX and r.known is not Known.MOST
+            and not (r.known is Known.LEAST and r.family is Family.CONVOLUTION)
+        )  # fmt: skip

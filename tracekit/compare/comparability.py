@@ -95,7 +95,7 @@ def _facts_of(run: Run) -> RunFacts:
     """What is known of a run; the dtype of most of its FLOPs where the trace says none."""
     time: dict[str, int] = {}
     found = run.get(Roofline)
-    for row in found.rows if found else ():
+    for row in found.products if found else ():
         if row.dtype:
             time[row.dtype] = time.get(row.dtype, 0) + row.total_ns
     if not time or run.facts.dtype:

@@ -206,6 +206,15 @@ def of_trace(trace: Trace) -> Device | None:
     return first if all(device is first for device in found) else None
 
 
+def units(trace: Trace) -> int | None:
+    """SMs, or compute units, of the device, where all that are listed have as many."""
+    listed = trace.source.meta.get("deviceProperties")
+    rows = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
+    found = {one.get("numSms") for one in rows if isinstance(one, Mapping)}
+    only = found.pop() if len(found) == 1 else None
+    return only if isinstance(only, int) and only > 0 else None
+
+
 def ns_for(amount: float, per_second: float | None) -> float | None:
     """ns that `amount` takes at a rate; None where the rate is not known."""
     return amount / per_second * 1e9 if per_second else None

@@ -2,78 +2,162 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.kernels.graphs import origin
-from tracekit.attribution.roofline import flops
+from tracekit.attribution.kernels.graphs import lost, origin
+from tracekit.attribution.roofline import flops, step_lengths
+from tracekit.attribution.roofline.formulas import communication, registry
+from tracekit.attribution.roofline.formulas.work import Lengths, Work
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I64, Mask, Trace
+
+_ALIKE = -2  # no replay: a call like another
+_ARGUMENTS = ("dims", "types", "concrete", "strides")
 
 
-def described(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
-    """[G] the op with a formula at or above each launch, or -1; the distinct works; [O] of each
-    op the index of its work, or -1. Ops are those of `graphs.origin`: captured ones too.
-    """
-    nearest, works, work_of = of_ops(trace)
-    op = origin.op_row(trace)
-    call = np.full(len(op), -1, np.int64)
-    call[op >= 0] = nearest[op[op >= 0]]
-    return call, works, work_of
+@dataclass(frozen=True, slots=True, eq=False)
+class Described:
+    """C calls of ops with a formula. A captured op is called anew by each replay of its graph."""
+
+    call: I64  # [G] the call that each row of `links.work` belongs to, or -1
+    alike: Mask  # [G] known by kernels alike, its own launch is not in the trace: see lost.py
+    op: I64  # [C] the op, as a row of `graphs.origin.over_ops`
+    work: I64  # [C] index into works
+    works: tuple[Work, ...]
+    like: Mask  # [C] a call of work that is known by kernels alike
 
 
-def of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
-    """[O] the op with a formula at or above each op, or -1; the distinct works; [O] the index of
-    its own work, or -1. The rows of `links.ops` come first, then the ops of captures.
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class OfOps:
+    """O ops, those of captures too, and the formulas that describe them."""
 
-    def make() -> tuple[I64, list[flops.Work], I64]:
-        nearest, works, work_of = _of_ops(trace)
+    nearest: I64  # [O] the op with a formula at or above each, or -1
+    works: tuple[Work, ...]
+    work: I64  # [O] index of the op's own work, or -1
+    later: Mask  # [O] whether its formula asks for the lengths of the step that launches it
+
+
+def described(trace: Trace) -> Described:
+    """The calls that formulas describe, and the work of each."""
+    return trace.once("described", lambda: _described(trace))
+
+
+def _described(trace: Trace) -> Described:
+    ops, row, launch = of_ops(trace), origin.op_row(trace), links.launch_row(trace)
+    same = lost.alike(trace)
+    near_alike = np.flatnonzero(same >= 0)
+    launch = np.where(same >= 0, same, launch)
+    row = row.copy()
+    row[near_alike] = links.call_op_row(trace)[same[near_alike]]
+    near = np.full(len(row), -1, np.int64)
+    near[row >= 0] = ops.nearest[row[row >= 0]]
+    mine = np.flatnonzero(near >= 0)
+    replay = np.where(links.replayed(trace), launch, np.where(same >= 0, _ALIKE, -1))[mine]
+    pair, which = segments.distinct(np.stack([near[mine], replay], axis=1))
+    first = np.full(len(pair), len(row), np.int64)
+    np.minimum.at(first, which, mine)
+    works = dict.fromkeys(ops.works)
+    number = {work: at for at, work in enumerate(works)}
+    work = ops.work[pair[:, 0]] if len(pair) else np.empty(0, np.int64)
+    steps: dict[int, Lengths | None] = {}
+    for at in np.flatnonzero(ops.later[pair[:, 0]]).tolist() if len(pair) else ():
+        call = int(launch[first[at]])
+        if call not in steps:
+            steps[call] = step_lengths.around(trace, call)
+        found = _with_lengths(trace, int(pair[at, 0]), steps[call])
+        work[at] = number.setdefault(found, len(number)) if found is not None else -1
+    known = np.flatnonzero(work >= 0)
+    place = np.full(len(pair) + 1, -1, np.int64)
+    place[known] = np.arange(len(known))
+    call_of = np.full(len(row), -1, np.int64)
+    call_of[mine] = place[which]
+    return Described(
+        call_of, (same >= 0) & (call_of >= 0), pair[known, 0], work[known], tuple(number),
+        pair[known, 1] == _ALIKE,
+    )  # fmt: skip
+
+
+def _with_lengths(trace: Trace, op: int, lengths: Lengths | None) -> Work | None:
+    own = len(links.ops(trace))
+    found = origin.origin(trace)
+    host, at = (trace, op) if op < own or found is None else (found.trace, op - own)
+    ops, table = links.ops(host), host.table("shapes")
+    codes = [int(table.take(ops.id[at : at + 1], c, -1)[0]) for c in _ARGUMENTS]
+    texts = [table.strings[code] if code >= 0 else "" for code in codes]
+    return flops.of_op(ops.text(at), *texts, "", lengths)
+
+
+def of_ops(trace: Trace) -> OfOps:
+    """The formulas of all ops. The rows of `links.ops` come first, then the ops of captures."""
+
+    def make() -> OfOps:
+        own = _of_ops(trace)
         captured = origin.origin(trace)
         if captured is None:
-            return nearest, works, work_of
-        more, others, of_others = of_ops(captured.trace)
-        number = {work: at for at, work in enumerate(dict.fromkeys((*works, *others)))}
-        index = np.array([*(number[work] for work in others), -1], np.int64)
-        shifted = np.where(more >= 0, more + len(nearest), -1)
-        return (
-            np.concatenate([nearest, shifted]),
-            list(number),
-            np.concatenate([work_of, index[of_others]]),
+            return own
+        other = of_ops(captured.trace)
+        number = {work: at for at, work in enumerate(dict.fromkeys((*own.works, *other.works)))}
+        index = np.array([*(number[work] for work in other.works), -1], np.int64)
+        shifted = np.where(other.nearest >= 0, other.nearest + len(own.nearest), -1)
+        return OfOps(
+            np.concatenate([own.nearest, shifted]),
+            tuple(number),
+            np.concatenate([own.work, index[other.work]]),
+            np.concatenate([own.later, other.later]),
         )
 
     return trace.once("formulas", make)
 
 
-def _of_ops(trace: Trace) -> tuple[I64, list[flops.Work], I64]:
+def _of_ops(trace: Trace) -> OfOps:
     ops = links.ops(trace)
     table = trace.table("shapes")
-    columns = ("dims", "types", "concrete", "strides")
-    known = set(columns) <= set(table.columns) and len(table) > 0
-    work_of = np.full(len(ops), -1, np.int64)
-    works: list[flops.Work] = []
-    opaque = np.zeros(len(ops), bool)
-    if known and len(ops):
-        pattern = "^(" + "|".join(re.escape(n) for n in flops.FORMULAS) + ")$"
-        rows = np.flatnonzero(ops.named(pattern))
-        texts = [table.take(ops.id[rows], c, -1) for c in columns]
-        key = np.stack([ops.name[rows], *texts], axis=1).astype(np.int64)
+    own = np.full(len(ops), -1, np.int64)
+    works: tuple[Work, ...] = ()
+    opaque, later = np.zeros(len(ops), bool), np.zeros(len(ops), bool)
+    if set(_ARGUMENTS) <= set(table.columns) and len(table) and len(ops):
+        formulas = [registry.formula(text) for text in trace.strings]
+        rows = np.flatnonzero(np.array([one is not None for one in formulas], bool)[ops.name])
+        asks = np.array([one is not None and one.asks_hint for one in formulas], bool)
+        later = np.array([one is not None and one.asks_lengths for one in formulas], bool)[ops.name]
+        texts = [table.take(ops.id[rows], c, -1) for c in _ARGUMENTS]
+        hint, hints = _hints(trace)
+        asked = np.where(asks[ops.name[rows]], hint[rows], -1)
+        key = np.stack([ops.name[rows], *texts, asked], axis=1).astype(np.int64)
         distinct, inverse = segments.distinct(key)
         found = [
-            flops.of_op(trace.strings[n], *(table.strings[t] if t >= 0 else "" for t in args))
-            for n, *args in distinct.tolist()
-        ]
-        works = list(dict.fromkeys(work for work in found if work is not None))
+            flops.of_op(
+                trace.strings[name], *(table.strings[t] if t >= 0 else "" for t in args),
+                hints[last] if last >= 0 else "",
+            )
+            for name, *args, last in distinct.tolist()
+        ]  # fmt: skip
+        works = tuple(dict.fromkeys(work for work in found if work is not None))
         number = {work: at for at, work in enumerate(works)}
         index = np.array([number[work] if work else -1 for work in found], np.int64)
-        work_of[rows] = index[inverse] if len(rows) else work_of[rows]
-        opaque = ops.named("^(" + "|".join(re.escape(n) for n in sorted(flops.OPAQUE)) + ")$")
+        own[rows] = index[inverse] if len(rows) else own[rows]
+        opaque = np.array([text in registry.OPAQUE for text in trace.strings], bool)[ops.name]
+    known = (own >= 0) | later
     here = np.arange(len(ops))
     parent = links.op_parent_row(trace)
-    up = np.where((work_of >= 0) | opaque | (parent < 0), here, parent)
+    up = np.where(known | opaque | (parent < 0), here, parent)
     while not np.array_equal(up, up[up]):  # doubles the distance each time
         up = up[up]
-    nearest = np.where(work_of[up] >= 0, up, -1) if len(ops) else up
-    return nearest, works, work_of
+    nearest = np.where(known[up], up, -1) if len(ops) else up
+    return OfOps(nearest, works, own, later)
+
+
+def _hints(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[O] the dtype of a collective, else the first kernel that each op launched itself, as an
+    index into the second; -1 for none.
+    """
+    op, gpu, table = links.op_row(trace), links.work(trace), trace.table("collectives")
+    out = np.full(len(links.ops(trace)), -1, np.int64)
+    mine = np.flatnonzero(op >= 0)[::-1]  # the first is written last
+    out[op[mine]] = gpu.name[mine]
+    dtype = table.take(links.ops(trace).id, "dtype", -1).astype(np.int64)
+    out = np.where(dtype >= 0, dtype + len(trace.strings), out)
+    return out, (*trace.strings, *(f"{communication.OF}{text}" for text in table.strings))

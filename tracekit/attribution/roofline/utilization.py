@@ -5,9 +5,12 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracekit.attribution.roofline.devices import Device
+from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known, Work
+
+VECTOR = "float32"  # at whose peak vector units work, whatever is in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,21 @@ def rates(done: int, moved: int, ns: int | None, spec: Device | None, dtype: str
         floor_share=floor / ns if floor is not None and ns else None,
         bound=bound,
     )
+
+
+def rates_of(work: Work, calls: int, ns: int | None, spec: Device | None, dtype: str) -> Rates:
+    """How `calls` of this work in `ns` compare with the device; `dtype` as it was multiplied.
+
+    Ops beside products run on vector units: their peak is that of float32. What is known from above
+    alone has no floor; of communication the bytes in memory are no measure.
+    """
+    matrix = work.family in MATRIX
+    found = rates(calls * work.flops, calls * work.bytes, ns, spec, dtype if matrix else VECTOR)
+    if not work.flops:
+        found = replace(found, intensity=None, flops_per_s=None, flops_share=None)
+    if work.known is Known.MOST or work.family is Family.COMMUNICATION:
+        found = replace(found, floor_ns=None, floor_share=None, bound=None)
+    return found
 
 
 def least(

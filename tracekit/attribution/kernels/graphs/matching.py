@@ -65,15 +65,15 @@ def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
         if not held:
             continue
         of_calls, (grids, _) = words.of_calls(trace), grids_of_calls(trace)
-        says, hints = _says(trace, known), unnamed.of_calls(trace)
+        said, hints = says(trace, known), unnamed.of_calls(trace)
         out += [
-            Source(file, one, *(part[one.call] for part in (of_calls, grids, says, hints)))
+            Source(file, one, *(part[one.call] for part in (of_calls, grids, said, hints)))
             for one in held
         ]
     return out
 
 
-def _says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
+def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
     """[R] a number of the op, its arguments and what is around it, of each call."""
     ops, table = links.ops(trace), trace.table("shapes")
     row, parent = links.call_op_row(trace), links.op_parent_row(trace)

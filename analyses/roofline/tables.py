@@ -1,0 +1,219 @@
+"""What is shown of the roofline: tables, charts, and what their words mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tracekit.answers.roofline import Op, Roofline
+from tracekit.attribution.roofline.formulas.work import MATRIX
+from tracekit.attribution.roofline.utilization import VECTOR
+from tracekit.attribution.stages import work_phases
+from tracekit.results import figures
+from tracekit.results.figures import Chart, Point
+from tracekit.results.result import Column, Grid
+
+DEFINITIONS = {
+    "FLOPs": "Multiply-adds of a product times two; causal attention counts the pairs it keeps. Of "
+    "other ops one an operation and value, at the peak of float32 on vector units.",
+    "least bytes": "Every operand read once and the result written once, quantised weights as they "
+    "are stored; real traffic is more. See `known`.",
+    "known": "How far the recorded arguments say FLOPs and bytes: exact; at least, where what they "
+    "leave open can only add (experts that were chosen, rows of a table); at most, where it can "
+    "only take away (a window, padding), so that there is no floor.",
+    "limit": "What bounds it: compute or memory, whichever takes longer at its peak; latency where "
+    "its kernels are shorter than 5 µs on the mean, or have fewer blocks than half of the device's "
+    "SMs (than the SMs, below 10 µs), and reach less than 60 % of the floor.",
+    "helpers": "Durations of kernels that the calls launched beside their own: layout changes "
+    "around a convolution. Part of no other column.",
+    "in module": "Class of the innermost nn.Module around the calls.",
+    "intensity": "FLOPs over least bytes.",
+    "time": "Durations of the kernels that the calls launched, helpers left out, added up.",
+    "FLOP/s": "FLOPs over time.",
+    "of peak": "FLOP/s over the datasheet's dense peak for the dtype.",
+    "of bandwidth": "Least bytes over time, over the datasheet's memory bandwidth.",
+    "floor": "The larger of FLOPs over peak and least bytes over bandwidth.",
+    "of floor": "Floor over time: 100 % is as fast as the device can.",
+    "bound": "Which of the two is larger.",
+    "took": "From the start of each marker to its end or the end of its work, whichever is later.",
+    "weights": "Bytes of the weights that the forward passes read.",
+    "MFU": "FLOPs of the stage over the time it took, over the peak.",
+    "MBU": "Weights and KV bytes of the stage over the time it took, over the memory bandwidth; of "
+    "routed experts as many as one token chooses.",
+    "MBU, weights": "The same with the weights alone.",
+    "MBU, even experts": "MBU with the weights that a pass reads if its tokens choose experts "
+    "evenly: an estimate. MBU itself counts as many experts as one token chooses.",
+    "covered": "Part of the kernel time whose ops have formulas, helpers included; nothing is "
+    "extrapolated from it.",
+    "by kernels alike": "Of the kernel time: launched before the recording, and described by a run "
+    "of 20 kernels or more, one after the other, of the same names and grids, whose launches are "
+    "recorded. Part of covered.",
+    "communication": "Part of the kernel time in collectives, which the links bound, not the "
+    "memory: they have bytes, and no floor.",
+    "why": "Why no formula describes it.",
+    "dense": "Part of the kernel time in GEMM and attention kernels.",
+}
+MOST = 200
+
+
+def tables(result: Roofline) -> list[Grid]:
+    grids = []
+    if result.floors:
+        grids.append(_bound_grid(result))
+    if result.rows or result.coverage:
+        grids += [
+            _op_grid(result, "ops", "Ops against the peaks", result.rows),
+            _coverage_grid(result),
+        ]
+    if result.alike:
+        title = "Launched before the recording, by kernels alike"
+        grids.append(_op_grid(result, "alike", title, result.alike))
+    if result.uncovered and result.rows:
+        grids.append(_rest_grid(result))
+    return grids
+
+
+def _of(result: Roofline) -> str:
+    if result.device is None:
+        return "The device is not in the table of datasheets, so no peak is known."
+    return f"Peaks of {result.device}: {result.source}."
+
+
+def _bound_grid(result: Roofline) -> Grid:
+    columns = (
+        Column("stage"), Column("dtype"),
+        Column("passes", "count", "Forward passes."),
+        Column("took", "ns", DEFINITIONS["took"]),
+        Column("floor", "ns", DEFINITIONS["floor"]),
+        Column("of floor", "share", "Floor over what the stage took."),
+        Column("FLOPs", "flop", DEFINITIONS["FLOPs"]),
+        Column("least bytes", "bytes", "Weights once a pass, KV of the context, KV written."),
+        Column("weights", "bytes", DEFINITIONS["weights"]),
+        Column("MFU", "share", DEFINITIONS["MFU"]),
+        Column("MBU", "share", DEFINITIONS["MBU"]),
+        Column("MBU, weights", "share", DEFINITIONS["MBU, weights"]),
+    )  # fmt: skip
+    rows = [
+        (f.stage, f.dtype, f.passes, f.took_ns, f.floor_ns, f.floor_share, f.flops, f.bytes,
+         f.weight_bytes, f.mfu, f.mbu, f.mbu_weights)
+        for f in result.floors
+    ]  # fmt: skip
+    if any(f.mbu_even is not None for f in result.floors):
+        even = Column("MBU, even experts", "share", DEFINITIONS["MBU, even experts"])
+        shown = [(*row, f.mbu_even) for row, f in zip(rows, result.floors, strict=True)]
+        title = "The least time of each stage"
+        return Grid("floors", title, (*columns, even), shown, _of(result))
+    return Grid("floors", "The least time of each stage", columns, rows, _of(result))
+
+
+def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
+    columns = (
+        Column("op"),
+        Column("shape", "text", "m×n×k of a GEMM, B×H×Sq×Sk×D of attention, else the sizes of the "
+               "largest argument."),
+        Column("dtype"), Column("phase"), Column("in module", "text", DEFINITIONS["in module"]),
+        Column("calls", "count", "Calls of the op."),
+        Column("time", "ns", DEFINITIONS["time"]),
+        Column("FLOPs", "flop", DEFINITIONS["FLOPs"]),
+        Column("least bytes", "bytes", DEFINITIONS["least bytes"]),
+        Column("intensity", "number", DEFINITIONS["intensity"]),
+        Column("FLOP/s", "flop/s", DEFINITIONS["FLOP/s"]),
+        Column("of peak", "share", DEFINITIONS["of peak"]),
+        Column("of bandwidth", "share", DEFINITIONS["of bandwidth"]),
+        Column("of floor", "share", DEFINITIONS["of floor"]),
+        Column("limit", "text", DEFINITIONS["limit"]),
+        Column("known", "text", DEFINITIONS["known"]),
+        Column("helpers", "ns", DEFINITIONS["helpers"]),
+    )  # fmt: skip
+    rows = [
+        (r.op, r.shape, r.dtype, r.phase, r.module or "", r.calls, r.total_ns, r.flops, r.bytes,
+         r.rates.intensity, r.rates.flops_per_s, r.rates.flops_share, r.rates.bytes_share,
+         r.rates.floor_share, r.limit, r.known.value, r.helper_ns)
+        for r in ops[:MOST]
+    ]  # fmt: skip
+    left = len(ops) - MOST
+    more = f" {left:,} more rows are left out here." if left > 0 else ""
+    return Grid(key, title, columns, rows, _of(result) + more)
+
+
+def _coverage_grid(result: Roofline) -> Grid:
+    columns = (
+        Column("phase"), Column("kernel time", "ns", "Durations of all kernels, added up."),
+        Column("dense", "share", DEFINITIONS["dense"]),
+        Column("covered", "share", DEFINITIONS["covered"]),
+        Column("by kernels alike", "share", DEFINITIONS["by kernels alike"]),
+        Column("communication", "share", DEFINITIONS["communication"]),
+    )  # fmt: skip
+    rows = [
+        (c.phase, c.kernel_ns, *(
+            work_phases.share(part, c.kernel_ns)
+            for part in (c.dense_ns, c.covered_ns, c.alike_ns, c.communication_ns)
+        ))
+        for c in result.coverage
+    ]  # fmt: skip
+    total = sum(c.kernel_ns for c in result.coverage)
+    dense, alike, talk = (
+        work_phases.share(sum(parts), total)
+        for parts in zip(*((c.dense_ns, c.alike_ns, c.communication_ns) for c in result.coverage),
+                         strict=True)
+    ) if result.coverage else (None, None, None)  # fmt: skip
+    last = ("all", total, dense, result.covered_share, alike, talk)
+    note = (
+        "Kernels of a graph replay have an op, and so shapes, where the trace of their capture is "
+        "known (--graph-capture)."
+    )
+    return Grid("coverage", "How much of the kernel time has formulas", columns, rows, note, last)
+
+
+def _rest_grid(result: Roofline) -> Grid:
+    total = sum(c.kernel_ns for c in result.coverage)
+    columns = (
+        Column("op or kernel", "text", "The op around the launch, else the kernel's name."),
+        Column("why", "text", DEFINITIONS["why"]), Column("kernels", "count", "Kernel runs."),
+        Column("time", "ns", "Their durations added up."),
+        Column("share", "share", "Part of the kernel time."),
+    )  # fmt: skip
+    rows = [
+        (r.what, r.why, r.count, r.total_ns, work_phases.share(r.total_ns, total))
+        for r in result.uncovered[:MOST]
+    ]
+    left = len(result.uncovered) - MOST
+    note = f"{left:,} more rows are left out here." if left > 0 else ""
+    return Grid("rest", "What no formula describes", columns, rows, note)
+
+
+def _roofs(result: Roofline) -> set[str]:
+    """The dtypes whose peaks bound some row."""
+    return {r.dtype if r.family in MATRIX else VECTOR for r in result.rows if r.flops}
+
+
+def charts(result: Roofline) -> list[Chart]:
+    out = []
+    if result.rows:
+        used = _roofs(result)
+        points = [
+            Point(
+                f"{r.op} {r.shape}", r.rates.intensity, r.rates.flops_per_s,
+                r.category.value, r.phase, r.total_ns,
+            )
+            for r in result.rows[:MOST]
+            if r.rates.intensity is not None and r.rates.flops_per_s is not None
+        ]  # fmt: skip
+        out.append(
+            figures.roofline(
+                "roofline", "Ops against the peaks", points,
+                peaks={k: v for k, v in result.peaks.items() if k in used},
+                bytes_per_s=result.memory_bytes_per_s, device=result.device or "", table="ops",
+                summary="FLOP/s over intensity of each op and shape, below the device's roofs.",
+            )
+        )  # fmt: skip
+    timed = [f for f in result.floors if f.took_ns is not None and f.floor_ns is not None]
+    if timed:
+        out.append(
+            figures.paired_bars(
+                "floors", "What each stage took beside its least time", [f.stage for f in timed],
+                {"took": [f.took_ns for f in timed], "floor": [f.floor_ns for f in timed]},
+                of="time", table="floors", by_row=False,
+                summary="For each stage, the time it took and the least the device allows.",
+            )
+        )  # fmt: skip
+    return out

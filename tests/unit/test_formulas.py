@@ -1,0 +1,306 @@
+"""Formulas of ops against hand arithmetic, each with small sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.real import loaded
+from tracekit.answers.roofline import Roofline
+from tracekit.attribution import links
+from tracekit.attribution.kernels.graphs import lost
+from tracekit.attribution.roofline import flops, step_lengths
+from tracekit.attribution.roofline.formulas import registry
+from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths, Work
+from tracekit.results import catalog, engine
+from tracekit.trace.trace import Cat
+
+BF, F, S, L = "c10::BFloat16", "float", "Scalar", "TensorList"
+I4, I8 = "int", "long int"
+LEAST, MOST = Known.LEAST, Known.MOST
+
+
+def of(
+    name: str, dims: Any, types: Sequence[str], values: Sequence[str] = (), hint: str = "",
+    lengths: Lengths | None = None, strides: Any = (),
+) -> Work | None:  # fmt: skip
+    padded = [*types, *[S] * (len(dims) - len(types))]
+    filled = [*values, *[""] * (len(dims) - len(values))] if values else []
+    texts = (json.dumps(part) for part in (dims, padded, filled, strides))
+    return flops.of_op(name, *texts, hint, lengths)
+
+
+# name, sizes, dtypes, values, FLOPs, bytes, how far known
+CASES: list[tuple[str, Any, list[str], list[str], int, int, Known]] = [
+    # products: 2mnk; operands and result
+    ("aten::_int_mm", [[4, 8], [8, 16]], ["signed char"] * 2, [], 2 * 4 * 8 * 16,
+     4 * 8 + 8 * 16 + 4 * 4 * 16, Known.EXACT),
+    ("_C::cutlass_scaled_mm", [[4, 16], [4, 8], [8, 16], [4, 1], [1, 16]],
+     [BF, *["c10::Float8_e4m3fn"] * 2, F, F], [], 1024,
+     4 * 8 + 8 * 16 + 2 * 4 * 16 + 4 * 4 + 4 * 16, Known.EXACT),
+    ("sgl_kernel::fp8_scaled_mm", [[4, 8], [8, 16]], ["c10::Float8_e4m3fn"] * 2, [], 1024,
+     4 * 8 + 8 * 16 + 2 * 4 * 16, Known.EXACT),
+    ("aiter::gemm_a8w8", [[4, 8], [16, 8]], ["signed char"] * 2, [], 1024,
+     4 * 8 + 16 * 8 + 2 * 4 * 16, Known.EXACT),
+    # 4096 × 4096 of 4 bits: 512 rows of 8 columns, 4096 / 128 × 32 × 4 int32 each: half a byte
+    ("aten::_weight_int4pack_mm", [[2, 4096], [512, 32, 32, 4], [], [32, 4096, 2]],
+     [BF, I4, S, BF], [], 2 * 2 * 4096 * 4096,
+     2 * 2 * 4096 + 4096 * 4096 // 2 + 2 * 2 * 4096 + 2 * 32 * 4096 * 2, Known.EXACT),
+    ("aten::_weight_int8pack_mm", [[2, 8], [16, 8], [16]], [BF, "signed char", BF], [],
+     2 * 2 * 8 * 16, 2 * 2 * 8 + 8 * 16 + 2 * 2 * 16 + 2 * 16, Known.EXACT),
+    # 5 tokens × 2 experts of 8; both products of each: 2·5·2·(64·16 + 16·32)
+    ("vllm::inplace_fused_experts", [[5, 16], [8, 64, 16], [8, 16, 32], [5, 2], [5, 2]],
+     [BF, BF, BF, F, I4], [], 2 * 5 * 2 * (64 * 16 + 16 * 32),
+     2 * 2 * 5 * 16 + 2 * (64 * 16 + 16 * 32) * 2, LEAST),
+    # convolution: 2 × 3×3 output of 2 images, 5 channels from 4, window 3×3
+    ("aten::convolution", [[2, 4, 5, 5], [5, 4, 3, 3], *[[]] * 7], [F, F],
+     ["", "", "", "[1, 1]", "[0, 0]", "[1, 1]", "False", "[0, 0]", "1"],
+     2 * 2 * 9 * 5 * 36, 4 * (2 * 4 * 25 + 5 * 36 + 2 * 5 * 9), Known.EXACT),
+    # transposed: each of 2·4·9 inputs meets 5 channels × 3×3; 3 → (3-1)·2+3 = 7
+    ("aten::convolution", [[2, 4, 3, 3], [4, 5, 3, 3], *[[]] * 7], [F, F],
+     ["", "", "", "[2, 2]", "[0, 0]", "[1, 1]", "True", "[0, 0]", "1"],
+     2 * 2 * 4 * 9 * 5 * 9, 4 * (2 * 4 * 9 + 4 * 5 * 9 + 2 * 5 * 49), Known.EXACT),
+    # backward: gradients of input and weights, not of the bias
+    ("aten::convolution_backward", [[2, 5, 3, 3], [2, 4, 5, 5], [5, 4, 3, 3], *[[]] * 8], [F] * 3,
+     [*[""] * 3, "[0]", "[1, 1]", "[0, 0]", "[1, 1]", "False", "[0, 0]", "1",
+      "[True, True, False]"],
+     2 * (2 * 2 * 9 * 5 * 36), 4 * (90 + (180 + 200) + (200 + 180)), Known.EXACT),
+    ("aten::convolution_backward", [[2, 5, 3, 3], [2, 4, 5, 5], [5, 4, 3, 3], *[[]] * 8], [F] * 3,
+     [*[""] * 3, "[5]", "[1, 1]", "[0, 0]", "[1, 1]", "False", "[0, 0]", "1",
+      "[False, True, True]"],
+     2 * 2 * 9 * 5 * 36, 4 * (90 + (200 + 180) + 5), Known.EXACT),
+    ("aten::cudnn_convolution_backward_input", [[], [2, 5, 3, 3], [5, 4, 3, 3]],
+     ["GenericList", F, F], [], 2 * 90 * 36, 4 * (90 + 180), LEAST),
+    # attention backward: five products over 2·3·(16·17/2) causal pairs of 8
+    ("aten::_scaled_dot_product_flash_attention_backward",
+     [*[[2, 3, 16, 8]] * 4, [2, 3, 16, 8], *[[]] * 7], [BF] * 5,
+     [*[""] * 11, "True"], 2 * 2 * 3 * 136 * 5 * 8, 2 * 2 * 3 * 16 * 8 * (4 + 4),
+     Known.EXACT),
+    ("aten::_flash_attention_backward", [*[[2, 16, 3, 8]] * 5, [2, 3, 16], *[[]] * 11],
+     [BF] * 5 + [F], [*[""] * 11, "False", *[""] * 5], 2 * 2 * 3 * 256 * 5 * 8,
+     2 * 2 * 3 * 16 * 8 * 8, Known.EXACT),
+    ("aten::native_dropout", [[2, 3], [], []], [F], [], 12, 48 + 6, Known.EXACT),
+    # two sequences of 16: 32 tokens, the longest 16
+    ("flash_attn::_flash_attn_varlen_forward",
+     [[32, 4, 8], [32, 2, 8], [32, 2, 8], [3], [3], *[[]] * 7], [BF, BF, BF, I4, I4],
+     [*[""] * 5, "16", "16", "0.", "0.3", "True", "-1", "-1"],
+     4 * 2 * 4 * 136 * 8, 2 * 32 * 8 * (2 * 4 + 2 * 2), Known.EXACT),
+    # 3 sequences, 30 tokens, one of 16: at least 16 + 7 + 7
+    ("flash_attn::_flash_attn_varlen_forward",
+     [[30, 4, 8], [30, 2, 8], [30, 2, 8], [4], [4], *[[]] * 7], [BF, BF, BF, I4, I4],
+     [*[""] * 5, "16", "16", "0.", "0.3", "True", "-1", "-1"],
+     4 * 4 * (136 + 28 + 28) * 8, 2 * 30 * (4 + 2) * 16, LEAST),
+    # elementwise: operands and result, one operation a value
+    ("aten::add", [[2, 3], [2, 3], []], [BF, BF], [], 6, 3 * 12, Known.EXACT),
+    ("aten::mul", [[4, 1, 3], [5, 1]], [BF, F], [], 60, 2 * 12 + 4 * 5 + 4 * 60, Known.EXACT),
+    ("aten::add_", [[2, 3], [2, 3], []], [F, BF], [], 6, 24 + 12 + 24, Known.EXACT),
+    ("aten::pow", [[2, 3], []], [F], [], 6, 48, Known.EXACT),
+    ("aten::eq", [[2, 3], [2, 3]], [I8, I8], [], 6, 48 + 48 + 6, Known.EXACT),
+    ("aten::where", [[2, 3], [2, 3], []], ["bool", F, F], [], 12, 6 + 24 + 4 + 24, Known.EXACT),
+    ("aten::gelu", [[2, 3], []], [BF], [], 6, 24, Known.EXACT),
+    ("aten::threshold_backward", [[2, 3], [2, 3], []], [F, F], [], 6, 72, Known.EXACT),
+    ("aten::fill_", [[2, 3], []], [F], [], 0, 24, Known.EXACT),
+    ("aten::copy_", [[2, 3], [2, 3], []], [BF, F], [], 0, 12 + 24, Known.EXACT),
+    ("sgl_kernel::silu_and_mul", [[2, 3], [2, 6]], [BF, BF], [], 12, 12 + 24, Known.EXACT),
+    ("fbgemm::FloatToFP8RowwiseQuantized", [[2, 16], []], [F], [], 32, 128 + 2 * 24, Known.EXACT),
+    ("fbgemm::FP8RowwiseQuantizedToFloat", [[2, 24], []], ["unsigned char"], [], 48, 48 + 128,
+     Known.EXACT),
+    # norms
+    ("aten::native_layer_norm", [[2, 8], [], [8], [8], []], [F, "ScalarList", F, F], [], 7 * 16,
+     2 * 64 + 2 * 32, Known.EXACT),
+    ("aten::native_layer_norm_backward", [[2, 8], [2, 8], [], [2, 1], [2, 1], [8], [8], []],
+     [F, F, "ScalarList", F, F, F, F], [], 14 * 16, 3 * 64, Known.EXACT),
+    ("aten::miopen_batch_norm_backward", [[2, 8], [2, 8], [8]], [BF, BF, F], [], 14 * 16, 3 * 32,
+     Known.EXACT),
+    ("aten::_fused_rms_norm", [[2, 8], [], [8], []], [F, "ScalarList", F, ""], [], 64, 128 + 32,
+     Known.EXACT),
+    ("aiter::rmsnorm", [[2, 8], [2, 8], [8], []], [BF] * 3, [], 64, 2 * (16 + 16 + 8),
+     Known.EXACT),
+    ("aiter::add_rmsnorm", [*[[2, 8]] * 4, [8], []], [BF] * 5, [], 80, 2 * (4 * 16 + 8),
+     Known.EXACT),
+    ("_C::fused_add_rms_norm", [[2, 8], [2, 8], [8], []], [BF] * 3, [], 80, 2 * (4 * 16 + 8),
+     Known.EXACT),
+    ("aten::_softmax", [[2, 8], [], []], [F], [], 80, 128, Known.EXACT),
+    ("aten::_log_softmax_backward_data", [[2, 8], [2, 8], [], []], [F, F], [], 64, 192,
+     Known.EXACT),
+    ("aten::nll_loss_forward", [[2, 8], [2], [], [], []], [F, I8], [], 2, 8 + 16, LEAST),
+    # 3 positions, queries of 16 and keys of 8 turned in place, one row of 4
+    ("sgl_kernel::rotary_embedding", [[3], [3, 16], [3, 8], [], [99, 4], []],
+     [I8, BF, BF, S, BF, S], [], 3 * 72, 24 + 2 * 2 * 72 + 2 * 4, LEAST),
+    # reductions
+    ("aten::sum", [[4, 8], [], [], []], [F, "ScalarList", S, ""], ["", "[1]", "True", ""], 32,
+     128 + 16, Known.EXACT),
+    ("aten::mean", [[4, 8], [], [], []], [F, "ScalarList", S, ""], ["", "[]", "False", ""], 32,
+     128 + 4, Known.EXACT),
+    ("aten::mean", [[4, 8], [], [], []], [F, "ScalarList", S, ""], [], 32, 128, LEAST),
+    ("aten::argmax", [[4, 8], [], []], [F, S, S], ["", "-1", "False"], 32, 128 + 32, Known.EXACT),
+    ("aten::all", [[4, 8]], ["bool"], [""], 32, 32 + 1, Known.EXACT),
+    ("aten::cumsum", [[8], [], []], [I8], [], 8, 128, Known.EXACT),
+    ("aten::max_pool2d_with_indices", [[1, 2, 4, 4]], [F], [], 32, 128, LEAST),
+    ("aten::max_pool2d_with_indices_backward", [[1, 2, 2, 2], [1, 2, 4, 4], *[[]] * 5, [1, 2, 2, 2]],
+     [F, F, *["ScalarList"] * 4, S, I8], [], 8, 32 + 64 + 128, Known.EXACT),
+    # look-ups: what is written, the indices, one row
+    ("aten::embedding", [[99, 8], [2, 3], [], [], []], [BF, I8], [], 0, 2 * 7 * 8 + 48, LEAST),
+    ("aten::index_select", [[9, 4], [], [3]], [F, S, I8], ["", "0", ""], 0, 4 * 4 * 4 + 24, LEAST),
+    ("aten::gather", [[9, 4], [], [2, 4], []], [F, S, I8], [], 0, 8 * 8 + 8 * 4, LEAST),
+    ("aten::scatter_add_", [[9], [], [4], [4]], [F, S, I8, F], [], 0, 32 + 16, LEAST),
+    ("aten::_index_put_impl_", [[9, 4], [], [3, 4], [], []], [F, L, F], [], 0, 48, LEAST),
+    ("sglang::store_cache", [[3, 8], [3, 8], [99, 8], [99, 8], [3], [], []],
+     [BF, BF, BF, BF, I8], [], 0, 4 * 2 * 24 + 24, MOST),
+    # torch.compile: 24 values; an argument of more is read in part
+    ("triton_poi_fused_add_mul_0", [[4, 6], [100, 6], [4, 6], []], [BF, F, BF, S],
+     ["", "", "", "24"], 0, 48 + 96 + 48, MOST),
+    # communication
+    ("record_param_comms", [[10], [], []], [F, S, S], [], 0, 80, LEAST),
+    ("c10d::_allgather_base_", [[8, 4], [1, 4], []], [F, F, ""], [], 0, 128 + 16, Known.EXACT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "types", "values", "done", "moved", "known"), CASES,
+    ids=[f"{at}-{case[0]}" for at, case in enumerate(CASES)],
+)  # fmt: skip
+def test_an_op_does_what_hand_arithmetic_says(
+    name: str, dims: Any, types: list[str], values: list[str], done: int, moved: int, known: Known
+) -> None:
+    work = of(name, dims, types, values)
+    assert work is not None
+    assert (work.flops, work.bytes, work.known) == (done, moved, known)
+
+
+def test_every_formula_names_its_source_and_its_family_is_tried() -> None:
+    assert all(one.source for one in registry.FORMULAS.values())
+    tried = {work.family for case in CASES if (work := of(*case[:4])) is not None}
+    assert tried == set(Family)
+
+
+def test_a_list_of_tensors_has_the_dtype_of_its_kernel() -> None:
+    cat = "void at::native::CatArrayBatchedCopy<at::native::OpaqueType<2u>, unsigned int, 3, 64>"
+    work = of("aten::cat", [[[2, 3], [2, 5]], []], [L, S], hint=cat)
+    assert work is not None
+    assert work.bytes == 2 * 2 * 16
+    assert of("aten::cat", [[[2, 3], [2, 5]], []], [L, S], hint="some_copy") is None
+    assert of("aten::cat", [[], []], [L, S], hint=cat) is None  # sizes are not recorded
+    apply = "void multi_tensor_apply_kernel<TensorListMetadata<2>, BinaryOpListAlphaFunctor<float>>"
+    added = of("aten::_foreach_add_", [[[4], [2]], [[4], [2]], []], [L, L, S], hint=apply)
+    assert added is not None
+    assert (added.flops, added.bytes) == (6, 3 * 24)
+    talk = of("record_param_comms", [[[10]], []], [L, S], hint="collective of BFloat16")
+    assert talk is not None
+    assert talk.bytes == 2 * 20
+
+
+def test_what_is_repeated_by_a_stride_of_zero_is_in_memory_once() -> None:
+    work = of("aten::mul", [[4, 3], [4, 3]], [F, F], strides=[[3, 1], [0, 1]])
+    assert work is not None
+    assert work.bytes == 4 * (12 + 3 + 12)
+
+
+NAME = "execute_48_context_1(sq16sk20sqsq256sqsk320)_generation_2(sq2sk30sqsq2sqsk30)"
+
+
+def test_lengths_are_the_sums_that_the_annotation_of_the_step_gives() -> None:
+    """16 queries after 4 keys: 16·4 + 136 pairs; two of one query over 30 keys: 30 pairs."""
+    lengths = step_lengths.of_name(NAME)
+    assert lengths == Lengths(18, 50, 258, 350)
+    assert lengths.causal_pairs == 16 * 4 + 136 + 30
+    assert step_lengths.of_name("execute_8_context_1(5)_generation_3(3)") is None
+    assert step_lengths.of_name("step[DECODE bs=4]") is None
+
+
+def test_paged_attention_has_no_number_without_lengths_and_says_where_it_is_a_bound() -> None:
+    dims = [[18, 4, 8], [99], [18, 4, 8], [50, 1, 2, 8], [50, 1, 2, 8], [19]]
+    types = [BF, "unsigned char", BF, BF, BF, I4]
+    lengths = Lengths(18, 50, 258, 350)
+    name = "aiter::paged_attention_ragged"
+    assert of(name, dims, types) is None
+    work = of(name, dims, types, lengths=lengths)
+    assert work is not None
+    assert (work.flops, work.known) == (4 * 4 * 230 * 8, Known.EXACT)
+    assert work.bytes == 2 * 18 * 4 * 16 + 2 * 50 * 2 * 16
+    wrapped = of(f"sglang_profiler::attention_{name[7:]}_100", dims, types, lengths=lengths)
+    assert wrapped == work
+    heads = [[24, 4, 8], [24, 2, 8], [24, 2, 8], [24, 4, 8]]  # padded
+    unified = of("vllm::unified_attention_with_output", heads, [BF] * 4, lengths=lengths)
+    assert unified is not None
+    assert (unified.flops, unified.bytes, unified.known) == (work.flops, work.bytes, Known.MOST)
+
+
+# ---------------------------------------------------------------- real traces, by hand
+
+
+def test_the_attention_of_a_decode_step_reads_the_keys_of_its_annotation() -> None:
+    """SGLang, Qwen3-8B: 32 queries, 32,785 keys, 32 heads of 128, 8 of keys, 36 layers."""
+    from tests.real import trace_file
+
+    answers = engine.answers(trace_file("tl_sglang_decode"), ["roofline"])
+    result = answers.get(Roofline)
+    assert result is not None
+    (row,) = (r for r in result.rows if "paged_attention" in r.op)
+    assert row.calls == 36
+    assert row.flops == 36 * 4 * 32785 * 32 * 128
+    assert row.bytes == 36 * (2 * 32785 * 8 * 128 * 2 + 2 * 32 * 32 * 128 * 2)
+    assert result.covered_share is not None
+    assert result.covered_share > 0.99
+    assert {r.module for r in result.rows if r.op == "aten::mm"} == {
+        "MergedColumnParallelLinear", "RowParallelLinear", "QKVParallelLinear", "LogitsProcessor",
+    }  # fmt: skip
+
+
+def test_a_prefill_of_equal_lengths_is_exact_without_their_list() -> None:
+    """15 requests of 1,024 tokens: 1,024·1,025/2 pairs each."""
+    result = catalog.ask(loaded("tl_sglang_prefilldecode"), Roofline)
+    (row,) = (r for r in result.rows if r.op == "aiter::mha_batch_prefill")
+    assert row.known is Known.EXACT
+    assert row.flops == 36 * 15 * 4 * (1024 * 1025 // 2) * 32 * 128
+    (act,) = (r for r in result.rows if r.op == "sgl_kernel::silu_and_mul")
+    assert act.bytes == 36 * 2 * 15360 * 3 * 12288
+    assert act.limit == "memory"
+
+
+def test_layout_changes_around_a_convolution_are_helpers_of_it() -> None:
+    """MI300X, patches of 16 × 16: its GEMM is what the op is judged by."""
+    trace = loaded("tl_mi300_nsfw")
+    result = catalog.ask(trace, Roofline)
+    (row,) = (r for r in result.rows if r.op == "aten::_convolution")
+    assert row.flops == 2 * 784 * 768 * 768
+    gpu = links.work(trace)
+    layouts = gpu.named("batched_transpose") & gpu.is_(Cat.KERNEL)
+    assert row.helper_ns >= int(gpu.dur[layouts].sum()) > 0
+    assert row.total_ns + row.helper_ns < 50_000
+
+
+def test_kernels_from_before_the_recording_are_known_by_a_run_of_the_same_kernels() -> None:
+    """Qwen1.5-0.5B on H100: 509 activities without a launch, of the layers that follow."""
+    trace = loaded("tl_h100_qwen15_05b")
+    same, gpu = lost.alike(trace), links.work(trace)
+    mine = same >= 0
+    assert not mine[links.launch_row(trace) >= 0].any()
+    by = {int(row): int(at) for at, row in enumerate(links.launch_row(trace))}
+    for at in mine.nonzero()[0].tolist():
+        assert gpu.name[by[int(same[at])]] == gpu.name[at]
+    result = catalog.ask(trace, Roofline)
+    assert 0.29 < sum(r.total_ns for r in result.alike) / 45_432_698 < 0.31
+    assert result.uncovered[0].what == "aten::arange"
+
+
+def test_the_script_prints_a_table_of_coverage(capsys: pytest.CaptureFixture[str]) -> None:
+    import runpy
+    import sys
+    from pathlib import Path
+
+    from tests.real import trace_file
+
+    script = Path(__file__).parents[2] / "scripts" / "roofline_coverage.py"
+    before = sys.argv
+    sys.argv = [str(script), "--least", "0.85", str(trace_file("tl_h100_nsfw"))]
+    try:
+        with pytest.raises(SystemExit) as done:
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv = before
+    assert done.value.code == 0
+    assert "| tl_h100_nsfw | 100.0% | 1.22 ms |" in capsys.readouterr().out
