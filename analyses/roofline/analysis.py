@@ -89,7 +89,8 @@ def _took(trace: Trace) -> dict[str, int]:
 
 def _finish(
     rows: Iterable[Op], alike: Iterable[Op], found: Iterable[StageBound],
-    coverage: Iterable[Coverage], spec: devices.Device | None, why: str | None, uncovered: tuple[Uncovered, ...],
+    coverage: Iterable[Coverage], spec: devices.Device | None, why: str | None,
+    uncovered: tuple[Uncovered, ...],
 ) -> Roofline:  # fmt: skip
     cover = tuple(coverage)
     return Roofline(

@@ -140,7 +140,8 @@ CASES: list[tuple[str, Any, list[str], list[str], int, int, Known]] = [
     ("aten::all", [[4, 8]], ["bool"], [""], 32, 32 + 1, Known.EXACT),
     ("aten::cumsum", [[8], [], []], [I8], [], 8, 128, Known.EXACT),
     ("aten::max_pool2d_with_indices", [[1, 2, 4, 4]], [F], [], 32, 128, LEAST),
-    ("aten::max_pool2d_with_indices_backward", [[1, 2, 2, 2], [1, 2, 4, 4], *[[]] * 5, [1, 2, 2, 2]],
+    ("aten::max_pool2d_with_indices_backward",
+     [[1, 2, 2, 2], [1, 2, 4, 4], *[[]] * 5, [1, 2, 2, 2]],
      [F, F, *["ScalarList"] * 4, S, I8], [], 8, 32 + 64 + 128, Known.EXACT),
     # look-ups: what is written, the indices, one row
     ("aten::embedding", [[99, 8], [2, 3], [], [], []], [BF, I8], [], 0, 2 * 7 * 8 + 48, LEAST),
