@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ class Inputs:
     ids: torch.Tensor
     prompt: str
     more: Mapping[str, Any] = field(default_factory=dict)
+    placed: int | None = None  # tokens of an encoder in a row's prompt, where an id stands for them
 
 
 class CausalLM:
@@ -132,6 +133,8 @@ class PromptedLM(CausalLM):
         prompt = self.asked(self.options.prompt or sample.prompt or self.default_prompt)
         with run_plainly(self.processor, "preprocess"):
             made = self.processed(recording, sample, prompt)
+        row = made["input_ids"][0].tolist()  # on the host: the device is not waited for
+        self.tokens.check(row)
         dtype = checkpoints.dtype_named(self.options.dtype)
         moved: dict[str, Any] = {}
         for name, value in made.items():
@@ -142,8 +145,7 @@ class PromptedLM(CausalLM):
                 value = value.to(self.options.device, kind)
             moved[name] = value
         ids = moved.pop("input_ids")
-        self.tokens.check(ids[0].tolist())
-        return Inputs(ids=ids, prompt=prompt, more=moved)
+        return Inputs(ids=ids, prompt=prompt, more=moved, placed=self._placed(row))
 
     def _takes(self, name: str) -> bool:
         """Whether the model's forward takes this by name; targets of training are no input."""
@@ -182,14 +184,14 @@ class PromptedLM(CausalLM):
         with self._encoded(tokens), run_plainly(self.model, "prefill"):
             state = self.decoder.prefill(ids=inputs.ids, **inputs.more)
         state.prompt = inputs.prompt
-        state.sensor_tokens = self._placed(inputs.ids)
+        state.sensor_tokens = inputs.placed
         return state
 
-    def _placed(self, ids: torch.Tensor) -> int | None:
-        """Tokens of the encoder in the first row's prompt; None where no id stands for them."""
+    def _placed(self, row: Sequence[int]) -> int | None:
+        """Tokens of the encoder in a row's prompt; None where no id stands for them."""
         config = self.model.config
         mark = next((m for name in self.marks if (m := getattr(config, name, None))), None)
-        return None if mark is None else int((ids[0] == mark).sum())
+        return None if mark is None else row.count(mark)
 
     @contextmanager
     def _encoded(self, tokens: Any) -> Iterator[None]:
@@ -209,7 +211,7 @@ class QueriedLM(PromptedLM):
         with run_plainly(self.model, "prefill"):
             state = self.decoder.prefill(self.embeds(inputs.ids, tokens.pooler_output))
         state.prompt = inputs.prompt
-        state.sensor_tokens = self._placed(inputs.ids)
+        state.sensor_tokens = inputs.placed
         return state
 
     @without_gradients
