@@ -112,3 +112,7 @@ def test_the_scripts_print_five_stages_and_write_json(
     assert "decode throughput" in said.out
     content = json.loads((tmp_path / f"{name}_5stages.json").read_text())
     assert len(content["configurations"][0]["samples"]) == 2
+    assert "| weights | tiny, random weights |" in said.out
+    assert "| n | 2 |" in said.out
+    for ending, word in ((".md", "dtype"), (".tex", r"\toprule"), (".csv", "measure,unit")):
+        assert word in (tmp_path / f"{name}_5stages.table{ending}").read_text()

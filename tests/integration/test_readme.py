@@ -77,7 +77,10 @@ def test_the_block_of_commands_works_as_it_stands(
     assert "tracekit models download onellm" in said
     assert not re.search("[\ufffd\ue000-\uf8ff]", said)
     assert "sample 0:" not in said
-    assert {path.suffix for path in (tmp_path / "reports").iterdir()} == {".html", ".json"}
+    made = {path.suffix: path for path in (tmp_path / "reports").iterdir()}
+    assert set(made) == {".html", ".json", ".md", ".tex", ".csv"}
+    for form in (".md", ".tex", ".csv"):
+        assert "tiny, random weights" in made[form].read_text()
 
 
 def test_what_the_demo_and_the_docs_say_of_the_full_size_is_so() -> None:

@@ -130,6 +130,6 @@ def test_the_command_runs_fresh_processes_of_both_sides(
 def test_a_process_that_fails_says_why_in_one_line() -> None:
     with pytest.raises(TracekitError, match="there is no model of that name") as caught:
         repeats.run(["nosuchmodel"], 1, [repeats.Side("ours")])
-    assert "exit code 1" in str(caught.value)
+    assert "exit code 2" in str(caught.value)
     with pytest.raises(TracekitError, match="cannot be run"):
         repeats.run(["limu_bert"], 1, [repeats.Side("ours", "/no/such/python")])

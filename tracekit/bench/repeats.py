@@ -23,6 +23,7 @@ from tracekit.errors import TracekitError
 # options that are this command's alone, and how many words each takes with it
 _OWN = {
     "--runs": 1, "--against": 1, "-o": 1, "--output": 1, "--json": 0, "--trace": 0, "--force": 0,
+    "--table": 1, "-q": 0, "--quiet": 0, "-v": 0, "--verbose": 0,
 }  # fmt: skip
 
 

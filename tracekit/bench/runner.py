@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit.bench import comparison, file, plots, repeats, statistics, tables, timing
+from tracekit.bench import comparison, file, paper, plots, repeats, statistics, tables, timing
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.errors import UsageError
@@ -98,6 +98,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
         grids.append(against_profile.grid(traced))
         files["trace"] = trace_path
     files["JSON"] = path = file.save(content, path, asked=wanted.output is not None)
+    files |= paper.save(content, path)
     next_ = [f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"]
     failed = not any(row["samples"] for row in rows)
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
@@ -119,6 +120,7 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
     content, path = contents[0], wanted.output or free(file.default_path(config))
     path = file.save(content, path, asked=wanted.output is not None)
     files = {"JSON": path}
+    files |= paper.save(content, path)
     rows = content["configurations"]
     grids = tables.full(content, rows[0]) if len(rows) == 1 else [tables.swept(content)]
     next_ = f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"

@@ -33,6 +33,9 @@ def arguments(name: str, checkpoint: str) -> argparse.ArgumentParser:
     seconds = "of the recording that are used; the model's own window without"
     parser.add_argument("--duration_sec", "--duration-sec", type=float, help=seconds)
     parser.add_argument("--output_dir", "--output-dir", type=Path, default=Path("reports"))
+    forms = ("markdown", "latex", "csv")
+    what = "which form of the table of a paper is printed; all three are saved"
+    parser.add_argument("--table", choices=forms, default="markdown", help=what)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--size", help="full or tiny; full where the device has the memory")
     return parser
@@ -51,7 +54,7 @@ def main(
 
 
 def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
-    from tracekit.bench import file, runner
+    from tracekit.bench import file, paper, runner
     from tracekit.capture import plan as planning
     from tracekit.cli import progress, terminal
 
@@ -79,7 +82,12 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
         )  # fmt: skip
     out.print(f"{done.content['title']}, {done.why}", markup=False)
     terminal.show(out, summary(done.content))
-    out.print(f"JSON: {output}", markup=False, soft_wrap=True)
+    process.say(paper.FORMS[given.table](paper.columns([done.content])))
+    for label, path in done.files.items():
+        out.print(f"{label + ':':<7} {path}", markup=False, soft_wrap=True)
+    process.hint(
+        f"Next:   tracekit bench table {given.output_dir}/*_5stages.json (a model a column)"
+    )
     return 130 if done.interrupted else int(done.failed)
 
 

@@ -15,7 +15,7 @@ from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -23,10 +23,10 @@ SWEEP = "Swept where there are commas: every combination is a configuration"
 
 
 class _RunByDefault(TyperGroup):
-    """`bench MODEL …` is `bench run MODEL …`; `compare` is the only other word."""
+    """`bench MODEL …` is `bench run MODEL …`; `compare` and `table` are the only other words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in ("run", "compare", "-h", "--help"):
+        if args and args[0] not in ("run", "compare", "table", "-h", "--help"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -40,10 +40,12 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=_RunByDefault,
         no_args_is_help=True,
-        help="Time the stages on the wall clock: `bench MODEL …`, `bench compare BASE NEW`.",
+        help="Time the stages on the wall clock: `bench MODEL …`, `bench compare BASE NEW`, "
+        "`bench table FILES…`.",
     )
     _register_run(group)
     _register_compare(group)
+    _register_table(group)
     app.add_typer(group, name="bench")
 
 
@@ -94,6 +96,16 @@ class Timing:
     ] = 64
     warmup: opt.Warmup = 3
     device: opt.Device = None
+
+
+Table = Annotated[
+    str | None,
+    typer.Option(
+        "--table",
+        metavar="markdown|latex|csv",
+        help="Print the table of a paper and nothing else: mean ± std, device, dtype, n.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +165,7 @@ def _register_run(group: typer.Typer) -> None:
             typer.Option("--trace", help="Capture too: profiled against unprofiled, busy, floor."),
         ] = False,
         processes: Processes,
+        table: Table = None,
         force: opt.Force = False,
         as_json: Annotated[
             bool, typer.Option("--json", help="Print the JSON and nothing else.")
@@ -163,7 +176,9 @@ def _register_run(group: typer.Typer) -> None:
 
         from tracekit.bench import runner
 
+        opt.one_of({"--json": as_json, "--table": table is not None})
         name, stage = runner.subject(model, model_only)
+        form = _form(table)
         if output is not None:
             inputs = [*feeding.inputs, *building.inputs]
             _check(output, inputs, against=processes.against is not None, force=force)
@@ -172,15 +187,18 @@ def _register_run(group: typer.Typer) -> None:
             runs=processes.runs, against=processes.against, words=sys.argv[1:],
             plan={**dataclasses.asdict(timing), **building.plan(), **feeding.plan()},
         )  # fmt: skip
-        _run(request, as_json)
+        _run(request, as_json, form)
 
 
 def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> None:
     """Raises: TracekitError where a file of the benchmark would replace what is none of ours."""
     from tracekit import files
-    from tracekit.bench import file
+    from tracekit.bench import file, paper
     from tracekit.report.html.page import is_page
 
+    for form in paper.FORMS:
+        place = paper.place(output, form)
+        files.check(place, inputs=inputs, ours=paper.is_table, force=force)
     for path in [output, *([file.against(output)] if against else [])]:
         files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
     files.check(file.page_of(output), inputs=inputs, ours=is_page, force=force)
@@ -203,7 +221,7 @@ def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
     return list(dict.fromkeys(found))
 
 
-def _run(request: Any, as_json: bool) -> None:
+def _run(request: Any, as_json: bool, form: str | None) -> None:
     from rich.text import Text
 
     from tracekit.bench import runner
@@ -222,6 +240,8 @@ def _run(request: Any, as_json: bool) -> None:
         files["page"] = benchmark.write(page, done.content, done.grids, done.charts, DEFINITIONS)
     if as_json:
         process.say_json(to_plain(done.content))
+    elif form is not None:
+        _say_table([done.content], form)
     else:
         _header(out, done.content, done.why)
         for grid in done.grids:
@@ -248,6 +268,57 @@ def _header(out: Console, content: Mapping[str, Any], why: str) -> None:
         said = caution(content["title"], random[0].get("size"), True)
         out.print(said or "Weights are random, on which the timing does not depend.", markup=False)
     out.print()
+
+
+def _form(given: str | None) -> str | None:
+    """A form of the table. Raises: UsageError for what is none."""
+    from tracekit.bench import paper
+
+    return None if given is None else opt.choice(given, tuple(paper.FORMS), "--table")
+
+
+def _say_table(contents: Sequence[Mapping[str, Any]], form: str) -> None:
+    from tracekit.bench import paper
+
+    process.say(paper.FORMS[form](paper.columns(contents)).rstrip("\n"))
+
+
+def _register_table(group: typer.Typer) -> None:
+    @group.command("table")
+    def table(
+        benchmarks: Annotated[
+            list[Path], typer.Argument(help="The .json of each benchmark, a column each.")
+        ],
+        table: Annotated[
+            str, typer.Option("--table", metavar="markdown|latex|csv", help="Which form to print.")
+        ] = "markdown",
+        output: Annotated[
+            Path | None,
+            typer.Option(
+                "-o", "--output", help="A file for it: its ending says .md, .tex or .csv."
+            ),
+        ] = None,
+        force: opt.Force = False,
+    ) -> None:
+        """The table of a paper: models as columns, mean ± std, n, device, dtype."""
+        from tracekit import files
+        from tracekit.bench import file, paper
+        from tracekit.errors import UsageError
+
+        form = _form(table) or "markdown"
+        if output is not None:
+            endings = {ending: name for name, ending in paper.ENDINGS.items()}
+            found = endings.get(output.suffix.lower())
+            if found is None:
+                hint = f"end it in {', '.join(endings)}"
+                raise UsageError("which form is this?", where=output, hint=hint)
+            form = found
+            files.check(output, inputs=benchmarks, ours=paper.is_table, force=force)
+        contents = [file.load(path) for path in benchmarks]
+        if output is None:
+            _say_table(contents, form)
+            return
+        process.say(f"table: {paper.write(paper.columns(contents), form, output)}")
 
 
 def _register_compare(group: typer.Typer) -> None:
