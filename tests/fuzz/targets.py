@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.fuzz import mutations, seeds
 from tracekit import plain
 from tracekit.answers.devices import Devices
@@ -20,7 +22,7 @@ from tracekit.results import engine
 from tracekit.results.answers import Answers
 from tracekit.trace import cache, impossible, kineto, ranks
 from tracekit.trace.json.source import open_text
-from tracekit.trace.trace import GPU_WORK, TABLES, Trace
+from tracekit.trace.trace import GPU_WORK, TABLES, Cat, Trace
 
 ALL = frozenset(TABLES)
 OBEYED = set(mutations.ESCAPES) - set("[31m")  # what no terminal may get raw
@@ -47,7 +49,13 @@ def conserved(trace: Trace) -> None:
     assert (trace.ts[1:] >= trace.ts[:-1]).all()
     parts = [impossible.without(part) for part in ranks.split(trace)]
     aside = [a.rows for part in parts for a in part.aside if not a.cut]
-    assert sum(map(len, parts)) + sum(map(len, aside)) == len(trace)
+    kept = np.concatenate([part.id for part in parts])
+    gone = np.concatenate([rows.id for rows in aside]) if aside else kept[:0]
+    assert sorted({*kept.tolist(), *gone.tolist()}) == list(range(len(trace)))
+    # a mark whose length is below zero is counted, and kept for what it says
+    both = trace.where(np.isin(trace.id, np.intersect1d(kept, gone)))
+    assert len(np.unique(kept)) == len(kept)
+    assert ((both.cat == Cat.ANNOTATION) & (both.dur < 0)).all()
 
 
 def added_up(trace: Trace, one: Answers) -> None:

@@ -60,7 +60,7 @@ def answer(name: str, raw: bytes, path: str) -> Result:
         if kind is None:
             return Untyped(plain)
         return _named(msgspec.convert(filled(plain, kind), kind))
-    except msgspec.MsgspecError as fault:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
         raise unreadable(path, f"{name}, {str(fault)[:1].lower()}{str(fault)[1:]}") from None
 
 

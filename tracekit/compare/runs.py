@@ -74,7 +74,7 @@ def saved(path: str) -> Run | None:
         traces = msgspec.json.decode(text, type=_Document).traces
     except msgspec.ValidationError as fault:
         raise decode.unreadable(path, str(fault)) from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
     if len(traces) != 1:
         raise TracekitError(

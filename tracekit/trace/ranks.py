@@ -331,7 +331,8 @@ def _part(trace: Trace, owners: _Owners, number: int) -> Trace:
         return part
     device = part.device.copy()
     for pid, own in owners.devices.items():
-        device[(part.pid == pid) & (device < -1)] = own
+        if 0 <= own < 1 << 31:  # no device has a larger number: it keeps the one it has
+            device[(part.pid == pid) & (device < -1)] = own
     device.flags.writeable = False
     return replace(part, device=device, memo={})
 
