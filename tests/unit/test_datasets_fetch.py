@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self) -> None:
         self.body, self.tag, self.broken = BODY, '"one"', 0
+        self.headers: dict[str, str] = {}  # instead of its own
         self.asked: list[str | None] = []
         server = self
 
@@ -40,11 +41,13 @@ class Server:
                     start = int(asked.removeprefix("bytes=").rstrip("-"))
                 part = server.body[start:]
                 self.send_response(206 if start else 200)
+                whole = len(server.body)
+                headers = {"ETag": server.tag, "Content-Length": str(len(part))}
                 if start:
-                    whole = len(server.body)
-                    self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
-                self.send_header("ETag", server.tag)
-                self.send_header("Content-Length", str(len(part)))
+                    headers["Content-Range"] = f"bytes {start}-{whole - 1}/{whole}"
+                for name, value in {**headers, **server.headers}.items():
+                    if value:
+                        self.send_header(name, value)
                 self.end_headers()
                 if server.broken:
                     part, server.broken = part[: server.broken], 0
@@ -116,6 +119,103 @@ def test_what_differs_is_not_overwritten_without_force(server: Server, tmp_path:
     assert server.asked == []
     path = downloads.https(server.url, tmp_path, "a.bin", known_hash=known(BODY), force=True)
     assert path.read_bytes() == BODY
+
+
+def test_a_cut_body_does_not_take_the_name_of_a_file_whose_size_is_known(
+    server: Server, tmp_path: Path
+) -> None:
+    # a server that says nothing of the length, and hangs up
+    server.headers, server.broken = {"Content-Length": "", "Connection": "close"}, 400_000
+    with pytest.raises(TracekitError, match="400,000 of 1,024,000 bytes came"):
+        downloads.https(server.url, tmp_path, "a.bin", size=len(BODY))
+    assert not (tmp_path / "a.bin").exists()
+    server.headers = {}
+    assert downloads.https(server.url, tmp_path, "a.bin", size=len(BODY)).read_bytes() == BODY
+    assert server.asked[-1] == "bytes=400000-"
+
+
+@pytest.mark.parametrize("size", [None, len(BODY)])
+def test_an_empty_body_is_no_file(server: Server, tmp_path: Path, size: int | None) -> None:
+    server.body = b""
+    with pytest.raises(TracekitError, match=r"nothing came|0 of 1,024,000|not those"):
+        downloads.https(server.url, tmp_path, "a.bin", size=size)
+    assert not (tmp_path / "a.bin").exists()
+    (tmp_path / "a.bin").write_bytes(b"")
+    with pytest.raises(TracekitError, match="--force"):
+        downloads.https(server.url, tmp_path, "a.bin")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": "bytes 0-99/1024000"},  # from another place
+        {"Content-Range": "bytes 7-1023999/1024000"},
+        {"Content-Range": "rubbish"},
+        {"Content-Range": ""},
+    ],
+)
+def test_a_part_from_another_place_is_not_taken(
+    server: Server, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    server.broken = 400_000
+    with pytest.raises(TracekitError):
+        downloads.https(server.url, tmp_path, "a.bin")
+    server.headers = headers
+    path = downloads.https(server.url, tmp_path, "a.bin")
+    assert path.read_bytes() == BODY
+    assert server.asked[-1] is None  # once more, from the start
+
+
+def test_a_part_that_is_all_of_it_is_taken(server: Server, tmp_path: Path) -> None:
+    server.broken = 400_000
+    with pytest.raises(TracekitError):
+        downloads.https(server.url, tmp_path, "a.bin")
+    (tmp_path / "a.bin.part").write_bytes(BODY + b"more")
+    assert downloads.https(server.url, tmp_path, "a.bin", size=len(BODY)).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("tag", [b"", b"\xff\xfe\x00", b'"one"\r\nX: y', b"x" * 10_000, b'"\xe9"'])
+def test_a_damaged_tag_blocks_nothing(server: Server, tmp_path: Path, tag: bytes) -> None:
+    (tmp_path / "a.bin.part").write_bytes(BODY[:500])
+    (tmp_path / "a.bin.part.tag").write_bytes(tag)
+    assert downloads.https(server.url, tmp_path, "a.bin").read_bytes() == BODY
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize("length", ["rubbish", "-5", "1e3", "\xb2", "9" * 40])
+def test_a_header_that_cannot_be_read_is_no_change_of_the_publishers(
+    server: Server, tmp_path: Path, length: str
+) -> None:
+    server.headers = {"Content-Length": length, "Connection": "close"}
+    try:
+        assert downloads.https(server.url, tmp_path, "a.bin").read_bytes() == BODY
+    except TracekitError as error:
+        assert "cannot be fetched" in str(error)  # noqa: PT017
+    assert not (tmp_path / "a.bin").exists() or (tmp_path / "a.bin").read_bytes() == BODY
+
+
+def test_what_a_check_refuses_does_not_take_the_name(server: Server, tmp_path: Path) -> None:
+    def check(path: Path) -> None:
+        assert path.suffix == ".bin"
+        raise TracekitError("other values", where=path, hint="none")
+
+    (tmp_path / "a.bin").write_bytes(b"mine")
+    with pytest.raises(TracekitError, match="other values"):
+        downloads.https(server.url, tmp_path, "a.bin", check=check, force=True)
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.bin", b"mine")]
+
+
+def test_the_weights_of_limu_bert_are_checked_before_they_take_their_names(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracekit.models.limu_bert import weights
+
+    monkeypatch.setattr(weights, "ADDRESS", server.url.rpartition("/")[0])
+    for body in (b"", BODY[:1000], bytes(weights.BYTES)):
+        server.body = body
+        with pytest.raises(TracekitError):
+            weights.download(tmp_path)
+        assert not list(tmp_path.glob("*.pt"))
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -194,6 +294,66 @@ def test_a_damaged_archive_is_one_line(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data)
         with pytest.raises(TracekitError, match="damaged"):
             unpack.unpack(tmp_path / name, tmp_path)
+
+
+def patched(whole: bytes, at: int, value: bytes) -> bytes:
+    """A zip of one member with bytes of its local and of its central header changed."""
+    central = whole.index(b"PK\x01\x02")
+    for start in (at, central + at + 2):  # the central header has two bytes more before
+        whole = whole[:start] + value + whole[start + len(value) :]
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "said"),
+    [(6, b"\x01\x00", "encrypted"), (8, b"\x63\x00", "damaged|does not know"),
+     (4, b"\xff\x00", "does not know|damaged"), (14, b"abcd", "damaged")],
+)  # fmt: skip
+def test_an_archive_that_python_cannot_unpack_says_why(
+    at: int, value: bytes, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.zip").write_bytes(patched(zipped({"one.txt": b"published" * 100}), at, value))
+    with pytest.raises(TracekitError, match=said) as raised:
+        unpack.unpack(tmp_path / "a.zip", tmp_path / "out")
+    assert "\n" not in str(raised.value)
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+
+
+def test_bombs_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "HARMLESS", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.csv", bytes(3 << 20))
+    with pytest.raises(TracekitError, match="as no data set does"):
+        unpack.unpack(tmp_path / "a.zip", tmp_path / "out")
+    inner = zipped({"one.txt": b"x"})
+    for number in range(unpack.NESTED + 2):
+        inner = zipped({f"{number}.zip": inner})
+    (tmp_path / "b.zip").write_bytes(inner)
+    with pytest.raises(TracekitError, match="archives in archives"):
+        unpack.unpack(tmp_path / "b.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["\udcff.csv", "caf\udce9.txt"])
+def test_a_name_that_is_no_text_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.rar").write_bytes(b"Rar!")
+    libarchive(monkeypatch, [Entry("good.csv", b"1"), Entry(name, b"1")])
+    with pytest.raises(TracekitError, match="no UTF-8") as raised:
+        unpack.unpack(tmp_path / "a.rar", tmp_path)
+    str(raised.value).encode()
+    assert not (tmp_path / "good.csv").exists()
+
+
+def test_a_tar_that_begins_with_its_own_folder_is_an_ordinary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Entry("./")
+    root.isfile = False
+    (tmp_path / "a.tar").write_bytes(b"tar")
+    libarchive(monkeypatch, [root, Entry("./data/one.csv", b"1,2")])
+    unpack.unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert (tmp_path / "out" / "data" / "one.csv").read_bytes() == b"1,2"
 
 
 class Entry:

@@ -43,45 +43,60 @@ def https(
     *,
     known_hash: str | None = None,
     size: int | None = None,
+    check: Callable[[Path], None] = lambda _path: None,
     force: bool = False,
 ) -> Path:
     """The fetched file. One that is there already and whole is not fetched again.
 
-    Raises: TracekitError where a different file has that name, where the server fails, and where
-    the bytes are not those that were published.
+    What comes takes its name once it has the published size and hash, and `check` is content.
+
+    Raises: TracekitError where a different file has that name, where the server fails, where the
+    bytes are not those that were published; and what `check` raises.
     """
     extras.need("datasets", "pooch", "requests", where=url)
-    import pooch
-
     from tracekit.datasets.fetch.resume import Resuming
 
     path = folder / name
     if path.exists() and not force:
-        if known_hash is None and (size is None or path.stat().st_size == size):
-            return path  # nothing to hold it against
-        if known_hash is not None and pooch.hashes.hash_matches(str(path), known_hash):
+        if not _differs(path, known_hash, size):
+            check(path)
             return path
         raise TracekitError(
             "a file of that name is here, and it is not the published one",
             where=path,
             hint="move it away, or overwrite it with --force",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    new = folder / f"{name}.new"  # an older file stays until this one is whole
-    new.unlink(missing_ok=True)
-    going_on = Resuming(folder / f"{name}.part")
+    # an older file stays until this one is whole; the ending stays for those that look at it
+    new = path.with_name(f"{path.stem}.new{path.suffix}")
     try:
-        pooch.retrieve(url, known_hash, fname=new.name, path=folder, downloader=going_on)
+        folder.mkdir(parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        Resuming(folder / f"{name}.part", size)(url, new)
+        if differs := _differs(new, known_hash, size):
+            raise TracekitError(
+                f"the bytes are not those that were published ({differs})",
+                where=url,
+                hint="try again; if it stays so, the publisher has changed the file",
+            )
+        check(new)
         os.replace(new, path)
-    except ValueError as fault:  # pooch: the hash differs
-        raise TracekitError(
-            f"the bytes are not those that were published ({str(fault).splitlines()[0]})",
-            where=url,
-            hint="try again; if it stays so, the publisher has changed the file",
-        ) from None
     except OSError as fault:  # requests' errors are OSErrors too
         raise network.failed(fault, url) from None
+    finally:
+        new.unlink(missing_ok=True)
     return path
+
+
+def _differs(path: Path, known_hash: str | None, size: int | None) -> str:
+    """What of a file is not as it was published, in words; empty for nothing."""
+    import pooch
+
+    there = path.stat().st_size
+    if not there or (size is not None and there != size):
+        return f"{there:,} bytes" + (f", not {size:,}" if size is not None else "")
+    if known_hash is not None and not pooch.hashes.hash_matches(str(path), known_hash):
+        return f"another {known_hash.partition(':')[0]}"
+    return ""
 
 
 def by_hub(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,11 @@ FAULTS = (
     AssertionError, AttributeError, ImportError, IndexError, KeyError, NotImplementedError, OSError,
     RuntimeError, TypeError, ValueError,
 )  # fmt: skip
+
+
+# for every `from_pretrained`: nothing is fetched, and code that a folder brings is neither run nor
+# asked about
+LOCAL: Mapping[str, bool] = {"local_files_only": True, "trust_remote_code": False}
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.kinds import Form
 from tracekit.models.huggingface.library import (
     IMAGE_PROMPT,
+    LOCAL,
     SOUND_PROMPT,
     TEXT_PROMPT,
     quiet,
@@ -82,7 +83,7 @@ def _config(folder: Path) -> Any:
 
     kinds.check(str(checkpoints.read_json(folder / "config.json").get("model_type")))
     with said_plainly(folder), quiet():
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
+        return AutoConfig.from_pretrained(folder, **LOCAL)
 
 
 def architecture(config: Any) -> tuple[Any, kinds.Found]:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tracekit.models.huggingface.library import FAULTS, quiet, said_plainly
+from tracekit.models.huggingface.library import FAULTS, LOCAL, quiet, said_plainly
 
 VIDEO = "video_processor"
 NAMING = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -27,7 +27,7 @@ def processor(folder: Path) -> Any:
     library: Any = AutoProcessor
     with said_plainly(folder), quiet():
         try:
-            return library.from_pretrained(folder, local_files_only=True)
+            return library.from_pretrained(folder, **LOCAL)
         except FAULTS:
             kind = _named(folder)
             if importlib.util.find_spec("torchvision") or not _takes_video(kind):
@@ -71,12 +71,12 @@ def _without_video(kind: Any, folder: Path) -> Any:
         name: value for name, value in said.items()
         if name in takes and name not in ("image_processor", "tokenizer", VIDEO)
     }  # fmt: skip
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, **LOCAL)
     template = folder / "chat_template.jinja"
     if "chat_template" in takes and template.is_file():
         more["chat_template"] = template.read_text(encoding="utf-8")
     return pictures_only(kind)(
-        image_processor=images.from_pretrained(folder, local_files_only=True),
+        image_processor=images.from_pretrained(folder, **LOCAL),
         tokenizer=tokenizer,
         **{VIDEO: None},
         **more,

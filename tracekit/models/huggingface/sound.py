@@ -12,7 +12,13 @@ from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts
 from tracekit.models.huggingface.adapters import Inputs, PromptedLM
 from tracekit.models.huggingface.encoder_decoder import EncoderDecoder, SequenceDecoder
-from tracekit.models.huggingface.library import SOUND_PROMPT, quiet, run_plainly, said_plainly
+from tracekit.models.huggingface.library import (
+    LOCAL,
+    SOUND_PROMPT,
+    quiet,
+    run_plainly,
+    said_plainly,
+)
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints, imu_window
 from tracekit.models.shared.llama import without_gradients
@@ -58,7 +64,7 @@ class Speech(EncoderDecoder):
         super().__init__(decoder, text, options, facts, folder)
         library: Any = AutoFeatureExtractor
         with said_plainly(folder), quiet():
-            self.extractor = library.from_pretrained(folder, local_files_only=True)
+            self.extractor = library.from_pretrained(folder, **LOCAL)
 
     def preprocess(self, sample: Sample, raw: Any) -> Inputs:
         """Features of the sound on the device; rows are copies."""

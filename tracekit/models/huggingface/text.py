@@ -8,7 +8,7 @@ from typing import Any
 
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
-from tracekit.models.huggingface.library import quiet, said_plainly
+from tracekit.models.huggingface.library import LOCAL, quiet, said_plainly
 from tracekit.models.shared import build_options, tokenizers
 
 TOKENIZER_FILES = (
@@ -30,7 +30,7 @@ class Text:
 
             library: Any = AutoTokenizer
             with said_plainly(folder), quiet():
-                self.tokenizer = library.from_pretrained(folder, local_files_only=True)
+                self.tokenizer = library.from_pretrained(folder, **LOCAL)
             count = len(self.tokenizer)
             more = f", {count - vocab} more than the model has" if count > vocab else ""
             self.about = f"{type(self.tokenizer).__name__}, {count} ids{more}"

@@ -10,7 +10,7 @@ from typing import Any
 from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
-from tracekit.models.huggingface.library import quiet, said_plainly
+from tracekit.models.huggingface.library import LOCAL, quiet, said_plainly
 from tracekit.models.shared import build_options, checkpoints
 from tracekit.models.shared.llama import read_frequencies, restore_buffers
 
@@ -194,7 +194,7 @@ def loaded(kind: Any, folder: Path, config: Any, options: BuildOptions) -> Any:
             folder,
             config=config,
             dtype=dtype,
-            local_files_only=True,
+            **LOCAL,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that `report` can name them
             **placed,

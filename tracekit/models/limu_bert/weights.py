@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from tracekit.errors import TracekitError
@@ -43,10 +44,15 @@ def download(folder: Path, *, revision: str | None = None) -> None:
     base = ADDRESS if revision is None else ADDRESS.replace(COMMIT, revision)
     for name, wanted in VALUES.items():
         url = f"{base}/pretrain_base_{name}_20_120/{name}.pt"
-        path = downloads.https(url, folder, f"limu_bert_{name}.pt", size=BYTES)
-        if digest(path) != wanted:
-            raise TracekitError(
-                "the values are not the published ones",
-                where=path,
-                hint="delete it and try again; if it stays so, the publisher has changed the file",
-            )
+        check = partial(_check, wanted)
+        downloads.https(url, folder, f"limu_bert_{name}.pt", size=BYTES, check=check)
+
+
+def _check(wanted: str, path: Path) -> None:
+    """Raises: TracekitError where a file is no checkpoint, or has other values."""
+    if digest(path) != wanted:
+        raise TracekitError(
+            "the values are not the published ones",
+            where=path,
+            hint="delete it and try again; if it stays so, the publisher has changed the file",
+        )
