@@ -25,6 +25,11 @@ DEFINITIONS = {
     "suspect": SUSPECT,
 }
 
+AFTER_WAIT = (
+    "Of it, what would not be, had the host not waited for the device just before: as long as it was"
+    " blocked while the device worked, the next launches come later."
+)
+
 
 def tables(result: IdleTime) -> list[Grid]:
     grids = [_reasons_grid(result), _causes_grid(result)]
@@ -77,6 +82,7 @@ def _reasons_grid(result: IdleTime) -> Grid:
         Column("stage", "text", "The innermost stage that launched the work after it."),
         Column("idle", "ns", DEFINITIONS["idle"]),
         Column("of window", "share", WINDOW),
+        Column("after a wait", "ns", AFTER_WAIT),
         Column("stretches", "count", "How many."),
         Column("longest", "ns", "The longest of them."),
         Column("held by", "text", "What the launching thread was in for most of them, by time."),
@@ -85,7 +91,8 @@ def _reasons_grid(result: IdleTime) -> Grid:
     shown = [r for r in result.reasons if r.reason != Reason.MISSING]
     rows = [
         (named(r.rank, str(r.device)), names[r.reason], r.stage or "", r.ns,
-         r.ns / whole if (whole := window[r.rank, r.device]) else None, r.count, r.longest_ns,
+         r.ns / whole if (whole := window[r.rank, r.device]) else None, r.after_sync_ns, r.count,
+         r.longest_ns,
          holder_text(r.holders[0]) if r.holders else "")
         for r in shown[:200]
     ]  # fmt: skip

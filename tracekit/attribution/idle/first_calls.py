@@ -34,12 +34,13 @@ def of(trace: Trace) -> Mask:
 
 def _of(trace: Trace) -> Mask:
     out = np.zeros(len(trace), bool)
-    rows = np.flatnonzero(trace.is_(Cat.CPU_OP) & (trace.dur >= FIRST_OP_NS))
+    ops = np.flatnonzero(trace.is_(Cat.CPU_OP))  # sorted by start
+    rows = ops[trace.dur[ops] >= FIRST_OP_NS]
     if len(rows):
         rows = rows[_launch_inside(trace, rows)]
-    names = np.unique(trace.name[rows])
-    for name in names.tolist():
-        alike = np.flatnonzero(trace.is_(Cat.CPU_OP) & (trace.name == name))  # sorted by start
+    of_op = trace.name[ops]
+    for name in np.unique(trace.name[rows]).tolist():
+        alike = ops[of_op == name]
         first, later = alike[0], trace.dur[alike[1:]]
         if first not in rows:
             continue
