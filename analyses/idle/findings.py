@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
@@ -59,14 +60,15 @@ def _said(
     """`told`: another finding has what comes after waits of the host."""
     device, (ns, rows) = next(iter(parts.items()))
     window = seen[device]
-    stage = _stage(rows, ns)
+    by_stage = _shares(rows)
+    stage = by_stage[0].stage if by_stage[0].ns >= MOSTLY * ns else None
     which = "The GPU" if len(seen) == 1 else f"Device {device}"
     numbers: dict[str, float] = {
         "share": ns / window,
         "idle_ns": ns,
         "window_ns": window,
     }
-    where = _in_stage(stage, rows, ns) if stage else _several(rows, ns, numbers)
+    where = _where(by_stage, ns, numbers)
     after = sum(row.after_sync_ns for row in rows) if told else 0
     holders = [holder for row in rows for holder in row.holders]
     said = (
@@ -81,7 +83,7 @@ def _said(
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", saves if rule.saves else None, window,
         do
-        or _once(reason, rows, ns)
+        or _once(reason, by_stage, ns)
         or _by_ops(reason, rows)
         or next_step(reason, rows)
         or rule.do,
@@ -103,34 +105,47 @@ def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]
     return f"{plural(count, 'stretch', 'stretches')}, the longest {duration(longest)}"
 
 
-def _in_stage(stage: str, rows: list[IdleReason], ns: int) -> str:
-    """Nearly all in one stage, or in its first instance."""
-    top = max(rows, key=lambda row: row.ns)
-    if top.instances >= 3 and top.first_ns >= MOSTLY * ns:
-        return f", nearly all in the first of {top.instances:,} instances of {stage}"
-    return f", nearly all in {stage}"
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What one stage has of a reason's time; None: work that no stage launched."""
+
+    stage: str | None
+    ns: int
+    first_ns: int  # of it, before work of the first instance
+    instances: int
 
 
-def _once(reason: Reason, rows: list[IdleReason], ns: int) -> str:
+def _shares(rows: list[IdleReason]) -> list[_Share]:
+    """By stage, the most first."""
+    found: dict[str | None, _Share] = {}
+    for row in rows:
+        old = found.get(row.stage, _Share(row.stage, 0, 0, row.instances))
+        found[row.stage] = replace(old, ns=old.ns + row.ns, first_ns=old.first_ns + row.first_ns)
+    return sorted(found.values(), key=lambda part: -part.ns)
+
+
+def _where(parts: list[_Share], ns: int, numbers: dict[str, float]) -> str:
+    """The stage with nearly all of it, or its first instance; else those with most."""
+    top = parts[0]
+    if top.stage and top.ns >= MOSTLY * ns:
+        if _in_first(top, ns):
+            return f", nearly all in the first of {top.instances:,} instances of {top.stage}"
+        return f", nearly all in {top.stage}"
+    named = [part for part in parts if part.stage and part.ns >= PART * ns][:3]
+    numbers |= {f"stage_{i}_share": part.ns / ns for i, part in enumerate(named, 1)}
+    said = [f"{share(part.ns / ns)} in {part.stage}" for part in named]
+    return f", {' and '.join(said)}" if said else ""
+
+
+def _in_first(top: _Share, ns: int) -> bool:
+    return top.instances >= 3 and top.first_ns >= MOSTLY * ns
+
+
+def _once(reason: Reason, parts: list[_Share], ns: int) -> str:
     """Advice on what the first instance of a stage alone waits for."""
-    top = max(rows, key=lambda row: row.ns)
-    first = top.instances >= 3 and top.first_ns >= MOSTLY * ns
-    if first and reason in (Reason.ALLOCATION, Reason.WORK, Reason.SYNC):
+    if reason in (Reason.ALLOCATION, Reason.WORK, Reason.SYNC) and _in_first(parts[0], ns):
         return "Only the first waits for it: warm up before what is measured or served."
     return ""
-
-
-def _stage(rows: list[IdleReason], ns: int) -> str | None:
-    top = max(rows, key=lambda row: row.ns)
-    return top.stage if top.ns >= MOSTLY * ns else None
-
-
-def _several(rows: list[IdleReason], ns: int, numbers: dict[str, float]) -> str:
-    """The stages with most of it, where no one has all."""
-    named = sorted((r for r in rows if r.stage and r.ns >= PART * ns), key=lambda r: -r.ns)[:3]
-    numbers |= {f"stage_{i}_share": r.ns / ns for i, r in enumerate(named, 1)}
-    said = [f"{share(r.ns / ns)} in {r.stage}" for r in named]
-    return f", {' and '.join(said)}" if said else ""
 
 
 def _others(
@@ -158,7 +173,9 @@ def _launched(
         return "", ""
     numbers |= {"activities": whole.activities, "calls": whole.calls}
     said = f" It launches {whole.activities:,} activities in {plural(whole.calls, 'call')}"
-    tokens = [r for r in launches.rows if r.graph_saves_per_token_ns and r.stage == _top(rows)]
+    tokens = [
+        r for r in launches.rows if r.graph_saves_per_token_ns and r.stage == _shares(rows)[0].stage
+    ]
     if tokens and (per := tokens[0].graph_saves_per_token_ns):
         numbers["per_token_ns"] = per
         said += f"; {tokens[0].stage} waits {duration(per)} per token"
@@ -178,7 +195,3 @@ def _by_ops(reason: Reason, rows: list[IdleReason]) -> str:
         "Most is the framework's own time in its ops: CUDA graphs or torch.compile launch without "
         "it; else call fewer and larger ops, or run a faster host."
     )
-
-
-def _top(rows: list[IdleReason]) -> str | None:
-    return max(rows, key=lambda row: row.ns).stage

@@ -26,8 +26,8 @@ DEFINITIONS = {
 }
 
 AFTER_WAIT = (
-    "Of it, what would not be, had the host not waited for the device just before: as long as it was"
-    " blocked while the device worked, the next launches come later."
+    "Of it, what would not be, had the host not waited for the device just before: for as long as "
+    "it was blocked while the device worked, the next launches come later."
 )
 
 
