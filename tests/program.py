@@ -30,6 +30,16 @@ class Program:
     ) -> Trace:
         return build(self.slices, meta, tables)
 
+    def document(
+        self, shapes: Mapping[str, list[list[int]]], dtype: str = "c10::BFloat16",
+        device: str = "NVIDIA H100 80GB HBM3",
+    ) -> dict[str, object]:  # fmt: skip
+        """What the profiler writes as JSON, with the shapes that ops of a name were given."""
+        return {
+            "deviceProperties": [{"id": 0, "name": device}],
+            "traceEvents": [_event(s, shapes.get(s.name), dtype) for s in self.slices],
+        }
+
     def busy(self, us: float) -> None:
         """The host computes something that nothing records."""
         self.now += us
@@ -115,3 +125,21 @@ class Program:
     def _host(self, name: str, cat: Cat, start: float) -> None:
         ts = round(start * 1000)
         self.slices.append(Slice(ts, round(self.now * 1000) - ts, name, cat, self.tid, self.pid))
+
+
+def _event(own: Slice, shape: list[list[int]] | None, dtype: str) -> dict[str, object]:
+    said: dict[str, object] = {}
+    if own.correlation >= 0:
+        said["correlation"] = own.correlation
+    if own.stream >= 0:
+        said |= {"device": own.device, "stream": own.stream}
+    if shape is not None and own.cat is Cat.CPU_OP:
+        said |= {"Input Dims": shape, "Input type": [dtype] * len(shape)}
+    return {"ph": "X", "cat": _CATEGORIES[own.cat], "name": own.name, "pid": own.pid,
+            "tid": own.tid, "ts": own.ts / 1000, "dur": own.dur / 1000, "args": said}  # fmt: skip
+
+
+_CATEGORIES = {
+    Cat.RUNTIME: "cuda_runtime", Cat.KERNEL: "kernel", Cat.MEMCPY: "gpu_memcpy",
+    Cat.CPU_OP: "cpu_op", Cat.ANNOTATION: "user_annotation", Cat.PYTHON: "python_function",
+}  # fmt: skip

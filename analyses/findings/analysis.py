@@ -120,7 +120,10 @@ def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:
             if d.kind not in (FindingKind.ONE_KERNEL, FindingKind.RECORD_MORE)
         )
     )
-    unshaped = any(d.kind is FindingKind.MEMORY_BANDWIDTH and d.saves_ns is None for _, d in drafts)
+    unshaped = any(
+        d.kind is FindingKind.MEMORY_BANDWIDTH and "could_read_bytes" in d.numbers
+        for _, d in drafts
+    )
     return [
         (name, d) for name, d in drafts
         if not (d.kind is FindingKind.ONE_KERNEL and d.explains & told)
@@ -194,7 +197,7 @@ def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
     """The largest saving first; of those without one, the largest share first."""
 
     def weight(f: Finding) -> float:
-        if f.saves_ns is None and f.kind is FindingKind.MEMORY_BANDWIDTH:
+        if f.saves_ns is None and "could_read_bytes" in f.numbers:
             return (1 - _BEST) * f.numbers.get("gemm_ns", 0.0)
         return f.saves_ns or 0
 

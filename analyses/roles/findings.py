@@ -20,6 +20,7 @@ MEASURE = (
     "To know how near: record a step without graphs with record_shapes=True, or analyze it with a "
     "prefill that has shapes."
 )
+NEAR = 0.7  # of the memory bandwidth: GEMMs of few rows reach 70 to 90 %
 MUCH = 0.25  # of the kernel time of decode
 
 
@@ -28,6 +29,8 @@ def findings(result: Roles, ask: Ask) -> Iterator[Draft]:
     decode, prefill = result.slow_decode, result.phase(Stage.PREFILL)
     if decode is not None and decode.gemm_bytes_share is not None:
         yield _measured(result, decode, prefill)
+    elif (near := result.phase(Stage.DECODE)) is not None and _near(near):
+        yield _at_the_limit(result, near)
     elif (plain := result.phase(Stage.DECODE)) is not None and plain.gemm_bytes_share is None:
         yield from _bound(result, plain, ask(Stages))
 
@@ -48,6 +51,30 @@ def _measured(result: Roles, decode: Aligned, prefill: Aligned | None) -> Draft:
         part, "share", decode.gemm_waste_ns, decode.total_ns, DO,
         numbers={"bandwidth_share": part, "gemm_ns": decode.gemm_ns,
                  "gemm_share": decode.gemm_ns / decode.total_ns,
+                 "floor_ns": decode.gemm_floor_ns or 0.0},
+        explains=frozenset({Category.GEMM.value}),
+    )  # fmt: skip
+
+
+def _near(decode: Aligned) -> bool:
+    """GEMMs take much of decode and come close to the memory bandwidth."""
+    part, flops = decode.gemm_bytes_share, decode.gemm_flops_share or 0.0
+    much = decode.total_ns > 0 and decode.gemm_ns / decode.total_ns >= MUCH
+    return much and part is not None and NEAR <= part <= 1 and part > flops
+
+
+def _at_the_limit(result: Roles, decode: Aligned) -> Draft:
+    part, share_of = decode.gemm_bytes_share or 0.0, decode.gemm_ns / decode.total_ns
+    return Draft(
+        FindingKind.MEMORY_BANDWIDTH, decode.phase,
+        f"{share(share_of)} of the kernel time of decode is GEMMs that use {share(part)} of the "
+        f"memory bandwidth of {result.device}: they take {duration(decode.gemm_ns)} where reading "
+        f"their weights takes {duration(decode.gemm_floor_ns)}. That is close to what the device "
+        "allows: these kernels are not the fault.",
+        part, "share", None, decode.total_ns,
+        "Only fewer bytes a token make them faster: decode more rows at once (larger batches, "
+        "speculative decoding), or quantise the weights.",
+        numbers={"bandwidth_share": part, "gemm_ns": decode.gemm_ns, "gemm_share": share_of,
                  "floor_ns": decode.gemm_floor_ns or 0.0},
         explains=frozenset({Category.GEMM.value}),
     )  # fmt: skip

@@ -4,8 +4,10 @@ Each program is run on a drawn machine; its first finding, the number of it and 
 said follow from what the program does.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tracekit.analyses.findings.analysis import findings
@@ -15,6 +17,7 @@ from tests.program import Program
 from tracekit.answers.findings import Finding, Findings
 from tracekit.results import catalog
 from tracekit.taxonomy import FindingKind as Kind
+from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Source, Trace
 
 HOST = {Kind.LAUNCH_BOUND, Kind.BETWEEN_STEPS, Kind.HOST_WORK, Kind.HOST_SYNC, Kind.DATA_LOADING,
@@ -245,3 +248,25 @@ def two_ranks() -> Trace:
         slices += [replace(s, pid=device) if s.stream >= 0 else s for s in program.slices]
         labels |= {host: f"rank{rank} {4_000 + rank}", device: f"rank{rank} 0"}
     return build(slices, source=Source("drawing", labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("kernel_us", "part", "saves_ms"), [(16, 0.626, 1.91), (12.5, 0.802, None), (10.6, 0.945, None)]
+)
+def test_a_decode_of_few_rows_says_how_far_from_the_memory_floor_it_is(
+    kernel_us: float, part: float, saves_ms: float | None, tmp_path: Path
+) -> None:
+    """33.6 MB of weights a GEMM are 10.02 µs at 3.35 TB/s; 320 GEMMs, attention beside them."""
+    program = Program()
+    for _ in range(8):
+        with program.mark("step[DECODE bs=1]"):
+            for _ in range(40):
+                program.launch("gemvx_kernel", kernel_us, op="aten::mm", op_us=1, call_us=2)
+                program.launch("flash_fwd_splitkv", 3, op="flash_attn::fwd", op_us=1, call_us=2)
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(program.document({"aten::mm": [[1, 4096], [4096, 4096]]})))
+    rows = findings(kineto.load(path, tables=frozenset({"shapes"}))).rows
+    assert [row.kind for row in rows] == [Kind.MEMORY_BANDWIDTH, Kind.SATURATED]
+    assert rows[0].number == pytest.approx(part, abs=0.002)
+    said = None if rows[0].saves_ns is None else rows[0].saves_ns / 1e6
+    assert said == (None if saves_ms is None else pytest.approx(saves_ms, abs=0.01))
