@@ -104,8 +104,10 @@ def checked(setup: Setup, chosen: Sequence[Step], seconds: float) -> int:
             for row in here:
                 print(f"{'ok  ' if row['passed'] else 'FAIL'} {row['step']}: {row['part']}: "
                       f"{row['said']}", flush=True)  # fmt: skip
-    except KeyboardInterrupt:
-        rows.append(missing("check", "all steps", "interrupted"))
+    except KeyboardInterrupt:  # what was done stays
+        done = read_rows(setup.rows)
+        rows += [row for row in done if row not in rows]
+        rows.append(missing("check", "what was left", "interrupted"))
     code = int(not all(row["passed"] for row in rows))
     about = {
         "device": setup.device, "pretend": setup.pretend, "exit_code": code,

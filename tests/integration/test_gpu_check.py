@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from scripts.on_gpu import check, goldens, steps, traces
-from scripts.on_gpu.setup import PartError, Said, Setup, Step, part, read_rows
+from scripts.on_gpu.setup import MODELS, PartError, Said, Setup, Step, part, read_rows
+from tests import real
 from tests.integration import small_model
 from tracekit.capture import plan as planning
 from tracekit.capture.run import capture
@@ -116,6 +117,22 @@ def test_a_failing_row_is_exit_code_1(
     assert "FAIL s: b: not reached" in capsys.readouterr().out
 
 
+def test_what_was_done_before_an_interrupt_stays(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def process(setup: Setup, name: str, _seconds: float) -> str:
+        with part(setup, name, "a"):
+            pass
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "process", process)
+    assert check.checked(setup, [Step("s", 5, ("a", "b"))], 60) == 1
+    content = json.loads((setup.out / "report.json").read_text())
+    assert [(row["part"], row["passed"]) for row in content["rows"]] == [
+        ("a", True), ("what was left", False)
+    ]  # fmt: skip
+
+
 def test_another_value_on_the_device_is_found(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +207,34 @@ def test_a_trace_without_kernels_or_with_slices_that_cross_is_found(
     crossing.write_text(json.dumps({"traceEvents": slices}))
     with pytest.raises(PartError, match="1 slices that cross another"):
         traces.untouched(setup, crossing)
+
+
+@pytest.mark.parametrize(
+    "name", ["tl_mi300_torch_compile_triton", "tl_vllm_prefilldecode_piecewise"]
+)
+def test_an_export_of_a_real_gpu_has_what_is_asked_of_ours(setup: Setup, name: str) -> None:
+    from tracekit.capture import save
+
+    path = setup.work / "saved.pt.trace.json.gz"
+    save.save(real.trace_file(name), path, {})
+    on_a_gpu, said = Setup("cuda", False, setup.out, setup.work, setup.rows), Said()
+    traces.examined(on_a_gpu, path, said)
+    assert said.figures["kernels"] > 10
+    traces.kept(on_a_gpu, path, setup.out / "kept.json.gz", said)
+    assert 0 < (setup.out / "kept.json.gz").stat().st_size <= traces.LIMIT
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_on_a_real_gpu_each_model_gives_what_it_gives_on_the_cpu(setup: Setup, name: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA or ROCm device")
+    goldens.strict()
+    there = Setup("cuda", False, setup.out, setup.work, setup.rows)
+    goldens.float32(there, name, Said())
+    goldens.half(there, name, steps.half_dtype(there), Said())
 
 
 def test_sums_that_are_off_by_a_nanosecond_are_found(setup: Setup) -> None:
