@@ -2,7 +2,10 @@
 
 Weights are read once a forward pass, keys and values of the context once a token, and every weight
 of a matrix does one multiply-add a token. Prefill applies the head to the last position alone.
-Norms, softmax, rotary embeddings and activations are left out: they are less than one percent.
+Norms, softmax, rotary embeddings, activations and the scans of recurrent layers are left out: about
+one percent. Layers that see a window meet and read no more than its positions; a recurrent
+layer reads its state once a token, whatever came before. Keys and values are those that the run
+itself cached, where the metadata says how many: of latent attention they are fewer, or expanded.
 
 Of a mixture of experts a token multiplies with the experts that it chose. A pass reads at least as
 many as one token chooses, since all its tokens may choose the same. Chosen evenly, n tokens reach
@@ -95,15 +98,21 @@ class Llm:
 
     layers: int
     hidden: int
-    heads: int
-    kv_heads: int
-    head_dim: int
     vocab: int
     bytes_per_value: int
     weight_parameters: int  # that every forward pass reads: layers, final norm, head
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
     expert_parameters: int = 0  # of routed experts, in all layers; 0: dense
     experts: int = 0  # in a layer
     experts_per_token: int = 0
+    pair_flops: int | None = None  # of a query with a key, over layers that see all positions
+    cache_values: int | None = None  # of a position, over those layers
+    window: int = 0  # positions that the other attention layers see
+    window_pair_flops: int = 0
+    window_cache_values: int = 0
+    state_values: int = 0  # of the recurrent states of a row
 
     @property
     def head_weights(self) -> int:
@@ -130,14 +139,29 @@ class Llm:
             return None
         return round(sum(map(self.even_parameters, passes)) * self.bytes_per_value)
 
-    def pairs_flops(self, pairs: int) -> int:
-        """QKᵀ and PV of `pairs` of query and key, in all layers."""
-        return 4 * self.layers * self.heads * self.head_dim * pairs
+    def pairs_flops(self, first: int, last: int) -> int:
+        """QKᵀ and PV, in all layers, of the queries at positions `first` to `last`, from 1.
 
-    def kv_bytes(self, positions: int) -> int:
-        """Keys and values of `positions`, in all layers."""
-        per_position = 2 * self.layers * self.kv_heads * self.head_dim * self.bytes_per_value
-        return per_position * positions
+        Each meets the keys of all positions up to its own, or of the last `window` of them.
+        """
+        pair = self.pair_flops
+        if pair is None:
+            pair = 4 * self.layers * self.heads * self.head_dim
+        whole = (first + last) * (last - first + 1) // 2
+        if not self.window_pair_flops:
+            return pair * whole
+        short = max(min(last, self.window) - first + 1, 0)  # queries that see less than a window
+        seen = (first + min(last, self.window)) * short // 2
+        seen += (last - first + 1 - short) * self.window
+        return pair * whole + self.window_pair_flops * seen
+
+    def kept_bytes(self, positions: int) -> int:
+        """Keys and values of `positions`, and recurrent states, of one row, in all layers."""
+        values = self.cache_values
+        if values is None:
+            values = 2 * self.layers * self.kv_heads * self.head_dim
+        windowed = self.window_cache_values * min(positions, self.window)
+        return (values * positions + windowed + self.state_values) * self.bytes_per_value
 
 
 def llm_of(meta: Mapping[str, Any]) -> Llm | None:
@@ -148,15 +172,23 @@ def llm_of(meta: Mapping[str, Any]) -> Llm | None:
 
 
 _MIXTURE = ("expert_parameters", "experts", "experts_per_token")
+_NEEDED = ("layers", "hidden", "vocab", "bytes_per_value", "weight_parameters")
+_HEADS = ("heads", "kv_heads", "head_dim")
+_MEASURED = ("pair_flops", "cache_values")  # of the run, in place of the heads' formula
 
 
 def _shape(dims: Mapping[str, Any]) -> Llm | None:
     """The decoder, or None where a number is missing or the mixture contradicts itself."""
-    found = {name: _whole(dims.get(name)) or 0 for name in Llm.__dataclass_fields__}
-    mixture = [found[name] for name in _MIXTURE]
-    if any(not value for name, value in found.items() if name not in _MIXTURE):
+    stated = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
+    found = {name: value for name, value in stated.items() if value is not None}
+    measured = all(name in found for name in _MEASURED)
+    needed = _NEEDED if measured else (*_NEEDED, *_HEADS)
+    if not all(found.get(name) for name in needed):
         return None
-    if any(mixture) and (not all(mixture) or found["experts_per_token"] > found["experts"]):
+    if found.get("window_cache_values") and not found.get("window"):
+        return None
+    mixture = [found.get(name, 0) for name in _MIXTURE]
+    if any(mixture) and (not all(mixture) or mixture[2] > mixture[1]):
         return None
     return Llm(**found)
 
@@ -180,13 +212,8 @@ def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
     weights = llm.active_parameters * llm.bytes_per_value
     passes = tuple(
         (
-            batch
-            * (
-                2 * inner * length
-                + 2 * llm.head_weights
-                + llm.pairs_flops(length * (length + 1) // 2)
-            ),
-            weights + llm.kv_bytes(batch * length),  # written
+            batch * (2 * inner * length + 2 * llm.head_weights + llm.pairs_flops(1, length)),
+            weights + batch * llm.kept_bytes(length),  # written
         )
         for length in lengths
     )
@@ -199,8 +226,8 @@ def _decode(llm: Llm, dtype: str, lengths: Sequence[int], batch: int, made: Sequ
     weights = llm.active_parameters * llm.bytes_per_value
     passes = tuple(
         (
-            batch * (2 * llm.active_parameters + llm.pairs_flops(length + step)),
-            weights + llm.kv_bytes(batch * (length + step)),
+            batch * (2 * llm.active_parameters + llm.pairs_flops(length + step, length + step)),
+            weights + batch * llm.kept_bytes(length + step),
         )
         for length, tokens in zip(lengths, made, strict=True)
         for step in range(1, tokens)

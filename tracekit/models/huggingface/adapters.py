@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,17 @@ class CausalLM:
         self, decoder: LibraryDecoder, text: Text, options: BuildOptions, facts: Facts, folder: Path
     ) -> None:
         self.decoder, self.tokens, self.options = decoder, text, options
-        self.facts, self.folder = facts, folder
+        self._facts, self.folder = facts, folder
         self.model = decoder.model
+
+    @property
+    def facts(self) -> Facts:
+        """The facts; after a request with what it left between its tokens."""
+        made = self._facts
+        if self.decoder.kept is None or "llm" not in made.dims:
+            return made
+        llm = {**made.dims["llm"], **self.decoder.kept}
+        return replace(made, dims={**made.dims, "llm": llm})
 
     def load(self, sample: Sample) -> Any:
         """Bytes of the prompt, picture or sound on disk to host memory."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
-from tracekit.models.huggingface import generation
+from tracekit.models.huggingface import dimensions, generation
 from tracekit.models.shared.llama import CACHES, Decoder, Request, cache_argument
 from tracekit.models.shared.sampling import choose
 
@@ -55,11 +55,14 @@ class LibraryDecoder(Decoder):
         if self.carries:
             self.cache_kind = KEPT
         self.cache_name = cache_argument(model)
+        self._cuts = "logits_to_keep" in named
         self._positions = positions and "position_ids" in named
         self.cache_kind = self._kept()
         self.effects = generation.effects(model.generation_config, self.eos)
         self._seen: torch.Tensor | None = None  # [B, n] prompt and generated ids
         self._processors: Any = None
+        self._measured = False
+        self.kept: Mapping[str, int] | None = None  # see dimensions; None: not run, or not known
 
     def _kept(self) -> str:
         """What is kept between tokens, in words: a cache, a recurrent state, or both."""
@@ -96,7 +99,12 @@ class LibraryDecoder(Decoder):
             self._processors = generation.processors(
                 self.effects, length, most, self.eos, self._seen.device
             )
-        return super().prefill(embeds, ids=ids, **more)
+        request = super().prefill(embeds, ids=ids, **more)
+        if not self._measured:  # once: it is alike for all requests
+            self._measured = True
+            held = request.cache.value if isinstance(request.cache, Carried) else request.cache
+            self.kept = dimensions.kept(held, self.model.config, len(request.ids))
+        return request
 
     def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, Any]:
         """Positions [B, T] as `generate` counts them, made on the device."""
@@ -112,6 +120,8 @@ class LibraryDecoder(Decoder):
         if not isinstance(cache, Carried):
             return super().forward(cache, keep, **given)
         given[self.cache_name] = cache.value
+        if self._cuts:
+            given["logits_to_keep"] = keep
         out = self.model(use_cache=True, **given)
         cache.value = next(
             (found for name in CACHES if (found := getattr(out, name, None)) is not None), None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tracekit import extras
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
-from tracekit.models.huggingface import kinds, weights
+from tracekit.models.huggingface import dimensions, kinds, weights
 from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.kinds import Form
 from tracekit.models.huggingface.library import (
@@ -25,8 +25,6 @@ from tracekit.models.huggingface.library import (
     said_plainly,
 )
 from tracekit.models.shared import build_options, checkpoints
-from tracekit.models.shared.experts import routed
-from tracekit.models.shared.llama import dims, read_per_pass
 
 if TYPE_CHECKING:
     from tracekit.models.huggingface.adapters import CausalLM
@@ -102,25 +100,38 @@ def skeleton(config: Any) -> Any:
     return weights.skeleton(architecture(config)[0], config)
 
 
+ENCODERS = {
+    "vision": ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder"),
+    "audio": ("audio_tower", "audio_encoder"),
+    "encoder": ("encoder",),
+}
+CONNECTORS = ("project", "connector", "qformer", "perceiver")
+
+
 def components(model: Any) -> dict[str, int]:
-    """Parameters of the image encoder, if any, what joins it to the LLM, and the LLM."""
-    inner = getattr(model, "model", model)
-    vision = _vision(inner)
-    if vision is None:
-        return {"llm": checkpoints.count(model)}
-    counts = {"vision": checkpoints.count(vision), "connector": 0}
-    for name, child in inner.named_children():
-        if child is not vision and ("project" in name or "connector" in name):
-            counts["connector"] += checkpoints.count(child)
+    """Parameters of the encoder, if any, of what joins it to the LLM, and of the LLM."""
+    counts: dict[str, int] = {}
+    for name, part in _parts(model):
+        counts[name] = counts.get(name, 0) + checkpoints.count(part)
     return {**counts, "llm": checkpoints.count(model) - sum(counts.values())}
 
 
-def _vision(inner: Any) -> Any:
-    for name in ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder"):
-        found = getattr(inner, name, None)
-        if found is not None:
-            return found
-    return None
+def _parts(model: Any) -> list[tuple[str, Any]]:
+    """The encoder and what joins it to the LLM: the component's name, and the module."""
+    inner = getattr(model, "model", model)
+    found: list[tuple[str, Any]] = []
+    for name, spellings in ENCODERS.items():
+        part = next((p for one in spellings if (p := getattr(inner, one, None)) is not None), None)
+        if part is None or (name == "encoder" and not model.config.is_encoder_decoder):
+            continue
+        found.append((name, part))
+        if name != "encoder":
+            found += [
+                ("connector", child) for other, child in inner.named_children()
+                if child is not part and any(word in other for word in CONNECTORS)
+            ]  # fmt: skip
+        break
+    return found
 
 
 def resolve(target: str) -> Model:
@@ -246,8 +257,8 @@ def _facts(
     model.requires_grad_(False)
     about: dict[str, Any] = {"batch_size": options.batch_size}
     if form not in (Form.TEXT_TO_TEXT, Form.SPEECH):
-        mixture = routed(model, model.config)
-        about["llm"] = dims(model.config, options.dtype, _llm_per_pass(model), mixture)
+        apart = [part for name, part in _parts(model) if name != "llm"]
+        about["llm"] = dimensions.llm(model, options.dtype, without=apart)
     return Facts(
         model=f"hf:{_shown(target)}",
         size=options.size,
@@ -260,12 +271,6 @@ def _facts(
         options={"architecture": type(model).__name__, "compile": decoder.compiled},
         notes=tuple(decoder.notes()),
     )
-
-
-def _llm_per_pass(model: Any) -> int:
-    """Parameters that a pass over text reads: of a vision-language model, without its encoder."""
-    counts = components(model)
-    return read_per_pass(model) - counts.get("vision", 0) - counts.get("connector", 0)
 
 
 def _eos(model: Any) -> list[int]:
