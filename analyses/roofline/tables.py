@@ -123,11 +123,12 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
         Column("limit", "text", DEFINITIONS["limit"]),
         Column("known", "text", DEFINITIONS["known"]),
         Column("helpers", "ns", DEFINITIONS["helpers"]),
+        Column("most time in kernel", "text", "The kernel with most of the time."),
     )  # fmt: skip
     rows = [
         (r.op, r.shape, r.dtype, r.phase, r.module or "", r.calls, r.total_ns, r.flops, r.bytes,
          r.rates.intensity, r.rates.flops_per_s, r.rates.flops_share, r.rates.bytes_share,
-         r.rates.floor_share, r.limit, r.known.value, r.helper_ns)
+         r.rates.floor_share, r.limit, r.known.value, r.helper_ns, r.kernel)
         for r in ops[:MOST]
     ]  # fmt: skip
     left = len(ops) - MOST

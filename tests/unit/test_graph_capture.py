@@ -185,6 +185,42 @@ def test_launches_without_names_are_matched_by_their_place_and_kind(tmp_path):
     assert None in ops_of(joined(tmp_path, replayed(KERNELS), captured(other, named=False)))
 
 
+def eager(nodes, rows, at, correlation=1000):
+    """The same ops run before a capture, without its marks, each with its kernel."""
+    out = []
+    for one in captured(nodes, rows, named=False, at=at):
+        if "Capture" in one["name"] or one["cat"] == "python_function":
+            continue
+        if one["cat"] == "cuda_runtime":
+            correlation += 1
+            one["args"]["correlation"] = correlation
+            kernel = nodes[len([e for e in out if e["cat"] == "kernel"])][0]
+            ran = {"correlation": correlation, "grid": [rows, 1, 1], "block": [64, 1, 1]}
+            ran |= {"device": 0, "stream": 3}
+            out.append(event("kernel", kernel, one["ts"] + 500, 5, tid=3, **ran))
+        out.append(one)
+    return out
+
+
+def test_a_warm_up_before_the_capture_names_kernels_and_grids(tmp_path):
+    both = []
+    for n, rows in enumerate(SIZES):
+        at = 2000.0 * n
+        both += eager(LAYER, rows, at, 1000 + 100 * n)
+        both += captured(LAYER, rows, named=False, at=at + 1000)
+    for rows in SIZES:
+        trace = joined(tmp_path, replayed(KERNELS, grid=[rows, 1, 1]), both)
+        assert shape(trace) == f"{rows}×32×64"
+        assert origin.matches(trace)[0].how == ("exact sequence",)
+
+
+def test_a_compiled_kernel_is_named_by_its_op(tmp_path):
+    name = "triton_poi_fused_add_0"
+    nodes = [(MM, "aten::mm"), (name, name), (name, name)]
+    trace = joined(tmp_path, replayed([MM, name, name]), captured(nodes, named=False))
+    assert ops_of(trace) == ["aten::mm", name, name]
+
+
 def test_nodes_are_in_the_order_of_capture_where_they_are_numbered(tmp_path):
     replay = replayed([ACT, MM, NORM])
     for place, one in enumerate(e for e in replay if e["cat"] == "kernel"):

@@ -38,15 +38,17 @@ def captures(trace: Trace, marked: bool = False) -> list[Captured]:
     row, low, high = _windows(trace)
     if marked and not len(row):
         return []
-    issued = _launching(trace)
+    issued, thread = _launching(trace), _thread(trace)
     calls = links.calls(trace)
     idle = links.launch_count(trace) == 0
     found = []
-    for begin, start, end in zip(row.tolist(), low.tolist(), high.tolist(), strict=True):
-        inside = issued & (calls.ts >= start) & (calls.ts < end) & (calls.pid == calls.pid[begin])
-        own = inside & (idle | (_thread(trace) == _thread(trace)[begin]))
+    first, last = np.searchsorted(calls.ts, low), np.searchsorted(calls.ts, high)
+    for begin, start, end in zip(row.tolist(), first.tolist(), last.tolist(), strict=True):
+        mine = np.arange(start, end)
+        own = issued[mine] & (calls.pid[mine] == calls.pid[begin])
+        own &= idle[mine] | (thread[mine] == thread[begin])
         if own.any():
-            found.append(Captured(np.flatnonzero(own), label_of_launch(trace, begin), False))
+            found.append(Captured(mine[own], label_of_launch(trace, begin), False))
     if found or marked:
         return found
     lost = issued & idle
@@ -55,9 +57,26 @@ def captures(trace: Trace, marked: bool = False) -> list[Captured]:
     return _by_annotation(trace, issued & ~idle, eager=True)
 
 
+def ran_eagerly(trace: Trace) -> I64:
+    """Rows of `links.calls` that launched work of their own, in their order."""
+    return trace.once(
+        "eager launches",
+        lambda: np.flatnonzero(_launching(trace) & (links.launch_count(trace) > 0)),
+    )
+
+
 def _thread(trace: Trace) -> I64:
     """[R] the thread of each row of `links.calls`."""
-    return np.asarray(links.thread(trace)[trace.is_(Cat.RUNTIME)])
+    return trace.once(
+        "thread of call", lambda: np.asarray(links.thread(trace)[trace.is_(Cat.RUNTIME)])
+    )
+
+
+def _thread_of_marks(trace: Trace) -> I64:
+    """[A] the thread of each row of `links.marks`."""
+    return trace.once(
+        "thread of mark", lambda: np.asarray(links.thread(trace)[trace.is_(Cat.ANNOTATION)])
+    )
 
 
 def _launching(trace: Trace) -> Mask:
@@ -98,9 +117,9 @@ def _marks_of_calls(trace: Trace) -> I64:
     """[R] the innermost annotation around each call, as a row of `links.marks`, or -1."""
 
     def make() -> I64:
-        marks, calls, thread = links.marks(trace), links.calls(trace), links.thread(trace)
+        marks, calls = links.marks(trace), links.calls(trace)
         return innermost(
-            thread[trace.is_(Cat.ANNOTATION)], marks.ts, marks.end,
+            _thread_of_marks(trace), marks.ts, marks.end,
             _thread(trace), calls.ts, calls.ts + 1,
         )  # fmt: skip
 
@@ -110,9 +129,9 @@ def _marks_of_calls(trace: Trace) -> I64:
 def label_of_launch(trace: Trace, call: int) -> str:
     """The names of all annotations around a call, the innermost first, with blanks between."""
     marks, calls = links.marks(trace), links.calls(trace)
-    start, thread = calls.ts[call], _thread(trace)[call]
+    start = calls.ts[call]
     around = (marks.ts <= start) & (marks.end > start)
-    around &= links.thread(trace)[trace.is_(Cat.ANNOTATION)] == thread
+    around &= _thread_of_marks(trace) == _thread(trace)[call]
     return " ".join(marks.text(int(row)) for row in np.flatnonzero(around)[::-1])
 
 

@@ -17,7 +17,12 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, unnamed
-from tracekit.attribution.kernels.graphs.captures import Captured, captures, label_of_launch
+from tracekit.attribution.kernels.graphs.captures import (
+    Captured,
+    captures,
+    label_of_launch,
+    ran_eagerly,
+)
 from tracekit.attribution.kernels.graphs.replays import Replay
 from tracekit.attribution.kernels.graphs.words import (
     UNNAMED,
@@ -66,11 +71,26 @@ def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
             continue
         of_calls, (grids, _) = words.of_calls(trace), grids_of_calls(trace)
         said, hints = says(trace, known), unnamed.of_calls(trace)
-        out += [
-            Source(file, one, *(part[one.call] for part in (of_calls, grids, said, hints)))
-            for one in held
-        ]
+        for one in held:
+            parts = [part[one.call] for part in (of_calls, grids, said, hints)]
+            if (parts[0] == UNNAMED).any():
+                run = _eager_run(trace, one, said)
+                if run is not None:
+                    parts[:2] = of_calls[run], grids[run]
+            out.append(Source(file, one, *parts))
     return out
+
+
+def _eager_run(trace: Trace, one: Captured, said: I64) -> I64 | None:
+    """[M] calls of the same ops over the same shapes, one after the other, that ran: the warm-up
+    before a capture. CUDA names the kernels of these alone.
+    """
+    ran = ran_eagerly(trace)
+    sequence, wanted = said[ran].tobytes(), said[one.call].tobytes()
+    at = sequence.rfind(wanted)
+    while at > 0 and at % 8:  # within a number: no run
+        at = sequence.rfind(wanted, 0, at + len(wanted) - 1)
+    return ran[at // 8 : at // 8 + len(one.call)] if at >= 0 else None
 
 
 def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:

@@ -18,6 +18,7 @@ UNNAMED = -1
 _COPY, _FILL = "copy", "fill"
 # what ROCm files copies and fills as, where they run as kernels
 _COPY_KERNEL = re.compile(r"__amd_rocclr_copyBuffer|^MEMORY_COPY")
+_COMPILED = re.compile(r"^triton_(poi|red|per|tem|mm|for)_")
 _FILL_KERNEL = re.compile(r"__amd_rocclr_fillBuffer")
 
 
@@ -55,9 +56,20 @@ class Words:
         said = table.take(calls.id, "kernel", -1)
         names = np.array([*(self.of(text) for text in table.strings), UNNAMED], np.int64)
         out = np.where(said >= 0, names[said], out)
+        out = np.where(out == UNNAMED, self._of_compiled(trace), out)
         bare = out == UNNAMED
         out[bare & calls.named("(?i)memcpy")] = self.of(_COPY)
         out[bare & calls.named("(?i)memset")] = self.of(_FILL)
+        return out
+
+    def _of_compiled(self, trace: Trace) -> I64:
+        """[R] of calls inside an op that torch.compile calls by the name of its Triton kernel."""
+        ops, row = links.ops(trace), links.call_op_row(trace)
+        code = np.array(
+            [self.of(t) if _COMPILED.match(t) else UNNAMED for t in trace.strings], np.int64
+        )
+        out = np.full(len(row), UNNAMED, np.int64)
+        out[row >= 0] = code[ops.name[row[row >= 0]]]
         return out
 
 
@@ -73,12 +85,18 @@ def grids_of_work(trace: Trace) -> I64:
 def grids_of_calls(trace: Trace) -> tuple[I64, I64]:
     """[R, 3] blocks, and threads a block, of each row of `links.calls`; -1 where not known.
 
-    hipExtModuleLaunchKernel counts threads where the others count blocks.
+    By the call, else by the work that it launched. hipExtModuleLaunchKernel counts threads where
+    the others count blocks.
     """
     calls, table = links.calls(trace), trace.table("launched")
+    ran, works = links.launch_row(trace), trace.table("grids")
     if not len(table):
-        nothing = np.full((len(calls), 3), -1, np.int64)
-        return nothing, nothing
+        out = [np.full((len(calls), 3), -1, np.int64) for _ in range(2)]
+        mine = np.flatnonzero((ran >= 0) & ~links.replayed(trace))[::-1]
+        for part, name in zip(out, ("grid", "block"), strict=True):
+            if len(works):
+                part[ran[mine]] = works.take(links.work(trace).id[mine], name, -1)
+        return out[0], out[1]
     grid, block = (np.asarray(table.take(calls.id, c, -1), np.int64) for c in ("grid", "block"))
     known = (grid > 0).all(axis=1) & (block > 0).all(axis=1)
     threads = known & calls.named("hipExtModuleLaunchKernel")

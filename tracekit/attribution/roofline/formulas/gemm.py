@@ -149,6 +149,20 @@ def experts(call: Call) -> Work:
     return Work(flops, bytes_, call.dtype(0), shape, None, Family.GEMM, Known.LEAST)
 
 
+def experts_inside(call: Call) -> Work:
+    """Hidden states [t, h] and the router's logits [t, E]: the experts are the layer's own.
+
+    Of no expert a size is recorded, nor how many a token chooses: what is left is that the tokens
+    are read and written.
+    """
+    (t, h), (t2, e) = call.dims[0], call.dims[1]
+    same(t, t2)
+    moved = 2 * call.bytes(0) + call.bytes(1)
+    # a token meets one expert at least, of one column at least
+    return Work(2 * t * h, moved, call.dtype(0), f"{t} tokens×{h}, some of {e} experts", None,
+                Family.GEMM, Known.LEAST)  # fmt: skip
+
+
 def mv(call: Call) -> Work:
     (m, k), (k2,) = call.dims[0], call.dims[1]
     work = gemm(call, 1, m, 1, same(k, k2), 0)
@@ -163,7 +177,8 @@ FORMULAS: dict[str, Formula] = {
     **entries("torch.bmm", bmm, "aten::bmm"),
     **entries("torch.baddbmm", baddbmm, "aten::baddbmm"),
     **entries("torch.nn.functional.linear; AITER gemm_a16w16", linear,
-              "aten::linear aiter::gemm_a16w16"),
+              "aten::linear aiter::gemm_a16w16 vllm::rocm_unquantized_gemm"
+              " vllm::rocm_unquantized_gemm_impl vllm::cpu_unquantized_gemm"),
     **entries("torch.mv", mv, "aten::mv"),
     **entries("torch._scaled_mm", scaled_mm, "aten::_scaled_mm"),
     **entries("torch._grouped_mm", grouped_mm, "aten::_grouped_mm aten::_scaled_grouped_mm"),
@@ -176,6 +191,8 @@ FORMULAS: dict[str, Formula] = {
               "aiter::gemm_a8w8 aiter::gemm_a8w8_CK aiter::gemm_a8w8_bpreshuffle"
               " aiter::gemm_a8w8_blockscale fbgemm::f8f8bf16 fbgemm::f8f8bf16_rowwise"
               " fbgemm::f8f8bf16_blockwise fbgemm::f8f8bf16_tensorwise"),
+    **entries("vLLM vllm/model_executor/layers/fused_moe", experts_inside,
+              "vllm::moe_forward vllm::moe_forward_shared"),
     **entries("vLLM and SGLang fused_experts", experts,
               "vllm::inplace_fused_experts vllm::outplace_fused_experts"
               " sglang::inplace_fused_experts sglang::outplace_fused_experts"),

@@ -65,6 +65,11 @@ def added_in_place(call: Call) -> Work:
     return _norm(call, 0, RMS + 1, 2 * call.bytes(0) + 2 * call.bytes(1) + call.optional(2))
 
 
+def added(call: Call) -> Work:
+    """input, residual, weight: their sum and its norm are made."""
+    return _norm(call, 0, RMS + 1, 3 * call.bytes(0) + call.bytes(1) + call.optional(2))
+
+
 def softmax(call: Call) -> Work:
     return _norm(call, 0, SOFT, 2 * call.bytes(0), Family.SOFTMAX)
 
@@ -111,7 +116,12 @@ FORMULAS: dict[str, Formula] = {
     **entries("AITER aiter/ops/rmsnorm.py; vLLM csrc/layernorm_kernels.cu; SGLang sgl-kernel",
               as_given(RMS, 1), "aiter::rmsnorm _C::rms_norm sgl_kernel::rmsnorm"
               " sgl_kernel::gemma_rmsnorm flashinfer::rmsnorm"),
-    **entries("AITER aiter/ops/rmsnorm.py", as_given(RMS + 1, 1), "aiter::add_rmsnorm"),
+    **entries("AITER aiter/ops/rmsnorm.py", as_given(RMS + 1, 1), "aiter::add_rmsnorm"
+              " aiter::rmsnorm2d_fwd_with_add aiter::rmsnorm2d_fwd_with_add_ck"),
+    **entries("AITER aiter/ops/rmsnorm.py; vLLM _aiter_ops.py", forward(RMS, (1,)),
+              "aiter::rmsnorm2d_fwd aiter::rmsnorm2d_fwd_ck aiter::rms_norm"
+              " vllm::rocm_aiter_rms_norm"),
+    **entries("vLLM vllm/_aiter_ops.py", added, "vllm::rocm_aiter_rmsnorm2d_fwd_with_add"),
     **entries("vLLM csrc/layernorm_kernels.cu; SGLang sgl-kernel", added_in_place,
               "_C::fused_add_rms_norm sgl_kernel::fused_add_rmsnorm flashinfer::fused_add_rmsnorm"),
     **entries("fb::rms_norm as aten::rms_norm", forward(RMS, (1,)), "fb::rms_norm"),
