@@ -87,3 +87,9 @@ class FindingKind(StrEnum):
     SLOW_TOKENS = "slow_tokens"
     MEMORY = "memory"
     RECORD_MORE = "record_more"
+
+
+class OwnKind(str):
+    """A kind of finding that an analysis of another package adds and its entry declares."""
+
+    __slots__ = ()

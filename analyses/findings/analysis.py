@@ -9,13 +9,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings, Withheld
 from tracekit.answers.stages import Stages
-from tracekit.errors import MissingEventsError
+from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.results.catalog import Analysis
 from tracekit.results.findings import LEAST, Draft
@@ -106,7 +106,24 @@ def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
         if rules is not None and result is not None:
             asked.any = True
             for draft in rules(result, asked):
+                _declared(name, entry, draft)
                 yield name, draft
+
+
+def _declared(name: str, entry: Analysis[Any], draft: Draft) -> None:
+    """Raises: TracekitError where a finding has a kind of its own that nothing explains."""
+    if isinstance(draft.kind, FindingKind):
+        return
+    if any(draft.kind == own.value for own in FindingKind):
+        raise TracekitError(
+            f"the kind {draft.kind} of a finding is tracekit's own",
+            where=f"analysis {name}", hint="use FindingKind, or another name",
+        )  # fmt: skip
+    if draft.kind not in entry.kinds:
+        raise TracekitError(
+            f"the kind {draft.kind} of a finding is not declared",
+            where=f"analysis {name}", hint="say what it claims in `kinds` of the entry",
+        )  # fmt: skip
 
 
 def _once(drafts: list[tuple[str, Draft]]) -> list[tuple[str, Draft]]:

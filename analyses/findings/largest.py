@@ -12,7 +12,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.attribution.reasons.names import Reason
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import share
-from tracekit.taxonomy import Category, FindingKind
+from tracekit.taxonomy import Category
 
 _FUSABLE = frozenset({Category.ELEMENTWISE, Category.COPY, Category.NORM, Category.ROTARY})
 _NO_FINDING = {
@@ -51,7 +51,7 @@ def largest(path: str, ask: Ask, drafts: Sequence[Draft]) -> Iterator[Largest]:
         yield Largest(path, None, "kernel", name, ns, ns / total, kinds, because)
 
 
-def _kinds(drafts: Sequence[Draft], name: str, device: int | None) -> tuple[FindingKind, ...]:
+def _kinds(drafts: Sequence[Draft], name: str, device: int | None) -> tuple[str, ...]:
     """Of the findings that explain it, on this device, on all, or on the one that has most."""
     found = [d.kind for d in drafts if name in d.explains]
     del device  # a finding of the device that waits most speaks of the others too

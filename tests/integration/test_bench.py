@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration import small_model
 from tracekit.bench import against_profile, file, plots, runner, tables, timing
+from tracekit.bench.about import about
 from tracekit.bench.runner import Wanted
 from tracekit.capture import plan as planning
 from tracekit.errors import TracekitError
@@ -72,7 +73,7 @@ def test_the_tables_hold_what_the_file_holds(done: runner.Done) -> None:
 
 def test_the_page_is_whole_and_fetches_nothing(done: runner.Done, tmp_path: Path) -> None:
     path = benchmark.write(
-        tmp_path / "b.html", done.content, done.grids, done.charts, file.DEFINITIONS
+        tmp_path / "b.html", about(done.content), done.grids, done.charts, file.DEFINITIONS
     )
     text = path.read_text()
     assert "A small model, benchmark" in text

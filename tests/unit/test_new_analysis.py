@@ -11,6 +11,7 @@ from tests.drawing import draw
 from tests.typecheck import errors
 from tracekit.answers.findings import Findings
 from tracekit.compare import compare, runs
+from tracekit.errors import TracekitError
 from tracekit.report import text, traces
 from tracekit.report.one.overview import overview
 from tracekit.results import catalog, engine
@@ -96,3 +97,39 @@ def test_its_own_test_passes(one: Answers, tmp_path: Path) -> None:
     test = own["test_only_calls_that_synchronise_count"]
     assert callable(test)
     test(tmp_path)
+
+
+def of_kind(kind: str, declared: str, path: Path) -> Answers:
+    """With the finding of the shown analysis of another kind."""
+    code = shown("analyses/syncs.py").replace(
+        "kind=FindingKind.HOST_SYNC", f"kind=OwnKind({kind!r})"
+    )
+    code = code.replace("import FindingKind", "import OwnKind")
+    code = code.replace("    findings=findings,", f"    findings=findings,\n    kinds={declared},")
+    (path / "syncs.py").write_text(code, encoding="utf-8")
+    return engine.of_trace(draw(SYNCING, NAMES), path=str(path / "trace.json"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(tracekit.analyses, "__path__", [*tracekit.analyses.__path__, str(tmp_path)])
+    yield tmp_path
+    monkeypatch.delitem(__import__("sys").modules, "tracekit.analyses.syncs", raising=False)
+
+
+def test_its_finding_may_have_a_kind_of_its_own(folder: Path) -> None:
+    one = of_kind("lab_waiting", "{'lab_waiting': 'The host waits for the lab.'}", folder)
+    told = one.to_json()["answers"]["findings"]["rows"]
+    assert [row["kind"] for row in told if "synchronising" in row["what"]] == ["lab_waiting"]
+    assert "synchronising" in text.markdown(one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "why"),
+    [("lab_waiting", "{}", "not declared"), ("copy", "{'copy': 'Copies.'}", "tracekit's own")],
+)
+def test_a_kind_that_nothing_explains_is_an_error(
+    kind: str, declared: str, why: str, folder: Path
+) -> None:
+    with pytest.raises(TracekitError, match=why):
+        of_kind(kind, declared, folder)

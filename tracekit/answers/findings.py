@@ -8,7 +8,6 @@ from typing import Literal
 
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
-from tracekit.taxonomy import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,7 @@ class Finding:
     """One claim that the trace supports."""
 
     trace: str
-    kind: FindingKind
+    kind: str  # a FindingKind, or a kind that the entry of another package's analysis declares
     stage: str | None  # None: the whole trace, or several stages
     device: int | None  # None: all devices, or none
     what: str
@@ -42,7 +41,7 @@ class Largest:
     name: str  # a reason for idle time, or a category of kernels
     ns: int
     share: float | None  # of the device window without suspect time, or of the kernel time
-    kinds: tuple[FindingKind, ...]  # findings about it
+    kinds: tuple[str, ...]  # findings about it
     none_because: str | None  # why there is none
     rank: str | None = None  # of a file of several; None where it holds one process
 

@@ -47,6 +47,9 @@ class Analysis(Generic[R]):
     charts: Callable[[R], list[Chart]] = _nothing
     # what to look at first, and what it would save: claims that the result supports
     findings: Callable[[R, Ask], Iterable[Draft]] | None = None
+    # kinds of findings beside FindingKind, as an analysis of another package may have: what each
+    # claims, in one sentence
+    kinds: Mapping[str, str] = field(default_factory=dict)
     first_screen: FirstScreen[R] | None = None
     definitions: Mapping[str, str] = field(default_factory=dict)  # measure: one sentence
     needs: frozenset[str] = frozenset()  # side tables (trace.TABLES) that `run` reads

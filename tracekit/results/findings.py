@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from tracekit.results.result import Result, Unit
-from tracekit.taxonomy import FindingKind
+from tracekit.taxonomy import FindingKind, OwnKind
 
 R = TypeVar("R", bound=Result)
 
@@ -32,7 +32,7 @@ class Ask(Protocol):
 class Draft:
     """A finding before it is ranked."""
 
-    kind: FindingKind
+    kind: FindingKind | OwnKind  # the latter is declared in `kinds` of the analysis' entry
     stage: str | None  # None: the whole trace, or several stages
     what: str  # one sentence with its numbers
     number: float

@@ -233,11 +233,14 @@ def _run(request: Any, as_json: bool, form: str | None) -> None:
         done = runner.run(request, report)
     files = dict(done.files)
     if done.charts:
+        from tracekit.bench.about import about
         from tracekit.bench.file import DEFINITIONS, page_of
         from tracekit.report import benchmark
 
         page = page_of(files["JSON"])
-        files["page"] = benchmark.write(page, done.content, done.grids, done.charts, DEFINITIONS)
+        files["page"] = benchmark.write(
+            page, about(done.content), done.grids, done.charts, DEFINITIONS
+        )
     if as_json:
         process.say_json(to_plain(done.content))
     elif form is not None:
