@@ -1,6 +1,7 @@
 """A thirteenth analysis is one new file: the one that docs/architecture.md shows whole."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,8 +114,9 @@ def of_kind(kind: str, declared: str, path: Path) -> Answers:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(tracekit.analyses, "__path__", [*tracekit.analyses.__path__, str(tmp_path)])
+    sys.modules.pop("tracekit.analyses.syncs", None)
     yield tmp_path
-    monkeypatch.delitem(__import__("sys").modules, "tracekit.analyses.syncs", raising=False)
+    sys.modules.pop("tracekit.analyses.syncs", None)
 
 
 def test_its_finding_may_have_a_kind_of_its_own(folder: Path) -> None:

@@ -18,14 +18,15 @@ def machine_code() -> bytes:
     import llvmlite.binding as llvm
     import numba
 
+    njit: Any = numba.njit  # its annotations leave out options that it takes
     for name, made in _primitives().items():
         _replace(name, made)
     for step in (*grammar.STEPS, *values.STEPS, *kernel.STEPS):
         # one version each: numba would make one for each constant that is passed
         given = (numba.types.int64,) * step.__code__.co_argcount
-        compiled = numba.njit(
-            given, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-        )(step)
+        compiled = njit(given, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+            step
+        )
         _replace(step.__name__, compiled)
     (code,) = compiled.inspect_llvm().values()
     (name,) = (one.fndesc.llvm_func_name for one in compiled.overloads.values())
