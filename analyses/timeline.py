@@ -31,6 +31,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
+from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
 
 BINS = 200
@@ -88,8 +89,7 @@ def _strips(trace: Trace, shown: Trace, windows: Spans) -> tuple[Strip, ...]:
         if gpu
         else np.stack([shown.pid, shown.tid], axis=1)
     )
-    owner, of = np.unique(owners, axis=0, return_inverse=True)
-    of = of.reshape(-1)
+    owner, of = distinct(owners.astype(np.int64))
     length = np.bincount(of, weights=shown.dur.astype(float), minlength=len(owner))
     by_work = np.argsort(-length, kind="stable")
     alone = np.sort(by_work if len(owner) <= STRIPS else by_work[: STRIPS - 1])
@@ -144,8 +144,8 @@ def _kinds(trace: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
     if len(links.work(trace)):
         return names, classify(trace).category.astype(np.intp)
     ops = links.ops(trace)
-    distinct, inverse = np.unique(ops.name, return_inverse=True)
-    found = [_op_kind(trace.strings[int(name)]) for name in distinct]
+    said, inverse = np.unique(ops.name, return_inverse=True)
+    found = [_op_kind(trace.strings[int(name)]) for name in said]
     kind = np.array([len(names) if k is None else names.index(k) for k in found], np.intp)
     return [*names, "other ops"], kind[inverse]
 

@@ -11,6 +11,7 @@ from tracekit.attribution import links
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union
 from tracekit.trace.spans.nesting import parents
+from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 from . import frames
@@ -58,12 +59,17 @@ def _crossed(trace: Trace, cats: tuple[Cat, ...]) -> tuple[I64, Mask, I64]:
     if not len(rows):
         return rows, np.zeros(0, bool), rows
     thread, start, end = links.thread(trace)[rows], trace.ts[rows], trace.end[rows]
-    parent = parents(thread, start, end)
+    if cats == HOST:
+        place = np.cumsum(trace.is_(*HOST)) - 1
+        above = links.parent_row(trace)[rows]
+        parent = np.where(above >= 0, place[above], -1)
+    else:
+        parent = parents(thread, start, end)
     # slices at the top of a thread are siblings of one another
     family = np.where(parent >= 0, parent, -1 - thread)
     order = np.argsort(family, kind="stable")
     ends, rank = np.unique(end[order], return_inverse=True)
-    group = np.unique(family[order], return_inverse=True)[1]
+    group = codes(family[order])[1]
     reach = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
     crossed, until = np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
     same = group[1:] == group[:-1]

@@ -15,7 +15,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results.units import count, duration, plural
 from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans.intervals import spans, total, union
-from tracekit.trace.spans.segments import sums
+from tracekit.trace.spans.segments import distinct, sums
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 from . import frames
@@ -132,8 +132,7 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
     gpu = links.work(trace)
     if not len(gpu):
         return
-    track = np.unique(np.stack([gpu.device.astype(np.int64), gpu.stream]), axis=1,
-                      return_inverse=True)[1].ravel()  # fmt: skip
+    track = distinct(np.stack([gpu.device.astype(np.int64), gpu.stream], axis=1))[1]
     tracks = int(track.max()) + 1
     order = np.lexsort((gpu.ts, track))
     same = track[order][1:] == track[order][:-1]

@@ -6,6 +6,7 @@ import numpy as np
 
 from tracekit.answers.launches import Depth
 from tracekit.attribution import links
+from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Trace
 
 BINS = 240
@@ -17,7 +18,7 @@ def depths(trace: Trace) -> tuple[Depth, ...]:
     linked = links.launch_row(trace) >= 0
     keys = np.stack([gpu.device.astype(np.int64), gpu.stream], axis=1)
     found = []
-    for device, stream in np.unique(keys[linked], axis=0).tolist():
+    for device, stream in distinct(keys[linked])[0].tolist():
         mine = linked & (gpu.device == device) & (gpu.stream == stream)
         # work that seems to begin before its launch was never queued
         begun = gpu.ts[mine]

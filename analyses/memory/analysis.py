@@ -16,6 +16,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.trace.spans.nesting import innermost
+from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Mask, Trace
 
 from .findings import findings
@@ -51,7 +52,7 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
     rows: list[Device] = []
     peaks: list[StagePeak] = []
     pieces: list[Piece] = []
-    for kind, number in np.unique(where, axis=0).tolist():
+    for kind, number in distinct(where)[0].tolist():
         mine = (where == (kind, number)).all(axis=1)
         name = _name(kind, number)
         own = {key: values[mine].astype(np.int64) for key, values in columns.items()}
@@ -167,19 +168,18 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
         stage = np.array([*(labels.index(p) for p in phases), -1], np.int64)[found]
     held = _held(own, made)
     key = np.stack([own["bytes"][made], op, stage], axis=1)
-    distinct, group = np.unique(key, axis=0, return_inverse=True)
-    group = np.asarray(group).reshape(-1)
-    longest = np.full(len(distinct), -1, np.int64)
+    alike, group = distinct(key)
+    longest = np.full(len(alike), -1, np.int64)
     np.maximum.at(longest, group, held)
-    first = np.full(len(distinct), np.iinfo(np.int64).max)
+    first = np.full(len(alike), np.iinfo(np.int64).max)
     np.minimum.at(first, group, when)
-    count = np.bincount(group, minlength=len(distinct))
+    count = np.bincount(group, minlength=len(alike))
     return [
         Piece(
             name, size, trace.strings[o] if o >= 0 else None, labels[at] if at >= 0 else None,
             int(count[g]), int(first[g]), int(longest[g]) if longest[g] >= 0 else None,
         )
-        for g, (size, o, at) in enumerate(distinct.tolist())
+        for g, (size, o, at) in enumerate(alike.tolist())
     ]  # fmt: skip
 
 

@@ -110,8 +110,8 @@ def thread(trace: Trace) -> Rows:
     def make() -> Rows:
         if not len(trace):
             return np.empty(0, np.int64)
-        pid = np.unique(trace.pid, return_inverse=True)[1].astype(np.int64)
-        tids, tid = np.unique(trace.tid, return_inverse=True)
+        pid = segments.codes(trace.pid)[1]
+        tids, tid = segments.codes(trace.tid)
         return np.asarray(pid * len(tids) + tid, np.int64)
 
     return trace.once("thread", make)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 
 _NUMBER = re.compile(r"\d+")
@@ -221,8 +222,9 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
     # time as the number of entries no later, so that key and time fit one number
     rank = np.arange(len(key))[order]
     place = np.searchsorted(at, when, side="right")
-    stacked = np.unique(key, return_inverse=True)[1][order] * (len(key) + 1) + rank
-    code = np.minimum(np.searchsorted(np.unique(key), wanted), len(np.unique(key)) - 1)
+    distinct, code_of = codes(key)
+    stacked = code_of[order] * (len(key) + 1) + rank
+    code = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
     until = np.searchsorted(stacked, code * (len(key) + 1) + place, side="left")
     at_row = np.clip(until - 1, low, np.maximum(high - 1, low))
     return np.where(high > low, order[np.minimum(at_row, len(key) - 1)], -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -154,7 +155,17 @@ def parts(
     arguments: Sequence[Any], cat: npt.NDArray[np.uint8], tables: frozenset[str]
 ) -> dict[str, Part]:
     """The side tables of slices, from their arguments (None where absent) and Cat, both [N]."""
+    if not len(arguments):
+        none = _empty(tables)
+        return {name: Part(one.rows, dict(one.columns)) for name, one in none.items()}
     return {name: _MAKERS[name](arguments, cat) for name in tables if name in _MAKERS}
+
+
+@cache
+def _empty(tables: frozenset[str]) -> Mapping[str, Part]:
+    """The parts of no slices: most pieces have many such, and the columns need only their types."""
+    none = np.empty(0, np.uint8)
+    return {name: _MAKERS[name]([], none) for name in tables if name in _MAKERS}
 
 
 def _rows(

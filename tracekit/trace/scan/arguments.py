@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -153,10 +154,16 @@ def records(keys_: Keys, row: I32, slot: npt.NDArray[np.uint8], value: I64) -> R
     return Records(keys_, starts, row[order], value[order])
 
 
+@cache
+def _allowed(cats: tuple[Cat, ...]) -> npt.NDArray[np.bool_]:
+    """[256] whether each Cat is one of these."""
+    return np.isin(np.arange(256), cats)
+
+
 def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> Part:
     """The rows of one side table; `cat` [N] of the slices, `texts` the trace's index of a text."""
     spec = SPECS[name]
-    allowed = np.isin(cat, spec.cats) if spec.cats else None
+    allowed = _allowed(spec.cats)[cat] if spec.cats else None
     has = np.zeros(len(cat), bool)
     for attribute in (one for many in spec.columns.values() for one in many):
         if attribute not in _NO_ROW.get(name, ()):

@@ -126,7 +126,7 @@ class Rows:
 
     def _tables(self, cat: npt.NDArray[np.uint8], records: Records) -> dict[str, Part]:
         # of tables that are not known here all rows are among the events that the kernel left
-        found = parts([], cat[:0], self.tables - arguments.SPECS.keys())
+        found = parts([], cat[:0], frozenset(self.tables - arguments.SPECS.keys()))
         for name in self.tables & arguments.SPECS.keys():
             texts = self._stripped(records) if name == "kernel_modules" else self.scanner.shared
             found[name] = arguments.part(name, records, cat, texts)

@@ -29,7 +29,7 @@ def innermost(
     all_end = np.concatenate([outer_end, end])
     is_outer = np.arange(len(all_track)) < len(outer_track)
     # stable: at equal spans the outer ones come first, so they enclose their equals
-    order = np.lexsort((-all_end, all_start, all_track))
+    order = _order(all_track, all_start, all_end)
     above = _previous_reaching(all_track[order], all_end[order], is_outer[order])
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
@@ -41,11 +41,32 @@ def parents(track: I64, start: I64, end: I64) -> I64:
 
     Of spans that are equal the earlier index is the parent. See `innermost`.
     """
-    order = np.lexsort((-end, start, track))
+    order = _order(track, start, end)
     above = _previous_reaching(track[order], end[order], np.ones(len(track), bool))
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
     return found
+
+
+def _order(track: I64, start: I64, end: I64) -> npt.NDArray[np.intp]:
+    """By track, then by start, then the longer first, then as given.
+
+    As `numpy.lexsort` of all three, in a fraction of its time: spans come sorted, or as two runs
+    that are, which a stable sort only merges; tracks are few, and a byte or two is sorted by radix.
+    """
+    order = np.argsort(start, kind="stable")
+    ordered, ends = start[order], end[order]
+    tied = ordered[1:] == ordered[:-1]
+    if (tied & (ends[1:] > ends[:-1])).any():
+        some = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+        order[some] = order[some[np.lexsort((-ends[some], ordered[some]))]]
+    lane = track[order]
+    low, high = (int(lane.min()), int(lane.max())) if len(lane) else (0, 0)
+    if low == high:
+        return order
+    if high - low < 1 << 16:
+        lane = (lane - low).astype(np.uint8 if high - low < 1 << 8 else np.uint16)
+    return order[np.argsort(lane, kind="stable")]
 
 
 def _previous_reaching(track: I64, end: I64, candidate: npt.NDArray[np.bool_]) -> I64:

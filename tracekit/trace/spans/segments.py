@@ -8,6 +8,8 @@ import numpy as np
 
 from tracekit.trace.trace import I64
 
+_NARROW = 1 << 16
+
 
 def sums(group: I64, values: I64, groups: int) -> I64:
     """[groups] the values of each group added up, exact for int64."""
@@ -22,6 +24,26 @@ def sorted_unique(values: I64) -> I64:
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
     return np.asarray(ordered[fresh])
+
+
+def codes(values: I64) -> tuple[I64, I64]:
+    """The distinct values, ascending, and [N] which of them each is.
+
+    As `numpy.unique`, without sorting where the values lie close together, as most numbers of a
+    trace do.
+    """
+    if not len(values):
+        return values, np.empty(0, np.int64)
+    low = int(values.min())
+    width = int(values.max()) - low + 1
+    if width > max(_NARROW, 2 * len(values)):
+        found, inverse = np.unique(values, return_inverse=True)
+        return found, np.asarray(inverse).reshape(-1)
+    place = values - low
+    seen = np.zeros(width, bool)
+    seen[place] = True
+    code = np.cumsum(seen) - 1
+    return np.flatnonzero(seen) + low, code[place]
 
 
 def longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
@@ -87,5 +109,7 @@ def distinct(key: I64) -> tuple[I64, I64]:
     packed = np.zeros(len(key), np.int64)
     for column, (span, first) in enumerate(zip(spans, low, strict=True)):
         packed = packed * span + (key[:, column] - first)
-    _, at, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    return key[at], np.asarray(inverse).reshape(-1)
+    inverse = codes(packed)[1]
+    at = np.empty(int(inverse.max()) + 1, np.int64)
+    at[inverse[::-1]] = np.arange(len(packed) - 1, -1, -1)  # what is written last stays: the first
+    return key[at], inverse
