@@ -366,7 +366,7 @@ def test_markdown_is_a_table_in_which_names_stay_text(tmp_path: Path) -> None:
 
 def test_markdown_shortens_signatures_and_leaves_columns_of_zeros_out(tmp_path: Path) -> None:
     name = f"void at::native::elementwise_kernel<128, MulFunctor<{'float, ' * 20}int>>(int)"
-    code, out, _ = run(kineto(tmp_path / "a.json.gz", name=name), "--markdown")
+    code, out, _ = run(kineto(tmp_path / "a.json.gz", name=name), "--markdown", "--full")
     assert code == 0
     assert "| elementwise\\_kernel: MulFunctor |" in out
     assert "float, float" not in out

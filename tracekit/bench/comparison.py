@@ -9,6 +9,7 @@ from typing import Any
 from tracekit.bench import file, statistics
 from tracekit.bench.file import Row
 from tracekit.errors import TracekitError, UsageError
+from tracekit.report.ci import Case
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 
@@ -48,6 +49,24 @@ class Comparison:
             for line in self.lines
             if line.gated and line.change.verdict == "slower" and line.change.change > threshold
         ]
+
+
+def cases(found: Comparison, threshold: float) -> list[Case]:
+    """Each measure for a CI server: it failed where it is slower beyond noise and `threshold`."""
+    slower = found.regressions(threshold)
+    return [
+        Case(
+            "bench compare",
+            f"{line.config}: {line.measure}" if line.config else line.measure,
+            f"{line.measure} is {line.change.change:+.1%} slower ({line.change.low:+.1%} to "
+            f"{line.change.high:+.1%}): {units.duration(line.change.base)} before, "
+            f"{units.duration(line.change.new)} after"
+            if line in slower
+            else "",
+            bad=True,
+        )
+        for line in found.lines
+    ]
 
 
 def alone(found: Comparison) -> bool:

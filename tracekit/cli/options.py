@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tracekit.cli import complete
+from tracekit.cli import complete, for_ci
 
 ModelName = Annotated[
     str,
@@ -70,12 +70,17 @@ class Reading:
         bool, typer.Option("--json", help="Print JSON (docs/json.md) and nothing else.")
     ] = False
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        bool,
+        typer.Option(
+            "--markdown", help="Print Markdown, for a pull request; with --full every table."
+        ),
     ] = False
     csv: Annotated[Path | None, typer.Option(help="A folder for every table, whole, as CSV.")] = (
         None
     )
     html: Annotated[bool, typer.Option(help="Write the HTML page.")] = True
+    annotations: for_ci.Annotations = False
+    junit: for_ci.JUnit = None
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Where the page goes; else a name in reports/."),
@@ -106,8 +111,9 @@ class Reading:
         from tracekit import files
         from tracekit.report.html.page import is_page
 
+        inputs = [*inputs, *(self.graph_capture or ())]
+        for_ci.check(self.junit, inputs, self.force)
         if self.output is not None:
-            inputs = [*inputs, *(self.graph_capture or ())]
             files.check(self.output, inputs=inputs, ours=is_page, force=self.force)
 
     @property

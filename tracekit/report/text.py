@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,19 @@ from tracekit.trace import ranks, run_facts
 MARKDOWN_ROWS = 12
 
 
-def markdown(one: Answers) -> str:
-    """The first screen as Markdown, and the first table of each analysis folded below it."""
-    lines = screen(facts.title(one.source), facts.subtitle(one.source), overview(one))
-    for name, result in one.answers.items():
+# tables that a comment on a pull request needs beside the findings: the stages, before and after
+SHORT = frozenset({"stage-split", "stage-means", "traces", "stages", "rates"})
+
+
+def markdown(one: Answers, *, full: bool = True) -> str:
+    """The first screen as Markdown, and the first table of each analysis folded below it.
+
+    Not `full`: what was found, and the stages.
+    """
+    view = overview(one)
+    view = view if full else short(view)
+    lines = screen(facts.title(one.source), facts.subtitle(one.source), view)
+    for name, result in one.answers.items() if full else ():
         grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]
         for grid in grids:
             title = _plain(catalog.analysis(name).title)
@@ -36,12 +45,20 @@ def markdown(one: Answers) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown_of_several(many: Sequence[Answers]) -> str:
-    """What stands side by side as Markdown, and each trace's own folded below it."""
+def short(view: Overview) -> Overview:
+    """The first screen with the tables of a pull request; its first where it has none of them."""
+    every = (*view.grids, *view.opened)
+    kept = tuple(grid for grid in every if grid.key in SHORT) or every[:1]
+    return replace(view, grids=kept, opened=())
+
+
+def markdown_of_several(many: Sequence[Answers], *, full: bool = True) -> str:
+    """What stands side by side as Markdown, and each trace's own folded below it where `full`."""
     found = runs.read(many)
     view = many_overview.brief(many_overview.overview(found))
+    view = view if full else short(view)
     lines = screen(many_overview.title(found), many_overview.subtitle(found), view)
-    for side in found:
+    for side in found if full else ():
         lines += ["", f"<details><summary>{_plain(side.name)}</summary>", "",
                   markdown(side.one), "</details>"]  # fmt: skip
     return "\n".join(lines) + "\n"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tracekit.cli import for_ci, process
 from tracekit.cli import options as opt
-from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
+    from tracekit.report.ci import Case
     from tracekit.results.engine import Answers
 
 
@@ -40,10 +41,21 @@ def register(app: typer.Typer) -> None:
         sys.stdout.flush()
         for line in [*_warnings(many), *_unjoined(many, reading.graph_capture), *said]:
             process.complain(line)
+        if reading.annotations or reading.junit is not None:
+            for_ci.tell(_cases(many), reading.annotations, reading.junit)
         if not reading.printed and not reading.full and names is None:
             process.hint(f"next:   {_next(many)}", process.complain)
         if failed:
             raise typer.Exit(1)
+
+
+def _cases(many: Sequence[Answers]) -> list[Case]:
+    """What was found in each trace, for a CI server."""
+    from tracekit.report import ci
+    from tracekit.report.facts import title
+    from tracekit.report.one.overview import overview
+
+    return [case for one in many for case in ci.of_view(title(one.source), overview(one))]
 
 
 def _answers(
@@ -142,7 +154,12 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
         process.say_json(document)
         return
     if reading.as_markdown:
-        process.say(text.markdown(sides[0]) if len(sides) == 1 else text.markdown_of_several(sides))
+        full = reading.full or reading.names is not None  # what was asked for by name is shown
+        if len(sides) == 1:
+            shown = text.markdown(sides[0], full=full)
+        else:
+            shown = text.markdown_of_several(sides, full=full)
+        process.say(shown)
         return
     out = terminal.console()
     full, chosen = reading.full, reading.names is not None

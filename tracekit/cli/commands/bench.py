@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tracekit.cli import complete, process
+from tracekit.cli import complete, for_ci, process
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 
@@ -340,6 +340,9 @@ def _register_compare(group: typer.Typer) -> None:
             bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        annotations: for_ci.Annotations = False,
+        junit: for_ci.JUnit = None,
+        force: opt.Force = False,
     ) -> None:
         """Say what changed beyond noise from one benchmark to another, by their raw samples."""
         from rich.text import Text
@@ -349,6 +352,7 @@ def _register_compare(group: typer.Typer) -> None:
         from tracekit.results import result
 
         opt.one_of({"--json": as_json, "--markdown": markdown})
+        for_ci.check(junit, [base, new], force)
         limit = None if fail_slower_than is None else comparison.threshold(fail_slower_than)
         found = comparison.compare(file.load(base), file.load(new))
         if as_json:
@@ -365,5 +369,7 @@ def _register_compare(group: typer.Typer) -> None:
             for text in (*found.unmatched, *found.notes):
                 out.print(Text(f"  {text}"))
             out.print(Text(comparison.verdict(found, limit)))
+        if annotations or junit is not None:
+            for_ci.tell(comparison.cases(found, limit or 0.0), annotations, junit)
         if limit is not None and found.regressions(limit):
             raise typer.Exit(3)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tracekit.cli import for_ci, process
 from tracekit.cli import options as opt
-from tracekit.cli import process
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.compare.compare import Comparison
     from tracekit.compare.runs import Run
+    from tracekit.report.ci import Case
 
 
 def register(app: typer.Typer) -> None:
@@ -40,10 +41,20 @@ def register(app: typer.Typer) -> None:
         sys.stdout.flush()
         for line in said:
             process.complain(line)
+        if reading.annotations or reading.junit is not None:
+            group = f"{before} → {after}"
+            for_ci.tell(_cases(group, result), reading.annotations, reading.junit)
         if not reading.printed and not reading.full:
             files = shlex.join([before, after])
             more = f"next:   tracekit compare --full {files} (every table)"
             process.hint(more, process.complain)
+
+
+def _cases(group: str, result: Comparison) -> list[Case]:
+    from tracekit.report import ci
+    from tracekit.report.diff import page
+
+    return ci.of_view(group, page.screen(result))
 
 
 def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> list[str]:
@@ -79,7 +90,8 @@ def _print(result: Comparison, reading: opt.Reading) -> None:
     view = page.screen(result)
     title, subtitle = page.title(result), page.subtitle(result)
     if reading.as_markdown:
-        process.say("\n".join(text.screen(title, subtitle, view)))
+        shown = view if reading.full else text.short(view)
+        process.say("\n".join(text.screen(title, subtitle, shown)))
         return
     out = terminal.console()
     if reading.full:

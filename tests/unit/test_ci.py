@@ -1,0 +1,68 @@
+"""What a CI server is told: short Markdown, GitHub annotations, JUnit XML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests import fresh
+from tests.unit.test_hta import write_trace
+from tracekit.report import ci
+from tracekit.report.ci import Case
+
+FOUND = [
+    Case("a: b, c", "finding 1", "100% slow\nindeed <&> \x1b[31m"),
+    Case("a: b, c", "findings"),
+    Case("d", "may it be trusted?", "Untrusted: no", bad=True),
+]
+
+
+def test_an_annotation_is_one_line_that_github_reads_whole() -> None:
+    one, two = ci.workflow_commands(FOUND)
+    assert one == "::warning title=tracekit a%3A b%2C c::100%25 slow indeed <&> \\x1b[31m"
+    assert two == "::error title=tracekit d::Untrusted: no"
+
+
+def test_junit_is_xml_whose_failures_are_what_was_found(tmp_path: Path) -> None:
+    path = ci.write(FOUND, tmp_path / "j.xml")
+    root = ElementTree.parse(path).getroot()
+    assert root.attrib == {"name": "tracekit", "tests": "3", "failures": "2"}
+    first, second = root
+    assert (first.get("name"), first.get("tests"), first.get("failures")) == ("a: b, c", "2", "1")
+    assert [len(test) for test in first] == [1, 0]
+    failure = second[0][0]
+    assert (failure.get("type"), failure.get("message")) == ("error", "Untrusted: no")
+    assert ci.is_junit(path)
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    return write_trace(tmp_path / "t.json", annotated=True)
+
+
+def test_a_comment_is_short_and_full_on_request(trace: Path) -> None:
+    short = fresh.tracekit("analyze", trace, "--markdown", cwd=trace.parent).stdout
+    full = fresh.tracekit("analyze", trace, "--markdown", "--full", cwd=trace.parent).stdout
+    assert "Stages as numbers" in short
+    assert "<details>" not in short
+    assert "<details>" in full
+    assert len(short) < len(full) / 2
+    assert full.startswith(short[:200])
+
+
+def test_the_commands_say_findings_where_a_server_looks(trace: Path) -> None:
+    words = ("--annotations", "--junit", "j.xml", "--no-html")
+    plain = fresh.tracekit("analyze", trace, "--no-html", cwd=trace.parent)
+    ran = fresh.tracekit("analyze", trace, *words, cwd=trace.parent)
+    assert ran.stdout == plain.stdout
+    assert ran.returncode == 0, ran.stderr
+    said = [line for line in ran.stderr.splitlines() if line.startswith("::warning ")]
+    failed = ElementTree.parse(trace.parent / "j.xml").getroot().findall(".//failure")
+    assert len(said) == len(failed) > 0
+    mine = trace.parent / "mine.xml"
+    mine.write_text("<mine/>")
+    refused = fresh.tracekit("analyze", trace, "--junit", "mine.xml", cwd=trace.parent)
+    assert refused.returncode == 1
+    assert mine.read_text() == "<mine/>"
