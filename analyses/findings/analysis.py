@@ -211,12 +211,15 @@ _BEST = 0.8
 
 
 def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The largest saving first; of those without one, the largest share first."""
+    """The largest saving first, as if no other cause were removed; of those without one, the
+    largest share first.
+    """
 
     def weight(f: Finding) -> float:
         if f.saves_ns is None and "could_read_bytes" in f.numbers:
             return (1 - _BEST) * f.numbers.get("gemm_ns", 0.0)
-        return f.saves_ns or 0
+        # what a wait before it is the cause of is saved there, and would be gone without it too
+        return (f.saves_ns or 0) + f.numbers.get("after_sync_ns", 0.0)
 
     def place(f: Finding) -> tuple[bool, float, float, str, str]:
         part = f.number if f.unit == "share" else 0.0

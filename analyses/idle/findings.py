@@ -78,10 +78,10 @@ def _said(
         f"{after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
     )
     more, do = _launched(reason, rows, launches, numbers)
-    saves = ns if reason is Reason.SYNC else ns - after
+    saves = _saves(reason, rule, ns, after, window)
     explains = {row.reason for row in rows if reason is Reason.SYNC and 2 * after > row.ns}
     return Draft(
-        rule.kind, stage, said + more, ns / window, "share", saves if rule.saves else None, window,
+        rule.kind, stage, said + more, ns / window, "share", saves, window,
         do
         or _once(reason, by_stage, ns)
         or _by_ops(reason, rows)
@@ -103,6 +103,15 @@ def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]
     longest = max(row.longest_ns for row in rows)
     numbers["longest_ns"] = longest
     return f"{plural(count, 'stretch', 'stretches')}, the longest {duration(longest)}"
+
+
+def _saves(reason: Reason, rule: Rule, ns: int, after: int, window: int) -> int | None:
+    """Its time less what `host_sync` saves of it; of steps that are all the waits', not known."""
+    if not rule.saves:
+        return None
+    if reason is Reason.SYNC:
+        return ns
+    return None if reason is Reason.STEPS and ns - after < 0.01 * window else ns - after
 
 
 @dataclass(frozen=True, slots=True)
