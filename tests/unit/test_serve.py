@@ -1,5 +1,6 @@
 """The loopback server behind `tracekit open`."""
 
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -69,3 +70,45 @@ def test_a_taken_port_is_one_clear_line(trace: Path) -> None:
             serving(trace, name=trace.name, port=taken),
         ):
             pass
+
+
+def test_only_the_whole_address_gives_the_trace(trace: Path) -> None:
+    with serving(trace, name=trace.name, port=0) as server, serving(name="b", port=0) as other:
+        url = server.address.split("url=")[1]
+        here, _, token, name = url.removeprefix("http://").split("/")
+        assert len(token) >= 20
+        assert token not in other.address
+        for path in (name, f"trace/{name}", f"trace/{token}", f"trace/{token[:-1]}x/{name}"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"http://{here}/{path}")
+        with pytest.raises(urllib.error.HTTPError, match="404"):  # not prepared yet
+            urllib.request.urlopen(other.address.split("url=")[1])
+
+
+def test_a_transfer_under_way_ends_before_the_server_does(tmp_path: Path) -> None:
+    large = tmp_path / "large.json"
+    large.write_bytes(b"x" * (8 << 20))
+    with serving(large, name="large.json", port=0) as server:
+        answer = urllib.request.urlopen(server.address.split("url=")[1])
+        first = answer.read(1000)
+        rest: list[bytes] = []
+        reader = threading.Timer(0.2, lambda: rest.append(answer.read()))
+        reader.start()
+    reader.join(20)
+    assert len(first + rest[0]) == 8 << 20
+    assert server.fetched.is_set()
+
+
+def test_a_taken_port_is_told_before_the_trace_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tracekit.cli import process
+    from tracekit.cli.app import app
+    from tracekit.trace.perfetto import serve
+
+    with serving(name="other", port=0) as taken:
+        monkeypatch.setattr(serve.serving.__wrapped__, "__kwdefaults__",  # type: ignore[attr-defined]
+                            {"ui": None, "port": taken.server_address[1]})  # fmt: skip
+        absent = str(tmp_path / "no.json")
+        assert process.run(lambda: app(["open", absent, "--no-browser"])) == 1
+    assert "port is taken" in capfd.readouterr().err

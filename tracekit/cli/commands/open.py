@@ -29,12 +29,17 @@ def register(app: typer.Typer) -> None:
         import webbrowser
 
         from tracekit.cli import terminal
+        from tracekit.trace.json.source import open_text
         from tracekit.trace.perfetto import serve
         from tracekit.trace.perfetto.export import export
 
         out = terminal.console(stderr=True)
         ui = serve.offline_ui() if offline else None
-        with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="tracekit-") as folder,
+            # a port that is taken is told before the trace is prepared
+            serve.serving(name=trace.name, ui=ui) as server,
+        ):
             served = trace
             if not raw:
                 mended = Path(folder) / "mended.json.gz"
@@ -46,18 +51,17 @@ def register(app: typer.Typer) -> None:
                     out.print("served instead (--raw serves the file as it is):")
                     for words in done.cures:
                         out.print(f"  {words}", markup=False)
-            with serve.serving(served, name=trace.name, ui=ui) as server:
-                process.say(server.address)
-                if not no_browser:
-                    webbrowser.open(server.address)
-                out.print(
-                    "Serving until Ctrl-C." if offline else "Serving until fetched, or Ctrl-C."
-                )
-                try:
-                    # the UI itself is fetched piece by piece, as long as its page is open
-                    server.fetched.wait() if not offline else _forever()
-                except KeyboardInterrupt:
-                    return
+            open_text(served).close()  # said here, not to the browser
+            server.trace = served
+            process.say(server.address)
+            if not no_browser:
+                webbrowser.open(server.address)
+            out.print("Serving until Ctrl-C." if offline else "Serving until fetched, or Ctrl-C.")
+            try:
+                # the UI itself is fetched piece by piece, as long as its page is open
+                server.fetched.wait() if not offline else _forever()
+            except KeyboardInterrupt:
+                return
         out.print(f"{trace.name} is in the browser.", markup=False)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST = 2000  # characters of a name: a page keeps its size whatever names hold
 SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
 
 
@@ -26,16 +27,40 @@ def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
 def cut(value: Any, most: int) -> Any:
     """JSON with every list at most `most` long; what was cut is counted beside it.
 
-    Series of numbers stay whole, up to SERIES of them.
+    Series of numbers stay whole, up to SERIES of them; text is at most LONGEST characters.
     """
+    if isinstance(value, str):
+        return bounded(value)
     if isinstance(value, Mapping):
         out = {key: cut(item, most) for key, item in value.items()}
         long = {k: len(v) - len(out[k]) for k, v in value.items() if isinstance(v, list)}
         long = {key: count for key, count in long.items() if count}
+        out = {bounded(str(key)): item for key, item in out.items()}
         return {**out, "left_out": long} if long else out
     if isinstance(value, list):
         series = all(item is None or isinstance(item, int | float) for item in value)
         return [cut(item, most) for item in value[: max(most, SERIES) if series else most]]
+    return value
+
+
+def bounded(text: str) -> str:
+    """The text, its middle left out where it is longer than any page needs."""
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
+
+
+def texts(value: Any) -> Any:
+    """JSON with all of its texts bounded."""
+    if isinstance(value, str):
+        return bounded(value)
+    if isinstance(value, Mapping):
+        return {bounded(str(key)): texts(item) for key, item in value.items()}
+    if isinstance(value, list | tuple) and any(
+        isinstance(item, str | Mapping | list | tuple) for item in value
+    ):
+        return [texts(item) for item in value]
     return value
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracekit.report.html import tables
-from tracekit.report.html.embedded import embedded, safe
+from tracekit.report.html.embedded import bounded, embedded, safe, texts
 from tracekit.results.figures import Chart
 from tracekit.results.figures.theme import Mark
 
@@ -28,7 +28,7 @@ def figure(section: str, chart: Chart) -> Figure:
     """A chart as the page holds it: its JSON under the id `tk-SECTION-KEY`."""
     meta = chart.layout.get("meta") or {}
     items = tuple(
-        {"name": name, "swatch": safe(_key(colour, hatch))}
+        {"name": bounded(name), "swatch": safe(_key(colour, hatch))}
         for name, colour, hatch in meta.get("legend", ())
     )
     table = "; the table below holds the same numbers" if chart.table else ""
@@ -41,7 +41,7 @@ def figure(section: str, chart: Chart) -> Figure:
         legend=items if len(items) > 1 else (),
         switch=meta.get("switch", ""),
         zoom=chart.layout.get("dragmode") == "zoom",
-        json=safe(embedded({"data": chart.data, "layout": chart.layout})),
+        json=safe(embedded(texts({"data": chart.data, "layout": chart.layout}))),
     )
 
 

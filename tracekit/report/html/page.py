@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.files import numbered, starts, writing, writing_new
 from tracekit.report.html import plotly, tables
-from tracekit.report.html.embedded import coded, embedded, safe, within
+from tracekit.report.html.embedded import bounded, coded, embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
 from tracekit.report.html.section import Part, Unanswered, host_only
 from tracekit.report.html.tables import HtmlTable
@@ -268,11 +268,18 @@ def _asset(name: str) -> str:
     return (files("tracekit.report.html") / "assets" / name).read_text(encoding="utf-8")
 
 
+def _bounded(value: Any) -> Any:
+    """What the template prints: text of a trace is bounded, markup of ours is not."""
+    return bounded(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
 @cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    env = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_bounded
+    )
     env.filters["coded"] = coded
     source = (files("tracekit.report.html") / "page.html.j2").read_text(encoding="utf-8")
     return env.from_string(source)

@@ -8,6 +8,7 @@ from html import escape
 from statistics import median
 from typing import Any
 
+from tracekit.report.html.embedded import bounded
 from tracekit.results.figures import shorten
 from tracekit.results.figures.theme import MARKS, Mark
 from tracekit.results.result import Column, Grid, unmeasured
@@ -206,7 +207,7 @@ def cell(value: Any, column: Column, by: float) -> str:
 def _text(value: Any, absent: str) -> str:
     if value is None or value == "":
         return absent
-    text = str(value)
+    text = bounded(str(value))
     if not text.strip():
         return "(blank)"  # a header that shows nothing cannot be read out
     mark = None if text.lower() in _PLAIN or text.isupper() else MARKS.get(text.lower())

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import mimetypes
+import secrets
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -22,6 +24,7 @@ from tracekit.errors import TracekitError
 ORIGIN = "https://ui.perfetto.dev"
 PORT = 9001
 _BLOCK = 1 << 20
+_PATIENCE = 60.0  # s, for what is under way when the server ends
 
 
 def offline_ui() -> Path:
@@ -43,17 +46,23 @@ def offline_ui() -> Path:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one trace, and Perfetto's UI where `ui` is its folder; `fetched` is set once the
-    whole trace has been sent."""
+    """Serves one file, once `trace` is set, and Perfetto's UI where `ui` is its folder.
+
+    The address holds a token that nobody guesses: other programs and pages of this machine do not
+    get the trace. `fetched` is set once the whole trace has been sent.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, trace: Path, *, name: str, ui: Path | None = None, port: int = PORT) -> None:
-        self.trace = trace
-        self.trace_url = f"/trace/{quote(name)}"
+    def __init__(self, *, name: str, ui: Path | None = None, port: int = PORT) -> None:
+        self.trace: Path | None = None
+        self.trace_url = f"/trace/{secrets.token_urlsafe(24)}/{quote(name, errors='replace')}"
         self.ui = ui
         self.fetched = threading.Event()
+        self._under_way = threading.Semaphore(0)
+        self._transfers = 0
+        self._lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
 
     @property
@@ -62,29 +71,51 @@ class Server(ThreadingHTTPServer):
         here = f"http://127.0.0.1:{self.server_address[1]}"
         return f"{here if self.ui else ORIGIN}/#!/?url={here}{self.trace_url}"
 
+    @contextlib.contextmanager
+    def transfer(self) -> Iterator[None]:
+        """A file on its way: the server ends after it."""
+        with self._lock:
+            self._transfers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._transfers -= 1
+            self._under_way.release()
+
+    def finish(self, seconds: float) -> None:
+        """Waits for transfers under way, at most so long."""
+        until = time.monotonic() + seconds
+        while self._transfers and (left := until - time.monotonic()) > 0:
+            self._under_way.acquire(timeout=left)
+
 
 @contextlib.contextmanager
 def serving(
-    trace: Path, *, name: str, ui: Path | None = None, port: int = PORT
+    trace: Path | None = None, *, name: str, ui: Path | None = None, port: int = PORT
 ) -> Iterator[Server]:
-    """A server in the background until the block ends.
+    """A server in the background until the block ends, and until what it sends then is sent.
+
+    Without `trace` it holds the port until `server.trace` is set.
 
     Raises: TracekitError where the port is taken.
     """
     try:
-        server = Server(trace, name=name, ui=ui, port=port)
+        server = Server(name=name, ui=ui, port=port)
     except OSError as fault:
         raise TracekitError(
             f"the port is taken ({fault.strerror})",
             where=f"127.0.0.1:{port}",
             hint="stop the other `tracekit open`; Perfetto fetches from this port only",
         ) from None
+    server.trace = trace
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield server
     finally:
         server.shutdown()
+        server.finish(_PATIENCE)
         server.server_close()
 
 
@@ -125,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not body:
             return
         try:
-            with found.open("rb") as file:
+            with self.server.transfer(), found.open("rb") as file:
                 while block := file.read(_BLOCK):
                     self.wfile.write(block)
         except (BrokenPipeError, ConnectionResetError):  # the page was closed: it may ask again
