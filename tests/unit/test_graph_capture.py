@@ -221,6 +221,19 @@ def test_a_compiled_kernel_is_named_by_its_op(tmp_path):
     assert ops_of(trace) == ["aten::mm", name, name]
 
 
+def test_a_trace_of_other_work_says_nothing_of_a_graph(tmp_path):
+    """Launches without names, ops or marks could be anything; a fill of many is in any trace."""
+    bare = [event("cuda_runtime", "cudaLaunchKernel", 10.0 * i, 2, correlation=i + 1)
+            for i in range(3)]  # fmt: skip
+    trace = joined(tmp_path, replayed(KERNELS), bare)
+    assert ops_of(trace) == [None] * 3
+    assert origin.matches(trace) == ()
+    filled = [("fill", "aten::fill_"), *((f"other {i}", "aten::mm") for i in range(9))]
+    few = joined(tmp_path, replayed([*KERNELS * 3, "fill"]), captured(filled))
+    assert ops_of(few) == [None] * 10
+    assert not origin.matches(few)[0].used
+
+
 def test_nodes_are_in_the_order_of_capture_where_they_are_numbered(tmp_path):
     replay = replayed([ACT, MM, NORM])
     for place, one in enumerate(e for e in replay if e["cat"] == "kernel"):

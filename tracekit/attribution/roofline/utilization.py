@@ -57,7 +57,15 @@ def rates_of(work: Work, calls: int, ns: int | None, spec: Device | None, dtype:
         found = replace(found, intensity=None, flops_per_s=None, flops_share=None)
     if work.known is Known.MOST or work.family is Family.COMMUNICATION:
         found = replace(found, floor_ns=None, floor_share=None, bound=None)
+    if work.known is Known.MOST:  # at most more than all says nothing
+        found = replace(
+            found, flops_share=_within(found.flops_share), bytes_share=_within(found.bytes_share)
+        )
     return found
+
+
+def _within(part: float | None) -> float | None:
+    return None if part is None or part > 1 else part
 
 
 def least(

@@ -32,8 +32,8 @@ class Captured:
 def captures(trace: Trace, marked: bool = False) -> list[Captured]:
     """What graphs were captured from, in the order of the trace.
 
-    Where no capture is marked by its begin and its end: all launches without work, else those that
-    ran; with `marked`, nothing.
+    Where no capture is marked by its begin and its end: launches that say their kernel and issued
+    no work, else those that ran; with `marked`, nothing.
     """
     row, low, high = _windows(trace)
     if marked and not len(row):
@@ -51,7 +51,9 @@ def captures(trace: Trace, marked: bool = False) -> list[Captured]:
             found.append(Captured(mine[own], label_of_launch(trace, begin), False))
     if found or marked:
         return found
-    lost = issued & idle
+    table = trace.table("launched")
+    # without its kernel's name a launch that issued nothing may be anything
+    lost = issued & idle & (table.take(calls.id, "kernel", -1) >= 0)
     if lost.any() and not (issued & ~idle).any():
         return _by_annotation(trace, lost, eager=False)  # the marks of the capture were cut off
     return _by_annotation(trace, issued & ~idle, eager=True)

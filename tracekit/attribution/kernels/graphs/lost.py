@@ -19,7 +19,7 @@ from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 SHORTEST = 20  # kernels of a run: fewer may be alike by chance
-MOST = 36_000_000  # pairs of kernels that are compared
+MOST = 12_000_000  # pairs of kernels that are compared
 
 
 def alike(trace: Trace) -> I64:

@@ -33,6 +33,8 @@ from tracekit.attribution.kernels.graphs.words import (
 from tracekit.trace.trace import I64, Trace
 
 EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place and kind of op"
+_LEAST = 0.2  # of a graph's time: what shares less was not captured there
+_APART = 0.1  # of the longer: how much shorter launches without names, or nodes, may be
 _TRIED = 3  # captures that are aligned where none is the same sequence
 _PADDED = re.compile(r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context))(\d+)")
 _ASKED = re.compile(r"step\[DECODE bs=(\d+)")
@@ -186,6 +188,9 @@ def _by_part(nodes: I64, kinds: I64, dur: I64, found: Sequence[Source]) -> list[
         aligned = alignment.align(len(nodes), len(source.words), score, source.says)
         if aligned is not None:
             call = np.where(aligned.sure, aligned.call, -1)
+            little = dur[call >= 0].sum() < _LEAST * dur.sum()
+            if little or not _credible(nodes, kinds, call, source):
+                continue
             tried.append(
                 (
                     int(dur[call >= 0].sum()),
@@ -194,6 +199,18 @@ def _by_part(nodes: I64, kinds: I64, dur: I64, found: Sequence[Source]) -> list[
             )
     most = max((ns for ns, _ in tried), default=0)
     return [fit for ns, fit in tried if ns == most and ns]
+
+
+def _credible(nodes: I64, kinds: I64, call: I64, source: Source) -> bool:
+    """Whether launches without names, where they are matched, are about as many as the nodes and
+    of their kinds: nearly anything can be aligned with launches of which nothing is known.
+    """
+    mine = np.flatnonzero(call >= 0)
+    bare = mine[source.words[call[mine]] == UNNAMED]
+    if not len(bare):
+        return True
+    apart = abs(len(nodes) - len(source.words)) / max(len(nodes), len(source.words))
+    return apart <= _APART and unnamed.agree(kinds[bare], source.hints[call[bare]])
 
 
 def _shared(nodes: I64, words: I64) -> int:
@@ -246,6 +263,9 @@ def _node(replay: Replay, fits: Sequence[_Fit], turn: int, turns: int) -> Nodes:
     if not fits:
         return Nodes(replay, -1, np.full(len(replay.work), -1, np.int64), False, "")
     said = np.stack([_said(fit) for fit in fits])
+    if (said == said[0]).all():  # the files of several ranks: one says it
+        fits = [fit for fit in fits if fit.source.file == fits[0].source.file]
+        said = said[: len(fits)]
     same = (said == said[0]).all(axis=0) & (said[0] >= 0)
     in_turn = bool(same.all()) and turns % len(fits) == 0
     fit = fits[turn % len(fits)] if in_turn else fits[0]

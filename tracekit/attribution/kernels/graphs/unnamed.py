@@ -16,7 +16,7 @@ from tracekit.trace.trace import I64, Cat, Trace
 
 _CODE = {category: code for code, category in enumerate(Category)}
 _AGREE = 0.9  # of the pairs of which both sides say something
-_TELLING = 0.2  # of all pairs
+_TELLING = 0.5  # of all pairs
 NOTHING = -1
 # what ops run beside the work that they are named for
 _BESIDE = frozenset((_CODE[Category.COPY], _CODE[Category.ELEMENTWISE], _CODE[Category.REDUCTION]))
