@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.grid import made
+from tests.grid import made, table
 from tracekit.errors import TracekitError
 from tracekit.models import entry as model_entry
 from tracekit.models.huggingface.kinds import REFUSED
@@ -49,3 +49,9 @@ def test_an_architecture_that_transformers_has_not_is_named(tmp_path: Path) -> N
     (tmp_path / "config.json").write_text(json.dumps(said))
     with pytest.raises(TracekitError, match="no architecture LlavaLlamaForCausalLM"):
         model_entry.model(f"hf:{tmp_path}")
+
+
+def test_the_documentation_lists_what_is_tried_and_what_is_refused() -> None:
+    text = table.DOCS.read_text(encoding="utf-8")
+    assert text == table.written(text), "run: python -m tests.grid.table --write"
+    assert sum(map(len, table.tried().values())) >= 50

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tracekit.attribution.roofline import devices, stage_bounds
-from tracekit.bench import file, sensors
+from tracekit.bench import file, sensors, tables
 
 LLM = {
     "weight_parameters": 1_000_000_000, "bytes_per_value": 2, "layers": 10, "kv_heads": 8,
@@ -61,3 +61,30 @@ def test_on_a_cpu_nothing_of_a_gpu_is_measured() -> None:
     assert sensors.allocated("cpu") is None
     assert sensors.peak("cpu") is None
     assert sensors.timer("cpu") is None
+
+
+def sample(filled: int, prefill: int, tokens: int = 3) -> dict[str, Any]:
+    return {"load": 1, "preprocess": 2, "encode": 3, "prefill": prefill, "decode": 20,
+            "steps": [10] * (tokens - 1), "tokens": [tokens], "prefill_tokens": filled}  # fmt: skip
+
+
+def test_requests_that_differ_have_a_range_and_a_ttft_for_each_length() -> None:
+    samples = [sample(1000, 40), sample(10, 4), sample(1000, 60), sample(20, 8, tokens=5)]
+    row = {**ROW, "samples": samples, "tokens": {"prefill": None, "generated": None}}
+    content = {"absent_stages": [], "environment": {"device": {"name": DEVICE}}}
+    _times, each, resources = tables.full(content, row)
+    said = {line[0]: line[1] for line in resources.rows}
+    assert said["tokens in"] == "10 to 1,000"
+    assert said["tokens out"] == "3 to 5"
+    assert [tuple(line) for line in each.rows] == [
+        ("10", 10, 4, 1), ("20", 14, 8, 1), ("1,000", 56, 50, 2),
+    ]  # fmt: skip
+    # the floor is that of the middle request: 1,000 positions
+    assert file.needs(row)["prefill"].tokens == 1000
+    alike = {**row, "samples": [sample(10, 4)] * 2, "tokens": {"prefill": 10, "generated": 3}}
+    assert tables.by_length(alike) is None
+    many = {**row, "samples": [sample(n, n) for n in range(1, 100)]}
+    grid = tables.by_length(many)
+    assert grid is not None
+    assert len(grid.rows) <= tables.MOST_LENGTHS
+    assert sum(line[3] for line in grid.rows) == 99

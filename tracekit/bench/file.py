@@ -91,11 +91,13 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
             "random_weights": facts.random_weights, "dims": metadata.scrub(facts.dims),
             "tokenizer": metadata.tidy(facts.tokenizer), "attention": facts.attention,
             "cache": facts.cache, "options": metadata.scrub(facts.options),
+            "notes": metadata.scrub(list(facts.notes)),
         }  # fmt: skip
     if facts is not None and outcome.requests:
-        counts = run.token_counts(facts, outcome.requests[:1])
+        counts = run.token_counts(facts, outcome.requests)
         del counts["prefill_each"]  # each sample has its own
-        found["tokens"] = {**counts, "generated": counts["generated"][0]}
+        made = set(counts["generated"])
+        found["tokens"] = {**counts, "generated": made.pop() if len(made) == 1 else None}
     return found
 
 
@@ -310,8 +312,13 @@ def rates(row: Row) -> dict[str, list[float]]:
 
 
 def needs(row: Row) -> dict[str, Need]:
-    """What one request of this configuration has to do at least, by stage; see `floors`."""
+    """What one request of this configuration has to do at least, by stage; see `floors`.
+
+    Of requests that differ in length it is the middle one, as are the times beside it.
+    """
     facts, options, tokens = (row.get(key) or {} for key in ("facts", "options", "tokens"))
+    if tokens.get("prefill") is None or tokens.get("generated") is None:
+        tokens = {**tokens, **_middle(row)}
     generated = tokens.get("generated")
     meta = {
         "dims": facts.get("dims"), "dtype": options.get("dtype"),
@@ -319,6 +326,27 @@ def needs(row: Row) -> dict[str, Need]:
         "tokens": {**tokens, "generated": [] if generated is None else [generated]},
     }  # fmt: skip
     return {need.stage: need for need in model_bounds.stated(meta)}
+
+
+def lengths(row: Row) -> dict[int, list[Mapping[str, Any]]]:
+    """The requests by the positions that prefill filled of each row, shortest first."""
+    found: dict[int, list[Mapping[str, Any]]] = {}
+    for sample in row.get("samples", ()):
+        if sample.get("prefill_tokens"):
+            found.setdefault(int(sample["prefill_tokens"]), []).append(sample)
+    return dict(sorted(found.items()))
+
+
+def _middle(row: Row) -> dict[str, int]:
+    """Positions and tokens of the request in the middle; empty where they are not known."""
+    order = sorted(
+        (length, max(sample.get("tokens") or [0]))
+        for length, samples in lengths(row).items() for sample in samples
+    )  # fmt: skip
+    if not order:
+        return {}
+    filled, made = order[len(order) // 2]
+    return {"prefill": filled, "generated": made}
 
 
 def waiting(row: Row) -> float | None:

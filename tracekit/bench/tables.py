@@ -11,6 +11,8 @@ from tracekit.bench.file import DEFINITIONS, Row
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 
+MOST_LENGTHS = 12  # lines of a table by prompt length
+
 TIMES = (
     Column("", "text"),
     Column("mean", "ns", "Arithmetic mean over the requests (for itl, over the tokens)."),
@@ -45,8 +47,44 @@ def full(content: Mapping[str, Any], row: Row) -> list[Grid]:
             low, high, found.count,
         ))  # fmt: skip
     said = [*(f"{stage}: the model has none" for stage in content["absent_stages"]), *notes(row)]
+    said += (row.get("facts") or {}).get("notes") or ()
     title = f"Wall time, {file.label(row)}" if row.get("axes") else "Wall time"
-    return [Grid("bench", title, TIMES, rows, note="; ".join(said)), resources(content, row)]
+    grids = [Grid("bench", title, TIMES, rows, note="; ".join(said)), resources(content, row)]
+    each = by_length(row)
+    return [grids[0], each, grids[1]] if each is not None else grids
+
+
+def by_length(row: Row) -> Grid | None:
+    """TTFT by the length of the prompt; None where all requests have one length.
+
+    Lengths beyond MOST_LENGTHS are put together with their neighbours, as many in each line.
+    """
+    lengths = list(file.lengths(row).items())
+    if len(lengths) < 2:
+        return None
+    size = -(-len(lengths) // MOST_LENGTHS)
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(lengths), size):
+        group = lengths[start : start + size]
+        samples = [sample for _, some in group for sample in some]
+        times = file.measures({"samples": samples})
+        rows.append((
+            _range([length for length, _ in group]), _median(times.get("ttft", [])),
+            _median(times.get("prefill", [])), len(samples),
+        ))  # fmt: skip
+    columns = (
+        Column("tokens in", "text", "Positions that prefill filled of each row."),
+        Column("TTFT", "ns", f"Median. {DEFINITIONS['ttft']}"),
+        Column("prefill", "ns", "Median."),
+        Column("n", "count", "How many requests."),
+    )
+    return Grid("ttft_by_length", "TTFT by prompt length", columns, rows)
+
+
+def _range(values: Sequence[int]) -> str:
+    """The least and the most of some whole numbers, as text; one number where they are alike."""
+    least, most = min(values), max(values)
+    return units.count(least) if least == most else f"{units.count(least)} to {units.count(most)}"
 
 
 def _name(measure: str) -> str:
@@ -63,10 +101,11 @@ def resources(content: Mapping[str, Any], row: Row) -> Grid:
         found = statistics.summarize(values)
         assert found is not None
         lines.append((name, f"{found.median:,.1f} (median)", DEFINITIONS[name]))
-    tokens = row.get("tokens") or {}
-    if tokens.get("prefill") is not None:
-        lines.append(("tokens in", units.count(tokens["prefill"]), "Of each row, sensor included."))
-        lines.append(("tokens out", units.count(tokens["generated"]), "Of each row."))
+    filled = list(file.lengths(row))
+    if filled:
+        made = [max(sample.get("tokens") or [0]) for sample in row.get("samples", ())]
+        lines.append(("tokens in", _range(filled), "Of each row, sensor included."))
+        lines.append(("tokens out", _range(made), "Of each row."))
     memory = row.get("memory") or {}
     peak = memory.get("device_peak_bytes")
     lines.append(("device memory", units.bytes_(peak), "Most bytes that tensors held at once."))
