@@ -281,11 +281,11 @@ def tensors_of(value: Any) -> list[list[Any]]:
     ]
 
 
-def ran(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model does, stage by stage, in requests of three tokens: two where a cache stays."""
+def ran(name: str, given: Mapping[str, Any], tokens: int = 3) -> dict[str, Any]:
+    """What a model does, stage by stage, in a request; in two where a cache stays."""
     requests = 2 if given.get("cache") == "static" else 1
     with device() as watch, torch.no_grad():
-        made = planning.plan(name, device=NAME, max_new_tokens=3, **given)
+        made = planning.plan(name, device=NAME, max_new_tokens=tokens, **given)
         adapter = Staged(planning.build(made), watch)
         if hasattr(adapter.adapter, "processor"):
             adapter.adapter.processor = of_the_host(adapter.adapter.processor)
@@ -297,7 +297,7 @@ def ran(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
             built = watch.seen.pop("build").to_json()
             for _ in range(requests):
                 watch.seen.clear()
-                done = request(adapter, sample, 0, recorder, most_steps=2)
+                done = request(adapter, sample, 0, recorder, most_steps=tokens - 1)
                 seen.append({stage: one.to_json() for stage, one in watch.seen.items()})
         return {
             "build": built,
@@ -371,7 +371,7 @@ def faults() -> dict[str, Any]:
     return found
 
 
-def of_transformers(kind: str, each: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def of_transformers(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """`ran` of a model of transformers: two layers of published widths, without weights on disk."""
     import transformers
 
@@ -383,7 +383,18 @@ def of_transformers(kind: str, each: Sequence[Mapping[str, Any]]) -> list[dict[s
         made.save_pretrained(folder)
         if kind == "llava":
             _processor(library, folder)
-        return [ran(f"hf:{folder}", given) for given in each]
+        return ran(f"hf:{folder}", given)
+
+
+def of_weights(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`ran` of a tiny model of the grid with its weights in a folder, which are read."""
+    from tests.grid import made
+    from tests.grid.families import CAUSAL
+
+    config = made.configured(kind, CAUSAL[kind])
+    with TemporaryDirectory() as name:
+        made.saved(made.library().AutoModelForCausalLM.from_config(config), Path(name))
+        return ran(f"hf:{name}", given)
 
 
 LLAMA_3_8B: Mapping[str, Any] = {

@@ -103,13 +103,14 @@ def test_a_language_model_of_sensors_mixes_nothing_and_waits_where_it_must(name:
 
 def test_the_published_size_runs_through_every_layer_with_nothing_allocated() -> None:
     asked = {"size": "full", "dtype": "bfloat16", "cache": "dynamic"}
-    run = fresh.called("tests.pretended:ran", "onellm", asked)
+    run = fresh.called("tests.pretended:ran", "onellm", asked, 2)
     assert run["values"] > 6.7e9  # 14 GB and more, of which none is there:
     assert run["resident_bytes"] < 1.5e9
     assert mixed(run) == []
     assert computed_in(run) == {"bfloat16"}
     assert run["dims"]["llm"]["layers"] == 32
-    assert seen(run["requests"][0]) == expected(ADAPTER.format("onellm"), 2, 32, True, False)
+    wanted = expected(ADAPTER.format("onellm"), 2, 32, True, False)
+    assert seen(run["requests"][0]) == {**wanted, "decode": {TOKEN: 1}}
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -128,20 +129,33 @@ def test_an_encoder_mixes_nothing_and_waits_for_nothing(name: str) -> None:
         ]
 
 
-@pytest.mark.parametrize("kind", ["llama", "mixtral", "llava"])
+# fake tensors know grouped products of experts in bfloat16 only
+LIBRARY = {"llama": RUNS[2], "mixtral": RUNS[1], "llava": RUNS[1]}
+
+
+@pytest.mark.parametrize("kind", LIBRARY)
 def test_a_model_of_transformers_waits_where_transformers_does(kind: str) -> None:
-    # fake tensors know grouped products of experts in bfloat16 only
-    given = [{"size": "full", **run} for run in (RUNS[1:2] if kind == "mixtral" else RUNS[1:3])]
-    for asked, run in zip(given, fresh.called("tests.pretended:of_transformers", kind, given),
-                          strict=True):  # fmt: skip
-        assert {tuple(one[:3]) for one in mixed(run)} == ({SHARES} if kind == "mixtral" else set())
-        assert computed_in(run) == {asked["dtype"]}
-        outputs_are_on_it(run, asked["dtype"])
-        for number, request in enumerate(run["requests"]):
-            wanted = expected(HUGGING_FACE, 2 if kind == "llava" else 1, 2, number == 0, True)
-            if kind == "llava":
-                wanted["prefill"][PLACES] = 1
-            assert seen(request) == wanted
+    asked = {"size": "full", **LIBRARY[kind]}
+    run = fresh.called("tests.pretended:of_transformers", kind, asked)
+    assert {tuple(one[:3]) for one in mixed(run)} == ({SHARES} if kind == "mixtral" else set())
+    assert computed_in(run) == {asked["dtype"]}
+    outputs_are_on_it(run, asked["dtype"])
+    for number, request in enumerate(run["requests"]):
+        wanted = expected(HUGGING_FACE, 2 if kind == "llava" else 1, 2, number == 0, True)
+        if kind == "llava":
+            wanted["prefill"][PLACES] = 1
+        assert seen(request) == wanted
+
+
+def test_weights_of_a_folder_are_on_the_device_whole() -> None:
+    """Gemma 2 keeps a scale in a buffer, caps its logits, and has a window in every other layer."""
+    asked = {"size": "full", "dtype": "bfloat16", "batch_size": 2}
+    run = fresh.called("tests.pretended:of_weights", "gemma2", asked)
+    assert mixed(run) == []
+    assert computed_in(run) == {"bfloat16"}
+    outputs_are_on_it(run, "bfloat16")
+    wanted = expected(HUGGING_FACE, 1, 1, True, True)  # the window's cache counts, as a static one
+    assert seen(run["requests"][0]) == wanted
 
 
 def test_random_weights_are_made_without_reading_the_device() -> None:
