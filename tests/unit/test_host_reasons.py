@@ -183,6 +183,24 @@ def test_an_op_that_is_long_each_time_is_no_first_call() -> None:
     assert "`aten::_upsample_bicubic2d_aa`" in found[Kind.HOST_WORK].what
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["compile_fx_inner", "torch._inductor.compile_fx", "inductor::compile", "dynamo_compile",
+     "entire_frame_compile (dynamo_timed)", "torch/_inductor/async_compile.py(400): wait"],
+)  # fmt: skip
+def test_compiling_by_any_of_its_names_is_setting_up(name: str) -> None:
+    program = Program()
+    for step in range(3):
+        if step == 0:
+            program.launch("gemm", 20, op="aten::mm")
+            with program.slice(name, Cat.PYTHON if "(4" in name else Cat.ANNOTATION):
+                program.busy(900_000)
+        layers(program, 10, 50)
+    found = rows(program)
+    assert found[Kind.INITIALISATION].numbers["idle_ns"] == pytest.approx(900e6, rel=0.01)
+    assert Kind.HOST_WORK not in found
+
+
 def test_guards_of_each_step_are_overhead_and_no_compilation() -> None:
     program = Program()
     for _ in range(10):

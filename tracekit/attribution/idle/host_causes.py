@@ -29,6 +29,8 @@ ALLOCATING = re.compile(
 MODULES = re.compile(
     r"^(?:cuda|cu|hip)(?:ModuleLoad\w*|LibraryLoad\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
     r"|^(?:urProgram(?:Build|Create|Compile|Link)|zeModuleCreate)\w*$"
+    r"|^(?:(?:nv|hip)rtc\w*Compile\w*|(?:cublas|cublasLt|cudnn|hipblas|rocblas|miopen)Create(?:_v2)?"
+    r"|(?:nccl|rccl)CommInit\w*)$"
 )
 # Contexts, streams, graphs made from a capture; some are asked at every launch in a microsecond
 SETTING_UP = re.compile(
@@ -46,7 +48,8 @@ COMPILING = re.compile(
     r"|_inductor/(?:async_compile\.py.*: wait|codecache\.py.*: (?:load|compile))"
     r"|triton/compiler/compiler\.py.*: compile|triton/runtime/jit\.py.*: _do_compile"
     r"|triton/runtime/autotuner\.py.*: (?:run|_bench)"
-    r"|^(?:cudnn|triton)_?autotun",
+    r"|^(?:cudnn|triton)_?autotun|^_?compile_(?:fx|inner)|^fx_codegen_and_compile"
+    r"|^(?:torch\.)?_?(?:inductor|dynamo)[_.:]+(?:\w+[_.:]+)*compil",
 )
 # what torch.compile puts around a graph of its own: guards, prologues, wrappers
 COMPILED = re.compile(
