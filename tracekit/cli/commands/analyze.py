@@ -22,7 +22,14 @@ def register(app: typer.Typer) -> None:
     @app.command()
     @grouped
     def analyze(
-        traces: Annotated[list[str], typer.Argument(help="Trace files; '-' is standard input.")],
+        named: Annotated[
+            list[str],
+            typer.Argument(
+                metavar="TRACES...",
+                help="Trace files, folders of them, patterns, a zip or tar of ranks; '-' is "
+                "standard input.",
+            ),
+        ],
         reading: opt.Reading,
     ) -> None:
         """Where the time went: every question that a trace can answer, on one page.
@@ -30,7 +37,11 @@ def register(app: typer.Typer) -> None:
         Several traces are shown side by side; --full prints each of them too. With --json or
         --markdown the page is only written where -o names it.
         """
+        from tracekit.trace.inputs.expand import expand
+
         names = reading.names
+        found = expand(named)
+        traces = list(found.paths)
         _distinct(traces)
         reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
@@ -39,7 +50,12 @@ def register(app: typer.Typer) -> None:
         said = _write(many, page, reading)
         _print(many, reading)
         sys.stdout.flush()
-        for line in [*_warnings(many), *_unjoined(many, reading.graph_capture), *said]:
+        for line in [
+            *found.notes,
+            *_warnings(many),
+            *_unjoined(many, reading.graph_capture),
+            *said,
+        ]:
             process.complain(line)
         if reading.annotations or reading.junit is not None:
             for_ci.tell(_cases(many), reading.annotations, reading.junit)

@@ -200,6 +200,11 @@ def open_text(path: str | Path) -> Text:
             return Text(_spooled(sys.stdin.buffer), "standard input")
         if "://" in name and not os.path.exists(name):
             return Text(_fetched(name), name)
+        if "!/" in name and not os.path.exists(name):
+            from tracekit.trace.inputs import archives  # zipfile and tarfile, for few
+
+            if (inside := archives.split(name)) is not None:
+                return Text(archives.unpacked(*inside), name)
         if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
             with open(path, "rb") as pipe:  # a named pipe, /dev/stdin, <(command)
                 return Text(_spooled(pipe), name)
@@ -214,7 +219,9 @@ def open_text(path: str | Path) -> Text:
 
 def _unreadable(name: str, fault: OSError) -> TracekitError:
     if fault.errno == errno.EISDIR or os.path.isdir(name):
-        return TracekitError("is a folder", where=name, hint="name the trace files in it")
+        return TracekitError(
+            "is a folder", where=name, hint="tracekit analyze takes folders; here name a file in it"
+        )
     return TracekitError(
         f"cannot be read ({fault.strerror or fault})", where=name, hint="check the path"
     )

@@ -1,0 +1,1 @@
+"""What the arguments of a command name: files, folders of traces, patterns, archives of ranks."""
