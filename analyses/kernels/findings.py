@@ -145,12 +145,17 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return
     why = "the file has no shapes"
-    do = "Record with record_shapes=True, and a step without graphs: their kernels have no shapes."
+    do = "Record with record_shapes=True."
     if roofline is not None and roofline.unshaped is None:
         why = "no op around them has shapes that a formula reads"
         do = (
             "Record a step without graphs, in which PyTorch's own ops launch these kernels: what "
             "a custom op computes its shapes do not say."
+        )
+    if any(row.replayed_count and row.op is None for row in result.rows):
+        do = (
+            "Name the trace in which the graphs were captured (--graph-capture), or record a step "
+            "without graphs, with record_shapes=True."
         )
     yield Draft(
         FindingKind.RECORD_MORE, None,

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tracekit.analyses.roofline.op_rows import limit
 
 from tests.real import loaded
-from tracekit.answers.roofline import Roofline
+from tracekit.answers.roofline import Op, Roofline
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost
 from tracekit.attribution.roofline import flops, step_lengths
 from tracekit.attribution.roofline.formulas import registry
 from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths, Work
+from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results import catalog, engine
+from tracekit.taxonomy import Category
 from tracekit.trace.trace import Cat
 
 BF, F, S, L = "c10::BFloat16", "float", "Scalar", "TensorList"
@@ -51,6 +54,16 @@ CASES: list[tuple[str, Any, list[str], list[str], int, int, Known]] = [
      2 * 2 * 4096 + 4096 * 4096 // 2 + 2 * 2 * 4096 + 2 * 32 * 4096 * 2, Known.EXACT),
     ("aten::_weight_int8pack_mm", [[2, 8], [16, 8], [16]], [BF, "signed char", BF], [],
      2 * 2 * 8 * 16, 2 * 2 * 8 + 8 * 16 + 2 * 2 * 16 + 2 * 16, Known.EXACT),
+    # packed weights are as large as they are stored: 4 bits a value
+    ("_C::awq_gemm", [[2, 64], [64, 4], [1, 32], [1, 4]], [BF, I4, BF, I4], [], 2 * 2 * 64 * 32,
+     2 * 128 + 64 * 32 // 2 + 2 * 64 + 2 * 32 + 4 * 4, Known.EXACT),
+    ("_C::gptq_gemm", [[2, 64], [8, 32], [1, 4], [1, 32]], [BF, I4, I4, BF], [], 2 * 2 * 64 * 32,
+     2 * 128 + 64 * 32 // 2 + 2 * 64 + 4 * 4 + 2 * 32, Known.EXACT),
+    ("_C::gptq_marlin_gemm", [[2, 64], [], [4, 64], [1, 32], [], [], []],
+     [BF, "", I4, BF, S, S, S], ["", "", "", "", "2", "32", "64"], 2 * 2 * 64 * 32,
+     2 * 128 + 64 * 32 // 2 + 2 * 64 + 2 * 32, Known.EXACT),
+    ("bitsandbytes::gemv_4bit", [[1, 64], [1024, 1], [], [32]], [BF, "unsigned char", "", F],
+     ["", "", "[32, 64]", ""], 2 * 64 * 32, 2 * 64 + 1024 + 2 * 32 + 4 * 32, Known.EXACT),
     # 5 tokens × 2 experts of 8; both products of each: 2·5·2·(64·16 + 16·32)
     ("vllm::inplace_fused_experts", [[5, 16], [8, 64, 16], [8, 16, 32], [5, 2], [5, 2]],
      [BF, BF, BF, F, I4], [], 2 * 5 * 2 * (64 * 16 + 16 * 32),
@@ -194,6 +207,10 @@ def test_a_list_of_tensors_has_the_dtype_of_its_kernel() -> None:
     assert of("aten::cat", [[[2, 3], [2, 5]], []], [L, S], hint="some_copy") is None
     assert of("aten::cat", [[], []], [L, S], hint=cat) is None  # sizes are not recorded
     apply = "void multi_tensor_apply_kernel<TensorListMetadata<2>, BinaryOpListAlphaFunctor<float>>"
+    adam = "void multi_tensor_apply_kernel<TensorListMetadata<4>, FusedAdamMathFunctor<float, 4>>"
+    step = of("aten::_fused_adamw_", [[[4], [2]]] * 4, [L] * 4, hint=adam)
+    assert step is not None
+    assert step.bytes == 7 * 24
     added = of("aten::_foreach_add_", [[[4], [2]], [[4], [2]], []], [L, L, S], hint=apply)
     assert added is not None
     assert (added.flops, added.bytes) == (6, 3 * 24)
@@ -236,6 +253,22 @@ def test_paged_attention_has_no_number_without_lengths_and_says_where_it_is_a_bo
     unified = of("vllm::unified_attention_with_output", heads, [BF] * 4, lengths=lengths)
     assert unified is not None
     assert (unified.flops, unified.bytes, unified.known) == (work.flops, work.bytes, Known.MOST)
+
+
+def row(ns: int, kernels: int, floor_ns: float | None) -> Op:
+    rates = Rates(None, None, None, None, None, floor_ns, floor_ns and floor_ns / ns, "memory")
+    return Op("aten::add", "8", "float32", Category.ELEMENTWISE, "all", "add", kernels, kernels, ns,
+              8, 96, rates, Family.POINTWISE)  # fmt: skip
+
+
+def test_what_is_too_short_or_too_small_for_the_device_is_bound_by_latency() -> None:
+    """Means of 4 to 20 µs; blocks as many as the SMs, a quarter, and three quarters of them."""
+    assert limit(row(8_000, 2, 1_000), 1.0) == "latency"
+    assert limit(row(8_000, 2, 6_000), 1.0) == "memory"  # as fast as the device goes
+    assert limit(row(40_000, 2, 4_000), 0.25) == "latency"
+    assert limit(row(40_000, 2, 4_000), 0.75) == "memory"
+    assert limit(row(16_000, 2, 4_000), 0.75) == "latency"
+    assert limit(row(4_000, 1, None), 1.0) == "latency"
 
 
 # ---------------------------------------------------------------- real traces, by hand

@@ -2,13 +2,15 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.random_traces import traces
 from tests.real import trace_file
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.modules import Modules
@@ -18,6 +20,7 @@ from tracekit.attribution.kernels.graphs import alignment, origin
 from tracekit.report import notebook
 from tracekit.results import engine
 from tracekit.trace import graph_captures, kineto
+from tracekit.trace.trace import GraphCapture
 
 MM = "Cijk_Alik_gemm"
 NORM = "rms_norm_kernel"
@@ -300,6 +303,21 @@ def test_a_node_is_sure_where_every_longest_subsequence_says_the_same_of_it(node
         said = {dict(one).get(node, -1) for one in every}
         same = -1 not in said and len({says[j] for j in said}) == 1
         assert found.sure[node] == same
+
+
+@given(traces(gpu=True), traces())
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+def test_any_trace_beside_any_other_takes_no_time_from_it_and_adds_none(trace, other):
+    alone = engine.of_trace(trace)
+    with_it = replace(trace.source, captures=(GraphCapture(other, True),))
+    both = engine.of_trace(replace(trace, source=with_it, memo={}))
+    one, two = alone.get(Kernels), both.get(Kernels)
+    assert (one is None) == (two is None)
+    for match in two.graphs if two is not None else ():
+        assert 0 <= match.matched <= match.nodes
+        assert 0 <= match.matched_ns <= match.total_ns
+    if one is not None:
+        assert sum(r.total_ns for r in one.rows) == sum(r.total_ns for r in two.rows)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ tensor that the trace does not hold: FLOPs are exact, bytes count the least expe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
@@ -119,6 +120,36 @@ def int8_packed(call: Call) -> Work:
     return gemm(call, 1, m, n, same(k, k2), 0, call.optional(2))
 
 
+def packed(n_of: Callable[[Call], int], at: int = 1) -> Callable[[Call], Work]:
+    """a [m, k], weights packed into argument `at`, and scales: all that is recorded is read."""
+
+    def work(call: Call) -> Work:
+        *rows, k = call.dims[0]
+        # before the weights there may be a place for the result, which is counted anyway
+        stored = sum(call.bytes(other) for other in call.tensors if other > at)
+        return gemm(call, 1, prod(rows), n_of(call), k, 0, stored, weight_bytes=call.bytes(at))
+
+    return work
+
+
+def _columns(per: int) -> Callable[[Call], int]:
+    """The columns of packed weights, of which `per` are in one value."""
+    return lambda call: call.dims[1][1] * per
+
+
+def _between(call: Call) -> int:
+    """The n of m, n, k, which follow one another among the numbers. Raises: ValueError."""
+    *rows, k = call.dims[0]
+    numbers = [int(text) if text.isdigit() else -1 for text in call.values]
+    found = {
+        n for m, n, last in zip(numbers, numbers[1:], numbers[2:], strict=False)
+        if (m, last) == (prod(rows), k) and n > 0
+    }  # fmt: skip
+    if len(found) != 1:
+        raise ValueError("the sizes are not among the arguments")
+    return found.pop()
+
+
 def grouped_mm(call: Call) -> Work:
     """Rows [m, k] with one of the matrices [E, k, n] each: the GEMMs of a mixture's experts.
 
@@ -185,15 +216,24 @@ FORMULAS: dict[str, Formula] = {
     **entries("torch._weight_int4pack_mm", int4_packed, "aten::_weight_int4pack_mm"),
     **entries("torch._weight_int8pack_mm", int8_packed, "aten::_weight_int8pack_mm"),
     **entries("vLLM csrc/torch_bindings.cpp", scaled_into, "_C::cutlass_scaled_mm"),
+    **entries("vLLM csrc/quantization/awq", packed(_columns(8)), "_C::awq_gemm"),
+    **entries("vLLM csrc/quantization/gptq", packed(_columns(1)), "_C::gptq_gemm"),
+    **entries("vLLM csrc/quantization/marlin; SGLang sgl-kernel", packed(_between, at=2),
+              "_C::gptq_marlin_gemm _C::marlin_gemm sgl_kernel::gptq_marlin_gemm"),
+    **entries("bitsandbytes/_ops.py", packed(lambda call: call.numbers(2)[0]),
+              "bitsandbytes::gemv_4bit"),
     **entries("SGLang sgl-kernel", scaled_columns,
-              "sgl_kernel::fp8_scaled_mm sgl_kernel::int8_scaled_mm"),
+              "sgl_kernel::fp8_scaled_mm sgl_kernel::int8_scaled_mm"
+              " sgl_kernel::fp8_blockwise_scaled_mm"),
     **entries("AITER gemm_op_a8w8; FBGEMM f8f8bf16", scaled_linear,
               "aiter::gemm_a8w8 aiter::gemm_a8w8_CK aiter::gemm_a8w8_bpreshuffle"
-              " aiter::gemm_a8w8_blockscale fbgemm::f8f8bf16 fbgemm::f8f8bf16_rowwise"
+              " aiter::gemm_a8w8_blockscale vllm::rocm_aiter_gemm_w8a8"
+              " vllm::rocm_aiter_gemm_w8a8_blockscale fbgemm::f8f8bf16 fbgemm::f8f8bf16_rowwise"
               " fbgemm::f8f8bf16_blockwise fbgemm::f8f8bf16_tensorwise"),
     **entries("vLLM vllm/model_executor/layers/fused_moe", experts_inside,
               "vllm::moe_forward vllm::moe_forward_shared"),
     **entries("vLLM and SGLang fused_experts", experts,
               "vllm::inplace_fused_experts vllm::outplace_fused_experts"
-              " sglang::inplace_fused_experts sglang::outplace_fused_experts"),
+              " sglang::inplace_fused_experts sglang::outplace_fused_experts"
+              " vllm::rocm_aiter_fused_moe"),
 }  # fmt: skip

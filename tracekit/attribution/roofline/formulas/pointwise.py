@@ -204,6 +204,8 @@ FORMULAS: dict[str, Formula] = {
     **entries("torch, ForeachFunctors.cuh", on_lists(3, 1),
               "aten::_foreach_addcmul_ aten::_foreach_addcdiv_ aten::_foreach_lerp_",
               asks_hint=True),
+    **entries("torch, fused_adam_utils.cuh: moments and weights", on_lists(4, 3),
+              "aten::_fused_adam_ aten::_fused_adamw_", asks_hint=True),
     **entries("torch, ForeachFunctors.cuh", on_lists(1, 1), "aten::_foreach_sqrt",
               asks_hint=True),
     **entries("vLLM csrc/activation_kernels.cu; SGLang sgl-kernel; AITER", gated(True),
