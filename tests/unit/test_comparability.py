@@ -277,7 +277,7 @@ def test_a_refusal_gives_its_own_reason_first() -> None:
     one = audited("degraded", "Shared.")
     two = run(audit("refused", odd("Shared."), odd("No kernels: none.", "refused")))
     text = page.overview(compare.compare(one, two)).verdicts[0].text
-    assert "refuses the one after, because no kernels (and 1 more)." in text
+    assert "refuses the one after, because no kernels (and 1 more, in the audit's table)." in text
 
 
 def test_stacks_on_one_side_alone_end_the_judgement() -> None:

@@ -128,8 +128,10 @@ def test_a_track_that_a_trace_cannot_answer_is_left_out_and_named(tmp_path: Path
 
 def test_our_tracks_are_added_on_request(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    export(small, out, asked(small, Wanted(), tracks=("stages", "idle", "queue")))
+    done = export(small, out, asked(small, Wanted(), tracks=("stages", "idle", "queue")))
     events = json.loads(out.read_bytes())["traceEvents"]
+    # what is added is no part of what came in
+    assert (done.slices_out, done.slices_in, done.slices_added) == (done.slices_in,) * 2 + (3,)
     ribbons = [(e["name"], e["ts"], e["dur"]) for e in events if e.get("cat") == "tracekit"]
     assert ribbons[:2] == [("prefill", 0.0, 100.0), ("decode", 150.0, 100.0)]
     # the one gap between the two kernels: launched at 160, so it only had to begin

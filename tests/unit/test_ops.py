@@ -33,6 +33,19 @@ def test_self_time_leaves_the_ops_inside_out() -> None:
     assert found["b", "prefill"].self_ns == found["b", "decode"].self_ns == 2_000
 
 
+def test_an_allocation_does_nothing_of_what_the_op_around_it_does() -> None:
+    names = {"a": "aten::sum", "b": "aten::empty", "c": "aten::new_empty_strided", "d": "aten::add"}
+    found = rows(draw("""
+        op    aaaaaaaaaa
+        op    .bb.cc.dd.
+    """, names))  # fmt: skip
+    categories = {name: row.category.value for (name, _), row in found.items()}
+    assert categories == {
+        "aten::sum": "reduction", "aten::empty": "other", "aten::new_empty_strided": "other",
+        "aten::add": "elementwise",
+    }  # fmt: skip
+
+
 def test_an_op_is_of_the_stage_that_it_starts_in() -> None:
     found = rows(draw(PICTURE, NAMES))
     assert {name: phase for name, phase in found if name in "ace"} == {

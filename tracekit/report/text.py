@@ -109,7 +109,7 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
         shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
         yield "| " + " | ".join(shown) + " |"
     if len(grid.rows) > most:
-        yield f"\n… and {len(grid.rows) - most:,} more rows."
+        yield f"\n… and {len(grid.rows) - most:,} more rows, which --csv and --json have."
     if empty:
         yield f"\nNot measured: {', '.join(_plain(grid.columns[i].label) for i in empty)}."
     if zero:

@@ -149,6 +149,9 @@ def _optimizer(
     )
 
 
+_ALLOCATES = r"^aten::((new_)?empty(_like|_strided|_permuted)?|resize_(as_)?)$"
+
+
 def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
     """[O] the category of each row of `links.ops`, as an index into CATEGORIES; OTHER by default.
 
@@ -159,7 +162,10 @@ def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
         rules = _Rules()
         decided = _ops(trace, rules) if len(links.ops(trace)) else np.empty(0, np.int64)
         codes = np.array([*rules.codes, CODE[Category.OTHER]], np.int16)
-        return codes[decided]  # -1 is the last
+        found = codes[decided]  # -1 is the last
+        # whatever op asked for the memory, `aten::empty` itself reduces and multiplies nothing
+        found[links.ops(trace).named(_ALLOCATES)] = CODE[Category.OTHER]
+        return found
 
     return trace.once("op categories", make)
 

@@ -59,7 +59,7 @@ def grid(
         only = "" if len(own) == 2 else next(iter(own))
         made.append((name, category.value, *cells, only))
     left = len(ranked) - MOST
-    more = f"{left:,} more {noun}s are left out here." if left > 0 else ""
+    more = f"{left:,} more {noun}s are in the table of all, and in --json." if left > 0 else ""
     said = " ".join(part for part in (note, more) if part)
     return [Grid("sides", title, columns, made, said)]
 

@@ -64,6 +64,8 @@ def register(app: typer.Typer) -> None:
             wanted = asked(trace, wanted, only_stage, _names(tracks))
             done = write(trace, target, wanted, say)
         kept = f"{done.slices_out:,} of {done.slices_in:,} slices"
+        if done.slices_added:
+            kept += f" and {done.slices_added:,} on tracks of ours"
         size = f", {bytes_(target.stat().st_size)}" if target.is_file() else ""
         out.print(f"{target}: {kept}{size}", markup=False)
         for words in done.cures:

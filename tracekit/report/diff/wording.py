@@ -44,7 +44,7 @@ def notes(result: Comparison) -> Iterable[str]:
 
 
 def _few(said: Sequence[str], most: int = 8) -> str:
-    more = f"; and {len(said) - most} more" if len(said) > most else ""
+    more = f"; and {len(said) - most} more, in --json" if len(said) > most else ""
     return "; ".join(said[:most]) + more
 
 
@@ -87,7 +87,7 @@ def _because(reasons: Sequence[str]) -> str:
     first = reasons[0].split(": ")[0].split(". ")[0].rstrip(".")
     if first.split(" ", 1)[0].isalpha():
         first = f"{first[:1].lower()}{first[1:]}"
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    more = f" (and {len(reasons) - 1} more, in the audit's table)" if len(reasons) > 1 else ""
     return f", because {first}{more}"
 
 

@@ -52,7 +52,7 @@ def title(many: Sequence[Side]) -> str:
 def subtitle(many: Sequence[Side]) -> str:
     """The names of the traces; of many the first."""
     names = [side.name for side in many]
-    more = f" · and {len(names) - 12} more" if len(names) > 12 else ""
+    more = f" · and {len(names) - 12} more, in the table of traces" if len(names) > 12 else ""
     return " · ".join(names[:12]) + more
 
 
@@ -122,8 +122,10 @@ def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names with commas between; of many the first, and how many more."""
-    more = f" and {len(names) - COLUMNS} more" if len(names) > COLUMNS else ""
+    """Names with commas between; of many the first, how many more, and where those are."""
+    more = (
+        f" and {len(names) - COLUMNS} more of the table of traces" if len(names) > COLUMNS else ""
+    )
     return ", ".join(names[:COLUMNS]) + more
 
 
@@ -281,7 +283,7 @@ def _findings_grid(many: Sequence[Side]) -> Grid | None:
             columns = grid.columns
             left += max(len(grid.rows) - most, 0)
             rows += [(side.name, *row) for row in grid.rows[:most]]
-    note = f"{left} more that save less are left out here." if left else ""
+    note = f"{left} more that save less are in each trace's own section." if left else ""
     return Grid("findings", "What to look at first, trace by trace",
                 (Column("trace"), *columns), rows, note)  # fmt: skip
 
@@ -332,7 +334,7 @@ def _stages(many: Sequence[Side]) -> Grid | None:
             key, title, (Column("trace"), *(Column(f, "ns", said) for f in shown)),
             [(side.name, *(own.get(f) for f in shown))
              for side, own in zip(many, means, strict=True)],
-            f"{left} more stages are left out here." if left else "",
+            f"{left} more stages are in each trace's own section, and in --csv." if left else "",
         )  # fmt: skip
     rows = [(family, *(own.get(family) for own in means)) for family in families[:60]]
     return Grid(key, title, (Column("stage"), *(Column(s.name, "ns", said) for s in many)), rows,

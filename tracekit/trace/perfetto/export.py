@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class Exported:
     """What became of a trace."""
 
     slices_in: int = 0
-    slices_out: int = 0
+    slices_out: int = 0  # of those that came in
+    slices_added: int = 0  # on tracks of ours
     # what a viewer would have lost, and tracks that could not be drawn, in words
     cures: list[str] = field(default_factory=list)
     scrubbed: Mapping[str, int] = field(default_factory=dict)  # kinds of things taken out
@@ -131,11 +132,12 @@ def export(
         _three_decimals(events)
     progress("writing")
     layout.write(document, target)
-    done.slices_out = _slices(events)
+    done.slices_added = _slices(wanted.tracks)
+    done.slices_out = _slices(events) - done.slices_added
     return done
 
 
-def _slices(events: list[Event]) -> int:
+def _slices(events: Iterable[Event]) -> int:
     return sum(event.get("ph") == "X" for event in events)
 
 
