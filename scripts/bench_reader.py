@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""How fast and in how much memory a large trace is read: ours beside Holistic Trace Analysis.
+"""How fast and in how much memory large traces are read and explained, beside HTA and TraceLens.
 
-    scripts/bench_reader.py [TRACE] [--megabytes 388] [--repeats 3] [--only ours,hta] [--keep FILE]
+    scripts/bench_reader.py [--megabytes 388] [--repeats 3] [--layouts plain,gzip] [--only ours,hta]
+                            [--trace TRACE] [--keep FOLDER] [--write] [--note TEXT]
 
-A large trace is made from a real one (or, without one, from generated events): repeated with
-shifted times and correlations until it has the size asked for. Every contender then loads it in a
-process of its own, in turn, so that noise of the machine falls on all alike. Times are of the load
-call, without start-up. Memory is the peak of the resident sets of the process and its children,
-sampled, so shared pages count more than once.
+A real trace is repeated, in the layout that Kineto writes (scripts/large_trace.py), as `plain`, the
+same compressed (`gzip`), with three times the Python frames (`stacks`), and with counters and names
+of threads (`counters`). Every reader loads each in a process of its own, in turn, so that noise of
+the machine falls on all alike; medians are shown. Times are of the call, without start-up, but for
+`tracekit analyze`, which is the command, start-up included. Memory is the peak of the resident sets
+of the process and its children, sampled, so shared pages count more than once. Peers are run where
+they are installed. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -16,48 +19,55 @@ import argparse
 import gzip
 import json
 import os
+import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+
+import large_trace
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = ROOT.parent / "shared" / "traces" / "tl_h100_qwen15_05b.json.gz"
-CONTENDERS = {
-    "ours": "from tracekit.trace import kineto; made = lambda: kineto.load(path)",
-    "ours (one process)": (
-        "from tracekit.trace import kineto\nmade = lambda: kineto.load(path, processes=1)"
+PAGE = ROOT / "docs" / "performance.md"
+START, END = "<!-- measured: scripts/bench_reader.py -->", "<!-- end of measured -->"
+LAYOUTS = ("plain", "gzip", "stacks", "counters")
+LOAD = "from tracekit.trace import kineto; made = lambda: kineto.load(path{})"
+PAGE_OF = (
+    "from tracekit.results import engine\nfrom tracekit.report import facts, traces\n"
+    "made = lambda: (facts.sha256_soon(path), traces.render([engine.answers(path{})], command=''))"
+)
+OPENED = "(gzip.open if path.endswith('.gz') else open)(path, 'rb')"
+READERS = {
+    "ours": LOAD.format(""),
+    "ours, one thread": LOAD.format(", processes=1"),
+    "ours, without [fast]": (
+        "from tracekit.trace.scan import machine; machine.kernel = lambda: None\n" + LOAD.format("")
     ),
-    "analyze with its page": (
-        "from tracekit.results import engine\nfrom tracekit.report import traces\n"
-        "made = lambda: traces.render([engine.answers(path)], command='')"
-    ),
+    "analyze with its page": PAGE_OF.format(""),
+    "analyze --only devices": PAGE_OF.format(", ['devices']"),
     "hta": (
         "import logging; logging.disable(logging.CRITICAL)\n"
         "from hta.trace_analysis import TraceAnalysis\n"
         "made = lambda: TraceAnalysis(trace_files={0: path}, trace_dir='')"
     ),
-    "json": (
-        "import json, gzip\n"
-        "made = lambda: json.load((gzip.open if path.endswith('.gz') else open)(path, 'rb'))"
+    "tracelens": (
+        "from TraceLens import TreePerfAnalyzer\nmade = lambda: TreePerfAnalyzer.from_file(path)"
     ),
-    "msgspec (whole file)": (
-        "import msgspec, gzip\nfrom typing import Any\n"
-        "fields = 'ph cat name pid tid ts dur'.split()\n"
-        "Args = msgspec.defstruct('Args', [(k, Any, None) for k in"
-        " ('correlation', 'device', 'stream')], gc=False)\n"
-        "Event = msgspec.defstruct('Event', [*((k, Any, None) for k in fields),"
-        " ('args', Args | None, None)], gc=False)\n"
-        "Doc = msgspec.defstruct('Doc', [('traceEvents', list[Event])])\n"
-        "read = lambda: (gzip.open if path.endswith('.gz') else open)(path, 'rb').read()\n"
-        "made = lambda: msgspec.json.decode(read(), type=Doc)"
+    "json": f"import json, gzip\nmade = lambda: json.load({OPENED})",
+    "the bytes alone": f"import gzip\nmade = lambda: len({OPENED}.read())",
+    "the bytes, piece by piece": (
+        "import os\nfrom isal import igzip\nbuffer = bytearray(2 << 20)\n"
+        "opened = igzip.open if path.endswith('.gz') else open\n"
+        "def made():\n    with opened(path, 'rb') as file:\n"
+        "        while file.readinto(buffer):\n            pass"
     ),
-    "the bytes alone": "made = lambda: len(open(path, 'rb').read())",
 }
+PEERS = {"hta": "HolisticTraceAnalysis", "tracelens": "TraceLens"}
 TIMED = """
 import sys, time, os, json
 path = sys.argv[1]
@@ -69,79 +79,54 @@ before, start = cpu(), time.perf_counter()
 kept = made()
 print(json.dumps(dict(wall=time.perf_counter() - start, cpu=cpu() - before)))
 """
+SHARES = """
+import sys, time, json
+from collections import Counter
+from tracekit.trace import kineto
+from tracekit.trace.columns.assemble import Assembly
+from tracekit.trace.scan import rows, scanner, threads
+spent, inside = Counter(), []
+def timed(cls, name, what):
+    plain = getattr(cls, name)
+    def one(*given, **named):
+        start = time.thread_time()
+        inside.append(0.0)
+        try:
+            return plain(*given, **named)
+        finally:
+            own = time.thread_time() - start
+            spent[what] += own - inside.pop()
+            if inside:
+                inside[-1] += own
+    setattr(cls, name, one)
+timed(threads.Shared, "next", "the bytes: cut into pieces and read")
+timed(scanner.Scanner, "scan", "the compiled pass over the text")
+timed(rows.Rows, "read", "columns of a piece, and events that are read one by one")
+timed(Assembly, "add", "texts and categories of a piece into those of the trace")
+timed(Assembly, "trace", "joining, sorting")
+start = time.process_time()
+kineto.load(sys.argv[1], processes=1)
+spent["the rest"] = time.process_time() - start - sum(spent.values())
+print(json.dumps(spent))
+"""
 
 
-def sample_events(trace: Path | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The metadata and events to repeat."""
-    if trace is None:
-        return {}, list(generated(20_000))
-    opened = gzip.open if trace.read_bytes()[:2] == b"\x1f\x8b" else open
-    with opened(trace, "rb") as stream:
-        document = json.load(stream)
-    events = document.pop("traceEvents")
-    return document, events
+def environment() -> dict[str, str]:
+    return {**os.environ, "TRACEKIT_CACHE": "off", "PYTHONPATH": str(ROOT)}
 
 
-def generated(count: int) -> Iterator[dict[str, Any]]:
-    """An op, its launch and its kernel, again and again."""
-    for n in range(count // 3):
-        at = round(n * 12.345, 3)
-        host = {"ph": "X", "pid": 100, "tid": 100}
-        yield {**host, "cat": "cpu_op", "name": f"aten::op{n % 40}", "ts": at, "dur": 9.125,
-               "args": {"External id": n, "Input Dims": [[16, 2048, 1024], [1024]]}}  # fmt: skip
-        yield {**host, "cat": "cuda_runtime", "name": "cudaLaunchKernel", "ts": at + 1, "dur": 4.5,
-               "args": {"cbid": 211, "correlation": n}}  # fmt: skip
-        yield {"ph": "X", "cat": "kernel", "name": f"void kernel<{n % 60}>(float*)", "pid": 0,
-               "tid": 7, "ts": at + 20, "dur": 7.891,
-               "args": {"device": 0, "stream": 7, "correlation": n, "grid": [128, 1, 1],
-                        "block": [256, 1, 1], "registers per thread": 32}}  # fmt: skip
-
-
-def build(trace: Path | None, target: Path, megabytes: int) -> int:
-    """Writes the large trace; how many events it has."""
-    meta, events = sample_events(trace)
-    times = [e["ts"] for e in events if e.get("ph") == "X"]
-    span = int(max(times) - min(times)) + 1000
-    count = copy = 0
-    with open(target, "w") as out:
-        out.write(json.dumps(meta)[:-1] + (", " if meta else "") + '"traceEvents": [')
-        while out.tell() < megabytes * 1e6:
-            moved = (shifted(event, copy * span, copy * 10**7) for event in events)
-            out.write((", " if copy else "") + ", ".join(map(json.dumps, moved)))
-            count += len(events)
-            copy += 1
-        out.write("]}")
-    return count
-
-
-def shifted(event: dict[str, Any], us: int, correlation: int) -> dict[str, Any]:
-    """The event, later; times keep their three decimals."""
-    event = dict(event)
-    if "ts" in event and event.get("ph") != "M":
-        event["ts"] = round(event["ts"] + us, 3)
-    if "correlation" in event.get("args", {}):
-        number = event["args"]["correlation"]
-        event["args"] = {**event["args"], "correlation": number + correlation}
-    return event
-
-
-def run(name: str, path: Path) -> dict[str, float]:
-    """Wall and CPU seconds and peak memory of one load."""
+def run(command: list[str]) -> tuple[str, float, int]:
+    """What a command printed ('' where it failed), its seconds, and its peak memory in bytes."""
+    start, peak = time.perf_counter(), 0
     process = subprocess.Popen(
-        [sys.executable, "-c", TIMED.format(code=CONTENDERS[name]), str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "TRACEKIT_CACHE": "off", "PYTHONPATH": str(ROOT)},
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), text=True
     )
-    peak = 0
     while process.poll() is None:
         peak = max(peak, resident(process.pid))
         time.sleep(0.02)
     assert process.stdout is not None
     printed = process.stdout.read()
-    if process.returncode:
-        return {}
-    return {**json.loads(printed.splitlines()[-1]), "peak": peak}
+    return "" if process.returncode else printed, time.perf_counter() - start, peak
 
 
 def resident(pid: int) -> int:
@@ -159,58 +144,182 @@ def resident(pid: int) -> int:
     return total
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "trace", nargs="?", type=Path, default=DEFAULT if DEFAULT.exists() else None
+def measured(name: str, path: Path) -> dict[str, float] | None:
+    """Wall and CPU seconds and peak memory of one load; None where it failed."""
+    code = TIMED.format(code=READERS[name])
+    printed, _, peak = run([sys.executable, "-c", code, str(path)])
+    return {**json.loads(printed.splitlines()[-1]), "peak": peak} if printed else None
+
+
+def prepared() -> bool:
+    """Compiles the scanner, so that no reader waits for it; whether it is there."""
+    code = (
+        "from tracekit.trace.scan import machine; import llvmlite.binding as llvm\n"
+        "path = machine.place(llvm)\nif not path.exists(): machine.make(path)\nprint(path)"
     )
-    parser.add_argument("--megabytes", type=int, default=388)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default=",".join(("ours", "hta")), help="or: all")
-    parser.add_argument("--keep", type=Path, help="where the large trace stays, and is reused")
-    parser.add_argument("--gzip", action="store_true", help="compress the large trace")
-    given = parser.parse_args()
-    chosen = list(CONTENDERS) if given.only == "all" else given.only.split(",")
-    if unknown := sorted(set(chosen) - set(CONTENDERS)):
-        parser.error(f"no contender {unknown[0]!r}; there are: {', '.join(CONTENDERS)}")
-    with tempfile.TemporaryDirectory() as folder:
-        path = given.keep or Path(folder) / "large.json"
-        if not path.exists():
-            events = build(given.trace, path, given.megabytes)
-            print(f"{events:,} events", end=", ")
-        if given.gzip:
-            packed = Path(folder) / "large.json.gz"
-            packed.write_bytes(gzip.compress(path.read_bytes(), 6))
-            path = packed
-        cores = len(os.sched_getaffinity(0))
-        print(f"{path.stat().st_size / 1e6:,.0f} MB, {cores} cores, load {os.getloadavg()[0]:.1f}")
-        results: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
-        for _ in range(given.repeats):
-            for name in chosen:
-                found = run(name, path)
-                if found:
-                    results[name].append(found)
-        show(results, "hta" if results.get("hta") else None)
+    return bool(run([sys.executable, "-c", code])[0])
 
 
-def show(results: dict[str, list[dict[str, float]]], base: str | None) -> None:
-    """The table, as Markdown: medians, and how many times better than `base`."""
+def build(trace: Path, folder: Path, layout: str, megabytes: float) -> tuple[Path, int]:
+    """The file of a layout, made where it is not there, and how many events it has."""
+    kind = "plain" if layout == "gzip" else layout
+    path = folder / f"{kind}-{megabytes:g}.json"
+    counted = path.with_suffix(".count")
+    if not counted.exists():
+        counted.write_text(str(large_trace.build(trace, path, megabytes, kind)))
+    if layout == "gzip":
+        packed = path.with_suffix(".json.gz")
+        if not packed.exists():
+            with open(path, "rb") as plain, gzip.open(packed, "wb", compresslevel=6) as out:
+                shutil.copyfileobj(plain, out, 1 << 20)
+        return packed, int(counted.read_text())
+    return path, int(counted.read_text())
+
+
+def table(results: dict[str, list[dict[str, float]]]) -> list[str]:
+    """Medians of each reader, as Markdown, and how many times better than HTA it is."""
 
     def middle(name: str, key: str) -> float:
         return statistics.median(one[key] for one in results[name])
 
-    print("\n| reader | wall s | CPU s | peak MB | wall ratio | memory ratio |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    base = "hta" if results.get("hta") else None
+    lines = ["| reader | wall s | CPU s | peak MB | HTA's wall ÷ | HTA's memory ÷ |",
+             "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for name, found in results.items():
         if not found:
-            print(f"| {name} | failed | | | | |")
+            lines.append(f"| {name} | failed | | | | |")
             continue
         wall, peak = middle(name, "wall"), middle(name, "peak")
         ratios = ("", "")
         if base:
             ratios = (f"{middle(base, 'wall') / wall:.1f}", f"{middle(base, 'peak') / peak:.1f}")
-        print(f"| {name} | {wall:.2f} | {middle(name, 'cpu'):.2f} | {peak / 1e6:.0f} |"
-              f" {ratios[0]} | {ratios[1]} |")  # fmt: skip
+        shown = f"{PEERS[name]} {metadata.version(PEERS[name])}, load" if name in PEERS else name
+        lines.append(f"| {shown} | {wall:.2f} | {middle(name, 'cpu'):.2f} | {peak / 1e6:.0f} |"
+                     f" {ratios[0]} | {ratios[1]} |")  # fmt: skip
+    return lines
+
+
+def of_layout(trace: Path, folder: Path, layout: str, given: argparse.Namespace) -> list[str]:
+    path, count = build(trace, folder, layout, given.megabytes)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in given.only}
+    for _ in range(given.repeats):
+        for name in given.only:
+            if found := measured(name, path):
+                results[name].append(found)
+    size = f"{path.stat().st_size / 1e6:,.0f} MB, {count:,} events"
+    return [f"### {layout}: {size}", "", *table(results), ""]
+
+
+def of_shares(path: Path) -> list[str]:
+    """What the CPU time of a load with one thread goes into."""
+    printed, _, _ = run([sys.executable, "-c", SHARES, str(path)])
+    if not printed:
+        return []
+    spent = json.loads(printed.splitlines()[-1])
+    whole = sum(spent.values())
+    lines = ["### What a load spends its CPU time on (plain, one thread)", "",
+             "| step | CPU s | share |", "| --- | ---: | ---: |"]  # fmt: skip
+    for what, s in sorted(spent.items(), key=lambda pair: -pair[1]):
+        lines.append(f"| {what} | {s:.2f} | {s / whole:.0%} |")
+    return [*lines, ""]
+
+
+def of_commands(folder: Path, repeats: int) -> list[str]:
+    """The commands as a user types them, start-up included."""
+    small = ROOT.parent / "shared" / "traces" / "tl_h100_nsfw.json.gz"
+    if not small.exists():
+        return []
+    eight = folder / "eight.json"
+    large_trace.build(small, eight, 8)
+    code = "from tracekit.cli.app import main; main()"
+    page = str(folder / "page.html")
+    lines = ["### Commands, start-up included", "", "| command | wall s | peak MB |",
+             "| --- | ---: | ---: |"]  # fmt: skip
+    for shown, arguments in (
+        ("`tracekit --help`", ["--help"]),
+        (f"`tracekit analyze` of {eight.stat().st_size / 1e6:.0f} MB",
+         ["analyze", str(eight), "--output", page]),
+    ):  # fmt: skip
+        found = [run([sys.executable, "-c", code, *arguments]) for _ in range(repeats)]
+        if all(printed for printed, _, _ in found):
+            wall = statistics.median(one[1] for one in found)
+            peak = statistics.median(one[2] for one in found)
+            lines.append(f"| {shown} | {wall:.2f} | {peak / 1e6:.0f} |")
+    return [*lines, ""]
+
+
+def bandwidth() -> str:
+    """Copying in memory, GB/s."""
+    import numpy as np
+
+    source = np.ones(1 << 28, np.uint8)
+    target = np.empty_like(source)
+    np.copyto(target, source)
+    start = time.perf_counter()
+    np.copyto(target, source)
+    return f"{len(source) / 1e9 / (time.perf_counter() - start):.1f} GB/s"
+
+
+def machine_line(note: str) -> str:
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    versions = " ".join(
+        f"{name} {metadata.version(name)}," for name in ("numpy", "msgspec", "numba")
+        if found(name)
+    )  # fmt: skip
+    return (
+        f"{time.strftime('%Y-%m-%d')}, {cores} cores, {memory:.0f} GB, Python "
+        f"{platform.python_version()}, {versions} copying in memory {bandwidth()}, load before "
+        f"{os.getloadavg()[0]:.1f}.{' ' + note if note else ''}"
+    )
+
+
+def found(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trace", type=Path, default=DEFAULT)
+    parser.add_argument("--megabytes", type=float, default=388)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--layouts", default=",".join(LAYOUTS))
+    parser.add_argument("--only", default=",".join(READERS), help="readers, joined by ;")
+    parser.add_argument("--keep", type=Path, help="where the large traces stay, and are reused")
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--note", default="", help="a sentence on the machine")
+    given = parser.parse_args()
+    named = list(READERS) if given.only == parser.get_default("only") else given.only.split(";")
+    if unknown := sorted(set(named) - set(READERS)):
+        parser.error(f"no reader {unknown[0]!r}; there are: {'; '.join(READERS)}")
+    given.only = [name for name in named if name not in PEERS or found(PEERS[name])]
+    given.layouts = given.layouts.split(",")
+    if unknown := sorted(set(given.layouts) - set(LAYOUTS)):
+        parser.error(f"no layout {unknown[0]!r}; there are: {', '.join(LAYOUTS)}")
+    return given
+
+
+def main() -> None:
+    given = parsed()
+    lines = [machine_line(given.note), ""]
+    if not prepared():
+        lines += ["Without the compiled scanner: numba is not installed.", ""]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for layout in given.layouts:
+            lines += of_layout(given.trace, folder, layout, given)
+            print("\n".join(lines[-len(given.only) - 5 :]), flush=True)
+        lines += of_shares(build(given.trace, folder, "plain", given.megabytes)[0])
+        lines += of_commands(folder, given.repeats)
+    print("\n".join(lines))
+    if given.write:
+        before, rest = PAGE.read_text().split(START)
+        PAGE.write_text(before + START + "\n" + "\n".join(lines) + END + rest.split(END)[1])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path, PurePath
 
 from tracekit.results import units
@@ -138,6 +140,37 @@ def identity(paths: Iterable[str]) -> str:
 
 def sha256(path: str | Path) -> str | None:
     """The digest of a trace file; None for what is no file (standard input, a remote address)."""
+    begun = _digests.pop(_state(path), None)
+    return _digest(path) if begun is None else begun.result()
+
+
+def sha256_soon(path: str | Path) -> None:
+    """Begins to compute the digest of a large file, while others read and analyze it."""
+    state = _state(path)
+    if state is not None and state[1] >= _LARGE and state not in _digests:
+        _digests[state] = _thread().submit(_digest, path)
+
+
+_LARGE = 32 << 20
+_State = tuple[str, int, int]
+_digests: dict[_State | None, Future[str | None]] = {}
+
+
+@cache
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)
+
+
+def _state(path: str | Path) -> _State | None:
+    """What tells a file from what it was before; None for what is no file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return os.path.realpath(path), status.st_size, status.st_mtime_ns
+
+
+def _digest(path: str | Path) -> str | None:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

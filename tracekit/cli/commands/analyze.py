@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         _distinct(traces)
         reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
-        many, failed = _answers(traces, names, reading)
+        many, failed = _answers(traces, names, reading, for_page=page is not None)
         # files first: what reads the output may hang up early (`| head`)
         said = _write(many, page, reading)
         _print(many, reading)
@@ -57,6 +57,7 @@ def register(app: typer.Typer) -> None:
             *said,
         ]:
             process.complain(line)
+        _advise(many)
         if reading.annotations or reading.junit is not None:
             for_ci.tell(_cases(many), reading.annotations, reading.junit)
         if not reading.printed and not reading.full and names is None:
@@ -75,7 +76,7 @@ def _cases(many: Sequence[Answers]) -> list[Case]:
 
 
 def _answers(
-    traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading
+    traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading, for_page: bool
 ) -> tuple[list[Answers], int]:
     """The answers of each trace that can be read, and how many cannot.
 
@@ -91,6 +92,10 @@ def _answers(
     fault: TracekitError | None = None
     for place, path in enumerate(traces, 1):
         of = f" ({place} of {len(traces)})" if len(traces) > 1 else ""
+        if for_page:
+            from tracekit.report import facts
+
+            facts.sha256_soon(path)
         try:
             with terminal.status(f"{Path(path).name}{of}") as say:
                 many.append(engine.answers(
@@ -105,6 +110,14 @@ def _answers(
     if not many and fault is not None:
         raise typer.Exit(1)
     return many, len(traces) - len(many)
+
+
+def _advise(many: Sequence[Answers]) -> None:
+    """Says once how large traces are read faster."""
+    from tracekit.trace.scan import machine
+
+    if advice := machine.advice(max((one.source.text_bytes for one in many), default=0)):
+        process.hint(advice, process.complain)
 
 
 def _distinct(traces: Sequence[str]) -> None:

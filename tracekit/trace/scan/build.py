@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracekit.trace.scan import grammar, kernel, memory, values
-
-SYMBOL = "tracekit_scan"
+from tracekit.trace.scan.layout import SYMBOL
 
 
 def machine_code() -> bytes:

@@ -5,6 +5,8 @@ Some are addresses of columns, some counts, some what is known of the event bein
 
 from __future__ import annotations
 
+SYMBOL = "tracekit_scan"  # what the kernel is called as machine code
+
 # status of a call; offsets are never negative, so a step of the kernel returns either
 DONE = 0
 REFUSED = -1  # not in the form that is read here: the caller reads the text otherwise
