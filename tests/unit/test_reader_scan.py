@@ -22,6 +22,7 @@ from tracekit.trace import kineto
 from tracekit.trace.columns.assemble import Assembly
 from tracekit.trace.scan import kernel as plain
 from tracekit.trace.scan import machine, rows, threads
+from tracekit.trace.spans import nesting
 from tracekit.trace.trace import TABLES, Trace
 
 ALL = frozenset(TABLES)
@@ -235,7 +236,7 @@ def test_drawn_texts_are_the_same_by_both(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "drawn.json"
     path.write_bytes(raw)
-    either(path, plain.scan, size)
+    either(path, plain.run, size)
 
 
 @examples(150)
@@ -246,6 +247,22 @@ def test_the_machine_code_does_what_the_kernel_says(
     path = tmp_path_factory.getbasetemp() / "drawn.json"
     path.write_bytes(raw)
     either(path, compiled(), size)
+
+
+@examples(60)
+@given(
+    spans=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 6), st.booleans()),
+        max_size=30,
+    )
+)
+def test_spans_are_nested_alike_by_both(spans: list[tuple[int, int, int, bool]]) -> None:
+    ordered = sorted(spans, key=lambda one: (one[0], one[1], -one[2]))
+    track = np.array([one[0] for one in ordered], np.int64)
+    end = np.array([one[1] + one[2] for one in ordered], np.int64)
+    candidate = np.array([one[3] for one in ordered], bool)
+    want = nesting.previous_reaching(track, end, candidate)
+    assert machine.nested(plain.run, track, end, candidate).tolist() == want.tolist()
 
 
 # ---------------------------------------------------------------- where the machine code comes from

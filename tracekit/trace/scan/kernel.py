@@ -390,7 +390,28 @@ def scan(f: int) -> int:
     return lay.DONE if base == end and not get(f, lay.LAST) else lay.REFUSED
 
 
+def nest(f: int) -> int:
+    """As `nesting.previous_reaching` has it, one span after another."""
+    tracks, ends, above = get(f, lay.TRACKS), get(f, lay.ENDS), get(f, lay.ABOVE)
+    candidates, last = get(f, lay.CANDIDATES), -1
+    for k in range(get(f, lay.LENGTH)):
+        at = last
+        if at >= 0 and word(tracks + 8 * at) != word(tracks + 8 * k):
+            at = -1
+        while at >= 0 and word(ends + 8 * at) < word(ends + 8 * k):
+            at = word(above + 8 * at)
+        put_word(above + 8 * k, at)
+        if byte(candidates + k):
+            last = k
+    return lay.DONE
+
+
+def run(f: int) -> int:
+    """What the caller asked for."""
+    return nest(f) if get(f, lay.IS_NESTING) else scan(f)
+
+
 STEPS = (
     slot, record, triple, argument, arguments, seen, timed, phased, said, numbered, identified,
-    field, forget, event, is_usable, row, keep, scan,
+    field, forget, event, is_usable, row, keep, scan, nest, run,
 )  # fmt: skip

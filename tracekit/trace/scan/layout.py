@@ -25,7 +25,8 @@ KEY_BYTES = 40  # of each name; eight words hold the rest of its row
 KEY_ROW = KEY_BYTES + 32
 
 (
-    # given
+    # given: whether spans are to be nested, and these; else a text
+    IS_NESTING, TRACKS, ENDS, CANDIDATES, ABOVE,
     BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
     # counted
     ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
@@ -41,4 +42,4 @@ KEY_ROW = KEY_BYTES + 32
     # of the value at hand
     KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(69)  # fmt: skip
+) = range(74)  # fmt: skip

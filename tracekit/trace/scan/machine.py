@@ -14,12 +14,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tracekit.files import writing
-from tracekit.trace.scan.layout import SYMBOL
+from tracekit.trace.scan import layout as lay
+from tracekit.trace.spans import nesting
+from tracekit.trace.trace import I64, Mask
 
 Kernel = Callable[[int], int]
 
@@ -90,7 +94,22 @@ def kernel() -> Kernel | None:
     except OSError:
         _start(path)
         return None
-    return _loaded(llvm, code)
+    found = _loaded(llvm, code)
+    nesting.quick = partial(nested, found)
+    return found
+
+
+def nested(run: Kernel, track: I64, end: I64, candidate: Mask) -> I64:
+    """What `nesting` asks for of spans in order, by the kernel."""
+    tracks, ends = np.ascontiguousarray(track, np.int64), np.ascontiguousarray(end, np.int64)
+    flags = np.ascontiguousarray(candidate, np.uint8)
+    above = np.empty(len(track), np.int64)
+    block = np.zeros(lay.FIELDS, np.int64)
+    block[lay.IS_NESTING], block[lay.LENGTH] = 1, len(track)
+    block[lay.TRACKS], block[lay.ENDS] = tracks.ctypes.data, ends.ctypes.data
+    block[lay.CANDIDATES], block[lay.ABOVE] = flags.ctypes.data, above.ctypes.data
+    run(block.ctypes.data)
+    return above
 
 
 def _loaded(llvm: Any, code: bytes) -> Kernel:
@@ -102,7 +121,7 @@ def _loaded(llvm: Any, code: bytes) -> Kernel:
     engine.finalize_object()
     # numba's convention: status, (where the result goes, where an exception would, the argument)
     called = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(
-        engine.get_function_address(SYMBOL)
+        engine.get_function_address(lay.SYMBOL)
     )
 
     def scan(block: int) -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 I64 = npt.NDArray[np.int64]
+
+
+# the same as `previous_reaching`, compiled, where a large trace has loaded it
+quick: Callable[[I64, I64, npt.NDArray[np.bool_]], I64] | None = None
+_MANY = 10_000
 
 
 def innermost(
@@ -30,7 +37,7 @@ def innermost(
     is_outer = np.arange(len(all_track)) < len(outer_track)
     # stable: at equal spans the outer ones come first, so they enclose their equals
     order = _order(all_track, all_start, all_end)
-    above = _previous_reaching(all_track[order], all_end[order], is_outer[order])
+    above = previous_reaching(all_track[order], all_end[order], is_outer[order])
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
     return found[len(outer_track) :]
@@ -42,7 +49,7 @@ def parents(track: I64, start: I64, end: I64) -> I64:
     Of spans that are equal the earlier index is the parent. See `innermost`.
     """
     order = _order(track, start, end)
-    above = _previous_reaching(track[order], end[order], np.ones(len(track), bool))
+    above = previous_reaching(track[order], end[order], np.ones(len(track), bool))
     found = np.full(len(order), -1, np.int64)
     found[order] = np.where(above >= 0, order[above], -1)
     return found
@@ -69,13 +76,15 @@ def _order(track: I64, start: I64, end: I64) -> npt.NDArray[np.intp]:
     return order[np.argsort(lane, kind="stable")]
 
 
-def _previous_reaching(track: I64, end: I64, candidate: npt.NDArray[np.bool_]) -> I64:
+def previous_reaching(track: I64, end: I64, candidate: npt.NDArray[np.bool_]) -> I64:
     """[N] position of the nearest earlier candidate of the track whose end is no earlier, or -1.
 
     Each position points at the nearest candidate before it; pointers that fall short follow the
     pointer of what they point at, all at once, until none falls short. What is skipped ends before
     the skipper does, so a pointer never jumps over an answer.
     """
+    if quick is not None and len(track) > _MANY:
+        return quick(track, end, candidate)
     position = np.arange(len(track))
     last = np.maximum.accumulate(np.where(candidate, position, -1))
     above = np.concatenate([[-1], last[:-1]]) if len(last) else last

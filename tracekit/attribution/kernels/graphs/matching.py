@@ -12,8 +12,10 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, unnamed
@@ -30,6 +32,7 @@ from tracekit.attribution.kernels.graphs.words import (
     grids_of_calls,
     grids_of_work,
 )
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
 EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place and kind of op"
@@ -102,18 +105,27 @@ def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
     above = np.where(row >= 0, parent[row] if len(parent) else -1, -1)
     frame = links.parent_row(trace)[links.call_rows(trace)]
     texts = [table.take(ops.id, column, -1) for column in ("dims", "types")]
-    distinct, inverse = np.unique(
-        np.stack([row, above, np.where(row >= 0, -1, frame)]), axis=1, return_inverse=True
-    )
+    columns = [_or_none(trace.name, np.where(row >= 0, -1, frame))]
+    for at in (row, above):
+        columns += [_or_none(column, at) for column in (ops.name, *texts)]
+    # what calls say is made of few texts: each is looked up once
+    alike, inverse = segments.distinct(np.stack(columns, axis=1))
     numbers = []
-    for op, up, around in distinct.T.tolist():
-        key: list[object] = [trace.text(around) if around >= 0 else ""]
-        for at in (op, up):
-            key.append(ops.text(at) if at >= 0 else "")
-            if at >= 0:
-                key += [table.strings[text[at]] if text[at] >= 0 else "" for text in texts]
+    for around, *of_ops in alike.tolist():
+        key: list[object] = [trace.strings[around] if around >= 0 else ""]
+        for name, *said in (of_ops[:3], of_ops[3:]):
+            key.append(trace.strings[name] if name >= 0 else "")
+            if name >= 0:
+                key += [table.strings[text] if text >= 0 else "" for text in said]
         numbers.append(known.setdefault(tuple(key), len(known)))
-    return np.array(numbers, np.int64)[np.asarray(inverse).reshape(-1)]
+    return np.array(numbers, np.int64)[inverse]
+
+
+def _or_none(column: npt.NDArray[Any], at: I64) -> I64:
+    """[K] the values at these rows, -1 for row -1."""
+    if not len(column):
+        return np.full(len(at), -1, np.int64)
+    return np.where(at >= 0, column[at], -1).astype(np.int64)
 
 
 def match(
