@@ -11,13 +11,17 @@ from tracekit.results.trust import VERDICTS, worst
 from tracekit.results.unknown_work import device_kind, neutral
 from tracekit.trace.trace import Trace
 
-from .checks import CHECKS
+from .checks import CHECKS, TOUCHES
 from .first_screen import FIRST_SCREEN
 
 
-def audit(trace: Trace) -> Audit:
-    """Every check of analyses/audit/checks.py on one trace; never raises for what a trace lacks."""
-    found = [finding for check in CHECKS for finding in check(trace)]
+def audit(trace: Trace, *, of: frozenset[str] | None = None) -> Audit:
+    """Every check of analyses/audit/checks.py on one trace; never raises for what a trace lacks.
+
+    `of` names the answers that are asked about: checks that can touch no other are left out.
+    """
+    asked = [c for c in CHECKS if of is None or c not in TOUCHES or TOUCHES[c] & of]
+    found = [finding for check in asked for finding in check(trace)]
     if device_kind(trace.source) != "GPU":
         found = [replace(finding, what=neutral(finding.what)) for finding in found]
     return _sorted(found)

@@ -1,5 +1,7 @@
 """What may make a trace's numbers mislead: one function a check, each counts what it finds."""
 
+from collections.abc import Mapping
+
 from . import host, peaks, recording, records, work
 from .finding import Check
 
@@ -26,4 +28,7 @@ CHECKS: tuple[Check, ...] = (
     peaks.above_peak,
 )
 
-__all__ = ["CHECKS", "Check"]
+# the only answers that a check can touch, where it costs what they cost
+TOUCHES: Mapping[Check, frozenset[str]] = {peaks.above_peak: frozenset({"roofline", "roles"})}
+
+__all__ = ["CHECKS", "TOUCHES", "Check"]

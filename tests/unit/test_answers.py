@@ -1,7 +1,11 @@
 """Answers by their type."""
 
+import gc
 import importlib
 import pkgutil
+import weakref
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
 from tracekit.results.trust import Trust
+from tracekit.trace import kineto
 
 STAGE = "mark pppp\nhost a...\nstream 7 .AA."
 
@@ -79,3 +84,44 @@ def test_the_parts_of_a_stage_add_up_to_its_whole(split: Split) -> None:
         (shown,) = spent([total], split)
         assert sum(shown.values()) == whole - total.suspect_ns(split)
     assert total.parts(Split.HOST) == {}
+
+
+def test_a_large_trace_is_gone_when_it_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.json"
+    work = '{"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7, "dur": 5, "ts": %d}'
+    path.write_text('{"traceEvents": [' + ", ".join(work % k for k in (0, 10, 20)) + "]}")
+    read: list[weakref.ref[Any]] = []
+    load = kineto.load
+
+    def kept(*given: Any, **named: Any) -> Any:
+        trace = load(*given, **named)
+        read.append(weakref.ref(trace.ts))
+        return trace
+
+    monkeypatch.setattr(kineto, "load", kept)
+    gc.disable()
+    try:
+        monkeypatch.setattr(engine, "_LARGE", 1)
+        assert engine.answers(path).answers
+        assert [one() is None for one in read] == [True]
+    finally:
+        gc.enable()
+
+
+def test_one_answer_asks_the_audit_only_what_can_touch_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    answer = catalog.answer
+
+    def counted(trace: Any, name: str, **given: Any) -> Any:
+        asked.append(name)
+        return answer(trace, name, **given)
+
+    monkeypatch.setattr(catalog, "answer", counted)
+    found = engine.of_trace(draw(STAGE), ["devices"])
+    assert set(found.answers) == {"devices"}
+    assert found.trust["devices"].verdict == "trusted"
+    assert "roofline" not in asked
+    engine.of_trace(draw(STAGE), ["audit"])
+    assert "roofline" in asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
 from tracekit.trace import graph_captures, kineto, ranks, redact
 from tracekit.trace.trace import Trace
+
+_LARGE = 100_000  # slices
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:
@@ -62,7 +65,21 @@ def answers(
     needed |= graph_captures.OWN
     trace = kineto.load(path, tables=needed, strict=strict, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
-    return of_trace(trace, only, path=str(path), progress=progress, **parameters)
+    found = of_trace(trace, only, path=str(path), progress=progress, **parameters)
+    _release(trace)
+    return found
+
+
+def _release(trace: Trace) -> None:
+    """Frees what was computed of a large trace, which nobody asks again.
+
+    A trace is part of what it remembers, and faults of answers hold it too: its columns would stay
+    until a collection of garbage that does not know how large they are, and of many traces in one
+    call several would be in memory.
+    """
+    trace.memo.clear()
+    if len(trace) >= _LARGE:
+        gc.collect()
 
 
 def of_trace(
@@ -119,8 +136,12 @@ def _trust(trace: Trace, done: Mapping[str, Result]) -> dict[str, Trust]:
     """The audit's verdict on each answer; nothing where there is no audit to ask."""
     if "audit" not in catalog.analyses():
         return {}
+    # asked as an answer it is whole; else only what touches these is looked at
+    whole = "audit" in done or any(catalog.analysis(name).asks_others for name in done)
+    accepted = inspect.signature(catalog.analysis("audit").run).parameters
+    of = {} if whole or "of" not in accepted else {"of": frozenset(done)}
     try:
-        audit = catalog.answer(trace, "audit")
+        audit = catalog.answer(trace, "audit", **of)
     except MissingEventsError:
         return {}
     assert isinstance(audit, Judge)
