@@ -37,7 +37,10 @@ def configured(kind: str, settings: Mapping[str, Any]) -> Any:
 
     if kind not in CONFIG_MAPPING_NAMES:
         return None
-    return library().AutoConfig.for_model(kind, **{**BASE, **settings})
+    known = library().AutoConfig.for_model(kind)
+    # a size that the family has not is no attribute of its configurations either
+    base = {key: value for key, value in BASE.items() if hasattr(known, key)}
+    return known.__class__(**{**base, **settings})
 
 
 def saved(made: Any, folder: Path, **generation: Any) -> Any:

@@ -231,6 +231,22 @@ def idefics3(library: Any, folder: Path) -> Any:
     return config
 
 
+def smolvlm(library: Any, folder: Path) -> Any:
+    config = made.configured("smolvlm", {
+        "vision_config": {**TOWER}, "text_config": library.LlamaConfig(**TEXT), "scale_factor": 2,
+        "image_token_id": 4,
+    })  # fmt: skip
+    images = _images(
+        library, "SmolVLMImageProcessor", size={"longest_edge": 28}, do_image_splitting=False,
+        max_image_size={"longest_edge": 28},
+    )  # fmt: skip
+    names = {"fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
+             "end_of_utterance_token": "<end>"}  # fmt: skip
+    template = "<image>{{ messages[0]['content'][1]['text'] }}"
+    _written(folder, "SmolVLMProcessor", images, tokenizer(**names), template, image_seq_len=1)
+    return config
+
+
 def paligemma(library: Any, folder: Path) -> Any:
     config = made.configured("paligemma", {
         "vision_config": {**TOWER, "model_type": "siglip_vision_model", "vision_use_head": False,
@@ -288,7 +304,8 @@ FAMILIES: Mapping[str, Callable[[Any, Path], Any]] = {
     "aya_vision": aya_vision, "blip-2": blip_2, "gemma3": gemma3, "idefics2": idefics2,
     "idefics3": idefics3, "internvl": internvl, "llava": llava, "llava_next": llava_next,
     "llava_onevision": llava_onevision,  "paligemma": paligemma,
-    "qwen2_5_vl": qwen2_5_vl, "qwen2_vl": qwen2_vl, "qwen3_vl": qwen3_vl, "vipllava": vipllava,
+    "qwen2_5_vl": qwen2_5_vl, "qwen2_vl": qwen2_vl, "qwen3_vl": qwen3_vl, "smolvlm": smolvlm,
+    "vipllava": vipllava,
 }  # fmt: skip
 
 

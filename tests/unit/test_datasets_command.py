@@ -89,7 +89,8 @@ def test_check_sees_holes_units_clocks_and_a_wrong_archive(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("spec", "kind"), [("synthetic", "imu"), ("synthetic", "events"), ("synthetic", "image")]
+    ("spec", "kind"),
+    [("synthetic", "imu"), ("synthetic", "events"), ("synthetic", "image"), ("synthetic", "audio")],
 )
 def test_preview_writes_a_page_that_needs_nothing_else(
     tmp_path: Path, spec: str, kind: str

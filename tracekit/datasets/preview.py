@@ -28,6 +28,8 @@ def charts(recording: Recording) -> list[Chart]:
         return _events(recording)
     if "pixels" in recording.arrays:
         return [_picture(recording.arrays["pixels"])]
+    if "waveform" in recording.arrays:
+        return [_sound(recording)]
     return []
 
 
@@ -209,6 +211,21 @@ def _events(recording: Recording) -> list[Chart]:
     line = _line(edges[:-1] / 1e3, counts.astype(float), "events", "var(--gemm)", "solid", "")
     text = "Events in each hundredth of the time"
     return [picture, _chart("rate", "Events over time", text, [line], "ms", "events")]
+
+
+def _sound(recording: Recording) -> Chart:
+    import numpy as np
+
+    wave = recording.arrays["waveform"].astype(np.float64)
+    stride = max(1, -(-len(wave) // MOST))
+    blocks = wave[: len(wave) // stride * stride].reshape(-1, stride)
+    seconds = np.arange(len(blocks)) * stride / (recording.rate_hz or 1.0)
+    lines = [
+        _line(seconds, blocks.max(axis=1), "largest", "var(--gemm)", "solid", ""),
+        _line(seconds, blocks.min(axis=1), "least", "var(--norm)", "solid", ""),
+    ]
+    text = f"Largest and least of each {stride} samples of the waveform over s"
+    return _chart("waveform", "The sound", text, lines, "s", "")
 
 
 def _picture(pixels: npt.NDArray[np.uint8]) -> Chart:

@@ -60,6 +60,16 @@ def pictures_only(kind: Any) -> Any:
     return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
 
 
+class _NoVideo:
+    """In place of the part for videos: some processors read its settings for pictures, too."""
+
+    model_input_names: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
 def _without_video(kind: Any, folder: Path) -> Any:
     from transformers import AutoImageProcessor, AutoTokenizer
 
@@ -78,6 +88,6 @@ def _without_video(kind: Any, folder: Path) -> Any:
     return pictures_only(kind)(
         image_processor=images.from_pretrained(folder, **LOCAL),
         tokenizer=tokenizer,
-        **{VIDEO: None},
+        **{VIDEO: _NoVideo()},
         **more,
     )
