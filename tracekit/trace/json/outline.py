@@ -15,7 +15,7 @@ from tracekit.trace.json.scanning import key_at, skip_space, value_end
 from tracekit.trace.json.source import Text
 
 _HEAD = 1 << 16
-_WIDEST_HEAD = 1 << 28
+_WIDEST_HEAD = 1 << 26
 _SAMPLE = 1 << 18
 
 
@@ -48,7 +48,7 @@ def outline(text: Text) -> Outline:
             raise NotATraceError(
                 "cut off, or damaged, before the first event", where=text.name, hint=WANTED
             )
-        width *= 8
+        width = min(width * 8, _WIDEST_HEAD)
 
 
 def _from_head(head: bytes, text: Text, whole: bool) -> Outline | None:

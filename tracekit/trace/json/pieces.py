@@ -66,6 +66,11 @@ class Cutter:
     def _cut(self, index: int) -> _Cut | None:
         """The first boundary from where piece `index` should start; None where there is none."""
         if index not in self._known:
+            # one long event covers several pieces: its end is looked for once
+            start, last = self.first + index * self.size, self._known.get(index - 1)
+            if last is not None and last.end > start:
+                self._known[index] = last
+                return last
             self._known = {k: cut for k, cut in self._known.items() if k >= index - 1}
             self._known[index] = self._find(self.first + index * self.size)
         return self._known[index]

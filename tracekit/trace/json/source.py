@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from tracekit import extras
 from tracekit.errors import TracekitError, reason
+from tracekit.trace.json.swollen import Swollen
 
 _STORED_BLOCK = 1 << 16  # compressed bytes at a time
 _COPY_BLOCK = 1 << 20
@@ -107,7 +108,13 @@ class _Inflate:
         self._base = 0  # offset of _text[0]
         self._floor = 0  # nothing before this will be asked for
         self._done = False
-        self.fault: str | None = None
+        self._swollen = Swollen()
+        self._fault: str | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the file, and what of it was left out, as far as it was read."""
+        return "; ".join(filter(None, (self._fault, self._swollen.fault))) or None
 
     @property
     def size(self) -> int | None:
@@ -138,22 +145,25 @@ class _Inflate:
         self.forget(self._floor)
         stored = self._file.read(_STORED_BLOCK)
         if not stored:
+            self._text += self._swollen.rest()
             self._done = True
             if not self._fresh:
-                self.fault = "the compressed file is cut short"
+                self._fault = "the compressed file is cut short"
             return
         while stored:
             if self._fresh and not self._first and stored[:1] != b"\x1f":
+                self._text += self._swollen.rest()
                 self._done = True
                 if stored.strip(b"\0"):
-                    self.fault = "what follows the compressed data is no gzip and was not read"
+                    self._fault = "what follows the compressed data is no gzip and was not read"
                 return
             try:
-                self._text += self._member.decompress(stored)
+                self._text += self._swollen.take(self._member.decompress(stored), len(stored))
             except self._bad as fault:
                 self._done = True
-                self._text += self._salvaged(len(stored))
-                self.fault = f"the compressed file is damaged ({fault})"
+                self._text += self._swollen.take(self._salvaged(len(stored)), len(stored))
+                self._text += self._swollen.rest()
+                self._fault = f"the compressed file is damaged ({fault})"
                 return
             self._fresh = False
             stored = self._member.unused_data if self._member.eof else b""
