@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.version import __version__
 
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "whatif"]
 
 if TYPE_CHECKING:
-    from tracekit.report.notebook import load
+    from tracekit.report.notebook import load, whatif
 
 
 def __getattr__(name: str) -> Any:
     # `tracekit --help` imports this package: numpy and the reader wait until someone loads
-    if name == "load":
-        from tracekit.report.notebook import load
+    if name in ("load", "whatif"):
+        from tracekit.report import notebook
 
-        return load
+        return getattr(notebook, name)
     raise AttributeError(f"module 'tracekit' has no attribute {name!r}")

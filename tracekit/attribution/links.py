@@ -150,6 +150,17 @@ def op_row(trace: Trace) -> Rows:
     return trace.once("op_row", lambda: _follow(launch_row(trace), call_op_row(trace)))
 
 
+def stream(trace: Trace) -> Rows:
+    """[G] a number that rows of `work` share where they share device and stream."""
+
+    def make() -> Rows:
+        gpu = work(trace)
+        streams, own = np.unique(gpu.stream, return_inverse=True)
+        return np.asarray(gpu.device.astype(np.int64) * max(len(streams), 1) + own, np.int64)
+
+    return trace.once("stream", make)
+
+
 def op_parent_row(trace: Trace) -> Rows:
     """[O] for each row of `ops`, the row of `ops` that is the innermost around it, or -1."""
 

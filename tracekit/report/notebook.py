@@ -40,6 +40,34 @@ def load(
     return Loaded(graph_captures.attached(found, given))
 
 
+def whatif(
+    trace: str | Path | Loaded,
+    *,
+    scale: Sequence[str] = (),
+    remove: Sequence[str] = (),
+    launch_cost: bool = True,
+    cuda_graphs: Sequence[str] = (),
+    device: Sequence[str] = (),
+    stages: str | None = None,
+) -> Answer:
+    """What a change would make of each stage; `whatif(path, scale=["gemm=0.5"])`.
+
+    Without one, the three changes that would save most. What may be believed: docs/whatif.md.
+
+    Raises: UsageError for a change of nothing that is there; MissingEventsError where the trace
+    cannot be replayed; what `load` raises.
+    """
+    found = trace if isinstance(trace, Loaded) else load(trace)
+    return found.ask(
+        "whatif", scale=_texts(scale), remove=_texts(remove), launch_cost=launch_cost,
+        cuda_graphs=_texts(cuda_graphs), device=_texts(device), stages=stages,
+    )  # fmt: skip
+
+
+def _texts(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 class Loaded:
     """A trace with a method for each analysis: `.stages()`, `.kernels(…)`. Repeats are free."""
 

@@ -1,0 +1,1 @@
+"""What a change would save, by a replay of what waited for what."""

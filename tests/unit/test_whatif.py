@@ -1,0 +1,175 @@
+"""What a change would save: its rules of honesty, on random and on real traces, and its forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tracekit.analyses.whatif.analysis import whatif
+
+import tracekit
+from tests import real
+from tests.drawing import draw
+from tests.fresh import tracekit as command
+from tests.random_traces import traces
+from tracekit.answers.whatif import WhatIf
+from tracekit.attribution import links
+from tracekit.attribution.replay import changes, other_device, predict
+from tracekit.attribution.replay.changes import Change
+from tracekit.attribution.replay.predict import Replay, Weights
+from tracekit.errors import MissingEventsError, UsageError
+from tracekit.results import catalog, engine
+from tracekit.trace.trace import Trace
+
+SINGLE = ("kin_resnet50_v100_2021_06_w0", "hta_ns_resolution_v100", "tl_h100_qwen15_05b",
+          "tl_h100_nsfw", "tl_mi300_nsfw")  # fmt: skip
+
+
+def replayed(trace: Trace) -> Replay:
+    try:
+        return predict.replay(trace)
+    except MissingEventsError:
+        pytest.skip("not to be replayed")
+
+
+def nothing(replay: Replay) -> Weights:
+    count = len(replay.graph.edges)
+    return Weights(np.ones(count), np.zeros(count, bool))
+
+
+@settings(deadline=None)
+@given(traces(gpu=True), st.sampled_from([0.0, 0.3, 0.9, 1.0]), st.booleans())
+def test_speeding_up_makes_nothing_later_and_saves_no_more_than_was_removed(
+    trace: Trace, factor: float, launch_cost: bool
+) -> None:
+    try:
+        replay = predict.replay(trace)
+    except MissingEventsError:
+        return
+    assert (replay.times(nothing(replay), pad=True) == replay.graph.when).all()
+    work = np.full(len(links.work(trace)), factor)
+    own, edges = changes.of_work(replay, work), replay.graph.edges
+    cost = changes.weights(replay, Change(launch_cost=launch_cost))
+    change = Weights(own.factor * cost.factor, own.dropped)
+    after = replay.times(change, pad=True)
+    assert (after <= replay.graph.when).all()
+    removed = int((edges.work - np.rint(edges.work * change.factor).astype(np.int64)).sum())
+    assert (replay.graph.when - after <= removed).all()
+    plain = replay.times(nothing(replay), pad=False)
+    assert (replay.times(change, pad=False) <= plain).all()
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_trace_of_one_stream_replays_within_half_a_percent(name: str) -> None:
+    replay = replayed(real.loaded(name))
+    for one in replay.fidelity:
+        assert abs(one.residual) < 0.005, one
+    assert (replay.times(nothing(replay), pad=True) == replay.graph.when).all()
+
+
+def test_a_trace_whose_waits_are_not_in_the_file_is_refused() -> None:
+    trace = real.loaded("hta_negative_queue_a100")
+    found = catalog.ask(trace, WhatIf, scale=("gemm=0.5",))
+    assert found.rows
+    for row in found.rows:
+        assert row.predicted_ns is row.low_ns is row.high_ns is None
+        assert row.why
+    assert "Nothing is predicted" in found.notes[0]
+    assert not catalog.ask(trace, WhatIf).rows
+
+
+def test_a_host_bound_trace_saves_much_less_than_the_sum_of_its_kernels() -> None:
+    replay = replayed(real.loaded("tl_h100_nsfw"))
+    gpu = links.work(replay.trace)
+    after = replay.predict(changes.of_work(replay, np.full(len(gpu), 0.5)))
+    saved = replay.fidelity[0].measured_ns - (after[0].predicted_ns or 0)
+    assert 0 <= saved < 0.05 * int(gpu.dur.sum()) / 2
+
+
+def test_another_device_gives_a_range_alone() -> None:
+    trace = real.loaded("tl_h100_nsfw")
+    found = catalog.ask(trace, WhatIf, device=("MI300X", "A100 SXM 80 GB"))
+    assert found.changes == ("on MI300X", "on A100 SXM 80 GB")
+    assert all(row.predicted_ns is None and row.low_ns is not None for row in found.rows)
+    assert any("datasheet" in note or "bound" in note for note in found.notes)
+    with pytest.raises(UsageError, match="datasheet"):
+        catalog.ask(trace, WhatIf, device=("Abacus",))
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "device"),
+    [("tl_h100_nsfw", "tl_mi300_nsfw", "MI300X"), ("tl_mi300_nsfw", "tl_h100_nsfw", "H100 SXM")],
+)
+def test_kernels_of_the_same_model_on_another_device_are_inside_the_range(
+    one: str, two: str, device: str
+) -> None:
+    gpu, there = links.work(real.loaded(one)), links.work(real.loaded(two))
+    told = float((gpu.dur * other_device.factors(real.loaded(one), device)).sum())
+    assert other_device.LEAST * told <= int(there.dur.sum()) <= other_device.MOST * told
+
+
+PICTURE = """
+    mark      SSSSSSSSSSSSSSSSSSSS
+    host      abc..............yyy
+    stream 7  .AAAAAA.BBBB.CCCCCC.
+"""
+NAMES = {**dict.fromkeys("abc", "cudaLaunchKernel"), "y": "cudaDeviceSynchronize",
+         "A": "gemm", "B": "gemm", "C": "gemm"}  # fmt: skip
+
+
+def test_without_a_change_the_best_of_what_is_usually_tried() -> None:
+    found = whatif(draw(PICTURE, names=NAMES))
+    assert found.changes[0] == "gemm=0.5"
+    assert len(found.changes) <= 3
+    first = found.rows[0]
+    assert (first.measured_ns, first.replayed_ns, first.predicted_ns) == (20_000, 20_000, 18_000)
+    assert (first.saves_ns, first.saves_at_least_ns, first.saves_at_most_ns) == (2_000,) * 3
+    assert {row.gives for row in found.replays} == {"point"}
+
+
+def test_both_clocks_are_always_there() -> None:
+    found = whatif(draw(PICTURE, names=NAMES), scale=("gemm=0.5",))
+    assert [row.clock for row in found.rows] == [
+        predict.HOST_CLOCK, predict.WORK_CLOCK, predict.DEVICE_CLOCK,
+    ]  # fmt: skip
+
+
+def test_a_trace_without_gpu_work_says_why() -> None:
+    with pytest.raises(MissingEventsError, match="no GPU work"):
+        whatif(draw("op aa..bb"))
+
+
+def test_python_takes_a_path_or_a_trace_and_a_list_or_a_text() -> None:
+    path = real.trace_file("tl_mi300_nsfw")
+    found = tracekit.whatif(path, scale=["gemm=0.5"]).result
+    assert isinstance(found, WhatIf)
+    assert tracekit.whatif(tracekit.load(path), scale="gemm=0.5").result == found
+
+
+def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
+    path = str(real.trace_file("tl_mi300_nsfw"))
+    done = command("whatif", path, "--no-launch-cost", "--json", cwd=tmp_path)
+    document = json.loads(done.stdout)["whatif"]
+    row = document["rows"][0]
+    assert row["predicted_ns"] < row["measured_ns"]
+    assert {
+        "stage",
+        "measured_ns",
+        "replayed_ns",
+        "predicted_ns",
+        "low_ns",
+        "high_ns",
+        "clock",
+    } <= (row.keys())
+    assert "overstated" in " ".join(document["notes"])
+    wrong = command("whatif", path, "--scale", "gemm", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "NAME=FACTOR" in wrong.stderr
+
+
+def test_it_is_a_section_of_the_page() -> None:
+    assert "whatif" in engine.wanted(None)

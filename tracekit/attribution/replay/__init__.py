@@ -1,0 +1,1 @@
+"""The trace as a graph of what waits for what, and its times after a change."""

@@ -1,0 +1,177 @@
+"""What a change makes of the edges of a graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.attribution import links
+from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.replay.graph import Kind
+from tracekit.attribution.replay.predict import Replay, Weights
+from tracekit.errors import UsageError
+from tracekit.taxonomy import Category
+from tracekit.trace.trace import Mask
+
+HOST_SYNC = "host_sync"
+REMOVABLE = (HOST_SYNC,)
+NAMED = "kernel:"
+SHARE = 0.05  # of the GPU time: less is not tried
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that is changed at once."""
+
+    scale: tuple[str, ...] = ()  # `gemm=0.5`, `kernel:REGEX=0.8`
+    remove: tuple[str, ...] = ()  # of REMOVABLE
+    launch_cost: bool = True  # False: launch calls take no time on the host
+    cuda_graphs: tuple[str, ...] = ()  # stages whose host work is one launch an instance
+
+    @property
+    def said(self) -> str:
+        """In words, as on the command line."""
+        return ", ".join(
+            (
+                *self.scale,
+                *(f"without {name}" for name in self.remove),
+                *(() if self.launch_cost else ("no launch cost",)),
+                *(f"{stage} as CUDA graphs" for stage in self.cuda_graphs),
+            )
+        )
+
+
+def weights(replay: Replay, change: Change) -> Weights:
+    """The edges after the change.
+
+    Raises: UsageError for a category, a pattern, a wait or a stage that there is none of.
+    """
+    factor = np.ones(len(replay.graph.edges))
+    dropped = np.zeros(len(factor), bool)
+    for text in change.scale:
+        rows, times = _scaled(replay, text)
+        _scale(replay, factor, np.where(rows, times, 1.0))
+    for name in change.remove:
+        if name not in REMOVABLE:
+            raise UsageError(
+                f"{name!r} is nothing that can be removed",
+                where="--remove", hint=f"choose {', '.join(REMOVABLE)}",
+            )  # fmt: skip
+        kind = replay.graph.edges.kind
+        dropped |= np.isin(kind, (Kind.WAIT, Kind.COPY_WAIT))
+        factor[np.isin(kind, (Kind.CALL, Kind.COPY_CALL))] = 0.0
+    if not change.launch_cost:
+        factor[replay.graph.edges.kind == Kind.LAUNCH] = 0.0
+    for stage in change.cuda_graphs:
+        inside, room = _inside(replay, stage)
+        factor[inside] = 0.0
+        dropped |= room
+    return Weights(factor, dropped)
+
+
+def of_work(replay: Replay, factor: npt.NDArray[np.float64]) -> Weights:
+    """The edges where each row of `links.work` takes `factor` [G] times as long."""
+    out = np.ones(len(replay.graph.edges))
+    _scale(replay, out, factor)
+    return Weights(out, np.zeros(len(out), bool))
+
+
+def _scale(
+    replay: Replay, factor: npt.NDArray[np.float64], of_row: npt.NDArray[np.float64]
+) -> None:  # fmt: skip
+    runs = replay.graph.edges.kind == Kind.RUN
+    factor[runs] *= of_row[replay.graph.edges.owner[runs]]
+
+
+def _scaled(replay: Replay, text: str) -> tuple[Mask, float]:
+    """The work that `NAME=FACTOR` is about, and its factor."""
+    name, equals, number = text.rpartition("=")
+    try:
+        times = float(number)
+    except ValueError:
+        times = -1.0
+    if not equals or not 0 <= times < float("inf"):
+        raise UsageError(
+            f"{text!r} is no NAME=FACTOR with a factor of 0 or more",
+            where="--scale", hint="write gemm=0.5, or 'kernel:REGEX=0.8'",
+        )  # fmt: skip
+    rows = _matching(replay, name)
+    if not rows.any():
+        raise UsageError(
+            f"no GPU work of this trace is {name!r}",
+            where="--scale", hint="see `tracekit analyze --only kernels` for what there is",
+        )  # fmt: skip
+    return rows, times
+
+
+def _matching(replay: Replay, name: str) -> Mask:
+    if name.startswith(NAMED):
+        try:
+            return links.work(replay.trace).named(name.removeprefix(NAMED))
+        except re.error as fault:
+            raise UsageError(
+                f"{name!r} has no regular expression ({fault})",
+                where="--scale", hint="quote special characters with a backslash",
+            ) from None  # fmt: skip
+    found = [one for one in Category if one.value == name]
+    if not found:
+        raise UsageError(
+            f"{name!r} is no category",
+            where="--scale", hint=f"choose {', '.join(one.value for one in Category)}",
+        )  # fmt: skip
+    return classify(replay.trace).of(found[0])
+
+
+def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
+    """[E] host work inside the instances of a stage, but one launch call of each; and [E] waits
+    for room in the queue of launches, of which one graph takes one place."""
+    marks, edges, when = replay.marks, replay.graph.edges, replay.graph.when
+    rows = [
+        at for at in range(len(marks))
+        if stage in (marks.family[at], marks.stage[at], marks.name[at])
+    ]  # fmt: skip
+    if not rows:
+        raise UsageError(
+            f"no stage of this trace is {stage!r}",
+            where="--cuda-graphs",
+            hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
+        )
+    host = np.isin(edges.kind, (Kind.HOST, Kind.LAUNCH, Kind.LOADING))
+    thread = replay.graph.thread
+    out, room = np.zeros(len(edges), bool), np.zeros(len(edges), bool)
+    for at in rows:
+        mine = thread == thread[replay.graph.opens[at]]
+        begin, end = when[replay.graph.opens[at]], when[replay.graph.closes[at]]
+        own = host & mine[edges.src] & mine[edges.dst]
+        own &= (when[edges.src] >= begin) & (when[edges.dst] <= end)
+        launches = np.flatnonzero(own & (edges.kind == Kind.LAUNCH))
+        if not len(launches):
+            continue
+        own[launches[np.argmin(when[edges.src[launches]])]] = False
+        out |= own
+        inside = mine[edges.dst] & (when[edges.dst] >= begin) & (when[edges.dst] <= end)
+        room |= inside & (edges.kind == Kind.SLOT)
+    return out, room
+
+
+def candidates(replay: Replay, stages: Sequence[str]) -> tuple[Change, ...]:
+    """What is tried where nothing is named: each kind of work twice as fast, and the host's waits
+    and launches."""
+    gpu, classes = links.work(replay.trace), classify(replay.trace)
+    spent = {one: int(gpu.dur[classes.of(one)].sum()) for one in Category}
+    total = max(sum(spent.values()), 1)
+    scaled = tuple(
+        Change(scale=(f"{one.value}=0.5",)) for one in Category
+        if spent[one] >= SHARE * total
+    )  # fmt: skip
+    waits = np.isin(replay.graph.edges.kind, (Kind.WAIT, Kind.COPY_WAIT)).any()
+    return (
+        *scaled,
+        *((Change(remove=(HOST_SYNC,)),) if waits else ()),
+        Change(launch_cost=False),
+        *(Change(cuda_graphs=(stage,)) for stage in stages),
+    )

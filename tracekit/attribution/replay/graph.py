@@ -1,0 +1,108 @@
+"""The dependence graph of a trace: points in time, and what each of them waits for.
+
+A point is the start or the end of GPU work, of a call that launches or waits, or of a stage's
+marker. An edge says that its target comes no sooner than its source and some time. The time of a
+point is the latest that its edges allow:
+
+    when[v] = max(floor[v], max over edges (u, v) of when[u] + fixed + work)
+
+`work` is what a change may scale (a kernel's length, the host's own time), `fixed` is what stays
+(gaps, latencies). Edges that a trace does not record are inferred, and counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tracekit.trace.trace import I64
+
+NEVER = -(1 << 60)  # no bound
+
+
+class Kind(IntEnum):
+    """What the time of an edge is."""
+
+    HOST = 0  # a thread between calls, or its own work inside one
+    LAUNCH = 1  # inside a launch call, from the submission to the return
+    LOADING = 2  # inside a launch call before the submission: loading of a module, mostly
+    FULL = 3  # inside a launch call: the queue of launches was full
+    CALL = 4  # inside a call that waits: what it takes where there is nothing to wait for
+    COPY_CALL = 5  # the same of a copy that blocks
+    WAIT = 6  # from the end of work to the return of a call that waited for it
+    COPY_WAIT = 7  # the same of a copy that blocks
+    LATENCY = 8  # from a submission to the start of the work
+    GAP = 9  # from the end of work to the next of its stream
+    RUN = 10  # a kernel, copy or fill itself
+    EVENT = 11  # a recorded wait of one stream for another
+    INFERRED = 12  # a wait between streams that no record says
+    NODE = 13  # between nodes of one graph launch
+    SLOT = 14  # a launch waits until an earlier one has left the queue
+    FORK = 15  # a thread begins, or goes on, where another one says so
+    ANCHOR = 16  # a marker's end inside a wait moves with the wait's end
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edges:
+    """E edges. Times in ns."""
+
+    src: I64
+    dst: I64
+    fixed: I64
+    work: I64
+    kind: npt.NDArray[np.uint8]
+    owner: I64  # row of `links.work` (RUN and what scales with it) or of `links.calls`; -1
+
+    def __len__(self) -> int:
+        return len(self.src)
+
+
+class Drawing:
+    """Edges as they are found, block by block."""
+
+    def __init__(self) -> None:
+        self._blocks: list[tuple[I64, I64, I64, I64, npt.NDArray[np.uint8], I64]] = []
+
+    def add(
+        self, kind: Kind, src: I64, dst: I64, *, fixed: I64 | int = 0, work: I64 | int = 0,
+        owner: I64 | int = -1,
+    ) -> None:  # fmt: skip
+        """Edges of one kind; scalars hold for all of them."""
+        count = len(src)
+
+        def full(values: I64 | int) -> I64:
+            return np.broadcast_to(np.asarray(values, np.int64), (count,)).copy()
+
+        kinds = np.full(count, int(kind), np.uint8)
+        self._blocks.append((full(src), full(dst), full(fixed), full(work), kinds, full(owner)))
+
+    def edges(self) -> Edges:
+        """All of them, by target."""
+        if not self._blocks:
+            none = np.empty(0, np.int64)
+            return Edges(none, none, none, none, none.astype(np.uint8), none)
+        src, dst, fixed, work, kind, owner = (
+            np.concatenate([block[i] for block in self._blocks]) for i in range(6)
+        )
+        order = np.argsort(dst, kind="stable")
+        return Edges(*(part[order] for part in (src, dst, fixed, work, kind, owner)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """V points of a trace and the edges between them."""
+
+    when: I64  # [V] as recorded
+    floor: I64  # [V] no sooner than this, whatever changes; NEVER: no bound of its own
+    edges: Edges
+    start: I64  # [G] the point at which each row of `links.work` starts
+    end: I64  # [G] and ends
+    opens: I64  # [M] the points at which the stages' markers begin
+    closes: I64  # [M] and end
+    pinned: I64  # rows of `links.work` that start when they started, whatever changes
+    inferred: tuple[tuple[int, int], ...]  # rows of `links.work`: the second waits for the first
+    thread: I64  # [V] of a point of the host, a value of `links.thread`; -1 for the rest
+    lag: I64  # [E] of an edge's fixed time: what no rule explains

@@ -1,0 +1,172 @@
+"""Edges of the host: each thread's own order, between its launches, waits and markers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.host_calls import WAITING
+from tracekit.attribution.replay.graph import Drawing, Kind
+from tracekit.attribution.replay.timing import Timing
+from tracekit.attribution.stages.instances import Markers
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+# at one instant: what ends comes before what begins
+_ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calls:
+    """The calls that launch or wait: [R] each; points are -1 for other calls."""
+
+    launches: Mask
+    waits: Mask
+    begin: I64  # points
+    submit: I64  # of a call that waits: its begin
+    end: I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """P points of threads, by thread and time."""
+
+    thread: I64
+    when: I64
+    rank: I64
+    point: I64
+    call: I64  # row of `links.calls`; -1 of a marker
+    marker: I64  # row of the markers; -1 of a call
+
+
+def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
+    """[R] which calls launch, and which wait; of those inside one another the outermost."""
+    calls = links.calls(trace)
+    launches = links.launch_count(trace) > 0
+    waits = calls.named(WAITING) & ~launches
+    thread = call_thread(trace)
+    rows = np.flatnonzero(launches | waits)
+    rows = rows[np.lexsort((-calls.dur[rows], calls.ts[rows], thread[rows]))]
+    inner = np.zeros(len(calls), bool)
+    reach, current, end = 0, None, calls.end
+    for row, own in zip(rows.tolist(), thread[rows].tolist(), strict=True):
+        if own != current:
+            reach, current = int(end[row]), own
+        elif end[row] <= reach:
+            inner[row] = True
+        else:
+            reach = int(end[row])
+    return np.asarray(launches), np.asarray(waits & ~inner)
+
+
+def call_thread(trace: Trace) -> I64:
+    """[R] the thread of each call, a value of `links.thread`."""
+    return trace.once("call thread", lambda: links.thread(trace)[trace.is_(Cat.RUNTIME)])
+
+
+def marker_thread(trace: Trace, marks: Markers) -> I64:
+    """[M] the thread of each marker; of a marker of any process the one that launches most."""
+    owner = {
+        (pid, tid): number
+        for pid, tid, number in zip(
+            trace.pid.tolist(), trace.tid.tolist(), links.thread(trace).tolist(), strict=True
+        )
+    }
+    calls, count = call_thread(trace), links.launch_count(trace)
+    most = calls[count > 0]
+    main = int(np.bincount(most).argmax()) if len(most) else 0
+    pairs = zip(marks.pid.tolist(), marks.tid.tolist(), strict=True)
+    return np.array([owner.get(pair, main) for pair in pairs], np.int64)
+
+
+def points(
+    trace: Trace, times: Timing, calls: Calls, marks: Markers, opens: I64, closes: I64
+) -> Points:
+    """What happens on each thread that launches, waits for its own launches, or has a marker."""
+    own, thread, marked = links.calls(trace), call_thread(trace), marker_thread(trace, marks)
+    busy = np.union1d(thread[calls.launches], marked)  # who only waits or polls moves nothing
+    rows = np.flatnonzero((calls.launches | calls.waits) & np.isin(thread, busy))
+    split = rows[calls.launches[rows]]
+    at, none = np.arange(len(marks)), np.full(len(marks), -1, np.int64)
+    instant = np.where(own.dur[rows] == 0, _AT_ONCE, _ENDS)
+    blocks = (
+        (thread[rows], own.ts[rows], _BEGINS, calls.begin[rows], rows, -1),
+        (thread[split], times.submit[split], _SUBMITS, calls.submit[split], split, -1),
+        (thread[rows], own.end[rows], instant, calls.end[rows], rows, -1),
+        (marked, marks.start, _OPENS, opens, none, at),
+        (marked, marks.end, _CLOSES, closes, none, at),
+    )
+    parts = [np.concatenate([np.broadcast_to(b[i], len(b[0])) for b in blocks]) for i in range(6)]
+    # markers that end together: the inner ones first
+    inner = np.where(parts[5] >= 0, -parts[5] * np.where(parts[2] == _CLOSES, 1, -1), 0)
+    order = np.lexsort((inner, parts[2], parts[1], parts[0]))
+    return Points(*(np.asarray(part[order], np.int64) for part in parts))
+
+
+def draw(
+    trace: Trace, times: Timing, calls: Calls, found: Points, cost: I64, cut: I64, out: Drawing
+) -> None:
+    """The order of each thread.
+
+    `cost` [R] is what a call that waits takes where there is nothing to wait for; `cut` are the
+    steps (of a point to the next) in which the thread waited for another one.
+    """
+    own = links.calls(trace)
+    inside = _inside_waits(own, calls, times, found)
+    _anchors(own, calls, found, inside, out)
+    kept = np.flatnonzero(inside < 0)
+    one, two = kept[:-1], kept[1:]
+    same = found.thread[one] == found.thread[two]
+    one, two = one[same], two[same]
+    call = np.where(found.call[one] == found.call[two], found.call[one], -1)
+    begun = found.rank[one] == _BEGINS
+    waiting = (call >= 0) & calls.waits[call]
+    copying = (call >= 0) & times.blocks[call] & ~begun
+    entering = (call >= 0) & calls.launches[call] & begun
+    full = entering & times.full[call]
+    launching = (call >= 0) & calls.launches[call] & ~begun & ~copying
+    length = found.when[two] - found.when[one]
+    length[np.isin(one, cut) & (two == one + 1)] = 0
+    for kind, mask in (
+        (Kind.CALL, waiting), (Kind.COPY_CALL, copying), (Kind.FULL, full),
+        (Kind.LOADING, entering & ~full), (Kind.LAUNCH, launching),
+        (Kind.HOST, ~(waiting | copying | entering | launching)),
+    ):  # fmt: skip
+        work = length[mask]
+        if kind in (Kind.CALL, Kind.COPY_CALL):
+            work = np.minimum(cost[call[mask]], work)
+        elif kind is Kind.FULL:
+            work = np.zeros(len(work), np.int64)
+        out.add(kind, found.point[one[mask]], found.point[two[mask]], work=work, owner=call[mask])
+
+
+def _inside_waits(own: Trace, calls: Calls, times: Timing, found: Points) -> I64:
+    """[P] the call that waits around a marker's point, or -1."""
+    out = np.full(len(found.when), -1, np.int64)
+    open_call, until, thread = -1, 0, None
+    end = own.end
+    blocking = calls.waits | times.blocks
+    for at, (t, when, rank, call) in enumerate(
+        zip(
+            found.thread.tolist(), found.when.tolist(), found.rank.tolist(), found.call.tolist(),
+            strict=True,
+        )
+    ):  # fmt: skip
+        if t != thread:
+            open_call, until, thread = -1, 0, t
+        if call < 0:
+            if open_call >= 0 and when < until:
+                out[at] = open_call
+        elif rank == _BEGINS and blocking[call]:
+            open_call, until = call, int(end[call])
+    return out
+
+
+def _anchors(own: Trace, calls: Calls, found: Points, inside: I64, out: Drawing) -> None:
+    """A marker's point inside a wait: as long before the wait's end as it was."""
+    rows = np.flatnonzero(inside >= 0)
+    call = inside[rows]
+    before = found.when[rows] - own.end[call]
+    out.add(Kind.ANCHOR, calls.end[call], found.point[rows], fixed=before)
+    out.add(Kind.ANCHOR, calls.begin[call], found.point[rows])

@@ -1,0 +1,184 @@
+"""What launches and gaps take where nothing holds them up: measured in the trace itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.attribution import links
+from tracekit.attribution.host_calls import BLOCKING
+from tracekit.attribution.replay import queue
+from tracekit.trace.trace import I64, Cat, Mask, Trace
+
+LONG = 3  # times the usual: a launch call that did more than launch
+# gaps beyond this many times the usual are waits, not gaps
+OUTLIER = 5
+MOST_NS = 100_000  # no launch onto an idle device takes longer; what does waited for something
+MOST_GAP_NS = 20_000  # nor does a device pause longer between work that is there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timing:
+    """Of R rows of `links.calls` and G rows of `links.work`. Times in ns."""
+
+    submit: I64  # [R] when a launch call submits; its start where it launches nothing
+    full: Mask  # [R] the call waited before it submitted: the queue was full
+    blocks: Mask  # [R] a copy that returns only when it is done
+    submitted: I64  # [G] `submit` of its launch; -1 where the trace has none
+    latency: I64  # [G] from the submission to the start, where nothing else is in the way
+    previous: I64  # [G] row of the stream's earlier work that ends last; -1 for its first
+    gap: I64  # [G] the usual time from the end of `previous` to it
+    slots: I64  # [G] row of the work whose start lets it into the queue; -1: none
+    slot_ns: int  # from that start to the submission that it lets through
+
+
+def timing(trace: Trace) -> Timing:
+    """Submissions, latencies and gaps. The trace has GPU work."""
+    found: Timing = trace.once("replay timing", lambda: _timing(trace))
+    return found
+
+
+def _timing(trace: Trace) -> Timing:
+    calls, gpu, launch = links.calls(trace), links.work(trace), links.launch_row(trace)
+    linked = launch >= 0
+    launches = links.launch_count(trace) > 0
+    usual = _by_kind(calls.name.astype(np.int64), calls.dur, launches, calls.dur, _low)
+    blocks = _blocking(trace)
+    first, last = _first_start(launch, gpu.ts, len(calls)), calls.end - usual
+    # a kernel that began early in a long call was submitted early in it
+    long = launches & ~blocks & (calls.dur > LONG * usual) & (first >= last)
+    submit = np.where(long, last, calls.ts)
+    submitted = np.where(linked, submit[launch], -1)
+    previous = _previous(trace)
+    slots = queue.slots(trace, submitted, launch, long)
+    full = _full(trace, slots, usual)
+    submit = np.where(full, last, submit)
+    submitted = np.where(linked, submit[launch], -1)
+    key = _work_kind(trace)
+    latency = _latency(trace, key, submitted, previous)
+    return Timing(
+        submit, full, blocks, submitted, latency, previous,
+        _gaps(trace, previous, submitted, latency), slots.row, slots.ns,
+    )  # fmt: skip
+
+
+def _full(trace: Trace, slots: queue.Slots, usual: I64) -> Mask:
+    """[R] calls inside which there came room for their launch."""
+    calls, gpu, launch = links.calls(trace), links.work(trace), links.launch_row(trace)
+    rows = np.flatnonzero(slots.row >= 0)
+    room = np.full(len(calls), -1, np.int64)
+    room[launch[rows]] = gpu.ts[slots.row[rows]]
+    inside = (room > calls.ts) & (room <= calls.end)
+    return np.asarray(slots.full & inside & (calls.dur > usual))
+
+
+def _first_start(launch: I64, start: I64, count: int) -> I64:
+    """[R] the earliest start of what each call launched; the largest number where nothing."""
+    out = np.full(count, np.iinfo(np.int64).max)
+    known = launch >= 0
+    np.minimum.at(out, launch[known], start[known])
+    return out
+
+
+def _blocking(trace: Trace) -> Mask:
+    """[R] calls that copy, and returned after the copy was done."""
+    calls, gpu, launch = links.calls(trace), links.work(trace), links.launch_row(trace)
+    copies = (launch >= 0) & gpu.is_(Cat.MEMCPY, Cat.MEMSET)
+    done = np.full(len(calls), -1, np.int64)
+    np.maximum.at(done, launch[copies], gpu.end[copies])
+    return np.asarray(
+        (done >= 0) & (done <= calls.end) & (calls.named(BLOCKING) | calls.named("Memcpy"))
+    )
+
+
+def _previous(trace: Trace) -> I64:
+    """[G] of the earlier rows of the same stream, the one that ends last; -1 for the first."""
+    gpu = links.work(trace)
+    stream = links.stream(trace)
+    order = np.argsort(stream, kind="stable")  # rows are sorted by start
+    out = np.full(len(gpu), -1, np.int64)
+    end, best, current = gpu.end, -1, None
+    for row, own in zip(order.tolist(), stream[order].tolist(), strict=True):
+        if own != current:
+            best, current = -1, own
+        out[row] = best
+        if best < 0 or end[row] >= end[best]:
+            best = row
+    return out
+
+
+def _work_kind(trace: Trace) -> I64:
+    """[G] a number that work of one category and one kind of launch call shares."""
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    call = np.where(launch >= 0, links.calls(trace).name[launch], -1).astype(np.int64)
+    return np.asarray((call + 1) * 16 + gpu.cat)
+
+
+def _latency(trace: Trace, key: I64, submitted: I64, previous: I64) -> I64:
+    """[G] the median of its kind over launches onto an idle stream.
+
+    Of a kind that has none the least of its kind, and no more than that of the others.
+    """
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    taken = gpu.ts - submitted
+    first = np.zeros(len(gpu), bool)  # of a graph launch only the first node waits for the call
+    first[np.unique(launch, return_index=True)[1]] = True
+    own = (submitted >= 0) & first & (taken >= 0)
+    if not own.any():
+        return np.zeros(len(gpu), np.int64)
+    free = own & (previous >= 0) & (gpu.end[previous] <= submitted)
+    least = _by_kind(key, taken, own, np.maximum(taken, 0), _least)
+    known = free if free.any() else own
+    most = min(round((_median if free.any() else _least)(taken[known])), MOST_NS)
+    return _by_kind(key, taken, free, np.minimum(least, most))
+
+
+def _gaps(trace: Trace, previous: I64, submitted: I64, latency: I64) -> I64:
+    """[G] the mean of its pair of kinds, over work that was waiting when the earlier one ended."""
+    gpu, launch = links.work(trace), links.launch_row(trace)
+    taken = gpu.ts - gpu.end[previous]
+    graph = links.replayed(trace)
+    kind = gpu.cat.astype(np.int64) * 2 + graph
+    inside = graph & (launch == launch[previous])
+    pair = (kind[previous] * 64 + kind) * 2 + inside
+    waited = submitted + latency <= gpu.end[previous]
+    queued = (previous >= 0) & (submitted >= 0) & (taken >= 0) & (waited | inside)
+    room = np.maximum(taken, 0)
+    usual = _by_kind(pair, taken, queued, room)
+    near = queued & (taken <= np.minimum(OUTLIER * usual + 1_000, MOST_GAP_NS))
+    mean = _by_kind(pair, taken, near, room, _mean)
+    # a pair that never queued has the gap of kernels, and no more than its own
+    known = np.isin(pair, pair[near])
+    other = int(taken[near].mean().round()) if near.any() else 0
+    return np.where(known, mean, np.minimum(room, other))
+
+
+def _low(values: I64) -> float:
+    """The lower quartile: of calls of which most waited for room in the queue still what launching
+    takes."""
+    return float(np.quantile(values, 0.25, method="lower"))
+
+
+def _median(values: I64) -> float:
+    return float(np.median(values))
+
+
+def _least(values: I64) -> float:
+    return float(values.min())
+
+
+def _mean(values: I64) -> float:
+    return float(values.mean())
+
+
+def _by_kind(
+    key: I64, values: I64, of: Mask, otherwise: I64, how: Callable[[I64], float] = _median
+) -> I64:
+    """[N] `how` of the values of each key, over the rows of `of`; `otherwise` where it has none."""
+    out = otherwise.copy()
+    for one in np.unique(key[of]):
+        mine = of & (key == one)
+        out[key == one] = round(how(values[mine]))
+    return out
