@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tracekit import extras, files
+from tracekit import extras, files, plain
 from tracekit.errors import NotATraceError
 from tracekit.files import writing
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
@@ -161,18 +161,24 @@ def read(path: str | Path) -> Trace:
     Raises: NotATraceError for a Parquet file of another kind; TracekitError without pyarrow.
     """
     extras.need("parquet", "pyarrow", where=path)
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # a file that is only named like one, or is cut short
         table = pq.read_table(path, read_dictionary=["name", "cat", "ph"])
-    except (pa.ArrowException, OSError) as fault:
+        return _of_table(table, path)
+    except NotATraceError:
+        raise
+    except Exception as fault:  # columns and metadata are input: what is damaged raises anything
+        said = plain.line(str(fault).split("\n")[0]) or type(fault).__name__
         raise NotATraceError(
-            f"not a whole Parquet file ({str(fault).splitlines()[0]})",
-            where=path,
-            hint="convert the trace again",
+            f"not a whole Parquet file ({said})", where=path, hint="convert the trace again"
         ) from None
+
+
+def _of_table(table: Any, path: str | Path) -> Trace:
+    import pyarrow as pa
+
     about = json.loads((table.schema.metadata or {}).get(_KEY, b"null"))
     if not about or about.get("version") != _VERSION:
         raise NotATraceError(
