@@ -20,7 +20,9 @@ from tracekit.answers.whatif import WhatIf
 from tracekit.attribution import links
 from tracekit.attribution.replay import changes, other_device, predict
 from tracekit.attribution.replay.changes import Change
+from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import Replay, Weights
+from tracekit.attribution.stages.instances import launched
 from tracekit.errors import MissingEventsError, UsageError
 from tracekit.results import catalog, engine
 from tracekit.trace.trace import Trace
@@ -88,6 +90,44 @@ def test_a_host_bound_trace_saves_much_less_than_the_sum_of_its_kernels() -> Non
     after = replay.predict(changes.of_work(replay, np.full(len(gpu), 0.5)))
     saved = replay.fidelity[0].measured_ns - (after[0].predicted_ns or 0)
     assert 0 <= saved < 0.05 * int(gpu.dur.sum()) / 2
+
+
+def own_work(replay: Replay) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Rows of work of each step, stream by stream."""
+    instance, work = launched(replay.trace, replay.marks)
+    start, stream = links.work(replay.trace).ts, links.stream(replay.trace)
+    steps = [work[instance == step] for step in range(len(replay.marks))]
+    return [rows[np.lexsort((start[rows], stream[rows]))] for rows in steps]
+
+
+def host_steps(replay: Replay, step: int) -> np.ndarray:  # type: ignore[type-arg]
+    """Edges of the host inside a step, thread by thread."""
+    made, edges = replay.graph, replay.graph.edges
+    inside = np.isin(edges.kind, (Kind.HOST, Kind.LAUNCH, Kind.LOADING))
+    inside &= made.when[edges.src] >= made.when[made.opens[step]]
+    inside &= made.when[edges.dst] <= made.when[made.closes[step]]
+    rows = np.flatnonzero(inside)
+    return rows[np.lexsort((made.when[edges.src[rows]], made.thread[edges.src[rows]]))]
+
+
+@pytest.mark.parametrize("name", ["hta_nccl_ddp_a100", "tl_mi300_resnet_act_checkpoint"])
+def test_the_lengths_of_the_next_step_predict_it_better_than_no_change(name: str) -> None:
+    replay = predict.replay(real.loaded(name), "ProfilerStep")
+    gpu, made, edges = links.work(replay.trace), replay.graph, replay.graph.edges
+    first, this, following = own_work(replay)
+    assert (gpu.name[this] == gpu.name[following]).all()
+    factor = np.ones(len(gpu))
+    factor[this] = gpu.dur[following] / np.maximum(gpu.dur[this], 1)
+    change = changes.of_work(replay, factor)
+    one, two = host_steps(replay, 1), host_steps(replay, 2)
+    assert (edges.kind[one] == edges.kind[two]).all()
+    change.factor[one] = edges.work[two] / np.maximum(edges.work[one], 1)
+    at = replay.times(change, pad=True)
+    told = int(at[made.end[this]].max() - at[made.end[first]].max())
+    measured = int(gpu.end[this].max() - gpu.end[first].max())
+    wanted = int(gpu.end[following].max() - gpu.end[this].max())
+    assert abs(told - wanted) < abs(measured - wanted) / 4
+    assert abs(told - wanted) < 0.005 * wanted
 
 
 def test_another_device_gives_a_range_alone() -> None:
