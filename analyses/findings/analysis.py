@@ -1,4 +1,4 @@
-"""What to look at first: findings of all analyses, ranked by what they would save at most.
+"""What to look at first: findings of all analyses, ranked by what they would save.
 
 The rules are the analyses' own (`findings` of their entries). Here they are asked, ranked, and
 judged by the audit.
@@ -7,6 +7,7 @@ judged by the audit.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from tracekit.trace.ranks import named
 from tracekit.trace.trace import Trace
 
 from .largest import largest
+from .replayed import saving
 
 R = TypeVar("R", bound=Result)
 
@@ -50,7 +52,7 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
         )
     worth, most, audit = SMALL * _whole(asked), _most(asked), asked(Audit)
     rows, refused, told_of = [], [], set[int]()
-    gpus = device_kind(trace.source) == "GPU"
+    gpus, kinds = device_kind(trace.source) == "GPU", Counter(draft.kind for _, draft in drafts)
     for at, (name, draft) in enumerate(drafts):
         if draft.saves_ns is not None and draft.saves_ns < worth:
             continue
@@ -60,12 +62,13 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
             refused.append(Withheld(trace.path, analysis, 1, why))
         else:
             told_of.add(at)
-            said = _finding(trace.path, draft, rests_on, verdict, why, most)
+            told = saving(trace, draft, stages, alone=kinds[draft.kind] == 1)
+            said = replace(_finding(trace.path, draft, rests_on, verdict, why, most), replayed=told)
             rows.append(
                 said if gpus else replace(said, what=neutral(said.what), do=neutral(said.do))
             )
-    told = [draft for at, (_, draft) in enumerate(drafts) if at in told_of]
-    return Findings(_ranked(rows), _together(refused), tuple(largest(trace.path, asked, told)))
+    drawn = [draft for at, (_, draft) in enumerate(drafts) if at in told_of]
+    return Findings(_ranked(rows), _together(refused), tuple(largest(trace.path, asked, drawn)))
 
 
 class _Asked:
@@ -251,6 +254,8 @@ def merge(one: Findings, two: Findings) -> Findings:
 DEFINITIONS = {
     "saves at most": "What removing the cause could save, as if all else stayed; no two findings "
     "claim the same time of a device.",
+    "by replay": "What a replay of the trace without the cause saves of its device window, where "
+    "there is one: never more than the host leaves room for.",
     "of the time": "The saving over the time it would be saved of.",
     "trust": "The audit's worst verdict on the answers that the finding repeats.",
 }
@@ -260,6 +265,7 @@ def tables(result: Findings) -> list[Grid]:
     columns = (
         Column("finding"), Column("stage"),
         Column("saves at most", "ns", DEFINITIONS["saves at most"]),
+        Column("by replay", "ns", DEFINITIONS["by replay"]),
         Column("of the time", "share", DEFINITIONS["of the time"]),
         Column("what to do"), Column("trust", "text", DEFINITIONS["trust"]),
     )  # fmt: skip
@@ -268,6 +274,7 @@ def tables(result: Findings) -> list[Grid]:
             f"{named(f.rank)}: {f.what}" if f.rank else f.what,
             f.stage or "",
             f.saves_ns,
+            f.replayed.predicted_ns if f.replayed else None,
             f.saves_share,
             f.do,
             f.trust,

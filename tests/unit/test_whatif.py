@@ -16,6 +16,7 @@ from tests import real
 from tests.drawing import draw
 from tests.fresh import tracekit as command
 from tests.random_traces import traces
+from tracekit.answers.findings import Findings
 from tracekit.answers.whatif import WhatIf
 from tracekit.attribution import links
 from tracekit.attribution.replay import changes, other_device, predict
@@ -25,6 +26,7 @@ from tracekit.attribution.replay.predict import Replay, Weights
 from tracekit.attribution.stages.instances import launched
 from tracekit.errors import MissingEventsError, UsageError
 from tracekit.results import catalog, engine
+from tracekit.taxonomy import FindingKind
 from tracekit.trace.trace import Trace
 
 SINGLE = ("kin_resnet50_v100_2021_06_w0", "hta_ns_resolution_v100", "tl_h100_qwen15_05b",
@@ -209,6 +211,19 @@ def test_the_command_prints_tables_or_json(tmp_path: Path) -> None:
     wrong = command("whatif", path, "--scale", "gemm", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "NAME=FACTOR" in wrong.stderr
+
+
+def test_a_finding_says_and_is_ranked_by_what_the_replay_makes_of_its_saving() -> None:
+    rows = catalog.ask(real.loaded("tl_h100_nsfw"), Findings).rows
+    gemm = next(row for row in rows if row.kind == FindingKind.GEMM)
+    assert gemm.saves_ns is not None
+    assert gemm.replayed is not None
+    assert gemm.replayed.predicted_ns is not None
+    # the host is late: faster kernels leave longer gaps
+    assert gemm.replayed.low_ns <= gemm.replayed.predicted_ns <= 0.01 * gemm.saves_ns
+    launches = next(row for row in rows if row.kind == FindingKind.LAUNCH_BOUND)
+    assert launches.replayed is None
+    assert rows.index(launches) < rows.index(gemm)
 
 
 def test_it_is_a_section_of_the_page() -> None:

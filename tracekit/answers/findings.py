@@ -11,6 +11,15 @@ from tracekit.results.trust import Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Saving:
+    """What a replay of the trace says that removing a cause saves of the device window."""
+
+    predicted_ns: int | None  # None where only a range is said
+    low_ns: int
+    high_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One claim that the trace supports."""
 
@@ -29,6 +38,7 @@ class Finding:
     why: tuple[str, ...]  # not trusted fully
     numbers: Mapping[str, float]  # that the sentence states, by name
     rank: str | None = None  # of a file of several; None where it holds one process
+    replayed: Saving | None = None  # where the trace can be replayed without the cause
 
 
 @dataclass(frozen=True, slots=True)
