@@ -6,7 +6,6 @@ categories that other analyses judge (GEMM, attention) are left to them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tracekit.answers.devices import Device, Devices
@@ -21,13 +20,6 @@ from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import Category, FindingKind
 
 MUCH = 0.25  # of a phase's kernel time
-# Grouped GEMMs of experts: Triton (vLLM, SGLang fused_moe; triton_kernels matmul_ogs), CUTLASS and
-# DeepGEMM groups, AITER and CK MoE, TensorRT-LLM's batched GEMMs bmm_<types>_…
-EXPERT = re.compile(
-    r"moe|expert|matmul_ogs|grouped_?gemm|group_?gemm|gemm_?grouped|GroupProblemShape"
-    r"|^bmm_(?:E2m1|E4m3|E5m2|Bfloat16|Fp16|MxE|Fp32|Bf16)",
-    re.IGNORECASE,
-)
 _TOGETHER = {
     Category.EMBEDDING: (
         FindingKind.EMBEDDING, "look-ups in embedding tables and their gradients",
@@ -173,7 +165,7 @@ def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     """Grouped GEMMs of a mixture of experts."""
     mine = [
         k for k in result.rows
-        if k.phase == phase.phase and k.category is Category.GEMM and EXPERT.search(k.name)
+        if k.phase == phase.phase and k.expert_gemm
     ]  # fmt: skip
     total = sum(k.total_ns for k in mine)
     if total / phase.total_ns < MUCH:
@@ -219,7 +211,7 @@ def _hottest(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     if len(mine) < 5:
         return
     top = max(mine, key=lambda row: row.total_ns)
-    expert = top.category is Category.GEMM and EXPERT.search(top.name)
+    expert = top.expert_gemm
     if top.share is None or top.share < 0.3 or top.category in _SPOKEN_FOR or expert:
         return
     yield Draft(

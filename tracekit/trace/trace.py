@@ -270,4 +270,6 @@ class Trace:
     @property
     def devices(self) -> tuple[int, ...]:
         """Ids of the devices with GPU work, ascending."""
-        return tuple(int(d) for d in np.unique(self.of(*GPU_WORK).device))
+        return self.once(
+            "devices", lambda: tuple(int(d) for d in np.unique(self.of(*GPU_WORK).device))
+        )

@@ -79,10 +79,12 @@ OPTIMIZER = _rule(
 # Names that say more than the op around them.
 STRONG = (COMMUNICATION, LAYOUT_INSIDE_OPS, EXPERT_GEMM_BY_NAME, TABLE_EMBEDDING, OPTIMIZER)
 
-# GEMMs over the rows that each expert was given
+# GEMMs over the rows that each expert was given: Triton (vLLM's and SGLang's fused_moe,
+# triton_kernels' matmul_ogs, ScatterMoE), groups of CUTLASS and DeepGEMM, MoE of AITER and CK,
+# TensorRT-LLM's batched bmm_<types>
 EXPERTS = re.compile(
-    r"fused_moe|matmul_ogs|moe.*gemm|group(ed)?_?(gemm|mm)|GroupProblemShape|moe_wna16|fmoe|ck_moe"
-    r"|scatter2scatter|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Fp16|Fp32)_",
+    r"moe|expert|matmul_ogs|group(ed)?_?(gemm|mm)|gemm_?grouped|GroupProblemShape|scatter2scatter"
+    r"|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Bf16|Fp16|Fp32)",
     re.IGNORECASE,
 )
 TF32 = r"tf32|s1688|xf32"  # float32 inputs multiplied as TF32
