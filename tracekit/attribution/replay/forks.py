@@ -49,8 +49,12 @@ def forks(trace: Trace, found: Points) -> Forks:
 
 
 def _busy(trace: Trace, thread: int) -> Spans:
-    """When a thread is in an op or a runtime call."""
-    mine = (links.thread(trace) == thread) & trace.is_(Cat.CPU_OP, Cat.RUNTIME)
+    """When a thread is in a runtime call, or in an op with none inside: old traces have whole steps
+    among their ops."""
+    outer = np.zeros(len(trace), bool)
+    inside = links.op_parent_row(trace)
+    outer[np.flatnonzero(trace.is_(Cat.CPU_OP))[inside[inside >= 0]]] = True
+    mine = (links.thread(trace) == thread) & trace.is_(Cat.CPU_OP, Cat.RUNTIME) & ~outer
     return union(spans(trace.ts[mine], trace.dur[mine]))
 
 
