@@ -64,9 +64,10 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[object, ...]]:
     (tmp_path / "ok.json").write_text(
         '{"traceEvents": [{"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1,"dur":1}]}'
     )
+    (tmp_path / "nothing").mkdir()
     return {
         "missing": ("analyze", tmp_path / "no.json"),
-        "folder": ("analyze", tmp_path),
+        "folder": ("analyze", tmp_path / "nothing"),
         "html": ("analyze", tmp_path / "page.html"),
         "empty": ("analyze", tmp_path / "empty.json"),
         "no events key": ("analyze", tmp_path / "list.json"),
