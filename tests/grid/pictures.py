@@ -214,37 +214,33 @@ def idefics2(library: Any, folder: Path) -> Any:
 
 
 def idefics3(library: Any, folder: Path) -> Any:
-    config = made.configured("idefics3", {
-        "vision_config": {**TOWER}, "text_config": library.LlamaConfig(**TEXT), "scale_factor": 2,
-        "image_token_id": 4,
-    })  # fmt: skip
-    images = _images(
-        library, "Idefics3ImageProcessor", size={"longest_edge": 28}, do_image_splitting=False,
-        max_image_size={"longest_edge": 28},
-    )  # fmt: skip
-    names = {"fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
-             "end_of_utterance_token": "<end>"}  # fmt: skip
+    config, images, names, template = _split_pictures(library, "idefics3", "Idefics3")
     library.Idefics3Processor(
         image_processor=images, image_seq_len=1, tokenizer=tokenizer(**names),
-        chat_template="<image>{{ messages[0]['content'][1]['text'] }}",
+        chat_template=template,
     ).save_pretrained(folder)  # fmt: skip
     return config
 
 
 def smolvlm(library: Any, folder: Path) -> Any:
-    config = made.configured("smolvlm", {
+    config, images, names, template = _split_pictures(library, "smolvlm", "SmolVLM")
+    _written(folder, "SmolVLMProcessor", images, tokenizer(**names), template, image_seq_len=1)
+    return config
+
+
+def _split_pictures(library: Any, kind: str, name: str) -> tuple[Any, Any, dict[str, str], str]:
+    """Configuration, image processor, tokens and template of Idefics 3 and of what follows it."""
+    config = made.configured(kind, {
         "vision_config": {**TOWER}, "text_config": library.LlamaConfig(**TEXT), "scale_factor": 2,
         "image_token_id": 4,
     })  # fmt: skip
     images = _images(
-        library, "SmolVLMImageProcessor", size={"longest_edge": 28}, do_image_splitting=False,
+        library, f"{name}ImageProcessor", size={"longest_edge": 28}, do_image_splitting=False,
         max_image_size={"longest_edge": 28},
     )  # fmt: skip
     names = {"fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
              "end_of_utterance_token": "<end>"}  # fmt: skip
-    template = "<image>{{ messages[0]['content'][1]['text'] }}"
-    _written(folder, "SmolVLMProcessor", images, tokenizer(**names), template, image_seq_len=1)
-    return config
+    return config, images, names, "<image>{{ messages[0]['content'][1]['text'] }}"
 
 
 def paligemma(library: Any, folder: Path) -> Any:
