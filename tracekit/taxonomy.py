@@ -19,6 +19,14 @@ class Stage(StrEnum):
         """The `record_function` name that marks this stage."""
         return f"{PREFIX}{self.value}"
 
+    @property
+    def draft_marker(self) -> str:
+        """The marker of this stage of a draft model; nested in the same stage of its target.
+
+        Its decode has none: draft steps lie in the rounds of the target's.
+        """
+        return f"{PREFIX}draft_{self.value}"
+
 
 class Whole(StrEnum):
     """Names of rows that add up all others; an annotation of the same name is plain text."""
@@ -29,6 +37,13 @@ class Whole(StrEnum):
 
 SAMPLE = f"{PREFIX}sample#"  # followed by the sample's number
 DECODE_STEP = f"{PREFIX}decode_step#"  # followed by the number of the decoded token
+
+# speculative decoding, inside the target's decode stage
+ROUND = f"{PREFIX}round#"  # followed by the round's number; what follows lies in rounds
+DRAFT_STEP = f"{PREFIX}draft_step#"  # followed by the number of the draft token in its round
+VERIFY = f"{PREFIX}verify"  # the target's pass over the draft tokens
+ACCEPT = f"{PREFIX}accept"  # how many of them stay: by comparison, or by rejection sampling
+ROLL_BACK = f"{PREFIX}roll_back"  # what was refused leaves the caches
 
 
 class Category(StrEnum):
