@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             named = [value for value in given if isinstance(value, str) and value in TRACES]
             file = str(item.path.relative_to(Path(__file__).parent))
             item.add_marker(pytest.mark.xdist_group(named[0] if named else file))
+
+
+_last: list[Path] = []  # the file of the test before
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before the first test of a file: what is there to stay is no longer searched for garbage.
+
+    That is torch, transformers and all tests: a search takes half a second, and each benchmark,
+    each compiled graph and each large list would make one.
+    """
+    if _last[-1:] != [item.path]:
+        _last[:] = [item.path]
+        gc.collect()
+        gc.freeze()
 
 
 def shared(*parts: str) -> Path:
