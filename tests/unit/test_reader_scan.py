@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.real import NAMES, trace_file
+from tracekit.attribution.replay import solve
 from tracekit.errors import NotATraceError
 from tracekit.trace import kineto
 from tracekit.trace.columns.assemble import Assembly
+from tracekit.trace.scan import asked, machine, rows, threads
 from tracekit.trace.scan import kernel as plain
-from tracekit.trace.scan import machine, rows, threads
 from tracekit.trace.spans import nesting
 from tracekit.trace.trace import TABLES, Trace
 
@@ -31,7 +32,7 @@ SAID = ("processes", "threads", "labels", "events", "cats", "losses", "unknown",
 
 
 @cache
-def compiled() -> machine.Kernel:
+def compiled() -> asked.Kernel:
     """The kernel as machine code, made by whichever worker asks first."""
     if not machine.installed():
         pytest.skip("numba is not installed")
@@ -48,7 +49,7 @@ def compiled() -> machine.Kernel:
     return found
 
 
-def scanned(path: Path, kernel: machine.Kernel, size: int, many: int = 1) -> Trace | None:
+def scanned(path: Path, kernel: asked.Kernel, size: int, many: int = 1) -> Trace | None:
     """The trace by the scanner; None where it leaves the text to others."""
 
     def by_scanner(text: Any, first: int, assembly: Assembly, _threads: int) -> bool:
@@ -218,7 +219,7 @@ def answer(read: Callable[[], Trace | None]) -> Trace | str | None:
         return str(fault)
 
 
-def either(path: Path, kernel: machine.Kernel, size: int) -> None:
+def either(path: Path, kernel: asked.Kernel, size: int) -> None:
     """That both ways give the same trace, or the same fault."""
     want = answer(lambda: decoded(path, size))
     found = answer(lambda: scanned(path, kernel, size))
@@ -262,7 +263,37 @@ def test_spans_are_nested_alike_by_both(spans: list[tuple[int, int, int, bool]])
     end = np.array([one[1] + one[2] for one in ordered], np.int64)
     candidate = np.array([one[3] for one in ordered], bool)
     want = nesting.previous_reaching(track, end, candidate)
-    assert machine.nested(plain.run, track, end, candidate).tolist() == want.tolist()
+    assert asked.nested(plain.run, track, end, candidate).tolist() == want.tolist()
+
+
+@given(st.data())
+@examples(60)
+def test_graphs_are_walked_alike_by_both(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 12))
+    small = st.integers(-5, 40)
+    edge = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1), small)
+    edges = np.array(sorted(data.draw(st.lists(edge, max_size=30)), key=lambda e: e[1]), np.int64)
+    source, target, weight = edges.reshape(-1, 3).T
+    floor, extra = (
+        np.array(data.draw(st.lists(small, min_size=count, max_size=count)), np.int64)
+        for _ in range(2)
+    )
+    waiting = np.bincount(target, minlength=count)
+    out = np.argsort(source, kind="stable")
+    begins = np.searchsorted(source[out], np.arange(count + 1))
+    order = solve.ordered(waiting, begins, target[out])
+    assert asked.ordered(plain.run, waiting, begins, target[out]).tolist() == order.tolist()
+    first = np.searchsorted(target, np.arange(count + 1))
+    if len(order) < count:
+        return  # a circle
+    columns = order, first, source, weight, floor, extra
+    when = solve.longest(*columns)
+    assert asked.longest(plain.run, *columns).tolist() == when.tolist()
+    above = np.full(count, -1)
+    above[target] = source
+    begin, until = int(order[-1]), data.draw(small)
+    want = solve.path((above.tolist(), extra.tolist(), when.tolist()), begin, until)
+    assert asked.path(plain.run, above, extra, when, begin, until) == want
 
 
 # ---------------------------------------------------------------- where the machine code comes from

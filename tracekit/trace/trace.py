@@ -204,7 +204,12 @@ class Trace:
     @property
     def end(self) -> I64:
         """[N] ts + dur."""
-        return np.asarray(self.ts + self.dur)
+        return self.once("end", self._end)
+
+    def _end(self) -> I64:
+        found = np.asarray(self.ts + self.dur)
+        found.flags.writeable = False
+        return found
 
     @property
     def path(self) -> str:
@@ -232,15 +237,20 @@ class Trace:
 
     def is_(self, *cats: Cat) -> Mask:
         """[N] whether the slice is of one of these categories."""
-        wanted = np.zeros(256, bool)
-        wanted[list(cats)] = True
-        return np.asarray(wanted[self.cat])
+        found = np.zeros(len(self), bool)
+        for cat in cats:  # comparing bytes is many times faster than looking each up
+            found |= self.cat == cat
+        return found
 
     def named(self, pattern: str | re.Pattern[str]) -> Mask:
         """[N] whether the slice's name matches (`re.search`); each distinct name is tried once."""
-        search = re.compile(pattern).search
+        return self.once(("named", pattern), lambda: self._named(re.compile(pattern).search))
+
+    def _named(self, search: Callable[[str], object]) -> Mask:
         hits = np.fromiter((search(text) is not None for text in self.strings), bool)
-        return np.asarray(hits[self.name]) if len(hits) else np.zeros(len(self), bool)
+        found = np.take(hits, self.name) if hits.any() else np.zeros(len(self), bool)
+        found.flags.writeable = False
+        return found
 
     def text(self, row: int) -> str:
         """The name of one row."""

@@ -11,6 +11,7 @@ from tracekit.attribution.host_calls import WAITING
 from tracekit.attribution.replay.graph import Drawing, Kind
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # at one instant: what ends comes before what begins
@@ -48,15 +49,10 @@ def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
     thread = call_thread(trace)
     rows = np.flatnonzero(launches | waits)
     rows = rows[np.lexsort((-calls.dur[rows], calls.ts[rows], thread[rows]))]
-    inner = np.zeros(len(calls), bool)
-    reach, current, end = 0, None, calls.end
-    for row, own in zip(rows.tolist(), thread[rows].tolist(), strict=True):
-        if own != current:
-            reach, current = int(end[row]), own
-        elif end[row] <= reach:
-            inner[row] = True
-        else:
-            reach = int(end[row])
+    inner, end = np.zeros(len(calls), bool), calls.end[rows]
+    for one in segments.alike(thread[rows]):
+        reach = np.maximum.accumulate(end[one])
+        inner[rows[one][1:]] = end[one][1:] <= reach[:-1]
     return np.asarray(launches), np.asarray(waits & ~inner)
 
 
@@ -67,12 +63,9 @@ def call_thread(trace: Trace) -> I64:
 
 def marker_thread(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each marker; of a marker of any process the one that launches most."""
-    owner = {
-        (pid, tid): number
-        for pid, tid, number in zip(
-            trace.pid.tolist(), trace.tid.tolist(), links.thread(trace).tolist(), strict=True
-        )
-    }
+    number, first = np.unique(links.thread(trace), return_index=True)
+    own = zip(trace.pid[first].tolist(), trace.tid[first].tolist(), strict=True)
+    owner = dict(zip(own, number.tolist(), strict=True))
     calls, count = call_thread(trace), links.launch_count(trace)
     most = calls[count > 0]
     main = int(np.bincount(most).argmax()) if len(most) else 0
@@ -143,24 +136,13 @@ def draw(
 
 def _inside_waits(own: Trace, calls: Calls, times: Timing, found: Points) -> I64:
     """[P] the call that waits around a marker's point, or -1."""
-    out = np.full(len(found.when), -1, np.int64)
-    open_call, until, thread = -1, 0, None
-    end = own.end
     blocking = calls.waits | times.blocks
-    for at, (t, when, rank, call) in enumerate(
-        zip(
-            found.thread.tolist(), found.when.tolist(), found.rank.tolist(), found.call.tolist(),
-            strict=True,
-        )
-    ):  # fmt: skip
-        if t != thread:
-            open_call, until, thread = -1, 0, t
-        if call < 0:
-            if open_call >= 0 and when < until:
-                out[at] = open_call
-        elif rank == _BEGINS and blocking[call]:
-            open_call, until = call, int(end[call])
-    return out
+    begins = (found.call >= 0) & (found.rank == _BEGINS) & blocking[found.call]
+    last = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), -1))
+    call = found.call[last]
+    inside = (found.call < 0) & (last >= 0) & (found.thread[last] == found.thread)
+    inside &= found.when < own.end[call]
+    return np.where(inside, call, -1)
 
 
 def _anchors(own: Trace, calls: Calls, found: Points, inside: I64, out: Drawing) -> None:

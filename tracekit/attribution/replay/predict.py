@@ -133,13 +133,13 @@ class Replay:
         )  # fmt: skip
 
     def _fidelity(self) -> Iterable[Fidelity]:
-        own, bound = solve.explained(self.plan), solve.binding(self.plan)
+        path = solve.Lag(self.plan)
         when = self.graph.when
         for window in self.windows:
             lag = 0
             for begin, ends in zip(window.begins, window.ends, strict=True):
                 last = int(ends[np.argmax(when[ends])])
-                lag += solve.lag_on_path(self.plan, int(when[begin]), last, own, bound)
+                lag += path.on_path(int(when[begin]), last)
             yield Fidelity(
                 window.stage, window.clock, _length(window, when), _length(window, self._rules), lag
             )

@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from tracekit.attribution.replay.graph import NEVER, Graph
 from tracekit.errors import MissingEventsError
+from tracekit.trace.scan import asked, machine
+from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.trace import I64
+
+Lists = tuple[list[int], list[int], list[int]]
+
+_MANY = 10_000  # points: of fewer, loading the kernel takes longer than it saves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,8 +23,8 @@ class Plan:
     """A graph made ready to be evaluated many times."""
 
     graph: Graph
-    order: list[int]  # of the points: each after all that it waits for
-    first: list[int]  # [V + 1] where the edges of each point begin
+    order: I64  # of the points: each after all that it waits for
+    first: I64  # [V + 1] where the edges of each point begin
     kept: I64  # [E] fixed time, no more than what was recorded
     pad: I64  # [V] what the rules do not explain of each point's time, 0 or more
 
@@ -27,7 +33,7 @@ def plan(graph: Graph, path: str) -> Plan:
     """The order in which points can be evaluated. Raises: MissingEventsError for a circle."""
     count = len(graph.when)
     edges = graph.edges
-    first = np.searchsorted(edges.dst, np.arange(count + 1)).tolist()
+    first = _begins(edges.dst, count)
     order = _order(graph, count)
     if len(order) < count:
         raise MissingEventsError(
@@ -42,21 +48,40 @@ def plan(graph: Graph, path: str) -> Plan:
     return Plan(graph, order, first, kept, graph.when - reached)
 
 
-def _order(graph: Graph, count: int) -> list[int]:
+def _kernel(points: int) -> Kernel | None:
+    """What walks a large graph faster, where it is there."""
+    return machine.kernel() if points > _MANY else None
+
+
+def _begins(of: I64, count: int) -> I64:
+    """[V + 1] where the edges of each point begin, in edges that are sorted by it."""
+    first = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(of, minlength=count), out=first[1:])
+    return first
+
+
+def _order(graph: Graph, count: int) -> I64:
     """Points so that each comes after its sources, without those of a circle."""
     edges = graph.edges
-    waiting = np.bincount(edges.dst, minlength=count).tolist()
-    by_source = np.argsort(edges.src, kind="stable")
-    target = edges.dst[by_source].tolist()
-    begins = np.searchsorted(edges.src[by_source], np.arange(count + 1)).tolist()
-    order = [v for v in range(count) if not waiting[v]]
+    waiting = np.bincount(edges.dst, minlength=count)
+    target = edges.dst[np.argsort(edges.src, kind="stable")]
+    first = _begins(edges.src, count)
+    if run := _kernel(count):
+        return asked.ordered(run, waiting, first, target)
+    return ordered(waiting, first, target)
+
+
+def ordered(waiting: I64, first: I64, target: I64) -> I64:
+    """As `asked.ordered`, which is faster."""
+    left, begins, targets = waiting.tolist(), first.tolist(), target.tolist()
+    order = [v for v, count in enumerate(left) if not count]
     for v in order:
         for at in range(begins[v], begins[v + 1]):
-            u = target[at]
-            waiting[u] -= 1
-            if not waiting[u]:
+            u = targets[at]
+            left[u] -= 1
+            if not left[u]:
                 order.append(u)
-    return order
+    return np.array(order, np.int64)
 
 
 def solve(
@@ -68,16 +93,24 @@ def solve(
     """
     if dropped is not None:
         weight = np.where(dropped, NEVER, weight)
-    source, length, first = made.graph.edges.src.tolist(), weight.tolist(), made.first
-    extra = made.pad.tolist() if pad else [0] * len(made.order)
-    at = made.graph.floor.tolist()
-    for v in made.order:
+    graph = made.graph
+    extra = made.pad if pad else np.zeros_like(made.pad)
+    columns = made.order, made.first, graph.edges.src, weight, graph.floor, extra
+    run = _kernel(len(graph.when))
+    return asked.longest(run, *columns) if run else longest(*columns)
+
+
+def longest(order: I64, first: I64, source: I64, weight: I64, floor: I64, extra: I64) -> I64:
+    """As `asked.longest`, which is faster."""
+    at, begins = floor.tolist(), first.tolist()
+    sources, length, more = source.tolist(), weight.tolist(), extra.tolist()
+    for v in order.tolist():
         best = at[v]
-        for e in range(first[v], first[v + 1]):
-            here = at[source[e]] + length[e]
+        for e in range(begins[v], begins[v + 1]):
+            here = at[sources[e]] + length[e]
             if here > best:
                 best = here
-        at[v] = best + extra[v]
+        at[v] = best + more[v]
     return np.array(at, np.int64)
 
 
@@ -92,30 +125,49 @@ def explained(made: Plan) -> I64:
     return np.asarray(when - reached)
 
 
-def lag_on_path(made: Plan, begin: int, end: int, own: I64, bound: list[int]) -> int:
-    """ns of the critical path from time `begin` to the point `end` that no rule explains.
+class Lag:
+    """What no rule explains of the critical path to a point, as recorded."""
 
-    `own` is `explained`, `bound` is `binding`.
-    """
-    graph, total, v = made.graph, 0, end
-    most = int(graph.when[end]) - begin
-    source, lag = graph.edges.src, graph.lag
-    pinned = set(graph.start[graph.pinned].tolist())
-    while graph.when[v] > begin:
-        edge = bound[v]
-        if v in pinned or edge < 0:
-            # it waits for nothing in the file: all before it is unexplained
-            return min(total + int(graph.when[v]) - begin, most)
-        total += int(own[v]) + int(lag[edge])
-        v = int(source[edge])
-    return min(max(total, 0), most)
+    def __init__(self, made: Plan) -> None:
+        graph, bound = made.graph, _binding(made)
+        self._when = graph.when
+        # what waits for nothing in the file has nothing above it
+        self._above = np.where(bound < 0, -1, graph.edges.src[bound])
+        self._above[graph.start[graph.pinned]] = -1
+        self._own = explained(made) + np.where(bound < 0, 0, graph.lag[bound])
+        self._run = _kernel(len(graph.when))
+        # without the kernel lists are walked faster
+        self._lists: Lists = ([], [], [])
+        if not self._run:
+            self._lists = self._above.tolist(), self._own.tolist(), self._when.tolist()
+
+    def on_path(self, begin: int, end: int) -> int:
+        """ns of the path from time `begin` to the point `end`."""
+        most = int(self._when[end]) - begin
+        if self._run:
+            total, v = asked.path(self._run, self._above, self._own, self._when, end, begin)
+        else:
+            total, v = path(self._lists, end, begin)
+        left = int(self._when[v]) - begin
+        if left > 0:  # the path begins here: all before it is unexplained
+            return min(total + left, most)
+        return min(max(total, 0), most)
 
 
-def binding(made: Plan) -> list[int]:
+def path(columns: Lists, v: int, until: int) -> tuple[int, int]:
+    """As `asked.path`, which is faster. `columns` are who is above, the cost and the time."""
+    (above, cost, when), total = columns, 0
+    while when[v] > until and above[v] >= 0:
+        total += cost[v]
+        v = above[v]
+    return total, v
+
+
+def _binding(made: Plan) -> I64:
     """[V] the edge that each point waited for longest as recorded; -1 where there is none."""
     edges, when = made.graph.edges, made.graph.when
     reach = when[edges.src] + made.kept + edges.work
     best = np.full(len(when), -1, np.int64)
     order = np.argsort(reach, kind="stable")
     best[edges.dst[order]] = order  # the latest is written last
-    return best.tolist()
+    return best

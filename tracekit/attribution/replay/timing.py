@@ -10,6 +10,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.replay import queue
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 LONG = 3  # times the usual: a launch call that did more than launch
@@ -99,13 +100,13 @@ def _previous(trace: Trace) -> I64:
     stream = links.stream(trace)
     order = np.argsort(stream, kind="stable")  # rows are sorted by start
     out = np.full(len(gpu), -1, np.int64)
-    end, best, current = gpu.end, -1, None
-    for row, own in zip(order.tolist(), stream[order].tolist(), strict=True):
-        if own != current:
-            best, current = -1, own
-        out[row] = best
-        if best < 0 or end[row] >= end[best]:
-            best = row
+    for one in segments.alike(stream[order]):
+        own = order[one]
+        end = gpu.end[own]
+        reach = np.maximum.accumulate(end)
+        last = np.append(True, end[1:] >= reach[:-1])  # no earlier one ends later
+        best = np.maximum.accumulate(np.where(last, np.arange(len(own)), 0))
+        out[own[1:]] = own[best[:-1]]
     return out
 
 

@@ -106,12 +106,14 @@ def _devices(trace: Trace) -> dict[int, set[int]]:
 
 def _records(trace: Trace) -> dict[int, int]:
     """Row of `links.calls` of a wait on the host: the row of the trace that records it."""
-    calls = links.calls(trace)
-    by_number = {int(n): row for row, n in reversed(list(enumerate(calls.correlation.tolist())))}
-    kinds = trace.is_(Cat.SYNC) & ~trace.named("Wait")
+    kinds = np.flatnonzero(trace.is_(Cat.SYNC) & ~trace.named("Wait"))
+    if not len(kinds):
+        return {}
+    numbers, first = np.unique(links.calls(trace).correlation, return_index=True)
+    by_number = dict(zip(numbers.tolist(), first.tolist(), strict=True))
     return {
         by_number[number]: row
-        for row in np.flatnonzero(kinds).tolist()
+        for row in kinds.tolist()
         if (number := int(trace.correlation[row])) in by_number and number > 0
     }
 

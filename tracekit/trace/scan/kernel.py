@@ -25,6 +25,7 @@ from tracekit.trace.scan.grammar import (
     put,
     value,
 )  # fmt: skip
+from tracekit.trace.scan.loops import longest, nest, order, path
 from tracekit.trace.scan.memory import byte, mixed, put_byte, put_half, put_word, word
 from tracekit.trace.scan.values import decimal, nanoseconds, numeral, plain, same, text, whole
 
@@ -390,28 +391,21 @@ def scan(f: int) -> int:
     return lay.DONE if base == end and not get(f, lay.LAST) else lay.REFUSED
 
 
-def nest(f: int) -> int:
-    """As `nesting.previous_reaching` has it, one span after another."""
-    tracks, ends, above = get(f, lay.TRACKS), get(f, lay.ENDS), get(f, lay.ABOVE)
-    candidates, last = get(f, lay.CANDIDATES), -1
-    for k in range(get(f, lay.LENGTH)):
-        at = last
-        if at >= 0 and word(tracks + 8 * at) != word(tracks + 8 * k):
-            at = -1
-        while at >= 0 and word(ends + 8 * at) < word(ends + 8 * k):
-            at = word(above + 8 * at)
-        put_word(above + 8 * k, at)
-        if byte(candidates + k):
-            last = k
-    return lay.DONE
-
-
 def run(f: int) -> int:
     """What the caller asked for."""
-    return nest(f) if get(f, lay.IS_NESTING) else scan(f)
+    job = get(f, lay.JOB)
+    if job == lay.NEST:
+        return nest(f)
+    if job == lay.ORDER:
+        return order(f)
+    if job == lay.LONGEST:
+        return longest(f)
+    if job == lay.PATH:
+        return path(f)
+    return scan(f)
 
 
 STEPS = (
     slot, record, triple, argument, arguments, seen, timed, phased, said, numbered, identified,
-    field, forget, event, is_usable, row, keep, scan, nest, run,
+    field, forget, event, is_usable, row, keep, scan, run,
 )  # fmt: skip

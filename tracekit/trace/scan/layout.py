@@ -20,13 +20,17 @@ SLOWLY, COUNT, SLICE, FLOW, MEMORY = range(5)
 # what a value was
 NOTHING, WHOLE, WORDS, OTHER = range(4)
 
+# what is asked for
+SCAN, NEST, ORDER, LONGEST, PATH = range(5)
+
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row
 KEY_ROW = KEY_BYTES + 32
 
 (
-    # given: whether spans are to be nested, and these; else a text
-    IS_NESTING, TRACKS, ENDS, CANDIDATES, ABOVE,
+    # given: what is asked for, and for it spans, or a graph; else a text
+    JOB, TRACKS, ENDS, CANDIDATES, ABOVE,
+    POINTS, FIRST, EDGE_END, WAITING, SORTED, WEIGHT, EXTRA, WHEN, COST, FROM, UNTIL, RESULT,
     BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
     # counted
     ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
@@ -42,4 +46,4 @@ KEY_ROW = KEY_BYTES + 32
     # of the value at hand
     KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(74)  # fmt: skip
+) = range(86)  # fmt: skip

@@ -12,20 +12,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tracekit.files import writing
 from tracekit.trace.scan import layout as lay
+from tracekit.trace.scan.asked import Kernel, nested
 from tracekit.trace.spans import nesting
-from tracekit.trace.trace import I64, Mask
-
-Kernel = Callable[[int], int]
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[2:]; "
@@ -76,7 +71,7 @@ def place(llvm: Any) -> Path:
     """The file of machine code of this source, for this processor."""
     digest = hashlib.sha256(f"{_versions()} {llvm.get_host_cpu_name()} {sys.platform} ".encode())
     digest.update(llvm.get_host_cpu_features().flatten().encode())
-    for name in ("build", "grammar", "values", "kernel", "layout", "memory"):
+    for name in ("build", "grammar", "values", "loops", "kernel", "layout", "memory"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return folder() / f"scan-{digest.hexdigest()[:24]}.o"
 
@@ -97,19 +92,6 @@ def kernel() -> Kernel | None:
     found = _loaded(llvm, code)
     nesting.quick = partial(nested, found)
     return found
-
-
-def nested(run: Kernel, track: I64, end: I64, candidate: Mask) -> I64:
-    """What `nesting` asks for of spans in order, by the kernel."""
-    tracks, ends = np.ascontiguousarray(track, np.int64), np.ascontiguousarray(end, np.int64)
-    flags = np.ascontiguousarray(candidate, np.uint8)
-    above = np.empty(len(track), np.int64)
-    block = np.zeros(lay.FIELDS, np.int64)
-    block[lay.IS_NESTING], block[lay.LENGTH] = 1, len(track)
-    block[lay.TRACKS], block[lay.ENDS] = tracks.ctypes.data, ends.ctypes.data
-    block[lay.CANDIDATES], block[lay.ABOVE] = flags.ctypes.data, above.ctypes.data
-    run(block.ctypes.data)
-    return above
 
 
 def _loaded(llvm: Any, code: bytes) -> Kernel:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.scan import arguments
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.scan.machine import Kernel
+from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.scan.memory import PADDING
 from tracekit.trace.trace import I32, I64
 

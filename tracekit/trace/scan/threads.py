@@ -14,7 +14,7 @@ from tracekit.trace.columns.slices import Read, read_piece
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.json.pieces import SIZE, Cutter, Piece
 from tracekit.trace.json.source import Text
-from tracekit.trace.scan.machine import Kernel
+from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.scan.rows import Rows
 from tracekit.trace.scan.scanner import Scanner
 

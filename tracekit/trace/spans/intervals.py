@@ -23,9 +23,10 @@ def union(parts: Spans) -> Spans:
     parts = parts[parts[:, 1] > parts[:, 0]]
     if not len(parts):
         return EMPTY
-    order = np.argsort(parts[:, 0], kind="stable")
-    start = parts[order, 0]
-    reach = np.maximum.accumulate(parts[order, 1])
+    if (parts[1:, 0] < parts[:-1, 0]).any():  # mostly they are in order
+        parts = parts[np.argsort(parts[:, 0], kind="stable")]
+    start = parts[:, 0]
+    reach = np.maximum.accumulate(parts[:, 1])
     opens = np.empty(len(start), bool)
     opens[0] = True
     opens[1:] = start[1:] > reach[:-1]

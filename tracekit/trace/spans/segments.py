@@ -93,6 +93,14 @@ def runs(low: I64, high: I64) -> tuple[I64, I64]:
     return which, np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + low[which]
 
 
+def alike(values: I64) -> list[slice]:
+    """The stretches of equal neighbours, in order."""
+    if not len(values):
+        return []
+    cuts = (np.flatnonzero(values[1:] != values[:-1]) + 1).tolist()
+    return [slice(a, b) for a, b in zip([0, *cuts], [*cuts, len(values)], strict=True)]
+
+
 def distinct(key: I64) -> tuple[I64, I64]:
     """The distinct rows of key [N, C], sorted, and [N] which of them each row is.
 
