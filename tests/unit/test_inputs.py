@@ -120,7 +120,7 @@ def test_what_holds_no_trace_says_so(tmp_path: Path) -> None:
         expand([f"{tmp_path}/rank*.json"])
     plain = zipped(tmp_path / "a.zip", **{"readme.txt": b"x"})
     assert expand([str(plain)]).paths == (str(plain),)  # the reader says what it is
-    assert expand(["-", "s3://b/*.json"]).paths == ("-", "s3://b/*.json")
+    assert expand(["-", "s3://b/a.json?x=*"]).paths == ("-", "s3://b/a.json?x=*")
 
 
 def test_archives_that_cannot_be_unpacked_are_one_line(tmp_path: Path) -> None:
@@ -148,3 +148,22 @@ def test_an_archive_that_grows_without_end_is_refused(
     bomb = zipped(tmp_path / "bomb.zip", **{"rank0.json": b" " * (8 << 20)})
     with pytest.raises(TracekitError, match="100 times its size"):
         archives.unpacked(bomb, "rank0.json")
+
+
+def test_patterns_and_folders_at_an_address_are_their_traces() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    for name in ("job/rank10.json", "job/rank2.json", "job/deep/rank0.json", "job/notes.txt"):
+        store.pipe(f"/expanded/{name}", text(0))
+    found = expand(["memory://expanded/job/rank*.json"]).paths
+    assert names(found) == ["rank2.json", "rank10.json"]
+    assert kineto.load(found[0], tables=frozenset()).source.meta["distributedInfo"]["rank"] == 0
+    assert len(expand(["memory://expanded/job/"]).paths) == 3
+    with pytest.raises(TracekitError, match="matches no file"):
+        expand(["memory://expanded/job/none*.json"])
+    with pytest.raises(TracekitError, match="holds no trace"):
+        expand(["memory://elsewhere/"])
+    with pytest.raises(TracekitError, match="cannot be listed"):
+        expand(["nosuch://bucket/*.json"])
+    # nothing is asked of an address that is a file, whatever its host
+    assert expand(["http://[::1]:9/a.json"]).paths == ("http://[::1]:9/a.json",)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.results.student import quantile
+from tracekit.results.student import half_width, quantile
 
 Floats = npt.NDArray[np.float64]
 Verdict = Literal["slower", "faster", "no change"]
@@ -234,7 +234,7 @@ def compare_runs(
     if min(len(one), len(two)) < 2:
         return None
     centre = float(two.mean() - one.mean())
-    half = _half(one, two, confidence)
+    half = half_width(one, two, confidence)
     low, high = float(np.exp(centre - half)) - 1, float(np.exp(centre + half)) - 1
     if machine > 0:
         low, high = min(low, (1 + low) / machine - 1), max(high, (1 + high) / machine - 1)
@@ -244,16 +244,6 @@ def compare_runs(
         verdict = "slower" if change > 0 else "faster"
     before, after = (float(np.exp(side.mean())) for side in (one, two))
     return Change(before, after, change, low, high, verdict)
-
-
-def _half(one: Floats, two: Floats, confidence: float) -> float:
-    """Half the interval of the difference of two means."""
-    parts = [float(side.var(ddof=1)) / len(side) for side in (one, two)]
-    error = sum(parts)
-    if not error:
-        return 0.0
-    below = sum(p**2 / (len(s) - 1) for p, s in zip(parts, (one, two), strict=True))
-    return quantile(0.5 + confidence / 2, round(max(error**2 / below, 1.0), 2)) * math.sqrt(error)
 
 
 def _bootstrapped(one: Floats, two: Floats, confidence: float, seed: int) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """A command as a process: all of its output or an error, signals heard, one exit code.
 
-Exit codes: 0 done, 1 the user can act on it, 2 wrong usage, 3 a benchmark is slower than allowed,
+Exit codes: 0 done, 1 the user can act on it, 2 wrong usage, 3 slower than allowed,
 130 Ctrl-C, 141 nobody read on (`| head`), 143 SIGTERM.
 """
 

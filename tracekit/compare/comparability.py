@@ -16,6 +16,7 @@ from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
 Kind = Literal["run", "stage", "recording", "setting"]
+TRACES = "number of traces"
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
 
@@ -82,6 +83,7 @@ def differences(before: Run, after: Run) -> tuple[Difference, ...]:
     where = {key: run_facts.WORK[key] for key in run_facts.WORK if key in run_facts.WHERE}
     found = [
         *_facts(facts, work, "run"),
+        *_traces(before, after),
         *_tokens(before, after, facts),
         *_stages(before, after),
         *_facts(facts, run_facts.RECORDED, "recording"),
@@ -113,9 +115,16 @@ def _facts(runs: Sequence[RunFacts], names: Mapping[str, str], kind: Kind) -> It
             yield Difference(names[key], one, two, kind if known else "setting")
 
 
+def _traces(before: Run, after: Run) -> Iterator[Difference]:
+    """Sides of so many traces are other totals."""
+    one, two = max(len(before.parts), 1), max(len(after.parts), 1)
+    if one != two:
+        yield Difference(TRACES, f"{one:,}", f"{two:,}", "run")
+
+
 def _tokens(before: Run, after: Run, facts: Sequence[RunFacts]) -> Iterator[Difference]:
     """Tokens that each phase made, where the run itself does not say."""
-    if any(own.generated_tokens is not None for own in facts):
+    if any(own.generated_tokens is not None for own in facts) or any(_traces(before, after)):
         return
     one, two = _phase_tokens(before.get(Kernels)), _phase_tokens(after.get(Kernels))
     for phase in one:

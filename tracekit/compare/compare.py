@@ -16,15 +16,14 @@ from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.ops import Ops
 from tracekit.answers.stages import Stages, Total
-from tracekit.answers.tokens import Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
 from tracekit.compare import comparability
 from tracekit.compare.comparability import Audits, Difference
 from tracekit.compare.fields import WORDS, FieldChange, fields, relative
+from tracekit.compare.rates import Rate, rates
 from tracekit.compare.runs import Run
 from tracekit.compare.splits import Split, splits
 from tracekit.results.result import Result
-from tracekit.trace import run_facts
 
 State = Literal["both", "new", "gone"]
 
@@ -82,20 +81,6 @@ class OpChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """A time that does not grow with how much was done: of one request, token or instance."""
-
-    what: str
-    before_ns: float
-    after_ns: float
-    difference_ns: float
-    relative: float | None
-    judged: bool  # the same work on both sides, so that less is faster
-    # whether every one of after is beyond every one of before; None where a side has one alone
-    clear: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class FindingChange:
     """What to do of both sides, matched by stage and advice. None: not found on that side."""
 
@@ -138,7 +123,7 @@ def compare(before: Run, after: Run) -> Comparison:
         same_work=all(d.kind == "setting" for d in differing),
         differences=differing,
         audits=comparability.audits(before, after),
-        rates=tuple(_rates(before, after, differing)),
+        rates=tuple(rates(before, after, differing)),
         splits=tuple(splits(before, after)),
         stages=_stages(before.get(Stages), after.get(Stages)),
         kernels=_changes(_of_kernels(one), _of_kernels(two)),
@@ -147,101 +132,23 @@ def compare(before: Run, after: Run) -> Comparison:
         kernel_after_ns=_kernel_sum(two) if one and two else None,
         host_ops=_changes(_of_ops(before.get(Ops)), _of_ops(after.get(Ops))),
         findings=tuple(_findings(before.get(Findings), after.get(Findings))),
-        fields=tuple(
-            change
-            for name, answer in before.answers.items()
-            if name in after.answers and name not in WORDS
-            for change in fields(name, answer.to_json(), after.answers[name].to_json())
-        ),
+        fields=tuple(_fields(before, after)),
         only_before={n: _why(after, n) for n in before.answers if n not in after.answers},
         only_after={n: _why(before, n) for n in after.answers if n not in before.answers},
     )
 
 
+def _fields(before: Run, after: Run) -> Iterator[FieldChange]:
+    """Of what both sides answer; rows of several traces have nothing that tells them apart."""
+    if before.parts or after.parts:
+        return
+    for name, answer in before.answers.items():
+        if name in after.answers and name not in WORDS:
+            yield from fields(name, answer.to_json(), after.answers[name].to_json())
+
+
 def _why(run: Run, name: str) -> str:
     return run.unanswered.get(name, NOT_ASKED)
-
-
-# ---------------------------------------------------------------- rates
-
-
-def _rates(before: Run, after: Run, differing: Sequence[Difference]) -> Iterator[Rate]:
-    """Times of one request, of one token, and of one instance of each stage that both have.
-
-    A token is a token where batch and recording are alike. A request or an instance is the same
-    work where moreover no side has stages that the other lacks, and nothing of the run differs but
-    the device, the dtype and the number of samples.
-    """
-    alike = not any(
-        (d.kind in ("run", "recording") and d.what not in _SAME_STEP)
-        or (d.kind == "stage" and None in (d.before, d.after))
-        for d in differing
-    )
-    token = not any(
-        d.kind == "recording" or d.what == run_facts.NAMES["batch_size"] for d in differing
-    )
-    one, two = before.get(Tokens), after.get(Tokens)
-    yield from _rate("TTFT", _ttft(one), _ttft(two), alike)
-    yield from _rate("TPOT", _tpot(one), _tpot(two), token)
-    old, new = _instances(before.get(Stages)), _instances(after.get(Stages))
-    for family in old:
-        if family in new:
-            yield from _rate(f"one {family}", old[family], new[family], alike)
-
-
-# another device does the same step; more samples, or tokens to generate, are more steps
-_SAME_STEP = frozenset(
-    {run_facts.NAMES["device"], run_facts.NAMES["dtype"], run_facts.NAMES["samples"]}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """A mean, where it is known, and the values behind it; in ns."""
-
-    mean: float | None
-    each: Sequence[float] = ()
-
-
-def _ttft(tokens: Tokens | None) -> _Times:
-    if tokens is None or tokens.latency is None:
-        return _Times(None)
-    each = [r.ttft_ns for r in tokens.requests if r.ttft_ns is not None]
-    return _Times(tokens.latency.ttft_ns, each)
-
-
-def _tpot(tokens: Tokens | None) -> _Times:
-    if tokens is None or tokens.latency is None:
-        return _Times(None)
-    each = [r.tpot_ns for r in tokens.requests if r.tpot_ns is not None]
-    return _Times(tokens.latency.tpot_ns, each)
-
-
-def _instances(stages: Stages | None) -> dict[str, _Times]:
-    """The wall times of the instances of each family."""
-    if stages is None:
-        return {}
-    each: dict[str, list[float]] = defaultdict(list)
-    for row in stages.rows:
-        if not row.repeated:
-            each[row.family].append(row.wall_ns)
-    return {
-        total.family: _Times(total.mean_ns, each[total.family])
-        for total in stages.totals
-        if not total.is_all
-    }
-
-
-def _rate(what: str, before: _Times, after: _Times, judged: bool) -> Iterator[Rate]:
-    """A rate where both sides know their mean."""
-    if before.mean is None or after.mean is None:
-        return
-    old, new, clear = before.each, after.each, None
-    if min(len(old), len(new)) > 1:
-        clear = max(old) < min(new) or max(new) < min(old)
-    difference = after.mean - before.mean
-    change = relative(before.mean, after.mean)
-    yield Rate(what, before.mean, after.mean, difference, change, judged, clear)
 
 
 # ---------------------------------------------------------------- findings

@@ -194,6 +194,8 @@ def _of_devices(before: Devices, after: Devices) -> Iterator[Split]:
     """
     later = {(row.rank, row.device): row for row in after.rows}
     single = len(before.rows) == len(after.rows) == 1
+    if len(later) < len(after.rows):  # repeats of a run: nothing says which belongs to which
+        return
     for one in before.rows:
         two = after.rows[0] if single else later.get((one.rank, one.device))
         if two is not None:

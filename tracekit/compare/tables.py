@@ -14,10 +14,10 @@ from tracekit.compare.compare import (
     Comparison,
     FindingChange,
     KernelChange,
-    Rate,
     StageChange,
 )
 from tracekit.compare.fields import LEAST_RELATIVE, LEAST_SHARE, relative
+from tracekit.compare.rates import Rate
 from tracekit.compare.splits import Split
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
 _STEPS = 200  # of the continued fraction, and of the search
 
 
@@ -27,6 +32,19 @@ def quantile(probability: float, freedom: float) -> float:
         else:
             low = x
     return math.sqrt(freedom * (1 / x - 1)) if x > 0 else math.inf
+
+
+def half_width(one: Floats, two: Floats, confidence: float) -> float:
+    """Half the interval of the difference of two means; each list has two values or more.
+
+    Source: Welch 1947.
+    """
+    parts = [float(side.var(ddof=1)) / len(side) for side in (one, two)]
+    error = sum(parts)
+    if not error:
+        return 0.0
+    below = sum(p**2 / (len(s) - 1) for p, s in zip(parts, (one, two), strict=True))
+    return quantile(0.5 + confidence / 2, round(max(error**2 / below, 1.0), 2)) * math.sqrt(error)
 
 
 def _beta(x: float, a: float, b: float) -> float:

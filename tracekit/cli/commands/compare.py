@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,45 +17,119 @@ from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.compare.compare import Comparison
+    from tracekit.compare.gate import Gate
     from tracekit.compare.runs import Run
     from tracekit.report.ci import Case
+    from tracekit.results.answers import Answers
 
 
 def register(app: typer.Typer) -> None:
     @app.command("compare")
     @grouped
     def compare_runs(
-        before: Annotated[str, typer.Argument(help="A trace, or the JSON that analyze printed.")],
+        before: Annotated[
+            str,
+            typer.Argument(
+                help="A trace, or the JSON that analyze printed; a folder or pattern of several."
+            ),
+        ],
         after: Annotated[str, typer.Argument(help="The same of the other run.")],
+        fail_slower_than: Annotated[
+            str | None,
+            typer.Option(
+                metavar="SHARE",
+                help="Exit 3 where a time is slower beyond noise and by more, e.g. 5%.",
+            ),
+        ] = None,
+        *,
         reading: opt.Reading,
     ) -> None:
         """What changed from BEFORE to AFTER: stages, kernels, new and gone ones, what to do.
 
-        With --json or --markdown the page is only written where -o names it.
+        Several traces of a side are ranks of one job, or repeats of one run. With --json or
+        --markdown the page is only written where -o names it.
         """
-        from tracekit.compare import compare
+        from tracekit.bench.comparison import threshold
+        from tracekit.compare import compare, gate
 
-        reading.check([before, after])
-        result = compare.compare(*(_run(path, reading) for path in (before, after)))
+        limit = None if fail_slower_than is None else threshold(fail_slower_than)
+        sides = [_Side.of(named) for named in (before, after)]
+        reading.check([path for side in sides for path in (side.named, *side.paths)])
+        one, two = (side.run(reading) for side in sides)
+        result = compare.compare(one, two)
+        judged = None if limit is None else gate.gate(one, two, result, limit)
         said = _write(result, reading.page(lambda: _default(before, after)), reading)
-        _print(result, reading)
+        _print(result, judged, reading)
         sys.stdout.flush()
         for line in said:
             process.complain(line)
         if reading.annotations or reading.junit is not None:
             group = f"{before} → {after}"
-            for_ci.tell(_cases(group, result), reading.annotations, reading.junit)
+            for_ci.tell(_cases(group, result, judged), reading.annotations, reading.junit)
         if not reading.printed and not reading.full:
             files = shlex.join([before, after])
             more = f"next:   tracekit compare --full {files} (every table)"
             process.hint(more, process.complain)
+        if judged is not None and judged.slower:
+            raise typer.Exit(3)
+        if any(side.failed for side in sides):
+            raise typer.Exit(1)
 
 
-def _cases(group: str, result: Comparison) -> list[Case]:
+@dataclass
+class _Side:
+    """One side of the comparison: what was named, and the traces that it stands for."""
+
+    named: str
+    paths: tuple[str, ...]
+    failed: int = 0  # of several, those that could not be read
+
+    @classmethod
+    def of(cls, named: str) -> _Side:
+        from tracekit.trace.inputs.expand import expand
+
+        found = expand([named])
+        for note in found.notes:
+            process.complain(note)
+        return cls(named, found.paths)
+
+    def run(self, reading: opt.Reading) -> Run:
+        """The answers of its traces, or those in a file that `tracekit analyze --json` wrote.
+
+        Raises: TracekitError where none can be read, or they are of different work.
+        """
+        from tracekit.compare import runs
+        from tracekit.errors import TracekitError
+
+        if len(self.paths) == 1:
+            return runs.saved(self.paths[0]) or runs.of(_answers(self.paths[0], reading))
+        many: list[Answers] = []
+        for path in self.paths:
+            try:
+                many.append(_answers(path, reading))
+            except TracekitError as fault:
+                self.failed += 1
+                process.complain(f"error: {fault}")
+        if not many:
+            hint = "name traces that can be read"
+            raise TracekitError("holds no trace that can be read", where=self.named, hint=hint)
+        return runs.of_several(self.named, many)
+
+
+def _cases(group: str, result: Comparison, judged: Gate | None) -> list[Case]:
     from tracekit.report import ci
     from tracekit.report.diff import page
+    from tracekit.results.units import duration
 
-    return ci.of_view(group, page.screen(result))
+    found = ci.of_view(group, page.screen(result))
+    for line in judged.lines if judged is not None else ():
+        assert judged is not None
+        failed = (
+            f"{line.what} is {line.change:+.1%} slower ({line.low:+.1%} to {line.high:+.1%}): "
+            f"{duration(line.before_ns)} before, {duration(line.after_ns)} after"
+        )
+        found.append(ci.Case(group, line.what, failed if line in judged.slower else "", bad=True))
+    return found
 
 
 def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> list[str]:
@@ -76,29 +151,42 @@ def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> lis
     return said
 
 
-def _print(result: Comparison, reading: opt.Reading) -> None:
+def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> None:
+    from rich.text import Text
+
     from tracekit.cli import terminal
-    from tracekit.compare import tables
+    from tracekit.compare import gate, tables
     from tracekit.report import text
     from tracekit.report.diff import page
-    from tracekit.results.result import SCHEMA
+    from tracekit.results.first_screen import Verdict
+    from tracekit.results.result import SCHEMA, to_plain
 
     if reading.as_json:
-        document = {"schema": SCHEMA, "comparison": result.to_json()}
+        document: dict[str, object] = {"schema": SCHEMA, "comparison": result.to_json()}
+        if judged is not None:
+            document["gate"] = {**to_plain(judged), "slower": to_plain(judged.slower)}
         process.say_json(document)
         return
     view = page.screen(result)
     title, subtitle = page.title(result), page.subtitle(result)
     if reading.as_markdown:
         shown = view if reading.full else text.short(view)
+        if judged is not None:
+            verdict = Verdict("bad" if judged.slower else "", "Gate", gate.said(judged))
+            shown = dataclasses.replace(
+                shown, verdicts=(verdict, *shown.verdicts), grids=(gate.grid(judged), *shown.grids)
+            )
         process.say("\n".join(text.screen(title, subtitle, shown)))
         return
     out = terminal.console()
     if reading.full:
         view = dataclasses.replace(view, grids=())
     terminal.screen(out, title, subtitle, view)
-    for grid in tables.tables(result) if reading.full else ():
-        terminal.show(out, grid, 40, rest=terminal.ANALYZED)
+    for table in tables.tables(result) if reading.full else ():
+        terminal.show(out, table, 40, rest=terminal.ANALYZED)
+    if judged is not None:
+        terminal.show(out, gate.grid(judged), 40, rest=terminal.ANALYZED)
+        out.print(Text(gate.said(judged)))
 
 
 def _default(before: str, after: str) -> Path:
@@ -108,18 +196,12 @@ def _default(before: str, after: str) -> Path:
     return Path("reports") / f"{name}.html"
 
 
-def _run(path: str, reading: opt.Reading) -> Run:
-    """The answers of a trace, or those in a file that `tracekit analyze --json` wrote."""
+def _answers(path: str, reading: opt.Reading) -> Answers:
     from tracekit.cli import terminal
-    from tracekit.compare import runs
     from tracekit.results import engine
 
-    saved = runs.saved(path)
-    if saved is not None:
-        return saved
     with terminal.status(Path(path).name) as say:
-        found = engine.answers(
+        return engine.answers(
             path, reading.names, strict=reading.strict, progress=say, stages=reading.stages,
             graph_capture=reading.graph_capture or (),
         )  # fmt: skip
-    return runs.of(found)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tracekit import files
 from tracekit.compare import tables
-from tracekit.compare.compare import Comparison, KernelChange, Rate
+from tracekit.compare.compare import Comparison, KernelChange
+from tracekit.compare.rates import Rate
 from tracekit.compare.splits import Part, Split
 from tracekit.report import facts
 from tracekit.report.diff import wording

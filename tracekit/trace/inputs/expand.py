@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.errors import TracekitError
-from tracekit.trace.inputs import archives
+from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16
 # a trace has these keys near its begin; answers, benchmarks and configurations do not
@@ -30,13 +30,15 @@ class Inputs:
 def expand(named: Sequence[str]) -> Inputs:
     """Each argument as the traces that it stands for; a file stands for itself.
 
-    Raises: TracekitError for a folder, a pattern or an archive without a trace.
+    Raises: TracekitError for a folder, a pattern, an address or an archive without a trace.
     """
     paths: list[str] = []
     notes: list[str] = []
     for one in named:
-        if one == "-" or "://" in one:
+        if one == "-":
             paths.append(one)
+        elif "://" in one:
+            paths += sorted(remote.expanded(one) or [one], key=natural)
         elif os.path.isdir(one):
             paths += _of_folder(one, notes)
         elif glob.has_magic(one) and not os.path.lexists(one):
