@@ -41,6 +41,7 @@ DECODE_STEP = f"{PREFIX}decode_step#"  # followed by the number of the decoded t
 # speculative decoding, inside the target's decode stage
 ROUND = f"{PREFIX}round#"  # followed by the round's number; what follows lies in rounds
 DRAFT_STEP = f"{PREFIX}draft_step#"  # followed by the number of the draft token in its round
+TRANSLATE = f"{PREFIX}translate"  # tokens of the one model through text to those of the other
 VERIFY = f"{PREFIX}verify"  # the target's pass over the draft tokens
 ACCEPT = f"{PREFIX}accept"  # how many of them stay: by comparison, or by rejection sampling
 ROLL_BACK = f"{PREFIX}roll_back"  # what was refused leaves the caches

@@ -80,6 +80,24 @@ class Text:
         turns = [{"role": "user", "content": question}]
         return templated(self.tokenizer, turns, self.folder)
 
+    def encode(self, text: str, *, bos: bool = True) -> list[int]:
+        """Ids of a text as it is, without a template."""
+        if self._stand_in is not None:
+            return self._stand_in.encode(text, bos=bos)
+        return list(self.tokenizer(text, add_special_tokens=bos)["input_ids"])
+
+    def pieces(self) -> list[str] | None:
+        """The text of each id, as the vocabulary spells it; None of the stand-in."""
+        if self._stand_in is not None:
+            return None
+        return list(map(str, self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))))
+
+    def added(self) -> frozenset[int]:
+        """Ids that are no text: control tokens, and what was added to the vocabulary."""
+        if self._stand_in is not None:
+            return self._stand_in.added()
+        return frozenset({*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder})
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated ids."""
         if self._stand_in is not None:

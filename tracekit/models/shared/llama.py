@@ -51,6 +51,7 @@ TINY: Mapping[str, Any] = {
     "max_position_embeddings": 2048,
 }
 
+CACHE_KINDS = ("dynamic", "static")  # those that keep every position, and can be rolled back
 CACHES = ("cache", "past_key_values", "cache_params", "state")  # names in forward, newest first
 
 

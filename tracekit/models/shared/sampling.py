@@ -36,18 +36,23 @@ def distribution(
 def choose(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """The next token of each row, [B] int64 on the device; temperature 0 takes the largest logit.
 
-    A token is drawn as the least of exponential times at its probability, what torch.multinomial
-    does, and the same token; that reads two checks back on the host, and this waits for nothing.
-
     Raises: ValueError for a negative temperature.
     """
-    import torch
-
     if temperature < 0:
         raise ValueError("temperature < 0")
     if temperature == 0:
         return logits.argmax(dim=-1)
-    chances = distribution(logits, temperature, top_p)
+    return draw(distribution(logits, temperature, top_p))
+
+
+def draw(chances: torch.Tensor) -> torch.Tensor:
+    """A token of each row, [B] int64, by its chances [B, V], which need not sum to 1.
+
+    It is the least of exponential times at its probability, what torch.multinomial does, and the
+    same token; that reads two checks back on the host, and this waits for nothing.
+    """
+    import torch
+
     return (chances / torch.empty_like(chances).exponential_(1.0)).argmax(dim=-1)
 
 

@@ -31,6 +31,8 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str, *, bos: bool = True) -> list[int]: ...
     def decode(self, ids: Sequence[int]) -> str: ...
+    def pieces(self) -> list[str] | None: ...  # of each id; None of a stand-in
+    def added(self) -> frozenset[int]: ...  # ids that are no text
 
 
 def _splitter(special: Mapping[str, int]) -> Callable[[str], list[str]]:
@@ -94,6 +96,20 @@ class SentencePiece:
         lead = self._model.encode("\n")  # [▁, <0x0A>]: merges with nothing that follows
         ids: list[int] = self._model.encode("\n" + text)
         return ids[len(lead) :]
+
+    def pieces(self) -> list[str]:
+        """The text of each id, as the vocabulary spells it; empty for those without."""
+        found = [str(self._model.id_to_piece(i)) for i in range(int(self._model.vocab_size()))]
+        found += [""] * (self.vocab - len(found))
+        for number, text in self._text.items():
+            found[number] = text
+        return found
+
+    def added(self) -> frozenset[int]:
+        """Ids that are no text: control tokens, and what a model added."""
+        known = range(int(self._model.vocab_size()))
+        control = {i for i in known if self._model.is_control(i) or self._model.is_unknown(i)}
+        return frozenset(control | set(self.special.values()))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; those that the model does not know are shown as <id>."""
@@ -169,6 +185,13 @@ class WordPieces:
             self._text[FIRST_WORD + slot] = piece
             return [FIRST_WORD + slot]
         return [3 + byte for byte in piece.encode()]
+
+    def pieces(self) -> None:
+        """Not known: the ids are made up as they are needed."""
+
+    def added(self) -> frozenset[int]:
+        """Ids that are no text."""
+        return frozenset((UNK, BOS, EOS, *self._special.values()))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; those that no text was given are shown as <id>."""
