@@ -137,6 +137,52 @@ class Reading:
         return self.output or (None if self.printed else default())
 
 
+WORKERS_HELP = "Who reads several traces"
+
+
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """Who reads the traces, where there are several."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that read traces; 1 is this one. Else as many as there are cores and "
+            "memory for, where that is worth their start.",
+            rich_help_panel=WORKERS_HELP,
+        ),
+    ] = None
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:PORT",
+            help="A dask scheduler, whose workers read them (docs/scale.md).",
+            rich_help_panel=WORKERS_HELP,
+        ),
+    ] = None
+    scheduler_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--scheduler-file",
+            help="The file in which a dask scheduler wrote its address.",
+            rich_help_panel=WORKERS_HELP,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError for more than one of them."""
+        one_of({
+            "--workers": self.workers is not None, "--scheduler": self.scheduler is not None,
+            "--scheduler-file": self.scheduler_file is not None,
+        })  # fmt: skip
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a cluster is named."""
+        return self.scheduler is not None or self.scheduler_file is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Building:
     """How a model is built and what it is asked."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tracekit.errors import MissingEventsError
 from tracekit.registry import Kind
+from tracekit.results import merging
 from tracekit.results.result import of_rank
 from tracekit.trace import impossible, ranks
 
@@ -116,7 +117,7 @@ def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]
     if not found:
         assert reason is not None
         raise reason
-    merged: Result = reduce(entry.merge, found)
+    merged: Result = merging.merged(entry.merge, found)
     return merged
 
 

@@ -6,12 +6,11 @@ import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.results import catalog
+from tracekit.results import catalog, merging
 from tracekit.results import result as results
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
@@ -50,22 +49,27 @@ def answers(
     *,
     strict: bool = False,
     graph_capture: Sequence[str | Path] = (),
+    processes: int | None = None,
+    name: str | None = None,
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
     """All that one trace can answer. Keyword parameters go to the analyses that take them.
 
     `graph_capture` names the traces in which graphs replayed here were captured; without, they are
-    looked for beside it.
+    looked for beside it. `processes` read a large file; `name` is what the file is called, where
+    that is not its path.
 
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
     needed = tables(only)
     progress("reading")
     needed |= graph_captures.OWN
-    trace = kineto.load(path, tables=needed, strict=strict, snapshots=True)
+    trace = kineto.load(path, tables=needed, strict=strict, processes=processes, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
-    found = of_trace(trace, only, path=str(path), progress=progress, **parameters)
+    if name is not None and name != str(path):
+        trace = replace(trace, source=replace(trace.source, path=name), memo={})
+    found = of_trace(trace, only, path=name or str(path), progress=progress, **parameters)
     _release(trace)
     return found
 
@@ -152,7 +156,7 @@ def merged(many: Sequence[Answers]) -> dict[str, Result]:
     """Each analysis that every trace answered, added up over the traces."""
     shared = set.intersection(*(set(one.answers) for one in many)) if many else set()
     return {
-        name: reduce(catalog.analysis(name).merge, (one.answers[name] for one in many))
+        name: merging.merged(catalog.analysis(name).merge, [one.answers[name] for one in many])
         for name in sorted(shared, key=lambda n: (catalog.analysis(n).order, n))
     }
 

@@ -15,7 +15,8 @@ from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.report.ci import Case
-    from tracekit.results.engine import Answers
+    from tracekit.results.answers import Answers
+    from tracekit.results.workers.run import Together
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
             ),
         ],
         reading: opt.Reading,
+        spreading: opt.Spreading,
     ) -> None:
         """Where the time went: every question that a trace can answer, on one page.
 
@@ -45,7 +47,8 @@ def register(app: typer.Typer) -> None:
         _distinct(traces)
         reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
-        many, failed = _answers(traces, names, reading, for_page=page is not None)
+        found_in = _answers(traces, names, reading, spreading, for_page=page is not None)
+        many = found_in.answers
         # files first: what reads the output may hang up early (`| head`)
         said = _write(many, page, reading)
         _print(many, reading)
@@ -62,7 +65,9 @@ def register(app: typer.Typer) -> None:
             for_ci.tell(_cases(many), reading.annotations, reading.junit)
         if not reading.printed and not reading.full and names is None:
             process.hint(f"next:   {_next(many)}", process.complain)
-        if failed:
+        if found_in.interrupted:
+            raise typer.Exit(130)
+        if len(many) < len(traces):
             raise typer.Exit(1)
 
 
@@ -76,40 +81,33 @@ def _cases(many: Sequence[Answers]) -> list[Case]:
 
 
 def _answers(
-    traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading, for_page: bool
-) -> tuple[list[Answers], int]:
-    """The answers of each trace that can be read, and how many cannot.
+    traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading,
+    spreading: opt.Spreading, for_page: bool,
+) -> Together:  # fmt: skip
+    """The answers of each trace that can be read.
 
-    A trace that cannot be read is named on stderr and the others go on. Raises: its error where
-    it is the only one.
+    A trace that cannot be read is named on stderr and the others go on; where Ctrl-C ends the
+    reading, those that are done go on. Raises: its error where a trace is the only one.
     """
-    from tracekit.cli import terminal
-    from tracekit.errors import TracekitError
+    from tracekit.cli import reading_many
     from tracekit.results import engine
 
     engine.wanted(names)  # a wrong name is no trace's fault
-    many: list[Answers] = []
-    fault: TracekitError | None = None
-    for place, path in enumerate(traces, 1):
-        of = f" ({place} of {len(traces)})" if len(traces) > 1 else ""
-        if for_page:
-            from tracekit.report import facts
+    if for_page:
+        from tracekit.report import facts
 
+        for path in traces:
             facts.sha256_soon(path)
-        try:
-            with terminal.status(f"{Path(path).name}{of}") as say:
-                many.append(engine.answers(
-                    path, names, strict=reading.strict, progress=say, stages=reading.stages,
-                    graph_capture=reading.graph_capture or (),
-                ))  # fmt: skip
-        except TracekitError as error:
-            if len(traces) == 1:
-                raise
-            fault = error
-            process.complain(f"error: {error}")
-    if not many and fault is not None:
+    if len(traces) == 1 and not spreading.elsewhere:
+        return reading_many.alone(traces[0], names, reading)
+    found = reading_many.together(traces, names, reading, spreading)
+    for fault in found.faults:
+        process.complain(f"error: {fault}")
+    if found.left:
+        process.complain(f"interrupted: {len(found.left)} of {len(traces)} files were not read")
+    if not found.answers:
         raise typer.Exit(1)
-    return many, len(traces) - len(many)
+    return found
 
 
 def _advise(many: Sequence[Answers]) -> None:

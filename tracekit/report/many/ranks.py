@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
 from statistics import fmean
 from typing import Any
 
@@ -13,7 +12,7 @@ from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.report.many import runs
 from tracekit.report.many.runs import Side
-from tracekit.results import units
+from tracekit.results import merging, units
 from tracekit.results.figures import Chart, lines, split_bars
 from tracekit.results.result import Column, Grid
 
@@ -123,7 +122,7 @@ def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
 def late(many: Sequence[Side]) -> Straggler | None:
     """The rank that the others wait for; None where none is, or it cannot be told."""
     found = [own for side in many if (own := side.one.get(Collectives)) is not None]
-    return reduce(merge, found).straggler if len(found) > 1 else None
+    return merging.merged(merge, found).straggler if len(found) > 1 else None
 
 
 def sentences(many: Sequence[Side]) -> Iterable[str]:

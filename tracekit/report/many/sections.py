@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 from tracekit.answers.audit import Audit
@@ -19,7 +18,7 @@ from tracekit.report.html.section import HERO, Part, Unanswered, section
 from tracekit.report.html.section import unanswered as unanswered_of
 from tracekit.report.many import overview
 from tracekit.report.many.runs import FEW, Side, adds_up, read
-from tracekit.results import catalog
+from tracekit.results import catalog, merging
 from tracekit.results.answers import Answers
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
@@ -78,7 +77,9 @@ def sums(sides: Sequence[Side]) -> dict[str, Result]:
         return {}
     shared = set.intersection(*(set(side.one.answers) for side in sides))
     return {
-        name: reduce(catalog.analysis(name).merge, (side.one.answers[name] for side in sides))
+        name: merging.merged(
+            catalog.analysis(name).merge, [side.one.answers[name] for side in sides]
+        )
         for name in shared
         if catalog.analysis(name).adds_up and name not in HERO
     }

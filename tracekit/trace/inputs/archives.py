@@ -65,8 +65,21 @@ def split(name: str) -> tuple[Path, str] | None:
     return Path(archive), member
 
 
+_lent: dict[tuple[Path, str], Path] = {}
+
+
+def lend(name: str, place: str) -> None:
+    """`ARCHIVE!/MEMBER` lies unpacked at `place`: another process of this machine did that."""
+    inside = split(name)
+    if inside is not None:
+        _lent[inside] = Path(place)
+
+
 def unpacked(archive: Path, member: str) -> Path:
     """Where a member lies. Raises: TracekitError where it is not there, or cannot be unpacked."""
+    lent = _lent.get((archive, member))
+    if lent is not None and lent.is_file():
+        return lent
     status = archive.stat()
     found = _unpacked(archive.resolve(), status.st_mtime_ns, status.st_size)
     if member not in found:

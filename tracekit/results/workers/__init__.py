@@ -1,0 +1,1 @@
+"""Traces answered in other processes, on this machine or on a cluster."""

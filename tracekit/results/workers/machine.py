@@ -1,0 +1,59 @@
+"""How many workers this machine has room for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tracekit.trace.inputs import archives
+
+_RATIO = 12  # of text to gzip in traces, about
+_MEMORY = 3  # bytes at the peak for each of text, at most, with every answer
+_AROUND = 150 << 20  # bytes of a process that has read nothing
+_WORTH = 192 << 20  # of text, all traces together: less is read before workers have started
+
+
+def cores() -> int:
+    """The cores that this process may use, by its affinity and its control group."""
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    with suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(int(quota) // int(period), 1))  # ValueError: "max"
+    return count
+
+
+def text_bytes(paths: Sequence[str]) -> list[int]:
+    """About how long each text is; 0 for what lies elsewhere."""
+    return [_text_bytes(path) for path in paths]
+
+
+def _text_bytes(path: str) -> int:
+    inside = archives.split(path)
+    try:
+        size = os.stat(archives.unpacked(*inside) if inside is not None else path).st_size
+    except (OSError, ValueError):
+        return 0
+    return size * (_RATIO if path.lower().endswith(".gz") else 1)
+
+
+def workers(texts: Sequence[int]) -> int:
+    """As many as there are cores, traces, and memory for the largest; 1 where none is worth it."""
+    if len(texts) < 2 or sum(texts) < _WORTH:
+        return 1
+    each = _AROUND + _MEMORY * max(texts)
+    free = _free()
+    room = max(free // each, 1) if free is not None else len(texts)
+    return min(cores(), len(texts), room)
+
+
+def _free() -> int | None:
+    """Bytes of memory that are to be had; None where the system does not say."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) << 10
+    return None

@@ -1,0 +1,154 @@
+"""Many traces, answered: in this process, by processes of this machine, or by a cluster."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePath
+
+from tracekit.errors import TracekitError
+from tracekit.results.answers import Answers
+from tracekit.results.workers import cluster, machine, pool
+from tracekit.results.workers.work import Asked, Done, Work, do
+from tracekit.trace.inputs import archives
+
+Progress = Callable[[str], None]  # what is being done, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Who reads the traces; of nothing given, as many processes as this machine has room for."""
+
+    workers: int | None = None
+    scheduler: str | None = None
+    scheduler_file: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether a cluster is."""
+        return self.scheduler is not None or self.scheduler_file is not None
+
+
+@dataclass(slots=True)
+class Together:
+    """What came of many traces, in the order in which they were named."""
+
+    paths: Sequence[str]
+    done: dict[int, Done] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def answers(self) -> list[Answers]:
+        """Of those that could be read."""
+        own = (self.done[place] for place in sorted(self.done))
+        return [one.answers for one in own if one.answers is not None]
+
+    @property
+    def faults(self) -> list[str]:
+        """Why the others could not, a line each."""
+        return [self.done[place].fault for place in sorted(self.done) if self.done[place].fault]
+
+    @property
+    def left(self) -> list[str]:
+        """Those that were not read, where it was interrupted."""
+        return [path for place, path in enumerate(self.paths) if place not in self.done]
+
+
+def count(paths: Sequence[str], where: Where) -> int:
+    """How many processes read these: 1 is this one alone."""
+    if where.workers is not None:
+        return max(min(where.workers, len(paths)), 1)
+    return machine.workers(machine.text_bytes(paths)) if len(paths) > 1 else 1
+
+
+def answers(
+    paths: Sequence[str], asked: Asked, where: Where, *, progress: Progress = lambda _text: None
+) -> Together:
+    """What each trace answers, the same whoever reads it.
+
+    A trace that cannot be read is a fault beside the others. Ctrl-C ends the reading: what is done
+    by then is given back. Raises: TracekitError without a cluster where one is named.
+    """
+    out = Together(paths)
+    works = [Work(place, path, asked) for place, path in enumerate(paths)]
+    try:
+        with closing(_results(works, where, progress)) as found:
+            for done in found:
+                out.done[done.place] = done
+    except KeyboardInterrupt:
+        if not out.done:
+            raise
+        out.interrupted = True
+    return out
+
+
+def _results(
+    works: Sequence[Work], where: Where, progress: Progress
+) -> Generator[Done, None, None]:
+    alone = [work for work in works if _only_here(work.path)]
+    others = [work for work in works if not _only_here(work.path)]
+    workers = 0 if where.named else count([work.path for work in others], where)
+    if workers == 1:
+        alone, others = list(works), []
+    for work in alone:
+        of = f"{PurePath(work.path).name} ({work.place + 1} of {len(works)})"
+        yield do(work, partial(_step, progress, of))
+    if not others:
+        return
+    number = len(alone)
+    progress(f"{number} of {len(works)} files done")
+    for done in _away(others, where, workers):
+        number += 1
+        progress(f"{number} of {len(works)} files done")
+        yield done
+
+
+def _away(works: Sequence[Work], where: Where, workers: int) -> Generator[Done, None, None]:
+    """By a cluster, or by processes of this machine."""
+    if where.named:
+        with cluster.remote(where.scheduler, where.scheduler_file) as client:
+            yield from cluster.results(client, [_elsewhere(work) for work in works])
+        return
+    processes = max(machine.cores() // workers, 1)
+    ready = [replace(lent(work), processes=processes) for work in works]
+    if not cluster.installed():
+        yield from pool.results(ready, workers)
+        return
+    with cluster.local(workers) as client:
+        yield from cluster.results(client, ready)
+
+
+def _step(progress: Progress, of: str, doing: str) -> None:
+    progress(f"{of}: {doing}")
+
+
+def _only_here(path: str) -> bool:
+    """What no other process can read: standard input, a pipe."""
+    try:
+        return path == "-" or not stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def lent(work: Work) -> Work:
+    """A member of an archive is unpacked once, for all."""
+    inside = archives.split(work.path)
+    if inside is None:
+        return work
+    try:
+        return replace(work, unpacked=str(archives.unpacked(*inside)))
+    except TracekitError:
+        return work  # said by who reads it
+
+
+def _elsewhere(work: Work) -> Work:
+    """As another machine names it, that has the same folders."""
+    if "://" in work.path and not os.path.exists(work.path):
+        return work
+    captures = tuple(os.path.abspath(path) for path in work.asked.graph_capture)
+    asked = replace(work.asked, graph_capture=captures)
+    return replace(work, at=os.path.abspath(work.path), asked=asked)

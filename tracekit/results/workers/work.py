@@ -1,0 +1,75 @@
+"""What is asked of one trace, as another process takes it, and what that gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tracekit.errors import TracekitError
+from tracekit.results import engine
+from tracekit.results.answers import Answers
+from tracekit.trace.inputs import archives
+from tracekit.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The same of every trace."""
+
+    only: tuple[str, ...] | None = None
+    strict: bool = False
+    stages: str | None = None
+    graph_capture: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One trace of many."""
+
+    place: int  # among those named
+    path: str  # as the user named it
+    asked: Asked
+    at: str = ""  # where another machine finds it, where that is not `path`
+    unpacked: str = ""  # a member of an archive: where it lies
+    processes: int | None = None  # that read a large file; None: as many as there are cores
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Either its answers, or why there are none."""
+
+    place: int
+    path: str
+    answers: Answers | None = None
+    fault: str = ""
+
+
+def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done:
+    """Reads and answers. Only numbers and text leave the process: the trace stays, and is freed."""
+    if work.version != __version__:
+        return _failed(work, f"the worker has tracekit {__version__}, you have {work.version}; "
+                             "install the same on both")  # fmt: skip
+    if work.unpacked:
+        archives.lend(work.path, work.unpacked)
+    asked, path = work.asked, work.at or work.path
+    try:
+        found = engine.answers(
+            path, asked.only, strict=asked.strict, stages=asked.stages,
+            graph_capture=asked.graph_capture, processes=work.processes, name=work.path,
+            progress=progress,
+        )  # fmt: skip
+    except TracekitError as fault:
+        where = work.path if str(fault.where) == path else fault.where
+        return Done(work.place, work.path, fault=f"{where}: {fault.what}; {fault.hint}")
+    return Done(work.place, work.path, small(found))
+
+
+def _failed(work: Work, why: str) -> Done:
+    return Done(work.place, work.path, fault=f"{work.path}: {why}")
+
+
+def small(found: Answers) -> Answers:
+    """The answers without the ways back to the trace and to others that were read for it."""
+    source = replace(found.source, reread=None, captures=())
+    return replace(found, source=source, ranks=tuple(map(small, found.ranks)))
