@@ -100,7 +100,7 @@ def _calls(result: Collectives) -> Grid:
     left = len(result.rows) - len(rows)
     notes = [f"{link} between devices." for link in {r.link for r in result.rows if r.link}]
     if left:
-        notes.append(f"{left:,} more rows are left out.")
+        notes.append(f"{plural(left, 'more row')} left out.")
     return Grid("collectives", "Collectives by process group", columns, rows, " ".join(notes))
 
 

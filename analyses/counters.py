@@ -18,6 +18,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 from tracekit.trace.trace import Cat, Trace
 
 CATEGORY = "cuda_profiler_range"
@@ -97,11 +98,11 @@ def tables(result: Counters) -> list[Grid]:
     # what counts nothing anywhere would hide what does
     rows = [(r.kernel, r.counter, r.ranges, r.total, r.mean, r.least, r.most)
             for r in result.rows if r.most or r.least]  # fmt: skip
-    notes = [f"{result.ranges:,} ranges. They have no times of their own, so there are no rates."]
+    notes = [f"{plural(result.ranges, 'range')} without times, so there are no rates."]
     if zero := len(result.rows) - len(rows):
-        notes.append(f"{zero:,} rows are 0 in every range and left out here.")
+        notes.append(f"{plural(zero, 'row')} left out here, 0 in every range.")
     if len(rows) > MOST:
-        notes.append(f"{len(rows) - MOST:,} more rows are left out here.")
+        notes.append(f"{plural(len(rows) - MOST, 'more row')} left out here.")
     return [Grid("counters", "Hardware counters by kernel", columns, rows[:MOST], " ".join(notes))]
 
 

@@ -19,7 +19,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, share
+from tracekit.results.units import duration, plural, share
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
@@ -144,10 +144,10 @@ DEFINITIONS = {
     "line": "The innermost frame of the program's own code around the launch; of a library, or of "
     "Python itself, only where there is no other (code: library). Of replayed work, around the "
     "launch that it was captured from.",
-    "launched": "Kernels, copies and fills.",
+    "launched": "Kernels, copies and memsets.",
     "device time": "Their durations added up.",
     "share": "Of the device time of the phase.",
-    "longest kernel": "The kernel, copy or fill with most of the line's device time.",
+    "longest kernel": "The kernel, copy or memset with most of the line's device time.",
     "idle held": "Idle time of devices, added up over them, in which the launching thread was in "
     "this line for at least half of the stretch.",
 }
@@ -172,13 +172,13 @@ def tables(result: CodeLines) -> list[Grid]:
         Grid("lines", "Device work by line of code", rows, [
             (r.line or NONE, _code(r.own, r.line), r.phase, r.count, r.total_ns, r.share, r.kernel)
             for r in result.rows[:MOST]
-        ], f"{left:,} more rows are left out here." if left > 0 else ""),
+        ], f"{plural(left, 'more row')} left out here." if left > 0 else ""),
         Grid("held", "Idle time by line of code", held, [
             (h.line or "no Python frame", _code(h.own, h.line), SHOWN[Reason(h.reason)], h.ns,
              h.count, h.longest_ns)
             for h in result.held[:MOST]
-        ], f"The longest {result.idle_named:,} stretches; {duration(short)} more in shorter ones."
-           if short else ""),
+        ], f"The longest {plural(result.idle_named, 'stretch', 'stretches')}; {duration(short)} "
+           "more in shorter ones." if short else ""),
     ]  # fmt: skip
     return [grid for grid in grids if grid.rows]
 

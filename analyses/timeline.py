@@ -280,13 +280,13 @@ def _sentence(one: Timeline) -> str:
     what = "stream" if one.gpu else "thread"
     return (
         f"What each {what} worked on over {units.duration(one.bin_ns * BINS)}, "
-        f"{units.plural(len(one.strips), 'strip')} in bins of {units.duration(one.bin_ns)}; empty "
+        f"{units.plural(len(one.strips), 'row')} in bins of {units.duration(one.bin_ns)}; empty "
         f"is {'idle' if one.gpu else 'outside any op'}."
     )
 
 
 DEFINITIONS = {
-    "strip": "Share of each bin of time that the slices of one track covered, by kind; a "
+    "row": "Share of each bin of time that the slices of one track covered, by kind; a "
     "nanosecond counts once.",
     "host: stages": "The stages (see there) of the thread that has most of them, the outermost "
     "where they nest; neighbours of one name that would be too thin to see are one stretch.",
@@ -299,8 +299,8 @@ def tables(result: Timelines) -> list[Grid]:
     many = len(result.rows) > 1
     columns = (
         *((Column("trace"),) if many else ()),
-        Column("strip"),
-        Column("slices", "count", "Slices that the strip stands for; none is left out."),
+        Column("row"),
+        Column("slices", "count", "Slices that the row stands for; none is left out."),
         Column("busy", "ns", "Time in which at least one of them ran."),
         Column("share of the window", "share", "Busy over the whole of the axis."),
     )
@@ -316,7 +316,7 @@ def tables(result: Timelines) -> list[Grid]:
     notes = [f"{_file(one)}: {_note(one)}" if many else _note(one) for one in result.rows[:DRAWN]]
     if len(result.rows) > DRAWN:
         notes.insert(0, f"Of {len(result.rows)} traces the first {DRAWN} are drawn.")
-    return [Grid("strips", "Strips of the timeline", columns, rows[:200], " ".join(notes))]
+    return [Grid("strips", "Rows of the timeline", columns, rows[:200], " ".join(notes))]
 
 
 def _note(one: Timeline) -> str:
@@ -324,15 +324,16 @@ def _note(one: Timeline) -> str:
     joined = one.mark_count - len(one.marks)
     if joined > 0:
         said.append(
-            f"{one.mark_count:,} stages are drawn as {len(one.marks):,}: inner ones are left "
+            f"Of {one.mark_count:,} stages {len(one.marks):,} are drawn: inner ones are left "
             "out, thin neighbours of one name joined."
         )
     merged = sum(strip.merged for strip in one.strips if strip.merged > 1)
     if merged:
-        said.append(f"{merged} streams with the least work share one strip.")
+        said.append(f"{merged} streams with the least work share one row.")
     if one.undrawn_gap_ns:
         said.append(
-            f"Idle: {units.duration(one.gap_ns)} in {one.gap_count:,} stretches; the shortest, "
+            f"Idle: {units.duration(one.gap_ns)} in "
+            f"{units.plural(one.gap_count, 'stretch', 'stretches')}; the shortest, "
             f"{units.duration(one.undrawn_gap_ns)} together, are not drawn."
         )
     return " ".join(said)

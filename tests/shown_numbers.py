@@ -111,7 +111,7 @@ IDLE_FOR = re.compile(r"(?P<of>.*): GPU idle for (?P<part>[\d.]+%) of its (?P<wh
 def _sentences(view: Overview) -> Iterator[Shown]:
     for text in view.limits:
         if said := IDLE_FOR.match(text):
-            by = "idle by launch" if said["whole"] == "window" else "idle by clock"
+            by = "idle in GPU window" if said["whole"] == "window" else "idle in wall time"
             stage = said["of"] if said["of"].lower() not in PHASES else said["of"].lower()
             yield Shown(f"{by}, share", "share", f"stage {stage}", said["part"], "sentence")
 

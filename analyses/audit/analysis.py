@@ -46,9 +46,9 @@ def merge(one: Audit, two: Audit) -> Audit:
 
 
 DEFINITIONS = {
-    "effect": "note: no number is wrong for it; degraded: the answers it touches are off by what "
-    "it says; refused: do not use the answers it touches.",
-    "touches": "The analyses whose answers carry this finding.",
+    "effect": "note: no number is wrong for it; degraded: the answers it affects are off by what "
+    "it says; refused: do not use the answers it affects.",
+    "affects": "The analyses whose answers carry this finding.",
     "share": "The part of what the sentence names that is concerned.",
 }
 
@@ -59,7 +59,7 @@ def tables(result: Audit) -> list[Grid]:
         Column("finding", "text", "What is odd, with its numbers."),
         Column("count", "count", "How many slices, calls or steps are concerned."),
         Column("share", "share", DEFINITIONS["share"]),
-        Column("touches", "text", DEFINITIONS["touches"]),
+        Column("affects", "text", DEFINITIONS["affects"]),
     )
     rows = [(r.effect, r.what, r.count, r.share, ", ".join(r.touches)) for r in result.rows[:200]]
     several = len({r.trace for r in result.rows}) > 1

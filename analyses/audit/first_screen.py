@@ -8,6 +8,7 @@ from tracekit.answers.audit import Audit
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, Verdict, sentence
 from tracekit.results.trust import VERDICTS, worst
+from tracekit.results.units import plural
 
 LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
 
@@ -16,13 +17,11 @@ def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
     """One: never worse than every answer that it judges."""
     odd = [row for row in result.rows if row.effect != "note"]
     if odd:
-        more = f" And {len(odd) - 1} more." if len(odd) > 1 else ""
+        more = f" {plural(len(odd) - 1, 'more reason')} below." if len(odd) > 1 else ""
         text = f"{sentence(odd[0].what)}{more}"
     elif result.rows:
-        text = (
-            f"{result.checks} checks, {len(result.rows)} of them with a note: "
-            f"{sentence(result.rows[0].what)}"
-        )
+        notes = plural(len(result.rows), "note")
+        text = f"{result.checks} checks found nothing that changes a number, and left {notes}."
     else:
         text = f"All {result.checks} checks passed."
     given = worst(trust.verdict for trust in one.trust.values())

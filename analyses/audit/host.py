@@ -134,7 +134,7 @@ def overhead(trace: Trace) -> Iterator[Finding]:
         touched["ops",] = part
     degraded = [name for names, p in touched.items() if p > frames.OVERHEAD for name in names]
     words = {"idle": "of the window of the devices, idle for that long",
-             "stages": "of the stages by clock"}  # fmt: skip
+             "stages": "of the wall time of the stages"}  # fmt: skip
     said = [f"{share(p)} {words[names[0]]}" for names, p in touched.items() if names[0] in words]
     what = (
         f"The profiler itself was at work for {duration(time)} ({share(part)}) of the recorded "

@@ -144,8 +144,9 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
     extra = int(np.maximum(sums(track, gpu.dur, tracks), 0).sum()) - flat
     part = extra / max(flat, 1)
     what = (
-        f"{count(pairs)} activities begin before the one before them on their stream ended "
-        f"({duration(extra)} counted twice in sums of durations; unions count it once)."
+        f"{plural(pairs, 'activity begins', 'activities begin')} before the one before on the "
+        f"same stream has ended ({duration(extra)} counted twice in sums of durations; unions "
+        "count it once)."
     )
     effect: Effect = "degraded" if part > 0.01 else "note"
     yield Finding(trace.path, "overlaps", effect, what, pairs, extra, part,

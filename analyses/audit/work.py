@@ -263,7 +263,7 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
 
 
 def _before_the_window(trace: Trace, suspect: Spans, device: Spans) -> Iterator[Finding]:
-    """Suspect time of stages by clock, before the file's first activity: of no device's window."""
+    """Unaccounted time of stages before the file's first activity: of no device's window."""
     outside = subtract(intersect(suspect, frames.stage_clock(trace)), device)
     if time := total(outside):
         what = (

@@ -109,9 +109,9 @@ DEFINITIONS = {
     "window": WINDOW,
     "kernel": "Time in which at least one kernel ran.",
     "memcpy": "Copy time that no kernel covers.",
-    "memset": "Fill time that neither a kernel nor a copy covers.",
+    "memset": "Memset time that neither a kernel nor a copy covers.",
     "idle": IDLE,
-    "suspect": SUSPECT,
+    "unaccounted": SUSPECT,
     "without launch": "Activities whose launching call is not in the trace.",
     "communication": "Part of the kernel time in which a communication kernel ran, by its name: a "
     "lower bound, since engines name their own as they like.",
@@ -119,7 +119,7 @@ DEFINITIONS = {
     "overlapped copies": "Copy time that a kernel covers: hidden behind computing.",
     "sum": "Durations of all kernels added up; it exceeds the kernel time where streams overlap.",
     "stream busy": "Time in which the stream had work.",
-    "utilisation": "Stream busy over the window of the device, suspect time left out.",
+    "utilisation": "Stream busy over the window of the device, unaccounted time left out.",
     "alone": "Time in which no other stream of the device had work.",
 }
 
@@ -148,10 +148,10 @@ def _split_grid(result: Devices, note: str) -> Grid:
             for n in ("window", "kernel", "memcpy", "memset", "idle")
         ),
         Column("idle share", "share", "Idle over window."),
-        *((Column("suspect", "ns", SUSPECT),) if suspect else ()),
+        *((Column("unaccounted", "ns", SUSPECT),) if suspect else ()),
         Column("kernels", "count", "How many kernels ran."),
         Column("copies", "count", "How many copies ran."),
-        Column("fills", "count", "How many fills ran."),
+        Column("memsets", "count", "How many memsets ran."),
         Column("without launch", "count", DEFINITIONS["without launch"]),
     )
     rows = [
@@ -188,7 +188,7 @@ def _more_grid(result: Devices) -> Grid:
 def _streams_grid(result: Devices) -> Grid:
     columns = (
         Column("device", "text"), Column("stream", "text"),
-        Column("activities", "count", "Kernels, copies and fills."),
+        Column("activities", "count", "Kernels, copies and memsets."),
         Column("busy", "ns", DEFINITIONS["stream busy"]),
         Column("utilisation", "share", DEFINITIONS["utilisation"]),
         Column("alone", "ns", DEFINITIONS["alone"]),
@@ -208,7 +208,7 @@ def _streams_grid(result: Devices) -> Grid:
         for s in sorted(result.streams, key=lambda s: -s.busy_ns)[:200]
     ]  # fmt: skip
     left = len(result.streams) - len(rows)
-    return Grid("streams", "Streams", columns, rows, f"{left} more are left out." if left else "")
+    return Grid("streams", "Streams", columns, rows, f"{left} more left out." if left else "")
 
 
 def charts(result: Devices) -> list[figures.Chart]:
@@ -247,7 +247,7 @@ def _title(rows: Sequence[Device]) -> str:
 
 ANALYSIS = Analysis(
     title="How busy each device was",
-    question="How much of each device's time went to kernels, copies, fills and waiting?",
+    question="How much of each device's time went to kernels, copies, memsets and waiting?",
     run=devices,
     merge=lambda one, two: Devices(
         one.rows + two.rows, one.streams + two.streams, one.collectives + two.collectives

@@ -12,7 +12,7 @@ from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import bytes_, duration, plural, rate, share
 from tracekit.taxonomy import Category, FindingKind
 
-BUSY = 0.95  # of the window without suspect time: the host keeps up
+BUSY = 0.95  # of the window without unaccounted time: the host keeps up
 MOSTLY = 0.75  # of the busy time: in kernels
 FEWEST = 8  # kernels: fewer are no launches that follow one another
 

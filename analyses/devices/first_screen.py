@@ -22,7 +22,7 @@ def key_numbers(result: Devices, _one: Answers) -> Iterator[KeyNumber]:
     yield KeyNumber(
         "Device window", least_to_most([r.seen_window_ns for r in rows], duration),
         f"first activity to last{many}{more}",
-        WINDOW + (f" Suspect: {SUSPECT[:1].lower()}{SUSPECT[1:]}" if suspect else ""),
+        WINDOW + (f" Unaccounted for: {SUSPECT[:1].lower()}{SUSPECT[1:]}" if suspect else ""),
         "warn" if suspect else "",
     )  # fmt: skip
     busy = [(r.busy_share, r) for r in rows if r.busy_share is not None]

@@ -155,7 +155,7 @@ _DENSE = frozenset({Category.GEMM.value, Category.ATTENTION.value})
 
 
 def _whole(asked: _Asked) -> int:
-    """The longest window of a device, less its suspect time; without one, the stages' wall time."""
+    """The longest window of a device, unaccounted time left out; without, the stages' wall time."""
     stages, devices = asked(Stages), asked(Devices)
     if devices is not None:
         return max((row.window_ns - row.suspect_ns for row in devices.rows), default=0)
@@ -299,7 +299,7 @@ def _largest_grid(result: Findings) -> Grid:
         Column("of", "text", "Idle time of a device, or kernel time of all devices."),
         Column("largest share", "text", "The reason, or the category, with most of it."),
         Column("time", "ns", "How long."),
-        Column("share", "share", "Of the device window without suspect time, or of kernel time."),
+        Column("share", "share", "Of the device window, or of kernel time."),
         Column("said above", "text", "The kinds of findings about it, or why there is none."),
     )
     rows = [

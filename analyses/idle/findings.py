@@ -1,7 +1,7 @@
 """What would have to change for a device to be idle no longer; one finding a reason.
 
 The reasons divide the idle time of a device, so no two findings claim the same nanosecond. Shares
-are of the device window without suspect time: work that the file lacks is in no denominator.
+are of the device window without unaccounted time: work that the file lacks is in no denominator.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ def _launched(
     if whole is None:
         return "", ""
     numbers |= {"activities": whole.activities, "calls": whole.calls}
-    said = f" It launches {whole.activities:,} activities in {plural(whole.calls, 'call')}"
+    many = plural(whole.activities, "activity", "activities")
+    said = f" It launches {many} in {plural(whole.calls, 'call')}"
     tokens = [
         r for r in launches.rows if r.graph_saves_per_token_ns and r.stage == _shares(rows)[0].stage
     ]

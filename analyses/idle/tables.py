@@ -22,7 +22,7 @@ DEFINITIONS = {
     "idle": IDLE,
     **{NAMES[cause]: text for cause, text in CAUSES.items()},
     **{SHOWN_REASONS[reason]: text for reason, text in REASON_TEXTS.items()},
-    "suspect": SUSPECT,
+    "unaccounted": SUSPECT,
 }
 
 AFTER_WAIT = (
@@ -65,12 +65,12 @@ def _causes_grid(result: IdleTime) -> Grid:
 
 
 def _suspect_note(result: IdleTime) -> str:
-    """The suspect time of each device, which no share and no column has."""
+    """The unaccounted time of each device, which no share and no column has."""
     found = [(r, r.suspect_ns) for r in result.rows if r.suspect_ns]
     if not found:
         return ""
     said = "; ".join(f"{duration(ns)} on device {r.device}" for r, ns in found)
-    return f"Suspect, and left out: {said}. {SUSPECT}"
+    return f"Unaccounted for, and left out: {said}. {SUSPECT}"
 
 
 def _reasons_grid(result: IdleTime) -> Grid:
@@ -96,7 +96,7 @@ def _reasons_grid(result: IdleTime) -> Grid:
          holder_text(r.holders[0]) if r.holders else "")
         for r in shown[:200]
     ]  # fmt: skip
-    left = f"{len(shown) - 200} more are in --json. " if len(shown) > 200 else ""
+    left = f"{len(shown) - 200} more in --json. " if len(shown) > 200 else ""
     return Grid("reasons", "What would have to change", columns, rows, left + _suspect_note(result))
 
 
@@ -114,9 +114,9 @@ def _stage_grid(result: IdleTime, launched: bool) -> Grid:
     title = "in the window of its own work" if launched else "during its marker"
     columns = (
         Column("stage"),
-        Column(split.label("idle"), "ns", f"Time {title} in which no device had work, suspect time "
-               "left out; the columns to the right add up to it."),
-        *(replace(column, label=f"{column.label}, by launch") if launched else column
+        Column(split.label("idle"), "ns", f"Time {title} in which no device had work, unaccounted "
+               "time left out; the columns to the right add up to it."),
+        *(replace(column, label=f"{column.label}, in GPU window") if launched else column
           for column, _ in some),
         Column(split.label("suspect"), "ns", SUSPECT),
     )  # fmt: skip
@@ -138,7 +138,7 @@ def _longest_grid(result: IdleTime) -> Grid:
         Column("after", "text", "The work that ends the gap, and the op that launched it."),
         Column("stage", "text", "The stage that launched the work after the gap."),
         Column("launched before", "ns", "How long before its start its launch had returned."),
-        Column("suspect", "text", SUSPECT),
+        Column("unaccounted", "text", SUSPECT),
     )
 
     def work(name: str | None, op: str | None) -> str:
@@ -161,7 +161,7 @@ def _host_calls_grid(result: IdleTime) -> Grid:
         Column("idle", "ns", "Idle time between two activities that it accounts for."),
     )
     rows = [(NAMES[Cause(d.cause)], d.name, d.ns) for d in result.doings]
-    note = f"{len(rows) - 200} more are left out." if len(rows) > 200 else ""
+    note = f"{len(rows) - 200} more left out." if len(rows) > 200 else ""
     return Grid("doings", "What the host did while the GPU waited", columns, rows[:200], note)
 
 

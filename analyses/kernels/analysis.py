@@ -24,6 +24,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
@@ -313,7 +314,7 @@ def _prefill_vs_decode(result: Kernels) -> list[Grid]:
 
 
 def _left_out(count: int) -> str:
-    return f" {count - MOST:,} more kernels are left out here." if count > MOST else ""
+    return f" {plural(count - MOST, 'more kernel')} left out here." if count > MOST else ""
 
 
 def _kernel_grid(result: Kernels) -> Grid:

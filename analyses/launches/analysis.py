@@ -215,7 +215,7 @@ def merge(one: Launches, two: Launches) -> Launches:
 # ---------------------------------------------------------------- tables and charts
 
 DEFINITIONS = {
-    "calls": "Runtime calls that launched a kernel, a copy or a fill; a graph launch is one call.",
+    "calls": "Runtime calls that launched a kernel, copy or memset; a graph launch is one call.",
     "host time": "Time inside one such call.",
     "launch delay": "From the start of the launching call to the start of its work.",
     "queueing": "From the end of the launching call to the start of its work; 0 where the work "
@@ -273,7 +273,9 @@ def _stage_grid(result: Launches) -> Grid:
         Column("stage"),
         Column("launch-bound", "text", DEFINITIONS["launch-bound"]),
         Column(
-            "window", "ns", "First start to last end of the stage's work, suspect time left out."
+            "window",
+            "ns",
+            "First start to last end of the work, unaccounted time left out.",
         ),
         Column("host idle", "ns", DEFINITIONS["host idle"]),
         Column("of window", "share", "Host idle over window."),

@@ -295,7 +295,7 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
     left = len(made) - MOST
     side = "GPU" if any(r.gpu_ns is not None for r in rows) else "host"
     note = f"Parents include their children: do not add the {side} column up; {side} self adds up."
-    more = f" {left:,} more rows are left out here." if left > 0 else ""
+    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
     return Grid(key, title, columns, made[:MOST], note + more)
 
 

@@ -24,6 +24,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
@@ -140,7 +141,7 @@ def tables(result: Ops) -> list[Grid]:
 
 
 def _left_out(count: int) -> str:
-    return f" {count - MOST:,} more ops are left out here." if count > MOST else ""
+    return f" {plural(count - MOST, 'more op')} left out here." if count > MOST else ""
 
 
 def _prefill_vs_decode(result: Ops) -> list[Grid]:

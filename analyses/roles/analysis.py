@@ -22,7 +22,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import share
+from tracekit.results.units import plural, share
 from tracekit.trace.trace import Trace
 
 from . import dimensions, gemm_calls, placement, role_rows
@@ -179,7 +179,7 @@ DEFINITIONS = {
     "per token": "Time over the tokens that the phase generated, all batch rows counted.",
     "rows": "Rows (tokens, all batch rows counted) that a call multiplies with the weights, mean.",
     "per row": "Time over the rows of all its calls.",
-    "row cost": "Per row in decode over per row in prefill.",
+    "decode over prefill, per row": "Time of a row in decode over that of a row in prefill.",
     "form": "GEMV where every call has one row; without shapes, by the kernel's name.",
     "host form": "GEMV where every call has one row; not known without shapes.",
     "weights": "Columns in → columns out of the matrix of weights.",
@@ -237,7 +237,8 @@ def _pair_grid(result: Roles) -> Grid:
         Column("role", "text", DEFINITIONS["role"]),
         Column("in words", "text", DEFINITIONS["in words"]), *sides,
         Column("decode per token", "ns", DEFINITIONS["per token"]),
-        Column("row cost", "number", DEFINITIONS["row cost"]),
+        Column("decode over prefill, per row", "number",
+               DEFINITIONS["decode over prefill, per row"]),
         Column("weights", "text", DEFINITIONS["weights"]),
     )  # fmt: skip
     cells = []
@@ -283,7 +284,7 @@ def _role_grid(result: Roles) -> Grid:
         for row, r in zip(cells, result.rows, strict=False):
             row[-1:-1] = [r.rates.flops_share, r.rates.bytes_share, r.weight_share]
     left = len(result.rows) - MOST
-    more = f" {left:,} more rows are left out here." if left > 0 else ""
+    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
     title = "Every place of a layer, phase by phase"
     return Grid("roles", title, tuple(columns), cells, f"In the order of a layer.{more}")
 

@@ -17,7 +17,7 @@ from tracekit.attribution.roofline.formulas.work import Weights
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
-from tracekit.results.units import duration, rate, share
+from tracekit.results.units import duration, plural, rate, share
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
 
@@ -228,7 +228,7 @@ def _words(own: Mapping[str, Role]) -> str:
 def _over(row: Role) -> str:
     if row.form != "GEMM" or not row.rows or not row.calls:
         return ""
-    return f" over {row.rows / row.calls:,.0f} rows"
+    return f" over {plural(round(row.rows / row.calls), 'row')}"
 
 
 def _how(row: Role) -> str:

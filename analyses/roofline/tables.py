@@ -11,6 +11,7 @@ from tracekit.attribution.stages import work_phases
 from tracekit.results import figures
 from tracekit.results.figures import Chart, Point
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 
 DEFINITIONS = {
     "FLOPs": "Multiply-adds of a product times two; causal attention counts the pairs it keeps. Of "
@@ -132,7 +133,7 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
         for r in ops[:MOST]
     ]  # fmt: skip
     left = len(ops) - MOST
-    more = f" {left:,} more rows are left out here." if left > 0 else ""
+    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
     return Grid(key, title, columns, rows, _of(result) + more)
 
 
@@ -178,7 +179,7 @@ def _rest_grid(result: Roofline) -> Grid:
         for r in result.uncovered[:MOST]
     ]
     left = len(result.uncovered) - MOST
-    note = f"{left:,} more rows are left out here." if left > 0 else ""
+    note = f"{plural(left, 'more row')} left out here." if left > 0 else ""
     return Grid("rest", "What no formula describes", columns, rows, note)
 
 

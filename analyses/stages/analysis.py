@@ -168,7 +168,7 @@ def merge(one: Stages, two: Stages) -> Stages:
 
 ANALYSIS = Analysis(
     title="Where the wall time of each stage went",
-    question="How did each stage's wall time split into kernels, copies, fills and waiting?",
+    question="How did each stage's wall time split into kernels, copies, memsets and waiting?",
     host_question="How much of each stage's wall time was in ops, in copies and outside any op?",
     run=stages,
     merge=merge,

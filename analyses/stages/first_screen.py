@@ -27,7 +27,7 @@ from tracekit.results.figures import Chart, split_bars
 from tracekit.results.findings import LEAST
 from tracekit.results.first_screen import Drawn, FirstScreen, KeyNumber, Listed, Remark
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, ranked, share
+from tracekit.results.units import duration, plural, ranked, share
 from tracekit.taxonomy import Stage
 
 BARS = 12  # more stages than this are in the table only
@@ -57,7 +57,7 @@ def key_numbers(result: Stages, one: Answers) -> Iterator[KeyNumber]:
 def words(result: Stages) -> Mapping[str, str]:
     if not result.devices:
         return {"wall": WALL, "ops, copies, outside ops": OP_TIME}
-    return {"wall": WALL, "by clock": BY_CLOCK, "by launch": BY_LAUNCH}
+    return {"wall": WALL, "wall time": BY_CLOCK, "GPU window": BY_LAUNCH}
 
 
 # ---------------------------------------------------------------- sentences
@@ -142,14 +142,14 @@ def stage_bar(means: Sequence[Mean], split: Split) -> Chart | None:
     return split_bars(
         "stage-bar",
         "Where the time of each stage went"
-        + (", by launch" if split is Split.LAUNCHED else "")
+        + (", in GPU windows" if split is Split.LAUNCHED else "")
         + (f": the longest {len(rows)} of {len(means)}" if len(rows) < len(means) else "")
-        + (", suspect time left out" if suspect else ""),
+        + (", unaccounted time left out" if suspect else ""),
         [mean.label for mean in rows],
         {split.label(name): [own.get(name) for own in parts] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",
-        summary=f"{split.whole.capitalize()} of {len(rows)} stages, each split into "
-        f"{', '.join(map(split.label, names))}.",
+        summary=f"{split.whole[:1].upper()}{split.whole[1:]} of {plural(len(rows), 'stage')}, "
+        f"split into {', '.join(map(split.label, names))}.",
         table="stage-split",
     )  # fmt: skip
 
@@ -179,7 +179,7 @@ def stage_grid(means: Sequence[Mean], split: Split, whole: Total | None) -> Grid
     suspect = any(m.total.suspect_ns(split) for m in means)
     last = split.parts[-1]
     of_all = "Of the wall time of all stages together; nested stages overlap."
-    of = f"Of the {split.whole}{', suspect time left out' if suspect else ''}."
+    of = f"Of the {split.whole}{', unaccounted time left out' if suspect else ''}."
     columns = [
         (True, Column("stage")),
         (many, Column("instances", "count", "Occurrences that the row adds up.")),

@@ -12,7 +12,7 @@ from tracekit.attribution.stages.alike import ALIKE
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, plural
 from tracekit.taxonomy import Category
 
 Fields = tuple[tuple[str, str], ...]
@@ -24,19 +24,19 @@ DEFINITIONS = {
     "memcpy": "Part of the wall time in which a device copied and no kernel ran.",
     "memset": "Part of the wall time in which a device filled memory, and no kernel or copy ran.",
     EXPOSED: "Part of the communication in which no other kernel ran.",
-    "idle by clock": "Part of the wall time in which no device had work of any origin, suspect "
-    "time left out.",
+    "idle in wall time": "Part of the wall time in which no device had work of any origin, "
+    "unaccounted time left out.",
     "work": "GPU activities whose launching call started inside the marker, on any thread.",
-    "window": "From the start of the first such activity to the end of the last, suspect time left "
-    "out.",
+    "window": "From the start of the first such activity to the end of the last, unaccounted time "
+    "left out.",
     "own kernel": "Part of the window in which kernels of this stage ran.",
     "own memcpy": "Part of the window in which copies of this stage ran, and none of its kernels.",
-    "own memset": "Part of the window in which fills of this stage ran, and nothing else of it.",
+    "own memset": "Part of the window in which memsets of this stage ran, and nothing else of it.",
     "busy with other stages": "Part of the window in which the device ran only work launched "
     "elsewhere.",
-    "idle by launch": "Part of the window in which the device had no work of any origin.",
-    "suspect by clock": SUSPECT,
-    "suspect by launch": SUSPECT,
+    "idle in GPU window": "Part of the window in which the device had no work of any origin.",
+    "unaccounted in wall time": SUSPECT,
+    "unaccounted in GPU window": SUSPECT,
     "op": "Part of the wall time that the marker's thread spent in framework ops that are no copy.",
     "copy": "Part of the wall time that the marker's thread spent in ops that only move data.",
     "outside": "Part of the wall time in which the marker's thread was in no framework op.",
@@ -48,10 +48,11 @@ DEFINITIONS = {
 }
 CLOCK = (("kernel", "kernel_ns"), ("communication", "communication_ns"),
          (EXPOSED, "exposed_communication_ns"), ("memcpy", "memcpy_ns"), ("memset", "memset_ns"),
-         ("idle by clock", "idle_ns"), ("suspect by clock", "suspect_ns"))  # fmt: skip
+         ("idle in wall time", "idle_ns"), ("unaccounted in wall time", "suspect_ns"))  # fmt: skip
 LAUNCHED = (("window", "window_ns"), ("own kernel", "kernel_ns"), ("own memcpy", "memcpy_ns"),
             ("own memset", "memset_ns"), ("busy with other stages", "other_ns"),
-            ("idle by launch", "idle_ns"), ("suspect by launch", "suspect_ns"))  # fmt: skip
+            ("idle in GPU window", "idle_ns"),
+            ("unaccounted in GPU window", "suspect_ns"))  # fmt: skip
 HOST = (("op", "op_ns"), ("copy", "copy_ns"), ("outside", "other_ns"))
 WHERE_ANY = ("exposed_communication_ns", "suspect_ns")  # columns that most traces do not need
 MOST = 200
@@ -94,7 +95,11 @@ def tables(result: Stages) -> list[Grid]:
         (t.family, t.instances, t.wall_ns, *_values((t.host,) if on_host else _by_clock(t), parts))
         for t in result.totals
     ]
-    title = "Stages: host time" if on_host else "Stages by clock: what the GPU did meanwhile"
+    title = (
+        "Stages: host time"
+        if on_host
+        else "Stages by wall time: what the GPU did while each was open"
+    )
     note = f"Stages are {result.chosen}." + _left_out(len(totals) - 1)
     if result.devices > 1:
         note += f" {result.devices} devices are taken together: busy if any of them was."
@@ -139,11 +144,11 @@ def _ops_grid(result: Stages) -> Grid:
 
 
 def _left_out(count: int) -> str:
-    return f" {count - MOST} more rows are left out here." if count > MOST else ""
+    return f" {plural(count - MOST, 'more row')} left out here." if count > MOST else ""
 
 
 def _known(fields: Fields, parts: Sequence[ClockDetail | LaunchedDetail | None]) -> Fields:
-    """The fields; suspect time and exposed communication only where there is some."""
+    """The fields; unaccounted time and exposed communication only where there is some."""
     return tuple(
         (name, field) for name, field in fields
         if field not in WHERE_ANY or any(getattr(p, field) for p in parts if p is not None)
@@ -162,12 +167,13 @@ def _launched_grid(result: Stages) -> Grid:
     ]
     note = ""
     if (rest := result.unattributed) and (rest.outside_count or rest.unlaunched_count):
+        outside = plural(rest.outside_count, "activity", "activities")
         note = (
-            f"In no stage: {rest.outside_count:,} activities launched outside every stage, "
+            f"In no stage: {outside} launched outside every stage, "
             f"{rest.unlaunched_count:,} without a launch in the trace; "
             f"alone on the device for {duration(rest.busy_ns)}."
         )
-    title = "Stages by launch: the work that each issued"
+    title = "Stages by GPU window: the work that each launched"
     return Grid("launched", title, columns, rows[:-1][:MOST], note, rows[-1])
 
 
@@ -203,7 +209,7 @@ def charts(result: Stages) -> list[figures.Chart]:
         figures.split_bars(
             "stages", "By clock: what the GPU did during each stage" + _less(shown, Split.CLOCK),
             [t.family for t in shown], _drawn(shown, Split.CLOCK), of="wall time", table="stages",
-            summary="Wall time of each stage: kernels, communication, copies, fills, idle.",
+            summary="Wall time of each stage: kernels, communication, copies, memsets, idle.",
         ),
         figures.split_bars(
             "launched", "By launch: the work that each stage issued" + _less(shown, Split.LAUNCHED),
@@ -215,7 +221,7 @@ def charts(result: Stages) -> list[figures.Chart]:
 
 
 def _less(totals: Sequence[Total], split: Split) -> str:
-    return ", suspect time left out" if any(t.suspect_ns(split) for t in totals) else ""
+    return ", unaccounted time left out" if any(t.suspect_ns(split) for t in totals) else ""
 
 
 def _drawn(totals: Sequence[Total], split: Split) -> dict[str, list[int | None]]:

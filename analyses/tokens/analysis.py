@@ -19,7 +19,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, plural
 from tracekit.trace.trace import Trace
 
 from .columns import LEFT_OUT, parts_of, used
@@ -28,9 +28,11 @@ from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .rows import FEW, growth_of, latency_of, requests_of, slow_of
 
-OWN = "request parts by clock: what the device (or the host) did from the end of the part before"
-STEPS = "engine steps by launch: the window of the work that each launched"
-INFERRED = "inferred forward passes by launch: the window of the work that each launched"
+OWN = (
+    "request parts in wall time: what the device (or the host) did from the end of the part before"
+)
+STEPS = "engine steps in GPU windows: the window of the work that each launched"
+INFERRED = "inferred forward passes in GPU windows: the window of the work that each launched"
 COLUMNS = 120  # of a chart: more tokens share columns
 
 
@@ -241,8 +243,8 @@ def _ledger_grid(result: Tokens) -> Grid:
         for r in rows
     ]  # fmt: skip
     left = len(result.rows) - len(rows)
-    note = f"{left} more lines are left out." if left else ""
-    return Grid("ledger", "The ledger: every part and every token", columns, cells, note)
+    note = f"{plural(left, 'more line')} left out." if left else ""
+    return Grid("ledger", "Every request part and every token", columns, cells, note)
 
 
 def _growth_grid(result: Tokens) -> Grid:
@@ -383,7 +385,7 @@ def _parts_chart(result: Tokens) -> figures.Chart:
 
 
 ANALYSIS = Analysis(
-    title="The ledger: where each request part and each token spent its time",
+    title="Where each request part and each token spent its time",
     question="What did the time to the first token, and the time of every later one, go to?",
     run=tokens,
     merge=merge,

@@ -9,12 +9,12 @@ from tracekit.attribution.idle.by_cause import SHOWN, SUSPECT
 from tracekit.results.result import Column
 from tracekit.taxonomy import Category
 
-LEFT_OUT = "suspect"  # in no chart: the device probably ran work that the file lacks
+LEFT_OUT = "unaccounted"  # in no chart: the device probably ran work that the file lacks
 _GROUP = {IDLE + cause.value: name for name, group in SHOWN.items() for cause in group}
 
 
 def parts_of(spent: Spent) -> dict[str, int]:
-    """The parts with the classes of idle time as charts group them, suspect time beside them."""
+    """The parts, idle time by class as charts group it, unaccounted time beside them."""
     out: dict[str, int] = {}
     for name, ns in spent.parts.items():
         less = (spent.suspect or {}).get(name.removeprefix(IDLE), 0) if name in _GROUP else 0

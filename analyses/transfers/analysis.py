@@ -18,6 +18,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -27,7 +28,7 @@ _AS_KERNEL = r"__amd_rocclr_(copy|fill)Buffer|^MEMORY_COPY|^Copy(Device|Host)To(
 
 
 def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
-    """Every copy and fill of the trace by direction, phase and op.
+    """Every copy and memset of the trace by direction, phase and op.
 
     Raises: MissingEventsError for a trace without any, or where `stages` matches nothing.
     """
@@ -36,7 +37,7 @@ def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
     odd = gpu.is_(Cat.KERNEL) & gpu.named(_AS_KERNEL)
     if not len(row) and not odd.any():
         raise MissingEventsError(
-            "no copies or fills" if len(gpu) else "no GPU events",
+            "no copies or memsets" if len(gpu) else "no GPU events",
             where=trace.path,
             hint="capture with a GPU visible",
         )
@@ -58,7 +59,7 @@ def transfers(trace: Trace, *, stages: str | None = None) -> Transfers:
 def _limits(spec: devices.Device | None) -> dict[str, float]:
     if spec is None:
         return {}
-    # a byte copied within the device is read once and written once; a fill only writes
+    # a byte copied within the device is read once and written once; a memset only writes
     found = {"DtoD": spec.memory_bytes_per_s / 2, "fill": spec.memory_bytes_per_s}
     if spec.bus_bytes_per_s:
         found |= {"HtoD": spec.bus_bytes_per_s, "DtoH": spec.bus_bytes_per_s}
@@ -265,7 +266,7 @@ DEFINITIONS = {
     "share; a fill sets device memory.",
     "host memory": "Pageable memory is copied through a staging buffer; pinned is not. Empty where "
     "the trace does not say.",
-    "count": "Copy or fill events of the device.",
+    "count": "Copy or memset events of the device.",
     "time": "Their durations added up: they may overlap kernels and one another.",
     "bytes": "Sizes of those events that record one.",
     "bandwidth": "Bytes over the duration of the same events.",
@@ -299,34 +300,36 @@ def tables(result: Transfers) -> list[Grid]:
         Column("of limit", "share", DEFINITIONS["of limit"]),
     )
     directions = [
-        (d.direction, d.host_memory or "", d.count, d.total_ns, d.bytes, d.bytes_per_s,
+        (_shown(d.direction), d.host_memory or "", d.count, d.total_ns, d.bytes, d.bytes_per_s,
          d.limit_bytes_per_s, d.limit_share, d.blocking_count, d.blocked_ns)
         for d in result.directions
     ]  # fmt: skip
     places = [
-        (r.direction, r.host_memory or "", r.phase, r.op or "", r.count, r.total_ns, r.bytes,
-         r.bytes_per_s, r.blocking_count, r.blocked_ns)
+        (_shown(r.direction), r.host_memory or "", r.phase, r.op or "", r.count, r.total_ns,
+         r.bytes, r.bytes_per_s, r.blocking_count, r.blocked_ns)
         for r in result.rows[:MOST]
     ]  # fmt: skip
     where = (Column("phase", "text", "The stage or step around the launch."),
              Column("op", "text", "The innermost framework op around the launch."))  # fmt: skip
     note = f"Limits of {result.device}, {result.bus}." if result.device else ""
     if result.as_kernels_count:
-        note += (
-            f" The trace files {result.as_kernels_count:,} more copies and fills as kernels; "
-            "they are with the kernels and in no row here."
-        )
+        more = plural(result.as_kernels_count, "more copy or memset", "more copies and memsets")
+        note += f" The trace files {more} as kernels, shown with the kernels and in no row here."
     left = len(result.rows) - MOST
     return [
         Grid("directions", "Copies by direction", (*both, *sizes, *limits, *waits), directions,
              note.strip()),
         Grid("places", "Where copies were made", (*both, *where, *sizes, *waits), places,
-             f"{left:,} more rows are left out here." if left > 0 else ""),
+             f"{plural(left, 'more row')} left out here." if left > 0 else ""),
     ]  # fmt: skip
 
 
+def _shown(direction: str) -> str:
+    return "memset" if direction == "fill" else direction
+
+
 def _label(direction: str, memory: str | None) -> str:
-    return f"{direction} {memory}" if memory else direction
+    return f"{_shown(direction)} {memory}" if memory else _shown(direction)
 
 
 def charts(result: Transfers) -> list[Chart]:
@@ -347,15 +350,15 @@ def charts(result: Transfers) -> list[Chart]:
     }
     return [
         figures.split_bars(
-            "transfers", "Time of copies and fills by phase", phases, parts,
+            "transfers", "Time of copies and memsets by phase", phases, parts,
             of="copy time", table="places",
-            summary="For each phase, the durations of its copies and fills by direction.",
+            summary="For each phase, the durations of its copies and memsets by direction.",
         )
     ]  # fmt: skip
 
 
 ANALYSIS = Analysis(
-    title="Copies and fills",
+    title="Copies and memsets",
     question="What was moved between memories, how fast against the limit, and what waited for it?",
     run=transfers,
     merge=merge,

@@ -95,7 +95,7 @@ def test_idle_time_of_a_step_cut_out_is_not_given_without_a_word() -> None:
     assert 463_000_000 < result.rows[0].suspect_ns <= result.rows[0].idle_ns
     grid = devices.tables(result)[0]
     row = dict(zip((c.label for c in grid.columns), grid.rows[0], strict=True))
-    assert row["suspect"] == result.rows[0].suspect_ns
-    assert row["window"] == result.rows[0].window_ns - row["suspect"]
+    assert row["unaccounted"] == result.rows[0].suspect_ns
+    assert row["window"] == result.rows[0].window_ns - row["unaccounted"]
     assert row["idle share"] == row["idle"] / row["window"] < 0.07
-    assert "suspect left out" in devices.charts(result)[0].title
+    assert "unaccounted for" in devices.charts(result)[0].title

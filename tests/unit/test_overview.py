@@ -28,12 +28,12 @@ def test_suspect_time_is_in_no_share_and_stands_beside_them() -> None:
     tiles = {tile.label: tile for tile in view.tiles}
     assert (tiles["GPU idle"].value, tiles["GPU idle"].sub) == ("6.9%", "725 µs")
     assert (tiles["Device window"].value, tiles["Device window"].level) == ("10.5 ms", "warn")
-    assert "463 ms suspect left out" in tiles["Device window"].sub
-    assert "GPU idle for 6.9% of its window (463 ms suspect left out" in view.limits[0]
+    assert "463 ms unaccounted for" in tiles["Device window"].sub
+    assert "GPU idle for 6.9% of its window (463 ms unaccounted for" in view.limits[0]
     bars = {bar["name"]: bar["x"][0] for bar in view.charts[0].data}
-    assert bars["idle by launch"] < 1_000
+    assert bars["idle in GPU window"] < 1_000
     assert not [name for name in bars if "suspect" in name]
-    assert "suspect by launch" in [column.label for column in view.grids[0].columns]
+    assert "unaccounted in GPU window" in [column.label for column in view.grids[0].columns]
 
 
 def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:

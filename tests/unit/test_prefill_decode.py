@@ -73,7 +73,7 @@ def test_a_signature_reads_as_its_function_and_what_it_applies() -> None:
 def test_a_number_is_whole_in_a_terminal_of_any_width_or_its_column_is_named(width: int) -> None:
     columns = (
         Column("stage"), Column("window", "ns"), Column("busy with other stages", "ns"),
-        Column("memset", "ns"), Column("idle share", "share"), Column("suspect", "ns"),
+        Column("memset", "ns"), Column("idle share", "share"), Column("unaccounted", "ns"),
     )  # fmt: skip
     rows = [("prefill", 1_250_000_000, 31_700_000, 0, 0.979, 463_251_758)]
     out = Console(file=io.StringIO(), width=width, force_terminal=False)

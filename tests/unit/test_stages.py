@@ -264,7 +264,7 @@ def test_idle_time_of_a_step_cut_out_is_shown_as_such() -> None:
         assert of is not None
         assert part.idle_ns - of.suspect_ns < 1_000_000
     labels = [c.label for grid in module.tables(result)[:2] for c in grid.columns]
-    assert {"suspect by clock", "suspect by launch"} <= set(labels)
+    assert {"unaccounted in wall time", "unaccounted in GPU window"} <= set(labels)
 
 
 def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Copies and fills: exact counts, bytes and times, limits only where known, who waited."""
+"""Copies and memsets: exact counts, bytes and times, limits only where known, who waited."""
 
 import json
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_copies_filed_as_kernels_are_told_but_not_mixed_in() -> None:
 
 
 def test_kernels_alone_have_no_transfers() -> None:
-    with pytest.raises(MissingEventsError, match="no copies or fills"):
+    with pytest.raises(MissingEventsError, match="no copies or memsets"):
         transfers.transfers(draw("host a\nstream 7 A"))
 
 

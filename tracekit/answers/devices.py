@@ -10,7 +10,8 @@ from tracekit.attribution.collectives.by_group import Collective
 from tracekit.results.result import Result
 
 WINDOW = (
-    "From the start of the device's first activity to the end of its last, suspect time left out."
+    "From the start of the device's first activity to the end of its last, unaccounted time left "
+    "out."
 )
 BUSY = "Share of the device's window in which it had work."
 IDLE = "Part of the window in which no stream of the device had work."
@@ -46,17 +47,17 @@ class Device:
 
     @property
     def seen_window_ns(self) -> int:
-        """Without suspect time: what reports call the window, and every share is of."""
+        """Without unaccounted time: what reports call the window, and every share is of."""
         return self.window_ns - self.suspect_ns
 
     @property
     def seen_idle_ns(self) -> int:
-        """Without suspect time: what reports call idle."""
+        """Without unaccounted time: what reports call idle."""
         return self.idle_ns - self.suspect_ns
 
     @property
     def busy_share(self) -> float | None:
-        """Of the window without suspect time; None where that is empty."""
+        """Of the window without unaccounted time; None where that is empty."""
         return self.busy_ns / self.seen_window_ns if self.seen_window_ns else None
 
     @property

@@ -50,7 +50,7 @@ class Largest:
     time: Literal["idle", "kernel"]
     name: str  # a reason for idle time, or a category of kernels
     ns: int
-    share: float | None  # of the device window without suspect time, or of the kernel time
+    share: float | None  # of the device window without unaccounted time, or of the kernel time
     kinds: tuple[str, ...]  # findings about it
     none_because: str | None  # why there is none
     rank: str | None = None  # of a file of several; None where it holds one process

@@ -28,12 +28,12 @@ class DeviceIdle:
 
     @property
     def seen_window_ns(self) -> int:
-        """Without suspect time: what reports call the window, and every share is of."""
+        """Without unaccounted time: what reports call the window, and every share is of."""
         return self.window_ns - self.suspect_ns
 
     @property
     def seen_idle_ns(self) -> int:
-        """Without suspect time: what reports call idle."""
+        """Without unaccounted time: what reports call idle."""
         return self.idle_ns - self.suspect_ns
 
     @property
@@ -43,7 +43,7 @@ class DeviceIdle:
 
     @property
     def idle_share(self) -> float | None:
-        """Of the window without suspect time; None where that is empty."""
+        """Of the window without unaccounted time; None where that is empty."""
         return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
 
 
@@ -69,7 +69,7 @@ class StageIdle:
         return isinstance(self.family, Whole)
 
     def seen_causes(self, *, launched: bool) -> By | None:
-        """Idle time without suspect time, by launch or by clock; None where not known."""
+        """Idle time without unaccounted time, by launch or by clock; None where not known."""
         if not launched:
             return self.causes.less(self.suspect_causes)
         if self.launched_causes is None or self.launched_suspect_causes is None:
@@ -89,7 +89,7 @@ class Lengths:
 
     @property
     def seen_causes(self) -> By:
-        """Without suspect time."""
+        """Without unaccounted time."""
         return self.causes.less(self.suspect_causes)
 
 

@@ -67,7 +67,7 @@ class Launching:
 
     @property
     def seen_window_ns(self) -> int:
-        """The window without suspect time: what shares are of."""
+        """The window without unaccounted time: what shares are of."""
         return self.window_ns - self.suspect_ns
 
     @property

@@ -14,7 +14,7 @@ class CodeLine:
     line: str | None  # folder/file.py:12 function; None: no frame around the launch
     own: bool  # the program's own code; False of a library's, or of none
     phase: str
-    count: int  # kernels, copies and fills
+    count: int  # kernels, copies and memsets
     total_ns: int  # their durations added up
     share: float | None  # of those of the phase
     kernel: str | None  # the name with most of the time

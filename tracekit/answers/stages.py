@@ -26,12 +26,12 @@ PARTS = (
 WALL = "Host time from the start of a stage's marker to its end."
 BY_CLOCK = (
     "What the device did while the stage's marker was open: kernel, memcpy, memset and idle add up "
-    "to the wall time, suspect time left out."
+    "to the wall time, unaccounted time left out."
 )
 BY_LAUNCH = (
     "What the device did from the first work that the stage launched to the last, whenever it "
-    "ran: its own kernels, copies and fills, work of other stages, and idle add up to that window, "
-    "suspect time left out. Right where the host runs ahead of the device."
+    "ran: its own kernels, copies and memsets, work of other stages, and idle add up to that "
+    "window, unaccounted time left out. Right where the host runs ahead of the device."
 )
 OP_TIME = "What the marker's thread did; they add up to the wall time, and are CPU time."
 
@@ -42,8 +42,8 @@ _OF_ITS_OWN = ("kernel", COMPUTE, EXPOSED, "memcpy", "memset")
 class Split(Enum):
     """How a stage's time is split, and what the parts add up to."""
 
-    CLOCK = "wall time, by clock"
-    LAUNCHED = "window of its own work"
+    CLOCK = "wall time"
+    LAUNCHED = "GPU window"
     HOST = "wall time, of the host"
 
     @property
@@ -60,9 +60,10 @@ class Split(Enum):
         return ("kernel", "memcpy", "memset", *others, "idle")
 
     def label(self, part: str) -> str:
-        """What is shown for a part, or for suspect time, so that it is no other number's name."""
+        """What is shown for a part, or for `suspect` time, so that it is no other number's name."""
         if part in ("idle", "suspect"):
-            return f"{part} by {'launch' if self is Split.LAUNCHED else 'clock'}"
+            shown = "unaccounted" if part == "suspect" else part
+            return f"{shown} in {self.whole}"
         return f"own {part}" if self is Split.LAUNCHED and part in _OF_ITS_OWN else part
 
 

@@ -9,7 +9,7 @@ from tracekit.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """All copies or fills of one direction, kind of host memory, phase and op."""
+    """All copies or memsets of one direction, kind of host memory, phase and op."""
 
     direction: str  # HtoD, DtoH, DtoD, PtoP, HtoH, fill, or unknown
     host_memory: str | None  # pageable or pinned; None where the name does not say

@@ -151,7 +151,7 @@ def _suiting(path: Path, folder: Path) -> Path:
 class Rows:
     """What HTA takes for GPU work: rows with a stream. Spans in ns from its own first event."""
 
-    real: Spans  # of kernels, copies and fills
+    real: Spans  # of kernels, copies and memsets
     every: Spans
     others: dict[str, int]  # count by category of the rows that are no GPU work
 

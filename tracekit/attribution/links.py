@@ -30,7 +30,7 @@ _APART_NS = 1_000_000
 
 
 def work(trace: Trace) -> Trace:
-    """Everything a device did: kernels, copies, fills, sorted by start."""
+    """Everything a device did: kernels, copies, memsets, sorted by start."""
     return trace.of(*GPU_WORK)
 
 

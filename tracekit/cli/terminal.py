@@ -171,6 +171,8 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
 
     out.print(Rule(Text(_one_line(title)), style="dim", align="left"))
     out.print(_one_line(subtitle), style="dim", markup=False)
+    for headline in view.headlines:
+        out.print(_one_line(headline), style="bold", markup=False)
     for verdict in view.verdicts:
         style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
         out.print(Text.assemble((f"{verdict.word}: ", style), _one_line(verdict.text)))

@@ -117,7 +117,7 @@ def _suspect(detail: ClockDetail | LaunchedDetail | None) -> int:
 
 
 def _clock(own: Clock, suspect: int) -> Sums:
-    """They add up to the wall time, so suspect time has a part of its own."""
+    """They add up to the wall time, so unaccounted time has a part of its own."""
     return {
         "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
         "idle": own.idle_ns - suspect, SUSPECT: suspect,
@@ -125,7 +125,7 @@ def _clock(own: Clock, suspect: int) -> Sums:
 
 
 def _launched(own: Launched, suspect: int) -> Sums:
-    """They add up to the window of this work without suspect time."""
+    """They add up to the window of this work without unaccounted time."""
     return {
         "kernel": own.kernel_ns, "memcpy": own.memcpy_ns, "memset": own.memset_ns,
         "other stages' work": own.other_ns, "idle": own.idle_ns - suspect,
@@ -190,7 +190,7 @@ def _split(of: str, by: By, wholes: tuple[int, int], sums: tuple[Sums, Sums]) ->
 def _of_devices(before: Devices, after: Devices) -> Iterator[Split]:
     """Of the window of each device that both sides have; of the only one where each has one.
 
-    Windows of two devices are never added up, and none has suspect time in it.
+    Windows of two devices are never added up, and none has unaccounted time in it.
     """
     later = {(row.rank, row.device): row for row in after.rows}
     single = len(before.rows) == len(after.rows) == 1

@@ -21,7 +21,7 @@ from tracekit.compare.rates import Rate
 from tracekit.compare.splits import Split
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, plural
 
 DEFINITIONS = {
     "difference": "After less before.",
@@ -98,7 +98,7 @@ def _difference_grid(differences: Sequence[Difference]) -> Grid:
 def _audit_grid(cautions: Sequence[Caution]) -> Grid:
     columns = (
         Column("side", "text", "The trace before, the one after, or both in the same words."),
-        Column("effect", "text", "degraded: what it touches is off by what the finding says; "
+        Column("effect", "text", "degraded: what it affects is off by what the finding says; "
                "refused: do not use it."), Column("finding"),
     )  # fmt: skip
     rows = [(c.side, c.effect, c.what) for c in cautions[:MOST]]
@@ -181,7 +181,7 @@ def _stage_grid(stages: Sequence[StageChange]) -> Grid:
 
 def _more(rows: Sequence[object]) -> str:
     left = len(rows) - MOST
-    return f"{left:,} more rows are left out here." if left > 0 else ""
+    return f"{plural(left, 'more row')} left out here." if left > 0 else ""
 
 
 def _change_columns(noun: str) -> tuple[Column, ...]:
@@ -317,7 +317,7 @@ def _others_grid(result: Comparison) -> Grid:
         )
         for f in kept[:NUMBERS]
     ]
-    note = f"{len(kept) - NUMBERS} more are left out; --json has all." if kept[NUMBERS:] else ""
+    note = f"{len(kept) - NUMBERS} more in --json." if kept[NUMBERS:] else ""
     return Grid("others", "Other counts and sizes that changed", columns, rows, note)
 
 

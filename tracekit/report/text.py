@@ -19,6 +19,7 @@ from tracekit.report.one.overview import Overview, overview
 from tracekit.results import answers, catalog
 from tracekit.results.answers import Answers
 from tracekit.results.result import Grid, unmeasured
+from tracekit.results.units import plural
 from tracekit.trace import ranks, run_facts
 
 MARKDOWN_ROWS = 12
@@ -67,6 +68,8 @@ def markdown_of_several(many: Sequence[Answers], *, full: bool = True) -> str:
 def screen(title: str, subtitle: str, view: Overview) -> list[str]:
     """The first screen of any page as lines of Markdown."""
     lines = [f"### {_plain(title)}", "", _plain(subtitle), ""]
+    for headline in view.headlines:
+        lines += [f"**{_plain(headline)}**", ""]
     for verdict in view.verdicts:
         lines += [f"**{verdict.word}**: {_plain(verdict.text)}", ""]
     for note in view.notes:
@@ -109,7 +112,7 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
         shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
         yield "| " + " | ".join(shown) + " |"
     if len(grid.rows) > most:
-        yield f"\n… and {len(grid.rows) - most:,} more rows, which --csv and --json have."
+        yield f"\n… and {plural(len(grid.rows) - most, 'more row')} in --csv and --json."
     if empty:
         yield f"\nNot measured: {', '.join(_plain(grid.columns[i].label) for i in empty)}."
     if zero:

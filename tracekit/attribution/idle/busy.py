@@ -15,11 +15,11 @@ from tracekit.trace.trace import Cat, Mask, Trace
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Busy:
-    """Flat spans. A nanosecond counts once: kernels before copies before fills."""
+    """Flat spans. A nanosecond counts once: kernels before copies before memsets."""
 
     kernel: Spans
     copied: Spans  # kernel or copy
-    busy: Spans  # kernel, copy or fill
+    busy: Spans  # kernel, copy or memset
     communication: Spans  # some communication kernel
     compute: Spans  # some kernel that is no communication
 

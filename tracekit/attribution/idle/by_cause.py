@@ -53,8 +53,8 @@ SUSPECT = (
 
 
 def suspect_words(suspect_ns: int) -> str:
-    """Suspect time where a number leaves it out: a clause."""
-    return f"{duration(suspect_ns)} suspect left out: the file probably lacks what ran"
+    """Unaccounted time where a number leaves it out: a clause."""
+    return f"{duration(suspect_ns)} unaccounted for and left out: the file probably lacks what ran"
 
 
 def by_cause(found: Idle, windows: Spans) -> I64:

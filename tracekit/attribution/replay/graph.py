@@ -36,7 +36,7 @@ class Kind(IntEnum):
     COPY_WAIT = 7  # the same of a copy that blocks
     LATENCY = 8  # from a submission to the start of the work
     GAP = 9  # from the end of work to the next of its stream
-    RUN = 10  # a kernel, copy or fill itself
+    RUN = 10  # a kernel, copy or memset itself
     EVENT = 11  # a recorded wait of one stream for another
     INFERRED = 12  # a wait between streams that no record says
     NODE = 13  # between nodes of one graph launch

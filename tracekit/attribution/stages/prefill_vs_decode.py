@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tracekit.attribution.stages.work_phases import ALL
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 
 BOTH = ("prefill", "decode")
 MOST = 200
@@ -59,7 +60,7 @@ def grid(
         only = "" if len(own) == 2 else next(iter(own))
         made.append((name, category.value, *cells, only))
     left = len(ranked) - MOST
-    more = f"{left:,} more {noun}s are in the table of all, and in --json." if left > 0 else ""
+    more = f"{plural(left, f'more {noun}')} in the table of all, and in --json." if left > 0 else ""
     said = " ".join(part for part in (note, more) if part)
     return [Grid("sides", title, columns, made, said)]
 

@@ -242,7 +242,7 @@ def split_chart(key: str, table: str, split: Split, result: Comparison) -> Chart
     steps = [(p.name, float(p.difference_ns)) for p in parts[:STEPS] if p.difference_ns]
     rest = sum(p.difference_ns for p in parts[STEPS:])
     if rest:
-        steps.append((f"{len(parts) - STEPS} others", float(rest)))
+        steps.append((units.plural(len(parts) - STEPS, "other"), float(rest)))
     same = wording.judged(result, split)
     change, word = wording.change(split.difference_ns, split.relative, judged=same)
     return waterfall(
@@ -263,7 +263,7 @@ def category_chart(split: Split) -> Chart:
         [p.name for p in parts],
         {"before": [p.before_ns for p in parts], "after": [p.after_ns for p in parts]},
         of="kernel time, durations added up",
-        summary=f"Kernel time of {len(parts)} categories before and after", table="kernels",
+        summary="Kernel time of each category, before and after", table="kernels",
     )  # fmt: skip
 
 
@@ -280,7 +280,7 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
     several = len({k.phase for k in every}) > 1
     steps = [(_change_name(k, several), float(k.difference_ns)) for k in shown]
     if rest:
-        steps.append((f"{len(every) - len(shown)} others", float(rest)))
+        steps.append((units.plural(len(every) - len(shown), "other"), float(rest)))
     return [
         waterfall(
             f"{noun}-changes", f"{noun.capitalize()}s, the largest change first",

@@ -8,6 +8,7 @@ from html import escape
 from tracekit.report.html.tables import LONG, brief, is_prose
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural
 
 ROWS = 20
 
@@ -42,7 +43,7 @@ def table(grid: Grid) -> str:
     left = len(grid.rows) - ROWS
     notes = [grid.note] if grid.note else []
     if left > 0:
-        notes.append(f"{left:,} more rows: .to_pandas() has them.")
+        notes.append(f"{plural(left, 'more row')} in .to_pandas().")
     note = f"<p>{escape(' '.join(notes))}</p>" if notes else ""
     return (
         f"<h5>{escape(grid.title)}</h5><table><thead><tr>{heads}</tr></thead>"

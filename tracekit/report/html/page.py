@@ -216,6 +216,7 @@ def _nav(page: Page, sections: Sequence[Section]) -> list[tuple[str, str]]:
 def _first_screen(view: Overview, draw: _Tables) -> dict[str, Any]:
     return {
         "leaks": view.leaks,
+        "headlines": view.headlines,
         "verdicts": view.verdicts,
         "notes": view.notes,
         "tiles": view.tiles,

@@ -12,6 +12,7 @@ from tracekit.report.html.embedded import bounded
 from tracekit.results.figures import shorten
 from tracekit.results.figures.theme import MARKS, Mark
 from tracekit.results.result import Column, Grid, unmeasured
+from tracekit.results.units import plural
 
 LONG = 46  # a longer name is folded
 SHORT = 40  # to this
@@ -97,7 +98,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         total = _row([grid.total[i] for i in kept], [grid.columns[i] for i in kept], scales, "")
     notes = [grid.note] if grid.note else []
     if len(rows) > most:
-        notes.append(f"{len(rows) - most:,} more rows are not in this page; --csv has them.")
+        notes.append(f"Not in this page, but in --csv: {plural(len(rows) - most, 'row')}.")
     if empty:
         notes.append(f"Not measured: {', '.join(grid.columns[i].label for i in empty)}.")
     if zero:

@@ -19,6 +19,7 @@ from tracekit.attribution.stages.alike import ALIKE
 from tracekit.report import facts
 from tracekit.report.many import pairs, ranks, run_charts, runs
 from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
+from tracekit.report.one.headline import headline
 from tracekit.report.one.overview import (
     Finding,
     Overview,
@@ -35,6 +36,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
+NARROW = "\u00a0"  # a number and its unit stay together
 LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs most
 
 
@@ -86,6 +88,7 @@ def overview(many: Sequence[Side]) -> Overview:
         _stages(many), _costs(many), _findings_grid(many), _runs(many),
     )  # fmt: skip
     return Overview(
+        headlines=tuple(_headlines(many, job)),
         verdicts=tuple(_verdicts(many)),
         notes=tuple(_notes(many)),
         leaks=" ".join(f"{s.name}: {said}" for s in many if (said := leaks(s.one))),
@@ -200,6 +203,7 @@ class _Range:
     doubtful: bool = False  # GPU work that the file lacks would change it
 
 
+KERNEL = "Time of the device window in which a kernel ran."
 _DEVICES = "Of a trace of several devices the mean over them."
 _RANGES = (
     _Range("TTFT", lambda own: own.ttft, units.duration, TTFT),
@@ -207,6 +211,10 @@ _RANGES = (
     _Range("Decode, tokens/s", lambda own: own.decode, lambda v: f"{v:,.1f}",
            "Of one sequence: 1 / TPOT."),
     _Range("Wall time of all stages", lambda own: own.wall, units.duration, WALL),
+    _Range("Kernel time", lambda own: own.kernel, units.duration, f"{KERNEL} {_DEVICES}",
+           doubtful=True),
+    _Range("Device window", lambda own: own.window, units.duration, f"{WINDOW} {_DEVICES}",
+           doubtful=True),
     _Range("GPU busy", lambda own: own.busy, units.share, f"{BUSY} {_DEVICES}", doubtful=True),
     _Range("GPU idle", lambda own: own.idle_share, units.share, f"{IDLE} {_DEVICES}",
            doubtful=True),
@@ -221,18 +229,46 @@ def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
         known = [(value, name) for name, own in found if (value := one.of(own)) is not None]
         if not known:
             continue
+        if len(many) == 2:
+            yield _both(one, found)
+            continue
         low, least = min(known, key=lambda own: own[0])
         high, most = max(known, key=lambda own: own[0])
         silent = f"; {len(many) - len(known)} without" if len(known) < len(many) else ""
         doubt = one.doubtful and any(own.suspect for _, own in found)
         if doubt:
-            silent += "; suspect time is left out"
+            silent += "; unaccounted time is left out"
         level = "warn" if doubt else ""
         shown = units.least_to_most([low, high], one.show)
         whose = f"least {least}, most {most}"
         if one.show(low) == one.show(high):
             whose = units.plural(len(known), noun)
         yield KeyNumber(one.label, shown, f"{whose}{silent}", one.definition, level)
+
+
+def _both(one: _Range, found: Sequence[tuple[str, Measures]]) -> KeyNumber:
+    """A number of each of two traces, in their order; – where a trace lacks it."""
+    values = [one.of(own) for _, own in found]
+    shown = ["–" if v is None else one.show(v).replace(" ", NARROW) for v in values]
+    doubt = one.doubtful and any(own.suspect for _, own in found)
+    names = " · ".join(name for name, _ in found)
+    more = "; unaccounted time is left out" if doubt else ""
+    return KeyNumber(
+        one.label, " · ".join(shown), f"{names}{more}", one.definition, "warn" if doubt else ""
+    )
+
+
+def _headlines(many: Sequence[Side], job: bool) -> Iterable[str]:
+    """The biggest thing of each of a few traces; of ranks of one job, which do much the same, of
+    the one whose device was at it longest.
+    """
+    shown = list(many[:FEW])
+    if job:
+        known = [side for side in many if runs.measures(side).window is not None]
+        shown = sorted(known, key=lambda side: -(runs.measures(side).window or 0))[:1]
+    for side in shown:
+        if said := headline(side.one):
+            yield f"{side.name} · {said}"
 
 
 def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
@@ -283,7 +319,7 @@ def _findings_grid(many: Sequence[Side]) -> Grid | None:
             columns = grid.columns
             left += max(len(grid.rows) - most, 0)
             rows += [(side.name, *row) for row in grid.rows[:most]]
-    note = f"{left} more that save less are in each trace's own section." if left else ""
+    note = f"{left} more, which save less, in each trace's own section." if left else ""
     return Grid("findings", "What to look at first, trace by trace",
                 (Column("trace"), *columns), rows, note)  # fmt: skip
 
@@ -302,7 +338,7 @@ def _totals(many: Sequence[Side]) -> Grid:
         Column("busy share", "share", f"{BUSY} {_DEVICES}"),
         Column("idle", "ns", f"{IDLE} {_DEVICES}"),
         Column("idle share", "share", f"Idle over window. {_DEVICES}"),
-        Column("suspect", "ns", SUSPECT),
+        Column("unaccounted", "ns", SUSPECT),
         Column("TTFT", "ns", "Time to first token: load to the end of prefill, mean."),
         Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
         Column("decode", "tokens/s", "Tokens a second after the first: 1 / TPOT."),
@@ -334,7 +370,8 @@ def _stages(many: Sequence[Side]) -> Grid | None:
             key, title, (Column("trace"), *(Column(f, "ns", said) for f in shown)),
             [(side.name, *(own.get(f) for f in shown))
              for side, own in zip(many, means, strict=True)],
-            f"{left} more stages are in each trace's own section, and in --csv." if left else "",
+            f"{units.plural(left, 'more stage')} in each trace's own section, and in --csv."
+            if left else "",
         )  # fmt: skip
     rows = [(family, *(own.get(family) for own in means)) for family in families[:60]]
     return Grid(key, title, (Column("stage"), *(Column(s.name, "ns", said) for s in many)), rows,

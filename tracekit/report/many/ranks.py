@@ -30,9 +30,9 @@ PARTS: Mapping[str, str] = {
 
 
 def parts_of(side: Side) -> dict[str, float] | None:
-    """The window of a rank's device as compute, exposed communication, copies, fills, idle.
+    """The window of a rank's device as compute, exposed communication, copies, memsets, idle.
 
-    They add up to the window, suspect time left out. Of a rank with several devices each is the
+    They add up to the window, unaccounted time left out. Of a rank with several devices each is the
     mean over them. None for a rank without device events.
     """
     found = side.one.get(Devices)
@@ -79,7 +79,7 @@ def grids(many: Sequence[Side]) -> list[Grid]:
     columns = (
         Column("rank"), Column("window", "ns", "The parts to the right add up to it."),
         *(Column(part, "ns", said) for part, said in PARTS.items()),
-        *((Column("suspect", "ns", SUSPECT),) if any(suspect.values()) else ()),
+        *((Column("unaccounted", "ns", SUSPECT),) if any(suspect.values()) else ()),
     )  # fmt: skip
     rows = [
         (name, sum(parts.values()), *parts.values(),

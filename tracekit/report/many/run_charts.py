@@ -8,6 +8,7 @@ from tracekit.answers.stages import PARTS, Mean, Split, Stages, mean_parts
 from tracekit.report.many import runs
 from tracekit.report.many.runs import FEW, Side
 from tracekit.results.figures import Chart, lines, split_bars
+from tracekit.results.units import plural
 
 
 def stage_chart(many: Sequence[Side]) -> Chart | None:
@@ -43,8 +44,8 @@ def stage_chart(many: Sequence[Side]) -> Chart | None:
     return split_bars(
         "stage-bar", "Stages side by side", rows, parts,
         of=f"{whole}, mean",
-        summary=f"Mean time of {len(shown)} stages in {len(many)} traces, on one scale"
-        + (f"; {left} more are in the table only." if left else "."),
+        summary=f"Mean time of {plural(len(shown), 'stage')} in {len(many)} traces, on one scale"
+        + (f"; {left} more in the table only." if left else "."),
         table="stage-means",
     )  # fmt: skip
 
@@ -69,8 +70,8 @@ def _stage_lines(many: Sequence[Side], families: Sequence[str]) -> Chart | None:
         list(range(1, len(many) + 1)),
         {family: [own.get(family) for own in means] for family in most[:7]},
         x_title="trace, in the order given", of="wall time",
-        summary=f"Mean wall time of {len(most[:7])} stages over {len(many)} traces"
-        + (f"; {left} more are in the table only." if left else "."),
+        summary=f"Mean wall time of {plural(len(most[:7]), 'stage')} over {len(many)} traces"
+        + (f"; {left} more in the table only." if left else "."),
         table="stage-means",
     )  # fmt: skip
 

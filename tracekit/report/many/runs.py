@@ -74,6 +74,7 @@ class Measures:
 
     wall: int | None  # of all stages
     window: float | None  # of a device, as the next four: the mean of several
+    kernel: float | None  # time in which a kernel ran
     busy: float | None  # share of the window
     idle: float | None
     idle_share: float | None  # of the window
@@ -90,6 +91,7 @@ def measures(side: Side) -> Measures:
     return Measures(
         wall=whole.wall_ns if whole else None,
         window=devices.mean(lambda d: d.seen_window_ns) if devices else None,
+        kernel=devices.mean(lambda d: d.kernel_ns) if devices else None,
         busy=devices.mean(lambda d: d.busy_share) if devices else None,
         idle=devices.mean(lambda d: d.seen_idle_ns) if devices else None,
         idle_share=devices.mean(lambda d: d.idle_share) if devices else None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from tracekit.answers.findings import Findings
 from tracekit.report import device_words
+from tracekit.report.one.headline import headline
 from tracekit.results import catalog, units
 from tracekit.results.engine import Answers
 from tracekit.results.figures import Chart
@@ -16,7 +17,7 @@ from tracekit.results.result import Grid, Result
 from tracekit.results.unknown_work import device_kind, neutral, other_device, unknown
 from tracekit.trace.capture_facts import captured, caution
 
-FIRST = 5  # findings; all are in their table
+FIRST = 3  # findings; all are in their table
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Finding:
 class Overview:
     """All that the top of a page, and the terminal, say of one trace."""
 
+    headlines: tuple[str, ...] = ()  # the biggest thing, a sentence a trace
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
     tiles: tuple[KeyNumber, ...] = ()
@@ -53,6 +55,7 @@ def overview(one: Answers) -> Overview:
     listed = [own for _, part, result in _parts(one) for own in part.grids(result, one)]
     said = tuple(verdicts(one))
     view = Overview(
+        headlines=tuple(filter(None, [headline(one)])),
         verdicts=said,
         # once is enough, where the verdict says it
         notes=tuple(note for note in cautions(one) if not any(note in v.text for v in said)),

@@ -109,6 +109,7 @@ MARKS: dict[str, Mark] = {
     "nothing more launched": Mark("var(--idle)", "var(--text)", "."),
     "busy with other stages": Mark("var(--before)", "var(--text)", "\\"),
     "suspect": Mark("var(--idle)", "var(--text)", "x"),
+    "unaccounted": Mark("var(--idle)", "var(--text)", "x"),
     **{
         f"{direction}{memory}": _mark("transfer", "light", hatch)
         for direction, hatches in (
@@ -139,10 +140,10 @@ def mark(name: str, place: int = 0) -> Mark:
     """How `name` is drawn: a kernel category, a kind of time, a cause of idleness.
 
     An unknown name gets the mark of its `place` among its siblings. `own kernel` is drawn as
-    `kernel`, `idle by launch` and `idle by clock` as `idle`.
+    `kernel`, `idle in GPU window` and `idle in wall time` as `idle`.
     """
     known = name.lower()
-    plain = known.removeprefix("own ").removesuffix(" by launch").removesuffix(" by clock")
+    plain = known.removeprefix("own ").removesuffix(" in gpu window").removesuffix(" in wall time")
     return MARKS.get(known) or MARKS.get(plain) or _SPARE[place % len(_SPARE)]
 
 

@@ -1,6 +1,6 @@
 """Nodes of a replay and launches of a capture in one vocabulary, so that they can be aligned.
 
-A word is the kernel's name; all copies are one word, all fills another. ROCm writes the name and
+A word is the kernel's name; all copies are one word, all memsets another. ROCm writes the name and
 the grid on the launch call itself, CUDA does not: there a captured launch has no name.
 """
 
@@ -16,7 +16,7 @@ from tracekit.trace.trace import I64, Cat, Trace
 
 UNNAMED = -1
 _COPY, _FILL = "copy", "fill"
-# what ROCm files copies and fills as, where they run as kernels
+# what ROCm files copies and memsets as, where they run as kernels
 _COPY_KERNEL = re.compile(r"__amd_rocclr_copyBuffer|^MEMORY_COPY")
 _COMPILED = re.compile(r"^triton_(poi|red|per|tem|mm|for)_")
 _FILL_KERNEL = re.compile(r"__amd_rocclr_fillBuffer")
