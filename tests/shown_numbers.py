@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import PHASES
+from tracekit.report.html.tables import is_prose
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import catalog
 from tracekit.results.answers import Answers
@@ -139,3 +140,29 @@ def _chart(analysis: str, chart: Chart) -> Iterator[Shown]:
             if value:
                 yield Shown(f"{name}{mean}", "ns", f"{kind}{row}", value,
                             f"chart {analysis}/{chart.key}")  # fmt: skip
+
+
+def texts(one: Answers) -> Iterator[str]:
+    """Every text of ours that a report shows: sentences, titles, heads, notes, cells of prose."""
+    view = overview(one)
+    yield from (*view.headlines, *view.limits, *view.notes)
+    yield from (verdict.text for verdict in view.verdicts)
+    for tile in view.tiles:
+        yield from (f"{tile.label} {tile.value} {tile.sub}", tile.definition)
+    for finding in view.findings:
+        yield from (finding.claim, finding.saves, finding.todo)
+    grids, charts = [*view.grids, *view.opened], [*view.charts]
+    for name, result in one.answers.items():
+        entry = catalog.analysis(name)
+        grids += entry.tables(result)
+        charts += entry.charts(result)
+        yield from (entry.title, entry.question, *entry.definitions, *entry.definitions.values())
+    for chart in charts:
+        yield from (chart.title, chart.summary)
+    for grid in grids:
+        yield from (grid.title, grid.note)
+        for column in grid.columns:
+            yield from (column.label, column.definition)
+        for row in grid.rows:
+            yield from (cell for cell in row if isinstance(cell, str) and is_prose(cell))
+    yield from (*one.unanswered.values(), *one.hints.values())

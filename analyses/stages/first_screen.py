@@ -18,6 +18,7 @@ from tracekit.answers.stages import (
     Stages,
     Total,
     mean_parts,
+    synchronised,
 )
 from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.reasons.names import Reason
@@ -66,6 +67,8 @@ def words(result: Stages) -> Mapping[str, str]:
 def remarks(result: Stages, one: Answers) -> Iterator[Remark]:
     """What each of the main stages spends its time on: the host, or the GPU that waits."""
     split = result.split(one.source)
+    if split is Split.CLOCK and not synchronised(one.source):
+        return  # what ran meanwhile is not the stages' own work
     for total in result.main:
         said = _host(total) if total.host else _idle(total, split, result.devices)
         between = _between(total, one)
@@ -120,9 +123,11 @@ def _idle(total: Total, split: Split, devices: int) -> str:
 
 
 def charts(result: Stages, one: Answers) -> Iterator[Drawn]:
-    """The stage bar."""
+    """The stage bar: none where what the stages launched is not known, and ran at other times."""
     split = result.split(one.source)
-    if chart := stage_bar(result.means(_there(result), split), split):
+    if split is Split.CLOCK and not synchronised(one.source):
+        return
+    if chart := stage_bar(result.means(_there(result), split), split, result.depths):
         yield Drawn(chart, instead_of="launched" if split is Split.LAUNCHED else "stages")
 
 
@@ -130,11 +135,20 @@ def _there(result: Stages) -> list[Total]:
     return [total for total in result.stages if total.instances]
 
 
-def stage_bar(means: Sequence[Mean], split: Split) -> Chart | None:
-    """Time of one instance of each stage, split; None where there are no stages."""
+def stage_bar(
+    means: Sequence[Mean], split: Split, depths: Mapping[str, int] | None = None
+) -> Chart | None:
+    """Time of one instance of each stage, split; None where there are no stages.
+
+    `depths` says how deep each lies inside others: a part is drawn below its whole, indented.
+    """
+    order = list(depths or ())
     rows = _worth_a_bar(means)
     if not rows:
         return None
+    if any((depths or {}).values()):
+        rows.sort(key=lambda m: order.index(m.total.family) if m.total.family in order else 0)
+    nested = [(depths or {}).get(mean.total.family, 0) for mean in rows]
     parts = mean_parts(rows)
     names = [name for name in PARTS if any(own.get(name) for own in parts)]
     several = any(mean.total.instances > 1 for mean in rows)
@@ -144,13 +158,14 @@ def stage_bar(means: Sequence[Mean], split: Split) -> Chart | None:
         "Where the time of each stage went"
         + (", in GPU windows" if split is Split.LAUNCHED else "")
         + (f": the longest {len(rows)} of {len(means)}" if len(rows) < len(means) else "")
-        + (", unaccounted time left out" if suspect else ""),
+        + (", unaccounted time left out" if suspect else "")
+        + (": what is indented is part of what stands above it" if any(nested) else ""),
         [mean.label for mean in rows],
         {split.label(name): [own.get(name) for own in parts] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",
         summary=f"{split.whole[:1].upper()}{split.whole[1:]} of {plural(len(rows), 'stage')}, "
         f"split into {', '.join(map(split.label, names))}.",
-        table="stage-split",
+        table="stage-split", indents=nested,
     )  # fmt: skip
 
 
@@ -158,10 +173,12 @@ def _worth_a_bar(means: Sequence[Mean]) -> list[Mean]:
     """The stages that are drawn: all five of a request; of others the longest, none invisible."""
     if {mean.total.family for mean in means} <= {stage.value for stage in Stage}:
         return list(means)
-    wall = {mean.total.family: fmean(mean.alike.walls) for mean in means}
-    longest = sorted(wall, key=lambda family: -wall[family])[:BARS]
-    least = 0.005 * max(wall.values(), default=0)
-    return [m for m in means if (f := m.total.family) in longest and wall[f] >= least]
+    drawn = {mean.total.family: sum(mean.parts(cut=False).values()) for mean in means}
+    longest = sorted(drawn, key=lambda family: -drawn[family])[:BARS]
+    least = 0.005 * max(drawn.values(), default=0)
+    return [
+        m for m in means if (f := m.total.family) in longest and drawn[f] >= least and drawn[f] > 0
+    ]
 
 
 def grids(result: Stages, one: Answers) -> Iterator[Listed]:

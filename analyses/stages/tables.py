@@ -197,25 +197,33 @@ def charts(result: Stages) -> list[figures.Chart]:
     shown = [t for t in result.totals[:-1] if t.wall_ns]
     if not shown:
         return []
+    depths = result.depths
+    order = {family: place for place, family in enumerate(depths)}
+    if any(depths.values()):
+        shown.sort(key=lambda t: order.get(t.family, len(order)))
+    names, nested = [t.family for t in shown], [depths.get(t.family, 0) for t in shown]
     if _on_host(result):
         return [
             figures.split_bars(
-                "stages", "Where the host time of each stage went", [t.family for t in shown],
+                "stages", "Where the host time of each stage went", names,
                 _drawn(shown, Split.HOST), of="wall time", table="stages",
-                summary="Wall time of each stage by kind.",
+                summary="Wall time of each stage by kind.", indents=nested,
             )
         ]  # fmt: skip
     return [
         figures.split_bars(
-            "stages", "By clock: what the GPU did during each stage" + _less(shown, Split.CLOCK),
-            [t.family for t in shown], _drawn(shown, Split.CLOCK), of="wall time", table="stages",
-            summary="Wall time of each stage: kernels, communication, copies, memsets, idle.",
+            "launched", "GPU window of each stage: the work that it launched, whenever it ran"
+            + _less(shown, Split.LAUNCHED),
+            names, _drawn(shown, Split.LAUNCHED), of="GPU window", table="launched",
+            summary="GPU window of each stage: its own work, work of other stages, idle.",
+            indents=nested,
         ),
         figures.split_bars(
-            "launched", "By launch: the work that each stage issued" + _less(shown, Split.LAUNCHED),
-            [t.family for t in shown], _drawn(shown, Split.LAUNCHED), of="window",
-            table="launched",
-            summary="Window of each stage's own work: its parts, work of other stages, idle.",
+            "stages", "Wall time of each stage: what the GPU did meanwhile, whoever launched it"
+            + _less(shown, Split.CLOCK),
+            names, _drawn(shown, Split.CLOCK), of="wall time", table="stages",
+            summary="Wall time of each stage: kernels, communication, copies, memsets, idle.",
+            indents=nested,
         ),
     ]  # fmt: skip
 

@@ -187,7 +187,7 @@ def test_rows_beyond_the_first_wait_in_the_file() -> None:
     table = tables.html_table("k", grid([(f"k{i}", i * 10**6, None) for i in range(60)]), 10, 50)
     assert table.first.count("<tr>") == table.shown == 10
     assert table.rest.count("<tr>") == 40
-    assert "10 more rows are not in this page" in table.note
+    assert "Not in this page, but in --csv: 10 rows." in table.note
     assert "Not measured: empty" in table.note
     assert [head.label for head in table.heads] == ["kernel", "total"]
 

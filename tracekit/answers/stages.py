@@ -8,6 +8,7 @@ from enum import Enum
 
 from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.alike import alike
+from tracekit.attribution.stages.nesting import Span, depths
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage, Whole
@@ -229,6 +230,12 @@ class Mean:
         return self.total.exposed_ns(self.split) > 0
 
 
+def synchronised(source: Source) -> bool:
+    """Whether the device was waited for at the ends of stages, as our own captures do."""
+    run = captured(source)
+    return run is not None and run.synchronised
+
+
 def mean_parts(means: Sequence[Mean]) -> list[dict[str, float]]:
     """Of each, so that they can be drawn side by side: kernels are cut in all or in none."""
     cut = any(mean.exposed for mean in means)
@@ -312,6 +319,12 @@ class Stages(Result):
         return tuple(rows)
 
     @property
+    def depths(self) -> dict[str, int]:
+        """How deep each family lies inside others, parents before their children."""
+        own = (r for r in self.rows if not r.repeated)
+        return depths([Span(r.family, r.start_ns, r.start_ns + r.wall_ns) for r in own])
+
+    @property
     def main(self) -> tuple[Total, ...]:
         """Prefill and decode, in their order; of a trace that has neither its longest stage."""
         rows = {total.family: total for total in self.stages}
@@ -328,8 +341,6 @@ class Stages(Result):
         """
         if not self.devices:
             return Split.HOST
-        run = captured(source)
-        synchronised = run is not None and run.synchronised
-        if not synchronised and any(t.launched and t.launched.window_ns for t in self.stages):
+        if not synchronised(source) and any(t.launched and t.launched.window_ns for t in self.stages):
             return Split.LAUNCHED
         return Split.CLOCK

@@ -46,8 +46,15 @@ def bytes_(count: float | None) -> str:
 
 
 def share(part: float | None, digits: int = 1) -> str:
-    """A fraction of one as a percentage."""
-    return "not measured" if part is None else f"{part:.{digits}%}"
+    """A fraction of one as a percentage: <0.1% where it is not none, >99.9% where not all."""
+    if part is None:
+        return "not measured"
+    shown, least = f"{part:.{digits}%}", 10.0**-digits
+    if part > 0 and float(shown[:-1]) == 0:
+        return f"<{least:.{digits}f}%"
+    if part < 1 and float(shown[:-1]) == 100:
+        return f">{100 - least:.{digits}f}%"
+    return shown
 
 
 def rate(per_second: float | None, unit: str) -> str:

@@ -19,6 +19,7 @@ from tracekit.results.figures.chart import (
 from tracekit.results.figures.theme import Mark, mark
 
 MOST = 40  # rows of split bars
+INDENT = "\u2003"  # an em wide; a browser keeps it where it drops spaces
 
 
 def _inside(value: Number) -> str:
@@ -39,8 +40,11 @@ def split_bars(
     summary: str = "",
     table: str = "",
     switch: bool = True,
+    indents: Sequence[int] = (),
 ) -> Chart:
     """Horizontal bars, each cut into parts that add up to it.
+
+    `indents` [row] are how deep a row lies inside those above it: its name is moved to the right.
 
     `parts` [name][row]; `of` says what the axis measures ('GPU time'); `switch` lets the reader
     choose between the unit and % of the row. Parts that are nowhere above zero are not drawn, nor
@@ -51,6 +55,7 @@ def split_bars(
         kept = sorted(sorted(range(len(rows)), key=lambda i: -total[i])[:MOST])
         title = f"{title}: the longest {MOST} of {len(rows):,}"
         rows = [rows[i] for i in kept]
+        indents = [indents[i] for i in kept] if indents else ()
         parts = {name: [values[i] for i in kept] for name, values in parts.items()}
     shown = {name: values for name, values in parts.items() if any(values)}
     totals = [sum(values[i] or 0 for values in shown.values()) for i in range(len(rows))]
@@ -79,7 +84,7 @@ def split_bars(
         {
             "barmode": "stack", "height": 66 + 34 * len(rows),
             "xaxis": {"title": {"text": escape(name)}, "rangemode": "tozero", "fixedrange": True},
-            "yaxis": row_axis(rows),
+            "yaxis": row_axis(_indented(rows, indents)),
             "uniformtext": {"mode": "hide", "minsize": 11},
             "meta": {
                 "kind": "rows", "switch": axis.title if switch and len(shown) > 1 else "",
@@ -88,6 +93,13 @@ def split_bars(
         },
         table,
     )  # fmt: skip
+
+
+def _indented(rows: Sequence[str], indents: Sequence[int]) -> list[str]:
+    """The names with room before those that lie inside others."""
+    if not indents:
+        return list(rows)
+    return [f"{INDENT * depth}{name}" for name, depth in zip(rows, indents, strict=True)]
 
 
 def paired_bars(
