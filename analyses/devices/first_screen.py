@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tracekit.answers.devices import BUSY, IDLE, WINDOW, Device, Devices
-from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
+from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, KeyNumber
 from tracekit.results.units import duration, least_to_most, share
@@ -18,7 +18,7 @@ def key_numbers(result: Devices, _one: Answers) -> Iterator[KeyNumber]:
     suspect = max((r.suspect_ns for r in rows), default=0)
     many = f", of each of {len(rows)} devices" if len(rows) > 1 else ""
     up_to = "up to " if len(rows) > 1 else ""
-    more = f"; {up_to}{suspect_words(suspect)}" if suspect else ""
+    more = f"; {up_to}{duration(suspect)} unaccounted for, left out" if suspect else ""
     yield KeyNumber(
         "Device window", least_to_most([r.seen_window_ns for r in rows], duration),
         f"first activity to last{many}{more}",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tracekit.answers.roofline import Op, Roofline
-from tracekit.attribution.roofline.formulas.work import MATRIX
+from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.utilization import VECTOR
 from tracekit.attribution.stages import work_phases
 from tracekit.results import figures
@@ -183,28 +184,49 @@ def _rest_grid(result: Roofline) -> Grid:
     return Grid("rest", "What no formula describes", columns, rows, note)
 
 
+LITTLE = 0.01  # of the time of the rows: a roof of so little work is left out
+
+
 def _roofs(result: Roofline) -> set[str]:
-    """The dtypes whose peaks bound some row."""
-    return {r.dtype if r.family in MATRIX else VECTOR for r in result.rows if r.flops}
+    """The dtypes whose peaks bound some of the work."""
+    sums: Counter[str] = Counter()
+    for r in result.rows:
+        if r.flops:
+            sums[r.dtype if r.family in MATRIX else VECTOR] += r.total_ns
+    least = LITTLE * sum(sums.values())
+    return {dtype for dtype, ns in sums.items() if ns >= least}
+
+
+def _roof_name(dtype: str, result: Roofline) -> str:
+    """The dtype; that of vector units says so where no product was of it."""
+    products = any(r.dtype == dtype and r.family in MATRIX and r.flops for r in result.rows)
+    return dtype if products or dtype != VECTOR else f"vector units, {dtype}"
+
+
+def _points(result: Roofline) -> list[Point]:
+    """Work with a place among the roofs; what only moves data has its bandwidth alone."""
+    return [
+        Point(
+            f"{r.op} {r.shape}", r.rates.intensity, r.rates.flops_per_s, r.category.value, r.phase,
+            r.total_ns, None if r.flops else r.rates.bytes_per_s,
+        )
+        for r in result.rows[:MOST]
+        if r.family is not Family.COMMUNICATION and r.known is not Known.MOST
+        and (r.rates.flops_per_s is not None or r.rates.bytes_per_s is not None)
+    ]  # fmt: skip
 
 
 def charts(result: Roofline) -> list[Chart]:
     out = []
     if result.rows:
-        used = _roofs(result)
-        points = [
-            Point(
-                f"{r.op} {r.shape}", r.rates.intensity, r.rates.flops_per_s,
-                r.category.value, r.phase, r.total_ns,
-            )
-            for r in result.rows[:MOST]
-            if r.rates.intensity is not None and r.rates.flops_per_s is not None
-        ]  # fmt: skip
+        used, points = _roofs(result), _points(result)
+        total = sum(c.kernel_ns for c in result.coverage)
         out.append(
             figures.roofline(
                 "roofline", "Ops against the peaks", points,
-                peaks={k: v for k, v in result.peaks.items() if k in used},
+                peaks={_roof_name(k, result): v for k, v in result.peaks.items() if k in used},
                 bytes_per_s=result.memory_bytes_per_s, device=result.device or "", table="ops",
+                drawn_share=sum(p.total_ns for p in points) / total if total else None,
                 summary="FLOP/s over intensity of each op and shape, below the device's roofs.",
             )
         )  # fmt: skip

@@ -159,7 +159,7 @@ def stage_bar(
         + (", in GPU windows" if split is Split.LAUNCHED else "")
         + (f": the longest {len(rows)} of {len(means)}" if len(rows) < len(means) else "")
         + (", unaccounted time left out" if suspect else "")
-        + (": what is indented is part of what stands above it" if any(nested) else ""),
+        + (": thinner bars are parts of those above" if any(nested) else ""),
         [mean.label for mean in rows],
         {split.label(name): [own.get(name) for own in parts] for name in names},
         of=f"{split.whole}{', mean' if several else ''}",

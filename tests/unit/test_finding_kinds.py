@@ -414,7 +414,7 @@ def states_its_numbers(row: Finding) -> None:
     known |= {bytes_(v) for v in values} | {rate(v, "B/s") for v in values}
     unit = r"(?:%| (?:ns|µs|ms|s|min|h|B|KiB|MiB|GiB|[kMGTP]?B/s)\b)"
     # limits that a rule states are no measurements
-    said = set(re.findall(rf"\d[\d,.]*{unit}", text)) - {"1 ms", "100 µs"}
+    said = set(re.findall(rf"[<>]?\d[\d,.]*{unit}", text)) - {"1 ms", "100 µs"}
     assert said <= known, (row.what, said - known)
 
 

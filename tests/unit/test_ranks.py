@@ -250,7 +250,7 @@ def test_ranks_of_a_file_stand_side_by_side_and_no_window_is_a_sum(tmp_path: Pat
     # 270 µs idle of 310 µs on one, 240 µs of 320 µs on the other
     shown = {tile.label: tile.value.replace("\u00a0", " ") for tile in view.tiles}
     assert shown["GPU idle"] == "87.1% · 75.0%"
-    assert shown["Wall time of all stages"] == "390 µs"
+    assert shown["Wall time of all stages"] == "390 µs · 390 µs"
     page = traces.render([whole])
     assert "2 ranks in one file" in page
     assert "rank TP01-DP00" in page

@@ -341,6 +341,8 @@ class Stages(Result):
         """
         if not self.devices:
             return Split.HOST
-        if not synchronised(source) and any(t.launched and t.launched.window_ns for t in self.stages):
+        if not synchronised(source) and any(
+            t.launched and t.launched.window_ns for t in self.stages
+        ):
             return Split.LAUNCHED
         return Split.CLOCK

@@ -6,7 +6,7 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10
 from typing import Any
 
@@ -17,14 +17,21 @@ from tracekit.results.figures.theme import Mark, mark
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One kind of work: FLOP per byte moved, FLOP per second, and the time it took in all."""
+    """One kind of work: FLOP per byte moved, FLOP per second, the time it took in all."""
 
     label: str
-    intensity: float
-    flops_per_s: float
+    intensity: float | None
+    flops_per_s: float | None
     category: str  # gives the colour
     group: str = ""  # gives the symbol: the phase
     total_ns: float = 0  # gives the size
+    bytes_per_s: float | None = None  # where no FLOPs are counted: the others are None
+
+
+NAMED = 6  # points with a number, and a name in the legend: those with most time
+SHORT = 44  # characters of such a name
+SEEN = 0.002  # of the time of all points: what took less is not drawn
+DECADES = 7  # of FLOP/s below the highest roof: what is lower has no room
 
 
 def roofline(
@@ -35,17 +42,26 @@ def roofline(
     peaks: Mapping[str, float],
     bytes_per_s: float | None,
     device: str = "",
+    drawn_share: float | None = None,
     summary: str = "",
     table: str = "",
 ) -> Chart:
     """Points of work below the roofs: `peaks` FLOP/s by name (dtype), `bytes_per_s` of memory.
 
-    A slope or a roof that is not known (None, empty) is not drawn. Points at or below zero on
-    either axis have no place on a logarithm and are left out.
+    A slope or a roof that is not known (None, empty) is not drawn. Work without counted FLOPs
+    stands at the left edge, as high as its bandwidth reaches there below the slope. A strip above
+    says which part of the time the points are (`drawn_share`); what is not is shaded. Other points
+    at or below zero have no place on a logarithm and are left out.
     """
-    kept = [p for p in points if p.intensity > 0 and p.flops_per_s > 0]
+    points = _seen(points, max(peaks.values(), default=0))
+    kept = [p for p in points if (p.intensity or 0) > 0 and (p.flops_per_s or 0) > 0]
+    bare = [p for p in points if not p.intensity and (p.bytes_per_s or 0) > 0]
     ridges = [peak / bytes_per_s for peak in peaks.values()] if bytes_per_s else []
-    low, high = _reach([p.intensity for p in kept] + ridges)
+    low, high = _reach([p.intensity or 0 for p in kept] + ridges)
+    kept += [
+        replace(p, intensity=low * EDGE, flops_per_s=(p.bytes_per_s or 0) * low * EDGE)
+        for p in bare
+    ]
     data: list[dict[str, Any]] = []
     labels: list[dict[str, Any]] = []
     for place, (name, peak) in enumerate(peaks.items()):
@@ -56,7 +72,7 @@ def roofline(
     if bytes_per_s:
         top = min(max(ridges, default=high), high)
         data.append(_roof([low, top], [low * bytes_per_s, top * bytes_per_s]))
-        said = units.rate(bytes_per_s, "B/s")
+        said = f"memory: {units.rate(bytes_per_s, 'B/s')}"
         # left of the middle of the slope and above it: the line never runs through its name
         middle = (low * top) ** 0.5
         labels.append(_label(middle, middle * bytes_per_s, said, "right", "bottom"))
@@ -65,18 +81,23 @@ def roofline(
     looks: dict[str, Mark] = {}
     for p in kept:
         looks.setdefault(p.category, mark(p.category, len(looks)))
+    y = [p.flops_per_s or 0 for p in kept] + list(peaks.values())
+    bottom, ceiling = _reach([v / 1e12 for v in y])
+    frame = (low, high, bottom, ceiling)
+    named = _numbered(kept, frame)
+    names = {id(p): str(place) for place, p in enumerate(named, 1)}
     for place, group in enumerate(groups):
         own = [p for p in kept if p.group == group]
-        data.append(_cloud(own, group, place, looks, whole))
-    y = [p.flops_per_s for p in kept] + list(peaks.values())
+        data.append(_cloud(own, group, place, looks, whole, names))
     keys = legend(looks)
     if len(groups) > 1:
         keys += [[g, "var(--dim)", f"symbol-{_SYMBOLS[i % 4]}"] for i, g in enumerate(groups)]
-    bottom, ceiling = _reach([v / 1e12 for v in y])
+    keys += [_key(place, p, looks) for place, p in enumerate(named, 1)]
+    strip, said_of = _strip(drawn_share)
     return Chart(
         key, title, summary, data,
         {
-            "height": 420, "hovermode": "closest",
+            "height": 440, "hovermode": "closest", "margin": {"t": 34 if strip else 10},
             "xaxis": {
                 "type": "log", "range": [log10(low), log10(high)], "dtick": 1,
                 "title": {"text": "arithmetic intensity, FLOP per byte"}, "fixedrange": True,
@@ -85,11 +106,63 @@ def roofline(
                 "type": "log", "range": [log10(bottom), log10(ceiling)], "dtick": 1,
                 "title": {"text": "achieved, TFLOP/s"}, "fixedrange": True,
             },
-            "annotations": labels,
+            "annotations": [*labels, *said_of], "shapes": strip,
             "meta": {"kind": "roofline", "legend": keys, "device": escape(device)},
         },
         table,
     )  # fmt: skip
+
+
+EDGE = 1.25  # times the least intensity: where work without counted FLOPs stands
+
+
+def _seen(points: Sequence[Point], peak: float) -> list[Point]:
+    """Without what is too short, or too far down, to be seen."""
+    least = SEEN * sum(p.total_ns for p in points)
+    lowest = peak / 10**DECADES
+    return [p for p in points if p.total_ns >= least and (p.flops_per_s or peak) >= lowest]
+
+
+def _numbered(points: Sequence[Point], frame: tuple[float, float, float, float]) -> list[Point]:
+    """The points with most time whose numbers would not lie on one another, the longest first."""
+    low, high, bottom, ceiling = frame
+    found: list[Point] = []
+    taken: list[tuple[float, float]] = []
+    for p in sorted(points, key=lambda p: -p.total_ns):
+        x = log10((p.intensity or low) / low) / log10(high / low)
+        y = log10((p.flops_per_s or 1) / 1e12 / bottom) / log10(ceiling / bottom)
+        if len(found) < NAMED and all(abs(x - a) > 0.06 or abs(y - b) > 0.07 for a, b in taken):
+            taken.append((x, y))
+            found.append(p)
+    return found
+
+
+def _key(place: int, p: Point, looks: Mapping[str, Mark]) -> list[str]:
+    """A numbered point in the legend: its op and shape, and its time."""
+    name = shorten(p.label.rsplit("::", 1)[-1], SHORT)
+    said = f"{place} {name}, {units.duration(p.total_ns)}"
+    return [said, looks[p.category].colour, "symbol-circle"]
+
+
+def _strip(drawn: float | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A strip above the picture: the part of the time that it shows, and in grey what it does not.
+
+    Nothing where that is not known, or all.
+    """
+    if drawn is None or drawn > 0.995:
+        return [], []
+    parts = ((0.0, drawn, "var(--series)"), (drawn, 1.0, "var(--idle)"))
+    shapes = [
+        {"type": "rect", "xref": "paper", "yref": "paper", "x0": x0, "x1": x1, "y0": 1.01,
+         "y1": 1.03, "fillcolor": colour, "line": {"width": 0}}
+        for x0, x1, colour in parts
+    ]  # fmt: skip
+    text = f"{units.share(drawn)} of kernel time is drawn"
+    return shapes, [{
+        "x": 0, "xref": "paper", "xanchor": "left", "y": 1.035, "yref": "paper",
+        "yanchor": "bottom", "text": text, "showarrow": False,
+        "font": {"size": 12, "color": "var(--dim)"},
+    }]  # fmt: skip
 
 
 _SYMBOLS = ("circle", "diamond-open", "square", "x")
@@ -117,11 +190,19 @@ def _label(x: float, flops_per_s: float, text: str, xanchor: str, yanchor: str) 
 
 
 def _cloud(
-    own: Sequence[Point], group: str, place: int, looks: Mapping[str, Mark], whole: float
+    own: Sequence[Point],
+    group: str,
+    place: int,
+    looks: Mapping[str, Mark],
+    whole: float,
+    names: Mapping[int, str],
 ) -> dict[str, Any]:
+    rates = [(p.intensity or 1.0, p.flops_per_s or 0.0) for p in own]
     return {
-        "type": "scatter", "mode": "markers", "name": escape(group or "work"),
-        "x": [p.intensity for p in own], "y": [p.flops_per_s / 1e12 for p in own],
+        "type": "scatter", "mode": "markers+text", "name": escape(group or "work"),
+        "x": [i for i, _ in rates], "y": [f / 1e12 for _, f in rates],
+        "text": [escape(names.get(id(p), "")) for p in own],
+        "textposition": "top center", "textfont": {"size": 13, "color": "var(--text)"},
         "marker": {
             "color": [looks[p.category].colour for p in own],
             "symbol": _SYMBOLS[place % len(_SYMBOLS)],
@@ -130,12 +211,21 @@ def _cloud(
             "line": {"width": 1.5, "color": "var(--bg)"} if place % 4 in (0, 2) else {"width": 2},
         },
         "customdata": [
-            [escape(shorten(p.label, 70)), escape(p.group), escape(p.category),
-             f"{p.intensity:,.3g}", units.rate(p.flops_per_s, "FLOP/s"),
-             units.rate(p.flops_per_s / p.intensity, "B/s"), units.duration(p.total_ns)]
+            [escape(shorten(p.label, 70)), escape(p.group), escape(p.category), _said(p),
+             units.duration(p.total_ns)]
             for p in own
         ],
         "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]} %{customdata[2]}<br>"
-        "%{customdata[3]} FLOP per byte, %{customdata[4]}, %{customdata[5]}<br>"
-        "%{customdata[6]} in all<extra></extra>",
+        "%{customdata[3]}<br>%{customdata[4]} in all<extra></extra>",
     }  # fmt: skip
+
+
+def _said(p: Point) -> str:
+    """What a point reaches; where no FLOPs are counted, that its place is no intensity."""
+    if p.bytes_per_s is not None:
+        return f"no FLOPs counted, {units.rate(p.bytes_per_s, 'B/s')}: drawn at the left edge"
+    rate = (p.flops_per_s or 0) / (p.intensity or 1)
+    return (
+        f"{p.intensity:,.3g} FLOP per byte, {units.rate(p.flops_per_s, 'FLOP/s')}, "
+        f"{units.rate(rate, 'B/s')}"
+    )
