@@ -101,6 +101,11 @@ class FindingKind(StrEnum):
     ABOVE_FLOOR = "above_floor"
     LARGEST_STAGE = "largest_stage"
     SLOW_TOKENS = "slow_tokens"
+    # speculative decoding
+    NOT_THE_TARGETS = "not_the_targets_output"
+    DRAFT_COST = "draft_cost"
+    DRAFT_PREFILL = "draft_prefill"
+    DRAFT_LENGTH = "draft_length"
     MEMORY = "memory"
     RECORD_MORE = "record_more"
 

@@ -6,10 +6,57 @@ left out here, so that it is absent everywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tracekit.trace.trace import Source
+
+
+@dataclass(frozen=True, slots=True)
+class AloneFacts:
+    """The target alone on the same sample. Times in ns; None: not said."""
+
+    ttft_ns: float | None
+    tpot_ns: float | None
+    wall_ns: float | None
+    tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """What one round made, added up over the rows of the batch that were not done."""
+
+    drafted: int
+    accepted: int
+    judged: int | None  # draft tokens up to and with the first that was refused
+    rows: int  # of the batch
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """One request: `rounds` by their number."""
+
+    sample: int | None
+    same_as_target: bool | None
+    alone: AloneFacts | None
+    rounds: tuple[RoundFacts, ...]
+    tokens: int | None  # generated, the first included
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """Which models ran, and what each request gave."""
+
+    draft: str | None
+    target: str | None
+    gamma: int | None
+    requests: tuple[RequestFacts, ...]
+
+    def of(self, sample: int | None, place: int) -> RequestFacts | None:
+        """The request of this sample; where the trace numbers no samples, the one at this place."""
+        if sample is not None:
+            return next((one for one in self.requests if one.sample == sample), None)
+        return self.requests[place] if place < len(self.requests) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +91,7 @@ class CaptureFacts:
     synthetic: bool
     absent_stages: tuple[str, ...]  # that the model lacks
     options: Mapping[str, bool]  # of the profiler; empty where they are not said
+    pair: PairFacts | None  # of speculative decoding
 
     @property
     def data(self) -> str | None:
@@ -98,6 +146,7 @@ def _read(run: Mapping[str, object]) -> CaptureFacts:
         synthetic=bool(data.get("synthetic")),
         absent_stages=tuple(v for v in _items(run.get("absent_stages")) if isinstance(v, str)),
         options={key: bool(value) for key, value in options.items()},
+        pair=_pair(_part(run, "speculative")),
     )
 
 
@@ -133,3 +182,55 @@ def _first_text(value: object) -> str:
     while isinstance(value, list) and value:
         value = value[0]
     return value.strip() if isinstance(value, str) else ""
+
+
+def _pair(said: Mapping[str, object]) -> PairFacts | None:
+    if not said:
+        return None
+    return PairFacts(
+        _text(said.get("draft")), _text(said.get("target")), whole(said.get("gamma")),
+        tuple(_request(one) for one in _objects(said.get("requests"))),
+    )  # fmt: skip
+
+
+def _request(said: Mapping[str, object]) -> RequestFacts:
+    same, alone = said.get("same_as_target"), said.get("alone")
+    rounds = [_round(one) for one in _objects(said.get("rounds"))]
+    known = tuple(one for one in rounds if one is not None)
+    return RequestFacts(
+        whole(said.get("sample")), same if isinstance(same, bool) else None,
+        _alone(alone) if isinstance(alone, Mapping) else None,
+        known if len(known) == len(rounds) else (), whole(said.get("tokens")),
+    )  # fmt: skip
+
+
+def _round(said: Mapping[str, object]) -> RoundFacts | None:
+    """None where the counts are not there, or cannot be true."""
+    drafted, accepted = whole(said.get("drafted")), whole(said.get("accepted"))
+    judged, rows = whole(said.get("judged")), whole(said.get("rows"))
+    if drafted is None or accepted is None or not 0 <= accepted <= drafted:
+        return None
+    if rows is None:
+        rows = 1
+    if judged is None and rows == 1:
+        judged = min(accepted + 1, drafted)
+    fits = judged is None or accepted <= judged <= drafted
+    return RoundFacts(drafted, accepted, judged if fits else None, max(rows, 1))
+
+
+def _alone(said: Mapping[str, object]) -> AloneFacts:
+    return AloneFacts(
+        _number(said.get("ttft_ns")), _number(said.get("tpot_ns")), _number(said.get("wall_ns")),
+        whole(said.get("tokens")),
+    )  # fmt: skip
+
+
+def _objects(value: object) -> Iterator[Mapping[str, object]]:
+    for one in value if isinstance(value, list) else ():
+        yield one if isinstance(one, Mapping) else {}
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e18:
+        return None
+    return float(value)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 
-from tracekit.taxonomy import DECODE_STEP, PREFIX, SAMPLE, Stage
+from tracekit.taxonomy import DECODE_STEP, PREFIX, ROUND, SAMPLE, Stage
 
 
 class Phase(StrEnum):
@@ -108,7 +108,10 @@ def _ours(name: str) -> Step | None:
     rest = name.removeprefix(PREFIX)
     if rest in {stage.value for stage in Stage}:
         return Step(Writer.TRACEKIT, Phase(rest), rest)
-    for prefix, phase, family in ((SAMPLE, None, "sample"), (DECODE_STEP, Phase.DECODE, "decode")):
+    for prefix, phase, family in (
+        (SAMPLE, None, "sample"), (DECODE_STEP, Phase.DECODE, "decode"),
+        (ROUND, Phase.DECODE, "decode"),
+    ):  # fmt: skip
         number = name.removeprefix(prefix)
         if name.startswith(prefix) and number.isdecimal():
             return Step(Writer.TRACEKIT, phase, family, index=int(number))

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
-from tracekit.taxonomy import DECODE_STEP, SAMPLE, Stage
+from tracekit.taxonomy import DECODE_STEP, ROUND, SAMPLE, Stage
 from tracekit.trace.trace import Trace
 
 ORDER = tuple(stage.value for stage in Stage)
@@ -85,8 +85,11 @@ def _requests(samples: list[_Row], inner: list[_Row]) -> Iterator[tuple[int | No
 
 
 def _tiled(number: int, rows: list[_Row], all_marked: bool) -> Iterator[Part]:
-    """Parts that follow one another without gaps; a decode stage gives way to its steps."""
-    steps = [row for row in rows if row[4].startswith(DECODE_STEP)]
+    """Parts that follow one another without gaps; a decode stage gives way to its steps.
+
+    A round of speculative decoding is a step of decode that makes nobody here knows how many.
+    """
+    steps = [row for row in rows if row[4].startswith((DECODE_STEP, ROUND))]
     whole = [row for row in rows if (steps or all_marked) and row[4] == Stage.DECODE.marker]
     # without a prefill marker its token was made somewhere else: the first step makes the next
     token = 0 if any(row[4] == Stage.PREFILL.marker for row in rows) else 1
