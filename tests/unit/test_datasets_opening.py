@@ -54,15 +54,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
 
 
 @pytest.mark.parametrize("activity", list(signals.ACTIVITIES))
-def test_the_gyroscope_is_the_rate_of_the_orientation(activity: str) -> None:
+def test_the_motion_of_a_body_is_of_one_piece(activity: str) -> None:
     from scipy.spatial.transform import Rotation
 
     step = 1e-4
     t = np.arange(2000) * step
-    angles, gyro, _ = signals.motion(activity, t, np.random.default_rng(3))
+    angles, gyro, world, place = signals.motion(activity, t, np.random.default_rng(3))
     turned = Rotation.from_matrix(signals.rotation(*angles))
     between = (turned[:-1].inv() * turned[1:]).as_rotvec() / step
     np.testing.assert_allclose(between, (gyro[:-1] + gyro[1:]) / 2, atol=1e-4)
+    moved = np.diff(place, 2, axis=0) / step**2
+    np.testing.assert_allclose(moved, world[1:-1] - [0, 0, 9.80665], atol=1e-3)
 
 
 def test_at_rest_the_accelerometer_reads_one_g_along_what_points_up() -> None:

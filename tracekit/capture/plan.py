@@ -307,6 +307,7 @@ def feed(plan: Plan, workdir: Path) -> list[Sample]:
     stream = opening.open_samples(
         plan.data,
         kind=plan.model.input,
+        also=plan.model.also,
         data_dir=plan.data_dir,
         seed=plan.options.seed,
         workdir=workdir,

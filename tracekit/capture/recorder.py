@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ class Request:
     prefill_tokens: int | None = None  # positions that prefill filled, of each row
     prompt: str | None = None  # as the model saw it
     generated: int = 0  # tokens of each row, where a model does not tell which
+    parts: Mapping[str, int] = field(default_factory=dict)  # of stages, by marker; added up
+    told: Mapping[str, Any] = field(default_factory=dict)  # what the model says of it beside
 
     @property
     def wall(self) -> int:
@@ -69,6 +72,7 @@ class Recorder:
         self.events = events
         self.stages: dict[Stage, int] = {}
         self.steps: list[int] = []
+        self.parts: dict[str, int] = {}
         self.last = 0  # end of what was timed last
         self._last_step = 0
         self._stamps: dict[Stage, list[tuple[Any, Any]]] = {}
@@ -76,7 +80,7 @@ class Recorder:
 
     def sample(self, number: int) -> _Span:
         """One request."""
-        self.stages, self.steps, self._stamps = {}, [], {}
+        self.stages, self.steps, self._stamps, self.parts = {}, [], {}, {}
         return _Span(self, f"{SAMPLE}{number}")
 
     def stage(self, stage: Stage) -> _Span:
@@ -86,6 +90,16 @@ class Recorder:
     def step(self, number: int) -> _Span:
         """One decode iteration, within decode; the first is 1."""
         return _Span(self, f"{DECODE_STEP}{number}", step=True)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part of a stage. Its time is the host's: within a stage no device is waited for."""
+        marker = self.marker(name) if self.mark else nullcontext()
+        with marker:
+            begin = time.perf_counter_ns()
+            yield
+            taken = time.perf_counter_ns() - begin
+            self.parts[name] = self.parts.get(name, 0) + taken
 
     def prepare(self) -> None:
         """Open and close every stage's marker once: the first one in a process takes a ms."""
@@ -236,6 +250,8 @@ def _seen(adapter: Any, sample: Sample, recorder: Recorder, tokens: Any, state: 
         prefill_tokens=getattr(state, "prompt_tokens", None),
         prompt=getattr(state, "prompt", None) or None,
         generated=getattr(state, "generated", 0),
+        parts=dict(recorder.parts),
+        told=adapter.told(state) if hasattr(adapter, "told") else {},
     )
 
 

@@ -8,14 +8,14 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tracekit import files
-from tracekit.capture import metadata
+from tracekit.capture import metadata, pairs
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.recorder import Recorder, Request, request
@@ -46,6 +46,7 @@ class Captured:
     profiled: tuple[Request, ...]
     stages: tuple[Stage, ...]
     interrupted: bool
+    alone: tuple[Request, ...] = ()  # the target of a pair by itself, unprofiled
 
 
 def capture(
@@ -75,7 +76,7 @@ def capture(
         with planning.memory_errors(plan):
             passes = Passes(plan, adapter, found, progress)
             passes.warm_up(mark=True)
-            unprofiled = passes.plain()
+            unprofiled, alone = passes.plain()
             exported = Path(folder) / "exported.json"
             profiled, interrupted = passes.profiled(profiling, exported)
         if not profiled:
@@ -87,12 +88,15 @@ def capture(
         progress("writing", 0, None)
         facts = describe(plan, profiling, adapter, found, unprofiled, profiled, interrupted)
         facts["data"]["repairs"] = repaired(facts["data"]["samples"], repairs)
+        if alone:
+            facts |= pairs.described(adapter, facts["tokens"], unprofiled, profiled, alone)
         from tracekit.capture import save
 
         with patient():
             complete = len(profiled) if interrupted else None
             path = save.save(exported, path, facts, complete=complete, asked=output is not None)
-    return Captured(path, facts, unprofiled, profiled, tuple(plan.model.stages), interrupted)
+    stages = tuple(plan.model.stages)
+    return Captured(path, facts, unprofiled, profiled, stages, interrupted, alone)
 
 
 def default_path(plan: Plan) -> Path:
@@ -131,16 +135,19 @@ class Passes:
         self.progress = progress
         self.sync = planning.synchroniser(plan.options.device) if plan.sync else None
         self.marking = Recorder(mark=True, sync=self.sync)
+        # a model that another one drafts for, by itself: what the two are measured against
+        self.alone = getattr(adapter, "alone", None)
 
-    def one(self, number: int, recorder: Recorder) -> Request:
+    def one(self, number: int, recorder: Recorder, *, alone: bool = False) -> Request:
         """One request; sampling starts from the same seed whenever the same number is run."""
         import torch
 
         torch.manual_seed(self.plan.options.seed + number)
         sample = self.samples[number % len(self.samples)]
         most = self.plan.options.max_new_tokens - 1  # the first token is prefill's
+        adapter = self.alone if alone else self.adapter
         with planning.current(self.plan.options.device), torch.inference_mode():
-            return request(self.adapter, sample, number, recorder, most_steps=most)
+            return request(adapter, sample, number, recorder, most_steps=most)
 
     def warm_up(self, *, mark: bool) -> None:
         """Requests that nobody times. Marked ones make the profiler's own first calls too."""
@@ -148,15 +155,22 @@ class Passes:
         for number in range(self.plan.warmup):
             self.progress("warm-up", number, self.plan.warmup)
             self.one(number, recorder)
+            if self.alone is not None:
+                self.one(number, Recorder(mark=False, sync=self.sync), alone=True)
 
-    def plain(self) -> tuple[Request, ...]:
-        """Every sample, without a profiler and without markers."""
+    def plain(self) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
+        """Every sample, without a profiler and without markers; and of a pair its target alone.
+
+        The two take turns, and in which comes first, too.
+        """
         recorder = Recorder(mark=False, sync=self.sync)
-        done = []
+        done: dict[bool, list[Request]] = {False: [], True: []}
         for number in range(len(self.samples)):
             self.progress("unprofiled", number, len(self.samples))
-            done.append(self.one(number, recorder))
-        return tuple(done)
+            turns = [False] if self.alone is None else [False, True]
+            for alone in turns[:: -1 if number % 2 else 1]:
+                done[alone].append(self.one(number, recorder, alone=alone))
+        return tuple(done[False]), tuple(done[True])
 
     def profiled(self, profiling: Profiling, path: Path) -> tuple[tuple[Request, ...], bool]:
         """(requests, interrupted) every sample under the profiler, its export at `path`."""
@@ -348,25 +362,28 @@ def token_counts(facts: Facts, requests: Sequence[Request]) -> dict[str, Any]:
 
 def watched(
     samples: Sequence[Sample],
-) -> tuple[list[Sample], dict[str, tuple[str, ...]]]:
-    """The same samples, and the repairs of each by its id, which fill as samples are parsed."""
-    found: dict[str, tuple[str, ...]] = {}
+) -> tuple[list[Sample], dict[str, dict[str, None]]]:
+    """The same samples, and the repairs of each by its id, which fill as samples are parsed.
 
-    def one(sample: Sample) -> Sample:
+    Those of what another sensor saw begin with its kind.
+    """
+    found: dict[str, dict[str, None]] = {}
+
+    def one(sample: Sample, of: str, kind: str = "") -> Sample:
         def parse(raw: Any) -> Recording:
             recording = sample.parse(raw)
             folder = f"{sample.path.parent}{os.sep}"  # it is nobody else's business
-            found[sample.id] = tuple(what.replace(folder, "") for what in recording.repairs)
+            said = (kind + what.replace(folder, "") for what in recording.repairs)
+            found.setdefault(of, {}).update(dict.fromkeys(said))
             return recording
 
-        return replace(sample, parse=parse)
+        also = {name: one(view, of, f"{name}: ") for name, view in sample.also.items()}
+        return replace(sample, parse=parse, also=also)
 
-    return [one(sample) for sample in samples], found
+    return [one(sample, sample.id) for sample in samples], found
 
 
-def repaired(
-    ids: Sequence[str], found: Mapping[str, tuple[str, ...]]
-) -> list[dict[str, Any]] | None:
+def repaired(ids: Sequence[str], found: Mapping[str, Iterable[str]]) -> list[dict[str, Any]] | None:
     """What was mended or derived, and in which of the samples; None where none was parsed."""
     if not any(one in found for one in ids):
         return None

@@ -58,7 +58,7 @@ def summary(captured: Captured) -> Grid:
 def full_size(plan: Plan) -> str:
     """What the published network takes, and how to run it; empty where that is what ran."""
     model = plan.model
-    if plan.options.size != "tiny" or "full" not in model.sizes:
+    if plan.options.size != "tiny" or "full" not in model.sizes or not model.weights:
         return ""
     need = planning.weight_bytes(model, "full", "bfloat16") * planning.HEADROOM
     room = f"{units.bytes_(need)} of free memory in bfloat16"

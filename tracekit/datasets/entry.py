@@ -57,6 +57,7 @@ class Sample:
     synthetic: bool = False
     licence: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[InputKind, Sample] = field(default_factory=dict)  # the same, by other sensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,9 @@ class Dataset:
     how_to_get: str = ""  # a command that works today, or how to get access
     subsets: tuple[str, ...] = ()
     takes: Mapping[str, str] = field(default_factory=dict)  # options of `samples`: what each does
+    # other kinds of the same moment, and where each comes from, in words; `samples` takes `also`,
+    # a tuple of those wanted, and fills `Sample.also`
+    pairs: Mapping[InputKind, str] = field(default_factory=dict)
     recognise: Callable[[Path], bool] | None = None  # by layout; never reads more than a header
     download: Callable[..., None] | None = None  # the only code that downloads
     # (path): what was counted, as {what: (on disk, published or None)}

@@ -6,11 +6,12 @@ import atexit
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tracekit.datasets import entry as dataset_entry
+from tracekit.datasets import pairing
 from tracekit.datasets.entry import Dataset, InputKind, Sample
 from tracekit.datasets.formats.csv_rows import OnError
 from tracekit.errors import TracekitError, UsageError
@@ -22,6 +23,7 @@ def open_samples(
     spec: str,
     *,
     kind: InputKind,
+    also: Sequence[InputKind] = (),
     data_dir: Path | None = None,
     seed: int = 0,
     workdir: Path | None = None,
@@ -36,7 +38,9 @@ def open_samples(
     `spec` is `synthetic[:ACTIVITY]` (without end unless `limit` is given; written to `workdir`, or
     to a folder that goes away with the process), `NAME[:SUBSET]` with its files in `data_dir`, or
     `PATH[:SUBSET]`, a file or folder whose layout says what it is. A path that is also a name
-    is written `./NAME`. `options` are those that the data set `takes`; None is the same as absent.
+    is written `./NAME`. Samples of `kind` hold the same moment as other kinds in `also`, where the
+    data set can be paired. `options` are those that the data set `takes`; None is the same as
+    absent.
 
     Raises: TracekitError where there is no such thing, where it holds another kind of input, and
     for an option that it does not take. Asking for the next sample may raise it too.
@@ -54,9 +58,11 @@ def open_samples(
                 where=spec,
                 hint=f"data sets: {', '.join(dataset_entry.datasets())}",
             )
-        name = found_at(path, kind)
+        name = found_at(path, kind, also)
         entry = dataset_entry.dataset(name)
-    if entry.kind != kind and "kind" not in entry.takes:
+    if also:
+        pairing.check(entry, (kind, *also), spec)
+    elif entry.kind != kind and "kind" not in entry.takes:
         raise TracekitError(
             f"it holds {entry.kind}, and {kind} is wanted",
             where=spec,
@@ -80,17 +86,21 @@ def open_samples(
         del chosen[option]
     if "kind" in entry.takes:
         chosen["kind"] = kind
+    if also:
+        chosen["also"] = pairing.others(entry, (kind, *also))
     samples = entry.samples(path, subset=subset or None, seed=seed, on_error=on_error, **chosen)
+    if also and "kind" not in entry.takes:
+        samples = (pairing.seen_as(sample, entry.kind, kind) for sample in samples)
     return itertools.islice(samples, limit)
 
 
-def found_at(path: Path, kind: InputKind | None = None) -> str:
+def found_at(path: Path, kind: InputKind | None = None, also: Sequence[InputKind] = ()) -> str:
     """The name of the data set whose layout a file or folder has; 'plain' where it has none.
 
     Raises: TracekitError where there is nothing that could be read.
     """
     for name, entry in dataset_entry.entries().items():
-        fits = kind is None or entry.kind == kind or "kind" in entry.takes
+        fits = kind is None or entry.kind in (kind, *also) or "kind" in entry.takes
         if name != "plain" and fits and entry.recognise is not None and entry.recognise(path):
             return name
     plain = dataset_entry.dataset("plain")

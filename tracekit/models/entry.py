@@ -104,6 +104,7 @@ class Model:
     weight_bytes: Callable[[str, str], int] | None = None  # (size, dtype) -> bytes it will need
     download: Callable[..., None] | None = None
     takes: Mapping[str, str] = field(default_factory=dict)  # names in `extra`: what each does
+    also: tuple[InputKind, ...] = ()  # what its samples hold beside `input`: see Sample.also
     target: str = ""  # the part after the colon of hf:PATH and module:ADAPTER
 
 

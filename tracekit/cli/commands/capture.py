@@ -12,11 +12,13 @@ import typer
 from tracekit.cli import options as opt
 from tracekit.cli import process
 from tracekit.cli.groups import grouped
+from tracekit.cli.speculative import Pairing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tracekit.capture.run import Captured
+    from tracekit.models.speculative.entry import Asked
 
 PROFILER = "The profiler"
 
@@ -106,8 +108,12 @@ def register(app: typer.Typer) -> None:
         ] = None,
         feeding: opt.Feeding,
         profiler: Profiler,
+        pairing: Pairing,
     ) -> None:
-        """Run a model stage by stage under the profiler and save a Kineto trace."""
+        """Run a model stage by stage under the profiler and save a Kineto trace.
+
+        MODEL speculative is a pair: --draft MODEL|ngram, --target MODEL.
+        """
         if output is not None:
             from tracekit import files
             from tracekit.capture.save import is_capture
@@ -115,7 +121,7 @@ def register(app: typer.Typer) -> None:
             inputs = [*feeding.inputs, *building.inputs]
             files.check(output, inputs=inputs, ours=is_capture, force=force)
         _capture(
-            model,
+            pairing.asked(model) or model,
             output,
             profiler,
             {
@@ -126,13 +132,22 @@ def register(app: typer.Typer) -> None:
         )  # fmt: skip
 
 
-def _capture(model: str, output: Path | None, profiler: Profiler, plan: dict[str, Any]) -> None:
+def _capture(
+    model: str | Asked, output: Path | None, profiler: Profiler, plan: dict[str, Any]
+) -> None:
     from tracekit.capture import plan as planning
     from tracekit.capture import run
     from tracekit.capture.summary import full_size
     from tracekit.cli import progress, terminal
 
-    planned = planning.plan(model, **plan)
+    if isinstance(model, str):
+        planned = planning.plan(model, **plan)
+    else:
+        from tracekit import extras
+        from tracekit.models.speculative.entry import pair
+
+        extras.need("capture", "torch", "transformers", where=model.name)
+        planned = planning.plan(model.name, model=pair(model), **plan)
     out = terminal.console()
     out.print(f"{planned.model.title}, {planned.why}", markup=False)
     profiling = run.Profiling(**dataclasses.asdict(profiler))
@@ -146,6 +161,7 @@ def _capture(model: str, output: Path | None, profiler: Profiler, plan: dict[str
 def _say(out: Console, captured: Captured, at_full_size: str) -> None:
     from rich.text import Text
 
+    from tracekit.capture import pairs
     from tracekit.capture.summary import summary
     from tracekit.cli import terminal
     from tracekit.results import units
@@ -159,6 +175,8 @@ def _say(out: Console, captured: Captured, at_full_size: str) -> None:
         out.print(Text(f"{timing}{text}"), soft_wrap=True)
     out.print()
     terminal.show(out, summary(captured))
+    if captured.alone:
+        terminal.show(out, pairs.against_alone(captured.unprofiled, captured.alone))
     for note in facts["notes"]:
         out.print(Text(f"model: {note}"), soft_wrap=True)
     for one in facts["data"]["repairs"] or ():

@@ -58,7 +58,7 @@ def imu(
 
     rng = np.random.default_rng(list(seed))
     t = np.arange(max(1, round(rate_hz * seconds))) / rate_hz
-    angles, gyro, world = motion(activity, t, rng)
+    angles, gyro, world, _ = motion(activity, t, rng)
     accel = np.einsum("nij,ni->nj", rotation(*angles), world)  # transposed: world to body
     values = np.concatenate([accel, gyro], axis=1)
     if noise:
@@ -70,21 +70,23 @@ def imu(
 
 def motion(
     activity: str, t: npt.NDArray[np.float64], rng: np.random.Generator
-) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(roll, pitch, yaw) in rad, body rates [N, 3] in rad/s, and acceleration plus gravity's
-    reaction in world axes [N, 3] in m/s², at the times `t` in s.
+) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(roll, pitch, yaw) in rad, body rates [N, 3] in rad/s, acceleration plus gravity's reaction
+    in world axes [N, 3] in m/s², and the place [N, 3] in m that has this acceleration, at the
+    times `t` in s. World axes point forward, left and up.
     """
     import numpy as np
 
     what = ACTIVITIES[activity]
     cadence = 2 * np.pi * what.cadence_hz * rng.uniform(0.92, 1.08)
 
-    def swing(amplitude: float) -> tuple[Any, Any]:
-        """A sine with its second harmonic, and the rate of both."""
+    def swing(amplitude: float) -> tuple[Any, Any, Any]:
+        """A sine with its second harmonic, their rate, and their integral over time twice."""
         one, two = rng.uniform(0, 2 * np.pi, 2)
-        value = np.sin(cadence * t + one) + 0.5 * np.sin(2 * cadence * t + two)
+        first, second = np.sin(cadence * t + one), 0.5 * np.sin(2 * cadence * t + two)
         rate = cadence * (np.cos(cadence * t + one) + np.cos(2 * cadence * t + two))
-        return amplitude * value, amplitude * rate
+        twice = -(first + second / 4) / cadence**2
+        return amplitude * (first + second), amplitude * rate, amplitude * twice
 
     swings = [swing(a) for a in what.tilt]
     roll, d_roll = swings[0][0] + what.pose[0], swings[0][1]
@@ -98,8 +100,11 @@ def motion(
         ],
         axis=1,
     )
-    world = np.stack([swing(what.forward)[0], swing(what.sway)[0], swing(what.up)[0] + G], axis=1)
-    return (roll, pitch, yaw), gyro, world
+    moves = [swing(what.forward), swing(what.sway), swing(what.up)]
+    world = np.stack([value for value, _, _ in moves], axis=1)
+    world[:, 2] += G
+    place = np.stack([twice for _, _, twice in moves], axis=1)
+    return (roll, pitch, yaw), gyro, world, place
 
 
 def rotation(

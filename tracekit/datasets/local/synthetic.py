@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
-from tracekit.datasets.formats import wav_files
-from tracekit.datasets.local import plain, signals
+from tracekit.datasets.formats import threshold_events, wav_files
+from tracekit.datasets.local import plain, seen_motion, signals
 from tracekit.datasets.video import ego4d
 from tracekit.errors import TracekitError
 
@@ -40,10 +41,12 @@ def samples(
     rate_hz: float | None = None,
     seconds: float = SECONDS,
     noise: float = 1.0,
+    also: Sequence[InputKind] = (),
 ) -> Iterator[Sample]:
     """Samples without end, each written under the folder `path` when it is asked for.
 
     `subset` names one activity; all in turn without it. The same seed gives the same bytes.
+    IMU and events that are asked for together (`also`) are of one motion: `seen_motion`.
 
     Raises: TracekitError for a rate, length or noise that makes no sense.
     """
@@ -55,48 +58,72 @@ def samples(
             hint="rate above 0 and at most 100000 Hz, length above 0 and at most a day, noise >= 0",
         )
     wanted = [subset] if subset else list(signals.ACTIVITIES)
+    of_motion = {"imu", "events"} <= {kind, *also}
     for number, activity in enumerate(itertools.cycle(wanted)):
-        uid = f"synthetic-{kind}-{seed}-{number:04d}"
-        match kind:
-            case "imu":
-                times, values = signals.imu(
-                    activity, seed=(seed, number), rate_hz=rate, seconds=seconds, noise=noise
-                )
-                _save(path / f"{uid}.npy", values.T)
-                _save(path / f"{uid}_timestamps.npy", times)
-                made = ego4d.pair(path / f"{uid}.npy")
-            case "events":
-                _save(path / f"{uid}.npy", signals.events(seed=(seed, number)))
-                made = plain.events(path / f"{uid}.npy")
-            case "image":
-                _save(path / f"{uid}.npy", signals.picture(seed=(seed, number)))
-                made = plain.image(path / f"{uid}.npy")
-            case "audio":
-                _save(path / f"{uid}.wav", signals.sound(seed=(seed, number)))
-                made = plain.audio(path / f"{uid}.wav")
-            case _:
-                prompt = PROMPTS[(seed + number) % len(PROMPTS)]
-                _save(path / f"{uid}.json", {"prompt": prompt})
-                made = next(plain.texts(path / f"{uid}.json"))
-        label = activity if kind == "imu" else None
-        yield Sample(
-            id=uid,
-            dataset="synthetic",
-            path=made.path,
-            read=made.read,
-            parse=_marked(made),
-            prompt=made.prompt,
-            label=label,
-            synthetic=True,
-            licence="none needed: generated",
-            facts={"seed": seed, "number": number}
-            | ({"rate_hz": rate, "seconds": seconds, "noise": noise} if kind == "imu" else {}),
-        )
+        made = [
+            _made(path, one, activity, (seed, number), (rate, seconds, noise), of_motion)
+            for one in (kind, *also)
+        ]
+        yield replace(made[0], also=dict(zip(also, made[1:], strict=True)))
+
+
+def _made(
+    path: Path,
+    kind: InputKind,
+    activity: str,
+    seed: tuple[int, int],
+    how: tuple[float, float, float],
+    of_motion: bool,
+) -> Sample:
+    """One sample of a kind, written. `how`: rate in Hz, seconds, noise of an IMU."""
+    (rate, seconds, noise), number = how, seed[1]
+    uid = f"synthetic-{kind}-{seed[0]}-{number:04d}"
+    facts: dict[str, Any] = {"seed": seed[0], "number": number}
+    label = activity if kind == "imu" else None
+    match kind:
+        case "imu":
+            times, values = signals.imu(
+                activity, seed=seed, rate_hz=rate, seconds=seconds, noise=noise
+            )
+            facts |= {"rate_hz": rate, "seconds": seconds, "noise": noise}
+            _save(path / f"{uid}.npy", values.T)
+            _save(path / f"{uid}_timestamps.npy", times)
+            made = ego4d.pair(path / f"{uid}.npy")
+        case "events" if of_motion:
+            uid, label = uid.replace("events", "events-of-motion"), activity
+            facts |= {"start_s": 0.0, "span_us": seen_motion.SPAN_US}
+            facts |= threshold_events.Model(seed=sum(seed)).said()
+            _save(path / f"{uid}.npz", seen_motion.events(activity, seed=seed, start_s=0.0))
+            made = plain.events(path / f"{uid}.npz")
+        case "events":
+            _save(path / f"{uid}.npy", signals.events(seed=seed))
+            made = plain.events(path / f"{uid}.npy")
+        case "image":
+            _save(path / f"{uid}.npy", signals.picture(seed=seed))
+            made = plain.image(path / f"{uid}.npy")
+        case "audio":
+            _save(path / f"{uid}.wav", signals.sound(seed=seed))
+            made = plain.audio(path / f"{uid}.wav")
+        case _:
+            prompt = PROMPTS[sum(seed) % len(PROMPTS)]
+            _save(path / f"{uid}.json", {"prompt": prompt})
+            made = next(plain.texts(path / f"{uid}.json"))
+    return Sample(
+        id=uid,
+        dataset="synthetic",
+        path=made.path,
+        read=made.read,
+        parse=_marked(made),
+        prompt=made.prompt,
+        label=label,
+        synthetic=True,
+        licence="none needed: generated",
+        facts=facts,
+    )
 
 
 def _marked(made: Sample) -> Any:
     """`parse` of a sample, whose recording then says that it is synthetic."""
-    from dataclasses import replace
 
     def parse(raw: Any) -> Recording:
         recording = made.parse(raw)
@@ -105,10 +132,16 @@ def _marked(made: Sample) -> Any:
     return parse
 
 
-def _save(path: Path, value: npt.NDArray[np.generic] | dict[str, str]) -> None:
+def _save(path: Path, value: npt.NDArray[np.generic] | dict[str, Any]) -> None:
     from tracekit.files import writing
 
     with writing(path) as temporary:
+        if isinstance(value, dict) and path.suffix == ".npz":
+            import numpy as np
+
+            with open(temporary, "wb") as file:
+                np.savez(file, **value)
+            return
         if isinstance(value, dict):
             temporary.write_text(json.dumps(value), encoding="utf-8")
             return
@@ -136,6 +169,14 @@ DATASET = Dataset(
     fits=("onellm", "imu2clip", "llasa", "limu_bert", "eventgpt", "hf:PATH_OR_ID"),
     verified="generated",
     how_to_get="tracekit capture MODEL --data synthetic",
+    pairs={
+        "imu": "of the motion that the camera sees; with events",
+        "events": "240 × 180, the first 50 ms of the motion that the IMU measures, by a "
+        "log-intensity threshold model",
+        "text": "a prompt beside it",
+        "image": "a picture beside it, of nothing that moves",
+        "audio": "a sound beside it",
+    },
     subsets=tuple(signals.ACTIVITIES),
     takes={
         "kind": "imu, events, text, image or audio",

@@ -101,6 +101,8 @@ class _Begun:
 class Pair:
     """The adapter of a pair. `draft` is None where the text itself drafts.
 
+    It takes a request by itself, as foreign models do: its stages are those of two models.
+
     `alone` is the target by itself, of the same weights: what the pair is measured against.
     """
 
@@ -118,6 +120,11 @@ class Pair:
             self.shared = vocabulary.shared(
                 self.draft.words, self.draft.ids, self.target.words, self.target.ids
             )
+
+    @property
+    def draft_name(self) -> str:
+        """As on the command line."""
+        return NGRAM if self.draft is None else self.draft.name
 
     @property
     def alone(self) -> Any:
@@ -192,7 +199,7 @@ class Pair:
         other: Facts | None = None if self.draft is None else self.draft.adapter.facts
         both = {"target": own} | ({} if other is None else {"draft": other})
         return Facts(
-            model="speculative",
+            model=f"speculative-{self.draft_name}-{self.target.name}",
             size=own.size,
             parameters={f"{side}.{name}": count for side, facts in both.items()
                         for name, count in facts.parameters.items()},
@@ -221,11 +228,18 @@ class Pair:
                         "never proposed")  # fmt: skip
         return said
 
+    def told(self, state: State) -> dict[str, Any]:
+        """What the metadata says of a request's rounds, and the cost of translation if any."""
+        found: dict[str, Any] = {"rounds": [asdict(one) for one in state.rounds]}
+        if state.translation is not None:
+            found["translation"] = asdict(state.translation)
+        return found
+
     def about(self) -> dict[str, Any]:
         """What a trace's metadata says of the pair under `speculative`, requests left out."""
         sides = {"target": self.target} | ({} if self.draft is None else {"draft": self.draft})
         return {
-            "draft": NGRAM if self.draft is None else self.draft.name,
+            "draft": self.draft_name,
             "target": self.target.name,
             "gamma": self.rule.gamma,
             "sampling": {"temperature": self.rule.temperature, "top_p": self.rule.top_p},
@@ -243,14 +257,6 @@ class Pair:
                 for name, side in sides.items()
             },
         }
-
-
-def told(state: Any) -> dict[str, Any]:
-    """What the metadata says of a request's rounds: a list, and the cost of translation if any."""
-    found: dict[str, Any] = {"rounds": [asdict(one) for one in state.rounds]}
-    if state.translation is not None:
-        found["translation"] = asdict(state.translation)
-    return found
 
 
 def prompt_ids(inputs: Any) -> list[int]:
