@@ -378,22 +378,29 @@ def charts(result: Kernels) -> list[Chart]:
             summary="For each phase, the durations of its kernels by what they do.",
         )
     ]  # fmt: skip
-    both = [phase for phase in ("prefill", "decode") if phase in phases]
-    if len(both) == 2:
-        out.append(
-            figures.paired_bars(
-                "sides", "Prefill beside decode", [c.value for c in used],
-                {
-                    phase: [
-                        found.share if (found := by_place.get((c, phase))) else 0.0 for c in used
-                    ]
-                    for phase in both
-                },
-                unit="share", of="the phase's kernel time", table="sides",
-                summary="Each category's share of the kernel time of prefill and of decode.",
-            )
-        )  # fmt: skip
-    return out
+    return [*_slope(result), *out]
+
+
+def _slope(result: Kernels) -> list[Chart]:
+    """Prefill against decode by the op that launched the kernels, else by category.
+
+    The same product runs other kernels in the two phases: names of kernels do not match.
+    """
+    known = {
+        phase: sum(r.total_ns for r in result.rows if r.phase == phase and r.op)
+        for phase in prefill_vs_decode.BOTH
+    }
+    wholes = {p.phase: p.total_ns for p in result.phases}
+    by_op = all(2 * ns > wholes.get(phase, 0) for phase, ns in known.items())
+    found = prefill_vs_decode.both_phases(
+        result.rows, wholes, {p.phase: p.tokens for p in result.phases},
+        name=lambda row: (row.op or "no op") if by_op else row.category.value,
+    )  # fmt: skip
+    what = "op" if by_op else "kind of kernel"
+    return prefill_vs_decode.slope(
+        found, of="kernel time", title=f"Prefill against decode, {what} by {what}",
+        summary=f"Kernel time of each {what} in prefill and in decode, a line each.",
+    )  # fmt: skip
 
 
 ANALYSIS = Analysis(

@@ -10,7 +10,7 @@ Self time is an op's own, without the ops inside it, so rows add up. Of `a`, sel
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,6 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.errors import MissingEventsError
-from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
@@ -189,23 +188,16 @@ def _phase_grid(result: Ops) -> Grid:
 
 
 def charts(result: Ops) -> list[Chart]:
-    """Each category's share of the op time of prefill and of decode, where the trace has both."""
-    if not set(prefill_vs_decode.BOTH) <= {p.phase for p in result.phases}:
-        return []
-    sums: dict[tuple[str, Category], float] = defaultdict(float)
-    for row in result.rows:
-        sums[row.phase, row.category] += row.share or 0.0
-    used: Sequence[Category] = [
-        c for c in CATEGORIES if any(sums[p, c] for p in prefill_vs_decode.BOTH)
-    ]
-    return [
-        figures.paired_bars(
-            "sides", "Kinds of op, prefill beside decode", [c.value for c in used],
-            {phase: [sums[phase, c] for c in used] for phase in prefill_vs_decode.BOTH},
-            unit="share", of="the phase's op time", table="sides",
-            summary="Each category's share of the op time of prefill and of decode.",
-        )
-    ]  # fmt: skip
+    """Prefill against decode, op by op, where the trace has both."""
+    found = prefill_vs_decode.both_phases(
+        result.rows, {p.phase: p.self_ns for p in result.phases},
+        {p.phase: p.tokens for p in result.phases}, name=lambda row: row.name,
+    )  # fmt: skip
+    return prefill_vs_decode.slope(
+        found, of="op time", title="Prefill against decode, op by op",
+        summary="Host time of each op without the ops inside, in prefill and in decode, a line "
+        "each.",
+    )  # fmt: skip
 
 
 ANALYSIS = Analysis(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +13,8 @@ from tracekit.results.figures import (
     Block,
     Blocks,
     Chart,
+    Measure,
+    Pair,
     Point,
     areas,
     columns,
@@ -21,6 +24,7 @@ from tracekit.results.figures import (
     paired_bars,
     roofline,
     shorten,
+    slope,
     split_bars,
     theme,
     tracks,
@@ -44,6 +48,13 @@ BUILDERS: dict[str, Callable[[str], Chart]] = {
         [Point(t, 10, 1e12, t, t, 5.0), Point(t, 1, 1e11, "gemm", "decode")],
         peaks={t: 1e15},
         bytes_per_s=3e12,
+    ),
+    "slope": lambda t: slope(
+        "k",
+        t,
+        (t, "after"),
+        [Pair(t, "gemm", {"ms": (2e6, 1e6)}, t), Pair("b", t, {"ms": (1e6, None)}, grey=True)],
+        [Measure("ms", "ns", t)],
     ),
     "waterfall": lambda t: waterfall("k", t, (t, 5e6), [(t, -1e6), ("b", 2e6)], (t, 7e6)),
     "tracks": lambda t: tracks(
@@ -138,6 +149,33 @@ def test_a_roofline_meets_its_ridge_and_leaves_out_what_has_no_logarithm() -> No
     assert roof["x"][0] == slope["x"][1] == 500
     assert roof["y"][0] == pytest.approx(slope["y"][1])
     assert len(cloud["x"]) == 1
+
+
+def test_a_slope_names_what_changes_most_and_has_numbers_for_each_unit() -> None:
+    pairs = [
+        Pair(f"op{i}", "gemm", {"ms": (i * 1e6, i * 2e6), "%": (0.1, 0.1)}) for i in range(1, 40)
+    ]
+    chart = slope(
+        "k", "t", ("prefill", "decode"), pairs, [Measure("ms", "ns", "time"),
+                                                 Measure("%", "share", "of all")],
+    )  # fmt: skip
+    lines, names = chart.data[:-1], chart.data[-1]
+    assert len(lines) == 24
+    assert names["text"] == ["op39", "op38", "op37", "op36", "op35", "op34"]
+    assert lines[-1]["y"] == [39, 78]  # what has a name lies on top
+    assert lines[-1]["customdata"][0][1] == "prefill 39.0 ms, decode 78.0 ms (2.0 times)"
+    assert len({line["line"]["color"] for line in lines}) == 2
+    heights = sorted(names["y"])
+    assert all(b - a >= 0.06 * 78 for a, b in pairwise(heights))
+    other = chart.layout["meta"]["variants"]["%"]
+    assert other["data"][0]["y"] == [10, 10]
+    assert chart.layout["meta"]["units"] == ["ms", "%"]
+
+
+def test_what_is_new_or_gone_is_neither_better_nor_worse() -> None:
+    chart = waterfall("k", "t", ("a", 5e6), [("new", 2e6), ("slow", 1e6)], ("b", 8e6),
+                      neutral=["new"])  # fmt: skip
+    assert [text[2] for text in chart.data[0]["customdata"]] == ["", " (more)", " (worse)", ""]
 
 
 def test_every_category_has_a_look_and_no_two_share_one() -> None:

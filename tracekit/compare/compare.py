@@ -24,6 +24,7 @@ from tracekit.compare.rates import Rate, rates
 from tracekit.compare.runs import Run
 from tracekit.compare.splits import Split, splits
 from tracekit.results.result import Result
+from tracekit.taxonomy import Stage
 
 State = Literal["both", "new", "gone"]
 
@@ -111,6 +112,8 @@ class Comparison(Result):
     fields: tuple[FieldChange, ...]  # of every result that both sides have
     only_before: Mapping[str, str]  # analyses that one side alone answered: why not the other
     only_after: Mapping[str, str]
+    before_tokens: int | None = None  # that decode generated
+    after_tokens: int | None = None
 
 
 def compare(before: Run, after: Run) -> Comparison:
@@ -135,6 +138,8 @@ def compare(before: Run, after: Run) -> Comparison:
         fields=tuple(_fields(before, after)),
         only_before={n: _why(after, n) for n in before.answers if n not in after.answers},
         only_after={n: _why(before, n) for n in after.answers if n not in before.answers},
+        before_tokens=_tokens(before),
+        after_tokens=_tokens(after),
     )
 
 
@@ -300,6 +305,13 @@ def _change(key: Key, old: Sequence[_Cost], new: Sequence[_Cost]) -> KernelChang
         by_count_ns=by_count,
         by_speed_ns=difference - by_count if by_count is not None else None,
     )
+
+
+def _tokens(run: Run) -> int | None:
+    """Tokens that decode generated; None where the trace does not say, or has none."""
+    found = run.get(Kernels) or run.get(Ops)
+    rows = found.phases if found is not None else ()
+    return next((row.tokens for row in rows if row.phase == Stage.DECODE), None)
 
 
 def _main_op(rows: Sequence[_Cost]) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
 from tracekit.attribution.stages.work_phases import ALL
+from tracekit.results import figures
+from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import plural
 
@@ -107,3 +110,76 @@ def dearest(rows: Sequence[Cost], phases: Sequence[str], noun: str, measured: st
     title = f"{noun.capitalize()}s that cost most"
     title += "" if whole else " in " + " and in ".join(phases)
     return Grid("beside", title, tuple(columns), [line for line in lines if any(line)])
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one row took in one phase."""
+
+    ns: float
+    share: float | None  # of the time of the phase
+    per_token_ns: float | None
+
+
+def both_phases(
+    rows: Iterable[Any], wholes: Mapping[str, int], tokens: Mapping[str, int | None], *,
+    name: Callable[[Any], str],
+) -> dict[tuple[str, str], dict[str, Side]]:  # fmt: skip
+    """[name, category][phase] of rows with name, category, phase and cost_ns, added up by `name`.
+
+    `wholes` and `tokens` are the time and the tokens of each phase.
+    """
+    sums: dict[tuple[str, str], dict[str, int]] = {}
+    for row in rows:
+        if row.phase in BOTH:
+            own = sums.setdefault((name(row), row.category.value), {})
+            own[row.phase] = own.get(row.phase, 0) + row.cost_ns
+    return {
+        key: {
+            phase: Side(
+                ns,
+                ns / wholes[phase] if wholes.get(phase) else None,
+                ns / count if (count := tokens.get(phase)) else None,
+            )
+            for phase, ns in own.items()
+        }
+        for key, own in sums.items()
+    }
+
+
+def slope(
+    rows: Mapping[tuple[str, str], Mapping[str, Side]], *, of: str, title: str, summary: str,
+    table: str = "sides",
+) -> list[Chart]:  # fmt: skip
+    """Prefill against decode, a line a row; [] where fewer than two rows are in either.
+
+    `rows` [label, category][phase]; `of` says what their time is. What a phase lacks is nothing of
+    its time, and has no time per token.
+    """
+    found = [(*key, own) for key, own in rows.items() if any(phase in own for phase in BOTH)]
+    if len(found) < 2 or not all(any(phase in own for *_, own in found) for phase in BOTH):
+        return []
+    each: dict[str, Callable[[Side | None], float | None]] = {
+        "ms": lambda side: side.ns if side else 0.0,
+        "% of phase": lambda side: (side.share or 0.0) if side else 0.0,
+        "µs per token": lambda side: side.per_token_ns if side else None,
+    }
+    counted = all(
+        own[phase].per_token_ns is not None for *_, own in found for phase in BOTH if phase in own
+    )
+    measures = [figures.Measure("% of phase", "share", f"the phase's {of}"),
+                figures.Measure("ms", "ns", of)]  # fmt: skip
+    if counted:
+        measures.append(figures.Measure("µs per token", "ns", f"{of} per token"))
+    pairs = [
+        figures.Pair(
+            label, category,
+            {
+                name: (value(own.get(BOTH[0])), value(own.get(BOTH[1])))
+                for name, value in each.items()
+            },
+            category,
+        )
+        for label, category, own in found
+    ]  # fmt: skip
+    return [figures.slope("sides", title, BOTH, pairs, measures, summary=summary, table=table)]

@@ -12,7 +12,7 @@ from tracekit.compare.compare import Comparison, KernelChange
 from tracekit.compare.rates import Rate
 from tracekit.compare.splits import Part, Split
 from tracekit.report import facts
-from tracekit.report.diff import wording
+from tracekit.report.diff import slopes, wording
 from tracekit.report.html.page import Page, Source, fill, made_by, save
 from tracekit.report.html.section import Part as Section
 from tracekit.report.one.overview import Overview
@@ -103,6 +103,7 @@ def overview(result: Comparison) -> Overview:
     heads = [(key, s) for key, s in time if s.of == time[0][1].of][:2] if time else []
     grids = {grid.key: grid for grid in tables.tables(result)}
     return Overview(
+        headlines=tuple(wording.headline(result, heads[0][1] if heads else None)),
         verdicts=tuple(wording.verdicts(result)),
         notes=tuple(wording.notes(result)),
         tiles=tuple(_tiles(result, heads[0][1] if heads else None)),
@@ -141,19 +142,16 @@ def _tiles(result: Comparison, head: Split | None) -> Iterable[KeyNumber]:
         value, sub = wording.change(head.difference_ns, head.relative, judged=same)
         tile = sub if same else f"{sub}; {wording.why_not(result)}"
         yield KeyNumber("Difference", value, tile)
-        largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
-        if largest and largest.difference_ns:
-            yield KeyNumber("Largest part of it", largest.name,
-                       wording.change(largest.difference_ns, None)[0])  # fmt: skip
+    if result.kernel_before_ns is not None and result.kernel_after_ns is not None:
+        old, new = result.kernel_before_ns, result.kernel_after_ns
+        yield KeyNumber("Kernel time", f"{_bound(old)} → {_bound(new)}", "durations added up")
     for rate in _telling(result.rates, head):
         change = wording.change(
             rate.difference_ns, rate.relative, judged=rate.judged and result.audits.alike
         )[1]
         if rate.clear is False:
             change += ", within the spread of single ones"
-        yield KeyNumber(
-            rate.what, f"{units.duration(rate.before_ns)} → {units.duration(rate.after_ns)}", change
-        )
+        yield KeyNumber(rate.what, f"{_bound(rate.before_ns)} → {_bound(rate.after_ns)}", change)
     new = sum(k.state == "new" for k in result.kernels)
     gone = sum(k.state == "gone" for k in result.kernels)
     if new or gone:
@@ -164,6 +162,11 @@ _WHOLE = {
     "stage": "wall time", "clock": "wall time", "host": "wall time", "launch": "their GPU window",
     "device": "first activity to last", "category": "durations added up",
 }  # fmt: skip
+
+
+def _bound(ns: float) -> str:
+    """A time whose unit stays beside it."""
+    return units.duration(ns).replace(" ", "\u00a0")
 
 
 def _telling(rates: Sequence[Rate], head: Split | None, most: int = 3) -> list[Rate]:
@@ -196,19 +199,24 @@ def _sections(result: Comparison) -> Iterable[Section]:
     yield _section(
         "stages", "Where the change comes from",
         "Which stages, and which part of their time, made the difference?",
-        [split_chart(key, key, split, result) for key, split in shown],
+        [*slopes.stage_slope(result),
+         *(split_chart(key, key, split, result) for key, split in shown)],
         some("stages", *(key for key, _ in time)),
     )  # fmt: skip
     if result.kernels:
         yield _section(
             "kernels", "Kernels that changed",
             "Which kernels are new, gone, run more often or take longer?",
-            [*(split_chart("by-category", key, s, result) for key, s in by_category),
+            [*slopes.op_slope(result),
+             *(split_chart("by-category", key, s, result) for key, s in by_category),
              *(category_chart(s) for _, s in by_category), *_changes(result, result.kernels)],
             some("kernels", "ops", *(k for k, _ in by_category)),
         )  # fmt: skip
     if result.host_ops:
-        charts = [] if result.kernels else _changes(result, result.host_ops)
+        charts = (
+            [] if result.kernels
+            else [*slopes.op_slope(result), *_changes(result, result.host_ops)]
+        )  # fmt: skip
         yield _section(
             "host-ops", "Ops that changed on the host",
             "Which framework ops are new, gone, run more often or take longer on the CPU?",
@@ -279,13 +287,16 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
     rest = after - before - sum(k.difference_ns for k in shown)
     several = len({k.phase for k in every}) > 1
     steps = [(_change_name(k, several), float(k.difference_ns)) for k in shown]
-    if rest:
-        steps.append((units.plural(len(every) - len(shown), "other"), float(rest)))
+    replaced = [_change_name(k, several) for k in shown if k.state != "both"]
+    if rest:  # of both kinds
+        replaced.append(units.plural(len(every) - len(shown), "other"))
+        steps.append((replaced[-1], float(rest)))
     return [
         waterfall(
             f"{noun}-changes", f"{noun.capitalize()}s, the largest change first",
             (f"all {noun}s before", float(before)), steps, (f"all {noun}s after", float(after)),
             of=time, less_is_better=True if result.same_work and result.audits.alike else None,
+            neutral=replaced,
             summary=f"The {len(shown)} {noun}s that changed most, from their time before to that "
             "after",
             table="kernels" if on_device else "host-ops",

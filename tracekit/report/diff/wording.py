@@ -12,6 +12,34 @@ from tracekit.results.first_screen import Verdict
 from tracekit.trace import run_facts
 
 
+def headline(result: Comparison, head: Split | None) -> Iterable[str]:
+    """The change of the headline's total, and the part that most of it is."""
+    if head is None:
+        return
+    same = judged(result, head)
+    value, word = change(head.difference_ns, head.relative, judged=same)
+    said = (
+        f"{tables.upper(head.of)}: {units.duration(head.before_ns)} before, "
+        f"{units.duration(head.after_ns)} after"
+    )
+    if head.difference_ns:
+        said += f", {value} ({word})"
+        largest = max(head.parts, key=lambda p: abs(p.difference_ns), default=None)
+        if largest is not None and largest.difference_ns:
+            said += (
+                f"; the largest part is {largest.name}, {change(largest.difference_ns, None)[0]}"
+            )
+    old, new = result.kernel_before_ns, result.kernel_after_ns
+    if old and new and old != new:
+        more = f"{units.share(abs(new / old - 1))} {'more' if new > old else 'less'}"
+        said += (
+            f"; kernels take {units.duration(old)} before and {units.duration(new)} after ({more})"
+        )
+    if not same:
+        said += f"; {why_not(result)}, so neither is called faster"
+    yield f"{said}."
+
+
 def notes(result: Comparison) -> Iterable[str]:
     """What makes the two other work, and which settings may explain a change."""
     samples = {(f"{d.before} ×", f"{d.after} ×") for d in result.differences

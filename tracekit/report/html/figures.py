@@ -19,6 +19,7 @@ class Figure:
     height: int
     legend: tuple[Mapping[str, str], ...]
     switch: str
+    units: tuple[str, ...]  # to choose from, of a chart that has its own numbers for each
     zoom: bool
     json: str
     waiting: str = "This chart is drawn by a script; the table holds the same numbers."
@@ -40,6 +41,7 @@ def figure(section: str, chart: Chart) -> Figure:
         height=int(chart.layout.get("height", 280)),
         legend=items if len(items) > 1 else (),
         switch=meta.get("switch", ""),
+        units=tuple(meta.get("units", ())),
         zoom=chart.layout.get("dragmode") == "zoom",
         json=safe(embedded(texts({"data": chart.data, "layout": chart.layout}))),
     )

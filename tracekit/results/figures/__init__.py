@@ -15,6 +15,7 @@ from tracekit.results.figures.bars import columns, paired_bars, split_bars
 from tracekit.results.figures.chart import Chart, escape, marks, shorten
 from tracekit.results.figures.curves import areas, lines
 from tracekit.results.figures.roofline import Point, roofline
+from tracekit.results.figures.slope import Measure, Pair, slope
 from tracekit.results.figures.tracks import Area, Block, Blocks, tracks
 from tracekit.results.figures.waterfall import waterfall
 
@@ -23,6 +24,8 @@ __all__ = [
     "Block",
     "Blocks",
     "Chart",
+    "Measure",
+    "Pair",
     "Point",
     "areas",
     "columns",
@@ -32,6 +35,7 @@ __all__ = [
     "paired_bars",
     "roofline",
     "shorten",
+    "slope",
     "split_bars",
     "tracks",
     "waterfall",

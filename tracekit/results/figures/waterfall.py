@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tracekit.results.figures.chart import Chart, escape, legend, paint, row_axis, scale
@@ -19,12 +19,14 @@ def waterfall(
     unit: str = "ns",
     of: str = "",
     less_is_better: bool | None = True,
+    neutral: Collection[str] = (),
     summary: str = "",
     table: str = "",
 ) -> Chart:
     """Horizontal bars from `start` through each change to `end`, which is their sum.
 
     `less_is_better` None: the two are not the same work, so a change is more or less and no more.
+    What is `neutral`, such as what is new or gone, is that as well: it replaced, or is replaced.
     What `changes` do not explain becomes a row 'not explained', so that the bars always meet.
     """
     steps = list(changes)
@@ -39,7 +41,8 @@ def waterfall(
     rows = [start, *steps, end]
     axis = scale(unit, [*(b for b in bases), start[1], end[1]])
     looks: dict[str, Mark] = {kind: mark(kind) for kind in ("better", "worse", "less", "more")}
-    kinds = ["total", *(_kind(v, less_is_better) for _, v in steps), "total"]
+    kinds = ["total", *(_kind(v, None if name in neutral else less_is_better)
+                        for name, v in steps), "total"]  # fmt: skip
     drawn = [looks.get(kind) or mark("total") for kind in kinds]
     said = [axis.say(v) if k == "total" else _signed(v, axis.say(v))
             for (_, v), k in zip(rows, kinds, strict=True)]  # fmt: skip

@@ -202,6 +202,9 @@ function draw(box) {
   layout = merge(theme.layout, layout);
   layout.showlegend = false;
   if (box.dataset.unit === 'pct') shares(data, layout);
+  // a chart with numbers of its own for each unit
+  const own = (chart.layout.meta?.variants || {})[box.dataset.unit];
+  if (own) { data = data.map((trace, i) => ({...trace, ...own.data[i]})); layout = merge(layout, own.layout); }
   if (narrow) {
     layout.margin = {...layout.margin, l: Math.min(layout.margin.l, 44), r: 8};
     const [low, high] = layout.xaxis.range || [];  // numbers beside bars need more of a small width
