@@ -13,7 +13,7 @@ from tracekit.attribution.roofline.speculative_law import Costs
 
 GAMMAS = range(1, 9)
 ALPHAS = tuple(round(0.025 * i, 3) for i in range(41))
-ALONE = "decode of the target alone, in the same run"
+ALONE = "TPOT of the target alone, times what the profiler adds to the pair's decode"
 SINGLE = "verify passes over one position"
 
 
@@ -95,7 +95,12 @@ def _verify(every: Sequence[Round]) -> dict[int, tuple[float, int]]:
 def _target_step(
     rows: Sequence[Row], verify: Mapping[int, tuple[float, int]]
 ) -> tuple[float, str] | None:
-    alone = [row.alone.tpot_ns for row in rows if row.alone is not None and row.alone.tpot_ns]
+    """Rounds are profiled and the target alone is not: it is put into the same conditions."""
+    alone = [
+        row.alone.tpot_ns * row.tpot_ns / row.plain.tpot_ns for row in rows
+        if row.alone is not None and row.plain is not None
+        and row.alone.tpot_ns and row.plain.tpot_ns and row.tpot_ns
+    ]  # fmt: skip
     if alone:
         return median(alone), ALONE
     return (verify[1][0], SINGLE) if 1 in verify else None

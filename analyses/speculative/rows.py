@@ -7,8 +7,15 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from tracekit.answers.speculative import Alone, Parts, Round, Row
-from tracekit.trace.capture_facts import CaptureFacts, PairFacts, RequestFacts, RoundFacts, captured
+from tracekit.answers.speculative import Parts, Plain, Round, Row
+from tracekit.trace.capture_facts import (
+    CaptureFacts,
+    PairFacts,
+    PlainRun,
+    RequestFacts,
+    RoundFacts,
+    captured,
+)
 from tracekit.trace.trace import Trace
 
 from . import own
@@ -22,7 +29,7 @@ def own_rows(trace: Trace, found: Marked, requests: Sequence[own.Request]) -> li
     bounds = np.searchsorted(found.group, np.arange(len(requests) + 1)).tolist()
     rows = []
     for place, request in enumerate(requests):
-        facts = said.of(request.sample, place) if said is not None else None
+        facts = _of(said, request, place)
         each = facts.rounds if facts is not None else ()
         ledger = []
         for at in range(bounds[place], bounds[place + 1]):
@@ -31,6 +38,12 @@ def own_rows(trace: Trace, found: Marked, requests: Sequence[own.Request]) -> li
             ledger.append(_round(number, spans[at], counts, None))
         rows.append(_row(trace, request, ledger, run, said, facts, place))
     return rows
+
+
+def _of(said: PairFacts | None, request: own.Request, place: int) -> RequestFacts | None:
+    """Of this sample; where the trace numbers none, of this place."""
+    at = place if request.sample is None else request.sample
+    return said.requests[at] if said is not None and at < len(said.requests) else None
 
 
 def engine_row(trace: Trace, found: Marked, drafted: Sequence[int | None]) -> list[Row]:
@@ -63,8 +76,8 @@ def _row(
     last = ledger[-1]
     end = max(request.end_ns, last.start_ns + last.wall_ns)
     decode, wall = end - request.decode_ns, end - request.start_ns
-    tokens = _tokens(run, facts, ledger, place)
-    alone = _alone(facts)
+    tokens = _tokens(run, ledger, place if request.sample is None else request.sample)
+    plain, alone = (_shown(one) for one in ((facts.plain, facts.alone) if facts else (None, None)))
     return Row(
         trace=trace.path, request=request.number,
         draft=said.draft if said else None, target=said.target if said else None,
@@ -78,8 +91,8 @@ def _row(
         decode_ns=decode, outside_ns=decode - sum(r.wall_ns for r in ledger),
         spent=added([r.spent for r in ledger]),
         device=added([r.device for r in ledger if r.device is not None]) if last.device else None,
-        target_stages=request.target, draft_stages=request.draft, alone=alone,
-        speedup=_whole(alone, wall, tokens), decode_speedup=_decode(alone, decode, tokens),
+        target_stages=request.target, draft_stages=request.draft, plain=plain, alone=alone,
+        speedup=_whole(plain, alone), decode_speedup=_decode(plain, alone),
         ledger=tuple(ledger),
     )  # fmt: skip
 
@@ -100,12 +113,8 @@ def added(parts: Sequence[Parts]) -> Parts:
     return Parts(*(sum(getattr(one, f.name) for one in parts) for f in fields(Parts)))
 
 
-def _tokens(
-    run: CaptureFacts | None, facts: RequestFacts | None, ledger: Sequence[Round], place: int
-) -> int | None:
+def _tokens(run: CaptureFacts | None, ledger: Sequence[Round], place: int) -> int | None:
     """As the run counted them; else of each round the accepted and one more, and prefill's."""
-    if facts is not None and facts.tokens is not None:
-        return facts.tokens
     if run is not None and place < len(run.generated):
         return run.generated[place]
     accepted = _sum(r.accepted for r in ledger)
@@ -114,20 +123,19 @@ def _tokens(
     return 1 + accepted + len(ledger)
 
 
-def _alone(facts: RequestFacts | None) -> Alone | None:
-    one = facts.alone if facts is not None else None
-    return None if one is None else Alone(one.ttft_ns, one.tpot_ns, one.wall_ns, one.tokens)
+def _shown(one: PlainRun | None) -> Plain | None:
+    return None if one is None else Plain(one.ttft_ns, one.tpot_ns, one.wall_ns, one.tokens)
 
 
-def _whole(alone: Alone | None, wall_ns: int, tokens: int | None) -> float | None:
+def _whole(plain: Plain | None, alone: Plain | None) -> float | None:
     """Of whole requests of as many tokens."""
-    if alone is None or not alone.wall_ns or tokens is None or alone.tokens != tokens:
+    if plain is None or alone is None or plain.tokens is None or plain.tokens != alone.tokens:
         return None
-    return alone.wall_ns / wall_ns
+    return alone.wall_ns / plain.wall_ns
 
 
-def _decode(alone: Alone | None, decode_ns: int, tokens: int | None) -> float | None:
-    """Time of a later token alone over that here."""
-    if alone is None or not alone.tpot_ns or tokens is None or tokens < 2 or not decode_ns:
+def _decode(plain: Plain | None, alone: Plain | None) -> float | None:
+    """Time of a later token alone over that of the pair."""
+    if plain is None or alone is None or not plain.tpot_ns or not alone.tpot_ns:
         return None
-    return alone.tpot_ns / (decode_ns / (tokens - 1))
+    return alone.tpot_ns / plain.tpot_ns

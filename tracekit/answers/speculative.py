@@ -14,7 +14,8 @@ ALPHA = (
 )
 TOKENS_A_ROUND = "Accepted draft tokens and the target's own token, mean over rounds."
 SPEEDUP = (
-    "The target alone over speculative decoding, the same samples in the same run; above 1 it pays."
+    "Time of the target alone over that of speculative decoding, the same samples in turns, "
+    "without the profiler; above 1 it pays."
 )
 BREAK_EVEN = "The least α at which a round costs no more than the target's steps that it saves."
 LAW = (
@@ -64,12 +65,12 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
-    """The target alone on the same sample, in the same run. In ns; None where it is not known."""
+class Plain:
+    """A request without the profiler. In ns; None where it is not known."""
 
-    ttft_ns: float | None
+    ttft_ns: int
     tpot_ns: float | None
-    wall_ns: float | None  # from load to the last token
+    wall_ns: int  # from load to the last token
     tokens: int | None
 
 
@@ -98,7 +99,8 @@ class Row:
     device: Parts | None
     target_stages: Mapping[str, int]  # stages before decode, less what of the draft lies in them
     draft_stages: Mapping[str, int]
-    alone: Alone | None
+    plain: Plain | None  # the same sample without the profiler
+    alone: Plain | None  # and by the target alone, in turns with it
     speedup: float | None  # of the whole request, the same number of tokens
     decode_speedup: float | None
     ledger: tuple[Round, ...]
@@ -144,7 +146,7 @@ class Law:
     gamma: int | None  # of this run: asked for, or the most that a round drafted
     random_weights: bool | None
     draft_step_ns: float  # median, as all that follow
-    target_step_ns: float
+    target_step_ns: float  # as it would be under the profiler
     target_step_of: str  # where the target's step was measured, in words
     other_ns: float  # accept, roll back and host rest of a round
     c: float  # draft step over target step

@@ -9,17 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Source
+
+_LONGEST_NS = 10**18  # a longer time is none
 
 
 @dataclass(frozen=True, slots=True)
-class AloneFacts:
-    """The target alone on the same sample. Times in ns; None: not said."""
+class PlainRun:
+    """A request without the profiler, by the stages that it went through."""
 
-    ttft_ns: float | None
-    tpot_ns: float | None
-    wall_ns: float | None
-    tokens: int | None
+    ttft_ns: int  # all stages before decode
+    decode_ns: int
+    tokens: int | None  # generated, the first included
+
+    @property
+    def wall_ns(self) -> int:
+        return self.ttft_ns + self.decode_ns
+
+    @property
+    def tpot_ns(self) -> float | None:
+        """Decode over the tokens after the first."""
+        return self.decode_ns / (self.tokens - 1) if self.tokens and self.tokens > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +47,10 @@ class RoundFacts:
 class RequestFacts:
     """One request: `rounds` by their number."""
 
-    sample: int | None
     same_as_target: bool | None
-    alone: AloneFacts | None
+    plain: PlainRun | None  # the pair, unprofiled
+    alone: PlainRun | None  # the target alone on the same sample, in turns with `plain`
     rounds: tuple[RoundFacts, ...]
-    tokens: int | None  # generated, the first included
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +60,7 @@ class PairFacts:
     draft: str | None
     target: str | None
     gamma: int | None
-    requests: tuple[RequestFacts, ...]
-
-    def of(self, sample: int | None, place: int) -> RequestFacts | None:
-        """The request of this sample; where the trace numbers no samples, the one at this place."""
-        if sample is not None:
-            return next((one for one in self.requests if one.sample == sample), None)
-        return self.requests[place] if place < len(self.requests) else None
+    requests: tuple[RequestFacts, ...]  # by the number of the sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ def _read(run: Mapping[str, object]) -> CaptureFacts:
         synthetic=bool(data.get("synthetic")),
         absent_stages=tuple(v for v in _items(run.get("absent_stages")) if isinstance(v, str)),
         options={key: bool(value) for key, value in options.items()},
-        pair=_pair(_part(run, "speculative")),
+        pair=_pair(run),
     )
 
 
@@ -184,24 +188,42 @@ def _first_text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _pair(said: Mapping[str, object]) -> PairFacts | None:
+def _pair(run: Mapping[str, object]) -> PairFacts | None:
+    said = _part(run, "speculative")
     if not said:
         return None
+    made = _each(_part(run, "tokens").get("generated"))
+    plain = list(_objects(_part(run, "unprofiled").get("samples")))
+    requests = []
+    for place, one in enumerate(_objects(said.get("requests"))):
+        count = made[place] if place < len(made) else None
+        own = plain[place] if place < len(plain) else {}
+        requests.append(_request(one, _plain(own, count)))
     return PairFacts(
         _text(said.get("draft")), _text(said.get("target")), whole(said.get("gamma")),
-        tuple(_request(one) for one in _objects(said.get("requests"))),
+        tuple(requests),
     )  # fmt: skip
 
 
-def _request(said: Mapping[str, object]) -> RequestFacts:
-    same, alone = said.get("same_as_target"), said.get("alone")
+def _request(said: Mapping[str, object], plain: PlainRun | None) -> RequestFacts:
+    same, alone = said.get("same_as_target"), _part(said, "alone")
     rounds = [_round(one) for one in _objects(said.get("rounds"))]
     known = tuple(one for one in rounds if one is not None)
     return RequestFacts(
-        whole(said.get("sample")), same if isinstance(same, bool) else None,
-        _alone(alone) if isinstance(alone, Mapping) else None,
-        known if len(known) == len(rounds) else (), whole(said.get("tokens")),
+        same if isinstance(same, bool) else None, plain,
+        _plain(alone, whole(alone.get("tokens"))), known if len(known) == len(rounds) else (),
     )  # fmt: skip
+
+
+def _plain(said: Mapping[str, object], tokens: int | None) -> PlainRun | None:
+    """None where decode, or any stage, is no time."""
+    stages = [said.get(stage.value) for stage in Stage]
+    times = [whole(ns) for ns in stages if ns is not None]
+    decode = whole(said.get(Stage.DECODE.value))
+    known = [ns for ns in times if ns is not None and 0 <= ns < _LONGEST_NS]
+    if not decode or len(known) < len(stages) - stages.count(None):
+        return None
+    return PlainRun(sum(known) - decode, decode, tokens)
 
 
 def _round(said: Mapping[str, object]) -> RoundFacts | None:
@@ -218,19 +240,6 @@ def _round(said: Mapping[str, object]) -> RoundFacts | None:
     return RoundFacts(drafted, accepted, judged if fits else None, max(rows, 1))
 
 
-def _alone(said: Mapping[str, object]) -> AloneFacts:
-    return AloneFacts(
-        _number(said.get("ttft_ns")), _number(said.get("tpot_ns")), _number(said.get("wall_ns")),
-        whole(said.get("tokens")),
-    )  # fmt: skip
-
-
 def _objects(value: object) -> Iterator[Mapping[str, object]]:
     for one in value if isinstance(value, list) else ():
         yield one if isinstance(one, Mapping) else {}
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e18:
-        return None
-    return float(value)
