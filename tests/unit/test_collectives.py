@@ -16,7 +16,7 @@ from tracekit.answers.devices import Devices
 from tracekit.attribution.collectives.arrivals import RankCalls, meet
 from tracekit.attribution.collectives.link_peaks import in_one_machine
 from tracekit.errors import MissingEventsError
-from tracekit.report.many import ranks
+from tracekit.report.many import job
 from tracekit.report.many.runs import read
 from tracekit.results import catalog, engine
 from tracekit.trace import kineto
@@ -165,7 +165,7 @@ def test_the_straggler_is_named_on_a_page_of_ranks(tmp_path: Path) -> None:
     many = [
         engine.answers(written(tmp_path, events, rank)) for rank, events in enumerate((one, two))
     ]
-    said = list(ranks.sentences(read(many)))
+    said = list(job.sentences(job.read(read(many))))
     assert said[0] == (
         "Rank 1 comes last to 5 of 6 collective calls: another rank waits 250 µs in them."
     )

@@ -17,7 +17,9 @@ from tracekit.answers.tokens import TPOT, TTFT
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.attribution.stages.alike import ALIKE
 from tracekit.report import facts
-from tracekit.report.many import pairs, ranks, run_charts, runs
+from tracekit.report.many import job as jobs
+from tracekit.report.many import pairs, run_charts, runs
+from tracekit.report.many.job import Job
 from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
 from tracekit.report.one.headline import headline
 from tracekit.report.one.overview import (
@@ -60,8 +62,10 @@ def subtitle(many: Sequence[Side]) -> str:
 
 def to_json(many: Sequence[Side]) -> dict[str, Any]:
     """What stands side by side, for programs: see docs/json.md."""
-    view = overview(many)
+    job = read_job(many)
+    view = overview(many, job)
     return {
+        **(jobs.to_json(job) if job is not None else {}),
         "names": [side.name for side in many],
         "one_job": runs.one_job(many),
         "adds_up": runs.adds_up(many),
@@ -76,16 +80,28 @@ def brief(view: Overview) -> Overview:
     return dataclasses.replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
 
 
-def overview(many: Sequence[Side]) -> Overview:
+def read_job(many: Sequence[Side]) -> Job | None:
+    """What the ranks of one job say together; None for other traces."""
+    return jobs.read(many) if runs.one_job(many) else None
+
+
+def shown(many: Sequence[Side], job: Job | None) -> Sequence[Side]:
+    """The traces whose own numbers a page has: of hundreds those that stand out, or the first."""
+    return job.shown if job is not None else many[: jobs.ALONE]
+
+
+def overview(many: Sequence[Side], job: Job | None = None) -> Overview:
     """What the traces have in common and where they differ."""
-    job = runs.one_job(many)
+    job = job or read_job(many)
+    own = shown(many, job)
     charts = (
-        ranks.chart(many) if job else None,
+        *(jobs.charts(job) if job else ()),
         run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
     )  # fmt: skip
     grids = (
-        _totals(many), *(ranks.grids(many) if job else ()),
-        _stages(many), _costs(many), _findings_grid(many), _runs(many),
+        *(jobs.grids(job) if job else ()), *_of_some(many, own, [
+            _totals(own), _stages(own), _costs(own), _findings_grid(own),
+        ]), _runs(many),
     )  # fmt: skip
     return Overview(
         headlines=tuple(_headlines(many, job)),
@@ -101,6 +117,16 @@ def overview(many: Sequence[Side]) -> Overview:
     )
 
 
+def _of_some(
+    many: Sequence[Side], own: Sequence[Side], grids: Sequence[Grid | None]
+) -> list[Grid | None]:
+    """The tables, with a note where they are of some of the traces."""
+    if len(own) == len(many):
+        return list(grids)
+    said = f"Of {len(many)} traces these {len(own)} are shown; --csv has all."
+    return [g and dataclasses.replace(g, note=f"{g.note} {said}".strip()) for g in grids]
+
+
 # ---------------------------------------------------------------- what a reader must know
 
 
@@ -114,17 +140,17 @@ def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
     # the worst first, then those of most traces
     odd = sorted(alike.items(), key=lambda own: (own[0].level != "bad", -len(own[1])))
     for verdict, names in odd[:FEW]:
-        text = f"{_listed(names)}: {verdict.text}"
+        text = f"{listed(names)}: {verdict.text}"
         yield dataclasses.replace(verdict, text=text, link="audit")
     if rest := [name for _, names in odd[FEW:] for name in names]:
-        yield Verdict("warn", "Also not trusted fully", f"{_listed(rest)}.", "audit")
+        yield Verdict("warn", "Also not trusted fully", f"{listed(rest)}.", "audit")
     fine = [name for name, verdict in said if not verdict.level]
     if fine:
-        whose = "Every trace" if len(fine) == len(many) else _listed(fine)
+        whose = "Every trace" if len(fine) == len(many) else listed(fine)
         yield Verdict("", "Trusted", f"{whose}, by every check that changes a number.", "audit")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names with commas between; of many the first, how many more, and where those are."""
     more = (
         f" and {len(names) - COLUMNS} more of the table of traces" if len(names) > COLUMNS else ""
@@ -144,7 +170,7 @@ def _notes(many: Sequence[Side]) -> Iterable[str]:
         for note in cautions(side.one):
             said_of.setdefault(note, []).append(side.name)
     for note, of in said_of.items():
-        yield f"{'Each trace' if len(of) == len(many) else _listed(of)}: {note}"
+        yield f"{'Each trace' if len(of) == len(many) else listed(of)}: {note}"
 
 
 def differences(many: Sequence[tuple[str, RunFacts]]) -> Iterable[str]:
@@ -258,12 +284,12 @@ def _both(one: _Range, found: Sequence[tuple[str, Measures]]) -> KeyNumber:
     )
 
 
-def _headlines(many: Sequence[Side], job: bool) -> Iterable[str]:
+def _headlines(many: Sequence[Side], job: Job | None) -> Iterable[str]:
     """The biggest thing of each of a few traces; of ranks of one job, which do much the same, of
     the one whose device was at it longest.
     """
     shown = list(many[:FEW])
-    if job:
+    if job is not None:
         known = [side for side in many if runs.measures(side).window is not None]
         shown = sorted(known, key=lambda side: -(runs.measures(side).window or 0))[:1]
     for side in shown:
@@ -271,9 +297,9 @@ def _headlines(many: Sequence[Side], job: bool) -> Iterable[str]:
             yield f"{side.name} · {said}"
 
 
-def _limits(many: Sequence[Side], job: bool) -> Iterable[str]:
-    if job:
-        yield from ranks.sentences(many)
+def _limits(many: Sequence[Side], job: Job | None) -> Iterable[str]:
+    if job is not None:
+        yield from jobs.sentences(job)
     else:
         yield from pairs.sentences(many)
     # ranks of one job say much the same: the first stands for them

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from tracekit.answers.collectives import Collectives, Straggler, merge
 from tracekit.answers.devices import IDLE, Device, Devices
 from tracekit.answers.stages import COMPUTE, EXPOSED
 from tracekit.attribution.idle.by_cause import SUSPECT
-from tracekit.report.many import runs
+from tracekit.report.many import groups, runs
+from tracekit.report.many.groups import Row
 from tracekit.report.many.runs import Side
-from tracekit.results import merging, units
-from tracekit.results.figures import Chart, lines, split_bars
+from tracekit.results import units
+from tracekit.results.figures import Chart, split_bars
 from tracekit.results.result import Column, Grid
 
-BARS = 24  # more ranks than this are points of a line
 UNEVEN = 0.05  # above the mean: worth a sentence
 
 PARTS: Mapping[str, str] = {
@@ -55,38 +54,48 @@ def _suspect(side: Side) -> float:
     return (found.mean(lambda row: row.suspect_ns) or 0) if found is not None else 0
 
 
-def chart(many: Sequence[Side]) -> Chart | None:
-    """A bar a rank, split as `parts_of`; lines over the ranks where there are many."""
-    found = [(side.name, parts) for side in many if (parts := parts_of(side))]
+def chart(many: Sequence[Side], rows: Sequence[Row]) -> Chart | None:
+    """A bar a rank, or a group of ranks as their mean, split as `parts_of`."""
+    found = _rows(many, rows)
     if len(found) < 2:
         return None
-    shown = {part: [float(parts[part]) for _, parts in found] for part in PARTS}
-    summary = f"The device window of {len(found)} ranks, split into {', '.join(PARTS)}"
-    if len(found) > BARS:
-        return lines("ranks", "Ranks: where each one's time went", list(range(len(found))), shown,
-                     x_title="rank, in the order given", of="time", summary=summary,
-                     table="ranks")  # fmt: skip
+    said = groups.said(rows, len(many))
     return split_bars(
-        "ranks", "Ranks: where each one's time went", [name for name, _ in found], shown,
-        of="device window", summary=summary, table="ranks",
+        "ranks", "Ranks: where each one's time went", [name for name, _ in found],
+        {part: [float(own[part]) for _, own in found] for part in PARTS},
+        of="device window", table="ranks",
+        summary=f"The device window of {len(many)} ranks, split into {', '.join(PARTS)}. {said}",
     )  # fmt: skip
 
 
-def grids(many: Sequence[Side]) -> list[Grid]:
+def _rows(many: Sequence[Side], rows: Sequence[Row]) -> list[tuple[str, dict[str, float]]]:
+    """The parts of each row, a mean over its ranks with device events; and what is suspect."""
+    every = [parts_of(side) for side in many]
+    out = []
+    for row in rows:
+        own = [(parts, _suspect(many[i])) for i in row.members if (parts := every[i])]
+        if own:
+            means = {part: fmean(parts[part] for parts, _ in own) for part in PARTS}
+            out.append((row.label, {**means, "suspect": fmean(ns for _, ns in own)}))
+    return out
+
+
+def grids(many: Sequence[Side], rows: Sequence[Row]) -> list[Grid]:
     """The ranks' times, and how far the most is above the mean."""
-    suspect = {side.name: _suspect(side) for side in many}
-    found = [(side.name, parts) for side in many if (parts := parts_of(side))]
+    found = _rows(many, rows)
+    suspect = any(own["suspect"] for _, own in found)
     columns = (
         Column("rank"), Column("window", "ns", "The parts to the right add up to it."),
         *(Column(part, "ns", said) for part, said in PARTS.items()),
-        *((Column("unaccounted", "ns", SUSPECT),) if any(suspect.values()) else ()),
+        *((Column("unaccounted", "ns", SUSPECT),) if suspect else ()),
     )  # fmt: skip
-    rows = [
-        (name, sum(parts.values()), *parts.values(),
-         *([suspect[name]] if any(suspect.values()) else []))
-        for name, parts in found
+    cells = [
+        (name, sum(own[part] for part in PARTS), *(own[part] for part in PARTS),
+         *([own["suspect"]] if suspect else []))
+        for name, own in found
     ]  # fmt: skip
-    out = [Grid("ranks", "Rank by rank", columns, rows)] if rows else []
+    note = groups.said(rows, len(many))
+    out = [Grid("ranks", "Rank by rank", columns, cells, note)] if cells else []
     uneven = [(what, *_spread(values)) for what, values in _measures(many) if len(values) > 1]
     if uneven:
         columns = (
@@ -119,17 +128,8 @@ def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
     return mean, low[0], low[1], high[0], high[1], high[0] / mean - 1 if mean else None
 
 
-def late(many: Sequence[Side]) -> Straggler | None:
-    """The rank that the others wait for; None where none is, or it cannot be told."""
-    found = [own for side in many if (own := side.one.get(Collectives)) is not None]
-    return merging.merged(merge, found).straggler if len(found) > 1 else None
-
-
 def sentences(many: Sequence[Side]) -> Iterable[str]:
     """What is uneven, with its numbers; nothing where the ranks are even."""
-    straggler = late(many)
-    if straggler is not None:
-        yield f"{straggler.said}."
     found = dict(_measures(many))
     for part, noun, more in (
         (COMPUTE, "Compute", ""),

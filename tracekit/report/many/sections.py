@@ -36,11 +36,13 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
     summed = sums(sides)
     joined = {} if summed else joins(sides)
     gpu = any(side.one.gpu for side in sides)
+    job = overview.read_job(sides)
+    shown = overview.shown(sides, job)
     asked = [n for n in _order(sides) if n not in HERO]
     sections = [
         added_up(name, summed[name], sides, gpu=gpu) if name in summed
         else put_together(name, joined[name], sides, gpu=gpu) if name in joined
-        else by_trace(name, sides, gpu=gpu)
+        else _of_some(by_trace(name, shown, gpu=gpu), shown, sides)
         for name in asked
     ]  # fmt: skip
     # what it judges comes first, as on one trace
@@ -49,20 +51,20 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
         name: (summed | joined)[name].to_json() if name in summed | joined
         else {"by_trace": {
             side.name: side.one.answers[name].to_json()
-            for side in sides if name in side.one.answers
+            for side in shown if name in side.one.answers
         }}
         for name in (*asked, *HERO)
     }  # fmt: skip
     data["traces"] = [
         {"trace": side.name, "path": facts.file_name(side.one.path), "run": side.run.said,
          "answers": sorted(side.one.answers), "unanswered": dict(side.one.unanswered)}
-        for side in sides
+        for side in shown
     ]  # fmt: skip
     return Page(
         title=overview.title(sides),
         subtitle=overview.subtitle(sides),
         single=False,
-        overview=overview.overview(sides),
+        overview=overview.overview(sides, job),
         sections=sections,
         unanswered=unanswered(sides),
         rows_bytes=ROWS_BYTES,
@@ -116,6 +118,15 @@ def put_together(name: str, result: Result, sides: Sequence[Side], *, gpu: bool)
     """A section of what the traces say together, which says so."""
     own = section(name, result, gpu=gpu)
     said = f"{' and '.join(side.name for side in sides)} are read as one run."
+    return dataclasses.replace(own, question=f"{own.question} {said}")
+
+
+def _of_some(own: Part, shown: Sequence[Side], sides: Sequence[Side]) -> Part:
+    """A section that says of which traces it is, where there are too many for a page."""
+    if len(shown) == len(sides):
+        return own
+    names = ", ".join(side.name for side in shown)
+    said = f"Of {len(sides)} traces these {len(shown)} are shown: {names}; --csv has all."
     return dataclasses.replace(own, question=f"{own.question} {said}")
 
 
@@ -247,5 +258,6 @@ def unanswered(sides: Sequence[Side]) -> list[Unanswered]:
     rows = []
     for entry in unanswered_of([side.one for side in sides]):
         of = [side.name for side in sides if entry.reason in side.one.unanswered.values()]
-        rows.append(dataclasses.replace(entry, of="" if len(of) == len(sides) else ", ".join(of)))
+        whose = "" if len(of) == len(sides) else overview.listed(of)
+        rows.append(dataclasses.replace(entry, of=whose))
     return rows

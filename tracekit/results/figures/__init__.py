@@ -14,6 +14,7 @@ of their name (`theme.mark`). None is a value that was not measured and draws no
 from tracekit.results.figures.bars import columns, paired_bars, split_bars
 from tracekit.results.figures.chart import Chart, escape, marks, shorten
 from tracekit.results.figures.curves import areas, lines
+from tracekit.results.figures.heat import heat
 from tracekit.results.figures.roofline import Point, roofline
 from tracekit.results.figures.slope import Measure, Pair, slope
 from tracekit.results.figures.tracks import Area, Block, Blocks, tracks
@@ -30,6 +31,7 @@ __all__ = [
     "areas",
     "columns",
     "escape",
+    "heat",
     "lines",
     "marks",
     "paired_bars",

@@ -53,6 +53,13 @@ TOKENS: dict[str, tuple[str, str]] = {
     "--before": ("#b9c0ca", "#4b5563"),
     "--lane": ("#dfe4ec", "#2c3541"),
     "--lane-2": ("#c6cedb", "#3d4856"),
+    # a few classes of one value, the least first: see heat.py
+    "--heat-0": ("#e9e9f6", "#232b3a"),
+    "--heat-1": ("#c9c8ea", "#34406a"),
+    "--heat-2": ("#a3a1dd", "#4c5aa0"),
+    "--heat-3": ("#7775c4", "#6f78c9"),
+    "--heat-4": ("#4c4a9c", "#9ba0e6"),
+    "--heat-5": ("#25235c", "#d3d4fb"),
     "--on-dark": ("#ffffff", "#000000"),  # text on the deeper hues
     "--on-light": ("#000000", "#000000"),
 }

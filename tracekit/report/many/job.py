@@ -1,0 +1,73 @@
+"""The ranks of one job together: what its owner asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tracekit.answers.collectives import Collectives, merge
+from tracekit.report.many import causes, groups, ranks, steps
+from tracekit.report.many.causes import Apart
+from tracekit.report.many.groups import ALONE, Row
+from tracekit.report.many.runs import Side
+from tracekit.report.many.steps import Steps
+from tracekit.results import merging
+from tracekit.results.figures import Chart
+from tracekit.results.result import Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the ranks say together. Empty or None where they do not say it."""
+
+    sides: tuple[Side, ...]
+    calls: Collectives | None  # of all ranks, each call met
+    apart: tuple[Apart, ...]  # by rank
+    rows: tuple[Row, ...]  # of tables and charts: a rank, or a group of ranks
+    steps: Steps | None
+
+    @property
+    def shown(self) -> list[Side]:
+        """The ranks whose own tables a page has: all, or of many the farthest from the middle."""
+        return [self.sides[row.members[0]] for row in self.rows if len(row.members) == 1]
+
+
+def read(many: Sequence[Side]) -> Job:
+    """Of ranks of one job."""
+    calls = [own for side in many if (own := side.one.get(Collectives)) is not None]
+    apart = causes.read(many)
+    rows = groups.rows([side.name for side in many], causes.apart(apart, len(many)))
+    return Job(
+        tuple(many), merging.merged(merge, calls) if len(calls) > 1 else None, tuple(apart),
+        tuple(rows), steps.read(many),
+    )  # fmt: skip
+
+
+def charts(job: Job) -> list[Chart | None]:
+    """Where each rank's time went; ranks by steps."""
+    drawn = steps.charts(job.steps, job.rows) if job.steps is not None else []
+    return [ranks.chart(job.sides, job.rows), *drawn]
+
+
+def grids(job: Job) -> list[Grid | None]:
+    """The same as tables, and what sets ranks apart."""
+    stepped = steps.grids(job.steps, job.rows) if job.steps is not None else []
+    return [causes.grid(job.apart, job.calls), *ranks.grids(job.sides, job.rows), *stepped]
+
+
+def sentences(job: Job) -> Iterable[str]:
+    """The main thing first."""
+    straggler = job.calls.straggler if job.calls is not None else None
+    main = causes.sentence(job.apart, straggler)
+    if main:
+        yield main
+    yield from ranks.sentences(job.sides)
+
+
+def to_json(job: Job) -> dict[str, Any]:
+    """What tables cut: every step of every rank."""
+    return {"steps": job.steps.to_json() if job.steps is not None else None}
+
+
+__all__ = ["ALONE", "Job", "charts", "grids", "read", "sentences", "to_json"]
