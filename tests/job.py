@@ -12,11 +12,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypedDict
 
 LAYERS, TRANSFER, DATA, LAYER = 6, 200.0, 300.0, 150.0
 LOADER = "enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"
 LAUNCH, HOST = 4.0, 10.0  # of a call, and what the host does before it
 Event = dict[str, object]
+Of = Callable[[int, int], float]  # rank, step
+
+
+class Late(TypedDict, total=False):
+    """What makes a rank late: see `draw`."""
+
+    layer: Of
+    data: Of
+    host: Of
+    more: Callable[[int, int], Mapping[str, float]]
 
 
 def _event(cat: str, name: str, ts: float, dur: float, tid: int, **args: object) -> Event:
@@ -60,9 +71,9 @@ def draw(
     ranks: int,
     *,
     steps: int = 5,
-    layer: Callable[[int, int], float] = lambda _rank, _step: LAYER,
-    data: Callable[[int, int], float] = lambda _rank, _step: DATA,
-    host: Callable[[int, int], float] = lambda _rank, _step: HOST,
+    layer: Of = lambda _rank, _step: LAYER,
+    data: Of = lambda _rank, _step: DATA,
+    host: Of = lambda _rank, _step: HOST,
     offset: Callable[[int], float] = lambda _rank: 0.0,
     more: Callable[[int, int], Mapping[str, float]] = lambda _rank, _step: {},
     base_ns: int = 0,

@@ -157,7 +157,7 @@ def _sheets(many: Sequence[Answers], folder: Path) -> list[Sheet]:
     found: list[Sheet] = []
     many = answers.by_rank(many)
     if len(many) > 1:
-        found += sheets(many_overview.overview(runs.read(many)).grids, folder, "together")
+        found += sheets(many_overview.whole(runs.read(many)), folder, "together")
     names = [_folder(one) for one in many]
     for place, one in enumerate(many):
         own = folder

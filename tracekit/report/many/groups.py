@@ -18,6 +18,11 @@ class Row:
     members: tuple[int, ...]
 
 
+def alone(names: Sequence[str]) -> tuple[Row, ...]:
+    """A row a rank."""
+    return tuple(Row(name, (i,)) for i, name in enumerate(names))
+
+
 def rows(names: Sequence[str], apart: Sequence[float]) -> list[Row]:
     """A row a rank; of many ranks the worst first, then groups of neighbours with all of them.
 
@@ -26,7 +31,7 @@ def rows(names: Sequence[str], apart: Sequence[float]) -> list[Row]:
     """
     every = range(len(names))
     if len(names) <= ALONE:
-        return [Row(names[i], (i,)) for i in every]
+        return list(alone(names))
     worst = sorted(sorted(every, key=lambda i: -apart[i])[:WORST])
     size = 8
     while -(-len(names) // size) > GROUPS:

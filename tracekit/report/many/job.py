@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekit.answers.collectives import Collectives, merge
@@ -15,6 +16,7 @@ from tracekit.report.many.steps import Steps
 from tracekit.results import merging
 from tracekit.results.figures import Chart
 from tracekit.results.result import Grid
+from tracekit.results.units import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,16 @@ def read(many: Sequence[Side]) -> Job:
     )  # fmt: skip
 
 
+def whole(job: Job) -> Job:
+    """The same with a row for every rank."""
+    return replace(job, rows=groups.alone([side.name for side in job.sides]))
+
+
+def every_step(job: Job) -> list[Grid]:
+    """A row for each step of each rank."""
+    return [steps.every(job.steps)] if job.steps is not None else []
+
+
 def charts(job: Job) -> list[Chart | None]:
     """Where each rank's time went; ranks by steps."""
     drawn = steps.charts(job.steps, job.rows) if job.steps is not None else []
@@ -65,9 +77,43 @@ def sentences(job: Job) -> Iterable[str]:
     yield from ranks.sentences(job.sides)
 
 
+_ALONE = re.compile(r"[;,] at least [^;]* is waiting for peers or contention")
+_EITHER = "It is transfer and waiting for peers."
+
+
+def met(job: Job, rank: str, claim: str) -> str:
+    """What a finding on communication claims of a rank alone, with what all ranks say together.
+
+    Alone, waiting is at least what calls take beyond the fastest of their size; calls met over all
+    ranks say how long each waited.
+    """
+    waited = next(
+        (w.waited_ns for w in (job.calls.waiting if job.calls is not None else ())
+         if w.rank == rank), None,
+    )  # fmt: skip
+    if waited is None or _EITHER not in claim:
+        return claim
+    said = (
+        f"Matched with the other ranks' calls, {duration(waited)} of it is waiting for them, the "
+        "rest transfer."
+    )
+    return _ALONE.sub("", claim).replace(_EITHER, said)
+
+
 def to_json(job: Job) -> dict[str, Any]:
     """What tables cut: every step of every rank."""
     return {"steps": job.steps.to_json() if job.steps is not None else None}
 
 
-__all__ = ["ALONE", "Job", "charts", "grids", "read", "sentences", "to_json"]
+__all__ = [
+    "ALONE",
+    "Job",
+    "charts",
+    "every_step",
+    "grids",
+    "met",
+    "read",
+    "sentences",
+    "to_json",
+    "whole",
+]

@@ -98,11 +98,7 @@ def overview(many: Sequence[Side], job: Job | None = None) -> Overview:
         *(jobs.charts(job) if job else ()),
         run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
     )  # fmt: skip
-    grids = (
-        *(jobs.grids(job) if job else ()), *_of_some(many, own, [
-            _totals(own), _stages(own), _costs(own), _findings_grid(own),
-        ]), _runs(many),
-    )  # fmt: skip
+    grids = _grids(many, job, own)
     return Overview(
         headlines=tuple(_headlines(many, job)),
         verdicts=tuple(_verdicts(many)),
@@ -110,11 +106,25 @@ def overview(many: Sequence[Side], job: Job | None = None) -> Overview:
         leaks=" ".join(f"{s.name}: {said}" for s in many if (said := leaks(s.one))),
         tiles=tuple(_key_numbers(many)),
         limits=tuple(_limits(many, job)),
-        findings=tuple(_findings(many)),
+        findings=tuple(_findings(many, job)),
         charts=tuple(c for c in charts if c and c.data),
         grids=tuple(g for g in grids if g and g.rows),
         definitions={word: said for s in many for word, said in words(s.one).items()},
     )
+
+
+def _grids(many: Sequence[Side], job: Job | None, own: Sequence[Side]) -> list[Grid | None]:
+    """The tables: of `own` where they have a row or a column a trace."""
+    each = [_totals(own), _stages(own), _costs(own), _findings_grid(own)]
+    return [*(jobs.grids(job) if job else ()), *_of_some(many, own, each), _runs(many)]
+
+
+def whole(many: Sequence[Side]) -> list[Grid]:
+    """The same tables of every trace, however many, and every step of every rank."""
+    job = read_job(many)
+    job = jobs.whole(job) if job is not None else None
+    every = [*_grids(many, job, many), *(jobs.every_step(job) if job is not None else ())]
+    return [grid for grid in every if grid is not None and grid.rows]
 
 
 def _of_some(
@@ -308,7 +318,7 @@ def _limits(many: Sequence[Side], job: Job | None) -> Iterable[str]:
             yield f"{side.name} · {said}"
 
 
-def _findings(many: Sequence[Side]) -> Iterable[Finding]:
+def _findings(many: Sequence[Side], job: Job | None) -> Iterable[Finding]:
     """What to do first; the table has the findings of all traces.
 
     Of runs that add up: of all together, those of one stage and advice as one, the largest of them
@@ -329,6 +339,8 @@ def _findings(many: Sequence[Side]) -> Iterable[Finding]:
             alike.setdefault((row.stage, row.do), []).append(own)
     for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:5]:
         _, name, found = max(same, key=lambda own: own[0])
+        if job is not None:
+            found = dataclasses.replace(found, claim=jobs.met(job, name, found.claim))
         also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
         yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
 

@@ -18,7 +18,7 @@ from tracekit.report.many import groups
 from tracekit.report.many.groups import Row
 from tracekit.report.many.runs import Side
 from tracekit.results.figures import Chart, heat
-from tracekit.results.result import Column, Grid
+from tracekit.results.result import Column, Grid, Unit
 
 COLUMNS = 40  # steps of a chart; of more, neighbours are one column
 SHOWN = 10  # columns of a table
@@ -66,7 +66,7 @@ class Measure:
 
     key: str
     title: str
-    unit: str
+    unit: Unit
     of: Callable[[Step], float | None]
     said: str
 
@@ -153,7 +153,8 @@ def charts(found: Steps, rows: Sequence[Row]) -> list[Chart]:
             x_title=_step_noun(found), table=measure.key,
             summary=f"{measure.said} {groups.said(rows, len(found.ranks))}",
         ))  # fmt: skip
-    return out
+    # of one colour it says no more than a number does
+    return [chart for chart in out if len(chart.data) > 1]
 
 
 def grids(found: Steps, rows: Sequence[Row]) -> list[Grid]:
@@ -165,14 +166,25 @@ def grids(found: Steps, rows: Sequence[Row]) -> list[Grid]:
         values = _binned(found.values(measure.of), rows, bins)
         if not any(v for own in values for v in own):
             continue
-        unit: Any = measure.unit
-        columns = (Column("rank"), *(Column(name, unit, measure.said) for name in names))
+        columns = (Column("rank"), *(Column(name, measure.unit, measure.said) for name in names))
         each = f", means of {len(bins[0])} steps" if len(bins) < len(found.names) else ""
         out.append(Grid(
             measure.key, f"{measure.title}, rank by {_step_noun(found)}{each}", columns,
             [(row.label, *own) for row, own in zip(rows, values, strict=True)], _note(found, rows),
         ))  # fmt: skip
     return out
+
+
+def every(found: Steps) -> Grid:
+    """A row for each step of each rank."""
+    columns = (Column("rank"), Column("step"),
+               *(Column(m.title.lower(), m.unit, m.said) for m in MEASURES))  # fmt: skip
+    rows = [
+        (rank, name, *(measure.of(step) for measure in MEASURES))
+        for rank, own in zip(found.ranks, found.cells, strict=True)
+        for name, step in zip(found.names, own, strict=True)
+    ]
+    return Grid("steps", "Every step of every rank", columns, rows)
 
 
 def _step_noun(found: Steps) -> str:
