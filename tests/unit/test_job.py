@@ -58,7 +58,7 @@ def test_the_late_rank_is_named_first_with_its_cause(
     kind: str, part: str, us: float, said: str
 ) -> None:
     found = job(kind)
-    main = next(iter(jobs.sentences(found)))
+    main = jobs.headline(found)
     assert main.startswith("Rank 2 holds the others up: it ")
     assert said in main
     assert f"comes last to {STEPS} of {STEPS} collective calls" in main
@@ -74,6 +74,7 @@ def test_the_late_rank_is_named_first_with_its_cause(
 def test_where_nobody_is_late_nobody_is_named() -> None:
     found = job("nobody")
     assert [own.cause for own in found.apart] == [""] * RANKS
+    assert jobs.headline(found) == ""
     assert list(jobs.sentences(found)) == []
     assert causes.grid(found.apart, found.calls) is None
 

@@ -23,13 +23,13 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
 from tracekit.taxonomy import Category
 
-COMPUTE, COPIES = "compute", "copies and fills"
+COMPUTE, COPIES = "compute", "copies and memsets"
 DATA, HOST, OTHER = "data loading", "host launches later", "other idle time"
 EXPOSED = "exposed communication"
 OWN = (COMPUTE, COPIES, DATA, HOST, OTHER)  # what a rank does itself, not for others
 MEASURED: dict[str, str] = {
     COMPUTE: "Time in which a kernel other than communication ran, beyond the median of the ranks.",
-    COPIES: "Time in which only copies and fills ran, beyond the median.",
+    COPIES: "Time in which only copies and memsets ran, beyond the median.",
     DATA: "Idle time in which the launching thread was loading data, beyond the median.",
     HOST: "Idle time in which the next work was not launched yet for any other reason of the host, "
     "beyond the median.",

@@ -68,12 +68,14 @@ def grids(job: Job) -> list[Grid | None]:
     return [causes.grid(job.apart, job.calls), *ranks.grids(job.sides, job.rows), *stepped]
 
 
-def sentences(job: Job) -> Iterable[str]:
-    """The main thing first."""
+def headline(job: Job) -> str:
+    """Which rank holds the others up, and why; "" where none does, or it cannot be told."""
     straggler = job.calls.straggler if job.calls is not None else None
-    main = causes.sentence(job.apart, straggler)
-    if main:
-        yield main
+    return causes.sentence(job.apart, straggler)
+
+
+def sentences(job: Job) -> Iterable[str]:
+    """What else is uneven."""
     yield from ranks.sentences(job.sides)
 
 

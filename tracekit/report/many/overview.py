@@ -295,9 +295,12 @@ def _both(one: _Range, found: Sequence[tuple[str, Measures]]) -> KeyNumber:
 
 
 def _headlines(many: Sequence[Side], job: Job | None) -> Iterable[str]:
-    """The biggest thing of each of a few traces; of ranks of one job, which do much the same, of
-    the one whose device was at it longest.
+    """The biggest thing of each of a few traces; of ranks of one job the one that holds the others
+    up, else, as they do much the same, of the one whose device was at it longest.
     """
+    if job is not None and (main := jobs.headline(job)):
+        yield main
+        return
     shown = list(many[:FEW])
     if job is not None:
         known = [side for side in many if runs.measures(side).window is not None]
