@@ -11,7 +11,7 @@ from tracekit.attribution import links
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union
 from tracekit.trace.spans.nesting import parents
-from tracekit.trace.spans.segments import codes
+from tracekit.trace.spans.segments import reach
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 from . import frames
@@ -68,13 +68,13 @@ def _crossed(trace: Trace, cats: tuple[Cat, ...]) -> tuple[I64, Mask, I64]:
     # slices at the top of a thread are siblings of one another
     family = np.where(parent >= 0, parent, -1 - thread)
     order = np.argsort(family, kind="stable")
-    ends, rank = np.unique(end[order], return_inverse=True)
-    group = codes(family[order])[1]
-    reach = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
+    ordered = family[order]
+    same = ordered[1:] == ordered[:-1]
+    group = np.cumsum(np.append(False, ~same))
+    furthest = reach(group, end[order])
     crossed, until = np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
-    same = group[1:] == group[:-1]
-    crossed[order[1:]] = same & (ends[reach[:-1]] > start[order[1:]])
-    until[order[1:]] = ends[reach[:-1]]
+    crossed[order[1:]] = same & (furthest[:-1] > start[order[1:]])
+    until[order[1:]] = furthest[:-1]
     return rows, crossed & (trace.dur[rows] > 0), np.minimum(until, end)
 
 
@@ -87,11 +87,12 @@ def _in_doubt(trace: Trace) -> dict[str, float]:
     """
     host, gpu = trace.of(*HOST), links.work(trace)
     found: dict[str, float] = {}
+    whole = max(total(union(spans(host.ts, host.dur))), 1)
     for names, cats in ALIKE.items():
         rows, crossed, until = _crossed(trace, cats)
         doubt = np.stack([trace.ts[rows][crossed], until[crossed]], axis=1)
         flat = union(doubt)
-        time = total(flat) / max(total(union(spans(host.ts, host.dur))), 1)
+        time = total(flat) / whole
         launched = _launched_in(trace, links.thread(trace)[rows][crossed], doubt)
         work = int(gpu.dur[launched].sum()) / max(int(gpu.dur.sum()), 1) if len(gpu) else time
         found |= dict.fromkeys(names, work)

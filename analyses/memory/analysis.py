@@ -124,17 +124,16 @@ def _peaks(path: str, name: str, own: dict[str, I64], marks: Markers) -> list[St
         rows = np.flatnonzero((labels == stage) & ~marks.repeated)
         low = np.searchsorted(own["ts"], marks.start[rows], side="left")
         high = np.searchsorted(own["ts"], marks.end[rows], side="right")
-        # from the event before, which says what was held at the start
-        spans = [
-            (max(a - 1, 0), b) for a, b in zip(low.tolist(), high.tolist(), strict=True) if b > a
-        ]
-        if not spans:
+        some = high > low
+        if not some.any():
             continue
-        inside = np.unique(np.concatenate([np.arange(a, b) for a, b in spans]))
+        # from the event before, which says what was held at the start
+        before = np.maximum(low[some] - 1, 0)
+        inside = np.flatnonzero(_within(before, high[some], len(own["ts"])))
         within = _within(low, high, len(own["ts"]))
         size = own["bytes"][within]
         out.append(StagePeak(
-            path, name, stage, len(spans), int(own["allocated"][inside].max()),
+            path, name, stage, int(some.sum()), int(own["allocated"][inside].max()),
             int(own["reserved"][inside].max()) or None, int(size.sum()),
             int(size[size > 0].sum()),
         ))  # fmt: skip

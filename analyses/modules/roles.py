@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tracekit.attribution.kernels.module_paths import FUSED, is_index
 
@@ -22,6 +23,7 @@ ROLES: tuple[tuple[str, str], ...] = (
 )
 
 
+@cache
 def role(kind: str) -> str:
     """What the name of a class says it is, or nothing."""
     return next((name for name, pattern in ROLES if re.search(pattern, kind, re.I)), "")

@@ -78,9 +78,10 @@ def _kernels(trace: Trace, stages: str | None) -> Items:
     marked = innermost(trace, stages)[rows] if len(rows) else launch
     run = (phase[rows], gpu.device[rows], marked, _step(trace, pid, when))
     calls_of = op_formulas.described(trace)
-    work = tuple(calls_of.works[at] for at in calls_of.work.tolist())
+    product = np.append(_products(calls_of.works)[calls_of.work], False)
     formula = calls_of.call[rows]
-    formula = np.where(_products(work)[formula], formula, -1)
+    formula = np.where(product[formula], formula, -1)
+    work = calls_of.each
     return _made(
         trace, work, True, run, (when, gpu.ts[rows]), gpu.dur[rows], gpu.name[rows], category[rows],
         kind, key, formula, batched,

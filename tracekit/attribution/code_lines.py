@@ -16,6 +16,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.reasons import holders
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 
@@ -37,12 +38,13 @@ def of_work(trace: Trace) -> Lines:
     """The line that launched each row of `links.work`."""
 
     def make() -> Lines:
-        texts, own = _launching(trace)
+        said, own = _launching(trace)
         found = origin.origin(trace)
         if found is not None:
             captured, captured_own = _launching(found.trace)
-            texts[found.row], own[found.row] = captured, captured_own
-        return _numbered(texts, own)
+            said = said.with_(found.row, captured)
+            own[found.row] = captured_own
+        return _numbered(said, own)
 
     return trace.once("code lines of work", make)
 
@@ -53,8 +55,8 @@ def of_frames(trace: Trace, own: I64, library: I64) -> Lines:
     return _numbered(_texts(trace, row, holders.spoken), own >= 0)
 
 
-def _launching(trace: Trace) -> tuple[np.ndarray[tuple[int], np.dtype[np.object_]], Mask]:
-    """[G] the line of each row of `links.work` ("" for none), and whether it is the program's."""
+def _launching(trace: Trace) -> tuple[_Said, Mask]:
+    """[G] the line of each row of `links.work`, and whether it is the program's."""
     launch = np.where(links.replayed(trace), -1, links.launch_row(trace))
     calls = links.call_rows(trace)
     row = np.where(launch >= 0, calls[launch] if len(calls) else -1, -1)
@@ -65,19 +67,39 @@ def _launching(trace: Trace) -> tuple[np.ndarray[tuple[int], np.dtype[np.object_
     return _texts(trace, at, holders.spoken), ours >= 0
 
 
-def _texts(
-    trace: Trace, row: I64, said: Callable[[str], str]
-) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """A text of each of S rows."""
+
+    texts: tuple[str, ...]  # some perhaps twice; "" for no text
+    which: I64  # [S] index into texts
+
+    def with_(self, rows: I64, other: _Said) -> _Said:
+        """The same where these rows say what `other` does."""
+        which = self.which.copy()
+        which[rows] = other.which + len(self.texts)
+        return _Said((*self.texts, *other.texts), which)
+
+
+def _texts(trace: Trace, row: I64, said: Callable[[str], str]) -> _Said:
     """[S] the name of each row as `said`, "" for none; each distinct name is said once."""
     name = np.where(row >= 0, trace.name[row] if len(trace) else -1, -1)
-    distinct, which = np.unique(name, return_inverse=True)
+    distinct, which = segments.codes(name.astype(np.int64))
     texts = [said(trace.strings[n]) if n >= 0 else "" for n in distinct.tolist()]
-    return np.array([*texts, ""], object)[which.reshape(-1)]
+    return _Said(tuple(texts), which)
 
 
-def _numbered(texts: np.ndarray[tuple[int], np.dtype[np.object_]], own: Mask) -> Lines:
-    names = {text: at for at, text in enumerate(dict.fromkeys(t for t in texts.tolist() if t))}
-    code = np.array([names.get(text, -1) for text in texts.tolist()], np.int64)
+def _numbered(said: _Said, own: Mask) -> Lines:
+    """Each text once, in the order in which the rows first say it."""
+    count = len(said.which)
+    first = np.full(len(said.texts), count, np.int64)
+    first[said.which[::-1]] = np.arange(count - 1, -1, -1)  # what is written last stays
+    names: dict[str, int] = {}
+    number = np.full(len(first), -1, np.int64)
+    for at in np.argsort(first, kind="stable").tolist():
+        if first[at] < count and (text := said.texts[at]):
+            number[at] = names.setdefault(text, len(names))
+    code = number[said.which]
     ours = np.zeros(len(names), bool)
     ours[code[(code >= 0) & own]] = True
     return Lines(tuple(names), tuple(ours.tolist()), code)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.trace.ranks import last_before
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.nesting import innermost, parents
+from tracekit.trace.spans.nesting import Nest, innermost, parents
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 Rows = npt.NDArray[np.int64]
@@ -138,11 +138,20 @@ def call_op_row(trace: Trace) -> Rows:
     """[R] for each row of `calls`, the row of `ops` that is the innermost around it, or -1."""
 
     def make() -> Rows:
-        op, call = trace.is_(Cat.CPU_OP), trace.is_(Cat.RUNTIME)
-        where, end = thread(trace), trace.end
-        return innermost(where[op], trace.ts[op], end[op], where[call], trace.ts[call], end[call])
+        call, own = calls(trace), thread(trace)[trace.is_(Cat.RUNTIME)]
+        return _nest(trace).around(own, call.ts, call.end)
 
     return trace.once("call_op_row", make)
+
+
+def _nest(trace: Trace) -> Nest:
+    """The rows of `ops`, by thread."""
+
+    def make() -> Nest:
+        op = ops(trace)
+        return Nest(thread(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+
+    return trace.once("nest of ops", make)
 
 
 def op_row(trace: Trace) -> Rows:
@@ -164,11 +173,7 @@ def stream(trace: Trace) -> Rows:
 def op_parent_row(trace: Trace) -> Rows:
     """[O] for each row of `ops`, the row of `ops` that is the innermost around it, or -1."""
 
-    def make() -> Rows:
-        op = ops(trace)
-        return parents(thread(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
-
-    return trace.once("op_parent_row", make)
+    return trace.once("op_parent_row", lambda: _nest(trace).parents)
 
 
 def op_self_ns(trace: Trace) -> Rows:

@@ -92,8 +92,20 @@ def answer(trace: Trace, name: str, **parameters: object) -> Result:
     """
     entry = analysis(name)
     key = ("answer", name, tuple(sorted(parameters.items())))
-    found: Result = trace.once(key, lambda: _answer(trace, entry, parameters))
+    found = trace.once(key, lambda: _tried(trace, entry, parameters))
+    if isinstance(found, MissingEventsError):
+        raise found.with_traceback(None)
     return found
+
+
+def _tried(
+    trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]
+) -> Result | MissingEventsError:
+    """The answer, or why there is none: that too is found once."""
+    try:
+        return _answer(trace, entry, parameters)
+    except MissingEventsError as fault:
+        return fault
 
 
 def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]) -> Result:

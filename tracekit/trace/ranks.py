@@ -217,8 +217,9 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
     if not len(key) or not len(wanted):
         return np.full(len(wanted), -1, np.int64)
     order = np.argsort(key, kind="stable")  # by key, then by time
-    low = np.searchsorted(key[order], wanted, side="left")
-    high = np.searchsorted(key[order], wanted, side="right")
+    ordered = key[order]
+    low = np.searchsorted(ordered, wanted, side="left")
+    high = np.searchsorted(ordered, wanted, side="right")
     # time as the number of entries no later, so that key and time fit one number
     rank = np.arange(len(key))[order]
     place = np.searchsorted(at, when, side="right")

@@ -10,7 +10,7 @@ not asked for it; during the launch call the host was asking; after it the devic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +44,13 @@ class Idle:
     opener: I64  # [G] row of `links.work` that ends last before it; -1 for the first gap
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
+    known: dict[Cause, Spans] = field(default_factory=dict, repr=False)
 
     def of(self, cause: Cause) -> Spans:
         """The spans of one class, sorted and disjoint."""
-        return np.asarray(self.spans[self.cause == ORDER.index(cause)])
+        if cause not in self.known:
+            self.known[cause] = np.asarray(self.spans[self.cause == ORDER.index(cause)])
+        return self.known[cause]
 
 
 def idle(trace: Trace, device: int | None = None) -> Idle:

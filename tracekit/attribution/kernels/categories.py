@@ -17,6 +17,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import Cat, Mask, Trace
 
@@ -62,8 +63,8 @@ class _Rules:
         decide: Callable[[str], _Decision | None],
     ) -> npt.NDArray[np.int64]:  # fmt: skip
         """[N] the decision on each name; each distinct name is decided once."""
-        distinct, inverse = np.unique(names, return_inverse=True)
-        found = [self.number(decide(strings[name])) for name in distinct]
+        distinct, inverse = segments.codes(names.astype(np.int64))
+        found = [self.number(decide(strings[name])) for name in distinct.tolist()]
         return np.asarray(np.array(found, np.int64)[inverse], np.int64)
 
 

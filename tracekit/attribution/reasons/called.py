@@ -27,12 +27,13 @@ def named(trace: Trace, every: Stretches, held: I64) -> I64:
     calls, thread = links.call_rows(trace), links.thread(trace)
     for number in np.unique(every.thread[rows]).tolist():
         own = calls[thread[calls] == number]
+        begins, ends = trace.ts[own], trace.end[own]
         for row in rows[every.thread[rows] == number].tolist():
             start, end = every.spans[row].tolist()
-            low = np.searchsorted(trace.ts[own], start, side="left")
-            if low and trace.end[own[low - 1]] > start:
+            low = np.searchsorted(begins, start, side="left")
+            if low and ends[low - 1] > start:
                 low -= 1
-            inside = own[low : np.searchsorted(trace.ts[own], end, side="left")]
+            inside = own[low : np.searchsorted(begins, end, side="left")]
             found = _most(trace, inside, end - start)
             if found is not None:
                 first, count = found

@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.trace.spans.intervals import Spans
-from tracekit.trace.spans.nesting import innermost
+from tracekit.trace.spans.nesting import Nest
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 MOST = 5_000  # stretches of one device that are named: the longest
@@ -45,12 +45,12 @@ def held(trace: Trace, where: Spans, thread: I64) -> Held:
 
 def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
     """[S] the innermost slice of the thread that covers at least half of each stretch."""
-    rows = np.flatnonzero(trace.is_(*HOST) & ~_is_step(trace))
+    rows, nest = trace.once("nest of holders", lambda: _nest(trace))
     if not len(rows) or not len(where):
         return np.full(len(where), -1, np.int64)
     middle = (where[:, 0] + where[:, 1]) // 2  # what covers half of a stretch covers its middle
-    threads, end, step = links.thread(trace)[rows], trace.end, _is_step(trace)
-    found = innermost(threads, trace.ts[rows], end[rows], thread, middle, middle + 1)
+    end, step = trace.end, _is_step(trace)
+    found = nest.around(thread, middle, middle + 1)
     at = np.where(found >= 0, rows[found], -1)
     while True:
         inside = np.minimum(end[at], where[:, 1]) - np.maximum(trace.ts[at], where[:, 0])
@@ -58,6 +58,12 @@ def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
         if not up.any():
             return np.asarray(at, np.int64)
         at = np.where(up, links.parent_row(trace)[at], at)
+
+
+def _nest(trace: Trace) -> tuple[I64, Nest]:
+    """Rows of the trace that can hold the host, and how they are nested."""
+    rows = np.flatnonzero(trace.is_(*HOST) & ~_is_step(trace))
+    return rows, Nest(links.thread(trace)[rows], trace.ts[rows], trace.end[rows])
 
 
 def above(trace: Trace, row: I64, wanted: Mask) -> I64:
@@ -72,8 +78,18 @@ def above(trace: Trace, row: I64, wanted: Mask) -> I64:
 
 def _is_step(trace: Trace) -> Mask:
     """[N] annotations of whole steps and stages, which say nothing of what held the host."""
-    names = [annotation_names.recognise(text) is not None for text in trace.strings]
-    return np.asarray(trace.is_(Cat.ANNOTATION) & np.array(names, bool)[trace.name])
+
+    def make() -> Mask:
+        found = trace.is_(Cat.ANNOTATION)
+        rows = np.flatnonzero(found)
+        steps = {
+            name: annotation_names.recognise(trace.strings[name]) is not None
+            for name in np.unique(trace.name[rows]).tolist()
+        }
+        found[rows] = [steps[name] for name in trace.name[rows].tolist()]
+        return found
+
+    return trace.once("annotations of steps", make)
 
 
 def is_frame(trace: Trace) -> Mask:

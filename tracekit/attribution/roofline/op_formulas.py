@@ -28,6 +28,7 @@ class Described:
     work: I64  # [C] index into works
     works: tuple[Work, ...]
     like: Mask  # [C] a call of work that is known by kernels alike
+    each: tuple[Work, ...]  # [C] the work itself
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +75,10 @@ def _described(trace: Trace) -> Described:
     place[known] = np.arange(len(known))
     call_of = np.full(len(row), -1, np.int64)
     call_of[mine] = place[which]
+    every = tuple(number)
     return Described(
-        call_of, (same >= 0) & (call_of >= 0), pair[known, 0], work[known], tuple(number),
-        pair[known, 1] == _ALIKE,
+        call_of, (same >= 0) & (call_of >= 0), pair[known, 0], work[known], every,
+        pair[known, 1] == _ALIKE, tuple(map(every.__getitem__, work[known].tolist())),
     )  # fmt: skip
 
 

@@ -20,13 +20,16 @@ def spans(start: npt.ArrayLike, duration: npt.ArrayLike) -> Spans:
 
 def union(parts: Spans) -> Spans:
     """Flat spans that cover the same instants; empty and negative ones cover none."""
-    parts = parts[parts[:, 1] > parts[:, 0]]
-    if not len(parts):
+    start, end = np.ascontiguousarray(parts[:, 0]), np.ascontiguousarray(parts[:, 1])
+    real = end > start
+    if not real.all():
+        start, end = start[real], end[real]
+    if not len(start):
         return EMPTY
-    if (parts[1:, 0] < parts[:-1, 0]).any():  # mostly they are in order
-        parts = parts[np.argsort(parts[:, 0], kind="stable")]
-    start = parts[:, 0]
-    reach = np.maximum.accumulate(parts[:, 1])
+    if (start[1:] < start[:-1]).any():  # mostly they are in order
+        order = np.argsort(start, kind="stable")
+        start, end = start[order], end[order]
+    reach = np.maximum.accumulate(end)
     opens = np.empty(len(start), bool)
     opens[0] = True
     opens[1:] = start[1:] > reach[:-1]

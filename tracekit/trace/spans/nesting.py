@@ -31,16 +31,63 @@ def innermost(
     """
     if not len(outer_track) or not len(track):
         return np.full(len(track), -1, np.int64)
-    all_track = np.concatenate([outer_track, track])
-    all_start = np.concatenate([outer_start, start])
-    all_end = np.concatenate([outer_end, end])
-    is_outer = np.arange(len(all_track)) < len(outer_track)
-    # stable: at equal spans the outer ones come first, so they enclose their equals
-    order = _order(all_track, all_start, all_end)
-    above = previous_reaching(all_track[order], all_end[order], is_outer[order])
-    found = np.full(len(order), -1, np.int64)
-    found[order] = np.where(above >= 0, order[above], -1)
-    return found[len(outer_track) :]
+    return Nest(outer_track, outer_start, outer_end).around(track, start, end)
+
+
+class Nest:
+    """M spans made ready to be asked, many times, which of them is around what."""
+
+    def __init__(self, track: I64, start: I64, end: I64) -> None:
+        order = _order(track, start, end)
+        tracks, starts = track[order], start[order]
+        above = previous_reaching(tracks, end[order], np.ones(len(tracks), bool))
+        first = np.ones(len(tracks), bool)
+        first[1:] = tracks[1:] != tracks[:-1]
+        self.tracks = tracks[first]  # each once, ascending
+        self._low = int(starts.min()) if len(starts) else 0
+        self._width = int(starts.max()) - self._low + 2 if len(starts) else 2
+        self._starts: I64 | None = None
+        if len(self.tracks) * self._width >= 1 << 62:  # then ranks stand for times
+            self._starts = np.unique(starts)
+            self._width = len(self._starts) + 1
+        # track and start as one number
+        self._key = (np.cumsum(first) - 1) * self._width + self._time(starts)
+        # kept as long as a trace: half as wide
+        narrow = np.int32 if len(order) < 1 << 31 else np.int64
+        self._order, self._above, self._end = order.astype(narrow), above.astype(narrow), end
+
+    def _time(self, start: I64) -> I64:
+        """-1 before the first start of all; no more than `_width` - 2."""
+        if self._starts is not None:
+            return np.searchsorted(self._starts, start, side="right") - 1
+        return np.clip(start - self._low, -1, self._width - 2)
+
+    @property
+    def parents(self) -> I64:
+        """[M] for each span, the index of the innermost other one around it, or -1.
+
+        Of spans that are equal the earlier index is the parent.
+        """
+        found = np.full(len(self._order), -1, np.int64)
+        found[self._order] = np.where(self._above >= 0, self._order[self._above], -1)
+        return found
+
+    def around(self, track: I64, start: I64, end: I64) -> I64:
+        """[N] for each of these spans, the index of the innermost one around it, or -1."""
+        if not len(self._order):
+            return np.full(len(track), -1, np.int64)
+        lane = np.minimum(np.searchsorted(self.tracks, track), len(self.tracks) - 1)
+        first = lane * self._width
+        at = np.searchsorted(self._key, first + self._time(start), side="right") - 1
+        known = (self.tracks[lane] == track) & (at >= 0) & (self._key[at] >= first)
+        at = np.where(known, at, -1)
+        # what is skipped ends before the skipper does: see `previous_reaching`
+        short = np.flatnonzero(known)
+        while len(short):
+            short = short[self._end[self._order[at[short]]] < end[short]]
+            at[short] = self._above[at[short]]
+            short = short[at[short] >= 0]
+        return np.where(at >= 0, self._order[at], -1).astype(np.int64)
 
 
 def parents(track: I64, start: I64, end: I64) -> I64:
@@ -48,11 +95,7 @@ def parents(track: I64, start: I64, end: I64) -> I64:
 
     Of spans that are equal the earlier index is the parent. See `innermost`.
     """
-    order = _order(track, start, end)
-    above = previous_reaching(track[order], end[order], np.ones(len(track), bool))
-    found = np.full(len(order), -1, np.int64)
-    found[order] = np.where(above >= 0, order[above], -1)
-    return found
+    return Nest(track, start, end).parents
 
 
 def _order(track: I64, start: I64, end: I64) -> npt.NDArray[np.intp]:

@@ -56,6 +56,20 @@ def longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
     return [int(n) for n in best]
 
 
+def reach(group: I64, end: I64) -> I64:
+    """[N] the furthest end so far within the group; groups are ascending, from 0."""
+    if not len(end):
+        return end
+    low = int(end.min())
+    width = int(end.max()) - low + 1
+    if (int(group[-1]) + 1) * width < 1 << 62:
+        before = group * width - low  # groups one above the other
+        return np.asarray(np.maximum.accumulate(end + before) - before)
+    ends, rank = np.unique(end, return_inverse=True)  # ranks are small
+    found = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
+    return np.asarray(ends[found])
+
+
 def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
     """[groups] ns that each group's spans cover together; empty and negative spans cover none."""
     real = end > start
@@ -64,10 +78,7 @@ def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
         return np.zeros(groups, np.int64)
     order = np.lexsort((start, group))
     group, start, end = group[order], start[order], end[order]
-    # the furthest end so far within the group: ranks stay small, so groups can be stacked
-    ends, rank = np.unique(end, return_inverse=True)
-    reach = np.maximum.accumulate(group * len(ends) + rank) - group * len(ends)
-    reach_ns = ends[reach]
+    reach_ns = reach(group, end)
     before = np.empty_like(start)
     before[0] = start[0]
     before[1:] = np.where(group[1:] == group[:-1], reach_ns[:-1], start[1:])
@@ -109,14 +120,17 @@ def distinct(key: I64) -> tuple[I64, I64]:
     """
     if not len(key):
         return key, np.empty(0, np.int64)
-    low = key.min(axis=0)
-    spans = [int(high) - int(low) + 1 for high, low in zip(key.max(axis=0), low, strict=True)]
+    columns = [np.ascontiguousarray(column) for column in key.T]
+    lows = [int(column.min()) for column in columns]
+    spans = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
     if prod(spans) >= 1 << 62:
         rows, inverse = np.unique(key, axis=0, return_inverse=True)
         return rows, np.asarray(inverse).reshape(-1)
     packed = np.zeros(len(key), np.int64)
-    for column, (span, first) in enumerate(zip(spans, low, strict=True)):
-        packed = packed * span + (key[:, column] - first)
+    for column, span, low in zip(columns, spans, lows, strict=True):
+        packed *= span
+        packed += column
+        packed -= low
     inverse = codes(packed)[1]
     at = np.empty(int(inverse.max()) + 1, np.int64)
     at[inverse[::-1]] = np.arange(len(packed) - 1, -1, -1)  # what is written last stays: the first
