@@ -291,3 +291,10 @@ def starts(path: Path, most: int = 1 << 14) -> bytes:
                 return text.read(most)
         return file.read(most)
     return b""
+
+
+def is_ours(path: Path) -> bool:
+    """Whether this is a file of this user, that nobody else may write. Raises: OSError."""
+    status = path.lstat()
+    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return mine and stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022

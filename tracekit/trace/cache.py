@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tracekit.errors import TracekitError
-from tracekit.files import writing
+from tracekit.files import is_ours, writing
 from tracekit.trace.json.source import Text
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
 
@@ -81,7 +80,7 @@ def load(path: Path, text: Text, reread: Any) -> Trace | None:
 
 
 def _load(path: Path, text: Text, reread: Any) -> Trace:
-    if not _is_ours(path):
+    if not is_ours(path):
         raise PermissionError("somebody else may have written it")
     with np.load(path, allow_pickle=False) as stored:
         arrays = {key: stored[key] for key in stored.files}
@@ -115,13 +114,6 @@ def _load(path: Path, text: Text, reread: Any) -> Trace:
     trace = Trace(source, tuple(about["strings"]), about["origin_ns"], tables=tables, **columns)
     _check(trace)
     return trace
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether an entry is a file of this user, that nobody else may write."""
-    status = path.lstat()
-    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    return mine and stat.S_ISREG(status.st_mode) and not status.st_mode & 0o022
 
 
 def _check(trace: Trace) -> None:

@@ -6,25 +6,22 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracekit.files import numbered, starts, writing, writing_new
 from tracekit.report.html import plotly, tables
-from tracekit.report.html.embedded import bounded, coded, embedded, safe, within
+from tracekit.report.html.embedded import embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
 from tracekit.report.html.section import Part, Unanswered, host_only
 from tracekit.report.html.tables import HtmlTable
+from tracekit.report.html.template import template
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import theme
 from tracekit.results.first_screen import Verdict
 from tracekit.results.result import Grid
 from tracekit.version import __version__
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 NODES = 2200  # table cells that are shown at first, over the whole page
 BYTES = 1_900_000  # of a page; what follows shrinks until it fits
@@ -151,7 +148,7 @@ def _filled(page: Page, part: float) -> str:
     sections = [_section(own, draw) for own in page.sections]
     data = within(page.data, int(DATA_BYTES * part))
     charts = bool(page.overview.charts) or any(own.figures for own in sections)
-    return _template().render(
+    return template().render(
         version=__version__,
         of=page.of,
         title=page.title,
@@ -268,19 +265,3 @@ def _most(grids: Sequence[Grid], limit: int) -> int:
 def _asset(name: str) -> str:
     return (files("tracekit.report.html") / "assets" / name).read_text(encoding="utf-8")
 
-
-def _bounded(value: Any) -> Any:
-    """What the template prints: text of a trace is bounded, markup of ours is not."""
-    return bounded(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    env = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_bounded
-    )
-    env.filters["coded"] = coded
-    source = (files("tracekit.report.html") / "page.html.j2").read_text(encoding="utf-8")
-    return env.from_string(source)
