@@ -6,8 +6,10 @@ import hashlib
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path, PurePath
 
@@ -158,7 +160,14 @@ _digests: dict[_State | None, Future[str | None]] = {}
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)
+    return ThreadPoolExecutor(1, initializer=_yielding)
+
+
+def _yielding() -> None:
+    """Lets other threads go first: reading takes all cores, what comes after leaves some free."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _state(path: str | Path) -> _State | None:

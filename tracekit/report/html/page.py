@@ -264,4 +264,3 @@ def _most(grids: Sequence[Grid], limit: int) -> int:
 
 def _asset(name: str) -> str:
     return (files("tracekit.report.html") / "assets" / name).read_text(encoding="utf-8")
-

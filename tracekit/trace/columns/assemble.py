@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.trace.columns import release
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
 from tracekit.trace.columns.device_rows import Words, decide
 from tracekit.trace.columns.numbers import FIRST_LABEL, narrow
@@ -23,6 +24,7 @@ _WIDTH: Mapping[str, Any] = {"name": np.int32, "cat": np.uint8, "device": np.int
 _NO_SLICE = frozenset({"memory", "counters", "flows"})  # tables whose rows are no slices
 _LABELLED = {"memory": ("pid", "tid"), "flows": ("pid", "tid", "flow"), "counters": ("pid",)}
 
+_MANY = 100_000  # slices: their pieces are worth giving back
 _MOST_KINDS = (1 << 15) - 1
 UNPAIRED = "B events without an E, or the reverse"
 
@@ -85,6 +87,8 @@ class Assembly:
         for name in (*COLUMNS, KIND):
             columns[name] = _joined(reads, paired, name)
             count = len(columns[name])
+            if count > _MANY:
+                release.freed()
         (columns["name"],), strings = ordered([columns["name"]], self.texts.index)
         words = Words(strings, total.processes, total.marks)
         unknown = decide(columns, list(self.kinds), words)

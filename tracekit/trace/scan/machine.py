@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.files import writing
+from tracekit.trace.columns import release
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.asked import Kernel, nested
 from tracekit.trace.spans import nesting
@@ -90,6 +91,7 @@ def kernel() -> Kernel | None:
         _start(path)
         return None
     found = _loaded(llvm, code)
+    release.code_of("llvmlite")
     nesting.quick = partial(nested, found)
     return found
 

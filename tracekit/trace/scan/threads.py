@@ -12,12 +12,13 @@ import numpy as np
 from tracekit.trace.columns.decode import shapes
 from tracekit.trace.columns.slices import Read, read_piece
 from tracekit.trace.columns.texts import Texts
-from tracekit.trace.json.pieces import SIZE, Cutter, Piece
+from tracekit.trace.json.pieces import Cutter, Piece
 from tracekit.trace.json.source import Text
 from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.scan.rows import Rows
 from tracekit.trace.scan.scanner import Scanner
 
+SIZE = 4 << 20  # of a piece: with smaller ones the work on each piece tells
 _PROBED = 4  # pieces that show whether a text is in the usual form
 
 

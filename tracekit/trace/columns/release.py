@@ -1,0 +1,31 @@
+"""Memory that is free, or that can be read anew from its file, given back to the system.
+
+Only where the system has a call for it: elsewhere nothing happens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from contextlib import suppress
+from pathlib import Path
+
+_FAULTS = (OSError, AttributeError, TypeError, ValueError)  # another system, another C library
+
+
+def freed() -> None:
+    """What was freed in small parts, which the C library keeps for more of them."""
+    with suppress(*_FAULTS):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def code_of(library: str) -> None:
+    """The code of a library that is seldom needed again; LLVM's is 40 MB."""
+    with suppress(*_FAULTS):
+        madvise = ctypes.CDLL(None).madvise
+        madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            # nothing but code: what is written to would be lost
+            if library in line and line.split()[1] == "r-xp":
+                start, stop = (int(place, 16) for place in line.split()[0].split("-"))
+                madvise(start, stop - start, mmap.MADV_DONTNEED)
