@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tracekit.cli import process, verbosity
+from tracekit.cli import help, process, verbosity
 from tracekit.version import __version__
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 something you can act on, 2 wrong usage, 3 slower than allowed, "
     "130 Ctrl-C, 143 SIGTERM (docs/commands.md).",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -51,6 +52,7 @@ def _join() -> None:
         module = importlib.import_module(f"tracekit.cli.commands.{found.name}")
         module.register(app)
     _hear(app)
+    help.plain(app)
 
 
 def _hear(group: typer.Typer) -> None:

@@ -221,7 +221,7 @@ class Trace:
         """The slices that a mask keeps, or that an index array names, as a smaller trace."""
         # rows by their numbers are picked faster than by a mask, of so many columns
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
-        picked = {
+        picked: dict[str, Any] = {
             name: np.take(getattr(self, name), places)
             for name in (
                 "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",

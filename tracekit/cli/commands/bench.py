@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from tracekit.cli import complete, for_ci, process
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
+from tracekit.cli.help import Group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SWEEP = "Swept where there are commas: every combination is a configuration"
 
 
-class _RunByDefault(TyperGroup):
+class _RunByDefault(Group):
     """`bench MODEL …` is `bench run MODEL …`; `compare` and `table` are the only other words."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

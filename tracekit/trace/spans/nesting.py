@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,9 @@ class Nest:
         self._key = (np.cumsum(first) - 1) * self._width + self._time(starts)
         # kept as long as a trace: half as wide
         narrow = np.int32 if len(order) < 1 << 31 else np.int64
-        self._order, self._above, self._end = order.astype(narrow), above.astype(narrow), end
+        self._order: npt.NDArray[Any] = order.astype(narrow)
+        self._above: npt.NDArray[Any] = above.astype(narrow)
+        self._end = end
 
     def _time(self, start: I64) -> I64:
         """-1 before the first start of all; no more than `_width` - 2."""
