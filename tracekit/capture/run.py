@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from tracekit.errors import TracekitError
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
+    from tracekit.capture.parallel import Part
     from tracekit.datasets.entry import Recording, Sample
     from tracekit.models.entry import Facts
 
@@ -56,8 +59,11 @@ def capture(
     profiling: Profiling | None = None,
     samples: Sequence[Sample] | None = None,
     progress: Progress = quiet,
+    part: Part | None = None,
 ) -> Captured:
     """The trace of `plan.samples` requests, written to `output` (or under `traces/`).
+
+    `part` is this process's of a job of several, which write together.
 
     `samples` stand in for those that the plan's data would give. Ctrl-C while profiling keeps the
     samples that are complete and says so in `interrupted`.
@@ -67,14 +73,18 @@ def capture(
     """
     profiling = profiling or Profiling()
     path = output or files.free(default_path(plan))
-    _check_writable(path)
+    if part is None:
+        _check_writable(path)
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
         found = list(samples or planning.feed(plan, Path(folder) / "data"))
         found, repairs = watched(planning.repeat(found, plan))
         progress("loading weights", 0, None)
         adapter = planning.build(plan)
+        if part is not None:
+            found = part.share(found)
+            plan = replace(plan, samples=len(found))
         with planning.memory_errors(plan):
-            passes = Passes(plan, adapter, found, progress)
+            passes = Passes(plan, adapter, found, progress, part)
             passes.warm_up(mark=True)
             unprofiled, alone = passes.plain()
             exported = Path(folder) / "exported.json"
@@ -92,23 +102,29 @@ def capture(
             facts |= pairs.described(adapter, facts["tokens"], unprofiled, profiled, alone)
         from tracekit.capture import save
 
-        with patient():
-            complete = len(profiled) if interrupted else None
-            path = save.save(exported, path, facts, complete=complete, asked=output is not None)
+        complete = len(profiled) if interrupted else None
+        if part is not None:
+            part.tell(facts)
+            own = save.save(exported, Path(folder) / path.name, facts, complete=complete)
+            path = part.job.publish(own, path)
+        else:
+            with patient():
+                path = save.save(exported, path, facts, complete=complete, asked=output is not None)
     stages = tuple(plan.model.stages)
     return Captured(path, facts, unprofiled, profiled, stages, interrupted, alone)
 
 
 def default_path(plan: Plan) -> Path:
     """`traces/MODEL-SIZE-DTYPE-DEVICE-TIME.pt.trace.json.gz`; a model's `:` and `/` become `-`."""
-    import re
-    import time
+    return Path("traces") / f"{default_name(plan)}.pt.trace.json.gz"
 
+
+def default_name(plan: Plan, *more: str) -> str:
+    """`MODEL-SIZE-DTYPE-DEVICE-TIME`; `more` stands before the time."""
     options = plan.options
     parts = (plan.name, options.size, options.dtype, options.device)
     words = [re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-.") for part in parts]
-    name = "-".join([*words, time.strftime("%Y%m%d-%H%M%S")])
-    return Path("traces") / f"{name}.pt.trace.json.gz"
+    return "-".join([*words, *more, time.strftime("%Y%m%d-%H%M%S")])
 
 
 class _NotYetError(Exception):
@@ -127,9 +143,15 @@ class Passes:
     """The same samples through the model again and again: warm-up, plain, profiled."""
 
     def __init__(
-        self, plan: Plan, adapter: Any, samples: Sequence[Sample], progress: Progress
+        self,
+        plan: Plan,
+        adapter: Any,
+        samples: Sequence[Sample],
+        progress: Progress,
+        part: Part | None = None,
     ) -> None:
         self.plan = plan
+        self.part = part
         self.adapter = adapter
         self.samples = samples
         self.progress = progress
@@ -199,19 +221,37 @@ class Passes:
         with _without_tracepoints():
             profiler.start_trace()
         try:
-            for number in range(len(self.samples)):
+            for number in self.numbers():
                 self.progress("profiled", number, len(self.samples))
                 done.append(self.one(number, self.marking))
+            interrupted = self.part is not None and self.part.job.stopping
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            with patient(), _without_tracepoints():
+            with self.patient(), _without_tracepoints():
                 profiler.stop_trace()
         self.progress("writing", 0, None)
         if done:
-            with patient(), _without_tracepoints():
+            with self.patient(), _without_tracepoints():
                 _export(profiler, path)
         return tuple(done), interrupted
+
+    def patient(self) -> contextlib.AbstractContextManager[None]:
+        """As `patient`; the ranks of a job heed signals in their own way."""
+        return patient() if self.part is None else contextlib.nullcontext()
+
+    def numbers(self) -> Iterator[int]:
+        """Each sample's number; of a job until the ranks agree to end, all after as many."""
+        if self.part is None:
+            yield from range(len(self.samples))
+            return
+        self.part.job.gently = True
+        for number in range(self.part.job.most(len(self.samples))):
+            if self.part.job.ends():
+                self.part.job.stopping = True
+                return
+            if number < len(self.samples):
+                yield number
 
 
 @contextlib.contextmanager

@@ -33,6 +33,8 @@ class BuildOptions:
     temperature: float = 0.0  # 0 is greedy
     top_p: float = 1.0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    # divides a language model over the ranks of a job, where several processes run it together
+    shard: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

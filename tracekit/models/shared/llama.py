@@ -164,6 +164,8 @@ class Decoder:
         self.most: int = most or int(getattr(text, "max_position_embeddings", 0) or 1 << 30)
         self.cache_kind: str = "static" if options.compile else options.cache
         self.attention = set_attention(model, options, self.cache_kind)
+        if options.shard is not None:
+            options.shard(model)
         self._takes_cache = cache_argument(model)
         self._static: Any = None  # (rows, positions, cache): its addresses stay, for CUDA graphs
         self._step: Any
