@@ -165,11 +165,12 @@ def joined(world: World, device: str | None) -> Iterator[Job]:
     """
     import torch
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     gpu = torch.cuda.is_available() and not (device or "").startswith("cpu")
     backend = "cpu:gloo,cuda:nccl" if gpu and dist.is_nccl_available() else "gloo"
     try:
-        store, rank, size = next(dist.rendezvous("env://"))
+        store, rank, size = next(rendezvous("env://"))
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     except (RuntimeError, ValueError, OSError) as fault:
         raise TracekitError(
