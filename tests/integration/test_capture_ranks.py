@@ -15,8 +15,8 @@ from tracekit.capture import ranks
 from tracekit.capture.parallel import Part
 from tracekit.capture.ranks import Job, World
 from tracekit.errors import TracekitError, UsageError
-from tracekit.models.shared import tensor_parallel
-from tracekit.models.shared.tensor_parallel import Sharding
+from tracekit.models import tensor_parallel
+from tracekit.models.tensor_parallel import Sharding
 
 pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]

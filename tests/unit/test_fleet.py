@@ -280,8 +280,10 @@ def test_the_commands_from_traces_to_the_cause(tmp_path: Path) -> None:
     assert json.loads(made.stdout)["new"] == 10
     told = tracekit("trend", "t.csv", "-o", "t.html", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
-    for part in ("First change: run-6/t.json", "TPOT +", "torch 2.12.1 → 2.13.0", "are kernel",
-                 "ampere_sgemm_64 (gemm)", "tracekit compare run-5/t.json run-6/t.json"):  # fmt: skip
+    for part in (
+        "First change: run-6/t.json", "TPOT +", "torch 2.12.1 → 2.13.0", "are kernel",
+        "ampere_sgemm_64 (gemm)", "tracekit compare run-5/t.json run-6/t.json",
+    ):  # fmt: skip
         assert part in told.stdout
     assert "run-6/t.json" in (tmp_path / "t.html").read_text()
     plain = tracekit("trend", "t.csv", "--json", "--no-cause", cwd=tmp_path)

@@ -13,7 +13,7 @@ from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.ranks import Job
 from tracekit.capture.run import Captured, Profiling
 from tracekit.errors import UsageError
-from tracekit.models.shared.tensor_parallel import Sharding, asked
+from tracekit.models.tensor_parallel import Sharding, asked
 from tracekit.taxonomy import Stage
 
 T = TypeVar("T")

@@ -59,7 +59,7 @@ def world() -> World | None:
     return World(rank, size, local) if size > 1 else None
 
 
-class PeerFailedError(TracekitError):
+class AnotherRankError(TracekitError):
     """Another rank has failed, and says why."""
 
 
@@ -153,14 +153,14 @@ class Job:
             first = self.store.compare_set(_FAILED, "", mine).decode()
         except (RuntimeError, UnicodeError):  # the launcher has gone: nobody else can say it
             return True
-        return bool(first == mine) and not isinstance(fault, PeerFailedError)
+        return bool(first == mine) and not isinstance(fault, AnotherRankError)
 
 
 @contextmanager
 def joined(world: World, device: str | None) -> Iterator[Job]:
     """The process group: gloo on the host, and NCCL between GPUs, where `device` may be one.
 
-    Raises: TracekitError where the others cannot be met; PeerFailedError on all ranks but the one
+    Raises: TracekitError where the others cannot be met; AnotherRankError on all ranks but the one
     that failed first.
     """
     import torch
@@ -184,7 +184,7 @@ def joined(world: World, device: str | None) -> Iterator[Job]:
         if job.heard_s and _lost(fault):  # the others heard it too, and were quicker
             raise KeyboardInterrupt from fault
         if not job.failed(fault):
-            raise PeerFailedError(
+            raise AnotherRankError(
                 "another rank failed", where=f"rank {world.rank}", hint="see what it said"
             ) from fault
         if isinstance(fault, TracekitError):

@@ -194,7 +194,7 @@ def _capture_rank(
                 )  # fmt: skip
             if world.first:
                 _say(out, captured, full_size(planned), world.size)
-    except ranks.PeerFailedError:
+    except ranks.AnotherRankError:
         raise typer.Exit(1) from None
     if captured.interrupted:
         raise typer.Exit(130)
