@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracekit.capture import ranks
-from tracekit.capture.parallel import Part
+from tracekit.capture.part import Part
 from tracekit.capture.ranks import Job, World
 from tracekit.errors import TracekitError, UsageError
 from tracekit.models import tensor_parallel

@@ -25,7 +25,7 @@ from tracekit.errors import TracekitError
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:
-    from tracekit.capture.parallel import Part
+    from tracekit.capture.part import Part
     from tracekit.datasets.entry import Recording, Sample
     from tracekit.models.entry import Facts
 
