@@ -322,24 +322,108 @@ def test_bars_switch_between_time_and_shares(browser: Any, tmp_path: Path) -> No
     assert pressed.get_attribute("aria-pressed") == "true"
 
 
-def test_the_timeline_zooms_by_keyboard(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
-    span = (
-        "(r => r[1] - r[0])(document.getElementById('tk-timeline-timeline-chart')"
-        "._fullLayout.xaxis.range)"
+def test_from_a_stage_to_a_single_kernel_by_keys_by_mouse_and_by_address(
+    browser: Any, tmp_path: Path
+) -> None:
+    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
+    page = at.page
+    icicle, slices = (page.locator("#tk-tree-picture canvas").nth(n) for n in (0, 1))
+    readout, bar = page.locator("#tk-tree-picture-said"), page.locator(".filterbar")
+    kernels = "tk-kernels-kernels-table"
+
+    def view() -> float:
+        low, high = page.locator("#tk-tree-picture").get_attribute("data-view").split(",")
+        return int(high) - int(low)
+
+    def settled(condition: str) -> None:
+        page.wait_for_function(f"() => {condition}")
+
+    # by keys alone: down to a kernel, its tables, its first slice
+    every, whole = len(at.rows(kernels)), view()
+    page.focus("#tree h2 button")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "CANVAS":
+            break
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+    assert readout.inner_text().startswith("kernel sm90_xmma_gemm")
+    name = readout.locator("b").inner_text().removeprefix("kernel ").split(":")[0]
+    page.keyboard.press("Enter")
+    assert "Tables show kernel" in bar.inner_text()
+    assert all(name in row for row in at.rows(kernels))
+    assert 0 < len(at.rows(kernels)) < every
+    assert "No row of this table holds" in page.locator(".none").first.inner_text()
+    page.keyboard.press("]")
+    settled("document.getElementById('tk-tree-picture').dataset.view.split(',')"
+            ".reduce((a, b) => b - a) < 1e6")  # fmt: skip
+    assert "on stream 7" in readout.inner_text()
+    assert "tracekit export tl_h100_qwen15_05b.json.gz" in readout.inner_text()
+    settled("location.hash.includes('slice=')")
+    address, said, near = page.evaluate("location.hash"), readout.inner_text(), view()
+    page.keyboard.press("Escape")
+    assert len(at.rows(kernels)) == every
+
+    # by address: the same slice, as near
+    page.evaluate("address => { location.hash = '#kernels'; location.hash = address; }", address)
+    settled("!document.querySelector('.filterbar').hidden")
+    assert readout.inner_text() == said
+    assert view() == near
+    page.locator(".filterbar button").click()
+
+    # by mouse: the wheel zooms, a drag too, a click names and filters
+    page.get_by_role("button", name="Show all of the time").click()
+    settled(f"document.getElementById('tk-tree-picture').dataset.view.split(',')"
+            f".reduce((a, b) => b - a) >= {whole}")  # fmt: skip
+    slices.scroll_into_view_if_needed()
+    box = slices.bounding_box()
+    page.mouse.move(box["x"] + 500, box["y"] + box["height"] - 54)
+    for _ in range(12):
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -120)
+        page.keyboard.up("Control")
+    page.wait_for_timeout(80)
+    assert view() < whole / 400
+    page.mouse.down()
+    page.mouse.move(box["x"] + 600, box["y"] + box["height"] - 54, steps=3)
+    page.mouse.up()
+    page.wait_for_timeout(80)
+    assert view() < whole / 4000
+    page.mouse.click(box["x"] + 300, box["y"] + box["height"] - 54)
+    assert "Tables show" in bar.inner_text()
+    assert "on stream 7" in readout.inner_text()
+    page.emulate_media(color_scheme="dark")  # drawn anew, as near
+    assert view() < whole / 4000
+
+    # over the whole page: a search, a fold, a finding
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("flash_fwd_kernel")
+    assert "found" in page.locator(".find [role=status]").inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelectorAll('tr.here, canvas:focus').length") >= 1
+    page.keyboard.press("/")
+    page.keyboard.type(" no such thing")
+    assert "Nothing on this page holds" in page.locator("#tk-found").inner_text()
+    page.keyboard.press("Escape")
+    page.click("#kernels h2 button")
+    assert page.locator(f"#{kernels}").is_hidden()
+    page.click("nav a[href='#kernels']")
+    assert page.locator(f"#{kernels}").is_visible()  # a link unfolds what it leads to
+    settled("document.querySelector('nav a[aria-current]')?.hash === '#kernels'")
+    markdown = page.evaluate(
+        """async () => {
+          let said = '';
+          navigator.clipboard.writeText = async text => { said = text; };
+          document.querySelector('.copymd').click();
+          await new Promise(done => setTimeout(done, 50));
+          return said;
+        }"""
     )
-    before = at.page.evaluate(span)
-    at.page.focus("[data-for=tk-timeline-timeline][data-zoom=in]")
-    at.page.keyboard.press("Enter")
-    assert at.page.evaluate(span) == pytest.approx(before / 2)
-    at.page.emulate_media(color_scheme="dark")
-    at.page.wait_for_function(
-        "() => document.getElementById('tk-timeline-timeline-chart')"
-        "._fullLayout.paper_bgcolor === '#12161c'"
-    )
-    assert at.page.evaluate(span) == pytest.approx(before / 2)  # kept in the other colours
-    at.page.click("[data-for=tk-timeline-timeline][data-zoom=all]")
-    assert at.page.evaluate(span) == pytest.approx(before)
+    assert markdown.startswith("**")
+    assert "tl_h100_qwen15_05b.json.gz" in markdown
+    assert at.faults == []
 
 
 def test_charts_follow_a_change_of_the_colour_scheme(browser: Any, tmp_path: Path) -> None:
@@ -432,21 +516,17 @@ def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_several_traces_each_draw_their_timeline(width: int, browser: Any, tmp_path: Path) -> None:
+def test_several_traces_each_draw_their_picture(width: int, browser: Any, tmp_path: Path) -> None:
     names = ["one", "two", "three", "four", "five"]
     paths = [
         kineto(tmp_path / f"{n}.json.gz", tracekit={"model": n, "title": f"{n}: {'long ' * 20}"})
         for n in names
     ]
     at = Opened(browser, written(tmp_path, *paths), width=width)
-    charts = at.page.locator("#timeline .chart")
-    titles = at.page.locator("#timeline figcaption h3").all_inner_texts()
-    assert titles == [f"{n}: Timeline" for n in names[:4]]
-    for place in range(charts.count()):
-        charts.nth(place).scroll_into_view_if_needed()
-        at.page.wait_for_selector(f"#timeline .chart >> nth={place} >> .main-svg >> nth=0",
-                                  state="attached")  # fmt: skip
-    assert "Drawn are the first 4 of 5 traces; to see five" in at.page.inner_text("#timeline")
+    titles = at.page.locator("#tree figcaption h3").all_inner_texts()
+    assert titles == [f"{n}: GPU time from stage to kernel, and every slice" for n in names[:4]]
+    assert at.page.locator("#tree canvas").count() == 8
+    assert "Drawn are the first 4 of 5 traces; to see five" in at.page.inner_text("#tree")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert at.page.evaluate(wide) == 0
     assert at.faults == []

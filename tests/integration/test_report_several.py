@@ -34,20 +34,22 @@ def table(found: Page, start: str) -> bool:
     return any(attrs.get("id") == start for _, attrs in found.tags)
 
 
-def test_every_trace_has_its_own_labelled_timeline(tmp_path: Path) -> None:
+def pictures(found: Page) -> list[str]:
+    drawn = [attrs for tag, attrs in found.tags if tag == "figure"]
+    return [str(attrs["id"]) for attrs in drawn if attrs.get("class") == "picture"]
+
+
+def test_every_trace_has_its_own_labelled_picture(tmp_path: Path) -> None:
     found = rendered(*traces(tmp_path, "one", "two", "three"))
-    drawn = [chart for chart in charts(found) if chart.startswith("tk-timeline-")]
-    assert drawn == [f"tk-timeline-timeline-{n}" for n in (1, 2, 3)]
+    assert pictures(found) == [f"tk-tree-picture-{n}" for n in (1, 2, 3)]
     for name in ("One tiny", "Two tiny", "Three tiny"):
-        assert f"{name}: Timeline" in found.text
-    assert all(found.json[chart]["data"] for chart in drawn)
+        assert f"{name}: GPU time from stage to kernel" in found.text
 
 
 def test_what_is_not_drawn_of_many_traces_is_said(tmp_path: Path) -> None:
     names = ["one", "two", "three", "four", "five", "six"]
     found = rendered(*traces(tmp_path, *names))
-    drawn = [chart for chart in charts(found) if chart.startswith("tk-timeline-")]
-    assert len(drawn) == 4
+    assert len(pictures(found)) == 4
     assert "Drawn are the first 4 of 6 traces; to see Five tiny, Six tiny, analyze them" in (
         found.text
     )

@@ -11,7 +11,7 @@ Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after
 
 # said in words, in tables of their own, or drawn: no number of theirs stands alone
-WORDS = frozenset({"audit", "findings", "timeline"})
+WORDS = frozenset({"audit", "findings", "timeline", "tree"})
 TABLES = frozenset({"stages", "kernels", "ops", "devices"})
 
 # single events, counts by class, fitted lines: they are others in every run

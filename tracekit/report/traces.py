@@ -9,10 +9,12 @@ from pathlib import Path
 from tracekit import files
 from tracekit.answers.audit import Audit
 from tracekit.answers.findings import Findings
+from tracekit.answers.timeline import Timelines
+from tracekit.answers.tree import Trees
 from tracekit.report import device_words, facts
 from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
-from tracekit.report.html.section import HERO, Part, section, unanswered
+from tracekit.report.html.section import HERO, Part, pictures, section, unanswered
 from tracekit.report.many import sections as many_sections
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import answers, catalog
@@ -52,10 +54,13 @@ def render(many: Sequence[Answers], *, command: str = "") -> str:
 
 def _single(one: Answers, source: Sequence[Source]) -> Page:
     view, kind = overview(one), device_kind(one.source)
+    tree = one.get(Trees)
+    # the picture shows the slices that the timeline has in bins
+    hidden = {Timelines.analysis} if tree is not None and pictures(tree) else frozenset()
     sections = [
         _undoubled(section(name, result, one.trust.get(name), gpu=one.gpu, kind=kind), view)
         for name, result in one.answers.items()
-        if name not in HERO
+        if name not in HERO | hidden
     ]
     # the overview has its verdict; the whole of it comes after what it judges
     sections.sort(key=lambda own: own.name == Audit.analysis)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.files import numbered, starts, writing, writing_new
-from tracekit.report.html import plotly, tables
+from tracekit.report.html import plotly, scripts, tables
 from tracekit.report.html.embedded import embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
+from tracekit.report.html.picture import Packed, packed
 from tracekit.report.html.section import Part, Unanswered, host_only
 from tracekit.report.html.tables import HtmlTable
 from tracekit.report.html.template import template
@@ -26,6 +27,7 @@ from tracekit.version import __version__
 NODES = 2200  # table cells that are shown at first, over the whole page
 BYTES = 1_900_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 380_000  # of rows in the file, estimated
+PICTURE_BYTES = 440_000  # of all pictures of a page together
 DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
 # control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -75,6 +77,7 @@ class Section:
     question: str
     trust: Verdict | None
     silent: tuple[str, ...]
+    pictures: tuple[Packed, ...]
     figures: tuple[Figure, ...]
     open: tuple[HtmlTable, ...]
     closed: tuple[HtmlTable, ...]  # folded under their titles
@@ -145,7 +148,7 @@ def _filled(page: Page, part: float) -> str:
         first=tables.spread(page.unfolded, NODES),
         most=_most(page.grids, int(page.rows_bytes * part)),
     )
-    sections = [_section(own, draw) for own in page.sections]
+    sections = [_section(own, draw, part) for own in page.sections]
     data = within(page.data, int(DATA_BYTES * part))
     charts = bool(page.overview.charts) or any(own.figures for own in sections)
     return template().render(
@@ -182,7 +185,7 @@ class _Tables:
         )
 
 
-def _section(own: Part, draw: _Tables) -> Section:
+def _section(own: Part, draw: _Tables, part: float) -> Section:
     shown = _open(own)
     return Section(
         name=own.name,
@@ -190,6 +193,10 @@ def _section(own: Part, draw: _Tables) -> Section:
         question=own.question,
         trust=own.trust,
         silent=own.silent,
+        pictures=tuple(
+            packed(own.name, one, int(PICTURE_BYTES * part) // len(own.pictures))
+            for one in own.pictures
+        ),
         figures=tuple(figure(own.name, chart) for chart in own.charts),
         open=draw(own.name, shown),
         closed=draw(own.name, [grid for grid in own.grids if grid not in shown]),
@@ -230,7 +237,7 @@ def _assets(charts: bool) -> dict[str, Any]:
     return {
         "tokens": safe(theme.css()),
         "css": safe(_asset("page.css")),
-        "js": safe(_asset("page.js")),
+        "js": safe(scripts.joined()),
         "theme": safe(embedded({"tokens": theme.TOKENS, "layout": theme.LAYOUT})),
         "plotly": safe(plotly.packed() if charts else ""),
     }

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tracekit.answers.findings import Findings
-from tracekit.report import device_words
-from tracekit.report.html import tables
+from tracekit.answers.tree import Trees
+from tracekit.report import device_words, facts
+from tracekit.report.html import picture, tables
+from tracekit.report.html.picture import Picture
 from tracekit.results import catalog
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, marks
@@ -33,6 +35,7 @@ class Part:
     gpu: bool = True  # else definitions of what a device does are left out
     trust: Verdict | None = None  # where the answer is not simply trusted
     silent: tuple[str, ...] = ()  # tables in which every number is zero or not measured
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,19 @@ def _section(name: str, result: Result, trust: Trust | None, gpu: bool) -> Part:
         gpu=gpu,
         trust=trusted(trust),
         silent=tuple(grid.title for grid in grids if tables.says_nothing(grid)),
+        pictures=pictures(result),
     )
+
+
+def pictures(result: Result, of: str = "", place: int = 0) -> tuple[Picture, ...]:
+    """Of a tree that was made with its slices; `of` and `place` where there are several traces."""
+    if not isinstance(result, Trees):
+        return ()
+    key = f"picture-{place}" if place else "picture"
+    made = (
+        picture.of_tree(row, facts.file_name(row.path), key=key, of=of) for row in result.rows[:1]
+    )
+    return tuple(one for one in made if one is not None)
 
 
 _DEVICE = re.compile(

@@ -12,9 +12,11 @@ from typing import Any
 
 from tracekit.answers.audit import Audit
 from tracekit.answers.stages import Stages
+from tracekit.answers.timeline import Timelines
+from tracekit.answers.tree import Trees
 from tracekit.report import facts
 from tracekit.report.html.page import Page, Source
-from tracekit.report.html.section import HERO, Part, Unanswered, section
+from tracekit.report.html.section import HERO, Part, Unanswered, pictures, section
 from tracekit.report.html.section import unanswered as unanswered_of
 from tracekit.report.many import overview
 from tracekit.report.many.runs import FEW, Side, adds_up, read
@@ -38,7 +40,9 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
     gpu = any(side.one.gpu for side in sides)
     job = overview.read_job(sides)
     shown = overview.shown(sides, job)
-    asked = [n for n in _order(sides) if n not in HERO]
+    drawn = any(side.one.answers.get(Trees.analysis) for side in sides)
+    hidden = {Timelines.analysis} if drawn else set()  # the pictures have its slices
+    asked = [n for n in _order(sides) if n not in HERO | hidden]
     sections = [
         added_up(name, summed[name], sides, gpu=gpu) if name in summed
         else put_together(name, joined[name], sides, gpu=gpu) if name in joined
@@ -53,7 +57,7 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
             side.name: side.one.answers[name].to_json()
             for side in shown if name in side.one.answers
         }}
-        for name in (*asked, *HERO)
+        for name in (*_order(sides), *HERO)
     }  # fmt: skip
     data["traces"] = [
         {"trace": side.name, "path": facts.file_name(side.one.path), "run": side.run.said,
@@ -144,10 +148,15 @@ def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> Part:
             folded += max(len(own) - each, 0)
             charts += [_labelled(chart, side.name, place) for chart in own[:each]]
     question = entry.question if gpu else entry.host_question or entry.question
+    drawings = [
+        one for place, (side, result) in enumerate(drawn, 1)
+        for one in pictures(result, side.name, place)
+    ]  # fmt: skip
     return Part(
         name=name,
         title=entry.title,
-        question=" ".join((question, *_said(charts, have, folded))),
+        question=" ".join((question, *_said([*charts, *drawings], have, folded))),
+        pictures=tuple(drawings),
         charts=charts,
         grids=together(entry, have),
         definitions=entry.definitions,
@@ -155,7 +164,7 @@ def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> Part:
     )
 
 
-def _said(charts: Sequence[Chart], have: Sequence[tuple[Side, Result]], folded: int) -> list[str]:
+def _said(charts: Sequence[object], have: Sequence[tuple[Side, Result]], folded: int) -> list[str]:
     """What is drawn, and where the rest is."""
     if len(have) == 1:
         return [f"Of {have[0][0].name} alone: the others cannot answer it."]

@@ -1,0 +1,1 @@
+"""From stage to kernel: what is inside what."""

@@ -1,0 +1,49 @@
+"""Chains of what lies inside what, as numbers: each distinct chain once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chains:
+    """C distinct chains; each is another one and a name at its end."""
+
+    code: I64  # [N] the chain of each row
+    before: I64  # [C] the chain without its end; -1 for none
+    end: I64  # [C] the name at the end
+
+    def names(self, chain: int) -> list[int]:
+        """The names of a chain from the outermost in; none for -1."""
+        out = []
+        while chain >= 0:
+            out.append(int(self.end[chain]))
+            chain = int(self.before[chain])
+        return out[::-1]
+
+
+def chains(parent: I64, name: I64) -> Chains:
+    """The chain of each row of a forest: `parent` is the row around each, -1 for none.
+
+    Level by level, so that there is no loop over rows.
+    """
+    code = np.full(len(parent), -1, np.int64)
+    before, end = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    made = 0
+    level = np.flatnonzero(parent < 0)
+    waiting = np.flatnonzero(parent >= 0)
+    while len(level):
+        around = np.where(parent[level] >= 0, code[parent[level]], -1)
+        key, which = segments.distinct(np.stack([around, name[level]], axis=1))
+        code[level] = made + which
+        before.append(key[:, 0])
+        end.append(key[:, 1])
+        made += len(key)
+        ready = code[parent[waiting]] >= 0
+        level, waiting = waiting[ready], waiting[~ready]
+    return Chains(code, np.concatenate(before), np.concatenate(end))
