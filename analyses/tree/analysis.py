@@ -25,6 +25,7 @@ from .growing import Growing, Sums, finished
 
 NODES = 1500
 ROWS = 60  # of the table
+LETTERS = 300  # of a name in it: other tables have the whole
 
 
 def tree(trace: Trace, *, stages: str | None = None, drawn: bool = True) -> Trees:
@@ -115,9 +116,7 @@ def tables(result: Trees) -> list[Grid]:
         for one in result.rows
         for row in _rows(one)
     ]
-    return [
-        Grid("parts", "Longest parts, from stage to kernel", columns, rows[:200], _note(result))
-    ]
+    return [Grid("parts", "Longest parts of the stages", columns, rows[:200], _note(result))]
 
 
 def _rows(one: Tree) -> list[tuple[object, ...]]:
@@ -132,8 +131,8 @@ def _rows(one: Tree) -> list[tuple[object, ...]]:
     order = sorted(range(1, len(one.nodes)), key=lambda at: -one.nodes[at].ns)
     shown = [at for at in order if at not in only or one.nodes[at].kind == KERNEL][:ROWS]
     return [
-        (node.name, node.kind, " › ".join(map(shorten, path(one, node.parent))), node.count,
-         node.ns, node.ns / whole if whole else None, node.floor_ns)
+        (node.name[:LETTERS], node.kind, " › ".join(map(shorten, path(one, node.parent))),
+         node.count, node.ns, node.ns / whole if whole else None, node.floor_ns)
         for node in (one.nodes[at] for at in shown)
     ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 ENTRY = "main.js"
 # whole lines that are comments, or blank: for those who write the page, not for its readers
 _COMMENT = re.compile(r"^(?: *//.*|/\*\*[^\n]*\*/|/\*\*\n(?: \*[^\n]*\n)*? \*/)?\n", re.MULTILINE)
+_INDENT = re.compile(r"^ +", re.MULTILINE)  # no text of ours goes over several lines
 _FOLDER = files("tracekit.report.html") / "assets" / "js"
 _IMPORT = re.compile(r"^import \{[\w, ]*\} from '(\.[\w/.-]+\.js)';\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
@@ -37,4 +38,5 @@ def _add(name: str, parts: dict[str, str]) -> None:
     for needed in _IMPORT.findall(source):
         _add(posixpath.normpath(posixpath.join(posixpath.dirname(name), needed)), parts)
     del parts[name]
-    parts[name] = _COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", source)))
+    plain = _COMMENT.sub("", _EXPORT.sub("", _IMPORT.sub("", source)))
+    parts[name] = _INDENT.sub("", plain)

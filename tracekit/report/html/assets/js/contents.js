@@ -57,7 +57,7 @@ function folds() {
 
 /** A finding as Markdown: the claim, what it would save, what to do, and of which run. */
 export function markdown({claim, saves, todo, of}) {
-  const escaped = text => text.replace(/([\\*_<>[\]])/g, '\\$1');
+  const escaped = text => text.replace(/[\\*<>[\]]|(?<!\w)_|_(?!\w)/g, '\\$&');
   return [`**${escaped(claim)}**${saves ? ` ${escaped(saves)}` : ''}`, todo && escaped(todo), `_${escaped(of)}_`].filter(Boolean).join('\n\n') + '\n';
 }
 
@@ -70,7 +70,10 @@ function marked(element, but) {
 }
 
 function findings() {
-  const of = () => `${plain(document.querySelector('h1').textContent)}: ${plain(document.querySelector('header p').textContent)}`;
+  const of = () => {
+    const [title, about] = ['h1', 'header p'].map(place => plain(document.querySelector(place)?.textContent || ''));
+    return about.includes(title) ? about : `${title}: ${about}`;
+  };
   for (const item of all('.finds > li')) {
     const todo = item.querySelector('.todo'), saves = item.querySelector('.save');
     const text = () => markdown({

@@ -64,7 +64,7 @@ export function modelOf({header, columns}) {
     },
     path: at => ancestry(tree.parent, at).slice(1),
     /** What the tables are filtered to: the name of the node, where tables have it. */
-    term: at => at > 0 && NAMED.has(kind(at)) ? model.name(at) : '',
+    term: at => at > 0 && NAMED.has(kind(at)) ? model.name(at).slice(0, 300) : '',
     share: (at, state) => model.own(state)[at] / model.own(state)[0],
     counted: at => LEAVES.has(kind(at)) || kind(at) === 'op' && !header.gpu ? plural(header.count[at], 'call')
       : waits(at) ? plural(header.count[at], 'stretch', 'stretches')
