@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracekit.answers.tree import KERNEL, ROOT, Node, Tree, Trees
+from tracekit.answers.tree import KERNEL, ROOT, Tree, Trees
 from tracekit.attribution import links
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import shorten
 from tracekit.results.result import Column, Grid
-from tracekit.trace.trace import HOST, Trace
+from tracekit.trace.trace import Trace
 
 from . import device, host, slices, waiting
 from .growing import Growing, Sums, finished
@@ -55,32 +55,22 @@ def tree(trace: Trace, *, stages: str | None = None, drawn: bool = True) -> Tree
         ops, sums, categories = host.grown(trace, stages, growing)
         lines = [None] * len(growing)
     nodes, place = finished(growing, sums, categories, lines, NODES)
-    if not drawn:
-        return Trees((_tree(trace, nodes),))
     if waits is not None:
         waits = replace(waits, node=np.where(waits.node >= 0, place[waits.node], -1))
     picture = slices.drawn(
-        trace, device.marked(trace, stages), place[work], None if ops is None else place[ops], waits
-    )
-    return Trees((_tree(trace, nodes, picture),))
+        trace, device.marked(trace, stages), place[work], None if ops is None else place[ops],
+        waits, single=drawn,
+    )  # fmt: skip
+    return Trees((Tree(
+        trace.path, bool(trace.devices), *picture.window, nodes, picture.tracks, picture.left_out,
+        picture.view, names=picture.names, slices=picture.slices,
+    ),))  # fmt: skip
 
 
 def _together(one: Sums, two: Sums) -> Sums:
     return Sums(
         one.count + two.count, one.ns + two.ns, one.described + two.described,
         one.floor + two.floor, np.minimum(one.first, two.first),
-    )  # fmt: skip
-
-
-def _tree(trace: Trace, nodes: tuple[Node, ...], picture: slices.Drawn | None = None) -> Tree:
-    if picture is None:
-        parts = trace.of(*HOST), links.work(trace)
-        ends = [(int(p.ts.min()), int(p.end.max())) for p in parts if len(p)]
-        window = min(e[0] for e in ends), max(e[1] for e in ends)
-        return Tree(trace.path, bool(trace.devices), *window, nodes, (), 0, window)
-    return Tree(
-        trace.path, bool(trace.devices), *picture.window, nodes, picture.tracks, picture.left_out,
-        picture.view, names=picture.names, slices=picture.slices,
     )  # fmt: skip
 
 

@@ -39,17 +39,18 @@ class Rows:
 class Drawn:
     tracks: tuple[Track, ...]
     names: tuple[str, ...]
-    slices: Slices
+    slices: Slices | None
     window: tuple[int, int]
     view: tuple[int, int]  # what is shown first
     left_out: int
 
 
 def drawn(
-    trace: Trace, marks: Markers | None, work: I64, ops: I64 | None, waits: Waits | None
-) -> Drawn:
-    """The slices of a trace; `work` and `ops` are the nodes of each row of `links.work` and `ops`,
-    None where they have none.
+    trace: Trace, marks: Markers | None, work: I64, ops: I64 | None, waits: Waits | None,
+    *, single: bool,
+) -> Drawn:  # fmt: skip
+    """The tracks of a trace, and unless `single` is off their slices; `work` and `ops` are the
+    nodes of each row of `links.work` and `ops`, None where they have none.
     """
     parts = [_host(trace, ops)]
     if len(links.work(trace)):
@@ -61,6 +62,10 @@ def drawn(
         min(int(part.start.min()) for part in parts),
         max(int((part.start + part.dur).max()) for part in parts),
     )
+    view, left_out = _view(trace, waits, window), sum(part.left_out for part in parts)
+    if not single:
+        every_track = tuple(track for part in parts for track in part.tracks)
+        return Drawn(every_track, (), None, window, view, left_out)
     focus = _focus(trace, marks)
     tracks: list[Track] = []
     kept: list[I64] = []
@@ -83,10 +88,8 @@ def drawn(
     names = tuple(
         trace.strings[n] if n < causes_from else WORDS[n - causes_from] for n in used.tolist()
     )
-    return Drawn(
-        tuple(tracks), names, Slices(track, start, dur, code, node, rest), window,
-        _view(trace, waits, window), sum(part.left_out for part in parts),
-    )  # fmt: skip
+    slices = Slices(track, start, dur, code, node, rest)
+    return Drawn(tuple(tracks), names, slices, window, view, left_out)
 
 
 def _view(trace: Trace, waits: Waits | None, window: tuple[int, int]) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from tracekit.results.answers import Answers
 from tracekit.trace.inputs import archives
 from tracekit.version import __version__
 
+DRAWN = 4  # traces whose slices a page draws: those of all others stay where they were read
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -57,7 +59,7 @@ def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done
         found = engine.answers(
             path, asked.only, strict=asked.strict, stages=asked.stages,
             graph_capture=asked.graph_capture, processes=work.processes, name=work.path,
-            progress=progress,
+            progress=progress, drawn=work.place < DRAWN,
         )  # fmt: skip
     except TracekitError as fault:
         where = work.path if str(fault.where) == path else fault.where
