@@ -41,3 +41,16 @@ def dumps(value: Any, *, indent: int | None = None, ascii_only: bool = False) ->
     """JSON of the value. Within texts, what a terminal would obey is escaped as JSON has it."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "µ": r"$\mu$", "×": r"$\times$", "α": r"$\alpha$",
+    "γ": r"$\gamma$", "–": "--", "<": r"$<$", ">": r"$>$",
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    """The text as one line of LaTeX, in which no letter is a command."""
+    return "".join(_LATEX.get(letter, letter) for letter in line(text))

@@ -152,31 +152,20 @@ def latex(found: Sequence[Column]) -> str:
         mean, std = rounded(one)
         return rf"${mean} \pm {std}$" if std else f"${mean}$"
 
-    heads = " & ".join(f"{{{_in_latex(one.title)}}}" for one in found)
+    heads = " & ".join(f"{{{plain.latex(one.title)}}}" for one in found)
     body = []
     for cells in _lines(found, show):
         if cells[0] == "load (ms)":
             body.append(r"\midrule")
-        body.append(" & ".join(c if c[:1] == "$" else _in_latex(c) for c in cells) + r" \\")
+        body.append(" & ".join(c if c[:1] == "$" else plain.latex(c) for c in cells) + r" \\")
     return "\n".join([
         rf"{_LATEX_HEAD}; needs \usepackage{{booktabs}}",
         r"\begin{table}", r"\centering",
-        rf"\caption{{{_in_latex(NOTE)}}}",
+        rf"\caption{{{plain.latex(NOTE)}}}",
         rf"\begin{{tabular}}{{l{'r' * len(found)}}}",
         r"\toprule", rf" & {heads} \\", r"\midrule", *body, r"\bottomrule",
         r"\end{tabular}", r"\end{table}",
     ]) + "\n"  # fmt: skip
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
-    "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "µ": r"$\mu$", "×": r"$\times$", "–": "--", "<": r"$<$", ">": r"$>$",
-}  # fmt: skip
-
-
-def _in_latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in plain.line(text))
 
 
 def comma_separated(found: Sequence[Column]) -> str:

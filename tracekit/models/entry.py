@@ -88,6 +88,35 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Which ids the tokens of a model are."""
+
+    family: str  # of tokenizers that share their ids
+    ids: int  # that mean the same in the family
+    added: str = ""  # what the model adds behind them
+
+    def shared(self, other: Vocabulary) -> int:
+        """Ids that mean the same to both; 0 for another family."""
+        return min(self.ids, other.ids) if self.family == other.family else 0
+
+
+LLAMA_IDS = Vocabulary(family="LLaMA SentencePiece", ids=32_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A model of its published size, as a table of models says it."""
+
+    encoder: str  # and what it makes of a sample
+    decoder: str = ""  # empty where there is none
+    vocabulary: Vocabulary | None = None  # None: it has none, or nobody wrote it down
+    trained_on: str = ""
+    prompt_tokens: int | None = None  # that its default prompt and one sample fill in prefill
+    # what FLOP and byte formulas need, by dtype, counted on `meta`: as `Facts.dims`
+    dims: Callable[[str], Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One model: facts, and how it is built."""
 
@@ -107,6 +136,7 @@ class Model:
     download: Callable[..., None] | None = None
     takes: Mapping[str, str] = field(default_factory=dict)  # names in `extra`: what each does
     also: tuple[InputKind, ...] = ()  # what its samples hold beside `input`: see Sample.also
+    description: Description | None = None
     target: str = ""  # the part after the colon of hf:PATH and module:ADAPTER
 
 

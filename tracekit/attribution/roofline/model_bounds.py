@@ -234,3 +234,13 @@ def _decode(llm: Llm, dtype: str, lengths: Sequence[int], batch: int, made: Sequ
     )
     even = llm.even_bytes([batch] * len(passes))
     return Need("decode", dtype, passes, weights * len(passes), batch * len(passes), even)
+
+
+def pass_over(llm: Llm, first: int, last: int, batch: int = 1) -> tuple[int, int]:
+    """FLOPs and least bytes of a pass over positions `first` to `last` (from 1) of each row.
+
+    Every position goes through the head: a step of decode, or a pass that verifies draft tokens.
+    """
+    flops = 2 * llm.active_parameters * (last - first + 1) + llm.pairs_flops(first, last)
+    kept = llm.kept_bytes(last)
+    return batch * flops, llm.active_parameters * llm.bytes_per_value + batch * kept

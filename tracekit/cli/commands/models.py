@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tracekit.cli import complete, process
 from tracekit.cli import options as opt
-from tracekit.cli import process
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from tracekit.models.comparing import Comparison
 
 LINES = ("input", "stages", "sizes", "parameters", "licence", "weights", "source", "prompt")
 
@@ -46,6 +48,8 @@ def register(app: typer.Typer) -> None:
         """Say all there is to know of one model, its own options too."""
         _list([name], as_json)
 
+    _register_compare(group)
+
     @group.command()
     def download(
         name: opt.ModelName,
@@ -69,6 +73,75 @@ def register(app: typer.Typer) -> None:
         out.print(f"{name} is in {wanted.where}", markup=False)
         if to is not None:
             process.hint(f"next: tracekit capture {name} --checkpoint {to}")
+
+
+def _register_compare(group: typer.Typer) -> None:
+    @group.command()
+    def compare(
+        names: Annotated[
+            list[str],
+            typer.Argument(
+                metavar="MODEL…", help="Models, a column each.", autocompletion=complete.models
+            ),
+        ],
+        measured: Annotated[
+            list[Path] | None,
+            typer.Option(metavar="FILE", help="A benchmark's .json, or a capture, of one of them."),
+        ] = None,
+        on: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="DEVICE", help="Devices for the floors; H100 SXM, A100 SXM 80 GB and L40S."
+            ),
+        ] = None,
+        dtype: Annotated[str, typer.Option(help="Of weights and caches.")] = "bfloat16",
+        tokens: Annotated[int, typer.Option(min=2, help="Tokens that a request generates.")] = 128,
+        table: Annotated[
+            str | None,
+            typer.Option("--table", metavar="markdown|latex", help="Print the tables of a paper."),
+        ] = None,
+        output: Annotated[
+            Path | None, typer.Option("-o", "--output", help="Write a page too.")
+        ] = None,
+        force: opt.Force = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    ) -> None:
+        """Models side by side: what they are, what they need at least, who can draft for whom."""
+        from tracekit.bench import measured as of_files
+        from tracekit.capture import metadata
+        from tracekit.models import comparing
+        from tracekit.report import model_tables
+        from tracekit.results.result import to_plain
+
+        opt.one_of({"--json": as_json, "--table": table is not None})
+        form = None if table is None else opt.choice(table, tuple(model_tables.FORMS), "--table")
+        if output is not None:
+            from tracekit import files
+            from tracekit.report.html.page import is_page
+
+            files.check(output, inputs=measured or [], ours=is_page, force=force)
+        found = comparing.compare(
+            names, dtype=dtype, on=on or comparing.DEVICES, tokens=tokens,
+            measured=of_files.read(measured or []),
+        )  # fmt: skip
+        if as_json:
+            process.say_json(to_plain(found), indent=2)
+        elif form is not None:
+            process.say(model_tables.FORMS[form](found).rstrip("\n"))
+        else:
+            _show_compared(found)
+        if output is not None:
+            page = model_tables.write(output, found, metadata.command())
+            process.hint(f"page: {page}")
+
+
+def _show_compared(found: Comparison) -> None:
+    from tracekit.cli import terminal
+    from tracekit.report import model_tables
+
+    out = terminal.console()
+    for grid in model_tables.grids(found):
+        terminal.show(out, grid, most=60, rest="--json has them")
 
 
 def _list_all(as_json: bool) -> None:

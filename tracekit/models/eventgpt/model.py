@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Model
+from tracekit.models.entry import LLAMA_IDS, BuildOptions, Description, Model
 from tracekit.models.eventgpt import checkpoint
 from tracekit.models.shared import (
     build_options,
@@ -195,23 +195,37 @@ def splice(decoder: llama.Decoder, inputs: Inputs, tokens: torch.Tensor) -> torc
     return torch.cat([before, tokens, after], dim=1)[:, :LONGEST]
 
 
-def dims(ours: EventGPT) -> dict[str, Any]:
-    """What FLOP and byte formulas need: see docs/models.md. FLOPs are of one row's five images."""
+def sizes(model: Any, dtype: str) -> dict[str, Any]:
+    """`Facts.dims` but for the prompt. FLOPs are of one row's five images."""
     from tracekit.models.eventgpt import net
 
-    parts, options, vision = net.parts(ours.model), ours.options, ours.vision
-    config = ours.model.config
-    tokens = event_frames.FRAMES + places(vision)
-    table = int(ours.model.get_input_embeddings().weight.numel())
-    text = sum(i != tokenizers.MARKER for i in ours.prompt(options.prompt or QUESTION)[1])
+    parts, vision = net.parts(model), net.tower_of(model).config
+    table = int(model.get_input_embeddings().weight.numel())
     return {
-        "llm": llama.dims(config, options.dtype, parts["llm"] - table),
+        "llm": llama.dims(model.config, dtype, parts["llm"] - table),
         "encode": {
-            "flops": flops(vision, config.hidden_size),
+            "flops": flops(vision, model.config.hidden_size),
             "weight_parameters": sum(parts.values()) - parts["llm"],
-            "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-            "tokens": tokens,
+            "bytes_per_value": checkpoints.bytes_per_value(dtype),
+            "tokens": event_frames.FRAMES + places(vision),
         },
+    }
+
+
+def described(dtype: str) -> dict[str, Any]:
+    """The dimensions of the published size, on `meta`."""
+    from tracekit.models.eventgpt import net
+
+    return sizes(net.build(**SIZES["full"]), dtype)
+
+
+def dims(ours: EventGPT) -> dict[str, Any]:
+    """What FLOP and byte formulas need: see docs/models.md."""
+    made = sizes(ours.model, ours.options.dtype)
+    tokens = made["encode"]["tokens"]
+    text = sum(i != tokenizers.MARKER for i in ours.prompt(ours.options.prompt or QUESTION)[1])
+    return {
+        **made,
         "prefill": {
             "tokens": min(LONGEST, text + tokens),
             "text_tokens": text,
@@ -334,4 +348,13 @@ MODEL = Model(
     source="Liu et al., arXiv 2412.00832; github.com/XduSyL/EventGPT",
     default_prompt=QUESTION,
     takes=TAKES,
+    description=Description(
+        encoder="CLIP ViT-L/14-336 over 5 images of the events, means over time and over space: "
+        "582 tokens",
+        decoder="Vicuna 7B (LLaMA 2)",
+        vocabulary=replace(LLAMA_IDS, added="<ev_patch>, and <ev_start>, <ev_end> where on"),
+        trained_on="image-text pairs; N-ImageNet-Chat (synthetic events); Event-Chat",
+        prompt_tokens=635,
+        dims=described,
+    ),
 )

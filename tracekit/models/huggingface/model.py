@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.entry import BuildOptions, Description, Facts, Model
 from tracekit.models.huggingface import dimensions, kinds, weights
 from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.kinds import Form
@@ -163,8 +163,25 @@ def resolve(target: str) -> Model:
         source="transformers",
         default_prompt=PROMPTS[found.form],
         takes=TAKES,
+        description=_description(config),
         target=target,
     )
+
+
+def _description(config: Any) -> Description:
+    """What the configuration says; nobody wrote down what it was trained on."""
+
+    def dims(dtype: str) -> Mapping[str, Any]:
+        model = skeleton(config)
+        apart = [part for name, part in _parts(model) if name != "llm"]
+        return {"llm": dimensions.llm(model, dtype, without=apart)}
+
+    form = kinds.found(config).form
+    decodes = form not in (Form.TEXT_TO_TEXT, Form.SPEECH)
+    return Description(
+        encoder="" if form is Form.TEXT else f"of {config.model_type}",
+        decoder=str(config.model_type), dims=dims if decodes else None,
+    )  # fmt: skip
 
 
 def _shown(target: str) -> str:

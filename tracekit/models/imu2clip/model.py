@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Model
+from tracekit.models.entry import BuildOptions, Description, Model
 from tracekit.models.shared import build_options, checkpoints, imu_window
-from tracekit.models.shared.encoder import EncoderAdapter
+from tracekit.models.shared.encoder import EncoderAdapter, sizes
 from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
@@ -165,6 +165,11 @@ def golden(case: Golden) -> dict[str, object]:
     return out
 
 
+def described(dtype: str) -> dict[str, Any]:
+    """The dimensions of the published size."""
+    return sizes(COUNTS["full"]["encoder"], dtype, flops=flops(config("full")), tokens=1)
+
+
 MODEL = Model(
     title="IMU2CLIP: the IMU encoder (stacked CNN and GRU)",
     input="imu",
@@ -176,4 +181,9 @@ MODEL = Model(
     licence="CC BY-NC 4.0",
     weights="none published; a checkpoint you trained (…_imu_encoder.pt or Lightning .ckpt) loads",
     source="Moon et al., arXiv 2210.14395; github.com/facebookresearch/imu2clip",
+    description=Description(
+        encoder="3 convolutions and a GRU over 5 s of IMU at 200 Hz: one vector of 512",
+        trained_on="Ego4D: IMU with video and narrations",
+        dims=described,
+    ),
 )

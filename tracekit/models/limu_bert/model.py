@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from tracekit.datasets.entry import Sample
 from tracekit.datasets.formats.windows_20hz import ACCEL_SCALE
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.entry import BuildOptions, Description, Facts, Model
 from tracekit.models.shared import build_options, checkpoints, limu_window
-from tracekit.models.shared.encoder import EncoderAdapter
+from tracekit.models.shared.encoder import EncoderAdapter, sizes
 from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
@@ -196,6 +196,12 @@ def golden(case: Golden) -> dict[str, object]:
     return out
 
 
+def described(dtype: str) -> dict[str, Any]:
+    """The dimensions of the published size."""
+    made = config("full")
+    return sizes(COUNTS["full"]["encoder"], dtype, flops=flops(made), tokens=made.seq_len)
+
+
 MODEL = Model(
     title="LIMU-BERT, base_v1: the encoder alone",
     input="imu",
@@ -209,4 +215,10 @@ MODEL = Model(
     source="Xu et al., LIMU-BERT, SenSys 2021; github.com/dapowan/LIMU-BERT-Public",
     download=download,
     takes=TAKES,
+    description=Description(
+        encoder="4 layers of one shared block over 120 samples of IMU at 20 Hz: a vector of 72 a "
+        "sample",
+        trained_on="HHAR, UCI HAR, MotionSense or Shoaib, without labels: one set of weights each",
+        dims=described,
+    ),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.entry import LLAMA_IDS, BuildOptions, Description, Facts, Model
 from tracekit.models.shared import build_options, checkpoints, prompts, tokenizers
 from tracekit.models.shared.llama import (
     TINY,
@@ -200,6 +200,23 @@ def encode_flops(config: LlasaConfig, samples: int) -> int:
     return model.flops(tower) + projector
 
 
+def described(dtype: str) -> dict[str, Any]:
+    """The dimensions of the published size, on `meta`."""
+    config = sized("full")
+    net: Any = network(config)
+    samples = config.tower.seq_len
+    return {
+        "llm": dims(net["llm"].config, dtype, read_per_pass(net["llm"])),
+        "encode": {
+            "flops": encode_flops(config, samples),
+            "weight_parameters": checkpoints.count(net["tower"])
+            + checkpoints.count(net["projector"]),
+            "bytes_per_value": checkpoints.bytes_per_value(dtype),
+            "tokens": samples,
+        },
+    }
+
+
 def _facts(net: Any, adapter: Llasa, seen: Collection[tuple[int, int]]) -> Facts:
     """The facts after requests with so many IMU samples and text tokens each.
 
@@ -344,4 +361,13 @@ MODEL = Model(
     default_prompt=PROMPT,
     download=download,
     takes=TAKES,
+    description=Description(
+        encoder="LIMU-BERT over 120 samples of IMU at 20 Hz and an MLP: a token a sample",
+        decoder="Vicuna 1.5 7B (LLaMA 2)",
+        vocabulary=LLAMA_IDS,
+        trained_on="SensorCaps and OpenSQA: captions and questions on windows of HHAR, UCI HAR, "
+        "MotionSense and Shoaib",
+        prompt_tokens=200,
+        dims=described,
+    ),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Facts, Model
+from tracekit.models.entry import LLAMA_IDS, BuildOptions, Description, Facts, Model
 from tracekit.models.onellm.config import FULL, TINY, OneLLMConfig, encode_flops
 from tracekit.models.shared import build_options, checkpoints, imu_window, prompts, tokenizers
 from tracekit.models.shared.llama import Decoder, Request, dims, fill, llama, read_per_pass
@@ -213,22 +213,35 @@ def _components(net: Any) -> dict[str, int]:
     }
 
 
+def _sizes(llm: Any, counts: Mapping[str, int], config: OneLLMConfig, dtype: str) -> dict[str, Any]:
+    """`Facts.dims` but for the prompt."""
+    encoder = sum(counts.values()) - counts["llm"] - 2 * config.dim  # the tags enter in prefill
+    return {
+        "llm": dims(llm.config, dtype, read_per_pass(llm)),
+        "encode": {
+            "flops": encode_flops(config),
+            "weight_parameters": encoder,
+            "bytes_per_value": checkpoints.bytes_per_value(dtype),
+            "tokens": config.n_resample_tokens,
+        },
+    }
+
+
+def described(dtype: str) -> dict[str, Any]:
+    """The dimensions of the published size, on `meta`."""
+    net: Any = network(SIZES["full"])
+    return _sizes(net["llm"], _components(net), SIZES["full"], dtype)
+
+
 def _facts(net: Any, config: OneLLMConfig, options: BuildOptions, adapter: OneLLM) -> Facts:
     counts = _components(net._net)
     text = len(adapter.prompt(options.prompt or PROMPT)[1])
-    encoder = sum(counts.values()) - counts["llm"] - 2 * config.dim  # the tags enter in prefill
     return adapter.described(
         "onellm",
         options.size,
         counts,
         {
-            "llm": dims(net.llm.config, options.dtype, read_per_pass(net.llm)),
-            "encode": {
-                "flops": encode_flops(config),
-                "weight_parameters": encoder,
-                "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-                "tokens": config.n_resample_tokens,
-            },
+            **_sizes(net.llm, counts, config, options.dtype),
             "prefill": {
                 "tokens": text + INSERTED,
                 "text_tokens": text,
@@ -340,4 +353,14 @@ MODEL = Model(
     default_prompt=PROMPT,
     download=download,
     takes=TAKES,
+    description=Description(
+        encoder="CLIP ViT-L/14 over 400 samples of IMU and a universal projection of 3 experts: "
+        "30 tokens",
+        decoder="LLaMA 2 7B",
+        vocabulary=LLAMA_IDS,
+        trained_on="pairs of text and image, video, audio, point cloud, depth, normal map, IMU "
+        "(Ego4D) and fMRI; then 2 M multimodal instructions",
+        prompt_tokens=81,
+        dims=described,
+    ),
 )

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     import torch
 
 
+def sizes(parameters: int, dtype: str, *, flops: int, tokens: int) -> dict[str, Any]:
+    """`Facts.dims` of an encoder; `flops` are of one window, `tokens` its outputs."""
+    return {
+        "encode": {
+            "flops": flops,
+            "weight_parameters": parameters,
+            "bytes_per_value": checkpoints.bytes_per_value(dtype),
+            "tokens": tokens,
+        }
+    }
+
+
 class EncoderAdapter:
     """Every stage of such a model but `preprocess`, which is its own."""
 
@@ -44,12 +56,7 @@ class EncoderAdapter:
             random_weights=options.checkpoint is None,
             dims={
                 "batch_size": options.batch_size,
-                "encode": {
-                    "flops": flops,
-                    "weight_parameters": count,
-                    "bytes_per_value": checkpoints.bytes_per_value(options.dtype),
-                    "tokens": tokens,
-                },
+                **sizes(count, options.dtype, flops=flops, tokens=tokens),
             },
             tokenizer="none",
             attention=attention,
