@@ -21,15 +21,21 @@ TRACES = frozenset(path.name.split(".")[0] for path in (SHARED / "traces").glob(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one real trace run in one worker, which reads it once; else those of one file do."""
+    """Tests of one real trace run in one worker, which reads it once; else those of one file do.
+
+    Those of the browser run in one worker too, which starts it once.
+    """
     for item in items:
         if isinstance(item, pytest.Function):
             given = item.callspec.params.values() if hasattr(item, "callspec") else ()
             named = [value for value in given if isinstance(value, str) and value in TRACES]
             file = str(item.path.relative_to(Path(__file__).parent))
-            item.add_marker(pytest.mark.xdist_group(named[0] if named else file))
+            browser = item.get_closest_marker("browser") is not None
+            item.add_marker(pytest.mark.xdist_group(named[0] if named and not browser else file))
 
 
+# tests keep much of what they make: a search after each 700 new objects finds little
+gc.set_threshold(50_000, 20, 20)
 _last: list[Path] = []  # the file of the test before
 
 

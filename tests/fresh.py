@@ -10,7 +10,7 @@ import atexit
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +39,8 @@ for line in sys.stdin:
             os.dup2(os.open(asked[path], os.O_WRONLY | os.O_CREAT, 0o600), number)
         os.chdir(asked["cwd"])
         sys.path[:0] = asked["path"]
+        for package, folder in asked["beside"].items():
+            importlib.import_module(package).__path__.append(folder)
         was_loaded = sys.modules.keys() & set(asked["absent"])
         assert not was_loaded, was_loaded
         sys.modules.update(dict.fromkeys(asked["absent"]))
@@ -79,6 +81,7 @@ def _asked(
     cwd: Path,
     path: Sequence[Path],
     absent: Sequence[str] = (),
+    beside: Mapping[str, Path] | None = None,
     **more: Any,
 ) -> subprocess.CompletedProcess[str]:
     server = _server(loaded)
@@ -87,6 +90,7 @@ def _asked(
     with TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         asked = {"args": args, "cwd": str(cwd), "path": [str(p) for p in path],
+                 "beside": {name: str(place) for name, place in (beside or {}).items()},
                  "absent": list(absent), "out": str(out), "err": str(err), **more}  # fmt: skip
         print(json.dumps(asked), file=server.stdin, flush=True)
         code = int(server.stdout.readline())
@@ -96,20 +100,31 @@ def _asked(
 
 
 def tracekit(
-    *args: object, cwd: Path, path: Sequence[Path] = (), absent: Sequence[str] = ()
+    *args: object,
+    cwd: Path,
+    path: Sequence[Path] = (),
+    absent: Sequence[str] = (),
+    beside: Mapping[str, Path] | None = None,
+    loaded: tuple[str, ...] = LOADED,
 ) -> subprocess.CompletedProcess[str]:
     """What the command printed and its exit code.
 
-    `path` is where packages are looked for first; modules of `absent` are not installed.
+    `path` is where packages are looked for first; modules of `absent` are not installed; a folder
+    of `beside` holds more files of a package, as if they lay in the package's own folder.
     """
-    return _asked(LOADED, [str(arg) for arg in args], cwd, path, absent)
+    return _asked(loaded, [str(arg) for arg in args], cwd, path, absent, beside)
 
 
-def called(function: str, *args: Any, loaded: tuple[str, ...] = MODELS) -> Any:
+def called(
+    function: str,
+    *args: Any,
+    loaded: tuple[str, ...] = MODELS,
+    beside: Mapping[str, Path] | None = None,
+) -> Any:
     """What `module:function` returns of these arguments, all of it JSON, in a forked process.
 
     `loaded` are packages that all such processes have from the start.
     """
-    done = _asked(loaded, args, ROOT, [ROOT], call=function.split(":"))
+    done = _asked(loaded, args, ROOT, [ROOT], beside=beside, call=function.split(":"))
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -12,10 +12,11 @@ import importlib
 import logging
 import pkgutil
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -58,11 +59,7 @@ class Kind(Generic[E]):
     def load(self, name: str) -> E:
         """The entry of this name. Raises: UsageError for an unknown one; TracekitError for what a
         package brings in vain."""
-        built_in, name = _built_in(self), self.named(name)
-        if name in built_in:
-            entry: E = getattr(importlib.import_module(built_in[name]), self.constant)
-            return entry
-        return _load(self, _brought(self)[name])
+        return _entry(self, self.named(name))
 
     def every(self) -> dict[str, E]:
         """All entries that there are, by name; what a package brings in vain is said once, on the
@@ -70,13 +67,31 @@ class Kind(Generic[E]):
         built_in, found = _built_in(self), {}
         for name in self.names():
             try:
-                found[name] = self.load(name)
+                found[name] = _entry(self, name)
             except TracekitError as fault:  # a package's: what is built in raises what it raises
                 _say(f"left out: {fault}")
         for name, point in _brought(self).items():
             if name in built_in:
                 _say(f"left out: {_whose(self, point)}: a built-in {self.title} has this name")
         return found
+
+
+def _entry(kind: Kind[E], name: str) -> E:
+    """The entry of a name as it is listed."""
+    built_in = _built_in(kind)
+    if name in built_in:
+        # asked thousands of times: importlib takes longer to find that it is there
+        there: E | None = getattr(sys.modules.get(built_in[name]), kind.constant, None)
+        if there is not None:
+            return there
+        entry: E = getattr(importlib.import_module(built_in[name]), kind.constant)
+        return entry
+    return _load(kind, _brought(kind)[name])
+
+
+@cache
+def _package(name: str) -> ModuleType:
+    return importlib.import_module(name)
 
 
 def _load(kind: Kind[E], point: EntryPoint) -> E:
@@ -121,7 +136,7 @@ def modules(package: str, constant: str) -> Sequence[str]:
 
 
 def _paths(package: str) -> tuple[str, ...]:
-    return tuple(importlib.import_module(package).__path__)
+    return tuple(_package(package).__path__)
 
 
 def _built_in(kind: Kind[E]) -> Mapping[str, str]:

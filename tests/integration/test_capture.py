@@ -361,6 +361,7 @@ def test_paths_lose_the_home_directory_and_the_name(monkeypatch: pytest.MonkeyPa
     assert metadata.tidy("walk 3/4 of the way, erika") == "walk 3/4 of the way, erika"
 
 
+@pytest.mark.parametrize("captured", [True], ids=["with stacks"], indirect=True)  # holds the other
 def test_perfetto_imports_the_trace_whole(captured: Captured) -> None:
     check = shared("tools", "perfetto-check")
     if shutil.which("node") is None:

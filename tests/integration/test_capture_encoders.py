@@ -84,6 +84,7 @@ def test_the_least_work_of_each_stage_follows_from_the_metadata(captured: Captur
     assert [flops for flops, _bytes in found["encode"].passes] == [2 * one_row] * 2
 
 
+@pytest.mark.parametrize("captured", ["eventgpt"], indirect=True)  # has all stages
 def test_perfetto_imports_the_trace_whole(captured: Captured) -> None:
     check = shared("tools", "perfetto-check")
     if shutil.which("node") is None:

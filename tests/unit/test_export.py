@@ -181,9 +181,8 @@ def test_an_export_says_the_same_as_the_original(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["hta_negative_queue_a100", "hta_ns_resolution_v100", "tl_h100_qwen15_05b"]
-)
+# in µs and in ns; that every slice of every trace nests, the test above shows
+@pytest.mark.parametrize("name", ["hta_sampled_rank0", "tl_h100_qwen15_05b"])
 def test_the_real_perfetto_keeps_every_slice_of_an_export(name: str, tmp_path: Path) -> None:
     check = shared("tools", "perfetto-check")
     if shutil.which("node") is None:

@@ -53,12 +53,12 @@ def seconds(path: Path) -> float:
 
 @pytest.mark.parametrize("part", PARTS, ids=ascii)
 def test_scrub_reads_each_letter_a_few_times(part: str) -> None:
-    long = part * (200_000 // len(part))
+    long = part * (60_000 // len(part))
     begin = time.process_time()
     for hostile in (long, f"{long}@", f"{long}.", f"x@{long}"):
         redact.text(hostile)
         redact.leaks({"a": hostile}, [hostile])
-    assert time.process_time() - begin < 3.0  # without an end before
+    assert time.process_time() - begin < 2.0  # without an end before
 
 
 def test_a_trace_of_hostile_names_takes_no_longer_than_others(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_trace_of_hostile_names_takes_no_longer_than_others(tmp_path: Path) ->
 
 
 def test_the_page_keeps_its_size_whatever_names_hold(tmp_path: Path) -> None:
-    many = engine.answers(written(tmp_path, [f"{n} " + "long<&" * 3500 for n in range(20)]))
+    many = engine.answers(written(tmp_path, [f"{n} " + "long<&" * 3500 for n in range(8)]))
     page = traces.render([many])
     assert len(page.encode()) < 2_000_000
     assert "characters …" in page

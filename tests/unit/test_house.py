@@ -34,11 +34,19 @@ PRIVATE_WORDS = {
 IN_JSON = {"doings", "floors"}  # fields that docs/json.md promises
 
 
+SEEN = ast.ImportFrom | ast.Import | ast.Attribute | ast.ClassDef | ast.FunctionDef
+
+
+def seen(tree: ast.Module) -> Sequence[ast.AST]:
+    """What the rules below look at, in one walk."""
+    return [node for node in ast.walk(tree) if isinstance(node, SEEN)]
+
+
 @cache
-def trees() -> Sequence[tuple[str, ast.Module]]:
+def modules() -> Sequence[tuple[str, Sequence[ast.AST]]]:
     """Each module by its path."""
     return [
-        (str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8")))
+        (str(path.relative_to(ROOT)), seen(ast.parse(path.read_text(encoding="utf-8"))))
         for path in SOURCES
     ]
 
@@ -47,10 +55,10 @@ def private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def private_uses(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """What a module takes of another that begins with an underscore: its line and its name."""
     modules = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 modules.add(alias.asname or alias.name)
@@ -59,7 +67,7 @@ def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
                     yield node.lineno, f"{node.module}.{alias.name}"
         elif isinstance(node, ast.Import):
             modules |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
-    for node in ast.walk(tree):
+    for node in nodes:
         if (
             isinstance(node, ast.Attribute) and private(node.attr)
             and isinstance(node.value, ast.Name) and node.value.id in modules
@@ -69,13 +77,13 @@ def private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def test_nothing_private_is_used_outside_its_module() -> None:
     assert [
-        f"{path}:{line}: {name}" for path, tree in trees() for line, name in private_uses(tree)
+        f"{path}:{line}: {name}" for path, nodes in modules() for line, name in private_uses(nodes)
     ] == []
 
 
 def test_a_private_name_of_another_module_would_be_seen() -> None:
     source = "from tracekit.trace import kineto\nfrom a import _b\nkineto._made()\nkineto.load()\n"
-    assert list(private_uses(ast.parse(source))) == [(2, "a._b"), (3, "kineto._made")]
+    assert list(private_uses(seen(ast.parse(source)))) == [(2, "a._b"), (3, "kineto._made")]
 
 
 def test_no_module_is_loose_but_the_few_that_everyone_uses() -> None:
@@ -97,9 +105,9 @@ def words(name: str) -> set[str]:
     return set(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_"))
 
 
-def names(tree: ast.Module) -> Iterator[str]:
+def names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Classes, functions, and fields of classes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ClassDef):
             yield node.name
             for part in node.body:
@@ -112,7 +120,7 @@ def names(tree: ast.Module) -> Iterator[str]:
 def test_names_are_the_fields_terms() -> None:
     """Of modules everywhere; of classes, functions and fields in every room but the report's."""
     odd = [
-        f"{path}: {name}" for path, tree in trees() for name in {Path(path).stem, *names(tree)}
+        f"{path}: {name}" for path, nodes in modules() for name in {Path(path).stem, *names(nodes)}
         if words(name) & PRIVATE_WORDS and name not in IN_JSON
         and (name == Path(path).stem or not path.startswith("tracekit/report/"))
     ]  # fmt: skip

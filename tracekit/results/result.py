@@ -6,6 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from tracekit import extras
@@ -71,11 +72,11 @@ def to_plain(value: Any) -> Any:
 
     Fields with `metadata={"json": False}` are what `merge` needs beside, and left out.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)
-            if f.metadata.get("json", True)
-        }  # fmt: skip
+    kind = type(value)
+    if kind in _AS_IT_IS:  # most of what there is
+        return value
+    if dataclasses.is_dataclass(kind):
+        return {name: to_plain(getattr(value, name)) for name in _written(kind)}
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
     if isinstance(value, Mapping):
@@ -92,6 +93,15 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [to_plain(item) for item in value]
     raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
+
+
+@cache
+def _written(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass that are in its JSON."""
+    return tuple(f.name for f in dataclasses.fields(kind) if f.metadata.get("json", True))
 
 
 @dataclass(frozen=True, slots=True)

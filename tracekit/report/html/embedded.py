@@ -31,6 +31,8 @@ def cut(value: Any, most: int) -> Any:
     """
     if isinstance(value, str):
         return bounded(value)
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
         out = {key: cut(item, most) for key, item in value.items()}
         long = {k: len(v) - len(out[k]) for k, v in value.items() if isinstance(v, list)}
@@ -55,6 +57,8 @@ def texts(value: Any) -> Any:
     """JSON with all of its texts bounded."""
     if isinstance(value, str):
         return bounded(value)
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
         return {bounded(str(key)): texts(item) for key, item in value.items()}
     if isinstance(value, list | tuple) and any(
