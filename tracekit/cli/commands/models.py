@@ -129,13 +129,13 @@ def _register_compare(group: typer.Typer) -> None:
         elif form is not None:
             process.say(model_tables.FORMS[form](found).rstrip("\n"))
         else:
-            _show_compared(found)
+            _show_tables(found)
         if output is not None:
             page = model_tables.write(output, found, metadata.command())
             process.hint(f"page: {page}")
 
 
-def _show_compared(found: Comparison) -> None:
+def _show_tables(found: Comparison) -> None:
     from tracekit.cli import terminal
     from tracekit.report import model_tables
 
