@@ -94,6 +94,26 @@ class FindingChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Foretold:
+    """One stage, or the device window, if of all that changed only this had. Differences in ns."""
+
+    change: str
+    kernel_ns: int  # by how much these kernels changed, durations added up
+    stage: str
+    clock: str
+    predicted_ns: int | None  # None where it is not said
+    low_ns: int | None
+    high_ns: int | None
+    measured_ns: int | None  # where all kernels change: what it did, whatever the cause
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    rows: tuple[Foretold, ...] = ()
+    why_not: str = ""  # why nothing is predicted
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison(Result):
     before: str
     after: str
@@ -112,6 +132,7 @@ class Comparison(Result):
     fields: tuple[FieldChange, ...]  # of every result that both sides have
     only_before: Mapping[str, str]  # analyses that one side alone answered: why not the other
     only_after: Mapping[str, str]
+    prediction: Prediction | None = None  # where BEFORE was replayed: see predicted.py
     before_tokens: int | None = None  # that decode generated
     after_tokens: int | None = None
 

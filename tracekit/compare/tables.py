@@ -14,6 +14,7 @@ from tracekit.compare.compare import (
     Comparison,
     FindingChange,
     KernelChange,
+    Prediction,
     StageChange,
 )
 from tracekit.compare.fields import LEAST_RELATIVE, LEAST_SHARE, relative
@@ -61,6 +62,8 @@ def tables(result: Comparison) -> list[Grid]:
         grids.append(_host_grid(result))
     if result.findings:
         grids.append(_finding_grid(result.findings))
+    if result.prediction is not None and result.prediction.rows:
+        grids.append(_prediction_grid(result.prediction))
     grids += [_times_grid(result), _others_grid(result), _alone_grid(result)]
     return [_telling(grid) for grid in grids if grid.rows or grid.note]
 
@@ -250,6 +253,31 @@ def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
     ]  # fmt: skip
     return Grid("findings", "What to do, before and after", columns, rows, _more(findings),
                 absent="– is not found on that side, or has no bound.")  # fmt: skip
+
+
+def _prediction_grid(prediction: Prediction) -> Grid:
+    columns = (
+        Column("if only this had changed", "text", "Kernels of a category take as much longer or "
+               "shorter, in each phase, as they do after; all else stays."),
+        Column("their durations", "ns", "By how much these kernels changed, added up."),
+        Column("of"), Column("clock"),
+        Column("predicted", "ns", "Difference by a replay of BEFORE; docs/whatif.md says how far "
+               "it can be believed."),
+        Column("at least", "ns"), Column("at most", "ns"),
+        Column("measured", "ns", "The difference as it is, whatever its cause."),
+    )  # fmt: skip
+    rows = [
+        (f.change, f.kernel_ns, f.stage, f.clock, f.predicted_ns, f.low_ns, f.high_ns,
+         f.measured_ns)
+        for f in prediction.rows[:MOST]
+    ]  # fmt: skip
+    note = (
+        "What lies between predicted and measured is no kernel's (launches, waits, host work), or "
+        "the error of the replay. Stages that change by under 1 % either way are left out."
+    )
+    return Grid("predicted", "What a replay of the trace before had predicted", columns, rows, note,
+                absent="– is not said: a change alone was not measured, or the replay is too far "
+                "off.")  # fmt: skip
 
 
 def least_ns(result: Comparison) -> float:

@@ -42,6 +42,10 @@ def register(app: typer.Typer) -> None:
             ),
         ] = None,
         *,
+        predict: Annotated[
+            bool,
+            typer.Option(help="Replay BEFORE: what its changes of kernels alone would have done."),
+        ] = True,
         reading: opt.Reading,
     ) -> None:
         """What changed from BEFORE to AFTER: stages, kernels, new and gone ones, what to do.
@@ -57,6 +61,8 @@ def register(app: typer.Typer) -> None:
         reading.check([path for side in sides for path in (side.named, *side.paths)])
         one, two = (side.run(reading) for side in sides)
         result = compare.compare(one, two)
+        if predict:
+            result = _predicted(result, one, two, sides[0])
         judged = None if limit is None else gate.gate(one, two, result, limit)
         said = _write(result, reading.page(lambda: _default(before, after)), reading)
         _print(result, judged, reading)
@@ -114,6 +120,27 @@ class _Side:
             hint = "name traces that can be read"
             raise TracekitError("holds no trace that can be read", where=self.named, hint=hint)
         return runs.of_several(self.named, many)
+
+
+def _predicted(result: Comparison, one: Run, two: Run, side: _Side) -> Comparison:
+    """The comparison with a replay of the trace before, where there is one to read again."""
+    from tracekit.answers.kernels import Kernels
+    from tracekit.compare import predicted
+    from tracekit.errors import TracekitError
+    from tracekit.results import catalog
+    from tracekit.trace import kineto
+
+    path = side.paths[0]
+    asked = one.get(Kernels) is not None and two.get(Kernels) is not None
+    if len(side.paths) > 1 or path == "-" or one.path != path or not asked:
+        return result
+    if not predicted.tells(result, one, two):
+        return result
+    try:
+        trace = kineto.load(path, tables=catalog.analysis("whatif").needs)
+    except TracekitError:  # a pipe that is read only once
+        return result
+    return predicted.with_prediction(result, one, two, trace)
 
 
 def _cases(group: str, result: Comparison, judged: Gate | None) -> list[Case]:

@@ -123,7 +123,7 @@ def screen(result: Comparison) -> Overview:
     keys = [chart.table for chart in view.charts]
     keys += ["stages", *(key for key, s in _splits(result) if s.by == "category")]
     keys += ["kernels", "ops"] if result.kernels else ["host-ops"]
-    keys += ["findings", "times"]
+    keys += ["predicted", "findings", "times"]
     return dataclasses.replace(
         view, grids=(*view.grids, *(grids[key] for key in keys if key in grids))
     )
@@ -201,7 +201,7 @@ def _sections(result: Comparison) -> Iterable[Section]:
         "Which stages, and which part of their time, made the difference?",
         [*slopes.stage_slope(result),
          *(split_chart(key, key, split, result) for key, split in shown)],
-        some("stages", *(key for key, _ in time)),
+        some("stages", "predicted", *(key for key, _ in time)),
     )  # fmt: skip
     if result.kernels:
         yield _section(
