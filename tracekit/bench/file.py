@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tracekit.capture import metadata, run
 from tracekit.errors import TracekitError
 from tracekit.files import check, numbered, starts, writing, writing_new
 from tracekit.results.result import to_plain
+from tracekit.taxonomy import Stage
 
 SCHEMA = "tracekit-bench/1"
 
@@ -30,12 +32,15 @@ def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """The file's content; docs/benchmarking.md defines every key. Call where it ran."""
     plan = outcomes[0].config.plan
     device = plan.options.device
+    plans = {one.config.plan.name: one.config.plan for one in outcomes}
+    stages = [s for s in Stage if any(s in one.model.stages for one in plans.values())]
+    titles = [one.model.title for one in plans.values()]
     return {
         "schema": SCHEMA,
-        "model": metadata.tidy(plan.name),
-        "title": plan.model.title,
-        "stages": [stage.value for stage in plan.model.stages],
-        "absent_stages": metadata.absent(plan.model.stages),
+        "model": ", ".join(map(metadata.tidy, plans)),
+        "title": titles[0] if len(titles) == 1 else ", ".join(map(short_title, titles)),
+        "stages": [stage.value for stage in stages],
+        "absent_stages": metadata.absent(tuple(stages)),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": metadata.command(),
         "environment": {
@@ -58,6 +63,8 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
             "max_new_tokens", "prompt", "prompt_tokens", "temperature", "top_p")  # fmt: skip
     count = len(outcome.requests)
     found: dict[str, Any] = {
+        "model": metadata.tidy(config.plan.name),
+        "title": config.plan.model.title,
         "axes": dict(config.axes),
         "options": {name: getattr(options, name) for name in kept},
         "model_options": metadata.scrub(dict(options.extra)),
@@ -229,10 +236,16 @@ def load(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def default_path(config: Config) -> Path:
-    """`reports/bench-MODEL-SIZE-DTYPE-DEVICE-TIME.json`."""
-    name = run.default_path(config.plan).name.removesuffix(".pt.trace.json.gz")
-    return Path("reports") / f"bench-{name}.json"
+def short_title(title: str) -> str:
+    """A title before its explanation."""
+    return title.partition(":")[0]
+
+
+def default_path(configs: Sequence[Config]) -> Path:
+    """`reports/bench-MODEL-SIZE-DTYPE-DEVICE-TIME.json`; several models have all their names."""
+    names = dict.fromkeys(one.plan.name for one in configs)
+    plan = replace(configs[0].plan, name="-".join(names))
+    return Path("reports") / f"bench-{run.default_name(plan)}.json"
 
 
 # ---------------------------------------------------------------- what is measured

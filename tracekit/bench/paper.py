@@ -54,8 +54,10 @@ def columns(contents: Sequence[Mapping[str, Any]]) -> list[Column]:
 def _column(content: Mapping[str, Any], row: Row) -> Column:
     options, facts = row.get("options") or {}, row.get("facts") or {}
     device = ((content.get("environment") or {}).get("device") or {}).get("name")
-    title = str(content.get("title") or content.get("model") or "?").partition(":")[0]
-    place = file.label(row)
+    said_of = row if row.get("title") else content
+    title = file.short_title(str(said_of.get("title") or content.get("model") or "?"))
+    axes = {name: v for name, v in (row.get("axes") or {}).items() if name != "model"}
+    place = file.label({"axes": axes})
     said = {
         "weights": _weights(row, str(facts.get("size") or options.get("size") or "")),
         "device": device or "not recorded",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ class Wanted:
     """What is to be timed. `plan` are arguments of `plan.plan`, `axes` fields of BuildOptions."""
 
     name: str
+    others: Sequence[str] = ()  # models that take turns with it
     plan: Mapping[str, Any]
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     stage: str | None = None  # this stage alone
@@ -75,12 +76,15 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     Raises: TracekitError for what cannot be run, read or written.
     """
     plan, axes = _plan(wanted)
+    others = _others(wanted)
     if wanted.stage is not None:
         return _alone(wanted, plan, wanted.stage, progress)
     configs = timing.sweep(plan, axes)
+    if others:
+        configs = timing.side_by_side([plan, *others], axes)
     if wanted.runs > 1 or wanted.against is not None:
-        return _repeated(wanted, configs[0], progress)
-    path = wanted.output or free(file.default_path(configs[0]))
+        return _repeated(wanted, configs, progress)
+    path = wanted.output or free(file.default_path(configs))
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     rows = content["configurations"]
@@ -104,7 +108,22 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
 
 
-def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done:
+def _others(wanted: Wanted) -> list[Plan]:
+    """The plans of the models beside the first.
+
+    Raises: UsageError for what is of one model alone.
+    """
+    alone = {
+        "--trace": wanted.trace, "--model-only": wanted.stage is not None,
+        "--checkpoint": wanted.plan.get("checkpoint") is not None,
+    }  # fmt: skip
+    if wanted.others and any(alone.values()):
+        flag = next(name for name, given in alone.items() if given)
+        raise UsageError("is of one model", where=flag, hint="time the models one at a time")
+    return [_plan(replace(wanted, name=name, model=None))[0] for name in wanted.others]
+
+
+def _repeated(wanted: Wanted, configs: Sequence[timing.Config], progress: Progress) -> Done:
     """The same in fresh processes, in turns with those of another interpreter where one is named.
 
     Raises: TracekitError where a process fails, or what is asked for cannot be repeated.
@@ -117,7 +136,7 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
     if wanted.against is not None:
         sides.append(repeats.Side("the other", wanted.against))
     contents = repeats.run(repeats.arguments(wanted.words), wanted.runs, sides, progress)
-    content, path = contents[0], wanted.output or free(file.default_path(config))
+    content, path = contents[0], wanted.output or free(file.default_path(configs))
     path = file.save(content, path, asked=wanted.output is not None)
     files = {"JSON": path}
     files |= paper.save(content, path)
@@ -129,7 +148,8 @@ def _repeated(wanted: Wanted, config: timing.Config, progress: Progress) -> Done
         grids.append(comparison.grid(comparison.compare(contents[1], content)))
         next_ = f"Next:   tracekit bench compare {files['other']} {path} --fail-slower-than 5%"
     failed = not any(row["samples"] for row in rows)
-    return Done(content, config.plan.why, grids, plots.charts(content), files, [next_], failed)
+    why = configs[0].plan.why
+    return Done(content, why, grids, plots.charts(content), files, [next_], failed)
 
 
 def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[Any]]]:
@@ -175,7 +195,7 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
         "stage": found.stage, "single_ns": found.single_ns, "streak_ns": found.streak_ns,
         "calls_in_a_streak": found.streak, "empty_ns": found.empty_ns,
     }  # fmt: skip
-    path = wanted.output or free(file.default_path(outcome.config))
+    path = wanted.output or free(file.default_path([outcome.config]))
     path = file.save(content, path, asked=wanted.output is not None)
     return Done(content, plan.why, [alone_grid(content)], [], {"JSON": path}, (), False)
 

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,10 @@ ROUNDS = 10  # turns in which configurations that are compared alternate
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One configuration of a sweep: its plan, and its place on the swept axes."""
+    """One configuration of a sweep: its plan, and its place on the swept axes.
+
+    Of several models that take turns, `model` is an axis.
+    """
 
     plan: Plan
     axes: Mapping[str, Any] = field(default_factory=dict)
@@ -75,6 +78,14 @@ def sweep(plan: Plan, axes: Mapping[str, Sequence[Any]]) -> list[Config]:
     ]  # fmt: skip
 
 
+def side_by_side(plans: Sequence[Plan], axes: Mapping[str, Sequence[Any]]) -> list[Config]:
+    """The sweep of each of several models, with the model as the first axis."""
+    return [
+        replace(config, axes={"model": plan.name, **config.axes})
+        for plan in plans for config in sweep(plan, axes)
+    ]  # fmt: skip
+
+
 def bench(
     configs: Sequence[Config],
     *,
@@ -94,7 +105,7 @@ def bench(
     outcomes = [Outcome(config) for config in configs]
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder, _still():
         plan = configs[0].plan
-        found = list(samples or planning.feed(plan, Path(folder)))
+        found = _feeds(configs, samples, Path(folder))
         try:
             if len(configs) > 1 and _fit_together(configs):
                 _in_turns(outcomes, found, progress, sweep=True)
@@ -116,6 +127,22 @@ def bench(
             "interrupted before a request was complete", where=plan.name, hint="run it again"
         )
     return outcomes
+
+
+def _feeds(
+    configs: Sequence[Config], samples: Sequence[Sample] | None, folder: Path
+) -> dict[str, list[Sample]]:
+    """The samples of each model, by its name: models read different sensors.
+
+    Raises: TracekitError where the data cannot be read.
+    """
+    plans = {config.plan.name: config.plan for config in reversed(configs)}
+    found = {}
+    for number, (name, plan) in enumerate(plans.items()):
+        own = folder / str(number)
+        own.mkdir()
+        found[name] = list(samples or planning.feed(plan, own))
+    return found
 
 
 def _fit_together(configs: Sequence[Config]) -> bool:
@@ -217,13 +244,18 @@ class _Runner:
 
 
 def _in_turns(
-    outcomes: Sequence[Outcome], samples: Sequence[Sample], progress: Progress, *, sweep: bool
+    outcomes: Sequence[Outcome],
+    feeds: Mapping[str, Sequence[Sample]],
+    progress: Progress,
+    *,
+    sweep: bool,
 ) -> None:
+    """`feeds` has the samples by the model's name."""
     runners = []
     for outcome in outcomes:
         outcome.interleaved = len(outcomes) > 1
         with _fault_is_an_outcome(outcome, many=len(outcomes) > 1 or sweep):
-            runner = _Runner(outcome, samples, progress)
+            runner = _Runner(outcome, feeds[outcome.config.plan.name], progress)
             runner.warm_up()
             runners.append(runner)
     rounds = min(ROUNDS, max((o.config.plan.samples for o in outcomes), default=1))

@@ -135,11 +135,11 @@ def _register_run(group: typer.Typer) -> None:
     @group.command("run")
     @grouped
     def run(
-        model: Annotated[
-            str | None,
+        models: Annotated[
+            list[str] | None,
             typer.Argument(
-                metavar="MODEL",
-                help="As for `tracekit capture`.",
+                metavar="MODEL…",
+                help="As for `tracekit capture`. Several take turns.",
                 autocompletion=complete.models,
             ),
         ] = None,
@@ -171,20 +171,21 @@ def _register_run(group: typer.Typer) -> None:
             bool, typer.Option("--json", help="Print the JSON and nothing else.")
         ] = False,
     ) -> None:
-        """Time the stages of a model, no profiler near."""
+        """Time the stages of a model, or of several in turns, no profiler near."""
         import sys
 
         from tracekit.bench import runner
 
         opt.one_of({"--json": as_json, "--table": table is not None})
-        name, stage = runner.subject(model, model_only)
+        every = list(dict.fromkeys(models or ()))
+        name, stage = runner.subject(every[0] if every else None, model_only)
         form = _form(table)
         if output is not None:
             inputs = [*feeding.inputs, *building.inputs]
             _check(output, inputs, against=processes.against is not None, force=force)
         request = runner.Wanted(
-            name=name, axes=sweep.axes(), stage=stage, trace=trace, output=output,
-            runs=processes.runs, against=processes.against, words=sys.argv[1:],
+            name=name, others=every[1:], axes=sweep.axes(), stage=stage, trace=trace,
+            output=output, runs=processes.runs, against=processes.against, words=sys.argv[1:],
             plan={**dataclasses.asdict(timing), **building.plan(), **feeding.plan()},
         )  # fmt: skip
         _run(request, as_json, form)
