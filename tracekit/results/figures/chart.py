@@ -66,6 +66,8 @@ def _drawn(trace: Mapping[str, Any]) -> int:
     if trace["type"] == "bar":
         lengths = trace["x"] if trace.get("orientation") == "h" else trace["y"]
         return sum(bool(v) for v in lengths)
+    if (trace.get("marker") or {}).get("opacity") == 0:
+        return 0  # what nobody sees
     values = [v for v in trace["y"] if v is not None]
     if "stackgroup" in trace:
         return sum(bool(v) and v != before for v, before in zip(values, [0, *values], strict=False))

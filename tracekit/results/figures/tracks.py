@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tracekit.results import units
@@ -80,7 +81,8 @@ def tracks(
         top -= height
     last = "y" if len(rows) == 1 else f"y{len(rows)}"
     layout |= {
-        "height": whole + 64, "dragmode": "zoom", "hovermode": "closest", "barmode": "overlay",
+        "height": whole + 64, "dragmode": "zoom", "hovermode": "closest", "hoverdistance": 50,
+        "barmode": "overlay",
         "bargap": 0, "margin": {"l": 48, "t": 4},
         "xaxis": {
             "title": {"text": escape(f"{axis.title} {x_title}")}, "anchor": last,
@@ -102,15 +104,44 @@ def _name(text: str, y: float) -> dict[str, Any]:
 
 
 def _areas(row: Area, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, Any]]:
-    out = []
+    """The areas, and what they say on hover: all parts of a bin that are there, in one text.
+
+    Each area would say its own, also where it has no height and lies on another.
+    """
+    out: list[dict[str, Any]] = []
     for place, (name, values) in enumerate(row.parts.items()):
         if not any(values):
             continue
         looks.setdefault(name, mark(name, place))
         percent = [None if v is None else _short(100 * v) for v in values]
         drawn = area(name, axis.of(row.edges), percent, "% of the bin", looks[name])
-        out.append({**drawn, "yaxis": y, "stackgroup": y, "hoveron": "points"})
-    return out
+        del drawn["hovertemplate"]
+        out.append({**drawn, "yaxis": y, "stackgroup": y, "hoverinfo": "skip"})
+    return [*out, _said(row, axis, y)] if out else []
+
+
+def _said(row: Area, axis: Scale, y: str) -> dict[str, Any]:
+    """A mark that nobody sees in the middle of each bin, with the parts of the bin."""
+    edges = axis.of(row.edges)
+    middles = [((a or 0) + (b or 0)) / 2 for a, b in pairwise(edges)]
+    parts = list(row.parts.items())
+    texts = [
+        _bin([(name, values[i] or 0.0) for name, values in parts]) for i in range(len(middles))
+    ]
+    return {
+        "type": "scatter", "mode": "markers", "name": "", "yaxis": y,
+        "x": [round(x, 4) for x in middles], "y": [50] * len(middles),
+        "marker": {"opacity": 0, "size": 1}, "text": texts,
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _bin(parts: Sequence[tuple[str, float]]) -> str:
+    """`gemm 50 %, attention 20 % of the bin`; of all kinds the four with most."""
+    most = sorted((part for part in parts if part[1] > 0), key=lambda part: -part[1])
+    said = [f"{escape(name)} {units.share(value, 0)}" for name, value in most[:4]]
+    more = f" and {units.plural(len(most) - 4, 'other')}" if len(most) > 4 else ""
+    return f"{', '.join(said)}{more} of the bin" if said else "nothing ran"
 
 
 def _blocks(row: Blocks, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, Any]]:
