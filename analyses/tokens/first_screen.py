@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from tracekit.answers.tokens import TPOT, TTFT, Tokens
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, KeyNumber
-from tracekit.results.units import duration, rate
+from tracekit.results.units import duration, tokens
 
 
 def key_numbers(result: Tokens, _one: Answers) -> Iterator[KeyNumber]:
@@ -23,9 +23,9 @@ def key_numbers(result: Tokens, _one: Answers) -> Iterator[KeyNumber]:
         late = known.itl_p99_ns
         sub = "" if late is None else f"99% within {duration(late)}"
         yield KeyNumber("TPOT", duration(known.tpot_ns), sub, TPOT)
-        number, unit = rate(known.tokens_per_s, "tokens/s").split(" ", 1)
-        yield KeyNumber("Decode", number, f"{unit} of one sequence",
-                        "Tokens a second after the first: 1 / TPOT.")  # fmt: skip
+        if known.tokens_per_s is not None:
+            yield KeyNumber("Decode", tokens(known.tokens_per_s), "tokens/s of one sequence",
+                            "Tokens a second after the first: 1 / TPOT.")  # fmt: skip
 
 
 def words(result: Tokens) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tracekit.bench import statistics
+from tracekit.bench import file, plots, statistics
+from tracekit.bench.about import about
 
 TIMES = st.lists(st.floats(1, 1e9), min_size=6, max_size=60)
 
@@ -128,3 +130,17 @@ def test_a_change_below_the_floor_is_none_however_sure() -> None:
 
 def test_too_few_samples_are_not_compared() -> None:
     assert statistics.compare([1, 2, 3, 4], [1, 2, 3, 4, 5]) is None
+
+
+def test_the_page_of_a_benchmark_says_first_what_a_request_takes_and_whether_to_quote_it() -> None:
+    content = file.load(Path(__file__).parents[1] / "golden" / "bench" / "run-1.json")
+    found = about(content)
+    assert found.headline == (
+        "A request takes 845 µs, decode is 47% of it; TTFT 431 µs, TPOT 53.2 µs (medians)."
+    )
+    assert found.verdict is not None
+    assert (found.verdict.word, found.verdict.level) == ("Quote with care", "warn")
+    assert {t.label: t.value for t in found.tiles}["Decode"] == "18,800"
+    chart = plots.charts(content)[0]
+    (row,) = content["configurations"]
+    assert len(chart.data[0]["x"]) == len(row["samples"])  # TTFT: a dot a request

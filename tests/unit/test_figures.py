@@ -16,6 +16,7 @@ from tracekit.results.figures import (
     Measure,
     Pair,
     Point,
+    Sample,
     areas,
     columns,
     escape,
@@ -26,6 +27,7 @@ from tracekit.results.figures import (
     shorten,
     slope,
     split_bars,
+    strip,
     theme,
     tracks,
     waterfall,
@@ -228,3 +230,35 @@ def test_the_second_of_paired_bars_is_hollow_with_its_colour_in_lines_and_edge()
     assert "pattern" not in solid
     assert hollow["pattern"]["fgcolor"] == hollow["line"]["color"] == solid["color"]
     assert hollow["pattern"]["bgcolor"] == "var(--bg)"
+
+
+def test_a_strip_has_every_value_in_order_its_median_and_its_interval() -> None:
+    rows = [Sample("TTFT", [3e6, 1e6, 2e6], 2e6, 1e6, 3e6), Sample("load", [1e5] * 3, 1e5)]
+    chart = strip("k", "t", rows, of="wall time")
+    dots, _, medians, interval = chart.data
+    assert dots["x"] == [3, 1, 2]
+    assert dots["y"] == sorted(dots["y"])  # the first on top
+    assert medians["text"][0].endswith("median 2.00 ms of 3, 95 % interval 1.00 ms to 3.00 ms")
+    assert medians["text"][1].endswith("too few for an interval")
+    assert interval["x"] == [1, 3]
+    assert chart.layout["xaxis"]["type"] == "linear"
+    wide = strip("k", "t", [Sample("a", [1e5, 1e8], 1e6)])
+    assert wide.layout["xaxis"]["type"] == "log"
+
+
+def test_lines_carry_the_interval_of_each_value() -> None:
+    chart = lines("k", "t", [1, 2], {"decode": [2e6, 3e6]}, x_title="batch",
+                  spans={"decode": [(1.5e6, 2.5e6), (None, None)]})  # fmt: skip
+    (line,) = chart.data
+    assert (line["error_y"]["array"], line["error_y"]["arrayminus"]) == ([0.5, 0], [0.5, 0])
+    assert line["customdata"][0][1] == "2.00 ms, 95 % interval 1.50 ms to 2.50 ms"
+    assert line["customdata"][1][1] == "3.00 ms, too few for one"
+
+
+def test_a_bin_says_what_it_holds_and_never_what_it_does_not() -> None:
+    parts = {"gemm": [1, 0.25, 0], "copy": [0, 0.5, 0]}
+    chart = tracks("k", "t", [Area("s", [0, 10, 20, 30], parts)], window=(0, 30))
+    *areas_, said = chart.data
+    assert all(area["hoverinfo"] == "skip" for area in areas_)
+    assert said["text"] == ["gemm 100% of the bin", "copy 50%, gemm 25% of the bin", "nothing ran"]
+    assert marks(chart) == 3  # the text is no mark

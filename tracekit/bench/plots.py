@@ -8,7 +8,7 @@ from typing import Any
 from tracekit.bench import file, statistics
 from tracekit.bench.file import Row
 from tracekit.results import figures
-from tracekit.results.figures import Chart
+from tracekit.results.figures import Chart, Sample
 
 NUMERIC = ("batch_size", "prompt_tokens")
 MOST = 12  # charts of one axis
@@ -21,13 +21,38 @@ def charts(content: Mapping[str, Any]) -> list[Chart]:
         return []
     stages = [stage for stage in file.STAGES if stage in content["stages"]]
     many = len(content["configurations"]) > 1
-    found = [_split(rows, stages, "sweep" if many else "bench")]
-    if many:
-        for axis in NUMERIC:
-            found += _against(rows, stages, axis)
-    else:
-        found += _in_order(rows[0], stages)
-    return found
+    if not many:
+        return [_distributions(rows[0], stages), _split(rows, stages, "bench"),
+                *_in_order(rows[0], stages)]  # fmt: skip
+    found: list[Chart] = []
+    for axis in NUMERIC:
+        found += _against(rows, stages, axis)
+    return [*found, _split(rows, stages, "sweep")]
+
+
+def _interval(row: Row, measure: str) -> tuple[float | None, float | None]:
+    """Of the median: over fresh processes where there are several, else over the values."""
+    runs = [file.measures(run).get(measure, []) for run in file.by_run(row)]
+    if len(runs) > 1:
+        return statistics.interval_of_runs(runs)
+    return statistics.median_interval(runs[0]) if runs and len(runs[0]) else (None, None)
+
+
+def _distributions(row: Row, stages: Sequence[str]) -> Chart:
+    """Every request of each stage, and of the latencies."""
+    times = file.measures(row)
+    shown = [("TTFT", "ttft"), ("TPOT", "tpot"), ("inter-token", "itl"),
+             *((stage, stage) for stage in stages)]  # fmt: skip
+    samples = [
+        Sample(label, times[key], _median(times[key]) or 0.0, *_interval(row, key))
+        for label, key in shown if times.get(key)
+    ]  # fmt: skip
+    return figures.strip(
+        "distributions", "Every request: each dot is one, in the order in which they ran", samples,
+        of="wall time", table="bench",
+        summary="Each value of each stage and latency, its median and the interval of the median; "
+        "a row that leans shows drift",
+    )  # fmt: skip
 
 
 def _median(values: Sequence[float] | None) -> float | None:
@@ -63,10 +88,15 @@ def _against(rows: Sequence[Row], stages: Sequence[str], axis: str) -> list[Char
             label: [_median(one.get(key)) for one in times]
             for label, key in (*((s, s) for s in stages), ("TPOT", "tpot"))
         }
+        spans = {
+            label: [_interval(row, key) for row in members]
+            for label, key in (*((s, s) for s in stages), ("TPOT", "tpot"))
+        }
         found.append(figures.lines(
             f"{axis}-{place}", f"Stage time against {name}" + (f" ({others})" if others else ""),
             [row["axes"][axis] for row in members], series, x_title=name, of="median wall time",
-            summary=f"Median wall time of each stage as {name} grows", table="sweep",
+            spans=spans, table="sweep",
+            summary=f"Median wall time of each stage as {name} grows, with its 95 % interval",
         ))  # fmt: skip
     return found
 

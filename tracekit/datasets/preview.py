@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracekit.datasets import checks
+from tracekit.datasets import checks, quality
 from tracekit.datasets.entry import Recording, Sample
+from tracekit.datasets.quality import Quality
 from tracekit.results.figures import Chart, escape
+from tracekit.results.first_screen import KeyNumber, Verdict
 from tracekit.results.result import Column, Grid
+from tracekit.results.units import plural, share
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,17 +37,103 @@ def charts(recording: Recording) -> list[Chart]:
     return []
 
 
-def numbers(sample: Sample, recording: Recording) -> list[tuple[str, str]]:
-    """What is worth seeing first: (name, value)."""
-    probe = checks.probe(sample)
-    found = [
-        ("length", f"{probe.samples:,}" if probe.samples is not None else None),
-        ("rate", f"{recording.rate_hz:g} Hz" if recording.rate_hz else None),
-        ("label", sample.label),
-        ("|acceleration|", f"{probe.norm:.2f} m/s²" if probe.norm is not None else None),
-        ("gaps in the clock", str(probe.gaps) if probe.gaps is not None else None),
+@dataclass(frozen=True, slots=True)
+class FirstScreen:
+    """What a reader should see first of one sample."""
+
+    headline: str
+    verdict: Verdict
+    tiles: tuple[KeyNumber, ...]
+    charts: tuple[Chart, ...]
+
+
+def first_screen(sample: Sample, recording: Recording) -> FirstScreen:
+    """How much of what it is, whether it may be used as it is, and how fast what moves."""
+    probe, found = checks.probe(sample), quality.quality(recording)
+    level, word, text = quality.verdict(probe, found)
+    return FirstScreen(
+        _headline(sample, recording, probe, found), Verdict(level, word, text),
+        tuple(_tiles(probe, recording, found)), tuple(_spectra(found, recording.kind)),
+    )  # fmt: skip
+
+
+_NOUNS = {"imu": "sample", "events": "event", "audio": "sample"}
+
+
+def _headline(sample: Sample, recording: Recording, probe: checks.Probe, found: Quality) -> str:
+    """`walking: 12.8 s of motion, 640 samples at 50 Hz; the largest swing is at 1.95 Hz.`"""
+    what = {"imu": "motion", "events": "camera events", "audio": "sound"}.get(recording.kind)
+    named = f"{sample.label}: " if sample.label else ""
+    if what is None:
+        return f"{named}{'a picture' if recording.kind == 'image' else recording.kind}."
+    noun = _NOUNS[recording.kind]
+    count = plural(probe.samples, noun) if probe.samples is not None else ""
+    if recording.kind == "audio":
+        count = plural(len(recording.arrays["waveform"]), noun)
+    long = f"{_three(found.duration_s)} s of " if found.duration_s else ""
+    rate = f" at {found.rate_hz:.3g} Hz" if found.rate_hz else ""
+    peak = found.spectrum.peak_hz if found.spectrum is not None else None
+    most = ""
+    if found.spectrum is not None and peak is not None:
+        size = f"{found.spectrum.peak:.2g} m/s² " if recording.kind == "imu" else ""
+        most = f"; the largest swing is {size}at {_three(peak)} Hz"
+    return f"{named}{long}{what}{f', {count}' if count else ''}{rate}{most}."
+
+
+def _tiles(probe: checks.Probe, recording: Recording, found: Quality) -> list[KeyNumber]:
+    out = []
+    if found.rate_hz:
+        stated = f"{recording.rate_hz:.4g} Hz stated" if recording.rate_hz else "by its clock"
+        out.append(KeyNumber("Rate", f"{found.rate_hz:.4g} Hz", stated,
+                             "1000 over the median step of the clock in ms."))  # fmt: skip
+    if found.gaps is not None:
+        g = found.gaps
+        sub = f"longest {g.longest_s:.3g} s, {share(g.lost)} lost" if g.count else "in the clock"
+        level, said = "warn" if g.count else "", "Steps of more than five median steps."
+        out.append(KeyNumber("Gaps", f"{g.count:,}", sub, said, level))
+    if found.spectrum is not None:
+        c = found.clipping
+        out.append(KeyNumber(
+            "Clipped", share(c.share) if c is not None else "none",
+            f"of {c.axis}" if c is not None else "at no extreme twice",
+            "Samples of an axis at one and the same extreme, at least twice in a row.",
+            "warn" if c is not None else "",
+        ))  # fmt: skip
+        if (peak := found.spectrum.peak_hz) is not None:
+            out.append(KeyNumber("Largest swing", f"{_three(peak)} Hz", "its frequency",
+                                 f"Above {quality.SLOWEST_HZ:g} Hz."))  # fmt: skip
+    if probe.norm is not None:
+        out.append(
+            KeyNumber("|acceleration|", f"{_three(probe.norm)} m/s²", "median; gravity: 9.81")
+        )
+    if probe.missing:
+        out.append(KeyNumber("Missing values", f"{probe.missing:,}", "not finite", "", "warn"))
+    return out
+
+
+def _three(value: float) -> str:
+    """Three significant digits: 9.81, 11.0, 199."""
+    return f"{value:#.3g}".rstrip(".")
+
+
+def _spectra(found: Quality, kind: str) -> list[Chart]:
+    """Amplitude by frequency: where what moves would show, and hum or aliasing too."""
+    one = found.spectrum
+    if one is None:
+        return []
+    stride = max(1, -(-len(one.hz) // 600))
+    sides = [("acceleration" if kind == "imu" else "amplitude", one.acceleration, "var(--gemm)",
+              "solid", "m/s²" if kind == "imu" else "")]  # fmt: skip
+    if one.angular is not None:
+        sides.append(("angular velocity", one.angular, "var(--norm)", "dash", "rad/s"))
+    lines = [
+        _line(one.hz[1::stride], values[1::stride], name, colour, dash, unit)
+        for name, values, colour, dash, unit in sides
     ]
-    return [(name, value) for name, value in found if value is not None]
+    title = "Spectrum: amplitude by frequency"
+    unit = "m/s², rad/s" if kind == "imu" else "amplitude"
+    return [_chart("spectrum", title, f"{title}, mean over pieces of the recording", lines, "Hz",
+                   unit)]  # fmt: skip
 
 
 def summary(sample: Sample, recording: Recording) -> Grid:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart
+from tracekit.results.first_screen import KeyNumber, Verdict
 from tracekit.results.result import Grid
 from tracekit.version import __version__
 
@@ -23,6 +24,9 @@ class About:
     command: str
     facts: Sequence[tuple[str, str]]  # of the model, its options and the machine
     data: Mapping[str, object]  # what the page embeds
+    headline: str = ""
+    verdict: Verdict | None = None
+    tiles: tuple[KeyNumber, ...] = ()
 
 
 def write(
@@ -36,7 +40,14 @@ def write(
     page = Page(
         title=f"{about.title}, benchmark",
         subtitle=f"{about.device} · {about.finished} · no profiler near",
-        overview=Overview(charts=tuple(charts), grids=tuple(grids), definitions=dict(definitions)),
+        overview=Overview(
+            headlines=tuple(filter(None, [about.headline])),
+            verdicts=tuple(filter(None, [about.verdict])),
+            tiles=about.tiles,
+            charts=tuple(charts),
+            grids=tuple(grids),
+            definitions=dict(definitions),
+        ),
         facts=list(about.facts),
         sections=[],
         source=[("tracekit", __version__, False), ("made by", about.command, True)],

@@ -67,6 +67,12 @@ def rate(per_second: float | None, unit: str) -> str:
     return f"{_three(per_second)} {unit}"
 
 
+def tokens(per_second: float) -> str:
+    """A rate of tokens without its unit, three significant digits: 18,800; 96.4."""
+    digits = 2 if per_second < 9.995 else 1 if per_second < 99.95 else 0
+    return f"{float(f'{per_second:.3g}'):,.{digits}f}"
+
+
 def count(number: float | None) -> str:
     """A whole number with thousands separators."""
     return "not measured" if number is None else f"{number:,.0f}"

@@ -12,6 +12,7 @@ from tracekit.cli import options as opt
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Dataset
+    from tracekit.datasets.preview import FirstScreen
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Subset = Annotated[str | None, typer.Option(help="A part of it; `info` lists them.")]
@@ -212,10 +213,13 @@ def _preview(
         _print_json({**known, "repairs": list(recording.repairs)})
         return
     out = terminal.console()
+    screen = preview.first_screen(one, recording)
+    out.print(screen.headline, style="bold", markup=False)
+    out.print(f"{screen.verdict.word}: {screen.verdict.text}", markup=False)
     terminal.show(out, grid, most=len(grid.rows))
     path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
     text = _page(identity([*map(str, inputs), str(sample)]), one.id, grid,
-                 preview.charts(recording), preview.numbers(one, recording),
+                 preview.charts(recording), screen,
                  recording.repairs)  # fmt: skip
     path = save(text, path, of=None if output else identity([*map(str, inputs), str(sample)]))
     process.say(f"page: {path}")
@@ -226,14 +230,14 @@ def _page(
     title: str,
     grid: Any,
     charts: list[Any],
-    numbers: list[tuple[str, str]],
+    screen: FirstScreen,
     notes: tuple[str, ...],
 ) -> str:
     """The same page as a report's, with one sample on it."""
     from tracekit.report.html.page import Page, fill
     from tracekit.report.html.section import Part
     from tracekit.report.one.overview import Overview
-    from tracekit.results.first_screen import KeyNumber
+    from tracekit.results.first_screen import sentence
 
     shown = Part(
         name="sample",
@@ -250,7 +254,11 @@ def _page(
             title=f"Sample {title}",
             subtitle="one sample of a data set",
             overview=Overview(
-                tiles=tuple(KeyNumber(name, value) for name, value in numbers), notes=notes
+                headlines=(screen.headline,),
+                verdicts=(screen.verdict,),
+                tiles=screen.tiles,
+                notes=tuple(note for note in notes if sentence(note) not in screen.verdict.text),
+                charts=screen.charts,
             ),
             sections=[shown],
             source=[("made by", "tracekit datasets preview", True)],

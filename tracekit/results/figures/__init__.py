@@ -17,6 +17,7 @@ from tracekit.results.figures.curves import areas, lines
 from tracekit.results.figures.heat import heat
 from tracekit.results.figures.roofline import Point, roofline
 from tracekit.results.figures.slope import Measure, Pair, slope
+from tracekit.results.figures.strip import Sample, strip
 from tracekit.results.figures.tracks import Area, Block, Blocks, tracks
 from tracekit.results.figures.waterfall import waterfall
 
@@ -28,6 +29,7 @@ __all__ = [
     "Measure",
     "Pair",
     "Point",
+    "Sample",
     "areas",
     "columns",
     "escape",
@@ -39,6 +41,7 @@ __all__ = [
     "shorten",
     "slope",
     "split_bars",
+    "strip",
     "tracks",
     "waterfall",
 ]
