@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tracekit.answers.audit import Audit
@@ -10,15 +11,17 @@ from tracekit.results.first_screen import FirstScreen, Verdict, sentence
 from tracekit.results.trust import VERDICTS, worst
 from tracekit.results.units import plural
 
+_BREAK = re.compile(r"(?<=[a-z)`]{3})(?:: |; |\. )")  # after a clause
 LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
 
 
 def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
     """One: never worse than every answer that it judges."""
-    odd = [row for row in result.rows if row.effect != "note"]
+    odd, more = [row for row in result.rows if row.effect != "note"], ""
     if odd:
         more = f" {plural(len(odd) - 1, 'more reason')} below." if len(odd) > 1 else ""
-        text = f"{sentence(odd[0].what)}{more}"
+        text, rest = _first(sentence(odd[0].what))
+        more = f"{rest}{more}".strip()
     elif result.rows:
         notes = plural(len(result.rows), "note")
         text = f"{result.checks} checks found nothing that changes a number, and left {notes}."
@@ -27,9 +30,19 @@ def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
     given = worst(trust.verdict for trust in one.trust.values())
     if one.trust and VERDICTS.index(given) < VERDICTS.index(result.verdict):
         # what is not to be trusted is not answered; the answers that are there can be
-        yield Verdict("warn", f"{given.capitalize()}, as far as it is answered", text, "audit")
+        word = f"{given.capitalize()}, as far as it is answered"
+        yield Verdict("warn", word, text, "audit", more)
         return
-    yield Verdict(LEVELS[result.verdict], result.verdict.capitalize(), text, "audit")
+    yield Verdict(LEVELS[result.verdict], result.verdict.capitalize(), text, "audit", more)
+
+
+def _first(said: str) -> tuple[str, str]:
+    """The reason, and what follows from it."""
+    found = _BREAK.search(said)
+    if found is None:
+        return said, ""
+    head, rest = said[: found.start()].rstrip(".:;"), said[found.end() :]
+    return f"{head}.", f"{rest[:1].upper()}{rest[1:]}"
 
 
 FIRST_SCREEN = FirstScreen(order=0, verdicts=verdicts)

@@ -110,9 +110,10 @@ def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
     }  # fmt: skip
     yield Draft(
         FindingKind.UNFUSED_ELEMENTWISE, _main(rows),
-        f"{share(total / whole)} of all kernel time is {plural(count, 'kernel')} that only move or "
-        f"touch data ({said}). {inside:,} of them follow one another in {plural(runs, 'run')}: as "
-        f"one kernel a run, which takes at least its longest, they save {duration(saves)}"
+        f"{share(total / whole)} of all kernel time is {plural(count, 'kernel')} that only move "
+        f"data or compute element by element ({said}). {inside:,} of them follow one another in "
+        f"{plural(runs, 'run')}: as one kernel a run, which takes at least its longest, they save "
+        f"{duration(saves)}"
         f"{_parts(rows, numbers)}.",
         total / whole, "share", saves, whole,
         "Fuse them: torch.compile, or fused norm, rotary and activation kernels.",

@@ -9,8 +9,10 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages import prefill_vs_decode
 from tracekit.results.answers import Answers
+from tracekit.results.figures import shorten
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Listed, Remark
-from tracekit.results.units import ranked
+from tracekit.results.units import ranked, share
+from tracekit.taxonomy import Category
 
 from . import graphs
 
@@ -23,8 +25,25 @@ def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
     whole = sum(sums.values())
     if whole:
         name, most = max(sums.items(), key=lambda item: item[1])
-        yield KeyNumber("Largest category", name, f"{most / whole:.0%} of kernel time summed",
+        if name == Category.OTHER:  # says nothing
+            yield _largest_kernel(result, whole)
+            return
+        convolved = sum(row.total_ns for row in result.rows if row.convolution)
+        mostly = ", mostly convolutions" if name == Category.GEMM and 2 * convolved > most else ""
+        yield KeyNumber("Largest category", name,
+                        f"{share(most / whole, 0)} of kernel time summed{mostly}",
                         "The kernel category with the largest sum of durations.")  # fmt: skip
+
+
+def _largest_kernel(result: Kernels, whole: int) -> KeyNumber:
+    """Where no rule names most of the kernels: the one with most time."""
+    sums: Counter[str] = Counter()
+    for row in result.rows:
+        sums[row.name] += row.total_ns
+    name, most = sums.most_common(1)[0]
+    return KeyNumber("Largest kernel", shorten(name, 22),
+                     f"{share(most / whole, 0)} of kernel time summed",
+                     "The kernel with the largest sum of durations.")  # fmt: skip
 
 
 def remarks(result: Kernels, one: Answers) -> Iterator[Remark]:

@@ -23,6 +23,7 @@ from tracekit.answers.stages import (
 from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.stages.alike import ALIKE
+from tracekit.attribution.stages.nesting import among
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, split_bars
 from tracekit.results.findings import LEAST
@@ -148,7 +149,8 @@ def stage_bar(
         return None
     if any((depths or {}).values()):
         rows.sort(key=lambda m: order.index(m.total.family) if m.total.family in order else 0)
-    nested = [(depths or {}).get(mean.total.family, 0) for mean in rows]
+    below = among(depths or {}, {mean.total.family for mean in rows})
+    nested = [below.get(mean.total.family, 0) for mean in rows]
     parts = mean_parts(rows)
     names = [name for name in PARTS if any(own.get(name) for own in parts)]
     several = any(mean.total.instances > 1 for mean in rows)

@@ -79,8 +79,8 @@ def _together(one: Sums, two: Sums) -> Sums:
 DEFINITIONS = {
     "inside": "The stage, modules and ops around the launch, from the outside in; of replayed "
     "work, around the launch that it was captured from, where that is known.",
-    "GPU time": "Durations of the kernels, copies and fills added up: where streams overlap, more "
-    "than the time in which the device was busy. Of idle time its length.",
+    "GPU time": "Durations of the kernels, copies and memsets added up: where streams overlap, "
+    "more than the time in which the device was busy. Of idle time its length.",
     "host time": "Time inside an op, or a stage, of its own thread.",
     "idle": "A stretch between a device's first activity and its last in which it had no work, in "
     "the stage that launched the work on both sides, else outside every stage; by cause, then what "

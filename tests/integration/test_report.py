@@ -196,7 +196,7 @@ def test_a_column_has_one_unit_and_unknown_is_not_zero() -> None:
     table = tables.html_table("k", grid([("a", 2_500_000, 1), ("b", 4, None)]), 10)
     assert table.heads[1].unit == "ms"
     assert "<td class=n>2.500</td>" in table.first
-    assert "<td class=n>&lt;0.001</td>" in table.first
+    assert "<td class=n>0.000004</td>" in table.first
     assert "<td class=n>–</td>" in table.first
 
 

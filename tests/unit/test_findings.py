@@ -55,7 +55,7 @@ def test_idle_time_of_another_steps_work_is_not_claimed_to_be_waiting() -> None:
 
 def test_memory_bound_kernels_of_an_eager_model_are_found_with_the_audits_reason() -> None:
     rows = findings.findings(loaded("tl_h100_qwen15_05b")).rows
-    (fuse,) = [f for f in rows if "only move or touch data" in f.what]
+    (fuse,) = [f for f in rows if "only move data or compute element by element" in f.what]
     assert fuse.number == pytest.approx(0.609, abs=0.001)
     assert fuse.trust == "degraded"
     assert any("no launch" in why for why in fuse.why)

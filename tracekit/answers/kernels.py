@@ -66,6 +66,12 @@ class Kernel:
         return self.category is Category.GEMM and bool(kernel_rules.EXPERTS.search(self.name))
 
     @property
+    def convolution(self) -> bool:
+        """Whether its products are those of a convolution."""
+        known = kernel_rules.CONVOLUTION.search(f"{self.op or ''} {self.name}")
+        return self.category is Category.GEMM and bool(known)
+
+    @property
     def already_fused(self) -> bool:
         """Whether the kernel is a fusion: of torch.compile, or one function of a library."""
         return inductor_names.already_fused(self.name)

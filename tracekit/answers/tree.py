@@ -21,7 +21,7 @@ class Node:
     parent: int  # place of the one around it; -1 for the first, which is all
     kind: str  # see the names above
     name: str
-    count: int  # kernels, copies and fills in it; without a GPU calls; of idle time stretches
+    count: int  # kernels, copies and memsets in it; without a GPU calls; of idle time stretches
     ns: int  # with its children: durations added up; of idle time its length
     category: str | None  # of a kernel, a copy, a fill; without a GPU of an op
     floor_ns: float | None  # the least time for `described_ns` of it; None where nothing has one

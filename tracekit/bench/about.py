@@ -24,7 +24,7 @@ def about(content: Mapping[str, Any]) -> About:
         data={key: value for key, value in content.items() if key != "configurations"},
         headline=_headline(content),
         verdict=_verdict(content),
-        tiles=_tiles(content),
+        tiles=_key_numbers(content),
     )
 
 
@@ -97,7 +97,7 @@ def _verdict(content: Mapping[str, Any]) -> Verdict | None:
                    "requests at least, no noise above its limits.")  # fmt: skip
 
 
-def _tiles(content: Mapping[str, Any]) -> tuple[KeyNumber, ...]:
+def _key_numbers(content: Mapping[str, Any]) -> tuple[KeyNumber, ...]:
     """The large numbers of one configuration, each with its interval; none of a sweep."""
     rows = _timed(content)
     if len(rows) != 1:

@@ -175,7 +175,7 @@ def screen(out: Console, title: str, subtitle: str, view: Overview, most: int = 
         out.print(_one_line(headline), style="bold", markup=False)
     for verdict in view.verdicts:
         style = {"bad": "bold red", "warn": "bold yellow"}.get(verdict.level, "bold green")
-        out.print(Text.assemble((f"{verdict.word}: ", style), _one_line(verdict.text)))
+        out.print(Text.assemble((f"{verdict.word}: ", style), _one_line(verdict.whole)))
     for note in view.notes:
         out.print(f"note: {_one_line(note)}", style="yellow", markup=False)
     out.print()

@@ -43,7 +43,7 @@ class FirstScreen:
 
     headline: str
     verdict: Verdict
-    tiles: tuple[KeyNumber, ...]
+    key_numbers: tuple[KeyNumber, ...]
     charts: tuple[Chart, ...]
 
 
@@ -53,7 +53,7 @@ def first_screen(sample: Sample, recording: Recording) -> FirstScreen:
     level, word, text = quality.verdict(probe, found)
     return FirstScreen(
         _headline(sample, recording, probe, found), Verdict(level, word, text),
-        tuple(_tiles(probe, recording, found)), tuple(_spectra(found, recording.kind)),
+        tuple(_key_numbers(probe, recording, found)), tuple(_spectra(found, recording.kind)),
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def _headline(sample: Sample, recording: Recording, probe: checks.Probe, found: 
     return f"{named}{long}{what}{f', {count}' if count else ''}{rate}{most}."
 
 
-def _tiles(probe: checks.Probe, recording: Recording, found: Quality) -> list[KeyNumber]:
+def _key_numbers(probe: checks.Probe, recording: Recording, found: Quality) -> list[KeyNumber]:
     out = []
     if found.rate_hz:
         stated = f"{recording.rate_hz:.4g} Hz stated" if recording.rate_hz else "by its clock"

@@ -30,7 +30,7 @@ def of_view(group: str, view: Overview) -> list[Case]:
     """The verdicts and the findings of a first screen."""
     verdicts = [
         Case(
-            group, "may it be trusted?", f"{v.word}: {v.text}" if v.level else "", v.level == "bad"
+            group, "may it be trusted?", f"{v.word}: {v.whole}" if v.level else "", v.level == "bad"
         )
         for v in view.verdicts
     ]

@@ -12,8 +12,13 @@ from tracekit.results.unknown_work import neutral
 
 
 def of_chart(own: Chart) -> Chart:
-    """Its title and summary."""
-    return replace(own, title=neutral(own.title), summary=neutral(own.summary))
+    """Its title, its summary, and what its axis measures."""
+    axis = own.layout.get("xaxis") or {}
+    said = (axis.get("title") or {}).get("text")
+    layout = own.layout
+    if isinstance(said, str):
+        layout = {**layout, "xaxis": {**axis, "title": {"text": neutral(said)}}}
+    return replace(own, title=neutral(own.title), summary=neutral(own.summary), layout=layout)
 
 
 def of_grid(own: Grid) -> Grid:

@@ -71,7 +71,7 @@ def screen(title: str, subtitle: str, view: Overview) -> list[str]:
     for headline in view.headlines:
         lines += [f"**{_plain(headline)}**", ""]
     for verdict in view.verdicts:
-        lines += [f"**{verdict.word}**: {_plain(verdict.text)}", ""]
+        lines += [f"**{verdict.word}**: {_plain(verdict.whole)}", ""]
     for note in view.notes:
         lines += [f"> {_plain(note)}", ""]
     if view.tiles:

@@ -34,6 +34,12 @@ class Verdict:
     word: str
     text: str
     link: str = ""  # the section that says more
+    more: str = ""  # what else is to be said of it
+
+    @property
+    def whole(self) -> str:
+        """All that it says."""
+        return f"{self.text} {self.more}".strip()
 
 
 @dataclass(frozen=True, slots=True)

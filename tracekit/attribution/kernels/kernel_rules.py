@@ -82,6 +82,10 @@ STRONG = (COMMUNICATION, LAYOUT_INSIDE_OPS, EXPERT_GEMM_BY_NAME, TABLE_EMBEDDING
 # GEMMs over the rows that each expert was given: Triton (vLLM's and SGLang's fused_moe,
 # triton_kernels' matmul_ogs, ScatterMoE), groups of CUTLASS and DeepGEMM, MoE of AITER and CK,
 # TensorRT-LLM's batched bmm_<types>
+# convolutions, by the op or by the kernel: cuDNN's and MIOpen's names, and PyTorch's ops
+CONVOLUTION = re.compile(
+    r"conv|wgrad|dgrad|fprop|igemm_(?:fwd|bwd|wrw)|implicit_|winograd", re.IGNORECASE
+)
 EXPERTS = re.compile(
     r"moe|expert|matmul_ogs|group(ed)?_?(gemm|mm)|gemm_?grouped|GroupProblemShape|scatter2scatter"
     r"|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Bf16|Fp16|Fp32)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -47,6 +47,19 @@ def depths(spans: Sequence[Span]) -> dict[str, int]:
         family, depth = waiting.pop()
         out[family] = depth
         waiting += [(child, depth + 1) for child in reversed(children.get(family, []))]
+    return out
+
+
+def among(depths: Mapping[str, int], shown: Collection[str]) -> dict[str, int]:
+    """The depths of those that are shown, below others that are shown."""
+    out: dict[str, int] = {}
+    around: list[tuple[int, bool]] = []
+    for family, depth in depths.items():
+        while around and around[-1][0] >= depth:
+            around.pop()
+        if family in shown:
+            out[family] = sum(drawn for _, drawn in around)
+        around.append((depth, family in shown))
     return out
 
 

@@ -256,7 +256,7 @@ def _page(
             overview=Overview(
                 headlines=(screen.headline,),
                 verdicts=(screen.verdict,),
-                tiles=screen.tiles,
+                tiles=screen.key_numbers,
                 notes=tuple(note for note in notes if sentence(note) not in screen.verdict.text),
                 charts=screen.charts,
             ),

@@ -81,6 +81,14 @@ def safe(markup: str) -> Any:
     return Markup(markup)
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|Hz|m/s²|GiB|MiB|KiB|tokens/s)\b)")
+
+
+def unbroken(text: str) -> str:
+    """The text, each number on one line with its unit."""
+    return _UNIT.sub("\u00a0", text)
+
+
 def coded(text: str) -> Any:
     """Escaped text, with what stands between backticks as code."""
     from markupsafe import escape

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from math import floor, log10
 from statistics import median
 from typing import Any
 
@@ -17,6 +18,7 @@ from tracekit.results.units import plural
 LONG = 46  # a longer name is folded
 SHORT = 40  # to this
 MOST = 200  # rows of a table in the file
+FINEST = 6  # decimals of a number
 
 # words that are something else in a table than in a legend
 _PLAIN = frozenset(
@@ -200,9 +202,11 @@ def cell(value: Any, column: Column, by: float) -> str:
     scaled = value / by
     if by == 1:
         return f"{value:,.0f}"
-    digits = 3 if abs(scaled) < 1000 else 1
+    size = abs(scaled)
+    # three significant digits at least: what is small beside its column needs more decimals
+    digits = 1 if size >= 1000 else 3 if size >= 0.0995 else min(2 - floor(log10(size)), FINEST)
     shown = f"{scaled:,.{digits}f}"
-    return "&lt;0.001" if value > 0 and float(shown.replace(",", "")) == 0 else shown
+    return f"&lt;{10.0**-FINEST:f}" if value > 0 and float(shown.replace(",", "")) == 0 else shown
 
 
 def _text(value: Any, absent: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
 from tracekit.files import is_ours, writing
-from tracekit.report.html.embedded import bounded, coded
+from tracekit.report.html.embedded import bounded, coded, unbroken
 from tracekit.trace.scan import machine
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def template() -> Template:
         bytecode_cache=Kept(),
     )
     env.filters["coded"] = coded
+    env.filters["unbroken"] = unbroken
     return env.get_template("page")
 
 

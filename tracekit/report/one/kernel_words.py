@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,9 +31,6 @@ WORDS = {
     Category.COMMUNICATION: "communication",
 }  # fmt: skip
 CONVOLUTIONS = "convolutions"
-_CONVOLUTION = re.compile(
-    r"conv|wgrad|dgrad|fprop|igemm_(?:fwd|bwd|wrw)|implicit_|winograd", re.IGNORECASE
-)
 
 
 class _Kind(NamedTuple):
@@ -82,7 +78,7 @@ def _by_kind(rows: Sequence[Kernel]) -> list[_Kind]:
 def _word(row: Kernel) -> str:
     if row.expert_gemm:
         return "expert GEMMs"
-    if row.category is Category.GEMM and _CONVOLUTION.search(f"{row.op or ''} {row.name}"):
+    if row.convolution:
         return CONVOLUTIONS
     if row.category in WORDS:
         return WORDS[row.category]

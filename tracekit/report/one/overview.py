@@ -58,7 +58,7 @@ def overview(one: Answers) -> Overview:
         headlines=tuple(filter(None, [headline(one)])),
         verdicts=said,
         # once is enough, where the verdict says it
-        notes=tuple(note for note in cautions(one) if not any(note in v.text for v in said)),
+        notes=tuple(note for note in cautions(one) if not any(note in v.whole for v in said)),
         tiles=tuple(key_numbers(one)),
         limits=tuple(limits(one)),
         findings=tuple(findings(one)),
@@ -76,7 +76,9 @@ def _of_device(view: Overview) -> Overview:
     """The same in the words of a device that is no GPU."""
     return replace(
         view,
-        verdicts=tuple(replace(own, text=neutral(own.text)) for own in view.verdicts),
+        verdicts=tuple(
+            replace(own, text=neutral(own.text), more=neutral(own.more)) for own in view.verdicts
+        ),
         tiles=tuple(map(device_words.of_number, view.tiles)),
         limits=tuple(map(neutral, view.limits)),
         findings=tuple(

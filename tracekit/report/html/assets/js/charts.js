@@ -84,7 +84,13 @@ function draw(box) {
     if (chart.layout.meta.beside) layout.xaxis.range = [low, high + 0.3 * (high - low)];
     if (kind === 'tracks') layout.annotations = layout.annotations.map(note => ({...note, text: fit(note.text, width)}));
   }
-  if (kind === 'rows' && (narrow || Math.max(...layout.yaxis.ticktext.map(t => t.length)) * 7 > 0.4 * width)) namesAbove(layout, width);
+  if (kind === 'rows' && (narrow || Math.max(...layout.yaxis.ticktext.map(t => t.length)) * 7 > 0.4 * width)) {
+    const before = 1 - layout.bargap;
+    namesAbove(layout, width);
+    // bars with a thickness of their own shrink with the others
+    const by = (1 - layout.bargap) / before;
+    data = data.map(trace => trace.width && trace.type === 'bar' ? {...trace, width: trace.width.map(w => w * by)} : trace);
+  }
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
   if (kind === 'tracks') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, width);
