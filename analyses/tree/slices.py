@@ -11,7 +11,7 @@ from tracekit.answers.tree import Slices, Track
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import Markers
 from tracekit.trace.spans import detail, segments
-from tracekit.trace.trace import HOST, I64, Mask, Trace
+from tracekit.trace.trace import HOST, I32, I64, Mask, Trace
 
 from .waiting import WORDS, Waits
 
@@ -29,7 +29,7 @@ class Rows:
     track: I64
     start: I64
     dur: I64
-    name: I64
+    name: I64 | I32
     node: I64
     most: int
     left_out: int = 0
@@ -139,16 +139,17 @@ def _focus(trace: Trace, marks: Markers | None) -> list[tuple[int, int]]:
 
 def _streams(trace: Trace, node: I64) -> Rows:
     gpu = links.work(trace)
-    owner = np.stack([gpu.device.astype(np.int64), gpu.stream.astype(np.int64)], axis=1)
     several = len(trace.devices) > 1
 
-    def label(device: int, stream: int) -> str:
+    def label(row: int) -> str:
+        stream = int(gpu.stream[row])
         own = f"stream {stream}" if stream >= 0 else "stream unknown"
-        return f"device {device}, {own}" if several else own
+        return f"device {int(gpu.device[row])}, {own}" if several else own
 
     return _tracks(
-        "stream", owner, gpu.ts, gpu.dur, gpu.name.astype(np.int64), node, STREAMS, DEVICE, label
-    )
+        "stream", links.stream(trace), gpu.device, gpu.ts, gpu.dur, gpu.name, node, STREAMS, DEVICE,
+        label,
+    )  # fmt: skip
 
 
 def _host(trace: Trace, node: I64 | None) -> Rows:
@@ -157,49 +158,55 @@ def _host(trace: Trace, node: I64 | None) -> Rows:
     if node is not None:
         own[np.searchsorted(host.id, links.ops(trace).id)] = node
 
-    def label(pid: int, tid: int) -> str:
+    def label(row: int) -> str:
+        pid, tid = int(host.pid[row]), int(host.tid[row])
         number = str(trace.source.labels.get(tid, tid))
         name = trace.source.threads.get((pid, tid), "")
         return name if number in name else f"thread {number} {name}".strip()
 
-    owner = np.stack([host.pid, host.tid], axis=1)
     return _tracks(
-        "thread", owner, host.ts, host.dur, host.name.astype(np.int64), own, THREADS,
-        HOST_SLICES, label,
+        "thread", links.thread(trace)[trace.is_(*HOST)], host.device, host.ts, host.dur, host.name,
+        own, THREADS, HOST_SLICES, label,
     )  # fmt: skip
 
 
 def _waits(trace: Trace, waits: Waits) -> Rows:
-    owner = np.stack([waits.device, np.zeros(len(waits.device), np.int64)], axis=1)
     several = len(trace.devices) > 1
 
-    def label(device: int, _none: int) -> str:
+    def label(row: int) -> str:
+        device = int(waits.device[row])
         return f"idle time of device {device}" if several else "idle time, by cause"
 
     return _tracks(
-        "idle", owner, waits.start, waits.dur, waits.cause + len(trace.strings), waits.node,
-        STREAMS, IDLE, label,
+        "idle", waits.device, waits.device, waits.start, waits.dur,
+        waits.cause + len(trace.strings), waits.node, STREAMS, IDLE, label,
     )  # fmt: skip
 
 
 def _tracks(
-    kind: str, owner: I64, start: I64, dur: I64, name: I64, node: I64, tracks: int, most: int,
-    label: Callable[[int, int], str],
+    kind: str, owner: I64, device: I64 | I32, start: I64, dur: I64, name: I64 | I32, node: I64,
+    tracks: int, most: int, label: Callable[[int], str],
 ) -> Rows:  # fmt: skip
-    """Rows on the tracks with most time, in the order of their numbers."""
-    key, of = segments.distinct(owner)
-    total = segments.sums(of, dur, len(key))
+    """Rows on the tracks with most time, in the order of their owners' numbers.
+
+    `label` says what the track of a row is called.
+    """
+    key, of = segments.codes(owner.astype(np.int64))
+    total = np.bincount(of, weights=dur, minlength=len(key)).astype(np.int64)  # exact below 2^53
     count = np.bincount(of, minlength=len(key))
     kept = np.sort(np.argsort(-total, kind="stable")[:tracks])
+    row = np.zeros(len(key), np.int64)
+    row[of] = np.arange(len(of))
+    made = [
+        Track(label(int(row[k])), kind, int(device[row[k]]), int(count[k]), int(total[k]))
+        for k in kept.tolist()
+    ]
+    if len(kept) == len(key):
+        return Rows(made, of, start, dur, name, node, most)
     place = np.full(len(key), -1, np.int64)
     place[kept] = np.arange(len(kept))
     on = place[of]
     rows = on >= 0
-    made = [
-        Track(label(*key[k].tolist()), kind, -1 if kind == "thread" else int(key[k, 0]),
-              int(count[k]), int(total[k]))
-        for k in kept.tolist()
-    ]  # fmt: skip
     return Rows(
         made, on[rows], start[rows], dur[rows], name[rows], node[rows], most, len(key) - len(kept)
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.answers.tree import CAUSE, HOST, IDLE
-from tracekit.attribution.gaps import inner_gaps
 from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER
@@ -57,7 +56,8 @@ def _of_device(
     trace: Trace, stages: str | None, growing: Growing, device: int
 ) -> tuple[I64, I64, I64, I64, I64, I64]:
     found = causes.idle(trace, device)
-    rows = np.flatnonzero(np.isin(found.gap, inner_gaps(found)))
+    inner = (found.opener >= 0) & (found.closer >= 0)
+    rows = np.flatnonzero(inner[found.gap])
     gap, where, cause = found.gap[rows], found.spans[rows], found.cause[rows].astype(np.int64)
     length = where[:, 1] - where[:, 0]
     seen = length - covered(found.suspect, where)
@@ -65,12 +65,16 @@ def _of_device(
     held = _held(trace, where, found.closer[gap], _HOST_SIDE[cause])
     node = np.full(len(rows), -1, np.int64)
     real = np.flatnonzero(seen > 0)
-    key, of = segments.distinct(np.stack([place.code, cause, held.code], axis=1)[real])
+    number = (place.code * len(ORDER) + cause) * len(held.paths) + held.code
+    key, of = segments.codes(number[real])
     nodes = [
-        growing.at(0, _path(place.paths[p], NAMES[ORDER[c]], held.paths[h]))
-        for p, c, h in key.tolist()
-    ]
-    if len(real):
+        growing.at(0, _path(
+            place.paths[k // len(held.paths) // len(ORDER)],
+            NAMES[ORDER[k // len(held.paths) % len(ORDER)]], held.paths[k % len(held.paths)],
+        ))
+        for k in key.tolist()
+    ]  # fmt: skip
+    if len(key):
         node[real] = np.array(nodes, np.int64)[of]
     word = np.where(seen > 0, cause, len(ORDER))
     return np.full(len(rows), device, np.int64), where[:, 0], length, seen, node, word
@@ -95,18 +99,23 @@ def _places(trace: Trace, stages: str | None, opener: I64, closer: I64) -> Aroun
         last = above[-1]
         above.append(np.where(last >= 0, around[last], -1))
     depth = np.stack([level >= 0 for level in above]).sum(axis=0) - 1
-    one, two = of_work[opener], of_work[closer]
-    for _ in range(2 * len(above)):
-        apart = (one != two) & (one >= 0) & (two >= 0)
-        if not apart.any():
-            break
-        deeper = depth[one] >= depth[two]
-        other = apart & (depth[two] >= depth[one])
-        one = np.where(apart & deeper, around[one], one)
-        two = np.where(other, around[two], two)
-    both = np.where((one == two) & (one >= 0), one, -1)
+    both = _shared(of_work[opener], of_work[closer], around, depth)
     code = np.append(own.code, len(own.paths))[both]
     return Around(code, (*own.paths, ()))
+
+
+def _shared(one: I64, two: I64, around: I64, depth: I64) -> I64:
+    """[W] the innermost stage that is, or is around, both of two stages; -1 for none."""
+    both = np.where(one == two, one, -1)
+    apart = np.flatnonzero((one != two) & (one >= 0) & (two >= 0))
+    first, second = one[apart], two[apart]
+    while len(apart):  # a round for each level of nesting
+        up, other = depth[first] >= depth[second], depth[second] >= depth[first]
+        first, second = np.where(up, around[first], first), np.where(other, around[second], second)
+        both[apart] = np.where(first == second, first, -1)
+        on = (first != second) & (first >= 0) & (second >= 0)
+        apart, first, second = apart[on], first[on], second[on]
+    return both
 
 
 def _held(trace: Trace, where: I64, closer: I64, host: Mask) -> Around:
@@ -115,7 +124,8 @@ def _held(trace: Trace, where: I64, closer: I64, host: Mask) -> Around:
     thread = causes.launch_thread(trace)[closer] if len(closer) else closer
     rows = np.flatnonzero(host & (thread >= 0))
     length = where[:, 1] - where[:, 0]
-    rows = rows[np.argsort(-length[rows], kind="stable")[: holders.MOST]]
+    if len(rows) > holders.MOST:
+        rows = rows[np.argpartition(-length[rows], holders.MOST)[: holders.MOST]]
     if not len(rows):
         return Around(code, ((),))
     found = holders.held(trace, where[rows], thread[rows])

@@ -87,10 +87,10 @@ def thinner(tree: Tree, slices: Slices, most: int) -> Slices:
     gone = ~keep
     window = (tree.start_ns, tree.end_ns)
     ones = np.ones(int(gone.sum()), np.int64)
-    more = np.stack([
+    more = (
         slices.track[gone], slices.start[gone], (slices.start + slices.dur)[gone], ones,
         slices.dur[gone],
-    ])  # fmt: skip
+    )  # fmt: skip
     rest = detail.thinner(slices.rest, more, window=window, bins=_BINS)
     return Slices(
         slices.track[keep], slices.start[keep], slices.dur[keep], slices.name[keep],

@@ -6,9 +6,10 @@ runs     .......bbbbbbb......     b, c and d as one run of three, 4 of 7 covered
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask
 
 
@@ -34,39 +35,27 @@ def runs(track: I64, start: I64, dur: I64, *, window: tuple[int, int], bins: int
     """[5, R] track, first start, last end, how many, and durations added up, of each bin of each
     track in which any slice starts.
     """
+    ones = np.ones(len(start), np.int64)
+    return thinner(np.empty((5, 0), np.int64), (track, start, start + dur, ones, dur),
+                   window=window, bins=bins)  # fmt: skip
+
+
+def thinner(rest: I64, more: Sequence[I64], *, window: tuple[int, int], bins: int) -> I64:
+    """Runs and further ones as runs of `bins` bins."""
+    track, start, end, count, ns = (
+        np.concatenate(pair) if len(pair[0]) else pair[1] for pair in zip(rest, more, strict=True)
+    )
     if not len(start):
         return np.empty((5, 0), np.int64)
     width = max(-(-(window[1] - window[0]) // bins), 1)
-    place = np.clip((start - window[0]) // width, 0, bins - 1)
-    key, group = segments.distinct(np.stack([track, place], axis=1))
-    return joined(track[_first(group, len(key))], group, start, start + dur,
-                  np.ones(len(start), np.int64), dur)  # fmt: skip
-
-
-def thinner(rest: I64, more: I64, *, window: tuple[int, int], bins: int) -> I64:
-    """Runs and further ones as runs of `bins` bins."""
-    both = np.concatenate([rest, more], axis=1)
-    if not both.shape[1]:
-        return both
-    track, start, end, count, ns = both
-    width = max(-(-(window[1] - window[0]) // bins), 1)
-    place = np.clip((start - window[0]) // width, 0, bins - 1)
-    key, group = segments.distinct(np.stack([track, place], axis=1))
-    return joined(track[_first(group, len(key))], group, start, end, count, ns)
-
-
-def joined(track: I64, group: I64, start: I64, end: I64, count: I64, ns: I64) -> I64:
-    """[5, R] the runs of each group; `track` is that of each group."""
-    size = len(track)
-    first, last = segments.bounds(group, start, end, size)
-    order = np.lexsort((first, track))
-    return np.stack(
-        [track, first, last, segments.sums(group, count, size), segments.sums(group, ns, size)]
-    )[:, order]
-
-
-def _first(group: I64, groups: int) -> I64:
-    """[groups] a row of each group."""
-    out = np.zeros(groups, np.int64)
-    out[group] = np.arange(len(group))
-    return out
+    key = track * bins + np.clip((start - window[0]) // width, 0, bins - 1)
+    if int(key.max()) < 1 << 16:
+        key = key.astype(np.uint16)  # a stable sort of which needs no comparisons
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+    return np.stack([
+        track[order[first]], np.minimum.reduceat(start[order], first),
+        np.maximum.reduceat(end[order], first), np.add.reduceat(count[order], first),
+        np.add.reduceat(ns[order], first),
+    ])  # fmt: skip
