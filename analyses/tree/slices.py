@@ -93,11 +93,11 @@ def drawn(
 
 
 def _view(trace: Trace, waits: Waits | None, window: tuple[int, int]) -> tuple[int, int]:
-    """The window; where it is cut by stretches in which the file probably lacks work, the piece
-    with most work.
+    """The window; where the file probably lacks the work of more than half of it, the piece between
+    such stretches that has most work.
     """
     gone = np.flatnonzero(waits.node < 0) if waits is not None else np.empty(0, np.int64)
-    if waits is None or not len(gone):
+    if waits is None or 2 * int(waits.dur[gone].sum()) <= window[1] - window[0]:
         return window
     gpu = links.work(trace)
     cut = np.sort(np.concatenate([waits.start[gone], waits.start[gone] + waits.dur[gone]]))

@@ -6,7 +6,7 @@ import {instant, ticks} from '../units.js';
 export const ROW = 20;  // of the icicle, px
 const AXIS = 20, LABEL = 16, STREAM = 20, IDLE = 13, LEVEL = 14, GAP = 6;
 const FONT = (size = 12) => `${size}px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif`;
-const LEVELS = 9;  // of a host thread
+const LEVELS = 9, FEWER = 4;  // of a host thread; where there are more than three threads
 
 /** Sizes a canvas in CSS pixels and gives its context, scaled to the screen's. */
 export function sized(canvas, width, height) {
@@ -50,8 +50,8 @@ function box(to, ink, x, y, width, height, [colour, , hatch], faint) {
   to.globalAlpha = 1;
 }
 
-/** Text cut to a width; nothing where not even three letters fit. */
-function label(to, text, x, y, width) {
+/** Text cut to a width; nothing where not even three letters fit. On hatching it has a plain ground. */
+function label(to, text, x, y, width, ground) {
   const most = Math.floor((width - 6) / 6.4);
   if (most < 3) return;
   const shown = text.length > most ? text.slice(0, most - 1) + '…' : text;
@@ -59,6 +59,12 @@ function label(to, text, x, y, width) {
   to.beginPath();
   to.rect(x, y - ROW, width - 3, 2 * ROW);
   to.clip();
+  if (ground) {
+    const own = to.fillStyle;
+    to.fillStyle = ground;
+    to.fillRect(x + 2, y - 7, to.measureText(shown).width + 4, 14);
+    to.fillStyle = own;
+  }
   to.fillText(shown, x + 4, y);
   to.restore();
 }
@@ -85,7 +91,7 @@ export function paintIcicle(canvas, model, state, ink, width) {
     const size = Math.max(one.width - (one.width > 3 ? 1 : 0), 0.5);
     box(to, ink, one.x, one.y, size, one.height, mark, one.row < deepest);
     to.fillStyle = ink(one.row < deepest ? 'var(--text)' : mark[1]);
-    label(to, model.caption(one.node), one.x, one.y + ROW / 2, one.width);
+    label(to, model.caption(one.node), one.x, one.y + ROW / 2, one.width, mark[2] && one.row >= deepest ? ink(mark[0]) : '');
   }
   for (const one of boxes) {
     if (one.node === state.node) outline(to, ink, one.x, one.y, one.width, one.height);
@@ -101,9 +107,10 @@ export function paintIcicle(canvas, model, state, ink, width) {
 /** Where each track stands: [{track, y, height, rows}], and the height of all. */
 export function placed(model) {
   let y = AXIS;
+  const most = model.tracks.filter(track => track.kind === 'thread').length > 3 ? FEWER : LEVELS;
   const lanes = model.tracks.map((track, number) => {
     // a thread of a few slices needs no room for levels that it hardly has
-    const deep = Math.max(Math.min(model.levels[number].length, LEVELS, Math.ceil(Math.log2(track.slices + 1))), 1);
+    const deep = Math.max(Math.min(model.levels[number].length, most, Math.ceil(Math.log2(track.slices + 1))), 1);
     const rows = track.kind === 'thread' ? deep : 1;
     const height = track.kind === 'thread' ? rows * LEVEL : track.kind === 'idle' ? IDLE : STREAM;
     const own = {track: number, labelY: y + LABEL / 2 + 1, y: y + LABEL, height, rows};
@@ -170,7 +177,7 @@ function paintOne(to, model, state, ink, width, rows, y, height, level) {
     box(to, ink, from, y, to_ - from - (size > 4 ? 0.7 : 0), height - 1, mark, faint(row));
     if (height > 9) {
       to.fillStyle = ink(faint(row) ? 'var(--text)' : mark[1]);
-      label(to, model.sliceName(row), Math.max(from, 0), y + height / 2, to_ - Math.max(from, 0));
+      label(to, model.sliceName(row), Math.max(from, 0), y + height / 2, to_ - Math.max(from, 0), mark[2] && !faint(row) ? ink(mark[0]) : '');
     }
     if (row === state.row) outline(to, ink, from, y, to_ - from, height - 1);
   }, thin);
