@@ -91,7 +91,8 @@ def finished(
     floor = sums.floor.copy()
     for node in range(size - 1, 0, -1):  # children were made after their parents
         to = above[node]
-        count[to] += count[node]
+        # how many stretches a device waited is no number of kernels
+        count[to] += count[node] if growing.step[node][0] != IDLE else 0
         ns[to] += ns[node]
         described[to] += described[node]
         floor[to] += floor[node]
