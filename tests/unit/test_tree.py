@@ -12,7 +12,7 @@ from tests import real
 from tests.drawing import draw
 from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
-from tracekit.answers.tree import KERNEL, LEAVES, STAGE, Node, Tree, Trees
+from tracekit.answers.tree import KERNEL, STAGE, Node, Tree, Trees
 from tracekit.report.html import picture
 from tracekit.results.catalog import ask
 from tracekit.trace.spans import detail
@@ -99,9 +99,12 @@ def test_the_tree_and_the_slices_agree_with_stages_and_devices(name: str) -> Non
     assert single + together == work == sum(t.ns for t in tree.tracks if t.kind == "stream")
     assert sum(n.ns for n in tree.nodes if n.kind == "idle") == idle
     assert tree.nodes[0].ns == work + idle
-    others = [n for n in tree.nodes if n.kind == "others"]
-    leaves = sum(n.count for n in tree.nodes if n.kind in LEAVES)
-    assert others or leaves == sum(t.count for t in tree.tracks if t.kind == "stream")
+    of_work = sum(t.count for t in tree.tracks if t.kind == "stream")
+    assert (
+        tree.nodes[0].count
+        == of_work
+        == sum(d.kernel_count + d.memcpy_count + d.memset_count for d in devices.rows)
+    )
 
 
 # ---------------------------------------------------------------- what the page holds
