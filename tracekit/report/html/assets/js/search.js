@@ -62,7 +62,13 @@ export function listenToSearch() {
   document.querySelector('nav b').insertAdjacentElement('afterend', box);
   let entries = null, shown = [], at = -1;
 
-  const open = on => { list.hidden = !on; input.setAttribute('aria-expanded', on); if (!on) input.removeAttribute('aria-activedescendant'); };
+  const open = on => {
+    const {left, bottom} = input.getBoundingClientRect();  // the contents scroll by themselves: it must stand out of them
+    list.style.left = left + 'px';
+    list.style.top = bottom + 4 + 'px';
+    list.hidden = !on; input.setAttribute('aria-expanded', on);
+    if (!on) input.removeAttribute('aria-activedescendant');
+  };
   const pick = to => {
     at = shown.length ? (to + shown.length) % shown.length : -1;
     [...list.querySelectorAll('[role=option]')].forEach((item, i) => item.setAttribute('aria-selected', i === at));
