@@ -40,7 +40,7 @@ def described(
             **same_text(run, plain, target, greedy),
             "alone": {**target.to_json(), "tokens": target.tokens},
             "draft_stages": draft_stages(plain),
-            **run.told,
+            **{key: said for key, said in run.told.items() if key != "memory"},
         }
         for plain, run, target in zip(unprofiled, profiled, alone, strict=False)
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracekit.cli import complete, for_ci, process
+from tracekit.cli import bench_speculative, complete, for_ci, process
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 from tracekit.cli.help import Group
@@ -23,10 +23,11 @@ SWEEP = "Swept where there are commas: every combination is a configuration"
 
 
 class _RunByDefault(Group):
-    """`bench MODEL …` is `bench run MODEL …`; `compare` and `table` are the only other words."""
+    """`bench MODEL …` is `bench run MODEL …`; the words of `register` are the others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in ("run", "compare", "table", "-h", "--help"):
+        words = ("run", "speculative", "compare", "table", "-h", "--help")
+        if args and args[0] not in words:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -40,10 +41,11 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         cls=_RunByDefault,
         no_args_is_help=True,
-        help="Time the stages on the wall clock: `bench MODEL …`, `bench compare BASE NEW`, "
-        "`bench table FILES…`.",
+        help="Time the stages on the wall clock: `bench MODEL …`, `bench speculative …`, "
+        "`bench compare BASE NEW`, `bench table FILES…`.",
     )
     _register_run(group)
+    bench_speculative.register(group)
     _register_compare(group)
     _register_table(group)
     app.add_typer(group, name="bench")
@@ -73,14 +75,14 @@ class Sweep:
 
     def axes(self) -> dict[str, list[Any]]:
         """The values of each axis. Raises: TracekitError for what is none."""
-        kinds, caches = _values(self.attention, str), _values(self.cache, str)
+        kinds, caches = values(self.attention, str), values(self.cache, str)
         return {
-            "dtype": _values(self.dtype, str),
+            "dtype": values(self.dtype, str),
             "attention": [opt.choice(one, opt.ATTENTION, "--attention") for one in kinds],
             "cache": [opt.choice(one, opt.CACHE, "--cache") for one in caches],
             "compile": list(dict.fromkeys(self.compile_ or [False])),
-            "batch_size": _values(self.batch_size, int, "--batch-size"),
-            "prompt_tokens": _values(self.prompt_tokens, int, "--prompt-tokens"),
+            "batch_size": values(self.batch_size, int, "--batch-size"),
+            "prompt_tokens": values(self.prompt_tokens, int, "--prompt-tokens"),
         }
 
 
@@ -205,7 +207,7 @@ def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> N
     files.check(file.page_of(output), inputs=inputs, ours=is_page, force=force)
 
 
-def _values(text: str | None, kind: type, flag: str = "") -> list[Any]:
+def values(text: str | None, kind: type, flag: str = "") -> list[Any]:
     """The values of an axis: [None] where it was not given. Raises: TracekitError."""
     from tracekit.errors import UsageError
 

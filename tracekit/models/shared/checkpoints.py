@@ -365,7 +365,11 @@ def randomize(
     Matrices are normal with deviation `std`, one-dimensional weights (scales of norms) are 1,
     biases 0. Tensors of more than FRESH values share TILE numbers, each from a place of its own:
     the time a kernel takes does not depend on them, and drawing 7 billion takes minutes on a CPU.
+    On `meta` there are no values, and the module is what it was: its shapes can be asked.
     """
+    if device == "meta":
+        module.to(dtype)
+        return
     import random
 
     import torch

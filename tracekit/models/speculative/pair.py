@@ -136,6 +136,17 @@ class Pair:
 
         The draft's part of a stage comes second: it is what the pair adds to it.
         """
+        target, draft = self._ahead(sample, recorder)
+        with recorder.stage(Stage.DECODE):
+            return self._decode(target, draft, recorder)
+
+    def tracks(self, sample: Sample, recorder: Recorder) -> tuple[Track, Track | None]:
+        """The caches of target and draft as the stages before decode leave them."""
+        target, draft = self._ahead(sample, recorder)
+        theirs = None if draft is None else Track(draft.side.decoder, draft.filled)
+        return Track(self.target.decoder, target.filled), theirs
+
+    def _ahead(self, sample: Sample, recorder: Recorder) -> tuple[_Begun, _Begun | None]:
         target = _Begun(self.target, sample)
         draft = None if self.draft is None else _Begun(self.draft, self.view(sample))
         for stage in (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL):
@@ -151,8 +162,7 @@ class Pair:
                 if draft is not None and other:
                     with recorder.part(stage.draft_marker):
                         draft.take(stage)
-        with recorder.stage(Stage.DECODE):
-            return self._decode(target, draft, recorder)
+        return target, draft
 
     def _decode(self, target: _Begun, draft: _Begun | None, recorder: Recorder) -> State:
         request = target.filled
@@ -230,7 +240,14 @@ class Pair:
 
     def told(self, state: State) -> dict[str, Any]:
         """What the metadata says of a request's rounds, and the cost of translation if any."""
-        found: dict[str, Any] = {"rounds": [asdict(one) for one in state.rounds]}
+        sides = {"target": self.target} | ({} if self.draft is None else {"draft": self.draft})
+        found: dict[str, Any] = {
+            "rounds": [asdict(one) for one in state.rounds],
+            "memory": {
+                name: {"weights": side.bytes_of_weights, "cache": state.cache_bytes[name]}
+                for name, side in sides.items()
+            },
+        }
         if state.translation is not None:
             found["translation"] = asdict(state.translation)
         return found
