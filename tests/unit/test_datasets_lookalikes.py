@@ -659,6 +659,9 @@ def test_dsec_windows_are_cut_by_ms_to_idx(tmp_path: Path) -> None:
         file["t_offset"] = 56_000_000_000
     assert found_at(tmp_path) == "dsec"
     made = list(open_samples("dsec", kind="events", data_dir=tmp_path))
+    paired = next(open_samples("dsec", kind="imu", also=("events",), data_dir=tmp_path))
+    assert paired.parse(paired.read()).kind == "imu"
+    assert paired.also["events"].id == made[0].id
     assert [one.facts["start_ms"] for one in made] == [0, 50, 100]
     for number, one in enumerate(made):
         arrays = take(one).arrays

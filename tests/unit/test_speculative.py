@@ -179,6 +179,23 @@ def test_look_up_proposes_what_followed_before() -> None:
     assert sum(one.accepted for one in text.rounds) > 0
 
 
+def test_the_librarys_assisted_generation_gives_the_same_in_as_many_passes() -> None:
+    target, draft = decoder(), decoder(noise=0.25)
+    passes: list[int] = []
+    target.model.register_forward_hook(lambda *_given: passes.append(1))
+    said: Any = draft.model.generation_config
+    said.num_assistant_tokens, said.num_assistant_tokens_schedule = 4, "constant"
+    said.assistant_confidence_threshold = 0.0
+    theirs = target.model.generate(
+        ROWS[:1], max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None,
+        assistant_model=draft.model,
+    )[0, ROWS.shape[1] :].tolist()  # fmt: skip
+    library = len(passes)
+    text = speculated(target, draft, ROWS[:1], Rule(gamma=4, most=20, eos=frozenset()))
+    assert text.ids == [theirs]
+    assert len(passes) - library == library == len(text.rounds) + 1  # and the prefill
+
+
 # ---------------------------------------------------------------- sampling
 
 MANY = 60_000

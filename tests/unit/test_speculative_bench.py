@@ -9,6 +9,7 @@ import pytest
 from tracekit.bench import file, speculative
 from tracekit.models.onellm import model as onellm
 from tracekit.models.speculative import full_size
+from tracekit.results import units
 
 
 def test_a_benchmark_holds_pairs_against_the_target_alone(
@@ -66,6 +67,19 @@ def test_a_pair_at_full_size_costs_what_its_shapes_say() -> None:
     ]  # fmt: skip
     assert len(full_size.grid(found).rows) == 6
     assert len(full_size.ahead_grid(found).rows) == 3
+
+
+def test_the_docs_say_what_is_predicted() -> None:
+    said = (Path(__file__).parents[2] / "docs" / "speculative.md").read_text(encoding="utf-8")
+    for draft in ("eventgpt", "tinyllama"):
+        found = full_size.full_size(draft)
+        assert units.bytes_(found.bytes) in said
+        for one in found.devices:
+            for ns in (one.target_step_ns, one.draft_step_ns, one.target_ahead_ns):
+                assert f"{ns / 1e6:.3g} ms" in said or f"{ns / 1e6:.2f} ms" in said
+            known = [a for a in one.break_even.values() if a is not None]
+            assert ", ".join(f"{a:.2f}" for a in known) in said
+            assert (not known) == (draft == "eventgpt")
 
 
 def test_two_models_of_one_size_pay_at_no_acceptance() -> None:

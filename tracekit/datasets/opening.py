@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 from tracekit.datasets import entry as dataset_entry
 from tracekit.datasets import pairing
 from tracekit.datasets.entry import Dataset, InputKind, Sample
+from tracekit.datasets.formats import folders
 from tracekit.datasets.formats.csv_rows import OnError
 from tracekit.errors import TracekitError, UsageError
 
@@ -171,7 +169,7 @@ def _path(spec: str) -> tuple[Path, str]:
 
 def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | None) -> Path:
     if entry.access == "generated":
-        return workdir if workdir is not None else _passing_folder()
+        return workdir if workdir is not None else folders.passing()
     if entry.access == "not released" and data_dir is None:
         raise TracekitError(entry.how_to_get, where=name, hint=f"source: {entry.source}")
     if data_dir is None:
@@ -183,10 +181,4 @@ def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | No
     folder = Path(data_dir).expanduser()
     if not folder.is_dir():
         raise TracekitError("no such folder", where=folder, hint=f"to get it: {entry.how_to_get}")
-    return folder
-
-
-def _passing_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="tracekit-data-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -47,7 +47,17 @@ def _list_all(as_json: Json = False) -> None:
         return
     rows = [(n, e.kind, e.access, e.verified, e.title) for n, e in entries.items()]
     columns = tuple(Column(label) for label in ("name", "input", "access", "loader", "what"))
-    terminal.show(terminal.console(), Grid("datasets", "Data sets", columns, rows), most=len(rows))
+    out = terminal.console()
+    terminal.show(out, Grid("datasets", "Data sets", columns, rows), most=len(rows))
+    paired = [
+        (n, e.kind, kind, how)
+        for n, e in entries.items()
+        for kind, how in e.pairs.items()
+        if kind != e.kind and {kind, e.kind} == {"imu", "events"}
+    ]
+    columns = tuple(Column(label) for label in ("name", "has", "beside it", "where that is from"))
+    title = "Pairs of IMU and events, for a draft and a target that read different sensors"
+    terminal.show(out, Grid("pairs", title, columns, paired), most=len(paired))
     process.hint("next: tracekit datasets info NAME")
 
 
@@ -65,10 +75,12 @@ def _info(
     out = terminal.console()
     out.print(entry.title, style="bold", markup=False)
     for label, value in _facts(entry).items():
-        if label in ("title", "takes") or not value:
+        if label in ("title", "takes", "pairs") or not value:
             continue
         text = ", ".join(value) if isinstance(value, list) else str(value)
         out.print(f"{label.replace('_', ' ')}: {text}", markup=False, soft_wrap=True)
+    for kind, how in entry.pairs.items():
+        out.print(f"with {kind}: {how}", markup=False, soft_wrap=True)
     for option, what in entry.takes.items():
         out.print(f"option {option}: {what}", markup=False, soft_wrap=True)
 
@@ -293,6 +305,7 @@ def _facts(entry: Dataset) -> dict[str, Any]:
         "subsets": list(entry.subsets),
         "loader": entry.verified,
         "takes": dict(entry.takes),
+        "pairs": dict(entry.pairs),
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tracekit.datasets.entry import Dataset, Recording, Sample
+from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.fetch import downloads
-from tracekit.datasets.formats import event_files
+from tracekit.datasets.formats import event_files, folders
 from tracekit.datasets.formats.csv_rows import OnError
+from tracekit.datasets.local import synthetic
 from tracekit.errors import TracekitError
 
 WINDOW_MS = 50
@@ -23,10 +25,13 @@ def samples(
     seed: int = 0,
     on_error: OnError = "raise",
     window_ms: float = WINDOW_MS,
+    also: Sequence[InputKind] = (),
 ) -> Iterator[Sample]:
     """Windows of 50 ms of the left camera (`right` for the other), in order of sequence and time.
 
-    EventGPT refuses a span of 100 ms or more. What a window reads are its own rows of the file.
+    With `also` imu each stands beside a synthetic recording of a person who sits: for timing, not
+    for what it means. EventGPT refuses a span of 100 ms or more. What a window reads are its own
+    rows of the file.
 
     Raises: TracekitError where there is no events.h5, or h5py or hdf5plugin is missing.
     """
@@ -37,9 +42,13 @@ def samples(
             "no events here", where=path, hint=f"expected SEQUENCE/events/{side}/events.h5"
         )
     length = max(1, round(window_ms))
+    made: Iterator[Sample] = iter(())
+    if "imu" in also:
+        made = synthetic.samples(folders.passing(), subset="sitting", seed=seed, kind="imu")
     for file in files:
         for start, rows in _windows(file, length):
-            yield _sample(file, start, length, rows)
+            one = _sample(file, start, length, rows)
+            yield replace(one, also={"imu": next(made)}) if "imu" in also else one
 
 
 def _windows(file: Path, length_ms: int) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -64,8 +73,6 @@ def _sample(file: Path, start_ms: int, length_ms: int, rows: tuple[int, int]) ->
         return {**event_files.read(file, rows=rows), "t_offset": _offset(file)}
 
     def parse(raw: dict[str, object]) -> Recording:
-        from dataclasses import replace
-
         offset = raw.pop("t_offset")
         found = event_files.parse(raw, file)  # type: ignore[arg-type]
         arrays = {**found.arrays, "t": found.arrays["t"] + offset}
@@ -134,6 +141,9 @@ DATASET = Dataset(
     "sequences), and pip install 'tracekit[events]' to read it",
     subsets=("left", "right"),
     takes={"window_ms": "length of a window, 50 by default"},
+    pairs={
+        "imu": "synthetic, of a person who sits, and not of the car: for timing, not for meaning",
+    },
     recognise=recognise,
     download=_download,
 )

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Image = npt.NDArray[np.floating[Any]]
+    Image = npt.NDArray[Any]  # of numbers
+
+
+THRESHOLD = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """Parameters of the camera. Thresholds are of natural logarithms of intensity."""
 
-    threshold: float = 0.2
+    threshold: float = THRESHOLD
     spread: float = 0.03  # standard deviation of a pixel's threshold, fixed for each pixel
     least: float = 0.01  # of a threshold, as v2e has it
     linear_below: float = 20.0  # of 255

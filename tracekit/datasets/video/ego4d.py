@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekit.datasets.entry import Dataset, Recording, Sample
+from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.fetch import downloads
+from tracekit.datasets.formats import video_events
 from tracekit.datasets.formats.csv_rows import Notes, OnError, csv_columns, first_line, read_bytes
 from tracekit.datasets.formats.numpy_files import npy
 from tracekit.datasets.video import ego4d_windows
@@ -21,6 +23,7 @@ LICENCE = "Ego4D licence agreement; no redistribution"
 TIME = "canonical_timestamp_ms"
 # the file has the gyroscope first; a Recording has the acceleration first
 CHANNELS = ("accl_x", "accl_y", "accl_z", "gyro_x", "gyro_y", "gyro_z")
+VIDEOS = (Path("v2/full_scale"), Path("v2/video_540ss"), Path("full_scale"), Path("."))
 GAP = 5.0  # a step of more than so many median steps is a gap
 
 
@@ -31,11 +34,14 @@ def samples(
     seed: int = 0,
     on_error: OnError = "raise",
     rate_hz: float | None = None,
+    also: Sequence[InputKind] = (),
+    **events: float,
 ) -> Iterator[Sample]:
     """Whole recordings by default, in order of file name; else the windows of a list.
 
     `narrations` (narration.json, 5 s around each), `eval` and `tuning` (OneLLM's lists), `splits`
-    (a csv of IMU2CLIP). Windows of videos that are not on disk are left out, and counted.
+    (a csv of IMU2CLIP). Windows of videos that are not on disk are left out, and counted. With
+    `also` events each holds those of its video from the window's start on.
 
     Raises: TracekitError where there is no recording, or not that list.
     """
@@ -45,12 +51,49 @@ def samples(
             "no Ego4D IMU here", where=path, hint="expected v2/imu/UID.csv or UID_timestamps.npy"
         )
     made = [recording(one, on_error=on_error, rate_hz=rate_hz) for one in found]
-    if subset is None:
-        yield from made
-        return
     folder = path.parent if path.is_file() else path
-    wanted = ego4d_windows.windows(folder, subset, on_error)
-    yield from ego4d_windows.on_disk(wanted, {one.id: one for one in made})
+    each = iter(made)
+    if subset is not None:
+        wanted = ego4d_windows.windows(folder, subset, on_error)
+        each = ego4d_windows.on_disk(wanted, {one.id: one for one in made})
+    for one in each:
+        yield _with_events(one, folder, events) if "events" in also else one
+
+
+def _with_events(sample: Sample, folder: Path, options: Mapping[str, float]) -> Sample:
+    """The sample beside what its video's events would be, both on the video's clock.
+
+    Raises: TracekitError where the video is not on disk.
+    """
+    video = next((path for place in VIDEOS if (path := folder / place / f"{sample.path.stem}.mp4")
+                  .is_file()), None)  # fmt: skip
+    if video is None:
+        raise TracekitError(
+            "its video is not on disk",
+            where=f"{sample.path.stem}.mp4",
+            hint=f"expected in {', '.join(map(str, VIDEOS[:-1]))} of {folder}",
+        )
+    start = sample.facts.get("start_s")
+    start = _begins_s(sample.path) if start is None else max(float(start), 0.0)
+    return replace(sample, also={"events": video_events.view(sample, video, start, **options)})
+
+
+def _begins_s(path: Path) -> float:
+    """When a recording begins on its video's clock, of the first row that says so."""
+    import csv
+
+    import numpy as np
+
+    if path.suffix == ".npy":
+        beside = path.with_name(f"{path.stem}_timestamps.npy")
+        times = npy(beside, beside) if beside.is_file() else np.zeros(1)
+        return max(float(times[0]), 0.0) / 1e3
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            said = row.get(TIME) or ""
+            if said and np.isfinite(float(said)):
+                return max(float(said), 0.0) / 1e3
+    return 0.0
 
 
 def files(path: Path) -> list[Path]:
@@ -258,7 +301,11 @@ DATASET = Dataset(
     how_to_get="sign the licence at https://ego4ddataset.com (AWS keys come by mail, valid 14 "
     "days), pip install ego4d, then: ego4d --output_directory=DIR --datasets imu annotations "
     "--metadata -y",
-    takes={"rate_hz": "rate of a UID.npy that has no UID_timestamps.npy"},
+    takes={"rate_hz": "rate of a UID.npy that has no UID_timestamps.npy", **video_events.TAKES},
+    pairs={
+        "events": "of the video, v2/full_scale or v2/video_540ss/VIDEO_UID.mp4, from the window's "
+        "start on, by a log-intensity threshold model; needs 'tracekit[video]'",
+    },
     subsets=("narrations", "eval", "tuning", "splits"),
     recognise=recognise,
     download=downloads.by_command(_command, package="ego4d", licence_at="https://ego4ddataset.com"),

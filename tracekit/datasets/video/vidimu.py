@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracekit import extras
-from tracekit.datasets.entry import Dataset, Recording, Sample
+from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.fetch import downloads
+from tracekit.datasets.formats import video_events
 from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, read_bytes
 from tracekit.datasets.video import orientations
 from tracekit.errors import TracekitError
@@ -30,9 +32,17 @@ UNITS = {1e9: "s", 1e6: "ms", 1e3: "µs", 1.0: "ns"}  # ns in one unit of the ti
 
 
 def samples(
-    path: Path, *, subset: str | None = None, seed: int = 0, on_error: OnError = "raise"
+    path: Path,
+    *,
+    subset: str | None = None,
+    seed: int = 0,
+    on_error: OnError = "raise",
+    also: Sequence[InputKind] = (),
+    **events: float,
 ) -> Iterator[Sample]:
     """One sample a recording and sensor, with `derived` only: nothing here was an accelerometer.
+
+    With `also` events each holds those of its video, begun when the sensors were.
 
     Raises: TracekitError without that subset, and where there is no recording.
     """
@@ -52,7 +62,18 @@ def samples(
         match = NAME.search(file.name)
         lower = match is not None and int(match[2][1:]) <= 4
         for sensor in LOWER if lower else UPPER:
-            yield _sample(file, sensor, on_error)
+            one = _sample(file, sensor, on_error)
+            yield _with_events(one, events) if "events" in also else one
+
+
+def _with_events(sample: Sample, options: Mapping[str, float]) -> Sample:
+    """The sample beside the events of its video. Raises: TracekitError where that is not there."""
+    video = sample.path.with_suffix(".mp4")
+    if not video.is_file():
+        raise TracekitError(
+            "its video is not on disk", where=video, hint="it lies beside the .raw in dataset.zip"
+        )
+    return replace(sample, also={"events": video_events.view(sample, video, 0.0, **options)})
 
 
 def _sample(file: Path, sensor: str, on_error: OnError) -> Sample:
@@ -178,6 +199,12 @@ DATASET = Dataset(
     verified="built from the documented format",
     how_to_get="tracekit datasets download vidimu --output-dir DIR",
     subsets=("derived",),
+    takes=video_events.TAKES,
+    pairs={
+        "events": "of the video Sxx_Ayy_Tzz.mp4, which sees the person, from its first frame on, "
+        "by a log-intensity threshold model; that video and sensors begin together is not stated; "
+        "needs 'tracekit[video]'",
+    },
     recognise=recognise,
     download=_download,
     checksums={"dataset.zip": HASH},

@@ -1,6 +1,10 @@
 """A draft and a target as one model, whose requests pass through the stages of both.
 
-Why the loop is ours for pairs of text models too: see docs/speculative.md, `assisted generation`.
+The loop is ours for two language models too. transformers' assisted generation (5.24,
+`assistant_model` and `prompt_lookup_num_tokens`) gives the same greedy text in as many passes of
+the target (a test holds it), but takes one row ("only supported for batch_size = 1"), runs out of a
+static cache in look-up (IndexError in `index_copy_`), marks no round, and keeps to itself how many
+tokens of each stayed.
 """
 
 from __future__ import annotations
