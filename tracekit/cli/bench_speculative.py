@@ -9,7 +9,6 @@ import typer
 
 from tracekit.cli import complete, process
 from tracekit.cli import options as opt
-from tracekit.cli.commands.capture import Execution
 from tracekit.cli.groups import grouped
 
 PAIRS = "Pairs: every combination of draft and gamma takes turns with the target alone"
@@ -73,7 +72,7 @@ def register(group: typer.Typer) -> None:
             int, typer.Option(help="Tokens of each.", rich_help_panel=opt.RUN_HELP)
         ] = 64,
         warmup: opt.Warmup = 3,
-        execution: Execution,
+        execution: opt.Execution,
         building: opt.Building,
         feeding: opt.Feeding,
         output: Annotated[
@@ -86,10 +85,9 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Time drafts and their target against the target alone: acceptance, speed-up, costs."""
         from tracekit.bench import speculative as bench
-        from tracekit.cli.commands.bench import values
 
         drafts = [one.strip() for one in draft.split(",") if one.strip()]
-        gammas = values(gamma, int, "--gamma")
+        gammas = opt.values(gamma, int, "--gamma")
         if predict:
             _predict(drafts, target, execution.dtype or "bfloat16", gammas)
             return

@@ -237,6 +237,44 @@ class Building:
 
 
 @dataclass(frozen=True, slots=True)
+class Execution:
+    """How the model computes."""
+
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, bfloat16, float16; float32 on the CPU, bfloat16 on a GPU.",
+            rich_help_panel=RUN_HELP,
+        ),
+    ] = None
+    device: Device = None
+    batch_size: Annotated[
+        int, typer.Option(help="Rows of each request.", rich_help_panel=RUN_HELP)
+    ] = 1
+    attention: Annotated[
+        str, typer.Option(help="sdpa, eager or flash.", rich_help_panel=RUN_HELP)
+    ] = "sdpa"
+    cache: Annotated[str, typer.Option(help="dynamic or static.", rich_help_panel=RUN_HELP)] = (
+        "dynamic"
+    )
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile/--no-compile", help="torch.compile.", rich_help_panel=RUN_HELP),
+    ] = False
+
+    def plan(self) -> dict[str, Any]:
+        """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""
+        return {
+            "dtype": self.dtype,
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "attention": choice(self.attention, ATTENTION, "--attention"),
+            "cache": choice(self.cache, CACHE, "--cache"),
+            "compile": self.compile_,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Feeding:
     """What a model is fed."""
 
@@ -351,6 +389,23 @@ def choice(value: str, known: tuple[str, ...], flag: str) -> str:
             "there is no such choice", where=f"{flag} {value}", hint=f"one of {', '.join(known)}"
         )
     return value
+
+
+def values(text: str | None, kind: type, flag: str = "") -> list[Any]:
+    """The values of an axis: [None] where it was not given. Raises: TracekitError."""
+    from tracekit.errors import UsageError
+
+    if text is None:
+        return [None]
+    try:
+        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if not found or (kind is int and min(found) < 1):
+        raise UsageError(
+            "must be whole numbers from 1 on", where=f"{flag} {text}", hint="for instance 1,4,16"
+        )
+    return list(dict.fromkeys(found))
 
 
 ATTENTION = ("sdpa", "eager", "flash")

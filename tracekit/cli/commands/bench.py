@@ -75,14 +75,14 @@ class Sweep:
 
     def axes(self) -> dict[str, list[Any]]:
         """The values of each axis. Raises: TracekitError for what is none."""
-        kinds, caches = values(self.attention, str), values(self.cache, str)
+        kinds, caches = opt.values(self.attention, str), opt.values(self.cache, str)
         return {
-            "dtype": values(self.dtype, str),
+            "dtype": opt.values(self.dtype, str),
             "attention": [opt.choice(one, opt.ATTENTION, "--attention") for one in kinds],
             "cache": [opt.choice(one, opt.CACHE, "--cache") for one in caches],
             "compile": list(dict.fromkeys(self.compile_ or [False])),
-            "batch_size": values(self.batch_size, int, "--batch-size"),
-            "prompt_tokens": values(self.prompt_tokens, int, "--prompt-tokens"),
+            "batch_size": opt.values(self.batch_size, int, "--batch-size"),
+            "prompt_tokens": opt.values(self.prompt_tokens, int, "--prompt-tokens"),
         }
 
 
@@ -205,23 +205,6 @@ def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> N
     for path in [output, *([file.against(output)] if against else [])]:
         files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
     files.check(file.page_of(output), inputs=inputs, ours=is_page, force=force)
-
-
-def values(text: str | None, kind: type, flag: str = "") -> list[Any]:
-    """The values of an axis: [None] where it was not given. Raises: TracekitError."""
-    from tracekit.errors import UsageError
-
-    if text is None:
-        return [None]
-    try:
-        found = [kind(part.strip()) for part in text.split(",") if part.strip()]
-    except ValueError:
-        found = []
-    if not found or (kind is int and min(found) < 1):
-        raise UsageError(
-            "must be whole numbers from 1 on", where=f"{flag} {text}", hint="for instance 1,4,16"
-        )
-    return list(dict.fromkeys(found))
 
 
 def _run(request: Any, as_json: bool, form: str | None) -> None:

@@ -29,44 +29,6 @@ PROFILER = "The profiler"
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
-    """How the model computes."""
-
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help="float32, bfloat16, float16; float32 on the CPU, bfloat16 on a GPU.",
-            rich_help_panel=opt.RUN_HELP,
-        ),
-    ] = None
-    device: opt.Device = None
-    batch_size: Annotated[
-        int, typer.Option(help="Rows of each request.", rich_help_panel=opt.RUN_HELP)
-    ] = 1
-    attention: Annotated[
-        str, typer.Option(help="sdpa, eager or flash.", rich_help_panel=opt.RUN_HELP)
-    ] = "sdpa"
-    cache: Annotated[str, typer.Option(help="dynamic or static.", rich_help_panel=opt.RUN_HELP)] = (
-        "dynamic"
-    )
-    compile_: Annotated[
-        bool,
-        typer.Option("--compile/--no-compile", help="torch.compile.", rich_help_panel=opt.RUN_HELP),
-    ] = False
-
-    def plan(self) -> dict[str, Any]:
-        """As `capture.plan.plan` takes them. Raises: TracekitError for what is no choice."""
-        return {
-            "dtype": self.dtype,
-            "device": self.device,
-            "batch_size": self.batch_size,
-            "attention": opt.choice(self.attention, opt.ATTENTION, "--attention"),
-            "cache": opt.choice(self.cache, opt.CACHE, "--cache"),
-            "compile": self.compile_,
-        }
-
-
-@dataclass(frozen=True, slots=True)
 class Profiler:
     """What the profiler records beyond slices; the fields are those of `capture.run.Profiling`."""
 
@@ -100,7 +62,7 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(help="At most so many tokens each.", rich_help_panel=opt.RUN_HELP)
         ] = 16,
         warmup: opt.Warmup = 2,
-        execution: Execution,
+        execution: opt.Execution,
         sync: opt.Sync = True,
         building: opt.Building,
         prompt_tokens: Annotated[
