@@ -80,7 +80,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     extras.need("capture", "torch", "transformers", where="speculative")
     asked, built = wanted.asked(), Built()
     configs = _configs(wanted, asked, built)
-    path = wanted.output or free(_default_path(wanted, configs[0]))
+    path = wanted.output or free(file.default_path(configs[:1]))
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     costs = _all_costs(configs, built, wanted, progress)
@@ -98,7 +98,8 @@ def _configs(wanted: Wanted, asked: Sequence[Asked], built: Built) -> list[Confi
     also = tuple(sorted({kind for model in models for kind in model.also}))
     own = dataclasses.replace(alone(asked[0], built), also=also)
     shared: set[str] = set()
-    found = [_config(f"speculative-{wanted.target}", own, wanted, {"draft": ALONE})]
+    name = "-".join(["speculative", *wanted.drafts, wanted.target])
+    found = [_config(name, own, wanted, {"draft": ALONE})]
     for one, model in zip(asked, models, strict=True):
         if one.draft in shared:  # its weights are counted with the first of its pairs
             model = dataclasses.replace(model, weight_bytes=lambda _size, _dtype: 0)
@@ -111,12 +112,6 @@ def _configs(wanted: Wanted, asked: Sequence[Asked], built: Built) -> list[Confi
 def _config(name: str, model: Any, wanted: Wanted, axes: Mapping[str, Any]) -> Config:
     plan = planning.plan(name, model=model, **wanted.plan)
     return Config(timing.with_fixed_length(plan), axes)
-
-
-def _default_path(wanted: Wanted, config: Config) -> Path:
-    path = file.default_path(config)
-    drafts = "-".join(name.replace(":", "-").replace("/", "-") for name in wanted.drafts)
-    return path.with_name(f"{drafts}-{path.name}")
 
 
 # ---------------------------------------------------------------- what single passes cost
