@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
 import pytest
 
 from tests import job as drawn
 from tracekit.answers.collectives import Collectives
+from tracekit.attribution.collectives.arrivals import RankCalls
+from tracekit.attribution.collectives.clocks import align
 from tracekit.report import traces
 from tracekit.report.many import causes, groups, overview
 from tracekit.report.many import job as jobs
@@ -110,6 +114,73 @@ def test_what_waits_say_in_a_finding_and_in_the_table_of_ranks_agrees() -> None:
     (said,) = [f.claim for f in view.findings if "in communication alone" in f.claim]
     assert "Matched with the other ranks' calls, 720 µs of it is waiting for them" in said
     assert "beyond the fastest" not in said
+
+
+def test_clocks_are_told_by_the_ends_of_calls_and_bounded_by_their_begins(tmp_path: Path) -> None:
+    ahead = [0.0, 40.0, -5_000.0]
+    paths = drawn.draw(tmp_path, 3, steps=6, offset=lambda rank: 9e6 + ahead[rank], base_ns=7)
+    found = jobs.read(read([engine.answers(path, ["collectives"]) for path in paths]))
+    assert [own.ahead_ns for own in found.clocks] == [0, 40_000, -5_000_000]
+    # the shortest kernel of the calls: the transfer, after all have come
+    assert [own.error_ns for own in found.clocks][1:] == [pytest.approx(200e3, abs=10e3)] * 2
+    assert [own.spread_ns for own in found.clocks] == [0, 0, 0]
+    (said,) = [text for text in jobs.sentences(found) if text.startswith("Clocks differ")]
+    assert said.startswith(
+        "Clocks differ: that of rank 2 is 5.00 ms behind that of rank 0, certain"
+    )
+
+
+def calls(rank: str, ends: list[int], group: str = "0", members: str = "[0, 1]") -> RankCalls:
+    count = len(ends)
+    number = np.arange(count)
+    return RankCalls(rank, ((group, members, "allreduce"),), np.zeros(count, np.int64),
+                     np.full(count, 10), np.full(count, 4), number, 99, np.array(ends))  # fmt: skip
+
+
+def test_clocks_that_drift_are_not_known_and_others_are_joined_over_ranks() -> None:
+    drifting = align([calls("a", [100, 200]), calls("b", [100, 900])])
+    assert drifting == ()
+    one, two = calls("a", [100, 200]), calls("b", [1103, 1201])
+    over = replace(two, keys=(*two.keys, ("1", "[1, 2]", "allreduce")),
+                   key=np.array([0, 0, 1]), dur=np.array([10, 10, 10]), size=np.full(3, 4),
+                   sequence=np.array([0, 1, 0]), end=np.array([1103, 1201, 1300]))  # fmt: skip
+    far = calls("c", [800], "1", "[1, 2]")
+    found = align([one, over, far])
+    assert [own.ahead_ns for own in found] == [0, 1002, 502]
+    assert [own.error_ns for own in found] == [0, 9, 19]  # 1002 is within 993 and 1011
+
+
+def test_what_ranks_are_given_and_a_pipelines_bubbles(tmp_path: Path) -> None:
+    def rank(number: int, decoded: int, received: int, message: float) -> Answers:
+        args = {"stream": 7, "device": 0, "dtype": "BFloat16", "Group size": 2,
+                "In msg nelems": 100, "Process Group Name": "0"}  # fmt: skip
+        kernels = [("gemm", 0, 100, {}), ("ncclDevKernel_SendRecv", 100, 50, {
+            "Collective name": "all_to_allv", "Out msg nelems": received}),
+            ("ncclDevKernel_SendRecv", 150, message, {"Collective name": "recv"}),
+            ("gemm", 400, 100, {})]  # fmt: skip
+        events: list[dict[str, object]] = [
+            {"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": ts, "dur": dur,
+             "args": args | more} for name, ts, dur, more in kernels
+        ]  # fmt: skip
+        mark = f"step[DECODE bs={decoded}]"
+        events += [{"ph": "X", "cat": "user_annotation", "name": mark,
+                    "pid": 9, "tid": 9, "ts": 200 * n, "dur": 150} for n in (0, 1)]  # fmt: skip
+        path = tmp_path / f"rank{number}.json"
+        path.write_text(json.dumps({"traceEvents": events, "distributedInfo": {
+            "rank": number, "world_size": 2}}))  # fmt: skip
+        return engine.answers(path, ["stages", "devices", "idle", "kernels", "collectives"])
+
+    found = jobs.read(read([rank(0, 8, 4_000, 50), rank(1, 24, 1_000, 150)]))
+    grids = {grid.key: grid.rows for grid in jobs.grids(found) if grid is not None}
+    assert grids["loads"] == [("rank 0", 16, 8_000), ("rank 1", 48, 2_000)]
+    # 500 µs: 250 of compute and all-to-all, 50 or 150 of the message, the rest idle
+    assert [row[2:] for row in grids["bubbles"]] == [
+        (50_000, 200_000, 0.5), (150_000, 100_000, 0.5)
+    ]  # fmt: skip
+    said = " ".join(jobs.sentences(found))
+    assert "Tokens of decode are uneven: rank 1 has 48, 50% above the mean of 32" in said
+    assert "What all-to-all brings is uneven: rank 0 has 7.81 KiB, 60% above" in said
+    assert "Pipeline: ranks are without compute, idle or in send and recv alone" in said
 
 
 def named(one: Answers, rank: int, world: int) -> Answers:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tracekit.attribution.collectives.arrivals import Arrival, RankCalls, Waiting, meet
 from tracekit.attribution.collectives.by_group import GroupCollective
+from tracekit.attribution.collectives.clocks import HostClock, align
 from tracekit.results.result import Result
 from tracekit.results.units import duration, plural
 
@@ -44,6 +45,11 @@ class Collectives(Result):
     waiting: tuple[Waiting, ...] = ()  # of several ranks: each one's
     # each rank's, for the sum over ranks: as many numbers as there were calls
     calls: tuple[RankCalls, ...] = field(default=(), metadata={"json": False})
+
+    @property
+    def clocks(self) -> tuple[HostClock, ...]:
+        """Of several ranks: each host's clock against the first one's."""
+        return align(self.calls) if len(self.calls) > 1 else ()
 
     @property
     def straggler(self) -> Straggler | None:

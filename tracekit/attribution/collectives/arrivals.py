@@ -39,6 +39,7 @@ class RankCalls:
     size: I64  # [C] bytes, -1 where not recorded
     sequence: I64  # [C] number of the call in its group, -1 where not recorded
     window_ns: int  # of the rank's device
+    end: I64 | None = None  # [C] absolute ns by the clock of the rank's host
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +88,39 @@ def of_rank(trace: Trace, rank: str) -> RankCalls:
         key=key.reshape(-1).astype(np.int64), dur=gpu.dur[row], size=every.size[own],
         sequence=every.sequence[own],
         window_ns=int(gpu.end[mine].max() - gpu.ts[mine].min()) if mine.any() else 0,
+        end=gpu.end[row] + trace.origin_ns + _base(trace),
     )  # fmt: skip
 
 
+def _base(trace: Trace) -> int:
+    """What newer profilers leave out of all times of a file. Source: libkineto, output_json.cpp."""
+    found = trace.source.meta.get("baseTimeNanoseconds")
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Met:
+class Met:
+    """The calls of one collective that all its ranks have."""
+
     key: Key
     ranks: tuple[int, ...]  # places among those given
     dur: I64  # [calls, ranks]
-    by: str
+    end: I64 | None  # [calls, ranks]; None where some rank does not say
+    by: str  # "number" or "order"
+
+
+def met(many: Sequence[RankCalls]) -> list[Met]:
+    """The calls of all collectives, side by side over their ranks."""
+    return [one for key in _keys(many) if (one := _met(key, many)) is not None]
 
 
 def meet(many: Sequence[RankCalls]) -> tuple[tuple[Arrival, ...], tuple[Waiting, ...]]:
     """Of several ranks: by collective the longest skew first, and what each rank waited."""
-    met = [one for key in _keys(many) if (one := _met(key, many)) is not None]
-    rows = [_arrival(one, many) for one in met]
+    every = met(many)
+    rows = [_arrival(one, many) for one in every]
     waited = np.zeros(len(many), np.int64)
     count, last = waited.copy(), waited.copy()
-    for one in met:
+    for one in every:
         at = list(one.ranks)
         waited[at] += (one.dur - one.dur.min(axis=1, keepdims=True)).sum(axis=0)
         count[at] += len(one.dur)
@@ -125,7 +141,7 @@ def _keys(many: Sequence[RankCalls]) -> Iterator[Key]:
     yield from (key for key, ranks in seen.items() if ranks > 1)
 
 
-def _met(key: Key, many: Sequence[RankCalls]) -> _Met | None:
+def _met(key: Key, many: Sequence[RankCalls]) -> Met | None:
     """The calls that all ranks of one collective have; None where they cannot be told to be."""
     ranks = tuple(i for i, side in enumerate(many) if key in side.keys)
     own = [np.flatnonzero(many[i].key == many[i].keys.index(key)) for i in ranks]
@@ -142,16 +158,19 @@ def _met(key: Key, many: Sequence[RankCalls]) -> _Met | None:
             return None
         by = "order"
     dur = np.stack([many[i].dur[rows] for i, rows in zip(ranks, own, strict=True)], axis=1)
-    return _Met(key, ranks, dur, by) if len(dur) else None
+    ends = [end[rows] for i, rows in zip(ranks, own, strict=True)
+            if (end := many[i].end) is not None]  # fmt: skip
+    end = np.stack(ends, axis=1) if len(ends) == len(ranks) else None
+    return Met(key, ranks, dur, end, by) if len(dur) else None
 
 
-def _came_last(one: _Met) -> npt.NDArray[np.int64]:
+def _came_last(one: Met) -> npt.NDArray[np.int64]:
     """[ranks] in how many calls each came last; calls to which all came together have no last."""
     apart = one.dur.max(axis=1) > one.dur.min(axis=1)
     return np.bincount(one.dur.argmin(axis=1)[apart], minlength=len(one.ranks)).astype(np.int64)
 
 
-def _arrival(one: _Met, many: Sequence[RankCalls]) -> Arrival:
+def _arrival(one: Met, many: Sequence[RankCalls]) -> Arrival:
     shortest, longest = one.dur.min(axis=1), one.dur.max(axis=1)
     skew, last = longest - shortest, one.dur.argmin(axis=1)
     often = _came_last(one)

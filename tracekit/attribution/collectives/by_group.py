@@ -47,6 +47,7 @@ class GroupCollective(Collective):
     link: str | None = None  # what joins the devices; None where not known, or beyond one machine
     link_bytes_per_s: float | None = None  # of one device, in one direction
     link_share: float | None = None  # bus bandwidth over that
+    received_bytes: int | None = None  # what this rank got; None where not recorded
 
 
 def collectives(trace: Trace) -> tuple[Collective, ...]:
@@ -70,8 +71,14 @@ def by_group(trace: Trace) -> tuple[GroupCollective, ...]:
             **said, group=every.groups[every.group[first]] or None,
             link=peak.link if peak and near else None, link_bytes_per_s=most,
             link_share=row.bus_bytes_per_s / most if row.bus_bytes_per_s and most else None,
+            received_bytes=_sum(every.received[own]),
         ))  # fmt: skip
     return tuple(sorted(found, key=lambda c: (c.device, -c.total_ns, c.name, c.group or "")))
+
+
+def _sum(size: I64) -> int | None:
+    """Of those that are recorded; None where none is."""
+    return int(size[size > 0].sum()) if (size > 0).any() else None
 
 
 def _split(trace: Trace, every: Calls, *by: I64) -> list[I64]:
@@ -97,15 +104,22 @@ def _row(trace: Trace, every: Calls, own: I64) -> Collective:
         trace=trace.path, device=int(gpu.device[row[0]]), name=name, count=len(dur),
         total_ns=int(dur.sum()), exposed_ns=int(every.exposed_ns[own].sum()), group_size=ranks,
         sized_count=int(sized.sum()), bytes=moved if sized.any() else None, sized_ns=ns,
-        waited_ns=_waited(size[sized], dur[sized]), bytes_per_s=rate,
+        waited_ns=_waited(_alike(every, own[sized]), dur[sized]), bytes_per_s=rate,
         bus_bytes_per_s=rate * factor if rate is not None and factor is not None else None,
     )  # fmt: skip
 
 
-def _waited(size: I64, dur: I64) -> int | None:
-    """ns beyond the fastest call of the same size, where a size repeats."""
-    kinds, which = np.unique(size, return_inverse=True)
-    if len(kinds) == len(size):
+def _alike(every: Calls, own: I64) -> I64:
+    """[O] which calls are alike: of one size in one process group, as groups differ in links."""
+    return segments.distinct(
+        np.stack([every.size[own], every.group[own], every.member[own]], axis=1)
+    )[1]
+
+
+def _waited(kind: I64, dur: I64) -> int | None:
+    """ns beyond the fastest call of the same kind, where a kind repeats."""
+    kinds, which = np.unique(kind, return_inverse=True)
+    if len(kinds) == len(kind):
         return None
     fastest = np.full(len(kinds), np.iinfo(np.int64).max)
     np.minimum.at(fastest, which, dur)

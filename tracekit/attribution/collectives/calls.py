@@ -39,6 +39,7 @@ class Calls:
     group: I64  # [C] into groups
     member: I64  # [C] into members
     size: I64  # [C] bytes: what one rank puts in, or gets where that is more
+    received: I64  # [C] bytes that this rank gets
     ranks: I64  # [C] size of the group
     sequence: I64  # [C] number of the call in its group, the same in each rank
     exposed_ns: I64  # [C] with no other kernel of the device at the time
@@ -58,7 +59,8 @@ def _calls(trace: Trace) -> Calls:
     members, member = _texts(table.strings, _column(trace, said, "members"))
     return Calls(
         names=names, groups=groups, members=members, row=row, name=name, group=group,
-        member=member, size=_sizes(trace, said), ranks=_column(trace, said, "group_size"),
+        member=member, size=_sizes(trace, said, "in_elements", "out_elements"),
+        received=_sizes(trace, said, "out_elements"), ranks=_column(trace, said, "group_size"),
         sequence=_column(trace, said, "sequence"),
         exposed_ns=gpu.dur[row] - _hidden(trace, row),
     )  # fmt: skip
@@ -127,11 +129,11 @@ def _of_kernel(name: str) -> str:
     return found[0] if found else "communication"
 
 
-def _sizes(trace: Trace, said: I32) -> I64:
-    """[C] bytes of each call's message; -1 where not recorded."""
+def _sizes(trace: Trace, said: I32, *elements: str) -> I64:
+    """[C] bytes of each call's message, the most of these numbers of elements; -1 not recorded."""
     table = trace.table("collectives")
     width = np.array([_BYTES.get(text, 0) for text in table.strings] or [0], np.int64)
     dtype = _column(trace, said, "dtype")
-    given, got = _column(trace, said, "in_elements"), _column(trace, said, "out_elements")
-    size = np.maximum(given, got) * np.where(dtype >= 0, width[np.maximum(dtype, 0)], 0)
+    count = np.max([_column(trace, said, name) for name in elements], axis=0)
+    size = count * np.where(dtype >= 0, width[np.maximum(dtype, 0)], 0)
     return np.where(size > 0, size, -1)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekit.answers.collectives import Collectives, merge
-from tracekit.report.many import causes, groups, ranks, steps
+from tracekit.attribution.collectives.clocks import HostClock
+from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
 from tracekit.report.many.groups import ALONE, Row
 from tracekit.report.many.runs import Side
@@ -28,6 +29,7 @@ class Job:
     apart: tuple[Apart, ...]  # by rank
     rows: tuple[Row, ...]  # of tables and charts: a rank, or a group of ranks
     steps: Steps | None
+    clocks: tuple[HostClock, ...] = ()
 
     @property
     def shown(self) -> list[Side]:
@@ -40,9 +42,10 @@ def read(many: Sequence[Side]) -> Job:
     calls = [own for side in many if (own := side.one.get(Collectives)) is not None]
     apart = causes.read(many)
     rows = groups.rows([side.name for side in many], causes.apart(apart, len(many)))
+    together = merging.merged(merge, calls) if len(calls) > 1 else None
     return Job(
-        tuple(many), merging.merged(merge, calls) if len(calls) > 1 else None, tuple(apart),
-        tuple(rows), steps.read(many),
+        tuple(many), together, tuple(apart), tuple(rows), steps.read(many),
+        together.clocks if together is not None else (),
     )  # fmt: skip
 
 
@@ -65,7 +68,11 @@ def charts(job: Job) -> list[Chart | None]:
 def grids(job: Job) -> list[Grid | None]:
     """The same as tables, and what sets ranks apart."""
     stepped = steps.grids(job.steps, job.rows) if job.steps is not None else []
-    return [causes.grid(job.apart, job.calls), *ranks.grids(job.sides, job.rows), *stepped]
+    return [
+        causes.grid(job.apart, job.calls), *ranks.grids(job.sides, job.rows), *stepped,
+        balance.bubbles(job.sides, job.rows), balance.loads(job.sides, job.rows),
+        balance.clocks(job.clocks),
+    ]  # fmt: skip
 
 
 def headline(job: Job) -> str:
@@ -77,6 +84,9 @@ def headline(job: Job) -> str:
 def sentences(job: Job) -> Iterable[str]:
     """What else is uneven."""
     yield from ranks.sentences(job.sides)
+    yield from balance.load_sentences(job.sides)
+    yield from filter(None, (balance.bubble_sentence(job.sides),
+                             balance.clock_sentence(job.clocks)))  # fmt: skip
 
 
 _ALONE = re.compile(r"[;,] at least [^;]* is waiting for peers or contention")

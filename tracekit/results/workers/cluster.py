@@ -32,14 +32,23 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     """A cluster of this machine for as long as it is needed, each worker with one thread.
 
     No memory limit: dask would end a worker whose trace is larger than its share. It listens on
-    127.0.0.1 only, and has no dashboard.
+    127.0.0.1 only, and has no dashboard; dask's own profiler, which would sample each trace's
+    analysis a hundred times a second, is off.
     """
+    import dask
     from distributed import Client, LocalCluster
 
+    anywhere = "127.0.0.1:0"  # a free port
     with (
+        dask.config.set({
+            "distributed.worker.profile.enabled": False,
+            "distributed.scheduler.dashboard.enabled": False,
+            "distributed.worker.http.routes": [], "distributed.scheduler.http.routes": [],
+        }),
         LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=processes, dashboard_address=None,
-            memory_limit=None, silence_logs=logging.CRITICAL,
+            n_workers=count, threads_per_worker=1, processes=processes, memory_limit=None,
+            host="127.0.0.1", dashboard_address=anywhere, worker_dashboard_address=anywhere,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
