@@ -53,14 +53,16 @@ def made():
 """
 TIMED = """
 import json, os, sys, time
-paths = sys.argv[1:]
+out, *paths = sys.argv[1:]
 {code}
 def cpu():
     t = os.times()
     return t.user + t.system + t.children_user + t.children_system
 before, start = cpu(), time.perf_counter()
 kept = made()
-print(json.dumps(dict(wall=time.perf_counter() - start, cpu=cpu() - before, kept=kept)))
+spent = dict(wall=time.perf_counter() - start, cpu=cpu() - before, kept=kept)
+with open(out, "w") as file:
+    json.dump(spent, file)
 """
 
 
@@ -151,10 +153,11 @@ def merge_table(trace: Path, folder: Path, counts: Sequence[int], megabytes: flo
 
 def asked(code: str, paths: Sequence[Path]) -> dict[str, object] | None:
     """What one of the two answers, its seconds and its peak bytes; None where it failed."""
-    command = [sys.executable, "-c", TIMED.format(code=code), *map(str, paths)]
-    printed, _, peak = bench_reader.run(command)
-    found: dict[str, object] = json.loads(printed.splitlines()[-1]) if printed else {}
-    return {**found, "peak": peak} if found else None
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "said.json"  # more than a pipe holds
+        command = [sys.executable, "-c", TIMED.format(code=code), str(out), *map(str, paths)]
+        peak = bench_reader.run(command)[2]
+        return {**json.loads(out.read_text()), "peak": peak} if out.exists() else None
 
 
 def hta_tables(paths: Sequence[Path]) -> list[str]:

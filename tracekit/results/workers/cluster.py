@@ -32,8 +32,8 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     """A cluster of this machine for as long as it is needed, each worker with one thread.
 
     No memory limit: dask would end a worker whose trace is larger than its share. It listens on
-    127.0.0.1 only, and has no dashboard; dask's own profiler, which would sample each trace's
-    analysis a hundred times a second, is off.
+    127.0.0.1 only, and has no dashboard; what dask samples of itself and of the traces'
+    analysis, a hundred times a second, is off or rare.
     """
     import dask
     from distributed import Client, LocalCluster
@@ -42,6 +42,9 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     with (
         dask.config.set({
             "distributed.worker.profile.enabled": False,
+            "distributed.admin.tick.interval": "1s",
+            "distributed.admin.tick.cycle": "10s",
+            "distributed.admin.system-monitor.interval": "10s",
             "distributed.scheduler.dashboard.enabled": False,
             "distributed.worker.http.routes": [], "distributed.scheduler.http.routes": [],
         }),
