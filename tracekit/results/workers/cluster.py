@@ -50,7 +50,7 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
         }),
         LocalCluster(
             n_workers=count, threads_per_worker=1, processes=processes, memory_limit=None,
-            host="127.0.0.1", dashboard_address=anywhere, worker_dashboard_address=anywhere,
+            dashboard_address=anywhere, worker_dashboard_address=anywhere,
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
