@@ -2,15 +2,13 @@
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.fresh import called
 from tracekit.capture import ranks
 from tracekit.capture.part import Part
 from tracekit.capture.ranks import Job, World
@@ -19,7 +17,6 @@ from tracekit.models import tensor_parallel
 from tracekit.models.tensor_parallel import Sharding
 
 pytest.importorskip("torch")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -29,16 +26,12 @@ def content(path: Path) -> dict[str, Any]:
 
 
 def test_two_ranks_write_one_folder_and_make_the_text_of_one(tmp_path: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    words = "--nproc-per-node 2 -m tracekit capture llasa --size tiny --samples 1 --warmup 0"
-    ran = subprocess.run(
-        [*torchrun, *words.split(), "--max-new-tokens", "3", "--device", "cpu", "-o", "job"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert "2 ranks, the weights of the LLM divided" in ran.stdout
-    assert ran.stdout.count("Traces: job") == 1  # one speaks for all
+    words = "--size tiny --samples 1 --warmup 0 --max-new-tokens 3 --device cpu -o job"
+    ran = called("tests.integration.two_ranks:capture", str(tmp_path), "llasa", words.split())
+    assert ran["codes"] == [0, 0], ran["said"]
+    assert "2 ranks, the weights of the LLM divided" in ran["said"][0]
+    assert "Traces: job" in ran["said"][0]
+    assert "Traces" not in ran["said"][1]  # one speaks for all
     both = [content(tmp_path / "job" / f"rank{rank}.pt.trace.json.gz") for rank in (0, 1)]
     assert len(list((tmp_path / "job").iterdir())) == 2
     for rank, whole in enumerate(both):
@@ -51,19 +44,7 @@ def test_two_ranks_write_one_folder_and_make_the_text_of_one(tmp_path: Path) -> 
         names = [event.get("name") for event in whole["traceEvents"]]
         # by layer an all-reduce after attention and one after the MLP, of 3 tokens
         assert names.count("_c10d_functional::all_reduce") == 3 * 2 * 3
-    assert both[0]["tracekit"]["text"] == both[1]["tracekit"]["text"] == [alone()]
-
-
-def alone() -> list[str]:
-    """What one process generates for the same request."""
-    from tracekit.capture import plan as planning
-    from tracekit.capture.recorder import Recorder, request
-
-    plan = planning.plan("llasa", size="tiny", device="cpu", samples=1, max_new_tokens=3)
-    with TemporaryDirectory() as folder:
-        sample = planning.feed(plan, Path(folder))[0]
-        adapter = planning.build(plan)
-        return list(request(adapter, sample, 0, Recorder(mark=False), most_steps=2).text)
+    assert both[0]["tracekit"]["text"] == both[1]["tracekit"]["text"] == [ran["alone"]]
 
 
 def test_data_parallel_ranks_take_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,16 +70,20 @@ def test_data_parallel_ranks_take_their_share(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_cannot_be_divided_says_why() -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+    def model(heads: int, pairs: int, *styles: str) -> SimpleNamespace:
+        text = SimpleNamespace(num_attention_heads=heads, num_key_value_heads=pairs)
+        config = SimpleNamespace(get_text_config=lambda decoder: text)
+        return SimpleNamespace(tp_plan=dict(zip("abcdef", styles, strict=False)), config=config)
 
-    small = {"hidden_size": 24, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 8,
-             "num_attention_heads": 6, "num_key_value_heads": 2}  # fmt: skip
-    llama = LlamaForCausalLM(LlamaConfig(**small))
-    assert tensor_parallel.refusal(llama, 2) == ""
-    assert "6 attention heads cannot be divided over 4" in tensor_parallel.refusal(llama, 4)
-    assert "2 key and value heads" in tensor_parallel.refusal(llama, 3)
-    mixture = MixtralForCausalLM(MixtralConfig(**small, num_local_experts=2))
-    assert "the plan of MixtralForCausalLM needs" in tensor_parallel.refusal(mixture, 2)
+    llama = ("colwise", "rowwise", "colwise_gather_output", "embedding_rowwise")
+    assert tensor_parallel.refusal(model(6, 2, *llama), 2) == ""
+    assert "6 attention heads cannot be divided over 4" in (
+        tensor_parallel.refusal(model(6, 2, *llama), 4)
+    )
+    assert "2 key and value heads" in tensor_parallel.refusal(model(6, 2, *llama), 3)
+    mixture = model(6, 2, *llama, "moe_experts")
+    assert tensor_parallel.refusal(mixture, 2).endswith("needs moe_experts")
+    assert "has no plan" in tensor_parallel.refusal(model(6, 2), 2)
 
 
 def test_a_folder_of_others_is_not_written_into(tmp_path: Path) -> None:

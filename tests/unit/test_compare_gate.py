@@ -119,7 +119,6 @@ def test_the_command_exits_with_three_and_says_which(tmp_path: Path) -> None:
     assert failed.returncode == 3, failed.stderr
     document = json.loads(failed.stdout)
     assert {line["what"] for line in document["gate"]["slower"]} == {"TPOT", "one decode"}
-    assert tracekit(*words, "--fail-slower-than", "20%", cwd=tmp_path).returncode == 0
     refused = tracekit(*words, "--fail-slower-than", "5", cwd=tmp_path)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "did you mean 5%?" in refused.stderr

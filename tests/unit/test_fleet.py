@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from tests import requests
 from tests.fresh import tracekit
+from tracekit.cli import process
+from tracekit.cli.app import app
 from tracekit.compare.fleet import cause, change_point, index, rows, store, tables, trend
 from tracekit.compare.fleet.change_point import changes
 from tracekit.compare.fleet.columns import COLUMNS, Row
@@ -269,40 +272,50 @@ def test_ranks_of_a_job_are_one_point_and_the_refused_are_none(analysed: list[Ro
 # ---------------------------------------------------------------- the commands
 
 
-def test_the_commands_from_traces_to_the_cause(tmp_path: Path) -> None:
-    noise = random.Random(3)
-    for day in range(10):
-        factor, torch = (1.2, "2.13.0") if day >= 6 else (1.0, "2.12.1")
-        decode = [800 * factor * (1 + noise.gauss(0, 0.005)) for _ in range(2)]
-        requests.write(tmp_path / f"run-{day}" / "t.json", decode, day=day, torch=torch)
-    made = tracekit("index", ".", "-o", "t.csv", "--workers", "1", "--json", cwd=tmp_path)
+def test_the_commands_from_traces_to_the_cause(analysed: list[Row], tmp_path: Path) -> None:
+    for day, (factor, torch) in {5: (1.0, "2.12.1"), 6: (1.2, "2.13.0")}.items():
+        decode = [800 * factor, 804 * factor]
+        requests.write(tmp_path / f"run-{day:02d}.json", decode, day=day, torch=torch)
+    store.write(series(analysed, TPOTS), tmp_path / "t.csv")
+    made = tracekit("index", "run-06.json", "-o", "t.csv", "--json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["new"] == 10
+    assert (json.loads(made.stdout)["changed"], json.loads(made.stdout)["traces"]) == (1, 11)
+    store.write(series(analysed, TPOTS), tmp_path / "t.csv")
     told = tracekit("trend", "t.csv", "-o", "t.html", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     for part in (
-        "First change: run-6/t.json", "TPOT +", "torch 2.12.1 → 2.13.0", "are kernel",
-        "ampere_sgemm_64 (gemm)", "tracekit compare run-5/t.json run-6/t.json",
+        "First change: run-06.json", "TPOT +", "torch 2.12.1 → 2.13.0", "are kernel",
+        "ampere_sgemm_64 (gemm)", "tracekit compare run-05.json run-06.json",
     ):  # fmt: skip
         assert part in told.stdout
-    assert "run-6/t.json" in (tmp_path / "t.html").read_text()
+    assert "run-06.json" in (tmp_path / "t.html").read_text()
     plain = tracekit("trend", "t.csv", "--json", "--no-cause", cwd=tmp_path)
     (one,) = json.loads(plain.stdout)["trend"]["series"]
     assert {m["name"] for m in one["measures"] if m["changes"]} >= {"TPOT", "one decode"}
+
+
+def test_what_is_wrong_is_one_line(
+    analysed: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    store.write(analysed, tmp_path / "t.csv")
+    requests.write(tmp_path / "run-05.json", (800.0,))
+    (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
     for words, code, says in (
-        (("index", "run-1", "-o", "t.xlsx"), 2, "end it in .parquet"),
-        (("index", "run-1", "-o", "run-1/t.json"), 2, "end it in .parquet"),
-        (("index", "run-1", "-o", "mine.csv"), 1, "nothing that this command has written"),
+        (("index", "run-05.json", "-o", "t.xlsx"), 2, "end it in .parquet"),
+        (("index", "run-05.json", "-o", "run-05.json"), 2, "end it in .parquet"),
+        (("index", "run-05.json", "-o", "mine.csv"), 1, "nothing that this command has written"),
         (("trend", "mine.csv"), 1, "is no index of traces"),
         (("trend", "none.csv"), 1, "is not there"),
         (("trend", "t.csv", "--by", "moon"), 2, "no such choice"),
         (("trend", "t.csv", "--by", "label"), 1, "no trace with a label"),
         (("trend", "t.csv", "-o", "t.csv"), 1, "which would be lost"),
     ):
-        (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
-        ended = tracekit(*words, cwd=tmp_path)
-        assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), words
-        assert says in ended.stderr
+        assert process.run(partial(app, words, standalone_mode=False)) == code, words
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, words
+        assert says in error
 
 
 def test_parquet_that_is_not_installed_is_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tracekit.capture.part import Part
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.ranks import Job
 from tracekit.capture.run import Captured, Profiling
+from tracekit.errors import UsageError
 from tracekit.models.tensor_parallel import Sharding
 from tracekit.taxonomy import Stage
 
@@ -29,8 +30,15 @@ def capture(
     """
     world, options = job.world, plan.options
     device = options.device
+    if device.startswith("cuda:"):
+        raise UsageError(
+            "each rank takes a GPU of its own", where=f"--device {device}", hint="use --device cuda"
+        )
     if device == "cuda":
+        import torch
+
         device = planning.find_device(f"cuda:{world.local_rank}")
+        torch.cuda.set_device(device)  # NCCL talks from the current one
     sharding = Sharding(world.size, device.partition(":")[0])
     divides = wanted != "data" and Stage.DECODE in plan.model.stages
     if divides and options.compile:
