@@ -12,6 +12,7 @@ from tracekit.report import facts
 from tracekit.report.html.page import Page, fill, made_by, save
 from tracekit.report.html.section import Part
 from tracekit.report.one.overview import Overview
+from tracekit.results import units
 from tracekit.results.result import to_plain
 
 SERIES = 6  # of a page; --json has all
@@ -25,7 +26,8 @@ def title(found: Trend) -> str:
 def subtitle(found: Trend) -> str:
     """How many traces, of how many kinds of work."""
     count = sum(len(one.points) for one in found.series)
-    return f"{count:,} traces by {found.by}, {len(found.series):,} kinds of work"
+    kinds = "one kind" if len(found.series) == 1 else f"{len(found.series):,} kinds"
+    return f"{units.plural(count, 'trace')} by {found.by}, {kinds} of work"
 
 
 def overview(found: Trend, causes: Sequence[Sequence[Cause]]) -> Overview:

@@ -37,7 +37,7 @@ def sentences(series: Series, causes: Sequence[Cause]) -> list[str]:
             f"{series.fewest}."
         ]
     if not series.changes:
-        return [f"No change beyond noise over {len(series.points)} traces."]
+        return [f"No change of 1 % or more beyond noise over {len(series.points)} traces."]
     out: list[str] = []
     for cause in causes:
         own = [(m, c) for m, c in series.changes
@@ -129,18 +129,22 @@ def _findings(series: Series, end: str) -> Grid:
 
 
 def charts(found: Trend, series: Series, place: int) -> list[Chart]:
-    """Each measure along the traces, with the mean of each level."""
+    """Each measure along the traces, with the mean of each level; those that changed first.
+
+    Stages that take the same in all traces are left out.
+    """
     end = "" if len(found.series) == 1 else f"-{place}"
     out = []
     along = list(range(1, len(series.points) + 1))
-    for at, measure in enumerate(series.measures):
+    for measure in sorted(series.measures, key=lambda one: not one.changes):
         values = [point.values.get(measure.name) for point in series.points]
-        if sum(v is not None for v in values) < 2:
+        same = len(set(values)) == 1 and measure.name.startswith("one ")
+        if same or sum(v is not None for v in values) < 2:
             continue
         levels = _levels(measure, values) if measure.changes else None
         title = f"{measure.name}: {_told(measure)}"
         out.append(figures.lines(
-            f"measure-{at}{end}", title, along, {measure.name: values},
+            f"measure-{series.measures.index(measure)}{end}", title, along, {measure.name: values},
             unit=measure.unit, x_title="trace, in order", of=measure.name,
             fits={measure.name: levels} if levels else None,
             summary=title, table=f"{'labels' if found.by == 'label' else 'traces'}{end}",
@@ -150,7 +154,7 @@ def charts(found: Trend, series: Series, place: int) -> list[Chart]:
 
 def _told(measure: Measure) -> str:
     if not measure.changes:
-        return "no change beyond noise"
+        return "no change of 1 % or more beyond noise"
     first = measure.changes[0]
     return f"{changed(measure, first)} from {first.trace} on"
 
