@@ -1,14 +1,17 @@
-"""The share of lines that the tests run, room by room, from what `pytest --cov` left in .coverage.
+"""The share of lines that the tests run, room by room.
 
-    ./scripts/test --cov --cov-report=
-    .venv/bin/python scripts/write_coverage.py             print the table
-    .venv/bin/python scripts/write_coverage.py --write     and put it into docs/architecture.md
+    COVERAGE=.coverage.json ./scripts/test
+    .venv/bin/python scripts/write_coverage.py .coverage.json          print the table
+    .venv/bin/python scripts/write_coverage.py .coverage.json --write  put it into the docs
+    .venv/bin/python scripts/write_coverage.py .coverage.json --least 94
 
 A line counts that runs in the process of a test; what only a process of its own runs does not.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -30,21 +33,13 @@ def room(file: str) -> str:
     return f"`tracekit/{parts[1]}/`" if len(parts) > 2 else LOOSE
 
 
-def counted() -> list[Count]:
-    """Every file that is measured, also one that no test loads."""
-    import coverage
-
-    measured = coverage.Coverage(config_file=str(ROOT / "pyproject.toml"))
-    measured.load()
-    data = measured.get_data()
-    found = []
-    for file in sorted(data.measured_files()):
-        path = Path(file)
-        if not path.exists():
-            continue
-        _name, lines, _left_out, missing, _words = measured.analysis2(file)
-        found.append((path.relative_to(ROOT).as_posix(), len(lines), len(lines) - len(missing)))
-    return found
+def counted(measured: Path) -> list[Count]:
+    """Every file of the rooms, also one that no test loads."""
+    files = json.loads(measured.read_text(encoding="utf-8"))["files"]
+    return [
+        (file, len(one["executed_lines"]) + len(one["missing_lines"]), len(one["executed_lines"]))
+        for file, one in sorted(files.items())
+    ]
 
 
 def table(counts: Iterable[Count]) -> str:
@@ -76,11 +71,24 @@ def put(page: str, rows: str) -> str:
     return f"{before}{BEGIN}\n{rows}\n{END}{after}"
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("measured", type=Path, help="what COVERAGE=FILE ./scripts/test wrote")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--least", type=float, default=0, help="percent of all lines; else it fails")
+    return parser.parse_args()
+
+
 def main() -> None:
-    rows = table(counted())
+    given = arguments()
+    counts = counted(given.measured)
+    rows = table(counts)
     print(rows)
-    if "--write" in sys.argv[1:]:
+    if given.write:
         PAGE.write_text(put(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    lines, ran = (sum(one[at] for one in counts) for at in (1, 2))
+    if 100 * ran < given.least * lines:
+        sys.exit(f"the tests run {100 * ran / lines:.1f} % of all lines, less than {given.least} %")
 
 
 if __name__ == "__main__":
