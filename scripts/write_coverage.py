@@ -75,7 +75,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("measured", type=Path, help="what COVERAGE=FILE ./scripts/test wrote")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
-    parser.add_argument("--least", type=float, default=0, help="percent of all lines; else it fails")
+    parser.add_argument("--least", type=float, default=0, help="percent of all lines that must run")
     return parser.parse_args()
 
 

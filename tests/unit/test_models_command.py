@@ -85,6 +85,8 @@ def test_a_download_without_a_place_or_a_source_is_one_clear_error() -> None:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Hub is where nobody listens: the libraries raise what they raise without a network."""
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    # HF_HUB_OFFLINE, which forbids to ask at all, is another line
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
 
 

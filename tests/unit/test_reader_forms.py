@@ -228,7 +228,7 @@ def test_side_tables_hold_what_the_arguments_say(tmp_path: Path) -> None:
         shapes = trace.table("shapes")
         assert shapes.strings[shapes.columns["dims"][0]] == "[[2, 3], [3, 4]]"
         assert shapes.columns["types"].tolist() == [-1]
-        assert trace.table("ops").columns["sequence"].tolist() == [4]
+        assert trace.table("ops").columns["external"].tolist() == [3]
         python = trace.table("python").columns
         assert (python["python_id"][0], python["parent_id"][0], python["module_id"][0]) == (
             2,

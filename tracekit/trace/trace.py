@@ -124,7 +124,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
     "grids": ("grid", "block", "shared", "registers", "warps_per_sm", "occupancy"),
     #          [K,3]   [K,3]   bytes     per thread    float           percent, estimated
     "shapes": ("dims*", "types*", "concrete*", "strides*"),  # cpu_op; each the JSON text
-    "ops": ("external", "sequence", "forward_thread"),  # int64, -1 where absent
+    "ops": ("external",),  # int64, -1 where absent
     "python": ("python_id", "parent_id", "module_id"),  # int64, -1 where absent
     "memory": (
         "ts",

@@ -45,8 +45,6 @@ ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
     "ops": {
         "external": ("External id", Any),
         "external_old": ("external id", Any),
-        "sequence": ("Sequence number", Any),
-        "forward_thread": ("Fwd thread id", Any),
     },
     "python": {
         "python_id": ("Python id", Any),
@@ -227,12 +225,9 @@ def _shapes(arguments: Sequence[Any], cat: Any) -> Part:
 
 
 def _ops(arguments: Sequence[Any], cat: Any) -> Part:
-    rows = _rows(arguments, cat, (), "external", "external_old", "sequence", "forward_thread")
+    rows = _rows(arguments, cat, (), "external", "external_old")
     external = _first("external", "external_old")
-    columns = {"external": integers([external(arguments[row]) for row in rows])}
-    for name in ("sequence", "forward_thread"):
-        columns[name] = integers(_values(arguments, rows, name))
-    return _part(rows, columns)
+    return _part(rows, {"external": integers([external(arguments[row]) for row in rows])})
 
 
 def _python(arguments: Sequence[Any], cat: Any) -> Part:

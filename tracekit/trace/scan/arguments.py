@@ -49,11 +49,7 @@ SPECS: Mapping[str, Spec] = {
         {"dims": ("dims", "dims_old"), "types": ("types",), "concrete": ("concrete",),
          "strides": ("strides",)},
     ),
-    "ops": Spec(
-        (),
-        {"external": ("external", "external_old"), "sequence": ("sequence",),
-         "forward_thread": ("forward_thread",)},
-    ),
+    "ops": Spec((), {"external": ("external", "external_old")}),
     "python": Spec(
         (Cat.PYTHON,), {name: (name,) for name in ("python_id", "parent_id", "module_id")}
     ),
