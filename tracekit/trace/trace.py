@@ -118,6 +118,10 @@ class Table:
         return out
 
 
+COLUMNS = (
+    "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
+)  # fmt: skip
+
 # Side tables and their columns. `*` marks an int32 column that indexes `Table.strings`.
 TABLES: Mapping[str, tuple[str, ...]] = {
     "copies": ("bytes", "kind*", "source*", "target*"),  # int64, then the kinds that args say
@@ -156,6 +160,30 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 _FEW = 8  # names
+
+# bytes that what was computed of a large trace may take: as much as its columns do
+_LARGE = 1_000_000  # slices
+_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 56, 1 << 20
+_HEAVY = "bytes of what is heavy"
+
+
+def _bytes(value: Any, depth: int = 4) -> int:
+    """Of the arrays that a value holds, about; one that is there twice counts twice."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if not depth or value is None or isinstance(value, str | int | float):
+        return 0
+    if isinstance(value, dict):
+        return 100 * len(value) if len(value) > 1000 else _bytes(list(value.values()), depth)
+    if isinstance(value, tuple | list | set):
+        if len(value) > 1000:
+            return 40 * len(value)
+        return sum(_bytes(one, depth - 1) for one in value)
+    if isinstance(value, Trace):
+        return sum(getattr(value, name).nbytes for name in COLUMNS)
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    own = [getattr(value, name, None) for name in slots]
+    return sum(_bytes(one, depth - 1) for one in (*own, *getattr(value, "__dict__", {}).values()))
 
 
 def empty(source: Source) -> Trace:
@@ -221,12 +249,7 @@ class Trace:
         """The slices that a mask keeps, or that an index array names, as a smaller trace."""
         # rows by their numbers are picked faster than by a mask, of so many columns
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
-        picked: dict[str, Any] = {
-            name: np.take(getattr(self, name), places)
-            for name in (
-                "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
-            )
-        }  # fmt: skip
+        picked: dict[str, Any] = {name: np.take(getattr(self, name), places) for name in COLUMNS}
         return Trace(
             source=self.source,
             strings=self.strings,
@@ -281,11 +304,32 @@ class Trace:
         return self.tables[name]
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
-        """`make()`, computed once for this trace and key."""
+        """`make()`, computed once for this trace and key.
+
+        Of a large trace what was not asked for longest is forgotten where all of it is too much.
+        """
         if key not in self.memo:
             self.memo[key] = make()
+            if len(self) >= _LARGE:
+                self._forget(key)
+        elif key in (heavy := self.memo.get(_HEAVY, ())):
+            heavy[key] = heavy.pop(key)
         value: T = self.memo[key]
         return value
+
+    def _forget(self, key: Any) -> None:
+        """Makes room after `key` was added; what is small, and answers, are kept."""
+        weight = _bytes(self.memo[key])
+        if weight < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
+            return
+        heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
+        heavy[key] = weight
+        over = sum(heavy.values()) - max(_ROOM, _ROOM_A_SLICE * len(self))
+        for old in list(heavy):
+            if over <= 0 or old == key:
+                return
+            over -= heavy.pop(old)
+            del self.memo[old]
 
     @property
     def devices(self) -> tuple[int, ...]:
