@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -15,6 +16,15 @@ from tracekit.trace.columns.decode import Shapes, decode
 from tracekit.trace.json.outline import closing, outline
 from tracekit.trace.json.pieces import Cutter
 from tracekit.trace.json.source import opened
+
+
+@dataclass(slots=True)
+class About:
+    """What is known of a trace's text beside its events, once all of these were read."""
+
+    meta: dict[str, Any] = field(default_factory=dict)  # top-level keys but traceEvents
+    damage: list[str] = field(default_factory=list)  # in words: what could not be kept
+    stored: str = ""  # where it can be read again
 
 
 @dataclass(slots=True)
@@ -35,30 +45,41 @@ def _whole() -> Shapes:
 def document(path: str | Path) -> Document:
     """All of a trace that can be read: a damaged one up to, and between, the damage.
 
-    Memory: about 2 kB an event. Raises: NotATraceError with what the file is instead,
-    TracekitError for a file that cannot be read.
+    Memory: about 2 kB an event. Raises: as `events`.
+    """
+    about = About()
+    found = list(events(path, about))
+    return Document(about.meta, found, about.damage)
+
+
+def events(path: str | Path, about: About) -> Iterator[Any]:
+    """The same event by event; `about` is filled as they are read.
+
+    Raises: NotATraceError with what the file is instead, TracekitError for a file that cannot be
+    read.
     """
     with opened(path) as text:
+        about.stored = text.path
         found = outline(text)
-        out = Document(found.meta, [])
+        about.meta = found.meta  # what stands after the events comes to it at the end
         cutter = Cutter(text, found.first)
-        index = 0
+        index = count = 0
         while (piece := cutter.piece(index)) is not None:
             read = decode(piece, _whole())
-            out.events += read.events
-            out.damage += [one.what for one in read.damage.values()]
+            count += len(read.events)
+            yield from read.events
+            about.damage += [one.what for one in read.damage.values()]
             if read.end is not None:
-                out.damage += closing(found, read.tail)
+                about.damage += closing(found, read.tail)
                 break
             index += 1
         if text.fault:
-            out.damage.append(text.fault)
-        out.damage += [f"{name} is malformed" for name in found.oddities]
-        if not out.events:
+            about.damage.append(text.fault)
+        about.damage += [f"{name} is malformed" for name in found.oddities]
+        about.damage = list(dict.fromkeys(about.damage))
+        if not count:
             raise NotATraceError(
                 "no events in it",
                 where=text.name,
                 hint="give a torch.profiler trace (.json, .json.gz)",
             )
-    out.damage = list(dict.fromkeys(out.damage))
-    return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tracekit.trace import redact
 from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
 from tracekit.trace.perfetto import layout, normalize
+from tracekit.trace.perfetto.rows import Item, Row, Rows
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import GPU_WORK, Cat
 from tracekit.version import __version__
@@ -74,6 +75,8 @@ def export(
 ) -> Exported:
     """Writes `source` to `target` such that Perfetto shows all of it; gzipped if it ends in .gz.
 
+    The file is read twice; in memory is of each event what decides where it is drawn.
+
     Raises: TracekitError where the file is no trace, the stage is not in it, nothing is left after
     the cut, or the target cannot be written, or is the source.
     """
@@ -81,13 +84,11 @@ def export(
     wanted = wanted or Wanted()
     done = Exported()
     progress("reading")
-    whole = documents.document(source)
-    document = whole.meta
-    done.cures += [f"damaged: {what}" for what in whole.damage]
-    progress("mending")
-    normal = normalize.normalize(whole.events)
+    about, rows = documents.About(), Rows()
+    normal = _read(source, about, rows)
+    document = about.meta
+    done.cures += [f"damaged: {what}" for what in about.damage]
     document.pop(_MARK, None)
-    whole.events = []  # a large trace is held once
     events = normal.events
     done.cures += [f"{count:,} {what}" for what, count in normal.done.items()]
     done.slices_in = _slices(events)
@@ -115,7 +116,8 @@ def export(
         names = {str(e["name"]) for e in events if "name" in e}
         done.scrubbed = redact.leaks(document, names)
         document = redact.value(document)
-        events = [redact.value(event) for event in events]
+        rows.scrub()
+        events = [e if isinstance(e, Row) else redact.value(e) for e in events]
     events += wanted.tracks
     document = {_MARK: f"tracekit {__version__}", **document, "traceEvents": events}
     progress("mending")
@@ -131,22 +133,51 @@ def export(
     if not rebased:  # whose times have them
         _three_decimals(events)
     progress("writing")
+    document["traceEvents"] = _whole(events, about.stored, scrub=wanted.scrub)
     layout.write(document, target)
     done.slices_added = _slices(wanted.tracks)
     done.slices_out = _slices(events) - done.slices_added
     return done
 
 
-def _slices(events: Iterable[Event]) -> int:
+def _read(source: str | Path, about: documents.About, rows: Rows) -> normalize.Normalized:
+    """The events that can be drawn; what is of no slice, and pairs of `B` and `E`, whole."""
+    each = normalize.Each()
+    found: list[Item] = []
+    for event in documents.events(source, about):
+        sound = each.take(event)
+        if sound is not None:
+            found.append(sound if sound.get("ph") == "M" else rows.add(sound))
+    return normalize.together([*found, *each.pairs()], each)
+
+
+def _whole(items: Sequence[Item], stored: str, *, scrub: bool) -> Iterator[Event]:
+    """The events themselves: of rows what they say is read again."""
+    each, about = normalize.Each(), documents.About()
+    sound = (one for e in documents.events(stored, about) if (one := each.take(e)) is not None)
+    at = -1
+    for item in items:
+        if not isinstance(item, Row):
+            yield item
+            continue
+        for event in sound:
+            if event.get("ph") != "M":
+                at += 1
+                if at == item.at:
+                    yield item.onto(redact.value(event) if scrub else event)
+                    break
+
+
+def _slices(events: Iterable[Item]) -> int:
     return sum(event.get("ph") == "X" for event in events)
 
 
-def _needs_rebase(events: list[Event]) -> bool:
-    times = [event["ts"] for event in events if "ts" in event and event.get("ph") != "M"]
-    return bool(times) and (min(times) < 0 or max(times) >= EXACT_US)
+def _needs_rebase(events: Sequence[Item]) -> bool:
+    times = (event["ts"] for event in events if "ts" in event and event.get("ph") != "M")
+    return any(ts < 0 or ts >= EXACT_US for ts in times)
 
 
-def _three_decimals(events: list[Event]) -> None:
+def _three_decimals(events: Sequence[Item]) -> None:
     """Times in whole ns: rounding start and length apart could push a child past its parent."""
     for event in events:
         for key in ("ts", "dur"):
@@ -157,7 +188,7 @@ def _three_decimals(events: list[Event]) -> None:
 # ---------------------------------------------------------------- cutting
 
 
-def _cut(events: list[Event], wanted: Wanted) -> list[Event]:
+def _cut(events: Sequence[Item], wanted: Wanted) -> list[Item]:
     """The slices that overlap the windows, the work launched in them, and what hangs on these."""
     events = [e for e in events if e.get("cat") not in wanted.drop or e.get("ph") == "M"]
     if not wanted.cuts:
@@ -170,16 +201,16 @@ def _cut(events: list[Event], wanted: Wanted) -> list[Event]:
     overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
     begins_inside = covered(windows, np.stack([start, start + 1], 1)) > 0
     cats = [category(str(events[i].get("cat", ""))) for i in slices]
-    args = [events[i].get("args") or {} for i in slices]
+    numbers = [(events[i].get("args") or {}).get("correlation") for i in slices]
     launched = {
-        a.get("correlation")
-        for a, cat, inside in zip(args, cats, begins_inside, strict=True)
+        number
+        for number, cat, inside in zip(numbers, cats, begins_inside, strict=True)
         if cat == Cat.RUNTIME and inside
     } - {None}
-    calls = {a.get("correlation") for a, cat in zip(args, cats, strict=True) if cat == Cat.RUNTIME}
+    calls = {number for number, cat in zip(numbers, cats, strict=True) if cat == Cat.RUNTIME}
     keep = [True] * len(events)
     for at, i in enumerate(slices):
-        correlation = args[at].get("correlation")
+        correlation = numbers[at]
         if cats[at] not in GPU_WORK or correlation not in calls:
             keep[i] = bool(overlaps[at])
         elif wanted.spans is not None:
@@ -193,7 +224,7 @@ def _cut(events: list[Event], wanted: Wanted) -> list[Event]:
     return _with_their_flows(events, keep)
 
 
-def _with_their_flows(events: list[Event], keep: list[bool]) -> list[Event]:
+def _with_their_flows(events: Sequence[Item], keep: list[bool]) -> list[Item]:
     """What is kept, with the flow arrows that still have a slice at both ends."""
     ends = {
         (e.get("pid"), e.get("tid"), e["ts"])
@@ -216,7 +247,7 @@ def _with_their_flows(events: list[Event], keep: list[bool]) -> list[Event]:
     ]
 
 
-def _flow(event: Event) -> tuple[Any, Any, str]:
+def _flow(event: Item) -> tuple[Any, Any, str]:
     return event.get("cat"), event.get("name"), str(event.get("id"))
 
 

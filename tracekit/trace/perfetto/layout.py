@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tracekit.files import writing, writing_new
 from tracekit.trace.columns.documents import document
+
+if TYPE_CHECKING:
+    from tracekit.trace.perfetto.rows import Item
 
 Event = dict[str, Any]
 Row = tuple[Any, Any]  # (pid, tid)
@@ -77,15 +80,16 @@ def write(whole: Mapping[str, Any], path: str | Path, *, asked: bool = True) -> 
 
 def _write(whole: Mapping[str, Any], path: Path, *, zipped: bool) -> None:
     encode = msgspec.json.Encoder(decimal_format="number").encode
-    events = whole["traceEvents"]
+    events = iter(whole["traceEvents"])
     head = {key: value for key, value in whole.items() if key != "traceEvents"}
     with path.open("wb") as raw:
         # no name and no time in the gzip header: the same events give the same bytes
         out = gzip.GzipFile("", "wb", 6, raw, mtime=0) if zipped else raw
         out.write(encode(head)[:-1] + (b"," if head else b"") + b'"traceEvents":[\n')
-        for begin in range(0, len(events), 1000):
-            lines = b",\n".join(map(encode, events[begin : begin + 1000]))
-            out.write((b",\n" if begin else b"") + lines)
+        before = b""
+        while some := list(itertools.islice(events, 1000)):
+            out.write(before + b",\n".join(map(encode, some)))
+            before = b",\n"
         out.write(b"\n]}\n")
         if zipped:
             out.close()
@@ -111,21 +115,20 @@ def rebase(whole: dict[str, Any]) -> None:
     A double resolves 256 ns of time since the epoch; near zero it resolves every ns.
     """
     events = whole["traceEvents"]
-    timed = [event for event in events if _timed(event)]
-    starts = [ns(event["ts"]) for event in timed]
-    origin = min(
-        (at for at, event in zip(starts, timed, strict=True) if event.get("ph") != "M"), default=0
-    )
+    origin = min((ns(e["ts"]) for e in events if _timed(e) and e.get("ph") != "M"), default=0)
     base = whole.get("baseTimeNanoseconds", 0)
     whole["baseTimeNanoseconds"] = int(base if isinstance(base, int | Decimal) else 0) + origin
-    for at, event in zip(starts, timed, strict=True):
-        event["ts"] = us(max(at - origin, 0))
+    for event in events:
+        if not _timed(event):
+            continue
+        event["ts"] = us(max(ns(event["ts"]) - origin, 0))
         if isinstance(event.get("dur"), int | float | Decimal):
             event["dur"] = us(ns(event["dur"]))
 
 
 def _timed(event: Any) -> bool:
-    return isinstance(event, dict) and isinstance(event.get("ts"), int | float | Decimal)
+    """A dict or a `Row` that has a time."""
+    return hasattr(event, "get") and isinstance(event.get("ts"), int | float | Decimal)
 
 
 # ---------------------------------------------------------------- rows
@@ -136,13 +139,13 @@ class _Slice:
 
     __slots__ = ("end", "event", "start")
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Item) -> None:
         self.event = event
         self.start = ns(event["ts"])
         self.end = self.start + ns(event["dur"])
 
 
-def settle(events: list[Event]) -> Settled:
+def settle(events: list[Item]) -> Settled:
     """Changes `events` in place so that the slices of every row nest.
 
     Thread ids that Perfetto would fold into another thread's get one that it keeps. Bookkeeping
@@ -155,13 +158,14 @@ def settle(events: list[Event]) -> Settled:
     names = _Names(events)
     for event in events:
         names.renumber(event)
-    rows: dict[Row, list[_Slice]] = defaultdict(list)
+    rows: dict[Row, list[Item]] = defaultdict(list)
     for event in events:
         if event.get("ph") == "X" and _timed(event) and event.get("dur") is not None:
-            rows[_row(event)].append(_Slice(event))
+            rows[_row(event)].append(event)
     arrows = _arrows(events)
     trimmed = moved = 0
-    for row, slices in rows.items():
+    for row, own in rows.items():
+        slices = list(map(_Slice, own))
         trimmed += _trim(slices)
         for level, spilled in enumerate(_layers(slices), start=1):
             fresh = names.overlap(row, level)
@@ -172,7 +176,7 @@ def settle(events: list[Event]) -> Settled:
     return Settled(trimmed, moved)
 
 
-def _row(event: Event) -> Row:
+def _row(event: Item) -> Row:
     return event.get("pid"), event.get("tid")
 
 
@@ -252,9 +256,9 @@ def _spill(slices: list[_Slice]) -> list[_Slice]:
     return spilled
 
 
-def _arrows(events: list[Event]) -> dict[tuple[Any, Any, int], list[Event]]:
+def _arrows(events: list[Item]) -> dict[tuple[Any, Any, int], list[Item]]:
     """Flow events by row and time."""
-    found: dict[tuple[Any, Any, int], list[Event]] = defaultdict(list)
+    found: dict[tuple[Any, Any, int], list[Item]] = defaultdict(list)
     for event in events:
         if event.get("ph") in ("s", "t", "f") and _timed(event):
             found[*_row(event), ns(event["ts"])].append(event)
@@ -262,7 +266,7 @@ def _arrows(events: list[Event]) -> dict[tuple[Any, Any, int], list[Event]]:
 
 
 def _move(
-    one: _Slice, row: Row, fresh: Row, arrows: Mapping[tuple[Any, Any, int], list[Event]]
+    one: _Slice, row: Row, fresh: Row, arrows: Mapping[tuple[Any, Any, int], list[Item]]
 ) -> None:
     args = one.event.get("args")
     correlation = args.get("correlation") if isinstance(args, dict) else None
@@ -275,7 +279,7 @@ def _move(
 class _Names:
     """Names of rows, and the events that name new ones."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: list[Item]) -> None:
         self.threads: dict[Row, str] = {}
         self.used: dict[Any, set[int]] = defaultdict(set)
         self.added: list[Event] = []
@@ -287,7 +291,7 @@ class _Names:
         self.renumbered: dict[Row, int] = {}
         _name_devices(events)
 
-    def renumber(self, event: Event) -> None:
+    def renumber(self, event: Item) -> None:
         """Perfetto keeps 31 bits of a thread id, and takes a negative one for the main thread."""
         tid = event.get("tid")
         if not isinstance(tid, int) or 0 <= tid < 1 << 31:
@@ -314,7 +318,7 @@ class _Names:
         return fresh
 
 
-def _name_devices(events: list[Event]) -> None:
+def _name_devices(events: list[Item]) -> None:
     """Processes that are GPUs are named so: Perfetto shows no `process_labels`."""
     labels = {
         event.get("pid"): str((event.get("args") or {}).get("labels", ""))
@@ -324,7 +328,8 @@ def _name_devices(events: list[Event]) -> None:
     for event in events:
         label = labels.get(event.get("pid"), "")
         if (
-            event.get("ph") == "M"
+            isinstance(event, dict)  # no row is of the trace itself
+            and event.get("ph") == "M"
             and event.get("name") == "process_name"
             and label.startswith("GPU")
         ):

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from tracekit.trace.columns.numbers import FARTHEST_NS
+from tracekit.trace.perfetto.rows import Item
 
 Event = dict[str, Any]
 
@@ -27,36 +28,80 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 class Normalized:
     """Sound events, and what was done to make them so; counts are absent where nothing was."""
 
-    events: list[Event]
+    events: list[Item]
     done: Counter[str] = field(default_factory=Counter)  # in words: how many
 
 
 def normalize(events: Iterable[Any]) -> Normalized:
     """Copies of the events that can be drawn, with `ts` and `dur` as int or Decimal µs."""
-    out = Normalized([])
-    for event in _paired(events, out.done):
-        whole = _typed(event, out.done)
-        start = number(event.get("ts"))
-        if start is not None:
-            whole["ts"] = start
-        elif event.get("ph") != "M":
-            out.done["events without a time left out"] += 1
-            continue
+    each = Each()
+    whole: list[Item] = [one for event in events if (one := each.take(event)) is not None]
+    return together([*whole, *each.pairs()], each)
+
+
+class Each:
+    """Mends events one by one; pairs of `B` and `E` come when all were seen."""
+
+    def __init__(self) -> None:
+        self._pairing: Counter[str] = Counter()
+        self._typing: Counter[str] = Counter()
+        self._pending: list[tuple[int | Decimal, bool, Event]] = []
+
+    def take(self, event: Any) -> Event | None:
+        """A sound copy; None for what is left out, or half of a pair."""
+        if not isinstance(event, dict):
+            self._pairing["entries that are no events left out"] += 1
+        elif event.get("ph") in ("B", "E"):
+            at = number(event.get("ts"))
+            if at is None:
+                self._pairing["events without a time left out"] += 1
+            else:
+                # E before B at one instant: one slice ends where the next begins
+                self._pending.append((at, event["ph"] == "B", event))
         else:
-            whole.pop("ts", None)
-        length = number(event.get("dur"))
-        if event.get("ph") == "X" and (length is None or length < 0):
-            out.done["slices without a length left out"] += 1
-            continue
-        if length is not None:
-            whole["dur"] = length
-        else:
-            whole.pop("dur", None)
-        _name(whole, out.done)
-        out.events.append(whole)
+            return _sound(event, self._typing)
+        return None
+
+    def pairs(self) -> list[Event]:
+        """Each `B` and its `E` as one `X`, by when they end."""
+        made = _paired(self._pending, self._pairing)
+        return [one for event in made if (one := _sound(event, self._typing)) is not None]
+
+    @property
+    def done(self) -> Counter[str]:
+        """In words: how many."""
+        return Counter({**self._pairing, **(self._pairing + self._typing)})
+
+
+def together(events: list[Item], each: Each) -> Normalized:
+    """The events after what can be mended only of all: ids that mean two things."""
+    out = Normalized(events, each.done)
     _separate_processes(out)
     _renumber_flows(out)
     return out
+
+
+def _sound(event: Event, done: Counter[str]) -> Event | None:
+    """A copy that can be drawn; None for what cannot."""
+    whole = _typed(event, done)
+    start = number(event.get("ts"))
+    if start is not None:
+        whole["ts"] = start
+    elif event.get("ph") != "M":
+        done["events without a time left out"] += 1
+        return None
+    else:
+        whole.pop("ts", None)
+    length = number(event.get("dur"))
+    if event.get("ph") == "X" and (length is None or length < 0):
+        done["slices without a length left out"] += 1
+        return None
+    if length is not None:
+        whole["dur"] = length
+    else:
+        whole.pop("dur", None)
+    _name(whole, done)
+    return whole
 
 
 def _typed(event: Event, done: Counter[str]) -> Event:
@@ -100,22 +145,8 @@ def number(value: Any) -> int | Decimal | None:
     return exact if abs(exact) <= _FARTHEST_US else None
 
 
-def _paired(events: Iterable[Any], done: Counter[str]) -> list[Event]:
-    """Events with each `B` and its `E` as one `X`."""
+def _paired(pending: list[tuple[int | Decimal, bool, Event]], done: Counter[str]) -> list[Event]:
     out: list[Event] = []
-    pending: list[tuple[int | Decimal, bool, Event]] = []
-    for event in events:
-        if not isinstance(event, dict):
-            done["entries that are no events left out"] += 1
-        elif event.get("ph") in ("B", "E"):
-            at = number(event.get("ts"))
-            if at is None:
-                done["events without a time left out"] += 1
-            else:
-                # E before B at one instant: one slice ends where the next begins
-                pending.append((at, event["ph"] == "B", event))
-        else:
-            out.append(event)
     pending.sort(key=lambda item: item[:2])
     open_: defaultdict[Hashable, list[tuple[int | Decimal, Event]]] = defaultdict(list)
     for at, begins, event in pending:
@@ -175,7 +206,7 @@ def _free(taken: dict[int, int], pid: int) -> int:
 
 def _renumber_flows(out: Normalized) -> None:
     """Flow ids that start twice: each start keeps the ends up to the next start."""
-    flows: defaultdict[Hashable, list[Event]] = defaultdict(list)
+    flows: defaultdict[Hashable, list[Item]] = defaultdict(list)
     for event in out.events:
         if event.get("ph") in ("s", "t", "f") and "id" in event:
             flows[event.get("cat"), event.get("name"), str(event["id"])].append(event)
