@@ -95,7 +95,10 @@ def test_the_findings_of_each_trace_are_on_the_page(tmp_path: Path) -> None:
     said = [len(one.to_json()["answers"]["findings"]["rows"]) for one in many]
     assert len(every.rows) == sum(said) > 0
     assert {row[0] for row in every.rows} == {"One tiny", "Two tiny"}
-    assert {finding.claim.split(":")[0] for finding in view.findings} == {"One tiny", "Two tiny"}
+    claims = " ".join(finding.claim for finding in view.findings)
+    assert "One tiny: " in claims
+    assert "Two tiny" in claims
+    assert len({finding.todo for finding in view.findings}) == len(view.findings) <= 3
 
 
 def test_an_answer_of_one_trace_alone_is_shown_as_that(tmp_path: Path) -> None:

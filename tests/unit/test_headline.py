@@ -16,7 +16,7 @@ from tracekit.results import engine
 
 # what an expert says first of each, from the raw numbers: see the traces' own slices
 SAID = {
-    "tl_sglang_decode": "Decode step: 9.77 ms of kernels in a 10.5 ms window; weight GEMMs 59% at "
+    "tl_sglang_decode": "Decode step: 9.76 ms of kernels in a 10.5 ms window; weight GEMMs 59% at "
     "50% of memory bandwidth, attention 22%",
     "tl_h100_nsfw": "GPU idle for 83.8% of its 7.56 ms window: for 78.5% the host launches one "
     "short kernel after another",

@@ -39,6 +39,7 @@ from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
 NARROW = "\u00a0"  # a number and its unit stay together
+ACTIONS = 3  # on the first screen, or one a trace
 LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs most
 
 
@@ -288,7 +289,7 @@ def _both(one: _Range, found: Sequence[tuple[str, Measures]]) -> KeyNumber:
     shown = ["–" if v is None else one.show(v).replace(" ", NARROW) for v in values]
     doubt = one.doubtful and any(own.suspect for _, own in found)
     names = " · ".join(name for name, _ in found)
-    more = "; unaccounted time is left out" if doubt else ""
+    more = "; unaccounted time left out" if doubt else ""
     return KeyNumber(
         one.label, " · ".join(shown), f"{names}{more}", one.definition, "warn" if doubt else ""
     )
@@ -328,10 +329,7 @@ def _findings(many: Sequence[Side], job: Job | None) -> Iterable[Finding]:
     standing for the others. Of different runs: of each of the first.
     """
     if not runs.adds_up(many):
-        each = 3 if len(many) == 2 else 2
-        for side in many[:FEW]:
-            for found in list(findings(side.one))[:each]:
-                yield dataclasses.replace(found, claim=f"{side.name}: {found.claim}")
+        yield from _of_each(many[:FEW])
         return
     alike: dict[tuple[str | None, str], list[tuple[int, str, Finding]]] = {}
     for side in many:
@@ -345,6 +343,21 @@ def _findings(many: Sequence[Side], job: Job | None) -> Iterable[Finding]:
         if job is not None:
             found = dataclasses.replace(found, claim=jobs.met(job, name, found.claim))
         also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
+        yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
+
+
+def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
+    """The first of each trace, then the second of each; the same advice once, for all it is of."""
+    first = [list(findings(side.one))[:2] for side in many]
+    said: dict[str, list[tuple[str, Finding]]] = {}
+    for place in range(2):
+        for side, own in zip(many, first, strict=True):
+            if place < len(own):
+                said.setdefault(own[place].todo, []).append((side.name, own[place]))
+    for same in list(said.values())[: max(ACTIONS, len(many))]:
+        name, found = same[0]
+        others = [other for other, _ in same[1:] if other != name]
+        also = f" So in {', '.join(dict.fromkeys(others))}." if others else ""
         yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
 
 

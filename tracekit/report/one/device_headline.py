@@ -179,6 +179,8 @@ def _work(one: Answers, row: Device) -> str:
     kernels, seen = one.get(Kernels), duration(row.seen_window_ns)
     phases = _phases(one, kernels)
     if kernels is not None and phases:
+        if len(kernels.phases) == 1:  # then it is the device's, as tables and charts have it
+            phases = [(phases[0][0], row.kernel_ns)]
         within = f" in a {seen} window" if len(phases) == 1 else ""
         said = [
             f"{_steps(total)}: {duration(ns)} of kernels{within}; "
