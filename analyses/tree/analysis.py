@@ -96,7 +96,7 @@ def tables(result: Trees) -> list[Grid]:
     time = "GPU time" if gpu else "host time"
     columns = (
         *((Column("trace"),) if many else ()),
-        Column("part"), Column("kind"), Column("inside", "text", DEFINITIONS["inside"]),
+        Column("name"), Column("kind"), Column("inside", "text", DEFINITIONS["inside"]),
         Column("calls" if not gpu else "count", "count"), Column(time, "ns", DEFINITIONS[time]),
         Column("share", "share", "Of the whole, idle time included."),
         Column("floor", "ns", DEFINITIONS["floor"]),
