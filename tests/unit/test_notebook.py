@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pydoc
 import subprocess
 import sys
 import types
@@ -13,6 +14,8 @@ import pytest
 import tracekit
 from tests.integration.test_report import EVIL, kineto
 from tracekit.errors import MissingEventsError
+from tracekit.report import notebook
+from tracekit.report.html import notebook_figures
 
 
 def test_each_analysis_is_a_method_that_returns_what_the_engine_says(tmp_path: Path) -> None:
@@ -89,6 +92,37 @@ def test_a_cell_without_plotly_shows_the_tables_and_what_is_missing(
     assert "<table" in tables
     assert "needs plotly" in missing
     assert "tracekit[notebook]" in missing
+
+
+def test_help_of_an_analysis_says_its_question_its_measures_and_its_parameters(
+    tmp_path: Path,
+) -> None:
+    trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
+    said = pydoc.plain(pydoc.render_doc(trace.kernels))
+    assert "kernels(*, stages:" in said
+    assert "Which kernels ran in each phase" in said
+    assert "share: Part of the durations of all kernels of the phase." in said
+
+
+def test_two_traces_are_compared_in_a_cell(tmp_path: Path) -> None:
+    paths = [kineto(tmp_path / name) for name in ("a.json.gz", "b.json.gz")]
+    found = notebook.compare(paths[0], tracekit.load(paths[1]))
+    assert found.result.same_work
+    assert {grid.key for grid in found.tables} >= {"stages", "kernels"}
+    assert "<table>" in found._repr_html_()
+    assert 'id="tk-' in found.report(tmp_path / "page.html").read_text()
+
+
+def test_a_figure_in_a_cell_is_markup_too_and_the_first_brings_the_library(tmp_path: Path) -> None:
+    figures = tracekit.load(kineto(tmp_path / "a.json.gz", name=EVIL)).stages().figures
+    assert len(figures) > 1
+    first, second, *_ = notebook_figures.bundles(figures)
+    for bundle in (first, second):
+        assert bundle[notebook_figures.MIME]["data"]
+        assert EVIL not in bundle["text/html"]
+        assert "Plotly.newPlot" in bundle["text/html"]
+    assert len(first["text/html"]) > 300_000
+    assert len(second["text/html"]) < 50_000
 
 
 def test_importing_tracekit_loads_no_numpy() -> None:

@@ -5,8 +5,8 @@ Each analysis of the catalogue is a method; what it returns shows as its tables 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
+    from tracekit.compare.compare import Comparison
+    from tracekit.compare.runs import Run
     from tracekit.results.figures import Chart
     from tracekit.results.result import Grid
 
@@ -64,6 +66,26 @@ def whatif(
     )  # fmt: skip
 
 
+def compare(before: str | Path | Loaded, after: str | Path | Loaded) -> Compared:
+    """What changed between two traces; `compare(a, b)` in a cell shows it as tables and figures.
+
+    Each is a path, the JSON that `tracekit analyze --json` wrote, or what `load` returned.
+
+    Raises: what `load` raises.
+    """
+    from tracekit.compare import compare as comparison
+
+    return Compared(comparison.compare(_run(before), _run(after)))
+
+
+def _run(side: str | Path | Loaded) -> Run:
+    from tracekit.compare import runs
+
+    if isinstance(side, Loaded):
+        return runs.of(engine.of_trace(side.trace))
+    return runs.saved(str(side)) or runs.of(engine.answers(side))
+
+
 def _texts(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -84,7 +106,7 @@ class Loaded:
     def __getattr__(self, name: str) -> Callable[..., Answer]:
         if name.startswith("_") or name not in catalog.analyses():
             raise AttributeError(f"no analysis {name!r}; there are {', '.join(catalog.analyses())}")
-        return partial(self.ask, name)
+        return _method(self, name)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *catalog.analyses()})
@@ -120,6 +142,21 @@ class Loaded:
             f"<div><b>{escape(facts.title(source))}</b><br>{escape(facts.subtitle(source))}"
             f"<dl>{said}</dl>Ask {names}.</div>"
         )
+
+
+def _method(trace: Loaded, name: str) -> Callable[..., Answer]:
+    """`trace.NAME`, with what `help` says of the analysis and of its parameters."""
+    entry = catalog.analysis(name)
+
+    def ask(**parameters: Any) -> Answer:
+        return trace.ask(name, **parameters)
+
+    measures = "".join(f"\n    {measure}: {said}" for measure, said in entry.definitions.items())
+    ask.__name__ = ask.__qualname__ = name
+    ask.__doc__ = f"{entry.title}. {entry.question}\n{measures}"
+    own = list(inspect.signature(entry.run).parameters.values())[1:]
+    vars(ask)["__signature__"] = inspect.Signature(own, return_annotation=Answer)
+    return ask
 
 
 class Answer:
@@ -161,14 +198,73 @@ class Answer:
         return answer(self.name, self.tables)
 
     def _ipython_display_(self) -> None:
-        import IPython.display
+        _show(self._repr_html_(), self.charts)
 
-        shell: Any = IPython.display
-        shell.display(shell.HTML(self._repr_html_()))
-        try:
-            figures = self.figures
-        except MissingExtraError as missing:  # the tables are of use without them
-            shell.display(shell.HTML(f"<div>{escape(str(missing))}</div>"))
-            return
-        for figure in figures:
-            shell.display(figure)
+
+class Compared:
+    """What changed between two traces: `.result`, `.tables`, `.figures`, `.report(path)`."""
+
+    def __init__(self, result: Comparison) -> None:
+        self.result = result
+
+    @property
+    def tables(self) -> list[Grid]:
+        """Its tables, raw values with units."""
+        from tracekit.compare import tables
+
+        return tables.tables(self.result)
+
+    @property
+    def charts(self) -> list[Chart]:
+        """The charts of its first screen as plain data."""
+        from tracekit.report.diff import page
+
+        return list(page.overview(self.result).charts)
+
+    @property
+    def figures(self) -> list[go.Figure]:
+        """The same as Plotly figures."""
+        return [chart.figure() for chart in self.charts]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as `tracekit compare --json` has it."""
+        return self.result.to_json()
+
+    def report(self, path: str | Path) -> Path:
+        """Writes the HTML page of this comparison and says where it is.
+
+        Raises: TracekitError where it cannot be written, or would replace what is no page of ours.
+        """
+        from tracekit.report.diff import page
+
+        return page.write(self.result, Path(path), command="tracekit.compare(…).report()")
+
+    def __repr__(self) -> str:
+        return f"<comparison {self.result.before} → {self.result.after}>"
+
+    def _repr_html_(self) -> str:
+        from tracekit.report.diff import page
+        from tracekit.report.html.notebook_tables import titled
+
+        said = page.overview(self.result).headlines
+        return titled(page.title(self.result), self.tables, said)
+
+    def _ipython_display_(self) -> None:
+        _show(self._repr_html_(), self.charts)
+
+
+def _show(markup: str, charts: Sequence[Chart]) -> None:
+    """Tables and figures in a cell; the tables are of use where the figures cannot be drawn."""
+    import IPython.display
+
+    from tracekit.report.html import notebook_figures
+
+    shell: Any = IPython.display
+    shell.display(shell.HTML(markup))
+    try:
+        figures = [chart.figure() for chart in charts]
+    except MissingExtraError as missing:
+        shell.display(shell.HTML(f"<div>{escape(str(missing))}</div>"))
+        return
+    for bundle in notebook_figures.bundles(figures):
+        shell.display(bundle, raw=True)

@@ -15,11 +15,15 @@ ROWS = 20
 
 def answer(name: str, grids: Sequence[Grid]) -> str:
     """The tables of an analysis under its title; at most ROWS rows each."""
-    title = escape(catalog.analysis(name).title)
+    return titled(catalog.analysis(name).title, grids)
+
+
+def titled(title: str, grids: Sequence[Grid], said: Sequence[str] = ()) -> str:
+    """The same under any title, after what is said first."""
+    words = "".join(f"<p>{escape(text)}</p>" for text in said)
+    shown = "".join(table(grid) for grid in grids)
     # the class keeps MathJax, which notebooks run over outputs, from names with a $ in them
-    return (
-        f"<div class=tex2jax_ignore><h4>{title}</h4>{''.join(table(grid) for grid in grids)}</div>"
-    )
+    return f"<div class=tex2jax_ignore><h4>{escape(title)}</h4>{words}{shown}</div>"
 
 
 def table(grid: Grid) -> str:
