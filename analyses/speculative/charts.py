@@ -43,11 +43,24 @@ def law_chart(law: Law, key: str) -> Chart:
     if own is not None and own.break_even is not None:
         points.append(_point("break-even", f"γ {own.gamma}", own.break_even, 1.0, "circle-open"))
     if law.alpha is not None and law.predicted is not None:
-        points.append(_point("expected", "the law", law.alpha, law.predicted, "x-thin-open"))
+        points.append(
+            _point("expected", "the law", law.alpha, law.predicted, "x-thin-open", above=False)
+        )
     if law.alpha is not None and law.measured is not None:
         points.append(_point("this run", "measured", law.alpha, law.measured, "diamond"))
-    layout = {**drawn.layout, "xaxis": {**drawn.layout["xaxis"], "range": [0, 1.02]}}
-    return replace(drawn, data=[*drawn.data, *points], layout=layout)
+    data = [_dashed(trace, place) for place, trace in enumerate(drawn.data)]
+    axes = {
+        "xaxis": {**drawn.layout["xaxis"], "range": [-0.02, 1.02]},
+        "yaxis": {**drawn.layout["yaxis"], "title": {"text": "speed-up of decode, ×"}},
+    }
+    return replace(drawn, data=[*data, *points], layout={**drawn.layout, **axes})
+
+
+def _dashed(trace: dict[str, Any], place: int) -> dict[str, Any]:
+    """Shades repeat from the fourth curve on; a line has no hatching to tell them apart."""
+    if place < 3 or trace["line"].get("dash"):
+        return trace
+    return {**trace, "line": {**trace["line"], "dash": "dot" if place < 6 else "dashdot"}}
 
 
 def _title(law: Law) -> str:
@@ -61,11 +74,15 @@ def _title(law: Law) -> str:
     return f"At γ {own.gamma} drafting pays from α {own.break_even:.2f} on"
 
 
-def _point(what: str, of: str, x: float, y: float, symbol: str) -> dict[str, Any]:
+def _point(
+    what: str, of: str, x: float, y: float, symbol: str, *, above: bool = True
+) -> dict[str, Any]:
+    """A point with its name, on the side where there is room for it."""
     label = f"{what} ({of})"
+    side = f"{'top' if above else 'bottom'} {'right' if x < 0.5 else 'left'}"
     return {
         "type": "scatter", "mode": "markers+text", "name": label, "x": [round(x, 4)],
-        "y": [round(y, 4)], "text": [what], "textposition": "top center", "cliponaxis": False,
+        "y": [round(y, 4)], "text": [what], "textposition": side, "cliponaxis": False,
         "marker": {"color": "var(--text)", "size": 10, "symbol": symbol,
                    "line": {"width": 2, "color": "var(--text)"}},
         "textfont": {"color": "var(--text)"},
