@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracekit.cli import bench_speculative, complete, for_ci, process
+from tracekit.cli import complete, for_ci, process, speculative
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 from tracekit.cli.help import Group
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         "`bench compare BASE NEW`, `bench table FILES…`.",
     )
     _register_run(group)
-    bench_speculative.register(group)
+    speculative.register(group)
     _register_compare(group)
     _register_table(group)
     app.add_typer(group, name="bench")
