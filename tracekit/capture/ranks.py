@@ -72,7 +72,7 @@ class Job:
     gently: bool = field(default=False, init=False)  # the request that runs is finished first
     stopping: bool = field(default=False, init=False)
     heard_s: float = field(default=0.0, init=False)
-    signal: int = field(default=signal.SIGINT, init=False)  # that ended it
+    ended_by: int = field(default=int(signal.SIGINT), init=False)  # a signal
 
     # ------------------------------------------------------------ agreeing
 
@@ -109,7 +109,7 @@ class Job:
         def stop(number: int, _frame: FrameType | None) -> None:
             now, again = time.monotonic(), self.stopping
             if not self.heard_s:
-                self.heard_s, self.signal = now, number
+                self.heard_s, self.ended_by = now, number
             if not self.gently or (again and now - self.heard_s > _AGAIN_S):
                 raise KeyboardInterrupt
             self.stopping = True

@@ -159,7 +159,7 @@ def _capture_rank(
     except ranks.AnotherRankError:
         raise typer.Exit(1) from None
     if captured.interrupted:
-        raise typer.Exit(128 + job.signal)
+        raise typer.Exit(128 + job.ended_by)
 
 
 def _planned(asked: Callable[[], str | Asked], plan: Callable[[], dict[str, Any]]) -> Plan:
