@@ -158,7 +158,7 @@ async function tryDraw(box) {
   await pause();
 }
 // a page with very many charts stays light: beyond these nodes a chart waits until it comes near
-const ENOUGH = 5300;
+const ENOUGH = 5150;
 const near = globalThis.IntersectionObserver && new IntersectionObserver(seen => {
   for (const {target, isIntersecting} of seen) if (isIntersecting) { near.unobserve(target); delete target.dataset.later; tryDraw(target); }
 }, {rootMargin: '900px'});
