@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import SHARED
 from tracekit.errors import NotATraceError, TracekitError
-from tracekit.trace.perfetto import layout
+from tracekit.trace.perfetto import layout, microseconds
 
 MARK = "user_annotation"
 FRAME = "python_function"
@@ -26,13 +26,13 @@ def slice_(
 ) -> dict[str, Any]:
     return {
         "ph": "X", "cat": cat, "name": name, "pid": 1, "tid": tid,
-        "ts": layout.us(start), "dur": layout.us(end - start), "args": args,
+        "ts": microseconds.us(start), "dur": microseconds.us(end - start), "args": args,
     }  # fmt: skip
 
 
 def span(event: dict[str, Any]) -> tuple[int, int]:
-    start = layout.ns(event["ts"])
-    return start, start + layout.ns(event["dur"])
+    start = microseconds.ns(event["ts"])
+    return start, start + microseconds.ns(event["dur"])
 
 
 def overlapping(events: list[dict[str, Any]]) -> int:
@@ -101,7 +101,7 @@ def test_arrows_follow_a_kernel_that_moves() -> None:
     first = slice_("a", 0, 50, cat="kernel", correlation=1)
     second = slice_("b", 30, 80, cat="kernel", correlation=2)
     arrows = [
-        {"ph": "f", "id": n, "pid": 1, "tid": 1, "ts": layout.us(t), "bp": "e", "cat": "ac2g"}
+        {"ph": "f", "id": n, "pid": 1, "tid": 1, "ts": microseconds.us(t), "bp": "e", "cat": "ac2g"}
         for n, t in ((1, 0), (2, 30))
     ]
     layout.settle([first, second, *arrows])

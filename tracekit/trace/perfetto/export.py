@@ -17,6 +17,7 @@ from tracekit.trace import redact
 from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
 from tracekit.trace.perfetto import layout, normalize
+from tracekit.trace.perfetto.microseconds import ns, us
 from tracekit.trace.perfetto.rows import Item, Row, Rows
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import GPU_WORK, Cat
@@ -182,7 +183,7 @@ def _three_decimals(events: Sequence[Item]) -> None:
     for event in events:
         for key in ("ts", "dur"):
             if key in event:
-                event[key] = layout.us(layout.ns(event[key]))
+                event[key] = us(ns(event[key]))
 
 
 # ---------------------------------------------------------------- cutting
@@ -194,8 +195,8 @@ def _cut(events: Sequence[Item], wanted: Wanted) -> list[Item]:
     if not wanted.cuts:
         return _with_their_flows(events, [True] * len(events))
     slices = [i for i, e in enumerate(events) if e.get("ph") == "X"]
-    start = np.array([layout.ns(events[i]["ts"]) for i in slices], np.int64)
-    length = np.array([layout.ns(events[i]["dur"]) for i in slices], np.int64)
+    start = np.array([ns(events[i]["ts"]) for i in slices], np.int64)
+    length = np.array([ns(events[i]["dur"]) for i in slices], np.int64)
     windows = _windows(wanted, int(start.min()) if len(start) else 0)
     # a slice without length counts where it lies
     overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
@@ -219,7 +220,7 @@ def _cut(events: Sequence[Item], wanted: Wanted) -> list[Item]:
             keep[i] = bool(overlaps[at]) or correlation in launched
     for i, event in enumerate(events):
         if event.get("ph") not in ("X", "M", "s", "t", "f") and "ts" in event:
-            at_ns = layout.ns(event["ts"])
+            at_ns = ns(event["ts"])
             keep[i] = bool(covered(windows, np.array([[at_ns, at_ns + 1]]))[0])
     return _with_their_flows(events, keep)
 

@@ -22,6 +22,7 @@ import msgspec
 
 from tracekit.files import writing, writing_new
 from tracekit.trace.columns.documents import document
+from tracekit.trace.perfetto.microseconds import ns, us
 
 if TYPE_CHECKING:
     from tracekit.trace.perfetto.rows import Item
@@ -96,17 +97,6 @@ def _write(whole: Mapping[str, Any], path: Path, *, zipped: bool) -> None:
 
 
 # ---------------------------------------------------------------- times
-
-
-def ns(value: Any) -> int:
-    """Exact ns from decimal µs, to nearest beyond three decimals."""
-    exact = value if isinstance(value, Decimal) else Decimal(str(value))
-    return int(exact.scaleb(3).to_integral_value())
-
-
-def us(nanoseconds: int) -> Decimal:
-    """Decimal µs with exactly three decimals."""
-    return Decimal(nanoseconds).scaleb(-3)
 
 
 def rebase(whole: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tracekit.trace import redact
-from tracekit.trace.perfetto.layout import ns, us
+from tracekit.trace.perfetto.microseconds import ns, us
 
 Event = dict[str, Any]
 
