@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tracekit.compare.fleet.change_point import changes
+from tracekit.comparison.fleet.change_point import changes
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]  # type: ignore[type-arg]
 PERMUTATIONS = 999  # fewer than the command's: each series once more

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.version import __version__
 
-__all__ = ["__version__", "load", "whatif"]
+__all__ = ["__version__", "compare", "load", "whatif"]
 
 if TYPE_CHECKING:
-    from tracekit.report.notebook import load, whatif
+    from tracekit.report.notebook import compare, load, whatif
 
 
 def __getattr__(name: str) -> Any:
     # `tracekit --help` imports this package: numpy and the reader wait until someone loads
-    if name in ("load", "whatif"):
+    if name in ("compare", "load", "whatif"):
         from tracekit.report import notebook
 
         return getattr(notebook, name)

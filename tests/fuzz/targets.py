@@ -168,7 +168,7 @@ def _stored(document: str, ending: str) -> bytes:
 
 
 def _compare(path: Path) -> None:
-    from tracekit.compare import compare, runs, tables
+    from tracekit.comparison import compare, runs, tables
     from tracekit.report.diff import page
 
     whole = path.with_name("whole.json")
@@ -197,7 +197,7 @@ def _answers(document: str) -> str:
 
 
 def _crosscheck(path: Path) -> None:
-    from tracekit.compare import crosscheck
+    from tracekit.comparison import crosscheck
 
     crosscheck.tables(crosscheck.crosscheck(kineto.load(path)))
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests import real
 from tests.integration.test_report import EVIL, kineto
-from tracekit.compare import compare, runs
+from tracekit.comparison import compare, runs
 from tracekit.report import traces as report
 from tracekit.report.diff import page as difference
 from tracekit.results import engine

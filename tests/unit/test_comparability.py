@@ -14,9 +14,9 @@ from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.roofline import Op, Roofline
 from tracekit.answers.stages import Instance, Stages, Total
 from tracekit.attribution.roofline.utilization import rates
-from tracekit.compare import comparability, compare, fields, tables
-from tracekit.compare.fields import FieldChange
-from tracekit.compare.runs import Run
+from tracekit.comparison import comparability, compare, fields, tables
+from tracekit.comparison.fields import FieldChange
+from tracekit.comparison.runs import Run
 from tracekit.report.diff import page, wording
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict

@@ -15,9 +15,9 @@ from tests.drawing import draw
 from tests.random_traces import traces
 from tracekit.answers.stages import Stages
 from tracekit.cli.app import app
-from tracekit.compare import compare, decode, fields, runs, tables
-from tracekit.compare.runs import Run
-from tracekit.compare.splits import Split
+from tracekit.comparison import compare, decode, fields, runs, tables
+from tracekit.comparison.runs import Run
+from tracekit.comparison.splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results.result import Result
 from tracekit.trace.trace import Trace

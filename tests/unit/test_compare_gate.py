@@ -7,8 +7,8 @@ import pytest
 
 from tests import requests
 from tests.fresh import tracekit
-from tracekit.compare import compare, gate, runs
-from tracekit.compare.runs import Run
+from tracekit.comparison import compare, gate, runs
+from tracekit.comparison.runs import Run
 from tracekit.errors import TracekitError
 from tracekit.results import engine
 

@@ -2,8 +2,8 @@
 
 from tests.drawing import draw
 from tests.unit.test_compare import answered
-from tracekit.compare import compare, predicted, tables
-from tracekit.compare.compare import Comparison
+from tracekit.comparison import compare, predicted, tables
+from tracekit.comparison.compare import Comparison
 from tracekit.trace.trace import Trace
 
 NAMES = {

@@ -14,10 +14,10 @@ from tests import requests
 from tests.fresh import tracekit
 from tracekit.cli import process
 from tracekit.cli.app import app
-from tracekit.compare.fleet import cause, change_point, index, rows, store, tables, trend
-from tracekit.compare.fleet.change_point import changes
-from tracekit.compare.fleet.columns import COLUMNS, Row
-from tracekit.compare.fleet.rows import File
+from tracekit.comparison.fleet import cause, change_point, index, rows, store, tables, trend
+from tracekit.comparison.fleet.change_point import changes
+from tracekit.comparison.fleet.columns import COLUMNS, Row
+from tracekit.comparison.fleet.rows import File
 from tracekit.errors import TracekitError, UsageError
 from tracekit.results import engine
 from tracekit.results.workers.run import Where

@@ -15,8 +15,8 @@ from tracekit.analyses import critical_path
 from tracekit.attribution import hta_results
 from tracekit.attribution.stages.instances import markers
 from tracekit.cli.app import app
-from tracekit.compare import crosscheck
-from tracekit.compare.crosscheck import CrossCheck
+from tracekit.comparison import crosscheck
+from tracekit.comparison.crosscheck import CrossCheck
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
 from tracekit.trace import kineto

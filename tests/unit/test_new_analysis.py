@@ -11,7 +11,7 @@ import tracekit.analyses
 from tests.drawing import draw
 from tests.typecheck import errors
 from tracekit.answers.findings import Findings
-from tracekit.compare import compare, runs
+from tracekit.comparison import compare, runs
 from tracekit.errors import TracekitError
 from tracekit.report import text, traces
 from tracekit.report.one.overview import overview

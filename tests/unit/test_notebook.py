@@ -14,7 +14,6 @@ import pytest
 import tracekit
 from tests.integration.test_report import EVIL, kineto
 from tracekit.errors import MissingEventsError
-from tracekit.report import notebook
 from tracekit.report.html import notebook_figures
 
 
@@ -106,7 +105,7 @@ def test_help_of_an_analysis_says_its_question_its_measures_and_its_parameters(
 
 def test_two_traces_are_compared_in_a_cell(tmp_path: Path) -> None:
     paths = [kineto(tmp_path / name) for name in ("a.json.gz", "b.json.gz")]
-    found = notebook.compare(paths[0], tracekit.load(paths[1]))
+    found = tracekit.compare(paths[0], tracekit.load(paths[1]))
     assert found.result.same_work
     assert {grid.key for grid in found.tables} >= {"stages", "kernels"}
     assert "<table>" in found._repr_html_()

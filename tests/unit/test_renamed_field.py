@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 # result, field, and the rooms in which it is read
 FIELDS = {
-    ("stages", "Total", "mean_ns"): ("tracekit/compare",),
+    ("stages", "Total", "mean_ns"): ("tracekit/comparison",),
     ("devices", "Device", "exposed_communication_ns"): ("analyses/devices", "tracekit/report/many"),
     ("findings", "Finding", "saves_ns"): ("tracekit/report/one", "tracekit/report/many"),
 }

@@ -9,7 +9,7 @@ from typing import Any
 from tracekit.capture import metadata
 from tracekit.files import starts
 from tracekit.taxonomy import SAMPLE, Stage
-from tracekit.trace.perfetto import layout
+from tracekit.trace.perfetto import layout, microseconds
 
 Event = dict[str, Any]
 
@@ -63,20 +63,20 @@ def adjoin(events: list[Event]) -> None:
     sample ends with its last stage, and what lies in it lies in a stage, to the ns.
     """
     marks = [e for e in events if e.get("ph") == "X" and e.get("cat") == "user_annotation"]
-    marks.sort(key=lambda event: layout.ns(event["ts"]))
+    marks.sort(key=lambda event: microseconds.ns(event["ts"]))
     names = {stage.marker for stage in Stage}
     sample: Event | None = None
     end = at = 0  # of the sample; up to where its stages reach
     for mark in marks:
-        start, name = layout.ns(mark["ts"]), str(mark.get("name"))
+        start, name = microseconds.ns(mark["ts"]), str(mark.get("name"))
         if name.startswith(SAMPLE):
             sample, at = mark, start
-            end = start + layout.ns(mark["dur"])
+            end = start + microseconds.ns(mark["dur"])
         elif name in names and sample is not None and at <= start < end:
-            stop = start + layout.ns(mark["dur"])
-            mark["ts"], mark["dur"] = layout.us(at), layout.us(stop - at)
+            stop = start + microseconds.ns(mark["dur"])
+            mark["ts"], mark["dur"] = microseconds.us(at), microseconds.us(stop - at)
             at = stop
-            sample["dur"] = layout.us(stop - layout.ns(sample["ts"]))
+            sample["dur"] = microseconds.us(stop - microseconds.ns(sample["ts"]))
 
 
 def first_samples(events: list[Event], complete: int) -> list[Event]:
@@ -91,11 +91,12 @@ def first_samples(events: list[Event], complete: int) -> list[Event]:
         and event.get("cat") == "user_annotation"
     }  # fmt: skip
     last = marks[f"{SAMPLE}{complete - 1}"]
-    end = layout.ns(last["ts"]) + layout.ns(last["dur"])
+    end = microseconds.ns(last["ts"]) + microseconds.ns(last["dur"])
     late = {
         str(_correlation(event))
         for event in events
-        if event.get("cat") in ("cuda_runtime", "cuda_driver") and layout.ns(event["ts"]) >= end
+        if event.get("cat") in ("cuda_runtime", "cuda_driver")
+        and microseconds.ns(event["ts"]) >= end
     }
     return [event for event in events if _kept(event, end, late)]
 
@@ -108,7 +109,7 @@ def _kept(event: Event, end: int, late: set[str]) -> bool:
     if event.get("cat") == "ac2g":
         return str(event.get("id")) not in late
     # the profiler's own span of the whole recording starts before, and stays
-    return layout.ns(event["ts"]) < end
+    return microseconds.ns(event["ts"]) < end
 
 
 def _correlation(event: Event) -> Any:

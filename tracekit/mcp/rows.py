@@ -19,6 +19,7 @@ from tracekit.errors import UsageError
 from tracekit.report.one.overview import Overview as Screen
 from tracekit.report.one.overview import overview
 from tracekit.results.answers import Answers
+from tracekit.results.first_screen import KeyNumber
 from tracekit.results.result import Grid, to_plain
 
 Cell = str | int | float | bool | None
@@ -150,12 +151,16 @@ def of_trace(one: Answers) -> Overview:
         trace=plain.line(one.path),
         headline=plain.line(" ".join(view.headlines)),
         trust=[plain.line(f"{v.word}: {v.text}") for v in view.verdicts],
-        key_numbers=[Number(t.label, t.value, plain.line(t.sub)) for t in view.tiles],
+        key_numbers=[_number(tile) for tile in view.tiles],
         next_steps=[plain.line(" ".join(filter(None, (f.claim, f.saves, f.todo))))
                     for f in view.findings],
         answered=list(one.answers),
         not_answered={name: plain.line(why) for name, why in one.unanswered.items()},
     )  # fmt: skip
+
+
+def _number(shown: KeyNumber) -> Number:
+    return Number(plain.line(shown.label), plain.line(shown.value), plain.line(shown.sub))
 
 
 def stages(found: Stages) -> list[StageRow]:
@@ -243,7 +248,7 @@ def change(view: Screen, most: int, *, same_work: bool) -> Change:
         same_work=same_work,
         limits=[plain.line(f"{v.word}: {v.text}") for v in view.verdicts]
         + [plain.line(text) for text in (*view.notes, *view.limits)],
-        key_numbers=[Number(t.label, t.value, plain.line(t.sub)) for t in view.tiles],
+        key_numbers=[_number(tile) for tile in view.tiles],
         findings=[plain.line(" ".join(filter(None, (f.claim, f.saves, f.todo))))
                   for f in view.findings],
         tables=[table(grid, most) for grid in grids],

@@ -16,8 +16,8 @@ from tracekit.answers.findings import Findings
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
 from tracekit.answers.whatif import WhatIf
-from tracekit.compare import compare as comparison
-from tracekit.compare import runs
+from tracekit.comparison import compare as comparison
+from tracekit.comparison import runs
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.mcp import rows
 from tracekit.report.diff import page

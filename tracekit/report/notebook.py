@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-    from tracekit.compare.compare import Comparison
-    from tracekit.compare.runs import Run
+    from tracekit.comparison.compare import Comparison
+    from tracekit.comparison.runs import Run
     from tracekit.results.figures import Chart
     from tracekit.results.result import Grid
 
@@ -73,13 +73,13 @@ def compare(before: str | Path | Loaded, after: str | Path | Loaded) -> Compared
 
     Raises: what `load` raises.
     """
-    from tracekit.compare import compare as comparison
+    from tracekit.comparison import compare as comparison
 
     return Compared(comparison.compare(_run(before), _run(after)))
 
 
 def _run(side: str | Path | Loaded) -> Run:
-    from tracekit.compare import runs
+    from tracekit.comparison import runs
 
     if isinstance(side, Loaded):
         return runs.of(engine.of_trace(side.trace))
@@ -210,7 +210,7 @@ class Compared:
     @property
     def tables(self) -> list[Grid]:
         """Its tables, raw values with units."""
-        from tracekit.compare import tables
+        from tracekit.comparison import tables
 
         return tables.tables(self.result)
 

@@ -18,7 +18,7 @@ from tracekit.errors import MissingEventsError, TracekitError, UsageError
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP
 from tracekit.trace import impossible, kineto, ranks
-from tracekit.trace.perfetto import layout
+from tracekit.trace.perfetto import microseconds
 from tracekit.trace.perfetto.export import Wanted
 from tracekit.trace.spans.intervals import Spans, union
 from tracekit.trace.trace import Trace
@@ -142,7 +142,7 @@ def _queue(trace: Trace) -> list[Event]:
         for instant, depth in zip(at.tolist(), np.cumsum(change).tolist(), strict=True):
             out.append({
                 "ph": "C", "name": f"queue depth, {_name(part, device)}", "pid": _PID,
-                "ts": layout.us(part.origin_ns + instant), "args": {"launched": depth},
+                "ts": microseconds.us(part.origin_ns + instant), "args": {"launched": depth},
             })  # fmt: skip
     if not out:
         raise MissingEventsError(
@@ -175,7 +175,8 @@ def _slice(
 ) -> Event:
     return {
         "ph": "X", "cat": "tracekit", "name": name, "pid": _PID, "tid": _ORDER.index(track) + 1,
-        "ts": layout.us(trace.origin_ns + start), "dur": layout.us(length), "args": args or {},
+        "ts": microseconds.us(trace.origin_ns + start), "dur": microseconds.us(length),
+        "args": args or {},
     }  # fmt: skip
 
 

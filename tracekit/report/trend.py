@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tracekit.compare.fleet import tables
-from tracekit.compare.fleet.cause import Cause
-from tracekit.compare.fleet.trend import Trend
+from tracekit.comparison.fleet import tables
+from tracekit.comparison.fleet.cause import Cause
+from tracekit.comparison.fleet.trend import Trend
 from tracekit.report import facts
 from tracekit.report.html.page import Page, fill, made_by, save
 from tracekit.report.html.section import Part

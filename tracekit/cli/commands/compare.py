@@ -16,9 +16,9 @@ from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from tracekit.compare.compare import Comparison
-    from tracekit.compare.gate import Gate
-    from tracekit.compare.runs import Run
+    from tracekit.comparison.compare import Comparison
+    from tracekit.comparison.gate import Gate
+    from tracekit.comparison.runs import Run
     from tracekit.report.ci import Case
     from tracekit.results.answers import Answers
 
@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         --markdown the page is only written where -o names it.
         """
         from tracekit.bench.comparison import threshold
-        from tracekit.compare import compare, gate
+        from tracekit.comparison import compare, gate
 
         limit = None if fail_slower_than is None else threshold(fail_slower_than)
         sides = [_Side.of(named) for named in (before, after)]
@@ -104,7 +104,7 @@ class _Side:
 
         Raises: TracekitError where none can be read, or they are of different work.
         """
-        from tracekit.compare import runs
+        from tracekit.comparison import runs
         from tracekit.errors import TracekitError
 
         if len(self.paths) == 1:
@@ -125,7 +125,7 @@ class _Side:
 def _predicted(result: Comparison, one: Run, two: Run, side: _Side) -> Comparison:
     """The comparison with a replay of the trace before, where there is one to read again."""
     from tracekit.answers.kernels import Kernels
-    from tracekit.compare import predicted
+    from tracekit.comparison import predicted
     from tracekit.errors import TracekitError
     from tracekit.results import catalog
     from tracekit.trace import kineto
@@ -161,7 +161,7 @@ def _cases(group: str, result: Comparison, judged: Gate | None) -> list[Case]:
 
 def _write(result: Comparison, target: Path | None, reading: opt.Reading) -> list[str]:
     """Writes the files that are wanted; a line for each."""
-    from tracekit.compare import tables
+    from tracekit.comparison import tables
     from tracekit.report import facts, text
     from tracekit.report.diff import page
 
@@ -182,7 +182,7 @@ def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> Non
     from rich.text import Text
 
     from tracekit.cli import terminal
-    from tracekit.compare import gate, tables
+    from tracekit.comparison import gate, tables
     from tracekit.report import text
     from tracekit.report.diff import page
     from tracekit.results.first_screen import Verdict

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
         from tracekit import extras
         from tracekit.cli import terminal
-        from tracekit.compare import crosscheck
+        from tracekit.comparison import crosscheck
         from tracekit.results.result import SCHEMA
         from tracekit.trace import kineto
 

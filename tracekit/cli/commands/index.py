@@ -13,7 +13,7 @@ from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
-    from tracekit.compare.fleet.index import Update
+    from tracekit.comparison.fleet.index import Update
 
 
 def register(app: typer.Typer) -> None:
@@ -60,8 +60,8 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit import files
         from tracekit.cli import terminal
-        from tracekit.compare.fleet import index as keeping
-        from tracekit.compare.fleet import store
+        from tracekit.comparison.fleet import index as keeping
+        from tracekit.comparison.fleet import store
         from tracekit.results.workers.run import Where
         from tracekit.trace.inputs.expand import expand
 

@@ -13,8 +13,8 @@ from tracekit.cli import options as opt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracekit.compare.fleet.cause import Cause
-    from tracekit.compare.fleet.trend import Trend
+    from tracekit.comparison.fleet.cause import Cause
+    from tracekit.comparison.fleet.trend import Trend
 
 BY = ("date", "label")
 
@@ -56,9 +56,9 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit import files
         from tracekit.cli import terminal
-        from tracekit.compare.fleet import cause as explaining
-        from tracekit.compare.fleet import store
-        from tracekit.compare.fleet import trend as trends
+        from tracekit.comparison.fleet import cause as explaining
+        from tracekit.comparison.fleet import store
+        from tracekit.comparison.fleet import trend as trends
         from tracekit.report import facts
         from tracekit.report import trend as page
         from tracekit.report.html.page import is_page
@@ -100,7 +100,7 @@ def _show(found: Trend, causes: Sequence[Sequence[Cause]]) -> None:
     from rich.text import Text
 
     from tracekit.cli import terminal
-    from tracekit.compare.fleet import tables
+    from tracekit.comparison.fleet import tables
 
     out = terminal.console()
     for place, (one, own) in enumerate(zip(found.series, causes, strict=True), 1):

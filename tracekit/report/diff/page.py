@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tracekit import files
-from tracekit.compare import tables
-from tracekit.compare.compare import Comparison, KernelChange
-from tracekit.compare.rates import Rate
-from tracekit.compare.splits import Part, Split
+from tracekit.comparison import tables
+from tracekit.comparison.compare import Comparison, KernelChange
+from tracekit.comparison.rates import Rate
+from tracekit.comparison.splits import Part, Split
 from tracekit.report import facts
 from tracekit.report.diff import slopes, wording
 from tracekit.report.html.page import Page, Source, fill, made_by, save

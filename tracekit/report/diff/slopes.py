@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tracekit.compare.compare import Comparison
+from tracekit.comparison.compare import Comparison
 from tracekit.results.figures import Chart, Measure, Pair, slope
 from tracekit.results.units import plural
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tracekit.compare import comparability, tables
-from tracekit.compare.compare import Comparison
-from tracekit.compare.splits import Split
+from tracekit.comparison import comparability, tables
+from tracekit.comparison.compare import Comparison
+from tracekit.comparison.splits import Split
 from tracekit.results import units
 from tracekit.results.first_screen import Verdict
 from tracekit.trace import run_facts

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from tracekit.compare.fleet import change_point
-from tracekit.compare.fleet.columns import STAGE, TRACE, Row, Value
+from tracekit.comparison.fleet import change_point
+from tracekit.comparison.fleet.columns import STAGE, TRACE, Row, Value
 from tracekit.errors import TracekitError
 from tracekit.results.result import Result
 

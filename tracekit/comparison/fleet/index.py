@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tracekit.compare.fleet import rows as making
-from tracekit.compare.fleet import store
-from tracekit.compare.fleet.columns import Row
-from tracekit.compare.fleet.rows import File
+from tracekit.comparison.fleet import rows as making
+from tracekit.comparison.fleet import store
+from tracekit.comparison.fleet.columns import Row
+from tracekit.comparison.fleet.rows import File
 from tracekit.errors import UsageError
 from tracekit.results.workers import run
 from tracekit.results.workers.run import Where

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeVar
 
-from tracekit.compare import fields
-from tracekit.compare.comparability import Caution, Difference
-from tracekit.compare.compare import (
+from tracekit.comparison import fields
+from tracekit.comparison.comparability import Caution, Difference
+from tracekit.comparison.compare import (
     NOT_ASKED,
     Comparison,
     FindingChange,
@@ -17,9 +17,9 @@ from tracekit.compare.compare import (
     Prediction,
     StageChange,
 )
-from tracekit.compare.fields import LEAST_RELATIVE, LEAST_SHARE, relative
-from tracekit.compare.rates import Rate
-from tracekit.compare.splits import Split
+from tracekit.comparison.fields import LEAST_RELATIVE, LEAST_SHARE, relative
+from tracekit.comparison.rates import Rate
+from tracekit.comparison.splits import Split
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, plural

@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 
 from tracekit.answers.stages import Stages
-from tracekit.compare import rates
-from tracekit.compare.compare import Comparison
-from tracekit.compare.rates import Rate
-from tracekit.compare.runs import Run
+from tracekit.comparison import rates
+from tracekit.comparison.compare import Comparison
+from tracekit.comparison.rates import Rate
+from tracekit.comparison.runs import Run
 from tracekit.errors import TracekitError
 from tracekit.results import units
 from tracekit.results.result import Column, Grid

@@ -11,8 +11,8 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
 from tracekit.attribution.idle.host_time import Host
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
-from tracekit.compare.fields import relative
-from tracekit.compare.runs import Run
+from tracekit.comparison.fields import relative
+from tracekit.comparison.runs import Run
 from tracekit.taxonomy import Whole
 from tracekit.trace.ranks import named
 

@@ -11,7 +11,7 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
-from tracekit.compare.runs import Run
+from tracekit.comparison.runs import Run
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 

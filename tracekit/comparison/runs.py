@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tracekit.compare import decode
+from tracekit.comparison import decode
 from tracekit.errors import TracekitError
 from tracekit.results import engine
 from tracekit.results.engine import Answers

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit import extras
-from tracekit.compare.fleet.columns import BY_NAME, COLUMNS, SCHEMA, Column, Row, Value
+from tracekit.comparison.fleet.columns import BY_NAME, COLUMNS, SCHEMA, Column, Row, Value
 from tracekit.errors import TracekitError, UsageError
 from tracekit.files import starts, writing
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tracekit.compare import compare, runs
-from tracekit.compare.compare import Comparison, KernelChange
-from tracekit.compare.fleet import rows
-from tracekit.compare.fleet.index import located
-from tracekit.compare.fleet.trend import Series
-from tracekit.compare.splits import Split
+from tracekit.comparison import compare, runs
+from tracekit.comparison.compare import Comparison, KernelChange
+from tracekit.comparison.fleet import rows
+from tracekit.comparison.fleet.index import located
+from tracekit.comparison.fleet.trend import Series
+from tracekit.comparison.splits import Split
 from tracekit.errors import TracekitError
 from tracekit.results import engine, units
 from tracekit.trace.inputs import archives

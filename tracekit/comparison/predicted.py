@@ -26,8 +26,8 @@ from tracekit.attribution.replay.predict import (
     replay,
 )
 from tracekit.attribution.stages import work_phases
-from tracekit.compare.compare import Comparison, Foretold, Prediction
-from tracekit.compare.runs import Run
+from tracekit.comparison.compare import Comparison, Foretold, Prediction
+from tracekit.comparison.runs import Run
 from tracekit.errors import MissingEventsError
 from tracekit.taxonomy import Category
 from tracekit.trace.trace import Trace

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tracekit.compare.fleet.cause import Cause
-from tracekit.compare.fleet.trend import Change, Measure, Series, Trend
+from tracekit.comparison.fleet.cause import Cause
+from tracekit.comparison.fleet.trend import Change, Measure, Series, Trend
 from tracekit.results import figures, units
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid

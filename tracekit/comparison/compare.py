@@ -17,12 +17,12 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.ops import Ops
 from tracekit.answers.stages import Stages, Total
 from tracekit.attribution.stages.work_phases import NO_PHASE
-from tracekit.compare import comparability
-from tracekit.compare.comparability import Audits, Difference
-from tracekit.compare.fields import WORDS, FieldChange, fields, relative
-from tracekit.compare.rates import Rate, rates
-from tracekit.compare.runs import Run
-from tracekit.compare.splits import Split, splits
+from tracekit.comparison import comparability
+from tracekit.comparison.comparability import Audits, Difference
+from tracekit.comparison.fields import WORDS, FieldChange, fields, relative
+from tracekit.comparison.rates import Rate, rates
+from tracekit.comparison.runs import Run
+from tracekit.comparison.splits import Split, splits
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage
 

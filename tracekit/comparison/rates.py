@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
-from tracekit.compare.comparability import TRACES, Difference
-from tracekit.compare.fields import relative
-from tracekit.compare.runs import Run
+from tracekit.comparison.comparability import TRACES, Difference
+from tracekit.comparison.fields import relative
+from tracekit.comparison.runs import Run
 from tracekit.trace import run_facts
 
 TTFT, TPOT = "TTFT", "TPOT"

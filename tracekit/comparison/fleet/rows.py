@@ -11,7 +11,7 @@ from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Split, Stages, Total
 from tracekit.answers.tokens import Tokens
-from tracekit.compare.fleet.columns import CATEGORIES, COLUMNS, STAGE, TRACE, Row, Value
+from tracekit.comparison.fleet.columns import CATEGORIES, COLUMNS, STAGE, TRACE, Row, Value
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.version import __version__
