@@ -94,7 +94,7 @@ def test_a_sweep_is_a_row_each_in_the_order_of_its_axes(tmp_path: Path) -> None:
     assert [column.label for column in grid.columns][:2] == ["batch size", "dtype"]
     assert all(len(row) == len(grid.columns) for row in grid.rows)
     keys = [chart.key for chart in plots.charts(found.content)]
-    assert keys == ["stages", "batch_size-0", "batch_size-1"]
+    assert keys == ["batch_size-0", "batch_size-1", "stages"]  # what a sweep asks comes first
 
 
 def test_an_axis_of_one_value_is_no_axis() -> None:

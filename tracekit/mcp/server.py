@@ -87,7 +87,7 @@ def make() -> MCPServer:
     """
     extras.need("mcp", "mcp", where="tracekit mcp")
     from mcp.server import MCPServer
-    from mcp_types import ToolAnnotations
+    from mcp.types import ToolAnnotations
 
     server = MCPServer(
         "tracekit", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING"

@@ -11,7 +11,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from tracekit.report.html.embedded import bounded, safe
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.kernel_labels import readable
+from tracekit.results.unknown_work import neutral
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import detail
 from tracekit.trace.trace import I64
@@ -49,10 +50,15 @@ class Picture:
     title: str
     tree: Tree
     trace: str  # what a command names
+    device: str = "GPU"  # as our own words call it
 
     @property
     def whole(self) -> str:
-        return "GPU time" if self.tree.gpu else "host time"
+        return f"{self.device} time" if self.tree.gpu else "host time"
+
+    def of_device(self) -> Picture:
+        """The same of a device that is no GPU."""
+        return replace(self, title=neutral(self.title), device="device")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ def _of_device(own: Part) -> Part:
         grids=[device_words.of_grid(grid) for grid in own.grids],
         definitions=device_words.of_definitions(own.definitions),
         silent=tuple(map(neutral, own.silent)),
+        pictures=tuple(one.of_device() for one in own.pictures),
     )
 
 

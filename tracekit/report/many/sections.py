@@ -25,6 +25,7 @@ from tracekit.results.answers import Answers
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, Result
+from tracekit.results.unknown_work import device_kind
 
 ROWS = 200  # of a table that holds all traces
 ROWS_BYTES = 260_000  # of rows in the file, estimated: there are several traces in them
@@ -149,7 +150,8 @@ def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> Part:
             charts += [_labelled(chart, side.name, place) for chart in own[:each]]
     question = entry.question if gpu else entry.host_question or entry.question
     drawings = [
-        one for place, (side, result) in enumerate(drawn, 1)
+        one if device_kind(side.one.source) == "GPU" else one.of_device()
+        for place, (side, result) in enumerate(drawn, 1)
         for one in pictures(result, side.name, place)
     ]  # fmt: skip
     return Part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,7 +59,7 @@ def overview(one: Answers) -> Overview:
         headlines=tuple(filter(None, [headline(one)])),
         verdicts=said,
         # once is enough, where the verdict says it
-        notes=tuple(note for note in cautions(one) if not any(note in v.whole for v in said)),
+        notes=tuple(note for note in cautions(one) if not any(_same(note, v) for v in said)),
         tiles=tuple(key_numbers(one)),
         limits=tuple(limits(one)),
         findings=tuple(findings(one)),
@@ -70,6 +71,12 @@ def overview(one: Answers) -> Overview:
         doubled=frozenset((name, own.instead_of) for name, own in drawn if own.instead_of),
     )
     return view if device_kind(one.source) == "GPU" else _of_device(view)
+
+
+def _same(note: str, verdict: Verdict) -> bool:
+    """Whether a verdict says all that a note does, however it is cut into sentences."""
+    own, whole = (re.sub(r"\W+", " ", text).strip().lower() for text in (note, verdict.whole))
+    return own in whole
 
 
 def _of_device(view: Overview) -> Overview:
