@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.answers.memory import Device, Memory, Piece, StagePeak
 from tracekit.attribution import links
 from tracekit.attribution.stages import work_phases
-from tracekit.attribution.stages.instances import Markers, markers
+from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
@@ -45,7 +45,7 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
             where=trace.path,
             hint="capture with profile_memory=True, or give a memory snapshot",
         )
-    marks = _marks(trace, stages)
+    marks = markers_if_any(trace, stages)
     order = np.argsort(table.columns["ts"], kind="stable")
     columns = {name: values[order] for name, values in table.columns.items()}
     where = np.stack([columns["device_type"], columns["device"]], axis=1).astype(np.int64)
@@ -61,15 +61,6 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
             peaks += _peaks(trace.path, name, own, marks)
         pieces += _pieces(trace, name, own, marks)
     return Memory(tuple(rows), tuple(peaks), _largest(pieces))
-
-
-def _marks(trace: Trace, stages: str | None) -> Markers | None:
-    try:
-        return markers(trace, stages)
-    except MissingEventsError:
-        if stages is not None:
-            raise
-        return None
 
 
 def _name(kind: int, number: int) -> str:

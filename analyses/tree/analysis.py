@@ -14,6 +14,7 @@ import numpy as np
 
 from tracekit.answers.tree import KERNEL, ROOT, Tree, Trees
 from tracekit.attribution import links
+from tracekit.attribution.stages.instances import markers_if_any
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import shorten
@@ -58,7 +59,7 @@ def tree(trace: Trace, *, stages: str | None = None, drawn: bool = True) -> Tree
     if waits is not None:
         waits = replace(waits, node=np.where(waits.node >= 0, place[waits.node], -1))
     picture = slices.drawn(
-        trace, device.marked(trace, stages), place[work], None if ops is None else place[ops],
+        trace, markers_if_any(trace, stages), place[work], None if ops is None else place[ops],
         waits, single=drawn,
     )  # fmt: skip
     return Trees((Tree(

@@ -15,9 +15,8 @@ from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.utilization import rates_of
-from tracekit.attribution.stages.instances import Markers, innermost, markers
+from tracekit.attribution.stages.instances import Markers, innermost, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE, UNLAUNCHED
-from tracekit.errors import MissingEventsError
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -62,16 +61,6 @@ def grown(trace: Trace, stages: str | None, growing: Growing) -> I64:
 # ---------------------------------------------------------------- stages
 
 
-def marked(trace: Trace, stages: str | None) -> Markers | None:
-    """The stages; None where nothing marks one. Raises: MissingEventsError as `markers`."""
-    try:
-        return markers(trace, stages)
-    except MissingEventsError:
-        if stages is not None:
-            raise
-        return None
-
-
 def families(trace: Trace, marks: Markers) -> Around:
     """[M] what each stage is called, inside those around it."""
     names = marks.families
@@ -93,7 +82,7 @@ def around_marks(marks: Markers) -> I64:
 
 def stages_of(trace: Trace, stages: str | None) -> Around:
     """[G] the stage that launched each row of `links.work`."""
-    marks = marked(trace, stages)
+    marks = markers_if_any(trace, stages)
     count = len(links.work(trace))
     if marks is None:
         return Around(np.zeros(count, np.int64), ((),))

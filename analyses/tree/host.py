@@ -14,13 +14,12 @@ from tracekit.answers.tree import MODULE, OP, OUTSIDE_OPS, STAGE
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
-from tracekit.attribution.stages.instances import Markers
+from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Trace
 
 from .chains import chains
-from .device import marked
 from .growing import Growing, Step, Sums
 
 OTHER_THREADS = "other threads"
@@ -44,7 +43,7 @@ class Host:
 
 def forest(trace: Trace, stages: str | None) -> Host:
     """Raises: MissingEventsError where `stages` matches nothing."""
-    marks = marked(trace, stages)
+    marks = markers_if_any(trace, stages)
     ops, frames = links.ops(trace), module_stacks.frames(trace)
     kinds, classes = module_stacks.kinds_of_frames(trace)
     names = dict.fromkeys(marks.family) if marks else {}

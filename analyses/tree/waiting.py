@@ -11,12 +11,12 @@ from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER
 from tracekit.attribution.reasons import holders
-from tracekit.attribution.stages.instances import innermost
+from tracekit.attribution.stages.instances import innermost, markers_if_any
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace
 
-from .device import Around, around_marks, families, marked
+from .device import Around, around_marks, families
 from .growing import Growing, Step, Sums
 
 OUTSIDE = "idle, outside every stage"
@@ -86,7 +86,7 @@ def _path(stage: tuple[Step, ...], cause: str, held: tuple[Step, ...]) -> tuple[
 
 def _places(trace: Trace, stages: str | None, opener: I64, closer: I64) -> Around:
     """[W] the innermost stage in which the work on both sides was launched."""
-    marks = marked(trace, stages)
+    marks = markers_if_any(trace, stages)
     if marks is None or not len(opener):
         return Around(np.zeros(len(opener), np.int64), ((),))
     own = families(trace, marks)

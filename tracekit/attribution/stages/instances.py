@@ -78,6 +78,19 @@ def markers(trace: Trace, stages: str | None = None) -> Markers:
     return trace.once(("markers", stages), lambda: _markers(trace, stages))
 
 
+def markers_if_any(trace: Trace, stages: str | None) -> Markers | None:
+    """The same; None where nothing marks a stage.
+
+    Raises: MissingEventsError where `stages` matches nothing; UsageError as `markers`.
+    """
+    try:
+        return markers(trace, stages)
+    except MissingEventsError:
+        if stages is not None:
+            raise
+        return None
+
+
 def _markers(trace: Trace, stages: str | None) -> Markers:
     notes = links.marks(trace)
     if stages is not None:
