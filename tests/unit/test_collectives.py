@@ -166,7 +166,7 @@ def test_the_straggler_is_named_on_a_page_of_ranks(tmp_path: Path) -> None:
         engine.answers(written(tmp_path, events, rank)) for rank, events in enumerate((one, two))
     ]
     assert job.headline(job.read(read(many))) == (
-        "Rank 1 comes last to 5 of 6 collective calls: another rank waits 250 µs in them."
+        "Rank 1 comes last to 5 of 6 collective calls: another rank waits 250 µs in those 5."
     )
 
 

@@ -10,19 +10,23 @@ from tracekit.attribution.collectives.clocks import HostClock, align
 from tracekit.results.result import Result
 from tracekit.results.units import duration, plural
 
-OFTEN = 0.5  # of the calls that some rank came late to: one rank is the reason, not chance
+MOSTLY = 0.5  # of all skew: one rank is the reason, not chance
 WORTH = 0.05  # of the longest window: less is not worth a sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Straggler:
-    """The rank that the others wait for, in most calls of all collectives."""
+    """The rank that the others wait for longest, over the calls of all collectives."""
 
     rank: str
     last_count: int
     count: int  # calls that ranks did not come to together
-    waited_ns: int  # the most that one other rank waited, for whomever
-    window_ns: int  # of that one
+    held_ns: int  # another rank waited so long in the calls it came last to, all added up
+
+    @property
+    def within(self) -> str:
+        """Where that waiting is."""
+        return "in it" if self.last_count == 1 else f"in those {self.last_count:,}"
 
     @property
     def said(self) -> str:
@@ -30,7 +34,7 @@ class Straggler:
         return (
             f"{self.rank[:1].upper()}{self.rank[1:]} comes last to {self.last_count:,} of "
             f"{plural(self.count, 'collective call')}: another rank waits "
-            f"{duration(self.waited_ns)} in them"
+            f"{duration(self.held_ns)} {self.within}"
         )
 
 
@@ -53,16 +57,16 @@ class Collectives(Result):
 
     @property
     def straggler(self) -> Straggler | None:
-        """None where no rank is last mostly, or nobody waits long."""
+        """None where no rank is the reason of most waiting, or nobody waits long."""
         if len(self.waiting) < 2:
             return None
-        late = max(self.waiting, key=lambda w: (w.last_count, -w.waited_ns))
-        count = sum(w.last_count for w in self.waiting)
-        most = max(self.waiting, key=lambda w: w.waited_ns)
-        often = count and late.last_count / count > max(OFTEN, 1.2 / len(self.waiting))
-        if not often or most.waited_ns < WORTH * most.window_ns:
+        late = max(self.waiting, key=lambda w: (w.held_ns, w.last_count))
+        held = sum(w.held_ns for w in self.waiting)
+        mostly = held and late.held_ns / held > max(MOSTLY, 1.2 / len(self.waiting))
+        if not mostly or late.held_ns < WORTH * max(w.window_ns for w in self.waiting):
             return None
-        return Straggler(late.rank, late.last_count, count, most.waited_ns, most.window_ns)
+        count = sum(w.last_count for w in self.waiting)
+        return Straggler(late.rank, late.last_count, count, late.held_ns)
 
 
 def merge(one: Collectives, two: Collectives) -> Collectives:

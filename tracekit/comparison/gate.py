@@ -92,10 +92,11 @@ def gate(before: Run, after: Run, found: Comparison, allowed: float) -> Gate:
         for rate in found.rates if rate not in enough
     )  # fmt: skip
     if not lines:
+        why = unjudged[0] if unjudged else _why(False, found, refused)
         raise TracekitError(
-            "nothing that a gate could judge" + (f" ({unjudged[0]})" if unjudged else ""),
+            f"nothing that a gate could judge ({why})",
             where=f"{found.before}, {found.after}",
-            hint="capture both alike, with --samples 5 or more, or several traces a side",
+            hint="hold together the same work, with several requests or several traces a side",
         )
     return Gate(allowed, "traces" if apart else "requests", lines, unjudged)
 

@@ -68,6 +68,7 @@ class Waiting:
     waited_ns: int  # beyond the shortest kernel of each call
     last_count: int  # calls in which it came last
     window_ns: int  # of its device
+    held_ns: int = 0  # in those calls another rank waited so long, the longest of each added up
 
 
 def of_rank(trace: Trace, rank: str) -> RankCalls:
@@ -119,14 +120,18 @@ def meet(many: Sequence[RankCalls]) -> tuple[tuple[Arrival, ...], tuple[Waiting,
     every = met(many)
     rows = [_arrival(one, many) for one in every]
     waited = np.zeros(len(many), np.int64)
-    count, last = waited.copy(), waited.copy()
+    count, last, held = waited.copy(), waited.copy(), waited.copy()
     for one in every:
         at = list(one.ranks)
         waited[at] += (one.dur - one.dur.min(axis=1, keepdims=True)).sum(axis=0)
         count[at] += len(one.dur)
         last[at] += _came_last(one)
+        skew = one.dur.max(axis=1) - one.dur.min(axis=1)
+        np.add.at(held, np.array(at)[one.dur.argmin(axis=1)], skew)
     of = [
-        Waiting(side.rank, int(count[i]), int(waited[i]), int(last[i]), side.window_ns)
+        Waiting(
+            side.rank, int(count[i]), int(waited[i]), int(last[i]), side.window_ns, int(held[i])
+        )
         for i, side in enumerate(many) if count[i]
     ]  # fmt: skip
     return tuple(sorted(rows, key=lambda a: (-a.skew_ns, a.group or "", a.name))), tuple(of)

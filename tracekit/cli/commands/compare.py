@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit.bench.comparison import threshold
         from tracekit.comparison import compare, gate
+        from tracekit.errors import TracekitError
 
         limit = None if fail_slower_than is None else threshold(fail_slower_than)
         sides = [_Side.of(named) for named in (before, after)]
@@ -63,7 +64,12 @@ def register(app: typer.Typer) -> None:
         result = compare.compare(one, two)
         if predict:
             result = _predicted(result, one, two, sides[0])
-        judged = None if limit is None else gate.gate(one, two, result, limit)
+        judged, unjudged = None, None
+        if limit is not None:
+            try:
+                judged = gate.gate(one, two, result, limit)
+            except TracekitError as fault:  # after what there is to say of the two
+                unjudged = fault
         said = _write(result, reading.page(lambda: _default(before, after)), reading)
         _print(result, judged, reading)
         sys.stdout.flush()
@@ -76,6 +82,8 @@ def register(app: typer.Typer) -> None:
             files = shlex.join([before, after])
             more = f"next:   tracekit compare --full {files} (every table)"
             process.hint(more, process.complain)
+        if unjudged is not None:
+            raise unjudged
         if judged is not None and judged.slower:
             raise typer.Exit(3)
         if any(side.failed for side in sides):

@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
             process.complain(line)
         if as_json:
             process.say_json({"index": str(output), **dataclasses.asdict(done)})
-        else:
+        elif done.traces or not done.faults:
             process.say(_said(done, output))
             process.hint(f"next:   tracekit trend {output}")
         if done.faults:

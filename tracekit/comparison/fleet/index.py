@@ -97,7 +97,8 @@ def update(
         out.left = out.left or len(waiting)
         keeper.keep(by_all_means=True)
         raise
-    keeper.keep(by_all_means=True)
+    if held or not out.faults:  # a mistaken path leaves no file
+        keeper.keep(by_all_means=True)
     out.rows, out.traces = sum(map(len, held.values())), len(held)
     return out
 
@@ -127,6 +128,9 @@ def _waiting(
         name = named(path, target)
         mtime, size = _state(path)
         before = held.get(name)
+        if mtime is None and before is None and not ("://" in path or "!/" in path):
+            out.faults.append(f"{path}: is not there; check the path")
+            continue
         if before and not again and mtime is not None and (
             (before[0]["file_mtime_ns"], before[0]["file_bytes"]) == (mtime, size)
         ):  # fmt: skip

@@ -179,13 +179,25 @@ def _varies(points: Sequence[Point], name: str) -> bool:
 
 def _jobs(rows: Sequence[Row]) -> list[list[Row]]:
     """Ranks of one job together: those of one file, or of one folder; other traces alone."""
-    found: dict[tuple[str, ...], list[Row]] = {}
+    files: dict[str, list[Row]] = {}
+    jobs: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        trace = str(row["trace"])
-        alone = row["rank"] is None
-        key = (trace,) if alone else ("", os.path.dirname(trace), str(row["label"]))
-        found.setdefault(key, []).append(row)
-    return list(found.values())
+        trace, world = str(row["trace"]), row["world_size"]
+        if row["rank"] is not None and isinstance(world, int) and world > 1:
+            jobs.setdefault((os.path.dirname(trace), str(row["label"])), []).append(row)
+        else:
+            files.setdefault(trace, []).append(row)
+    return [*files.values(), *(job for own in jobs.values() for job in _apart(own))]
+
+
+def _apart(rows: list[Row]) -> list[list[Row]]:
+    """One job; where a rank is there twice there are several, and nothing says whose a file is."""
+    if len({str(row["rank"]) for row in rows}) == len(rows):
+        return [rows]
+    files: dict[str, list[Row]] = {}
+    for row in rows:
+        files.setdefault(str(row["trace"]), []).append(row)
+    return list(files.values())
 
 
 def _point(rows: Sequence[Row], stages: Stages) -> Point:

@@ -178,14 +178,14 @@ def sentence(found: Sequence[Apart], straggler: Straggler | None) -> str:
     if own is None:
         return f"{straggler.said}."
     part = own.largest
-    explained = own.more.get(part, 0.0) >= EXPLAINS * straggler.waited_ns
+    explained = own.more.get(part, 0.0) >= EXPLAINS * straggler.held_ns
     if not own.cause or not explained:
         return f"{straggler.said}."
     name = straggler.rank[:1].upper() + straggler.rank[1:]
     return (
         f"{name} holds the others up: it {own.cause}. It comes last to {straggler.last_count:,} of "
         f"{straggler.count:,} collective calls; another rank waits "
-        f"{duration(straggler.waited_ns)} in them."
+        f"{duration(straggler.held_ns)} {straggler.within}."
     )
 
 

@@ -216,8 +216,8 @@ def _rest(one: Answers, row: Device) -> str:
 
 
 def _beside(one: Answers, row: Device) -> str:
-    """The kernels that are no communication."""
-    kernels, ns = one.get(Kernels), row.kernel_ns - row.communication_ns
+    """The time of kernels that are no communication, communication beside them or not."""
+    kernels, ns = one.get(Kernels), row.kernel_ns - row.exposed_communication_ns
     kinds = kernel_words.kinds(one, kernels, None, talk=False) if kernels is not None else ""
     return f"other kernels take {duration(ns)}: {kinds}" if ns > 0 and kinds else ""
 
