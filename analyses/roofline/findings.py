@@ -6,12 +6,13 @@ One finding a phase and category, all ops with a formula together.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.roles import Roles
 from tracekit.answers.roofline import Op, Roofline
 from tracekit.answers.stages import Stages
+from tracekit.attribution.roofline.formulas.work import Family
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
@@ -61,7 +62,7 @@ def _far(
         else FindingKind.GEMM
     )  # fmt: skip
     top = max(rows, key=lambda r: r.total_ns)
-    what = "attention" if category is Category.ATTENTION else "GEMMs"
+    what = "attention" if category is Category.ATTENTION else _products(rows)
     bound = "memory bandwidth" if memory else "arithmetic"
     where = "" if phase == ALL else f" in {phase}"
     single = top.dtype == "float32" and "bfloat16" in result.peaks
@@ -80,6 +81,14 @@ def _far(
                  "longest_share": top.rates.floor_share or 0.0},
         explains=frozenset({category.value}),
     )  # fmt: skip
+
+
+def _products(rows: Sequence[Op]) -> str:
+    """What the category of GEMMs holds here: convolutions belong to it."""
+    families = {row.family for row in rows}
+    if Family.CONVOLUTION not in families:
+        return "GEMMs"
+    return "convolutions" if families == {Family.CONVOLUTION} else "GEMMs and convolutions"
 
 
 def _advice(kind: FindingKind, single: bool) -> str:

@@ -188,7 +188,7 @@ def test_rows_beyond_the_first_wait_in_the_file() -> None:
     assert table.first.count("<tr>") == table.shown == 10
     assert table.rest.count("<tr>") == 40
     assert "Not in this page, but in --csv: 10 rows." in table.note
-    assert "Not measured: empty" in table.note
+    assert "Not measured: 'empty'" in table.note
     assert [head.label for head in table.heads] == ["kernel", "total"]
 
 

@@ -114,7 +114,7 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
     if len(grid.rows) > most:
         yield f"\n… and {plural(len(grid.rows) - most, 'more row')} in --csv and --json."
     if empty:
-        yield f"\nNot measured: {', '.join(_plain(grid.columns[i].label) for i in empty)}."
+        yield f"\nNot measured: {', '.join(repr(_plain(grid.columns[i].label)) for i in empty)}."
     if zero:
         yield f"\nZero in every row: {', '.join(_plain(grid.columns[i].label) for i in zero)}."
 

@@ -46,12 +46,16 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit import files
         from tracekit.cli import terminal
+        from tracekit.errors import UsageError
         from tracekit.report.tracks import asked
         from tracekit.results.units import bytes_, parse_duration
         from tracekit.trace.perfetto.export import Wanted, is_export
         from tracekit.trace.perfetto.export import export as write
 
         target = opt.place(place, output)
+        if target.suffix == ".parquet":
+            hint = f"tracekit convert {trace} {target}"
+            raise UsageError("export writes JSON", where=target, hint=hint)
         files.check(target, inputs=[trace], ours=is_export, force=force)
         wanted = Wanted(
             from_ns=None if from_ is None else parse_duration(from_),
@@ -59,6 +63,10 @@ def register(app: typer.Typer) -> None:
             drop=_names(drop),
             scrub=scrub,
         )
+        begin, end = wanted.from_ns, wanted.to_ns
+        if begin is not None and end is not None and begin >= end:
+            where = f"--from {from_}"
+            raise UsageError(f"is not before --to {to}", where=where, hint="turn them round")
         out = terminal.console()
         with terminal.status(trace.name) as say:
             wanted = asked(trace, wanted, only_stage, _names(tracks))

@@ -102,7 +102,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     if len(rows) > most:
         notes.append(f"Not in this page, but in --csv: {plural(len(rows) - most, 'row')}.")
     if empty:
-        notes.append(f"Not measured: {', '.join(grid.columns[i].label for i in empty)}.")
+        notes.append(f"Not measured: {', '.join(repr(grid.columns[i].label) for i in empty)}.")
     if zero:
         notes.append(f"Zero in every row: {', '.join(grid.columns[i].label for i in zero)}.")
     if any(row[i] is None for row in rows for i in kept):
