@@ -26,6 +26,16 @@ def test_each_analysis_is_a_method_that_returns_what_the_engine_says(tmp_path: P
     assert trace.stages().result is answer.result  # computed once
 
 
+def test_a_prompt_shows_an_answer_as_tables(tmp_path: Path) -> None:
+    paths = [kineto(tmp_path / name, name="ker\x1bnel") for name in ("a.json.gz", "b.json.gz")]
+    shown = repr(tracekit.load(paths[0]).kernels())
+    assert shown.startswith("Kernels\n")
+    assert "total" in shown
+    assert "Kernel(name=" not in shown
+    assert "\x1b" not in shown
+    assert "a → b" in repr(tracekit.compare(*paths))
+
+
 def test_an_answer_shows_as_tables_and_figures(tmp_path: Path) -> None:
     trace = tracekit.load(kineto(tmp_path / "a.json.gz"))
     answer = trace.timeline()

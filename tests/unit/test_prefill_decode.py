@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.decoder import H100, Decoder
 from tests.drawing import draw
 from tracekit.cli import terminal
+from tracekit.report import text_tables
 from tracekit.report.html.tables import html_table
 from tracekit.report.one.overview import Finding, Overview, overview
 from tracekit.results import engine
@@ -77,7 +78,7 @@ def test_a_number_is_whole_in_a_terminal_of_any_width_or_its_column_is_named(wid
     )  # fmt: skip
     rows = [("prefill", 1_250_000_000, 31_700_000, 0, 0.979, 463_251_758)]
     out = Console(file=io.StringIO(), width=width, force_terminal=False)
-    terminal.show(out, Grid("k", "Stages", columns, rows))
+    text_tables.show(out, Grid("k", "Stages", columns, rows))
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     assert "zero in every row: memset" in text

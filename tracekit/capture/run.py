@@ -266,10 +266,11 @@ def patient() -> Iterator[None]:
         if callable(handler := signal.getsignal(number))
     }  # fmt: skip
 
-    def once(_number: int, _frame: FrameType | None) -> None:
+    def once(number: int, _frame: FrameType | None) -> None:
         _handle(before)
+        again = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         # not print: the signal may have come in the middle of one
-        os.write(2, b"\nwriting what is complete; Ctrl-C again to abandon it\n")
+        os.write(2, f"\nwriting what is complete; {again} again to abandon it\n".encode())
 
     _handle(dict.fromkeys(before, once))
     try:

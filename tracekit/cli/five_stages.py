@@ -57,6 +57,7 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
     from tracekit.bench import file, paper, runner
     from tracekit.capture import plan as planning
     from tracekit.cli import progress, terminal
+    from tracekit.report import text_tables
 
     plan: dict[str, Any] = {
         "size": given.size, "device": given.device, "dtype": given.dtype,
@@ -81,7 +82,7 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
             report,
         )  # fmt: skip
     out.print(f"{done.content['title']}, {done.why}", markup=False)
-    terminal.show(out, summary(done.content))
+    text_tables.show(out, summary(done.content))
     process.say(paper.FORMS[given.table](paper.columns([done.content])))
     for label, path in done.files.items():
         out.print(f"{label + ':':<7} {path}", markup=False, soft_wrap=True)

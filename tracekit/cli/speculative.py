@@ -190,6 +190,7 @@ def _run(wanted: object, as_json: bool) -> None:
 
     from tracekit.bench import speculative as bench
     from tracekit.cli import progress, terminal
+    from tracekit.report import text_tables
     from tracekit.results.result import to_plain
 
     assert isinstance(wanted, bench.Wanted)
@@ -203,7 +204,7 @@ def _run(wanted: object, as_json: bool) -> None:
         title = f"Drafts for {wanted.target}, {done.why}, on {device['name']}"
         out.print(Text(title), soft_wrap=True)
         for grid in done.grids:
-            terminal.show(out, grid)
+            text_tables.show(out, grid)
         out.print(Text(f"JSON:   {done.files['JSON']}"), soft_wrap=True)
         for row in done.content["speculative"]["rows"] if done.failed else ():
             out.print(Text(f"{row['draft']}, γ {row['gamma']}: {row['error'] or 'no request'}"))
@@ -216,6 +217,7 @@ def _run(wanted: object, as_json: bool) -> None:
 def _predict(drafts: list[str], target: str, dtype: str, gammas: list[int]) -> None:
     from tracekit import extras
     from tracekit.cli import terminal
+    from tracekit.report import text_tables
 
     extras.need("capture", "torch", "transformers", where="--predict")
     from tracekit.models.speculative import full_size
@@ -224,4 +226,4 @@ def _predict(drafts: list[str], target: str, dtype: str, gammas: list[int]) -> N
     for draft in drafts:
         found = full_size.full_size(draft, target, dtype=dtype, gammas=gammas)
         for grid in (full_size.memory_grid, full_size.ahead_grid, full_size.grid):
-            terminal.show(out, grid(found))
+            text_tables.show(out, grid(found))

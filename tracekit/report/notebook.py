@@ -190,7 +190,9 @@ class Answer:
         return self.result.to_json()
 
     def __repr__(self) -> str:
-        return repr(self.result)
+        from tracekit.report.text_tables import as_text
+
+        return as_text(catalog.analysis(self.name).title, self.tables)
 
     def _repr_html_(self) -> str:
         from tracekit.report.html.notebook_tables import answer
@@ -240,7 +242,11 @@ class Compared:
         return page.write(self.result, Path(path), command="tracekit.compare(…).report()")
 
     def __repr__(self) -> str:
-        return f"<comparison {self.result.before} → {self.result.after}>"
+        from tracekit.report.diff import page
+        from tracekit.report.text_tables import as_text
+
+        said = [page.title(self.result), *page.overview(self.result).headlines]
+        return as_text(" · ".join(said), self.tables)
 
     def _repr_html_(self) -> str:
         from tracekit.report.diff import page

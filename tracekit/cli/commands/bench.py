@@ -212,6 +212,7 @@ def _run(request: Any, as_json: bool, form: str | None) -> None:
 
     from tracekit.bench import runner
     from tracekit.cli import progress, terminal
+    from tracekit.report import text_tables
     from tracekit.results.result import to_plain
 
     out = terminal.console()
@@ -234,7 +235,7 @@ def _run(request: Any, as_json: bool, form: str | None) -> None:
     else:
         _header(out, done.content, done.why)
         for grid in done.grids:
-            terminal.show(out, grid, most=60, rest="--json has them")
+            text_tables.show(out, grid, most=60, rest="--json has them")
         for label, path in files.items():
             out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
         for line in done.next:
@@ -335,6 +336,7 @@ def _register_compare(group: typer.Typer) -> None:
 
         from tracekit.bench import comparison, file
         from tracekit.cli import terminal
+        from tracekit.report import text_tables
         from tracekit.results import result
 
         opt.one_of({"--json": as_json, "--markdown": markdown})
@@ -349,7 +351,7 @@ def _register_compare(group: typer.Typer) -> None:
             process.say(comparison.markdown(found, limit).rstrip("\n"))
         else:
             out = terminal.console()
-            terminal.show(out, comparison.grid(found), most=200, rest="--json has them")
+            text_tables.show(out, comparison.grid(found), most=200, rest="--json has them")
             for text in found.differing:
                 out.print(Text(f"  differs: {text}"))
             for text in (*found.unmatched, *found.notes):

@@ -196,7 +196,7 @@ def _say(out: Console, captured: Captured, at_full_size: str, ranks: int = 1) ->
 
     from tracekit.capture import pairs
     from tracekit.capture.summary import summary
-    from tracekit.cli import terminal
+    from tracekit.report import text_tables
     from tracekit.results import units
     from tracekit.trace.capture_facts import caution
 
@@ -207,9 +207,9 @@ def _say(out: Console, captured: Captured, at_full_size: str, ranks: int = 1) ->
         text = " Its text is noise, and is not shown." if any(facts["text"]) else ""
         out.print(Text(f"{timing}{text}"), soft_wrap=True)
     out.print()
-    terminal.show(out, summary(captured))
+    text_tables.show(out, summary(captured))
     if captured.alone:
-        terminal.show(out, pairs.against_alone(captured.unprofiled, captured.alone))
+        text_tables.show(out, pairs.against_alone(captured.unprofiled, captured.alone))
     for note in facts["notes"]:
         out.print(Text(f"model: {note}"), soft_wrap=True)
     for one in facts["data"]["repairs"] or ():

@@ -191,7 +191,7 @@ def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> Non
 
     from tracekit.cli import terminal
     from tracekit.comparison import gate, tables
-    from tracekit.report import text
+    from tracekit.report import text, text_tables
     from tracekit.report.diff import page
     from tracekit.results.first_screen import Verdict
     from tracekit.results.result import SCHEMA, to_plain
@@ -218,9 +218,9 @@ def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> Non
         view = dataclasses.replace(view, grids=())
     terminal.screen(out, title, subtitle, view)
     for table in tables.tables(result) if reading.full else ():
-        terminal.show(out, table, 40, rest=terminal.ANALYZED)
+        text_tables.show(out, table, 40, rest=terminal.ANALYZED)
     if judged is not None:
-        terminal.show(out, gate.grid(judged), 40, rest=terminal.ANALYZED)
+        text_tables.show(out, gate.grid(judged), 40, rest=terminal.ANALYZED)
         out.print(Text(gate.said(judged)))
 
 

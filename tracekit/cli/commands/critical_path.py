@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
         """
         from tracekit import extras, files
         from tracekit.cli import terminal
+        from tracekit.report import text_tables
         from tracekit.results import catalog
         from tracekit.trace import kineto
         from tracekit.trace.perfetto.export import is_export
@@ -55,7 +56,7 @@ def register(app: typer.Typer) -> None:
             )
         out = terminal.console()
         for grid in entry.tables(result):
-            terminal.show(out, grid)
+            text_tables.show(out, grid)
         out.print(f"trace: {target}", markup=False)
         process.hint(f"next: tracekit open {target}")
 

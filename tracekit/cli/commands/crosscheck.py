@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
         from tracekit import extras
         from tracekit.cli import terminal
         from tracekit.comparison import crosscheck
+        from tracekit.report import text_tables
         from tracekit.results.result import SCHEMA
         from tracekit.trace import kineto
 
@@ -35,4 +36,4 @@ def register(app: typer.Typer) -> None:
             return
         out = terminal.console()
         for grid in crosscheck.tables(result):
-            terminal.show(out, grid, rest="--json has them")
+            text_tables.show(out, grid, rest="--json has them")

@@ -39,6 +39,7 @@ def _list_all(as_json: Json = False) -> None:
     """List the data sets: what each holds, and how it is got."""
     from tracekit.cli import terminal
     from tracekit.datasets import entry as dataset_entry
+    from tracekit.report import text_tables
     from tracekit.results.result import Column, Grid
 
     entries = dataset_entry.entries()
@@ -48,7 +49,7 @@ def _list_all(as_json: Json = False) -> None:
     rows = [(n, e.kind, e.access, e.verified, e.title) for n, e in entries.items()]
     columns = tuple(Column(label) for label in ("name", "input", "access", "loader", "what"))
     out = terminal.console()
-    terminal.show(out, Grid("datasets", "Data sets", columns, rows), most=len(rows))
+    text_tables.show(out, Grid("datasets", "Data sets", columns, rows), most=len(rows))
     paired = [
         (n, e.kind, kind, how)
         for n, e in entries.items()
@@ -57,7 +58,7 @@ def _list_all(as_json: Json = False) -> None:
     ]
     columns = tuple(Column(label) for label in ("name", "has", "beside it", "where that is from"))
     title = "Pairs of IMU and events, for a draft and a target that read different sensors"
-    terminal.show(out, Grid("pairs", title, columns, paired), most=len(paired))
+    text_tables.show(out, Grid("pairs", title, columns, paired), most=len(paired))
     process.hint("next: tracekit datasets info NAME")
 
 
@@ -129,6 +130,7 @@ def _check(
     from tracekit.cli import progress, terminal
     from tracekit.datasets import checks, opening
     from tracekit.errors import TracekitError
+    from tracekit.report import text_tables
 
     if not folder.exists():
         raise TracekitError("no such file or folder", where=folder, hint="check the path")
@@ -147,7 +149,7 @@ def _check(
         out = terminal.console()
         out.print(f"{folder} holds {name}: {entry.title}", markup=False)
         for grid in checks.grids(result):
-            terminal.show(out, grid, rest="--json has them")
+            text_tables.show(out, grid, rest="--json has them")
         for remark in result.remarks:
             out.print(f"note: {remark}", markup=False)
         for problem in result.problems[:20]:
@@ -200,6 +202,7 @@ def _preview(
     from tracekit.cli import terminal
     from tracekit.datasets import opening, preview
     from tracekit.errors import TracekitError
+    from tracekit.report import text_tables
     from tracekit.report.facts import identity
     from tracekit.report.html.page import is_page, save
 
@@ -228,7 +231,7 @@ def _preview(
     screen = preview.first_screen(one, recording)
     out.print(screen.headline, style="bold", markup=False)
     out.print(f"{screen.verdict.word}: {screen.verdict.text}", markup=False)
-    terminal.show(out, grid, most=len(grid.rows))
+    text_tables.show(out, grid, most=len(grid.rows))
     path = output or Path("reports") / f"preview-{_file_name(one.id)}.html"
     text = _page(identity([*map(str, inputs), str(sample)]), one.id, grid,
                  preview.charts(recording), screen,

@@ -137,11 +137,11 @@ def _register_compare(group: typer.Typer) -> None:
 
 def _show_tables(found: Comparison) -> None:
     from tracekit.cli import terminal
-    from tracekit.report import model_tables
+    from tracekit.report import model_tables, text_tables
 
     out = terminal.console()
     for grid in model_tables.grids(found):
-        terminal.show(out, grid, most=60, rest="--json has them")
+        text_tables.show(out, grid, most=60, rest="--json has them")
 
 
 def _list_all(as_json: bool) -> None:

@@ -101,6 +101,7 @@ def _show(found: Trend, causes: Sequence[Sequence[Cause]]) -> None:
 
     from tracekit.cli import terminal
     from tracekit.comparison.fleet import tables
+    from tracekit.report import text_tables
 
     out = terminal.console()
     for place, (one, own) in enumerate(zip(found.series, causes, strict=True), 1):
@@ -111,6 +112,6 @@ def _show(found: Trend, causes: Sequence[Sequence[Cause]]) -> None:
             process.hint(f"next:   {cause.command}")
         out.print()
         for grid in tables.grids(found, one, place):
-            terminal.show(out, grid, 20, rest="--json has them")
+            text_tables.show(out, grid, 20, rest="--json has them")
     for note in found.notes:
         out.print(Text(f"note: {note}"), soft_wrap=True)

@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
         device in turn. What may be believed: docs/whatif.md.
         """
         from tracekit.cli import terminal
+        from tracekit.report import text_tables
         from tracekit.results import catalog
         from tracekit.results.result import SCHEMA
         from tracekit.trace import kineto
@@ -69,4 +70,4 @@ def register(app: typer.Typer) -> None:
             return
         out = terminal.console()
         for grid in entry.tables(result):
-            terminal.show(out, grid, 40)
+            text_tables.show(out, grid, 40)

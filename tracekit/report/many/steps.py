@@ -8,7 +8,7 @@ in their names; without one by their order, where all ranks have as many.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -143,10 +143,7 @@ def charts(found: Steps, rows: Sequence[Row]) -> list[Chart]:
     bins = _bins(len(found.names), COLUMNS)
     names = _bin_names(found, bins)
     out = []
-    for measure in MEASURES:
-        values = _binned(found.values(measure.of), rows, bins)
-        if not any(v for own in values for v in own):
-            continue
+    for measure, values in _measured(found, rows, bins):
         title = f"{measure.title}, rank by {_step_noun(found)}"
         out.append(heat(
             measure.key, title, [row.label for row in rows], names, values, unit=measure.unit,
@@ -162,10 +159,7 @@ def grids(found: Steps, rows: Sequence[Row]) -> list[Grid]:
     bins = _bins(len(found.names), SHOWN)
     names = _bin_names(found, bins)
     out = []
-    for measure in MEASURES:
-        values = _binned(found.values(measure.of), rows, bins)
-        if not any(v for own in values for v in own):
-            continue
+    for measure, values in _measured(found, rows, bins):
         columns = (Column("rank"), *(Column(name, measure.unit, measure.said) for name in names))
         each = f", means of {len(bins[0])} steps" if len(bins) < len(found.names) else ""
         out.append(Grid(
@@ -211,6 +205,16 @@ def _bin_names(found: Steps, bins: Iterable[range]) -> list[str]:
         found.names[own[0]] if len(own) == 1 else f"{found.names[own[0]]}–{found.names[own[-1]]}"
         for own in bins
     ]
+
+
+def _measured(
+    found: Steps, rows: Sequence[Row], bins: Sequence[range]
+) -> Iterator[tuple[Measure, list[list[float | None]]]]:
+    """Each measure that is anything but 0, as `_binned`."""
+    for measure in MEASURES:
+        values = _binned(found.values(measure.of), rows, bins)
+        if any(v for own in values for v in own):
+            yield measure, values
 
 
 def _binned(

@@ -76,25 +76,23 @@ def _parts(top: Total) -> str:
 
 def _largest(ops: Ops | None) -> str:
     """The op with most self time."""
-    if ops is None or not ops.rows:
-        return ""
-    # rows are of the innermost stage: only of one that holds all of the trace, all of them
-    sums: Counter[str] = Counter()
-    for row in ops.rows:
-        sums[row.name] += row.self_ns
-    whole, (name, ns) = sum(sums.values()), sums.most_common(1)[0]
+    whole, name, ns = _most(ops)
     if not whole or ns < WORTH * whole or len(name) > LONG:
         return ""
     return f"`{name}` is {share(ns / whole, 0)} of the op time"
 
 
-def _ops_alone(ops: Ops | None) -> str:
-    if ops is None or not ops.rows:
-        return ""
+def _most(ops: Ops | None) -> tuple[int, str, int]:
+    """Self time of all ops, and the op with most of it; zeros without ops."""
     sums: Counter[str] = Counter()
-    for row in ops.rows:
+    # rows are of the innermost stage: only of one that holds all of the trace, all of them
+    for row in ops.rows if ops is not None else ():
         sums[row.name] += row.self_ns
-    whole, (name, ns) = sum(sums.values()), sums.most_common(1)[0]
+    return (sums.total(), *sums.most_common(1)[0]) if sums else (0, "", 0)
+
+
+def _ops_alone(ops: Ops | None) -> str:
+    whole, name, ns = _most(ops)
     if not whole:
         return ""
     return (
