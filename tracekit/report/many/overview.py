@@ -1,4 +1,4 @@
-"""Several traces on one first screen: what differs, the large numbers as ranges, stages, costs.
+"""Several traces on one first screen: what differs, the large numbers as ranges, what to do.
 
 Nothing here adds traces up.
 """
@@ -14,13 +14,11 @@ from tracekit.answers.devices import BUSY, IDLE, WINDOW
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
-from tracekit.attribution.idle.by_cause import SUSPECT
-from tracekit.attribution.stages.alike import ALIKE
-from tracekit.report import facts
 from tracekit.report.many import job as jobs
-from tracekit.report.many import pairs, run_charts, runs
+from tracekit.report.many import pairs, run_charts, runs, trace_tables
 from tracekit.report.many.job import Job
 from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
+from tracekit.report.many.trace_tables import DEVICES
 from tracekit.report.one.headline import headline
 from tracekit.report.one.overview import (
     Finding,
@@ -32,15 +30,14 @@ from tracekit.report.one.overview import (
     verdicts,
     words,
 )
-from tracekit.results import catalog, units
+from tracekit.results import units
 from tracekit.results.first_screen import KeyNumber, Verdict
-from tracekit.results.result import Column, Grid
+from tracekit.results.result import Grid
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
 NARROW = "\u00a0"  # a number and its unit stay together
 ACTIONS = 3  # on the first screen, or one a trace
-LONGEST = 4  # kernels or ops of a phase and trace in the table of what costs most
 
 
 def title(many: Sequence[Side]) -> str:
@@ -116,8 +113,17 @@ def overview(many: Sequence[Side], job: Job | None = None) -> Overview:
 
 def _grids(many: Sequence[Side], job: Job | None, own: Sequence[Side]) -> list[Grid | None]:
     """The tables: of `own` where they have a row or a column a trace."""
-    each = [_totals(own), _stages(own), _costs(own), _findings_grid(own)]
-    return [*(jobs.grids(job) if job else ()), *_of_some(many, own, each), _runs(many)]
+    each = [
+        trace_tables.totals(own),
+        trace_tables.stage_means(own),
+        trace_tables.costs(own),
+        trace_tables.first_findings(own),
+    ]
+    return [
+        *(jobs.grids(job) if job else ()),
+        *_of_some(many, own, each),
+        trace_tables.what_ran(many),
+    ]
 
 
 def whole(many: Sequence[Side]) -> list[Grid]:
@@ -207,25 +213,6 @@ def _each(key: str, many: Sequence[tuple[str, RunFacts]]) -> str:
     return "; ".join(f"{value} in {len(names)}" for value, names in groups.items())
 
 
-def _runs(many: Sequence[Side]) -> Grid:
-    """What ran: a column a trace, or a row a trace where there are many."""
-    keys = [key for key in run_facts.NAMES if any(key in side.run.said for side in many)]
-    absent = "– is not said by the trace."
-    if len(many) > COLUMNS:
-        keys = [key for key in run_facts.differing([side.run for side in many]) if key in keys]
-        columns = (Column("trace"), *(Column(run_facts.NAMES[key]) for key in keys))
-        rows = [(side.name, *(_fact(side, key) for key in keys)) for side in many]
-        return Grid("runs", "Where the runs differ", columns, rows if keys else [], absent=absent)
-    columns = (Column("what"), *(Column(side.name) for side in many))
-    rows = [(run_facts.NAMES[key], *(_fact(side, key) for side in many)) for key in keys]
-    return Grid("runs", "What ran, trace by trace", columns, rows, absent=absent)
-
-
-def _fact(side: Side, key: str) -> str | None:
-    said = side.run.said
-    return run_facts.shown(said[key]) if key in said else None
-
-
 # ---------------------------------------------------------------- numbers, sentences, findings
 
 
@@ -241,19 +228,18 @@ class _Range:
 
 
 KERNEL = "Time of the device window in which a kernel ran."
-_DEVICES = "Of a trace of several devices the mean over them."
 _RANGES = (
     _Range("TTFT", lambda own: own.ttft, units.duration, TTFT),
     _Range("TPOT", lambda own: own.tpot, units.duration, TPOT),
     _Range("Decode, tokens/s", lambda own: own.decode, lambda v: f"{v:,.1f}",
            "Of one sequence: 1 / TPOT."),
     _Range("Wall time of all stages", lambda own: own.wall, units.duration, WALL),
-    _Range("Kernel time", lambda own: own.kernel, units.duration, f"{KERNEL} {_DEVICES}",
+    _Range("Kernel time", lambda own: own.kernel, units.duration, f"{KERNEL} {DEVICES}",
            doubtful=True),
-    _Range("Device window", lambda own: own.window, units.duration, f"{WINDOW} {_DEVICES}",
+    _Range("Device window", lambda own: own.window, units.duration, f"{WINDOW} {DEVICES}",
            doubtful=True),
-    _Range("GPU busy", lambda own: own.busy, units.share, f"{BUSY} {_DEVICES}", doubtful=True),
-    _Range("GPU idle", lambda own: own.idle_share, units.share, f"{IDLE} {_DEVICES}",
+    _Range("GPU busy", lambda own: own.busy, units.share, f"{BUSY} {DEVICES}", doubtful=True),
+    _Range("GPU idle", lambda own: own.idle_share, units.share, f"{IDLE} {DEVICES}",
            doubtful=True),
 )  # fmt: skip
 
@@ -359,105 +345,3 @@ def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
         others = [other for other, _ in same[1:] if other != name]
         also = f" So in {', '.join(dict.fromkeys(others))}." if others else ""
         yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
-
-
-def _findings_grid(many: Sequence[Side]) -> Grid | None:
-    """The findings of every trace, each with its trace: they are not added up."""
-    most = max(200 // len(many), 2)
-    rows: list[tuple[Any, ...]] = []
-    columns: tuple[Column, ...] = ()
-    left = 0
-    for side in many:
-        result = side.one.get(Findings)
-        for grid in catalog.analysis(Findings.analysis).tables(result)[:1] if result else ():
-            columns = grid.columns
-            left += max(len(grid.rows) - most, 0)
-            rows += [(side.name, *row) for row in grid.rows[:most]]
-    note = f"{left} more, which save less, in each trace's own section." if left else ""
-    return Grid("findings", "What to look at first, trace by trace",
-                (Column("trace"), *columns), rows, note)  # fmt: skip
-
-
-# ---------------------------------------------------------------- tables
-
-
-def _totals(many: Sequence[Side]) -> Grid:
-    columns = (
-        Column("trace"),
-        Column("file"),
-        Column("device"),
-        Column("slices", "count", "Slices that the file holds."),
-        Column("wall", "ns", "Wall time of all stages."),
-        Column("window", "ns", f"{WINDOW} {_DEVICES}"),
-        Column("busy share", "share", f"{BUSY} {_DEVICES}"),
-        Column("idle", "ns", f"{IDLE} {_DEVICES}"),
-        Column("idle share", "share", f"Idle over window. {_DEVICES}"),
-        Column("unaccounted", "ns", SUSPECT),
-        Column("TTFT", "ns", "Time to first token: load to the end of prefill, mean."),
-        Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
-        Column("decode", "tokens/s", "Tokens a second after the first: 1 / TPOT."),
-    )
-    rows = []
-    for side in many:
-        own, source = runs.measures(side), side.one.source
-        rows.append((
-            side.name, facts.file_name(side.one.path), side.run.device,
-            source.events.get("X"),
-            own.wall, own.window, own.busy, own.idle, own.idle_share, own.suspect, own.ttft,
-            own.tpot, own.decode,
-        ))  # fmt: skip
-    return Grid("traces", "Trace by trace", columns, rows)
-
-
-def _stages(many: Sequence[Side]) -> Grid | None:
-    """Mean wall time of each stage, a column a trace; a row a trace where there are many."""
-    means = [runs.means(side) for side in many]
-    families = list(dict.fromkeys(family for own in means for family in own))
-    said = f"Mean wall time of one instance. {ALIKE}"
-    key, title = "stage-means", "Mean wall time of each stage"
-    if not families:
-        return None
-    if len(many) > COLUMNS:
-        shown = families[:COLUMNS]
-        left = len(families) - len(shown)
-        return Grid(
-            key, title, (Column("trace"), *(Column(f, "ns", said) for f in shown)),
-            [(side.name, *(own.get(f) for f in shown))
-             for side, own in zip(many, means, strict=True)],
-            f"{units.plural(left, 'more stage')} in each trace's own section, and in --csv."
-            if left else "",
-        )  # fmt: skip
-    rows = [(family, *(own.get(family) for own in means)) for family in families[:60]]
-    return Grid(key, title, (Column("stage"), *(Column(s.name, "ns", said) for s in many)), rows,
-                absent="– is not in that trace.")  # fmt: skip
-
-
-def _costs(many: Sequence[Side]) -> Grid | None:
-    """The dearest kernels (or ops) of each phase, a column a trace."""
-    if len(many) > COLUMNS:
-        return None
-    costs = runs.costs(many)
-    noun = costs.noun
-    rows: list[tuple[Any, ...]] = []
-    divided = True
-    for phase in runs.phases(many, costs):
-        has = [side for side in many if costs.rows(side, phase)]
-        tables = [(side, costs.by_name(side, phase)) for side in many]
-        top = list(dict.fromkeys(
-            name for _, own in tables
-            for name in sorted(own, key=lambda n: -own[n])[:LONGEST]
-        ))  # fmt: skip
-        divided = divided and all(runs.instances(s, phase) for s in has)
-        found = [
-            (name, phase,
-             *(own[name] / runs.per(s, phase, has) if name in own else None for s, own in tables))
-            for name in top
-        ]  # fmt: skip
-        rows += sorted(found, key=lambda row: -max(v or 0 for v in row[2:]))
-    said = "mean of the instances of the phase" if divided else "all instances together"
-    columns = (
-        Column(noun), Column("phase"),
-        *(Column(s.name, "ns", f"{noun.capitalize()} time, {said}.") for s in many),
-    )  # fmt: skip
-    return Grid("costs", f"{noun.capitalize()}s that cost most, trace by trace", columns, rows,
-                absent="– is not in that trace.")  # fmt: skip
