@@ -330,107 +330,133 @@ def test_bars_switch_between_time_and_shares(browser: Any, tmp_path: Path) -> No
     assert pressed.get_attribute("aria-pressed") == "true"
 
 
+KERNELS = "tk-kernels-kernels-table"
+
+
+class Picture:
+    """The picture of an open page, and how somebody gets about in it."""
+
+    def __init__(self, at: Opened) -> None:
+        self.at, self.page = at, at.page
+        self.slices = at.page.locator("#tk-tree-picture canvas").nth(1)
+        self.readout = at.page.locator("#tk-tree-picture-said")
+        self.bar = at.page.locator(".filterbar")
+        self.whole = self.view()
+
+    def view(self) -> float:
+        """How many ns are in sight."""
+        low, high = self.page.locator("#tk-tree-picture").get_attribute("data-view").split(",")
+        return int(high) - int(low)
+
+    def settled(self, condition: str) -> None:
+        self.page.wait_for_function(f"() => {condition}")
+
+    def by_keys(self) -> tuple[str, str, float]:
+        """Down to a kernel, its tables, its first slice: its address, what is said, how near."""
+        every = len(self.at.rows(KERNELS))
+        self.page.focus("#tree h2 button")
+        for _ in range(12):
+            self.page.keyboard.press("Tab")
+            if self.page.evaluate("document.activeElement.tagName") == "CANVAS":
+                break
+        for _ in range(12):
+            self.page.keyboard.press("ArrowDown")
+        assert self.readout.inner_text().startswith("kernel sm90_xmma_gemm")
+        name = self.readout.locator("b").inner_text().removeprefix("kernel ").split(":")[0]
+        self.page.keyboard.press("Enter")
+        assert "Tables show kernel" in self.bar.inner_text()
+        assert all(name in row for row in self.at.rows(KERNELS))
+        assert 0 < len(self.at.rows(KERNELS)) < every
+        assert "No row of this table holds" in self.page.locator(".none:visible").first.inner_text()
+        self.page.keyboard.press("]")
+        self.settled("document.getElementById('tk-tree-picture').dataset.view.split(',')"
+                ".reduce((a, b) => b - a) < 1e6")  # fmt: skip
+        assert "on stream 7" in self.readout.inner_text()
+        assert "tracekit export tl_h100_qwen15_05b.json.gz" in self.readout.inner_text()
+        self.settled("location.hash.includes('slice=')")
+        address, said, near = (
+            self.page.evaluate("location.hash"),
+            self.readout.inner_text(),
+            self.view(),
+        )
+        self.page.keyboard.press("Escape")
+        assert len(self.at.rows(KERNELS)) == every
+        return address, said, near
+
+    def by_address(self, address: str, said: str, near: float) -> None:
+        """The same slice, as near."""
+        self.page.evaluate(
+            "address => { location.hash = '#kernels'; location.hash = address; }", address
+        )
+        self.settled("!document.querySelector('.filterbar').hidden")
+        assert self.readout.inner_text() == said
+        assert self.view() == near
+        self.page.locator(".filterbar button").click()
+
+    def by_mouse(self) -> None:
+        """The wheel zooms, a drag too, a click names and filters."""
+        self.page.get_by_role("button", name="Show all of the time").click()
+        self.settled(f"document.getElementById('tk-tree-picture').dataset.view.split(',')"
+                f".reduce((a, b) => b - a) >= {self.whole}")  # fmt: skip
+        self.slices.scroll_into_view_if_needed()
+        box = self.slices.bounding_box()
+        self.page.mouse.move(box["x"] + 500, box["y"] + box["height"] - 54)
+        for _ in range(12):
+            self.page.keyboard.down("Control")
+            self.page.mouse.wheel(0, -120)
+            self.page.keyboard.up("Control")
+        self.page.wait_for_timeout(80)
+        assert self.view() < self.whole / 400
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + 600, box["y"] + box["height"] - 54, steps=3)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(80)
+        assert self.view() < self.whole / 4000
+        self.page.mouse.click(box["x"] + 300, box["y"] + box["height"] - 54)
+        assert "Tables show" in self.bar.inner_text()
+        assert "on stream 7" in self.readout.inner_text()
+        self.page.emulate_media(color_scheme="dark")  # drawn anew, as near
+        assert self.view() < self.whole / 4000
+
+    def over_the_page(self) -> None:
+        """A search, a fold, a finding."""
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("/")
+        self.page.keyboard.type("flash_fwd_kernel")
+        assert "found" in self.page.locator(".find [role=status]").inner_text()
+        self.page.keyboard.press("ArrowDown")
+        self.page.keyboard.press("Enter")
+        assert self.page.evaluate("document.querySelectorAll('tr.here, canvas:focus').length") >= 1
+        self.page.keyboard.press("/")
+        self.page.keyboard.type(" no such thing")
+        assert "Nothing on this page holds" in self.page.locator("#tk-found").inner_text()
+        self.page.keyboard.press("Escape")
+        self.page.click("#kernels h2 button")
+        assert self.page.locator(f"#{KERNELS}").is_hidden()
+        self.page.click("nav a[href='#kernels']")
+        assert self.page.locator(f"#{KERNELS}").is_visible()  # a link unfolds what it leads to
+        self.settled("document.querySelector('nav a[aria-current]')?.hash === '#kernels'")
+        markdown = self.page.evaluate(
+            """async () => {
+              let said = '';
+              navigator.clipboard.writeText = async text => { said = text; };
+              document.querySelector('.copymd').click();
+              await new Promise(done => setTimeout(done, 50));
+              return said;
+            }"""
+        )
+        assert markdown.startswith("**")
+        assert "tl_h100_qwen15_05b.json.gz" in markdown
+
+
 def test_from_a_stage_to_a_single_kernel_by_keys_by_mouse_and_by_address(
     browser: Any, tmp_path: Path
 ) -> None:
     at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
-    page = at.page
-    slices = page.locator("#tk-tree-picture canvas").nth(1)
-    readout, bar = page.locator("#tk-tree-picture-said"), page.locator(".filterbar")
-    kernels = "tk-kernels-kernels-table"
-
-    def view() -> float:
-        low, high = page.locator("#tk-tree-picture").get_attribute("data-view").split(",")
-        return int(high) - int(low)
-
-    def settled(condition: str) -> None:
-        page.wait_for_function(f"() => {condition}")
-
-    # by keys alone: down to a kernel, its tables, its first slice
-    every, whole = len(at.rows(kernels)), view()
-    page.focus("#tree h2 button")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.tagName") == "CANVAS":
-            break
-    for _ in range(12):
-        page.keyboard.press("ArrowDown")
-    assert readout.inner_text().startswith("kernel sm90_xmma_gemm")
-    name = readout.locator("b").inner_text().removeprefix("kernel ").split(":")[0]
-    page.keyboard.press("Enter")
-    assert "Tables show kernel" in bar.inner_text()
-    assert all(name in row for row in at.rows(kernels))
-    assert 0 < len(at.rows(kernels)) < every
-    assert "No row of this table holds" in page.locator(".none:visible").first.inner_text()
-    page.keyboard.press("]")
-    settled("document.getElementById('tk-tree-picture').dataset.view.split(',')"
-            ".reduce((a, b) => b - a) < 1e6")  # fmt: skip
-    assert "on stream 7" in readout.inner_text()
-    assert "tracekit export tl_h100_qwen15_05b.json.gz" in readout.inner_text()
-    settled("location.hash.includes('slice=')")
-    address, said, near = page.evaluate("location.hash"), readout.inner_text(), view()
-    page.keyboard.press("Escape")
-    assert len(at.rows(kernels)) == every
-
-    # by address: the same slice, as near
-    page.evaluate("address => { location.hash = '#kernels'; location.hash = address; }", address)
-    settled("!document.querySelector('.filterbar').hidden")
-    assert readout.inner_text() == said
-    assert view() == near
-    page.locator(".filterbar button").click()
-
-    # by mouse: the wheel zooms, a drag too, a click names and filters
-    page.get_by_role("button", name="Show all of the time").click()
-    settled(f"document.getElementById('tk-tree-picture').dataset.view.split(',')"
-            f".reduce((a, b) => b - a) >= {whole}")  # fmt: skip
-    slices.scroll_into_view_if_needed()
-    box = slices.bounding_box()
-    page.mouse.move(box["x"] + 500, box["y"] + box["height"] - 54)
-    for _ in range(12):
-        page.keyboard.down("Control")
-        page.mouse.wheel(0, -120)
-        page.keyboard.up("Control")
-    page.wait_for_timeout(80)
-    assert view() < whole / 400
-    page.mouse.down()
-    page.mouse.move(box["x"] + 600, box["y"] + box["height"] - 54, steps=3)
-    page.mouse.up()
-    page.wait_for_timeout(80)
-    assert view() < whole / 4000
-    page.mouse.click(box["x"] + 300, box["y"] + box["height"] - 54)
-    assert "Tables show" in bar.inner_text()
-    assert "on stream 7" in readout.inner_text()
-    page.emulate_media(color_scheme="dark")  # drawn anew, as near
-    assert view() < whole / 4000
-
-    # over the whole page: a search, a fold, a finding
-    page.keyboard.press("Escape")
-    page.keyboard.press("/")
-    page.keyboard.type("flash_fwd_kernel")
-    assert "found" in page.locator(".find [role=status]").inner_text()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.querySelectorAll('tr.here, canvas:focus').length") >= 1
-    page.keyboard.press("/")
-    page.keyboard.type(" no such thing")
-    assert "Nothing on this page holds" in page.locator("#tk-found").inner_text()
-    page.keyboard.press("Escape")
-    page.click("#kernels h2 button")
-    assert page.locator(f"#{kernels}").is_hidden()
-    page.click("nav a[href='#kernels']")
-    assert page.locator(f"#{kernels}").is_visible()  # a link unfolds what it leads to
-    settled("document.querySelector('nav a[aria-current]')?.hash === '#kernels'")
-    markdown = page.evaluate(
-        """async () => {
-          let said = '';
-          navigator.clipboard.writeText = async text => { said = text; };
-          document.querySelector('.copymd').click();
-          await new Promise(done => setTimeout(done, 50));
-          return said;
-        }"""
-    )
-    assert markdown.startswith("**")
-    assert "tl_h100_qwen15_05b.json.gz" in markdown
+    picture = Picture(at)
+    picture.by_address(*picture.by_keys())
+    picture.by_mouse()
+    picture.over_the_page()
     assert at.faults == []
 
 
