@@ -40,7 +40,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.OTHER_DEVICE: "another device works",
     Reason.COMMUNICATION: "work waits for communication",
     Reason.OTHER_STREAM: "work waits for another stream",
-    Reason.GRAPH: "the kernels of one graph follow one another",
+    Reason.GRAPH: "nothing runs between kernels of one graph",
     Reason.LATENCY: "launched work has not begun",
     Reason.UNLINKED: "the launches are not in the file, so nobody can say why",
     Reason.END: "nothing more is launched",
@@ -68,7 +68,11 @@ def headline(one: Answers, devices: Devices) -> str:
     if lead is None:
         return f"{which}{_work(one, row)}."
     idle = row.idle_share or 0.0
-    also = f"; the GPU is idle for {share(idle)}" if idle >= WORTH and not lead.idle else ""
+    also = ""
+    if idle >= WORTH and not lead.idle:
+        # more than what leads, though no cause of it alone is
+        why = _reasons(one.get(IdleTime), row)[0] if idle >= lead.part else ""
+        also = f"; the GPU is idle for {share(idle)}{why}"
     if row.suspect_ns >= LEADS * row.window_ns:
         also += f"; {duration(row.suspect_ns)} more are unaccounted for"
     work = _beside(one, row) if lead.communication else _rest(one, row)
