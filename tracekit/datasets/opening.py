@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,27 @@ def open_samples(
             )
         name = found_at(path, kind, also)
         entry = dataset_entry.dataset(name)
+    _check(entry, name, subset, (kind, *also), spec)
+    chosen = _taken(entry, given, spec)
+    if "kind" in entry.takes:
+        chosen["kind"] = kind
     if also:
-        pairing.check(entry, (kind, *also), spec)
-    elif entry.kind != kind and "kind" not in entry.takes:
+        chosen["also"] = pairing.others(entry, (kind, *also))
+    samples = entry.samples(path, subset=subset or None, seed=seed, on_error=on_error, **chosen)
+    if also and "kind" not in entry.takes:
+        samples = (pairing.seen_as(sample, entry.kind, kind) for sample in samples)
+    return itertools.islice(samples, limit)
+
+
+def _check(
+    entry: dataset_entry.Dataset, name: str, subset: str, kinds: Sequence[InputKind], spec: str
+) -> None:
+    """Nothing where the data set holds these kinds and has this subset. Raises: TracekitError."""
+    if len(kinds) > 1:
+        pairing.check(entry, kinds, spec)
+    elif entry.kind != kinds[0] and "kind" not in entry.takes:
         raise TracekitError(
-            f"it holds {entry.kind}, and {kind} is wanted",
+            f"it holds {entry.kind}, and {kinds[0]} is wanted",
             where=spec,
             hint="`tracekit datasets` lists which data fits which model",
         )
@@ -72,6 +88,10 @@ def open_samples(
             where=f"{name}:{subset}",
             hint=f"known: {', '.join(entry.subsets)}",
         )
+
+
+def _taken(entry: dataset_entry.Dataset, given: Mapping[str, Any], spec: str) -> dict[str, Any]:
+    """The options that are given. Raises: UsageError for one that the data set does not take."""
     chosen = {key: value for key, value in given.items() if value is not None}
     for option in [key for key in chosen if key not in entry.takes]:
         # a sweeping --trust-pickle does no harm to a data set without pickles
@@ -82,14 +102,7 @@ def open_samples(
                 hint=f"it takes: {', '.join(entry.takes) or 'no options'}",
             )
         del chosen[option]
-    if "kind" in entry.takes:
-        chosen["kind"] = kind
-    if also:
-        chosen["also"] = pairing.others(entry, (kind, *also))
-    samples = entry.samples(path, subset=subset or None, seed=seed, on_error=on_error, **chosen)
-    if also and "kind" not in entry.takes:
-        samples = (pairing.seen_as(sample, entry.kind, kind) for sample in samples)
-    return itertools.islice(samples, limit)
+    return chosen
 
 
 def found_at(path: Path, kind: InputKind | None = None, also: Sequence[InputKind] = ()) -> str:
