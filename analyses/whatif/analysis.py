@@ -23,6 +23,7 @@ from tracekit.attribution.replay.predict import (
     Weights,
     replay,
 )
+from tracekit.attribution.roofline.devices import datasheet
 from tracekit.results.catalog import Analysis
 from tracekit.results.units import plural, share
 from tracekit.taxonomy import Stage
@@ -89,7 +90,7 @@ def _named(made: Replay, asked: Change, devices: Sequence[str]) -> Iterator[_Sce
         for error in (1.0, other_device.LEAST, other_device.MOST):
             part = changes.of_work(made, factor * (moved * error + ~moved))
             every.append(Weights(own.factor * part.factor, own.dropped))
-        said = f"on {other_device.device(name).name}"
+        said = f"on {datasheet(name).name}"
         yield _Scenario(f"{asked.said}, {said}" if asked.said else said, tuple(every))
 
 

@@ -157,7 +157,7 @@ def _tools(kept: _Kept) -> list[Callable[..., object]]:
         """What a change would save, by a replay, with its range. Without one, the best three.
 
         scale: 'gemm=0.5' or 'kernel:REGEX=0.8'. remove: 'host_sync'. launch_cost: false for none.
-        cuda_graphs: stages launched at once. device: names such as 'H100'.
+        cuda_graphs: stages launched at once. device: names such as 'H100 SXM'.
         """
         loaded = kineto.load(trace, tables=catalog.analysis("whatif").needs)
         found = catalog.answer(

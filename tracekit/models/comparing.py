@@ -126,7 +126,7 @@ def compare(
     Raises: TracekitError for an unknown model or device, and without torch.
     """
     extras.need("capture", "torch", where="comparing models")
-    specs = [_device(name) for name in on]
+    specs = [devices.datasheet(name) for name in on]
     size = devices.BYTES.get(dtype)
     if size is None:
         raise UsageError("there is no such dtype", where=dtype, hint=", ".join(devices.BYTES))
@@ -137,17 +137,6 @@ def compare(
         dtype, tokens, tuple(one.row(specs, given.get(one.name, ())) for one in found),
         tuple(_pairs(found, specs)),
     )  # fmt: skip
-
-
-def _device(name: str) -> Device:
-    for device in devices.DEVICES:
-        if device.name.lower() == name.lower():
-            return device
-    near = [d for d in devices.DEVICES if d.name.lower().startswith(name.lower())]
-    if near:
-        return near[0]
-    hint = ", ".join(device.name for device in devices.DEVICES)
-    raise UsageError("there is no datasheet of this device", where=name, hint=hint)
 
 
 class _Sized:
@@ -196,8 +185,8 @@ class _Sized:
         """ns of a pass over so many positions behind the middle of an answer; None: not known."""
         if self.llm is None:
             return None
-        at = (self.about.prompt_tokens or 0) + self.tokens // 2
-        done, moved = model_bounds.pass_over(self.llm, at, at + length - 1)
+        context = (self.about.prompt_tokens or 0) + self.tokens // 2
+        done, moved = model_bounds.pass_over(self.llm, context + 1, context + length)
         return _least(done, moved, spec, self.dtype)
 
     def cache_bytes(self) -> int | None:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from tracekit.attribution import links
 from tracekit.attribution.copies import way
 from tracekit.attribution.kernels.categories import classify
-from tracekit.attribution.roofline.devices import DEVICES, Device, named, of_trace
+from tracekit.attribution.roofline.devices import Device, datasheet, of_trace
 from tracekit.attribution.roofline.formulas.work import MATRIX
 from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.utilization import least
-from tracekit.errors import MissingEventsError, UsageError
+from tracekit.errors import MissingEventsError
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -33,24 +33,13 @@ FAR = 0.1  # of the time: a floor below it limits nothing
 LEAST, MOST = 0.5, 2.0
 
 
-def device(name: str) -> Device:
-    """The device of this name. Raises: UsageError for one that no datasheet is known of."""
-    found = next((one for one in DEVICES if one.name.lower() == name.lower()), None) or named(name)
-    if found is None:
-        raise UsageError(
-            f"no datasheet of {name!r} is known",
-            where="--device", hint=f"choose {', '.join(one.name for one in DEVICES)}",
-        )  # fmt: skip
-    return found
-
-
 def factors(trace: Trace, name: str) -> F64:
     """[G] the time of each row of `links.work` on the device `name`, of what it is here.
 
     Raises: UsageError for an unknown name; MissingEventsError where the trace's own device is not
     known, or one of the two has no peak for a dtype that is multiplied.
     """
-    other, own = device(name), of_trace(trace)
+    other, own = datasheet(name), of_trace(trace)
     if own is None:
         raise MissingEventsError(
             "the device that it ran on is not known, so nothing can be scaled to another",

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracekit.errors import UsageError
 from tracekit.trace.trace import Trace
 
 TERA, GIGA = 1e12, 1e9
@@ -174,6 +175,20 @@ DEVICES: tuple[Device, ...] = (
 def named(name: str) -> Device | None:
     """The device of this name as torch or the driver writes it, or None where none is known."""
     return next((device for device in DEVICES if device.pattern.search(name)), None)
+
+
+def datasheet(name: str) -> Device:
+    """The device that somebody names: as here, or as torch writes it.
+
+    Raises: UsageError for one that no datasheet is known of.
+    """
+    found = next((one for one in DEVICES if one.name.lower() == name.lower()), None) or named(name)
+    if found is None:
+        near = [one.name for one in DEVICES if one.name.lower().startswith(name.lower())]
+        why = "several devices begin so" if near else "no datasheet of this device is known"
+        known = ", ".join(near or [device.name for device in DEVICES])
+        raise UsageError(why, where=name, hint=f"choose {known}")
+    return found
 
 
 def names(trace: Trace) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracekit.attribution.roofline import model_bounds, speculative_law
-from tracekit.attribution.roofline.devices import DEVICES, Device
+from tracekit.attribution.roofline.devices import Device, datasheet
 from tracekit.errors import UsageError
 from tracekit.models import entry as model_entry
 from tracekit.models.entry import BuildOptions
@@ -98,7 +98,7 @@ def full_size(
         target=first,
         dtype=dtype,
         new=new,
-        devices=tuple(_on(_device(name), second, first, dtype, new, gammas) for name in devices),
+        devices=tuple(_on(datasheet(name), second, first, dtype, new, gammas) for name in devices),
     )
 
 
@@ -133,14 +133,6 @@ def _one(name: str, dtype: str, new: int) -> One:
     )
 
 
-def _device(name: str) -> Device:
-    for device in DEVICES:
-        if device.name == name:
-            return device
-    known = ", ".join(device.name for device in DEVICES)
-    raise UsageError("no such device is known", where=name, hint=f"known: {known}")
-
-
 def _on(
     device: Device, draft: One, target: One, dtype: str, new: int, gammas: Sequence[int]
 ) -> OnDevice:
@@ -148,13 +140,13 @@ def _on(
         flops, moved = work
         return 1e9 * max(flops / device.flops[dtype], moved / device.memory_bytes_per_s)
 
-    middle = new // 2
-    step = floor(passed(target.llm, target.prompt + middle, 1))
-    drafted = floor(passed(draft.llm, draft.prompt + middle, 1))
-    verify = {
-        gamma + 1: floor(passed(target.llm, target.prompt + middle, gamma + 1)) / step
-        for gamma in gammas
-    }
+    def passed(one: One, width: int) -> float:
+        """A pass over so many positions behind the middle of the text."""
+        context = one.prompt + new // 2
+        return floor(model_bounds.pass_over(one.llm, context + 1, context + width))
+
+    step, drafted = passed(target, 1), passed(draft, 1)
+    verify = {gamma + 1: passed(target, gamma + 1) / step for gamma in gammas}
     costs = speculative_law.Costs(draft=drafted / step, verify=verify)
     return OnDevice(
         device=device.name,
@@ -166,15 +158,6 @@ def _on(
         verify=verify,
         break_even={gamma: speculative_law.break_even(gamma, costs) for gamma in gammas},
     )
-
-
-def passed(llm: model_bounds.Llm, context: int, width: int) -> tuple[int, int]:
-    """FLOPs and bytes of a pass of one row over `width` positions behind `context` others.
-
-    Every weight is read once, and keys and values of all positions; the head meets each position.
-    """
-    flops = 2 * llm.active_parameters * width + llm.pairs_flops(context + 1, context + width)
-    return flops, llm.active_parameters * llm.bytes_per_value + llm.kept_bytes(context + width)
 
 
 MEMORY = (
