@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,20 +14,40 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_the_readme_on_pypi_links_to_the_repository() -> None:
+def hook() -> ModuleType:
     pytest.importorskip("hatchling")
-    command = [sys.executable, "-m", "hatchling", "metadata"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    found = json.loads(told.stdout)
-    base = PROJECT["project"]["urls"]["Repository"]
-    assert found["urls"]["Repository"] == base
-    readme = found["readme"]["text"]
-    links = re.findall(r"\]\(([^)]+)\)", readme)
+    spec = importlib.util.spec_from_file_location("readme_hook", ROOT / "scripts/readme_hook.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_the_readme_on_pypi_has_no_link_that_leads_nowhere() -> None:
+    told: dict[str, object] = {**PROJECT["project"]}
+    hook().Readme(str(ROOT), {}).update(told)
+    found = told["readme"]
+    assert isinstance(found, dict)
+    links = re.findall(r"\]\(([^)]+)\)", found["text"])
+    base = PROJECT["project"].get("urls", {}).get("Repository")
+    assert all(base is not None and link.startswith(f"{base}/blob/main/") for link in links)
+    assert "[capture]" not in found["text"].replace(".[capture]", "")
+    assert "| profile a model, yours too | " in found["text"]
+
+
+def test_with_a_repository_the_links_of_the_readme_lead_to_its_files() -> None:
+    base = "https://code.example/tracekit"
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", hook().absolute(text, base))
     assert len(links) > 8
     for link in links:
         assert link.startswith(f"{base}/blob/main/"), link
         path = link.removeprefix(f"{base}/blob/main/").partition("#")[0]
         assert (ROOT / path).is_file(), link
+    assert (
+        hook().absolute("[a](b.md), [c](https://d), [e](#f)", None) == "a, [c](https://d), [e](#f)"
+    )
 
 
 def test_every_link_of_the_readme_and_the_docs_leads_to_a_file_and_a_heading() -> None:
@@ -47,15 +66,14 @@ def test_every_link_of_the_readme_and_the_docs_leads_to_a_file_and_a_heading() -
                 assert heading in found, f"{page.name}: {link}"
 
 
-def test_citation_and_security_name_the_same_project() -> None:
+def test_the_citation_is_of_this_version_and_place() -> None:
     project = PROJECT["project"]
     citation = (ROOT / "CITATION.cff").read_text()
-    assert f"version: {project['version']}\n" in citation
-    assert f'repository-code: "{project["urls"]["Repository"]}"' in citation
     assert "cff-version: 1.2.0" in citation
-    assert project["urls"]["Repository"] in (ROOT / "SECURITY.md").read_text()
-    for name in ("Documentation", "Issues", "Changelog"):
-        assert project["urls"][name].startswith(project["urls"]["Repository"])
+    assert f"version: {project['version']}\n" in citation
+    place = project.get("urls", {}).get("Repository")
+    said = re.findall(r'^repository-code: "(.*)"$', citation, re.MULTILINE)
+    assert said == ([place] if place else [])
 
 
 def test_the_sdist_holds_what_a_wheel_is_built_from_and_no_samples() -> None:
