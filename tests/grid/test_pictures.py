@@ -45,3 +45,6 @@ def test_a_family_is_captured_with_the_text_of_generate(kind: str, tmp_path: Pat
     assert Stage.ENCODE in done.stages
     assert made.ids_of(done) == generated(original, processed(folder, tmp_path))
     assert done.metadata["tokens"]["sensor"] >= 1
+    encode, parts = done.metadata["dims"]["encode"], done.metadata["parameters"]
+    assert encode["flops"] > 2 * encode["weight_parameters"]
+    assert 0.9 < encode["weight_parameters"] / (parts["vision"] + parts.get("connector", 0)) < 1.01

@@ -4,8 +4,10 @@ Weights are read once a forward pass, keys and values of the context once a toke
 of a matrix does one multiply-add a token. Prefill applies the head to the last position alone.
 Norms, softmax, rotary embeddings, activations and the scans of recurrent layers are left out: about
 one percent. Layers that see a window meet and read no more than its positions; a recurrent
-layer reads its state once a token, whatever came before. Keys and values are those that the run
-itself cached, where the metadata says how many: of latent attention they are fewer, or expanded.
+layer reads its state once a token, whatever came before, and one that attends in chunks the
+positions of its chunk. Keys and values are those that the run itself cached, where the metadata
+says how many: of latent attention they are fewer, or expanded. A decoder that attends to an
+encoder's tokens makes keys and values of them in prefill, and reads these in every pass.
 
 Of a mixture of experts a token multiplies with the experts that it chose. A pass reads at least as
 many as one token chooses, since all its tokens may choose the same. Chosen evenly, n tokens reach
@@ -64,7 +66,7 @@ def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
     lengths = prompts(counts, len(made))
     if isinstance(llm, Mapping) and lengths:
         shape = _shape(llm)
-        if shape is not None:
+        if shape is not None and _attends_alike(shape, counts):
             out.append(_prefill(shape, dtype, lengths, batch))
             out.append(_decode(shape, dtype, lengths, batch, made))
     return tuple(need for need in out if need.passes)
@@ -82,6 +84,11 @@ def _requests(meta: Mapping[str, Any], made: int) -> int:
     profiled = meta.get("profiled")
     samples = profiled.get("samples") if isinstance(profiled, Mapping) else None
     return len(_list(samples)) or made
+
+
+def _attends_alike(llm: Llm, counts: Mapping[str, Any]) -> bool:
+    """Whether every request attends to as many of an encoder's tokens as `llm` states."""
+    return not llm.cross_positions or _whole(counts.get("sensor")) == llm.cross_positions
 
 
 def _list(value: Any) -> Sequence[Any]:
@@ -110,9 +117,14 @@ class Llm:
     pair_flops: int | None = None  # of a query with a key, over layers that see all positions
     cache_values: int | None = None  # of a position, over those layers
     window: int = 0  # positions that the other attention layers see
+    chunk: int = 0  # or: they see those of their chunk of so many
     window_pair_flops: int = 0
     window_cache_values: int = 0
     state_values: int = 0  # of the recurrent states of a row
+    cross_positions: int = 0  # of an encoder, that each layer attends to
+    cross_pair_flops: int = 0  # of a query with one of them, over all layers
+    cross_values: int = 0  # cached of one of them, over all layers
+    cross_parameters: int = 0  # that make those, once a request: in no other number of weights
 
     @property
     def head_weights(self) -> int:
@@ -142,26 +154,38 @@ class Llm:
     def pairs_flops(self, first: int, last: int) -> int:
         """QKᵀ and PV, in all layers, of the queries at positions `first` to `last`, from 1.
 
-        Each meets the keys of all positions up to its own, or of the last `window` of them.
+        Each meets the keys of all positions up to its own, or of the last `window` of them, or of
+        those in its chunk; and all of the encoder's.
         """
         pair = self.pair_flops
         if pair is None:
             pair = 4 * self.layers * self.heads * self.head_dim
-        whole = (first + last) * (last - first + 1) // 2
-        if not self.window_pair_flops:
-            return pair * whole
+        queries = last - first + 1
+        own = pair * ((first + last) * queries // 2)
+        crossed = self.cross_pair_flops * self.cross_positions * queries
+        return own + crossed + self.window_pair_flops * self._in_sight(first, last)
+
+    def _in_sight(self, first: int, last: int) -> int:
+        """Keys that the queries of windowed or chunked layers meet."""
+        if self.chunk:
+            return self._chunked(last) - self._chunked(first - 1)
         short = max(min(last, self.window) - first + 1, 0)  # queries that see less than a window
         seen = (first + min(last, self.window)) * short // 2
-        seen += (last - first + 1 - short) * self.window
-        return pair * whole + self.window_pair_flops * seen
+        return seen + (last - first + 1 - short) * self.window
+
+    def _chunked(self, last: int) -> int:
+        """Keys that the queries up to `last` meet, each those of its chunk up to its own."""
+        whole, rest = divmod(last, self.chunk)
+        return whole * self.chunk * (self.chunk + 1) // 2 + rest * (rest + 1) // 2
 
     def kept_bytes(self, positions: int) -> int:
         """Keys and values of `positions`, and recurrent states, of one row, in all layers."""
         values = self.cache_values
         if values is None:
             values = 2 * self.layers * self.kv_heads * self.head_dim
-        windowed = self.window_cache_values * min(positions, self.window)
-        return (values * positions + windowed + self.state_values) * self.bytes_per_value
+        seen = (positions - 1) % self.chunk + 1 if self.chunk else min(positions, self.window)
+        other = self.window_cache_values * seen + self.cross_values * self.cross_positions
+        return (values * positions + other + self.state_values) * self.bytes_per_value
 
 
 def llm_of(meta: Mapping[str, Any]) -> Llm | None:
@@ -185,7 +209,7 @@ def _shape(dims: Mapping[str, Any]) -> Llm | None:
     needed = _NEEDED if measured else (*_NEEDED, *_HEADS)
     if not all(found.get(name) for name in needed):
         return None
-    if found.get("window_cache_values") and not found.get("window"):
+    if found.get("window_cache_values") and not (found.get("window") or found.get("chunk")):
         return None
     mixture = [found.get(name, 0) for name in _MIXTURE]
     if any(mixture) and (not all(mixture) or mixture[2] > mixture[1]):
@@ -209,10 +233,11 @@ def _encoder(
 
 def _prefill(llm: Llm, dtype: str, lengths: Sequence[int], batch: int) -> Need:
     inner = llm.active_parameters - llm.head_weights
-    weights = llm.active_parameters * llm.bytes_per_value
+    weights = (llm.active_parameters + llm.cross_parameters) * llm.bytes_per_value
+    others = 2 * llm.head_weights + 2 * llm.cross_parameters * llm.cross_positions
     passes = tuple(
         (
-            batch * (2 * inner * length + 2 * llm.head_weights + llm.pairs_flops(1, length)),
+            batch * (2 * inner * length + others + llm.pairs_flops(1, length)),
             weights + batch * llm.kept_bytes(length),  # written
         )
         for length in lengths

@@ -15,6 +15,7 @@ from tracekit.datasets.entry import Recording, Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts
 from tracekit.models.huggingface.decoding import LibraryDecoder
+from tracekit.models.huggingface.encode_pass import EncodePass
 from tracekit.models.huggingface.library import (
     IMAGE_PROMPT,
     TEXT_PROMPT,
@@ -35,6 +36,12 @@ class Inputs:
     more: Mapping[str, Any] = field(default_factory=dict)
     placed: int | None = None  # tokens of an encoder in a row's prompt, where an id stands for them
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of what the encoder takes."""
+        tensors = (one for one in self.more.values() if isinstance(one, torch.Tensor))
+        return tuple(tuple(one.shape) for one in tensors)
+
 
 class CausalLM:
     """A causal language model: no encode stage."""
@@ -47,15 +54,17 @@ class CausalLM:
         self.decoder, self.tokens, self.options = decoder, text, options
         self._facts, self.folder = facts, folder
         self.model = decoder.model
+        self.encode_pass = EncodePass(options.dtype)
 
     @property
     def facts(self) -> Facts:
         """The facts; after a request with what it left between its tokens."""
-        made = self._facts
-        if self.decoder.kept is None or "llm" not in made.dims:
-            return made
-        llm = {**made.dims["llm"], **self.decoder.kept}
-        return replace(made, dims={**made.dims, "llm": llm})
+        made, dims = self._facts, dict(self._facts.dims)
+        if self.decoder.kept is not None and "llm" in dims:
+            dims["llm"] = {**dims["llm"], **self.decoder.kept}
+        if encode := self.encode_pass.dims():
+            dims["encode"] = encode
+        return replace(made, dims=dims, notes=(*made.notes, *self.encode_pass.notes()))
 
     def load(self, sample: Sample) -> Any:
         """Bytes of the prompt, picture or sound on disk to host memory."""
@@ -182,11 +191,16 @@ class PromptedLM(CausalLM):
     @without_gradients
     def encode(self, inputs: Inputs) -> Any:
         """What the model's encoder and connector make of the picture or sound."""
+        self.encode_pass.saw(lambda: self.encoded(inputs), inputs.shapes, len(inputs.ids))
+        with run_plainly(self.model, "encode"):
+            return self.encoded(inputs)
+
+    def encoded(self, inputs: Inputs) -> Any:
+        """The encoder's pass."""
         run = getattr(self.owner, self.features)
         wanted = inspect.signature(run).parameters
         given = {name: value for name, value in inputs.more.items() if name in wanted}
-        with run_plainly(self.model, "encode"):
-            return run(**given, return_dict=True)
+        return run(**given, return_dict=True)
 
     def prefill(self, inputs: Inputs, tokens: Any) -> Request:
         """The first token; the model finds its picture or sound encoded already."""

@@ -6,6 +6,7 @@ the first request left in the cache (windows, latent keys, recurrent states incl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ from tracekit.models.shared.experts import DENSE, routed
 
 STATES = ("conv_states", "recurrent_states")
 CHUNKED = "chunked_attention"
+# what makes keys and values of an encoder's tokens, in the names of decoders' parameters
+_CROSS = re.compile(
+    r"\b(encoder_attn|EncDecAttention|cross_?attn|cross_?attention)\.(.*\.)?"
+    r"(k|v|key|value|k_proj|v_proj)\.(weight|bias)$"
+)
 
 
 def shape(config: Any) -> dict[str, int]:
@@ -76,16 +82,38 @@ def llm(model: Any, dtype: str, *, without: Sequence[Any] = ()) -> dict[str, int
     }
 
 
+def attending(model: Any, dtype: str) -> dict[str, int] | None:
+    """As `llm`, of the decoder of an encoder-decoder; None where its weights cannot be told apart.
+
+    `cross_parameters` are the weights that only the encoder's tokens meet, once a request.
+    """
+    found = llm(model, dtype, without=[model.get_encoder()])
+    cross = {
+        id(value): int(value.numel())
+        for name, value in model.get_decoder().named_parameters()
+        if _CROSS.search(name)
+    }
+    if not cross or "weight_parameters" not in found:
+        return None
+    crossed = sum(cross.values())
+    whole = found["weight_parameters"] - crossed
+    return {**found, "weight_parameters": whole, "cross_parameters": crossed}
+
+
 def kept(cache: Any, config: Any, rows: int) -> dict[str, int] | None:
     """What a request left between its tokens, of each row; None where that is not understood.
 
     `cache_values` are values cached for a position, `pair_flops` FLOPs of a query with a key, both
-    over the layers that see all positions; `window_…` over those that see the last `window`;
-    `state_values` of recurrent states. Of a query with a key, QKᵀ and PV: 2 · heads · (d_k + d_v).
+    over the layers that see all positions; `window_…` over those that see the last `window`, or
+    their `chunk`; `cross_…` over the tokens of an encoder; `state_values` of recurrent states.
+    Of a query with a key, QKᵀ and PV: 2 · heads · (d_k + d_v).
     """
+    crossed = getattr(cache, "cross_attention_cache", None)
+    if crossed is not None:
+        return _crossed(kept(cache.self_attention_cache, config, rows), kept(crossed, config, rows),
+                        crossed)  # fmt: skip
     text = config.get_text_config(decoder=True)
-    if CHUNKED in (getattr(text, "layer_types", None) or ()):
-        return None  # how many keys a query sees depends on where it is in its chunk
+    chunked = CHUNKED in (getattr(text, "layer_types", None) or ())
     found = dict.fromkeys(("cache_values", "pair_flops", "window_cache_values",
                            "window_pair_flops", "state_values"), 0)  # fmt: skip
     heads = _whole(text, "num_attention_heads")
@@ -109,7 +137,21 @@ def kept(cache: Any, config: Any, rows: int) -> dict[str, int] | None:
         found[f"{sort}pair_flops"] += 2 * heads * wide
     if len(windows) > 1:
         return None
-    return {**found, "window": windows.pop()} if windows else found
+    return {**found, "chunk" if chunked else "window": windows.pop()} if windows else found
+
+
+def _crossed(
+    own: Mapping[str, int] | None, cross: Mapping[str, int] | None, cache: Any
+) -> dict[str, int] | None:
+    """Both caches of a decoder that attends to an encoder's tokens; None where one is not known."""
+    if own is None or cross is None or not cross["cache_values"]:
+        return None
+    return {
+        **own,
+        "cross_positions": int(cache.layers[0].keys.shape[2]),
+        "cross_pair_flops": cross["pair_flops"],
+        "cross_values": cross["cache_values"],
+    }
 
 
 def _latent(text: Any) -> int | None:

@@ -97,8 +97,13 @@ class EncoderDecoder(CausalLM):
     @without_gradients
     def encode(self, inputs: Inputs) -> Any:
         """What the encoder makes of the prompt or sound."""
+        self.encode_pass.saw(lambda: self.encoded(inputs), inputs.shapes, len(inputs.ids))
         with run_plainly(self.model, "encode"):
-            return self.encoder(**inputs.more, return_dict=True)
+            return self.encoded(inputs)
+
+    def encoded(self, inputs: Inputs) -> Any:
+        """The encoder's pass."""
+        return self.encoder(**inputs.more, return_dict=True)
 
     def prefill(self, inputs: Inputs, tokens: Any) -> Request:
         """The first token, and the keys and values of the encoder's tokens."""

@@ -276,6 +276,8 @@ def _facts(
     if form not in (Form.TEXT_TO_TEXT, Form.SPEECH):
         apart = [part for name, part in _parts(model) if name != "llm"]
         about["llm"] = dimensions.llm(model, options.dtype, without=apart)
+    elif (decoder_of := dimensions.attending(model, options.dtype)) is not None:
+        about["llm"] = decoder_of
     return Facts(
         model=f"hf:{_shown(target)}",
         size=options.size,

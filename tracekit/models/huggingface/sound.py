@@ -21,7 +21,6 @@ from tracekit.models.huggingface.library import (
 )
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints, imu_window
-from tracekit.models.shared.llama import without_gradients
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,13 +119,11 @@ class PromptedSound(PromptedLM):
         mark = getattr(self.processor, "audio_token", "<|AUDIO|>")
         return f"{begin}{mark}{end}{question}"  # Qwen2-Audio's
 
-    @without_gradients
-    def encode(self, inputs: Inputs) -> Any:
-        """What the encoder and its connector make of the sound."""
+    def encoded(self, inputs: Inputs) -> Any:
+        """The pass of the encoder and its connector."""
         if hasattr(self.owner, self.features):
-            return super().encode(inputs)
-        with run_plainly(self.model, "encode"):
-            return self._up_to_the_prompt(inputs)
+            return super().encoded(inputs)
+        return self._up_to_the_prompt(inputs)
 
     def _up_to_the_prompt(self, inputs: Inputs) -> dict[str, Any]:
         """The encoder's and the connector's outputs, of a forward pass that stops before the LLM.
