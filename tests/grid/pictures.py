@@ -296,10 +296,29 @@ def aya_vision(library: Any, folder: Path) -> Any:
     return config
 
 
+def mistral3(library: Any, folder: Path) -> Any:
+    tower = {**TOWER, "head_dim": 8, "image_size": 56, "rope_parameters": {
+        "rope_theta": 10000.0, "rope_type": "default"}}  # fmt: skip
+    config = made.configured("mistral3", {
+        "vision_config": library.PixtralVisionConfig(**tower),
+        "text_config": library.MistralConfig(**TEXT), "image_token_index": 4,
+        "image_token_id": 4, "spatial_merge_size": 2,
+    })  # fmt: skip
+    images = _images(library, "PixtralImageProcessor", size={"longest_edge": 56},
+                     patch_size={"height": 14, "width": 14})  # fmt: skip
+    text = tokenizer(image_break_token="[IMG_BREAK]", image_end_token="[IMG_END]")
+    _written(folder, "PixtralProcessor", images, text, patch_size=14, spatial_merge_size=2,
+             image_token="<image>", image_break_token="[IMG_BREAK]",
+             image_end_token="[IMG_END]")  # fmt: skip
+    return config
+
+
+# what a family's processor wants that is no dependency of ours
+WANTED: Mapping[str, str] = {"smolvlm": "num2words", "mistral3": "torchvision"}
 FAMILIES: Mapping[str, Callable[[Any, Path], Any]] = {
     "aya_vision": aya_vision, "blip-2": blip_2, "gemma3": gemma3, "idefics2": idefics2,
     "idefics3": idefics3, "internvl": internvl, "llava": llava, "llava_next": llava_next,
-    "llava_onevision": llava_onevision,  "paligemma": paligemma,
+    "llava_onevision": llava_onevision, "mistral3": mistral3, "paligemma": paligemma,
     "qwen2_5_vl": qwen2_5_vl, "qwen2_vl": qwen2_vl, "qwen3_vl": qwen3_vl, "smolvlm": smolvlm,
     "vipllava": vipllava,
 }  # fmt: skip

@@ -36,8 +36,8 @@ def processed(folder: Path, data: Path) -> Any:
 
 @pytest.mark.parametrize("kind", pictures.FAMILIES)
 def test_a_family_is_captured_with_the_text_of_generate(kind: str, tmp_path: Path) -> None:
-    if kind == "smolvlm":
-        pytest.importorskip("num2words", reason="SmolVLM's processor needs num2words")
+    if (wanted := pictures.WANTED.get(kind)) is not None:
+        pytest.importorskip(wanted, reason=f"the processor of {kind} needs {wanted}")
     folder = tmp_path / "m"
     original = pictures.built(kind, folder)
     done = made.captured(folder, prompt=QUESTION, batch_size=2)
