@@ -70,7 +70,7 @@ def counted(run: Callable[[], object]) -> tuple[int, int]:
 
     read: dict[int, int] = {}
 
-    class Reads(TorchDispatchMode):
+    class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Notes the parameters that operators take, but for those of which they read rows."""
 
         def __torch_dispatch__(
@@ -83,7 +83,8 @@ def counted(run: Callable[[], object]) -> tuple[int, int]:
             return func(*args, **(kwargs or {}))
 
     own = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_flops}
-    with torch.no_grad(), Reads(), FlopCounterMode(display=False, custom_mapping=own) as counter:
+    reads = Reads()  # type: ignore[no-untyped-call]
+    with torch.no_grad(), reads, FlopCounterMode(display=False, custom_mapping=own) as counter:
         run()
     return counter.get_total_flops(), sum(read.values())
 
