@@ -9,8 +9,9 @@ from tracekit.attribution.replay import device, host, waits
 from tracekit.attribution.replay.forks import forks
 from tracekit.attribution.replay.graph import NEVER, Drawing, Edges, Graph, Kind
 from tracekit.attribution.replay.host import Calls
+from tracekit.attribution.replay.submitted import Submitted
 from tracekit.attribution.replay.timing import timing
-from tracekit.attribution.replay.waits import Events, Submitted, Targets
+from tracekit.attribution.replay.waits import Events, Targets
 from tracekit.attribution.stages.instances import Markers
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -32,7 +33,7 @@ def graph(trace: Trace, marks: Markers) -> Graph:
     when = np.concatenate([
         own.ts, times.submit, own.end, gpu.ts, gpu.end, marks.start, marks.end,
     ])  # fmt: skip
-    out, sent = Drawing(), Submitted(trace, times)
+    out, sent = Drawing(), Submitted(trace, times.submitted)
     found = host.points(trace, times, calls, marks, opens, closes)
     fork = forks(trace, found)
     target = waits.targets(trace, times, waiting, sent)

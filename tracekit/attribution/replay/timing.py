@@ -10,6 +10,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.replay import queue
+from tracekit.attribution.replay.submitted import awaiting
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -57,11 +58,11 @@ def _timing(trace: Trace) -> Timing:
     full = _full(trace, slots, usual)
     submit = np.where(full, last, submit)
     submitted = np.where(linked, submit[launch], -1)
-    key = _work_kind(trace)
-    latency = _latency(trace, key, submitted, previous)
+    key, told = _work_kind(trace), awaiting(trace, submitted)
+    latency = _latency(trace, key, submitted, previous, told)
     return Timing(
         submit, full, blocks, submitted, latency, previous,
-        _gaps(trace, previous, submitted, latency), slots.row, slots.ns,
+        _gaps(trace, previous, submitted, latency, told), slots.row, slots.ns,
     )  # fmt: skip
 
 
@@ -117,8 +118,8 @@ def _work_kind(trace: Trace) -> I64:
     return np.asarray((call + 1) * 16 + gpu.cat)
 
 
-def _latency(trace: Trace, key: I64, submitted: I64, previous: I64) -> I64:
-    """[G] the median of its kind over launches onto an idle stream.
+def _latency(trace: Trace, key: I64, submitted: I64, previous: I64, told: Mask) -> I64:
+    """[G] the median of its kind over launches onto an idle stream that waits for no other.
 
     Of a kind that has none the least of its kind, and no more than that of the others.
     """
@@ -129,15 +130,18 @@ def _latency(trace: Trace, key: I64, submitted: I64, previous: I64) -> I64:
     own = (submitted >= 0) & first & (taken >= 0)
     if not own.any():
         return np.zeros(len(gpu), np.int64)
-    free = own & (previous >= 0) & (gpu.end[previous] <= submitted)
+    free = own & (previous >= 0) & (gpu.end[previous] <= submitted) & ~told
     least = _by_kind(key, taken, own, np.maximum(taken, 0), _least)
     known = free if free.any() else own
     most = min(round((_median if free.any() else _least)(taken[known])), MOST_NS)
     return _by_kind(key, taken, free, np.minimum(least, most))
 
 
-def _gaps(trace: Trace, previous: I64, submitted: I64, latency: I64) -> I64:
-    """[G] the mean of its pair of kinds, over work that was waiting when the earlier one ended."""
+def _gaps(trace: Trace, previous: I64, submitted: I64, latency: I64, told: Mask) -> I64:
+    """[G] the mean of its pair of kinds, over work that was waiting when the earlier one ended.
+
+    `told` waited for more than that.
+    """
     gpu, launch = links.work(trace), links.launch_row(trace)
     taken = gpu.ts - gpu.end[previous]
     graph = links.replayed(trace)
@@ -145,7 +149,7 @@ def _gaps(trace: Trace, previous: I64, submitted: I64, latency: I64) -> I64:
     inside = graph & (launch == launch[previous])
     pair = (kind[previous] * 64 + kind) * 2 + inside
     waited = submitted + latency <= gpu.end[previous]
-    queued = (previous >= 0) & (submitted >= 0) & (taken >= 0) & (waited | inside)
+    queued = (previous >= 0) & (submitted >= 0) & (taken >= 0) & (waited | inside) & ~told
     room = np.maximum(taken, 0)
     usual = _by_kind(pair, taken, queued, room)
     near = queued & (taken <= np.minimum(OUTLIER * usual + 1_000, MOST_GAP_NS))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.attribution.replay.submitted import Submitted, told
 from tracekit.attribution.replay.timing import Timing
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -26,41 +27,6 @@ class Targets:
     after: I64  # ns from the end of the work to the return
     cost: I64  # [R] what a call takes where there is nothing to wait for
     lag: I64  # [R] of a call's return, later than is usual after the end of the work
-
-
-class Submitted:
-    """Of each stream, which work had been submitted at a time, and which had ended."""
-
-    def __init__(self, trace: Trace, times: Timing) -> None:
-        gpu, stream = links.work(trace), links.stream(trace)
-        self.streams: list[int] = np.unique(stream).tolist()
-        self.device: dict[int, int] = {}
-        self.number: dict[tuple[int, int], int] = {}  # by device and stream
-        self._own: dict[int, tuple[I64, I64, I64]] = {}
-        for one in self.streams:
-            rows = np.flatnonzero(stream == one)
-            device = int(gpu.device[rows[0]])
-            self.device[one] = device
-            self.number[device, int(gpu.stream[rows[0]])] = one
-            # work without a launch was submitted no later than what comes after it
-            sent = np.maximum.accumulate(times.submitted[rows])
-            ended = np.maximum.accumulate(gpu.end[rows])
-            self._own[one] = rows, sent, ended
-
-    def last(self, stream: int, sent_by: int, ended_by: int) -> int:
-        """The last work of a stream that was submitted and had ended by these times, or -1."""
-        rows, sent, ended = self._own[stream]
-        at = min(
-            int(np.searchsorted(sent, sent_by, side="right")),
-            int(np.searchsorted(ended, ended_by, side="right")),
-        )
-        return int(rows[at - 1]) if at else -1
-
-    def next(self, stream: int, sent_from: int) -> int:
-        """The first work of a stream that was submitted at this time or later, or -1."""
-        rows, sent, _ = self._own[stream]
-        at = int(np.searchsorted(sent, sent_from, side="left"))
-        return int(rows[at]) if at < len(rows) else -1
 
 
 def targets(trace: Trace, times: Timing, waiting: Mask, sent: Submitted) -> Targets:
@@ -171,8 +137,9 @@ def _measured(trace: Trace, times: Timing, waiting: Mask, call: I64, work: I64) 
             usual[own] = round(float(np.median(rest[late])))
         if early.any():
             cost[late] = np.minimum(round(float(np.median(calls.dur[early]))), calls.dur[late])
-    # what waited returns as long after as it did; what did not would, as those that did
-    after = np.where(held, after, np.minimum(usual[call], after))
+    # what waited returns as long after as it did, whichever of several streams is the last; what
+    # did not would, as those that did
+    after = np.where(held, rest[call], np.minimum(usual[call], after))
     lag = np.where(waited & (rest > NEAR_NS + 3 * usual), rest - usual, 0)
     return Targets(call, work, np.asarray(after), cost, np.asarray(lag))
 
@@ -244,7 +211,7 @@ def _inferred(
     if len(sent.streams) < 2:
         return []
     pairs = []
-    for row, when, count in _told(trace, seen):
+    for row, when, count in told(trace, seen):
         mine = int(stream[row])
         found = [
             at for s in sent.streams
@@ -272,23 +239,3 @@ def _late(trace: Trace, base: I64, known: set[int]) -> list[tuple[int, int]]:
             if row not in known and stream[one] != stream[row] and near:
                 pairs.append((one, row))
     return pairs
-
-
-def _told(trace: Trace, seen: set[int]) -> list[tuple[int, int, int]]:
-    """Rows of work whose launch follows waits: (row, when the last was told, how many)."""
-    calls, launch = links.calls(trace), links.launch_row(trace)
-    thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
-    first = np.full(len(calls), -1, np.int64)
-    rows = np.flatnonzero(launch >= 0)
-    first[launch[rows[::-1]]] = rows[::-1]
-    waits = calls.named("StreamWaitEvent") & ~np.isin(calls.correlation, list(seen))
-    told: dict[int, list[int]] = {}
-    out = []
-    for row in np.flatnonzero(waits | (first >= 0)).tolist():
-        mine = told.setdefault(int(thread[row]), [])
-        if waits[row]:
-            mine.append(int(calls.ts[row]))
-        elif mine:
-            out.append((int(first[row]), mine[-1], len(mine)))
-            mine.clear()
-    return out
