@@ -219,11 +219,31 @@ def test_a_plain_array_may_lie_either_way(tmp_path: Path) -> None:
         np.testing.assert_array_equal(values_of(take(one)), array)
 
 
-def test_acceleration_in_g_is_pointed_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("0,0,1,0,0,0", ["looks like g"]),
+        ("0,0,990,0,0,300", ["looks like mg", "looks like deg/s"]),
+        ("0,0,16384,0,0,9000", ["raw counts", "more than a gyroscope reads"]),
+        ("0,0,9.8,0,0,34", []),
+    ],
+)
+def test_values_that_no_sensor_reads_in_these_units_are_pointed_out(
+    row: str, said: list[str], tmp_path: Path
+) -> None:
     path = tmp_path / "g.csv"
-    path.write_text("0,0,1,0,0,0\n" * 9)
+    path.write_text(f"{row}\n" * 9)
     (one,) = open_samples(str(path), kind="imu", rate_hz=50)
-    assert any("looks like g" in repair for repair in take(one).repairs)
+    repairs = take(one).repairs
+    assert len(repairs) == len(said)
+    assert all(word in repair for word, repair in zip(said, repairs, strict=True))
+
+
+def test_an_array_of_rows_is_no_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"t": 0.0, "ax": 0.1}]')
+    with pytest.raises(TracekitError, match="no imu file here; files that end in"):
+        next(open_samples(str(path), kind="imu"))
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,19 @@ RATE_HZ = 20.0
 READINGS = re.compile(r"\s*Gyroscope:\s*\[")
 
 
+HEAD = 1 << 16  # bytes in which a record's keys stand: its text comes after them
+
+
 def is_array(path: Path) -> bool:
     """Whether the file is one JSON array, whatever it is called."""
     with open(path, "rb") as file:
         return file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+
+
+def is_training_form(path: Path) -> bool:
+    """Whether it is an array whose first record holds a conversation."""
+    with open(path, "rb") as file:
+        return is_array(path) and b'"conversations"' in file.read(HEAD)
 
 
 def count(path: Path) -> int:

@@ -89,7 +89,7 @@ def recognise(path: Path) -> bool:
     """By a .jsonl whose first record's answer is numbered questions, or by LLaSA's array."""
     for file in chat_records.candidates(path):
         if llasa_json.is_array(file):
-            return True
+            return llasa_json.is_training_form(file)
         one = chat_records.first(file)
         if one is not None:
             return bool(qa_pairs.pairs(one.assistant))

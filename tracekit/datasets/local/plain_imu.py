@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ SENSORS: tuple[Kind, Kind] = ("acceleration", "angular velocity")
 CHANNELS = tuple((kind, axis) for kind in SENSORS for axis in "xyz")
 SHORT: Mapping[Kind, str] = {"acceleration": "acc", "angular velocity": "gyro"}
 FASTEST_RAD_S = 45.0  # a gyroscope of 2000 deg/s reads 35, and not all the time
+FASTEST_DEG_S = 4000.0
+HARDEST_M_S2 = 200.0  # an accelerometer of 16 g reads 157, and not as its median
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,18 +349,25 @@ def _made(
 
     with np.errstate(over="ignore"):  # what no sensor reads is seen below, not warned of
         usual = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
-    if 0.5 < usual < 2.0:
-        notes.repair(f"left as it is: |acceleration| is {usual:.2f}, which looks like g, not m/s²")
-    elif 500 < usual < 2000:
-        notes.repair(f"left as it is: |acceleration| is {usual:.0f}, which looks like mg, not m/s²")
-    fast = float(np.quantile(np.abs(values[:, 3:]), 0.95))
-    if fast > FASTEST_RAD_S:
-        notes.repair(
-            f"left as it is: angular velocities reach {fast:.0f}, which looks like deg/s, not rad/s"
-        )
+    for what in _unlikely(usual, float(np.quantile(np.abs(values[:, 3:]), 0.95))):
+        notes.repair(f"left as it is: {what}")
     return Recording(
         "imu", values=values, rate_hz=rate_hz, timestamps_ms=times, repairs=notes.repairs()
     )
+
+
+def _unlikely(usual: float, fast: float) -> Iterator[str]:
+    """What a sensor does not read in m/s² and rad/s: the median |acceleration|, fast rotation."""
+    if 0.5 < usual < 2.0:
+        yield f"|acceleration| is {usual:.2f}, which looks like g, not m/s²"
+    elif 500 < usual < 2000:
+        yield f"|acceleration| is {usual:.0f}, which looks like mg, not m/s²"
+    elif usual > HARDEST_M_S2:
+        yield f"|acceleration| is {usual:.0f}: in m/s² no body moves so (raw counts of the sensor?)"
+    if fast > FASTEST_DEG_S:
+        yield f"angular velocities reach {fast:.0f}, more than a gyroscope reads in rad/s or deg/s"
+    elif fast > FASTEST_RAD_S:
+        yield f"angular velocities reach {fast:.0f}, which looks like deg/s, not rad/s"
 
 
 def _stated(options: Options) -> float:
