@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.attribution.collectives import arrivals
 from tracekit.attribution.collectives.by_group import by_group
@@ -12,6 +10,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, plural
+from tracekit.trace import run_facts
 from tracekit.trace.ranks import named
 from tracekit.trace.trace import Source, Trace
 
@@ -34,13 +33,12 @@ def collectives(trace: Trace) -> Collectives:
 
 
 def _rank(source: Source) -> str:
-    """Which rank a trace is of: as the file says, else the file's name."""
+    """Which rank a trace is of, else what its file is called."""
     if source.rank is not None:
         return named(source.rank)
-    spread = source.meta.get("distributedInfo")
-    rank = spread.get("rank") if isinstance(spread, Mapping) else None
-    if isinstance(rank, int) and not isinstance(rank, bool):
-        return named(str(rank))
+    number = run_facts.rank(source)
+    if number is not None:
+        return named(str(number))
     return source.path.rsplit("/", 1)[-1]
 
 

@@ -105,7 +105,10 @@ def test_the_ranks_of_a_folder_and_of_an_archive_are_answered_together(tmp_path:
     path = zipped(tmp_path / "r.zip", **{"rank0.json": text(0), "rank1.json": b"[{"})
     broken = tracekit("analyze", path, "--json", "--only", "devices", cwd=tmp_path)
     assert broken.returncode == 1
-    assert [one["path"] for one in json.loads(broken.stdout)["traces"]] == [f"{path}!/rank0.json"]
+    whole, lost = json.loads(broken.stdout)["traces"]
+    assert (whole["path"], lost["path"]) == (f"{path}!/rank0.json", f"{path}!/rank1.json")
+    assert (lost["answers"], "error" in whole) == ({}, False)
+    assert lost["error"].startswith("no whole event in it")
     assert "rank1.json" in broken.stderr
 
 

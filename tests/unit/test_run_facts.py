@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekit.report.many import runs
+from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 from tracekit.trace.trace import Source
@@ -53,14 +55,6 @@ def test_long_file_names_stay_short_and_apart(ending: str) -> None:
     names = run_facts.labels([Source("x"), Source("y")], stems)
     assert len(set(names)) == 2
     assert max(map(len, names)) <= run_facts.LONG + 3
-
-
-def test_ranks_of_one_job_are_known_by_rank_and_world() -> None:
-    assert run_facts.one_job([ranked(0), ranked(3)])
-    assert run_facts.labels([ranked(0), ranked(3)], ["a", "b"]) == ["rank 0", "rank 3"]
-    assert not run_facts.one_job([ranked(0), ranked(0)])
-    assert not run_facts.one_job([ranked(0), ranked(1, world=16)])
-    assert not run_facts.one_job([ranked(0), Source("b")])
 
 
 def test_only_captures_that_say_the_same_are_repeats() -> None:
@@ -145,7 +139,7 @@ KEYS = (
 )
 def test_no_metadata_however_odd_stops_the_names(metas: list[dict[str, Any]]) -> None:
     sources = [Source("t.json", meta=meta) for meta in metas]
-    names = run_facts.labels(sources, ["t"] * len(sources))
+    names = [side.name for side in runs.read([Answers("t.json", one) for one in sources])]
     assert len(set(names)) == len(sources)
     said = [run_facts.about(source) for source in sources]
     run_facts.differing(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,33 @@ class Reading:
         if self.output_dir is not None:
             return self.output_dir / default().name
         return self.output or (None if self.printed else default())
+
+
+def ranks(text: str | None, count: int) -> list[int] | None:
+    """The numbers of `--ranks`, `0-7,12`, one for each of `count` traces.
+
+    Raises: UsageError for other text, another number of them, or one that is there twice.
+    """
+    if text is None:
+        return None
+    from tracekit.errors import UsageError
+
+    spans = [re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", part) for part in text.split(",")]
+    found = [
+        number
+        for span in spans if span is not None
+        for number in range(int(span[1]), int(span[2] or span[1]) + 1)
+    ]  # fmt: skip
+    if None in spans or len(set(found)) < len(found):
+        raise UsageError(
+            "are no ranks, each once", where=f"--ranks {text}", hint="for instance 0-7, or 0,1,4"
+        )
+    if len(found) != count:
+        raise UsageError(
+            f"are {len(found)} ranks, and {count} traces are named", where=f"--ranks {text}",
+            hint="name a rank for each, in the order of the files",
+        )  # fmt: skip
+    return found
 
 
 WORKERS_HELP = "Who reads several traces"

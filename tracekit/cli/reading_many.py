@@ -36,6 +36,7 @@ def together(
     names: Sequence[str] | None,
     reading: opt.Reading,
     spreading: opt.Spreading,
+    ranks: Sequence[int] | None = None,
 ) -> Together:
     """The answers of several. Raises: TracekitError where the cluster that is named is none."""
     from tracekit.results.workers import run
@@ -43,7 +44,7 @@ def together(
 
     asked = Asked(
         None if names is None else tuple(names), reading.strict, reading.stages,
-        tuple(reading.graph_capture or ()),
+        tuple(reading.graph_capture or ()), None if ranks is None else tuple(ranks),
     )  # fmt: skip
     file = spreading.scheduler_file
     where = run.Where(spreading.workers, spreading.scheduler, None if file is None else str(file))

@@ -11,10 +11,10 @@ import msgspec
 
 from tracekit.comparison import decode
 from tracekit.errors import TracekitError
-from tracekit.results import engine
+from tracekit.results import engine, jobs
 from tracekit.results.engine import Answers
 from tracekit.results.result import Result, of_rank
-from tracekit.trace import ranks, run_facts
+from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
 R = TypeVar("R", bound=Result)
@@ -56,8 +56,7 @@ def of_several(named: str, many: Sequence[Answers]) -> Run:
     """
     if len(many) == 1:
         return of(many[0])
-    sources = [one.source for one in many]
-    job = run_facts.one_job(sources)
+    job = jobs.one_job(many)
     if job:  # so that devices and rows of the ranks are told apart
         many = [_as_rank(one) for one in many]
     parts = tuple(of(one) for one in many)
@@ -69,7 +68,7 @@ def of_several(named: str, many: Sequence[Answers]) -> Run:
 
 
 def _as_rank(one: Answers) -> Answers:
-    name = ranks.named(one.source.rank) or f"rank {run_facts.rank(one.source)}"
+    name = run_facts.rank_name(one.source)
     answers = {key: of_rank(answer, name) for key, answer in one.answers.items()}
     return replace(one, answers=answers)
 

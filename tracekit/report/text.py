@@ -155,9 +155,10 @@ def write_csv(
 
 def _sheets(many: Sequence[Answers], folder: Path) -> list[Sheet]:
     found: list[Sheet] = []
-    many = answers.by_rank(many)
-    if len(many) > 1:
-        found += sheets(many_overview.whole(runs.read(many)), folder, "together")
+    every = answers.by_rank(many)
+    many = [one for one in every if not one.fault]
+    if len(every) > 1:
+        found += sheets(many_overview.whole(runs.read(every)), folder, "together")
     names = [_folder(one) for one in many]
     for place, one in enumerate(many):
         own = folder

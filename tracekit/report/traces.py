@@ -16,6 +16,7 @@ from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, pictures, section, unanswered
 from tracekit.report.many import sections as many_sections
+from tracekit.report.many.runs import Sums
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import answers, catalog
 from tracekit.results.answers import Answers
@@ -23,7 +24,12 @@ from tracekit.results.unknown_work import device_kind
 
 
 def write(
-    many: Sequence[Answers], path: str | Path, *, command: str = "", asked: bool = True
+    many: Sequence[Answers],
+    path: str | Path,
+    *,
+    command: str = "",
+    asked: bool = True,
+    sums: Sums | None = None,
 ) -> Path:
     """Writes the page of these traces and says where it is.
 
@@ -32,7 +38,7 @@ def write(
     Raises: TracekitError where it cannot be written, or is one of the traces.
     """
     files.distinct(path, [one.path for one in many])
-    own = render(many, command=command)
+    own = render(many, command=command, sums=sums)
     return page.save(own, path, of=None if asked else _identity(many))
 
 
@@ -41,19 +47,24 @@ def _identity(many: Sequence[Answers]) -> str:
     return facts.identity([*(one.path for one in many), *sizes])
 
 
-def render(many: Sequence[Answers], *, command: str = "") -> str:
+def render(many: Sequence[Answers], *, command: str = "", sums: Sums | None = None) -> str:
     """The page as text. One trace: its answers. Several: side by side, trace by trace, as are
     the ranks of one file.
     """
     source = [*_sources(many), *page.made_by(command)]
     sides = answers.by_rank(many)
-    alone = len(sides) == 1
-    model = _single(sides[0], source) if alone else many_sections.model(sides, source)
+    known = [one for one in sides if not one.fault]
+    if len(known) == 1:
+        model = _single(known[0], source, [one for one in sides if one.fault])
+    else:
+        model = many_sections.model(sides, source, sums)
     return page.fill(dataclasses.replace(model, of=_identity(many)))
 
 
-def _single(one: Answers, source: Sequence[Source]) -> Page:
+def _single(one: Answers, source: Sequence[Source], unread: Sequence[Answers]) -> Page:
     view, kind = overview(one), device_kind(one.source)
+    lost = (f"{facts.file_name(o.path)} could not be read: {o.fault}" for o in unread)
+    view = dataclasses.replace(view, notes=(*view.notes, *lost))
     tree = one.get(Trees)
     # the picture shows the slices that the timeline has in bins
     hidden = {Timelines.analysis} if tree is not None and pictures(tree) else frozenset()

@@ -27,6 +27,8 @@ class Answers:
     leaks: Mapping[str, int] = field(default_factory=dict)  # see redact.leaks
     gpu: bool = False  # whether any device did anything
     ranks: tuple[Answers, ...] = ()  # of a file of several, each for itself
+    began_ns: int = 0  # of the first slice, by the clock of its host
+    fault: str = ""  # why the file could not be read; then it has no answers
 
     def get(self, kind: type[R]) -> R | None:
         """The answer of this type, `get(Stages)`; None where the trace did not give it."""
@@ -40,12 +42,18 @@ class Answers:
         for name, verdict in self.trust.items():
             if name in answers:
                 answers[name]["trust"] = to_plain(verdict)
-        return {
+        said = {
             "path": self.path,
             "run": run_facts.about(self.source).said,
             "answers": answers,
             "unanswered": dict(self.unanswered),
         }
+        return {**said, "error": self.fault} if self.fault else said
+
+
+def unread(path: str, fault: str) -> Answers:
+    """The row of a file that could not be read."""
+    return Answers(path, Source(path), fault=fault)
 
 
 def by_rank(many: Sequence[Answers]) -> list[Answers]:

@@ -51,6 +51,7 @@ def answers(
     graph_capture: Sequence[str | Path] = (),
     processes: int | None = None,
     name: str | None = None,
+    rank: int | None = None,
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
@@ -58,7 +59,7 @@ def answers(
 
     `graph_capture` names the traces in which graphs replayed here were captured; without, they are
     looked for beside it. `processes` read a large file; `name` is what the file is called, where
-    that is not its path.
+    that is not its path; `rank` which of a job it is, where the user says it.
 
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
@@ -67,8 +68,9 @@ def answers(
     needed |= graph_captures.OWN
     trace = kineto.load(path, tables=needed, strict=strict, processes=processes, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
-    if name is not None and name != str(path):
-        trace = replace(trace, source=replace(trace.source, path=name), memo={})
+    if (name is not None and name != str(path)) or rank is not None:
+        source = replace(trace.source, path=name or trace.source.path, stated_rank=rank)
+        trace = replace(trace, source=source, memo={})
     found = of_trace(trace, only, path=name or str(path), progress=progress, **parameters)
     _release(trace)
     return found
@@ -131,9 +133,11 @@ def _of_trace(
         hints[name] = f"ask with --only {name}"
     trust = _trust(trace, done)
     leaks = redact.leaks(trace.source.meta, trace.strings)
+    base = trace.source.meta.get("baseTimeNanoseconds")
     return Answers(
-        path or trace.path, trace.source, done, missing, trust, hints, leaks, bool(trace.devices)
-    )
+        path or trace.path, trace.source, done, missing, trust, hints, leaks, bool(trace.devices),
+        began_ns=trace.origin_ns + (base if isinstance(base, int) else 0),
+    )  # fmt: skip
 
 
 def _trust(trace: Trace, done: Mapping[str, Result]) -> dict[str, Trust]:

@@ -5,6 +5,7 @@ An allow-list: traces leak what they carry, so only what is named here leaves th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
@@ -202,23 +203,42 @@ _TELLING = frozenset({"model", "device"})
 
 
 def rank(source: Source) -> int | None:
-    """The rank of a trace of a distributed job."""
+    """The rank of a trace of a distributed job: as stated, as the profiler wrote it, else as the
+    file is called.
+    """
+    if source.stated_rank is not None:
+        return source.stated_rank
+    written = written_rank(source)
+    return named_rank(source.path) if written is None else written
+
+
+def written_rank(source: Source) -> int | None:
+    """The rank that the profiler wrote into the file."""
     spread = source.meta.get("distributedInfo")
     return whole(spread.get("rank")) if isinstance(spread, Mapping) else None
 
 
-def one_job(sources: Sequence[Source]) -> bool:
-    """Whether the traces are ranks of one job: other ranks of one world, with one model; or the
-    ranks of one file.
-    """
-    if one_file(sources):
-        return True
-    numbers = [rank(source) for source in sources]
-    said = [about(source) for source in sources]
-    worlds = {run.world_size for run in said}
-    models = {run.model for run in said}
-    distinct = None not in numbers and len(set(numbers)) == len(numbers)
-    return distinct and len(worlds) == 1 and len(models) == 1
+def rank_name(source: Source) -> str:
+    """What a rank is called among those of its job."""
+    return ranks.named(source.rank) or f"rank {rank(source)}"
+
+
+_RANK_IN_NAME = re.compile(r"(?<![a-z])rank[-_ .]?(\d{1,6})(?![\d])", re.IGNORECASE)
+
+
+def named_rank(path: str) -> int | None:
+    """The rank in a file's name: `rank3.json.gz`, `run_rank-03.pt.trace.json`."""
+    found = _RANK_IN_NAME.search(path.replace("\\", "/").rsplit("/", 1)[-1])
+    return int(found[1]) if found else None
+
+
+def without_rank(path: str, number: int) -> str:
+    """A path with its rank taken out, wherever it is called one: alike for the ranks of a job."""
+
+    def hidden(found: re.Match[str]) -> str:
+        return "rank#" if int(found[1]) == number else found[0]
+
+    return _RANK_IN_NAME.sub(hidden, path)
 
 
 def one_file(sources: Sequence[Source]) -> bool:
@@ -238,9 +258,7 @@ def repeats(runs: Sequence[RunFacts]) -> bool:
 
 
 def labels(sources: Sequence[Source], stems: Sequence[str]) -> list[str]:
-    """A short, unique name for each trace: its rank, its model, else what its file adds."""
-    if len(sources) > 1 and one_job(sources):
-        return [ranks.named(source.rank) or f"rank {rank(source)}" for source in sources]
+    """A short, unique name for each trace: its model, else what its file adds."""
     if any(source.rank for source in sources):
         return _of_ranks(sources, stems)
     runs = [about(source) for source in sources]

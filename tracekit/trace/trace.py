@@ -76,6 +76,7 @@ class Source:
     cats: Mapping[str, int] = field(default_factory=dict)  # slices by the file's own category
     losses: tuple[Loss, ...] = ()
     rank: str | None = None  # of a file of several: which of them this trace is
+    stated_rank: int | None = None  # of a job of several files, as the user says it
     rank_guessed: bool = False  # launches of ranks in lockstep do not say whose device is whose
     unknown: tuple[Unknown, ...] = ()  # the longest first
     snapshot: Snapshot | None = None  # of a file that holds one in the place of slices

@@ -137,6 +137,17 @@ def meet(many: Sequence[RankCalls]) -> tuple[tuple[Arrival, ...], tuple[Waiting,
     return tuple(sorted(rows, key=lambda a: (-a.skew_ns, a.group or "", a.name))), tuple(of)
 
 
+def waited_for(many: Sequence[RankCalls], rank: str, last: str) -> int:
+    """ns that one rank waited in the calls to which another came last."""
+    waited = 0
+    for one in met(many):
+        names = [many[i].rank for i in one.ranks]
+        if rank in names and last in names:
+            mine, shortest = one.dur[:, names.index(rank)], one.dur.min(axis=1)
+            waited += int((mine - shortest)[one.dur.argmin(axis=1) == names.index(last)].sum())
+    return waited
+
+
 def _keys(many: Sequence[RankCalls]) -> Iterator[Key]:
     """Each collective that at least two ranks have."""
     seen: dict[Key, int] = {}

@@ -33,6 +33,15 @@ def register(app: typer.Typer) -> None:
         ],
         reading: opt.Reading,
         spreading: opt.Spreading,
+        ranks: Annotated[
+            str | None,
+            typer.Option(
+                metavar="0-7,12",
+                help="They are ranks of one job, with these numbers in the order of the files; "
+                "else the profiler's distributedInfo says so, or names as rank3.json.",
+                rich_help_panel=opt.WORKERS_HELP,
+            ),
+        ] = None,
     ) -> None:
         """Where the time went: every question that a trace can answer, on one page.
 
@@ -47,11 +56,12 @@ def register(app: typer.Typer) -> None:
         _distinct(traces)
         reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
-        found_in = _answers(traces, names, reading, spreading, for_page=page is not None)
+        numbers = opt.ranks(ranks, len(traces))
+        found_in = _answers(traces, names, reading, spreading, numbers, for_page=page is not None)
         many = found_in.answers
         # files first: what reads the output may hang up early (`| head`)
-        said = _write(many, page, reading)
-        _print(many, reading)
+        said = _write(found_in, page, reading)
+        _print(found_in, reading)
         sys.stdout.flush()
         for line in [
             *found.notes,
@@ -82,7 +92,7 @@ def _cases(many: Sequence[Answers]) -> list[Case]:
 
 def _answers(
     traces: Sequence[str], names: Sequence[str] | None, reading: opt.Reading,
-    spreading: opt.Spreading, for_page: bool,
+    spreading: opt.Spreading, ranks: Sequence[int] | None, for_page: bool,
 ) -> Together:  # fmt: skip
     """The answers of each trace that can be read.
 
@@ -100,7 +110,7 @@ def _answers(
             facts.sha256_soon(path)
     if len(traces) == 1 and not spreading.elsewhere:
         return reading_many.alone(traces[0], names, reading)
-    found = reading_many.together(traces, names, reading, spreading)
+    found = reading_many.together(traces, names, reading, spreading, ranks)
     for fault in found.faults:
         process.complain(f"error: {fault}")
     if found.left:
@@ -164,7 +174,7 @@ def _unjoined(many: Sequence[Answers], captures: Sequence[str] | None) -> list[s
     return lines
 
 
-def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
+def _print(read: Together, reading: opt.Reading) -> None:
     from rich.markup import escape
 
     from tracekit.cli import terminal
@@ -173,11 +183,12 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
     from tracekit.results import answers, engine
     from tracekit.trace import ranks
 
-    sides = answers.by_rank(many)
+    every = answers.by_rank(read.rows)
+    sides = [one for one in every if not one.fault]
     if reading.as_json:
-        document = engine.to_json(many)
+        document = engine.to_json(read.rows)
         if len(sides) > 1:
-            document["together"] = overview.to_json(runs.read(sides))
+            document["together"] = overview.to_json(runs.read(every, read.sums))
         process.say_json(document)
         return
     if reading.as_markdown:
@@ -185,14 +196,14 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
         if len(sides) == 1:
             shown = text.markdown(sides[0], full=full)
         else:
-            shown = text.markdown_of_several(sides, full=full)
+            shown = text.markdown_of_several(every, full=full)
         process.say(shown)
         return
     out = terminal.console()
     full, chosen = reading.full, reading.names is not None
     together = len(sides) > 1 and not chosen
     if together:
-        found = runs.read(sides)
+        found = runs.read(every, read.sums)
         view = overview.brief(overview.overview(found))
         terminal.screen(out, overview.title(found), overview.subtitle(found), view)
     for one in sides:
@@ -207,18 +218,18 @@ def _print(many: Sequence[Answers], reading: opt.Reading) -> None:
             out.print()
 
 
-def _write(many: Sequence[Answers], page: Path | None, reading: opt.Reading) -> list[str]:
+def _write(read: Together, page: Path | None, reading: opt.Reading) -> list[str]:
     """Writes the files that are wanted; a line for each."""
     from tracekit.report import facts, text, traces
 
-    said = []
+    said, many = [], read.rows
     if reading.csv is not None:
         inputs = [one.path for one in many]
         files = text.write_csv(many, reading.csv, inputs=inputs, force=reading.force)
         said.append(f"tables: {len(files)} files in {reading.csv}")
     if page is not None:
         asked = reading.output is not None
-        written = traces.write(many, page, command=facts.command(), asked=asked)
+        written = traces.write(many, page, command=facts.command(), asked=asked, sums=read.sums)
         said.append(f"report: {written}")
     return said
 

@@ -12,8 +12,9 @@ from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
 from tracekit.attribution.collectives.clocks import HostClock
 from tracekit.attribution.stages.annotation_names import recognise
-from tracekit.report.many import groups
+from tracekit.report.many import groups, runs
 from tracekit.report.many.groups import Row
+from tracekit.report.many.ranks import has
 from tracekit.report.many.runs import Side
 from tracekit.results.result import Column, Grid, Unit
 from tracekit.results.units import bytes_, count, duration, plural, share
@@ -122,7 +123,8 @@ def bubble_sentence(sides: Sequence[Side]) -> str:
     found = [(one.share, side.name) for side in sides if (one := bubble(side)) is not None]
     if len(found) < 2:
         return ""
-    (low, least), (high, most) = min(found), max(found)
+    low, high = min(found)[0], max(found)[0]
+    least, most = (runs.whose(found, value, share) for value in (low, high))
     return (
         f"Pipeline: ranks are without compute, idle or in send and recv alone, for {share(low)} "
         f"({least}) to {share(high)} ({most}) of their windows."
@@ -192,10 +194,11 @@ def load_sentences(sides: Sequence[Side]) -> Iterable[str]:
         values = [(value, name) for one, name in own if (value := of(one)) is not None]
         if len(values) < max(len(own), 2):
             continue
-        mean, (low, least), (high, most) = fmean(v for v, _ in values), min(values), max(values)
+        mean, low, high = fmean(v for v, _ in values), min(values)[0], max(values)[0]
         if high >= (1 + UNEVEN) * mean:
-            show = bytes_ if unit == "bytes" else count
+            show: Callable[[float], str] = bytes_ if unit == "bytes" else count
+            least, most = (runs.whose(values, value, show) for value in (low, high))
             yield (
-                f"{said} uneven: {most} has {show(high)}, {high / mean - 1:.0%} above the mean of "
-                f"{show(mean)}; {least} has {show(low)}."
+                f"{said} uneven: {most} {has(most)} {show(high)}, {high / mean - 1:.0%} above the "
+                f"mean of {show(mean)}; {least} {has(least)} {show(low)}."
             )

@@ -170,16 +170,38 @@ def _by_name(side: Side) -> dict[str, float]:
 # ---------------------------------------------------------------- how it is said
 
 
+ADVICE = {
+    COMPUTE: "Hold its kernels, and its device's clock, power and temperature, against another "
+    "rank's; where it was given more work, divide that anew.",
+    COPIES: "See what it copies that the others do not.",
+    DATA: "Look at its loader and its storage: more workers, prefetching, a copy on its own disk.",
+    HOST: "Look at its host: what else runs there, how fast its cores are, which call holds the "
+    "launches.",
+    OTHER: "Compare its idle stretches with another rank's.",
+}
+UNEXPLAINED = "Compare its trace with another rank's: tracekit compare."
+
+
+def _explained(found: Sequence[Apart], straggler: Straggler) -> Apart | None:
+    """The straggler, where what it has more of explains most of the waiting for it."""
+    own = next((one for one in found if one.name == straggler.rank), None)
+    if own is None or not own.cause:
+        return None
+    return own if own.more.get(own.largest, 0.0) >= EXPLAINS * straggler.held_ns else None
+
+
+def advice(found: Sequence[Apart], straggler: Straggler) -> str:
+    """What to do about the rank that holds the others up, by its cause."""
+    own = _explained(found, straggler)
+    return UNEXPLAINED if own is None else ADVICE[own.largest]
+
+
 def sentence(found: Sequence[Apart], straggler: Straggler | None) -> str:
     """Who holds the job up and why; "" where nobody does, or it cannot be told."""
     if straggler is None:
         return ""
-    own = next((one for one in found if one.name == straggler.rank), None)
+    own = _explained(found, straggler)
     if own is None:
-        return f"{straggler.said}."
-    part = own.largest
-    explained = own.more.get(part, 0.0) >= EXPLAINS * straggler.held_ns
-    if not own.cause or not explained:
         return f"{straggler.said}."
     name = straggler.rank[:1].upper() + straggler.rank[1:]
     return (

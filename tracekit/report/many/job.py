@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekit.answers.collectives import Collectives, merge
+from tracekit.attribution.collectives.arrivals import waited_for
 from tracekit.attribution.collectives.clocks import HostClock
 from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
 from tracekit.report.many.groups import ALONE, Row
 from tracekit.report.many.runs import Side
 from tracekit.report.many.steps import Steps
+from tracekit.report.one.overview import Finding
 from tracekit.results import merging
 from tracekit.results.figures import Chart
-from tracekit.results.result import Grid
+from tracekit.results.result import Grid, Result
 from tracekit.results.units import duration
 
 
@@ -31,18 +33,15 @@ class Job:
     steps: Steps | None
     clocks: tuple[HostClock, ...] = ()
 
-    @property
-    def shown(self) -> list[Side]:
-        """The ranks whose own tables a page has: all, or of many the farthest from the middle."""
-        return [self.sides[row.members[0]] for row in self.rows if len(row.members) == 1]
 
-
-def read(many: Sequence[Side]) -> Job:
-    """Of ranks of one job."""
+def read(many: Sequence[Side], sums: Mapping[str, Result] | None = None) -> Job:
+    """Of ranks of one job. `sums` are their answers as merged elsewhere."""
     calls = [own for side in many if (own := side.one.get(Collectives)) is not None]
     apart = causes.read(many)
     rows = groups.rows([side.name for side in many], causes.apart(apart, len(many)))
-    together = merging.merged(merge, calls) if len(calls) > 1 else None
+    known = (sums or {}).get(Collectives.analysis)
+    assert known is None or isinstance(known, Collectives)
+    together = known or (merging.merged(merge, calls) if len(calls) > 1 else None)
     return Job(
         tuple(many), together, tuple(apart), tuple(rows), steps.read(many),
         together.clocks if together is not None else (),
@@ -81,6 +80,16 @@ def headline(job: Job) -> str:
     return causes.sentence(job.apart, straggler)
 
 
+def finding(job: Job) -> Finding | None:
+    """What to do about the rank that holds the others up; None where none does."""
+    straggler = job.calls.straggler if job.calls is not None else None
+    if straggler is None:
+        return None
+    claim, saved = f"{straggler.said}.", f"Saves at most {duration(straggler.held_ns)}."
+    todo = causes.advice(job.apart, straggler)
+    return Finding(claim, saved, todo, Collectives.analysis, "See communication between ranks")
+
+
 def sentences(job: Job) -> Iterable[str]:
     """What else is uneven."""
     yield from ranks.sentences(job.sides)
@@ -105,9 +114,13 @@ def met(job: Job, rank: str, claim: str) -> str:
     )  # fmt: skip
     if waited is None or _EITHER not in claim:
         return claim
+    late = job.calls.straggler if job.calls is not None else None
+    whom = ""
+    if job.calls is not None and late is not None and late.rank != rank:
+        whom = f" ({duration(waited_for(job.calls.calls, rank, late.rank))} for {late.rank})"
     said = (
-        f"Matched with the other ranks' calls, {duration(waited)} of it is waiting for them, the "
-        "rest transfer."
+        f"Matched with the other ranks' calls, {duration(waited)} of it is waiting for them{whom}, "
+        "the rest transfer."
     )
     return _ALONE.sub("", claim).replace(_EITHER, said)
 

@@ -15,11 +15,11 @@ from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
 from tracekit.report.many import job as jobs
-from tracekit.report.many import pairs, run_charts, runs, trace_tables
+from tracekit.report.many import mixed, pairs, run_charts, runs, trace_tables
 from tracekit.report.many.job import Job
-from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side
+from tracekit.report.many.mixed import Part
+from tracekit.report.many.runs import COLUMNS, FEW, Measures, Side, Sides
 from tracekit.report.many.trace_tables import DEVICES
-from tracekit.report.one.headline import headline
 from tracekit.report.one.overview import (
     Finding,
     Overview,
@@ -40,15 +40,9 @@ NARROW = "\u00a0"  # a number and its unit stay together
 ACTIONS = 3  # on the first screen, or one a trace
 
 
-def title(many: Sequence[Side]) -> str:
+def title(many: Sides) -> str:
     """What the traces are together."""
-    if run_facts.one_file([side.one.source for side in many]):
-        return f"{len(many)} ranks in one file"
-    if runs.one_job(many):
-        world = many[0].run.world_size
-        of = f" of {world}" if world and world != len(many) else ""
-        return f"{len(many)} ranks{of} of one job"
-    return f"{len(many)} traces side by side"
+    return mixed.title(many, mixed.read(many))
 
 
 def subtitle(many: Sequence[Side]) -> str:
@@ -58,15 +52,15 @@ def subtitle(many: Sequence[Side]) -> str:
     return " · ".join(names[:12]) + more
 
 
-def to_json(many: Sequence[Side]) -> dict[str, Any]:
+def to_json(many: Sides) -> dict[str, Any]:
     """What stands side by side, for programs: see docs/json.md."""
-    job = read_job(many)
-    view = overview(many, job)
+    parts = mixed.read(many)
+    view = overview(many, parts)
     return {
-        **(jobs.to_json(job) if job is not None else {}),
+        **mixed.to_json(many, parts),
         "names": [side.name for side in many],
-        "one_job": runs.one_job(many),
-        "adds_up": runs.adds_up(many),
+        "one_job": many.one_job,
+        "adds_up": many.adds_up,
         "notes": list(view.notes),
         "sentences": list(view.limits),
         "tables": {grid.key: grid.to_json() for grid in view.grids},
@@ -78,59 +72,48 @@ def brief(view: Overview) -> Overview:
     return dataclasses.replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
 
 
-def read_job(many: Sequence[Side]) -> Job | None:
-    """What the ranks of one job say together; None for other traces."""
-    return jobs.read(many) if runs.one_job(many) else None
-
-
-def shown(many: Sequence[Side], job: Job | None) -> Sequence[Side]:
-    """The traces whose own numbers a page has: of hundreds those that stand out, or the first."""
-    return job.shown if job is not None else many[: jobs.ALONE]
-
-
-def overview(many: Sequence[Side], job: Job | None = None) -> Overview:
-    """What the traces have in common and where they differ."""
-    job = job or read_job(many)
-    own = shown(many, job)
+def overview(many: Sides, parts: Sequence[Part] | None = None) -> Overview:
+    """What the traces have in common and where they differ. `parts` as `mixed.read` gives them."""
+    parts = mixed.read(many) if parts is None else parts
+    own = mixed.shown(many, parts)
     charts = (
-        *(jobs.charts(job) if job else ()),
+        *mixed.charts(parts),
         run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
     )  # fmt: skip
-    grids = _grids(many, job, own)
+    grids = _grids(many, parts, own)
     return Overview(
-        headlines=tuple(_headlines(many, job)),
+        headlines=tuple(mixed.headlines(many, parts)),
         verdicts=tuple(_verdicts(many)),
-        notes=tuple(_notes(many)),
+        notes=(*mixed.notes(many, parts), *_notes(many)),
         leaks=" ".join(f"{s.name}: {said}" for s in many if (said := leaks(s.one))),
         tiles=tuple(_key_numbers(many)),
-        limits=tuple(_limits(many, job)),
-        findings=tuple(_findings(many, job)),
+        limits=tuple(_limits(many, parts)),
+        findings=tuple(_findings(many, parts)),
         charts=tuple(c for c in charts if c and c.data),
         grids=tuple(g for g in grids if g and g.rows),
         definitions={word: said for s in many for word, said in words(s.one).items()},
     )
 
 
-def _grids(many: Sequence[Side], job: Job | None, own: Sequence[Side]) -> list[Grid | None]:
+def _grids(many: Sides, parts: Sequence[Part], own: Sequence[Side]) -> list[Grid | None]:
     """The tables: of `own` where they have a row or a column a trace."""
     each = [
-        trace_tables.totals(own),
+        trace_tables.totals(own, many.unread),
         trace_tables.stage_means(own),
         trace_tables.costs(own),
         trace_tables.first_findings(own),
     ]
     return [
-        *(jobs.grids(job) if job else ()),
+        *mixed.grids(many, parts),
         *_of_some(many, own, each),
         trace_tables.what_ran(many),
     ]
 
 
-def whole(many: Sequence[Side]) -> list[Grid]:
+def whole(many: Sides) -> list[Grid]:
     """The same tables of every trace, however many, and every step of every rank."""
-    job = read_job(many)
-    job = jobs.whole(job) if job is not None else None
-    every = [*_grids(many, job, many), *(jobs.every_step(job) if job is not None else ())]
+    parts = [dataclasses.replace(part, job=jobs.whole(part.job)) for part in mixed.read(many)]
+    every = [*_grids(many, parts, many), *mixed.every_step(parts)]
     return [grid for grid in every if grid is not None and grid.rows]
 
 
@@ -175,12 +158,14 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:COLUMNS]) + more
 
 
-def _notes(many: Sequence[Side]) -> Iterable[str]:
+def _notes(many: Sides) -> Iterable[str]:
     """What makes the traces incomparable, then what each says of itself."""
     yield from differences([(side.name, side.run) for side in many])
-    if len(many) > 1 and not runs.adds_up(many):
+    if len(many) > 1 and not many.adds_up:
         known = all(side.run.model for side in many)
         why = "These are different runs" if known else "These are not known to be of one job"
+        if many.jobs:
+            why = "These are not of one job"
         yield f"{why}: nothing on this page is added up over them."
     said_of: dict[str, list[str]] = {}
     for side in many:
@@ -244,10 +229,10 @@ _RANGES = (
 )  # fmt: skip
 
 
-def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
+def _key_numbers(many: Sides) -> Iterable[KeyNumber]:
     """Each large number from its least to its most, and whose they are."""
     found = [(side.name, runs.measures(side)) for side in many]
-    noun = "rank" if runs.one_job(many) else "trace"
+    noun = "rank" if many.one_job else "trace"
     for one in _RANGES:
         known = [(value, name) for name, own in found if (value := one.of(own)) is not None]
         if not known:
@@ -255,8 +240,8 @@ def _key_numbers(many: Sequence[Side]) -> Iterable[KeyNumber]:
         if len(many) == 2:
             yield _both(one, found)
             continue
-        low, least = min(known, key=lambda own: own[0])
-        high, most = max(known, key=lambda own: own[0])
+        low, high = min(known)[0], max(known)[0]
+        least, most = (runs.whose(known, value, one.show) for value in (low, high))
         silent = f"; {len(many) - len(known)} without" if len(known) < len(many) else ""
         doubt = one.doubtful and any(own.suspect for _, own in found)
         if doubt:
@@ -281,42 +266,36 @@ def _both(one: _Range, found: Sequence[tuple[str, Measures]]) -> KeyNumber:
     )
 
 
-def _headlines(many: Sequence[Side], job: Job | None) -> Iterable[str]:
-    """The biggest thing of each of a few traces; of ranks of one job the one that holds the others
-    up, else, as they do much the same, of the one whose device was at it longest.
-    """
-    if job is not None and (main := jobs.headline(job)):
-        yield main
-        return
-    shown = list(many[:FEW])
-    if job is not None:
-        known = [side for side in many if runs.measures(side).window is not None]
-        shown = sorted(known, key=lambda side: -(runs.measures(side).window or 0))[:1]
-    for side in shown:
-        if said := headline(side.one):
-            yield f"{side.name} · {said}"
-
-
-def _limits(many: Sequence[Side], job: Job | None) -> Iterable[str]:
-    if job is not None:
-        yield from jobs.sentences(job)
-    else:
+def _limits(many: Sides, parts: Sequence[Part]) -> Iterable[str]:
+    for part in parts[:FEW]:
+        yield from map(part.said, jobs.sentences(part.job))
+    if not parts:
         yield from pairs.sentences(many)
     # ranks of one job say much the same: the first stands for them
-    for side in many[: 1 if job else FEW]:
+    first = [many[part.members[0]] for part in parts[:FEW]]
+    for side in [*first, *mixed.lone(many, parts)[: max(FEW - len(first), 0)]]:
         for said in limits(side.one):
             yield f"{side.name} · {said}"
 
 
-def _findings(many: Sequence[Side], job: Job | None) -> Iterable[Finding]:
+def _findings(many: Sides, parts: Sequence[Part]) -> Iterable[Finding]:
     """What to do first; the table has the findings of all traces.
 
-    Of runs that add up: of all together, those of one stage and advice as one, the largest of them
-    standing for the others. Of different runs: of each of the first.
+    Of a job, or of runs that add up: of all together, those of one stage and advice as one, the
+    largest of them standing for the others. Of different runs: of each of the first.
     """
-    if not runs.adds_up(many):
-        yield from _of_each(many[:FEW])
+    if many.adds_up:
+        yield from _alike(many, parts[0].job if many.one_job else None, 5)
         return
+    each = max(ACTIONS // max(len(parts), 1), 2)
+    for part in parts[:FEW]:
+        for found in _alike(part.job.sides, part.job, each):
+            yield dataclasses.replace(found, claim=part.said(found.claim))
+    yield from _of_each(mixed.lone(many, parts)[: max(FEW - len(parts), 0)])
+
+
+def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding]:
+    """The largest of those that many ranks or repeats have alike."""
     alike: dict[tuple[str | None, str], list[tuple[int, str, Finding]]] = {}
     for side in many:
         result = side.one.get(Findings)
@@ -324,7 +303,11 @@ def _findings(many: Sequence[Side], job: Job | None) -> Iterable[Finding]:
         for row, found in zip(rows, findings(side.one), strict=False):
             own = (row.saves_ns or 0, side.name, found)
             alike.setdefault((row.stage, row.do), []).append(own)
-    for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:5]:
+    # what the headline is about comes first
+    if job is not None and (late := jobs.finding(job)) is not None:
+        yield late
+        most -= 1
+    for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:most]:
         _, name, found = max(same, key=lambda own: own[0])
         if job is not None:
             found = dataclasses.replace(found, claim=jobs.met(job, name, found.claim))

@@ -124,8 +124,9 @@ def _measures(many: Sequence[Side]) -> Iterable[tuple[str, list[tuple[float, str
 
 
 def _spread(values: Sequence[tuple[float, str]]) -> tuple[Any, ...]:
-    mean, low, high = fmean(v for v, _ in values), min(values), max(values)
-    return mean, low[0], low[1], high[0], high[1], high[0] / mean - 1 if mean else None
+    mean, low, high = fmean(v for v, _ in values), min(values)[0], max(values)[0]
+    least, most = (runs.whose(values, value, units.duration) for value in (low, high))
+    return mean, low, least, high, most, high / mean - 1 if mean else None
 
 
 def sentences(many: Sequence[Side]) -> Iterable[str]:
@@ -142,6 +143,12 @@ def sentences(many: Sequence[Side]) -> Iterable[str]:
         mean, low, least, high, most, over = _spread(values)
         if over is not None and over >= UNEVEN:
             yield (
-                f"{noun} is uneven: {most} has {units.duration(high)}, {over:.0%} above the mean "
-                f"of {units.duration(mean)}; {least} has {units.duration(low)}.{more}"
+                f"{noun} is uneven: {most} {has(most)} {units.duration(high)}, {over:.0%} above "
+                f"the mean of {units.duration(mean)}; {least} {has(least)} {units.duration(low)}."
+                f"{more}"
             )
+
+
+def has(names: str) -> str:
+    """The verb behind the names of `runs.whose`."""
+    return "have" if " and " in names else "has"

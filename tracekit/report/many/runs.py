@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
+from typing import overload
 
 from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels
@@ -13,7 +14,10 @@ from tracekit.answers.ops import Op, Ops
 from tracekit.answers.stages import PHASES, Alike, Stages, Total
 from tracekit.answers.tokens import Latency, Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
+from tracekit.results import jobs
 from tracekit.results.answers import Answers
+from tracekit.results.jobs import Job
+from tracekit.results.result import Result
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
@@ -48,24 +52,62 @@ class Side:
         return None if found is None else found.latency
 
 
-def read(many: Sequence[Answers]) -> list[Side]:
+Sums = Mapping[tuple[str, ...], Mapping[str, Result]]  # of each analysis, by the paths of ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Sides(Sequence[Side]):
+    """The traces that stand side by side, and the files beside them that could not be read."""
+
+    every: tuple[Side, ...]
+    jobs: tuple[Job, ...] = ()  # places among them
+    unread: tuple[Answers, ...] = ()
+    sums: Sums = field(default_factory=dict)  # what was added up elsewhere
+
+    @overload
+    def __getitem__(self, place: int) -> Side: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Side, ...]: ...
+    def __getitem__(self, place: int | slice) -> Side | tuple[Side, ...]:
+        return self.every[place]
+
+    def __len__(self) -> int:
+        return len(self.every)
+
+    @property
+    def one_job(self) -> bool:
+        """Whether they are ranks of one job."""
+        return len(self.jobs) == 1 and len(self.jobs[0].members) == len(self)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether a sum over them means something: one job's ranks, or repeats of one run."""
+        return self.one_job or run_facts.repeats([side.run for side in self])
+
+
+def read(many: Sequence[Answers], sums: Sums | None = None) -> Sides:
     """The traces with names that tell them apart."""
-    names = run_facts.labels(
-        [one.source for one in many], [run_facts.stem(one.path) for one in many]
-    )
-    return [
-        Side(name, one, run_facts.about(one.source)) for name, one in zip(names, many, strict=True)
+    known = [one for one in many if not one.fault]
+    found = jobs.jobs(known)
+    names = _named(known, found)
+    sides = [
+        Side(name, one, run_facts.about(one.source)) for name, one in zip(names, known, strict=True)
     ]
+    return Sides(tuple(sides), found, tuple(one for one in many if one.fault), sums or {})
 
 
-def one_job(many: Sequence[Side]) -> bool:
-    """Whether the traces are ranks of one job."""
-    return run_facts.one_job([side.one.source for side in many])
-
-
-def adds_up(many: Sequence[Side]) -> bool:
-    """Whether a sum over the traces means something: one job's ranks, or repeats of one run."""
-    return one_job(many) or run_facts.repeats([side.run for side in many])
+def _named(many: Sequence[Answers], found: Sequence[Job]) -> list[str]:
+    """Ranks by their job and number; other traces by what sets them apart."""
+    whole = len(found) == 1 and len(found[0].members) == len(many)
+    of = {i: job for job in found if whole or job.told_by != "file" for i in job.members}
+    others = [one for i, one in enumerate(many) if i not in of]
+    rest = iter(run_facts.labels([one.source for one in others],
+                                 [run_facts.stem(one.path) for one in others]))  # fmt: skip
+    return [
+        ": ".join(filter(None, (of[i].name, run_facts.rank_name(one.source))))
+        if i in of else next(rest)
+        for i, one in enumerate(many)
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +153,14 @@ def instances(side: Side, phase: str) -> int | None:
     """How often the trace has a stage of this name; None where its instances are not alike."""
     own = side.alike.get(phase)
     return None if own is None or own.said else own.of
+
+
+def whose(values: Sequence[tuple[float, str]], value: float, show: Callable[[float], str]) -> str:
+    """The names that have a value, as it is shown: one, two, or the first and how many others."""
+    names = [name for own, name in values if show(own) == show(value)]
+    if len(names) > 2:
+        return f"{names[0]} and {len(names) - 1} others"
+    return " and ".join(names)
 
 
 # ---------------------------------------------------------------- what costs most

@@ -18,14 +18,15 @@ from tracekit.report import facts
 from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, Unanswered, pictures, section
 from tracekit.report.html.section import unanswered as unanswered_of
-from tracekit.report.many import overview
-from tracekit.report.many.runs import FEW, Side, adds_up, read
+from tracekit.report.many import mixed, overview
+from tracekit.report.many.runs import FEW, Side, Sides, Sums, read
 from tracekit.results import catalog, merging
 from tracekit.results.answers import Answers
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, Result
 from tracekit.results.unknown_work import device_kind
+from tracekit.trace import run_facts
 
 ROWS = 200  # of a table that holds all traces
 ROWS_BYTES = 260_000  # of rows in the file, estimated: there are several traces in them
@@ -33,14 +34,14 @@ ROWS_BYTES = 260_000  # of rows in the file, estimated: there are several traces
 ALIKE = frozenset({"stage", "part", "phase", "direction"})
 
 
-def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
-    """The parts of the page."""
-    sides = read(many)
-    summed = sums(sides)
+def model(many: Sequence[Answers], source: Sequence[Source], sums: Sums | None = None) -> Page:
+    """The parts of the page. `sums` is what was added up elsewhere."""
+    sides = read(many, sums)
+    summed = added(sides)
     joined = {} if summed else joins(sides)
     gpu = any(side.one.gpu for side in sides)
-    job = overview.read_job(sides)
-    shown = overview.shown(sides, job)
+    parts = mixed.read(sides)
+    shown = mixed.shown(sides, parts)
     drawn = any(side.one.answers.get(Trees.analysis) for side in sides)
     hidden = {Timelines.analysis} if drawn else set()  # the pictures have its slices
     asked = [n for n in _order(sides) if n not in HERO | hidden]
@@ -64,12 +65,15 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
         {"trace": side.name, "path": facts.file_name(side.one.path), "run": side.run.said,
          "answers": sorted(side.one.answers), "unanswered": dict(side.one.unanswered)}
         for side in shown
+    ] + [
+        {"trace": run_facts.stem(one.path), "path": facts.file_name(one.path), "error": one.fault}
+        for one in sides.unread
     ]  # fmt: skip
     return Page(
         title=overview.title(sides),
         subtitle=overview.subtitle(sides),
         single=False,
-        overview=overview.overview(sides, job),
+        overview=overview.overview(sides, parts),
         sections=sections,
         unanswered=unanswered(sides),
         rows_bytes=ROWS_BYTES,
@@ -78,13 +82,16 @@ def model(many: Sequence[Answers], source: Sequence[Source]) -> Page:
     )
 
 
-def sums(sides: Sequence[Side]) -> dict[str, Result]:
+def added(sides: Sides) -> dict[str, Result]:
     """The analyses that every trace answered and whose sum over these traces means something."""
-    if not adds_up(sides):
+    if not sides.adds_up:
         return {}
+    known = sides.sums.get(tuple(side.one.path for side in sides), {})
     shared = set.intersection(*(set(side.one.answers) for side in sides))
     return {
-        name: merging.merged(
+        name: known[name]
+        if name in known
+        else merging.merged(
             catalog.analysis(name).merge, [side.one.answers[name] for side in sides]
         )
         for name in shared

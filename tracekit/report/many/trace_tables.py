@@ -13,6 +13,7 @@ from tracekit.report import facts
 from tracekit.report.many import runs
 from tracekit.report.many.runs import COLUMNS, Side
 from tracekit.results import catalog, units
+from tracekit.results.answers import Answers
 from tracekit.results.result import Column, Grid
 from tracekit.trace import run_facts
 
@@ -56,8 +57,8 @@ def first_findings(many: Sequence[Side]) -> Grid | None:
                 (Column("trace"), *columns), rows, note)  # fmt: skip
 
 
-def totals(many: Sequence[Side]) -> Grid:
-    """The main numbers of each trace."""
+def totals(many: Sequence[Side], unread: Sequence[Answers] = ()) -> Grid:
+    """The main numbers of each trace; files that could not be read are rows that say so."""
     columns = (
         Column("trace"),
         Column("file"),
@@ -73,7 +74,7 @@ def totals(many: Sequence[Side]) -> Grid:
         Column("TPOT", "ns", "Time per output token: (end to end − TTFT) / (tokens − 1), mean."),
         Column("decode", "tokens/s", "Tokens a second after the first: 1 / TPOT."),
     )
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for side in many:
         own, source = runs.measures(side), side.one.source
         rows.append((
@@ -82,6 +83,11 @@ def totals(many: Sequence[Side]) -> Grid:
             own.wall, own.window, own.busy, own.idle, own.idle_share, own.suspect, own.ttft,
             own.tpot, own.decode,
         ))  # fmt: skip
+    blank = (None,) * (len(columns) - 3)
+    rows += [
+        (run_facts.stem(one.path), facts.file_name(one.path), "could not be read", *blank)
+        for one in unread
+    ]
     return Grid("traces", "Trace by trace", columns, rows)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 
 from tracekit.errors import TracekitError
-from tracekit.results.answers import Answers
+from tracekit.results.answers import Answers, unread
+from tracekit.results.result import Result
 from tracekit.results.workers import cluster, machine, pool
 from tracekit.results.workers.work import Asked, Done, Work, do
 from tracekit.trace.inputs import archives
@@ -40,12 +41,22 @@ class Together:
     paths: Sequence[str]
     done: dict[int, Done] = field(default_factory=dict)
     interrupted: bool = False
+    # of jobs that a cluster added up: each analysis, by the paths of the ranks
+    sums: Mapping[tuple[str, ...], Mapping[str, Result]] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[Answers]:
         """Of those that could be read."""
         own = (self.done[place] for place in sorted(self.done))
         return [one.answers for one in own if one.answers is not None]
+
+    @property
+    def rows(self) -> list[Answers]:
+        """A row for each file that was tried: its answers, or why it has none."""
+        own = (self.done[place] for place in sorted(self.done))
+        return [
+            one.answers or unread(one.path, one.fault.removeprefix(f"{one.path}: ")) for one in own
+        ]
 
     @property
     def faults(self) -> list[str]:

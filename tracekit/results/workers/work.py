@@ -22,6 +22,7 @@ class Asked:
     strict: bool = False
     stages: str | None = None
     graph_capture: tuple[str, ...] = ()
+    ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done
             path, asked.only, strict=asked.strict, stages=asked.stages,
             graph_capture=asked.graph_capture, processes=work.processes, name=work.path,
             progress=progress, drawn=work.place < DRAWN,
+            rank=None if asked.ranks is None else asked.ranks[work.place],
         )  # fmt: skip
     except TracekitError as fault:
         where = work.path if str(fault.where) == path else fault.where

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import json
 import os
 import re
 import zlib
@@ -92,7 +93,18 @@ def _may_be_a_trace(path: Path) -> bool:
             head = text.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return True
-    return not head.strip() or bool(_EVENTS.search(head))
+    return not head.strip() or bool(_EVENTS.search(head)) or _broken(head)
+
+
+def _broken(head: bytes) -> bool:
+    """Whether a short text is cut off or damaged: that is worth a word, trace or not."""
+    if len(head) == _HEAD:
+        return False
+    try:
+        json.loads(head)
+    except ValueError:
+        return True
+    return False
 
 
 def _of_pattern(pattern: str) -> list[str]:
