@@ -2,31 +2,29 @@
 
 A command is a module `tracekit/cli/commands/NAME.py` with `register(app)`. Such modules import
 typer and the standard library only; all else is imported inside the command, so that --help is
-quick.
+quick. Of a command line only the command that it names is joined.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
+import os
 import pkgutil
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
 
-from tracekit.cli import help, process, verbosity
+from tracekit.cli import light, process, verbosity
 from tracekit.version import __version__
 
-app = typer.Typer(
-    name="tracekit",
-    help="Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.",
-    epilog="Exit codes: 0 done, 1 something you can act on, 2 wrong usage, 3 slower than allowed, "
-    "130 Ctrl-C, 143 SIGTERM (docs/commands.md).",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_COMMANDS = "tracekit.cli.commands"
+_COMPLETING = "_TRACEKIT_COMPLETE"  # the variable with which a shell asks for completions
+# objects between two looks for garbage: packages and answers are many objects and no garbage.
+# torch's own may be, and hold a GPU's memory
+_OBJECTS, _MAKE_GARBAGE = 100_000, ("bench", "capture")
 
 
 def _show_version(wanted: bool) -> None:
@@ -35,7 +33,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
@@ -46,13 +43,34 @@ def _options(
     verbosity.set_level(quiet, verbose)
 
 
-def _join() -> None:
-    package = importlib.import_module("tracekit.cli.commands")
-    for found in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"tracekit.cli.commands.{found.name}")
-        module.register(app)
+def _joined(modules: Iterable[str]) -> typer.Typer:
+    """The app with the commands of these modules."""
+    app = typer.Typer(
+        name="tracekit",
+        help="Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.",
+        epilog="Exit codes: 0 done, 1 something you can act on, 2 wrong usage, 3 slower than "
+        "allowed, 130 Ctrl-C, 143 SIGTERM (docs/commands.md).",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in modules:
+        importlib.import_module(f"{_COMMANDS}.{name}").register(app)
     _hear(app)
-    help.plain(app)
+    light.plain(app)
+    return app
+
+
+def _modules() -> list[str]:
+    package = importlib.import_module(_COMMANDS)
+    return [found.name for found in pkgutil.iter_modules(package.__path__)]
+
+
+def _named(line: Sequence[str]) -> str:
+    """The module of the command that a command line names: before it stand flags only."""
+    return next((word for word in line if not word.startswith("-")), "").replace("-", "_")
 
 
 def _hear(group: typer.Typer) -> None:
@@ -65,12 +83,20 @@ def _hear(group: typer.Typer) -> None:
             _hear(below.typer_instance)
 
 
-_join()
+def __getattr__(name: str) -> typer.Typer:
+    """`app`, with all commands, when it is first asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, _joined(_modules()))
 
 
 def main() -> None:
     """The console script; exit codes are those of `process`."""
-    sys.exit(process.run(app))
+    named, modules = _named(sys.argv[1:]), _modules()
+    if named not in _MAKE_GARBAGE:
+        gc.set_threshold(_OBJECTS)
+    known = named in modules and _COMPLETING not in os.environ
+    sys.exit(process.run(_joined([named] if known else modules)))
 
 
 if __name__ == "__main__":

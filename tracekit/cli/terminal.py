@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -35,18 +37,23 @@ def console(*, stderr: bool = False) -> Console:
 @contextmanager
 def status(subject: str) -> Iterator[Callable[[str], None]]:
     """Shows on stderr what is being done to `subject`; gives the function that says it."""
-    from rich.markup import escape
-
     if verbosity.verbose():
         with verbosity.steps(subject) as step:
             yield step
         return
-    if verbosity.quiet():
+    if verbosity.quiet() or not _moving():
         yield lambda _doing: None
         return
-    # rich writes nothing but the last line where stderr is no terminal
+    from rich.markup import escape
+
     with console(stderr=True).status(escape(subject)) as line:
         yield lambda doing: line.update(f"{escape(subject)}: {escape(doing)} …")
+
+
+def _moving() -> bool:
+    """Whether stderr may be a terminal; rich, which knows more of them, takes long to load."""
+    forced = any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+    return forced or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _numbers(tiles: Sequence[KeyNumber]) -> Text:

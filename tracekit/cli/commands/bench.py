@@ -12,7 +12,7 @@ import typer
 from tracekit.cli import complete, for_ci, process, speculative
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
-from tracekit.cli.help import Group
+from tracekit.cli.light import Group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
