@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from tracekit.answers.collectives import Collectives
 from tracekit.errors import TracekitError
+from tracekit.report.many import overview, runs
 from tracekit.results import engine, merging
 from tracekit.results.workers import cluster, machine, pool, run
 from tracekit.results.workers.run import Together, Where
@@ -78,11 +80,24 @@ def together(files: Sequence[str], found: Iterator[Done]) -> Together:
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_threads_of_a_dask_cluster_answer_the_same(
+def test_threads_of_a_dask_cluster_answer_and_add_up_the_same(
     count: int, files: list[str], plain: str
 ) -> None:
     with cluster.local(count, processes=False) as client:
-        assert said(together(files, cluster.results(client, works(files)))) == plain
+        reading = cluster.Reading(client, works(files))
+        found = together(files, reading.results())
+        assert said(found) == plain
+        assert run.adding(found) == [(0, 1, 2, 3)]  # the job; not the file that is none
+        summed = reading.added([0, 1, 2, 3])
+        assert summed is not None
+        assert reading.added([0, 1], only=["stages"]).keys() == {"stages"}  # type: ignore[union-attr]
+    here = engine.merged(found.answers)
+    for name, result in summed.items():
+        assert json.dumps(result.to_json()) == json.dumps(here[name].to_json())
+    assert set(here) - set(summed) == {"devices"}  # which no report adds up
+    late = summed["collectives"]
+    assert isinstance(late, Collectives)
+    assert [one.last for one in late.arrivals] == ["rank 3"]
 
 
 def killed_when_done(found: Iterator[Done], pids: Sequence[int]) -> Iterator[Done]:
@@ -99,8 +114,14 @@ def test_files_of_a_dask_worker_that_is_killed_are_read_by_another(
 ) -> None:
     with cluster.local(2) as client:
         pids = [int(pid) for pid in client.run(os.getpid).values()]
-        found = killed_when_done(cluster.results(client, works(files)), pids[:1])
-        assert said(together(files, found)) == plain
+        reading = cluster.Reading(client, works(files))
+        found = together(files, killed_when_done(reading.results(), pids[:1]))
+        assert said(found) == plain
+        # what the lost one had read is read again where the sum asks for it
+        summed = reading.added([0, 1, 2, 3])
+    here = engine.merged(found.answers)
+    assert summed is not None
+    assert all(summed[name].to_json() == here[name].to_json() for name in summed)
 
 
 def test_without_dask_processes_do_it_and_one_that_is_killed_is_replaced(
@@ -171,6 +192,11 @@ def test_a_named_scheduler_reads_and_one_that_is_not_there_is_said(
         client.write_scheduler_file(str(file))
         found = run.answers(files, ASKED, Where(scheduler_file=str(file)))
     assert said(found) == plain
+    assert {name for names in found.sums.values() for name in names} == {"stages", "collectives"}
+    assert list(found.sums) == [tuple(files[:4])]
+    # the report takes what the cluster added up, and says the same as where this process does
+    shown = [overview.to_json(runs.read(found.rows, sums)) for sums in (found.sums, {})]
+    assert shown[0] == shown[1]
     with pytest.raises(TracekitError, match="no scheduler answers"):
         run.answers(files, ASKED, Where(scheduler="nonsense://nowhere"))
 

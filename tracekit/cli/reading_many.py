@@ -37,14 +37,21 @@ def together(
     reading: opt.Reading,
     spreading: opt.Spreading,
     ranks: Sequence[int] | None = None,
+    *,
+    for_page: bool = True,
 ) -> Together:
-    """The answers of several. Raises: TracekitError where the cluster that is named is none."""
+    """The answers of several, and the sums that a report needs of jobs that a cluster reads.
+
+    Raises: TracekitError where the cluster that is named is none.
+    """
+    from tracekit.answers.collectives import Collectives
     from tracekit.results.workers import run
     from tracekit.results.workers.work import Asked
 
     asked = Asked(
         None if names is None else tuple(names), reading.strict, reading.stages,
-        tuple(reading.graph_capture or ()), None if ranks is None else tuple(ranks),
+        tuple(reading.graph_capture or ()), None if for_page else (Collectives.analysis,),
+        None if ranks is None else tuple(ranks),
     )  # fmt: skip
     file = spreading.scheduler_file
     where = run.Where(spreading.workers, spreading.scheduler, None if file is None else str(file))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, as_completed
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from tracekit import extras
 from tracekit.errors import TracekitError, reason
-from tracekit.results.workers.work import Done, Work, do
+from tracekit.results.result import Result
+from tracekit.results.workers.work import Done, Work, added, do
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
+LOADED = "tracekit.results.workers.loaded"
 _PATIENCE_S = 30  # for a scheduler to answer
 
 
@@ -39,8 +42,10 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     anywhere = "127.0.0.1:0"  # a free port
+    method = _forked() if processes else "spawn"
     with (
         dask.config.set({
+            "distributed.worker.multiprocessing-method": method,
             "distributed.worker.profile.enabled": False,
             "distributed.admin.tick.interval": "1s",
             "distributed.admin.tick.cycle": "10s",
@@ -56,6 +61,19 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
         yield client
+
+
+def _forked() -> str:
+    """How processes are started: on Linux forked from one that has loaded what they need."""
+    if sys.platform != "linux":
+        return "spawn"
+    import dask
+    from distributed.utils import get_mp_context
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        context = get_mp_context()  # names what dask would load; ours comes behind it
+    context.set_forkserver_preload([LOADED, "distributed"])
+    return "forkserver"
 
 
 @contextmanager
@@ -81,21 +99,30 @@ def remote(address: str | None, file: str | None) -> Iterator[Client]:
         yield client
 
 
-def results(client: Client, works: Sequence[Work], where: str = "") -> Iterator[Done]:
-    """Each as it is done, in no fixed order.
+class Reading:
+    """Traces that a cluster reads; their answers stay there until they are added up."""
 
-    The scheduler gives the files of a worker that is lost to the others; one whose workers are
-    lost again and again (`distributed.scheduler.allowed-failures`) is said to be lost.
+    def __init__(self, client: Client, works: Sequence[Work], where: str = "") -> None:
+        self._client, self._where = client, where
+        self._works = {work.place: work for work in works}
+        self._futures = {
+            work.place: client.submit(do, work, pure=False, key=f"trace-{work.place}-{uuid4()}")
+            for work in works
+        }
 
-    Raises: TracekitError where the workers have not tracekit, or the scheduler is lost.
-    """
-    from distributed import KilledWorker
+    def results(self) -> Iterator[Done]:
+        """Each as it is done, in no fixed order.
 
-    executor = client.get_executor(pure=False)
-    waiting: dict[Future[Done], Work] = {executor.submit(do, work): work for work in works}
-    try:
-        for future in as_completed(waiting):
-            work = waiting[future]
+        The scheduler gives the files of a worker that is lost to the others; one whose workers are
+        lost again and again (`distributed.scheduler.allowed-failures`) is said to be lost.
+
+        Raises: TracekitError where the workers have not tracekit, or the scheduler is lost.
+        """
+        from distributed import KilledWorker, as_completed
+
+        place_of = {future.key: place for place, future in self._futures.items()}
+        for future in as_completed(list(self._futures.values()), loop=self._client.loop):
+            work = self._works[place_of[future.key]]
             try:
                 yield future.result()
             except KilledWorker:
@@ -104,8 +131,36 @@ def results(client: Client, works: Sequence[Work], where: str = "") -> Iterator[
             except ModuleNotFoundError as fault:
                 raise TracekitError(
                     f"a worker cannot run it ({fault})",
-                    where=where,
+                    where=self._where,
                     hint="install tracekit where the workers run",
                 ) from None
-    finally:
-        executor.shutdown(wait=False)
+
+    def added(
+        self, places: Sequence[int], only: Sequence[str] | None = None
+    ) -> dict[str, Result] | None:
+        """Each analysis over these traces, in this order: a tree of pairs, on the workers.
+
+        The shape is that of `merging.merged`, so that it is what this process would make of them.
+        None where the cluster is lost on the way: then this process can do it.
+        """
+        from distributed import KilledWorker
+
+        level: list[Future] = [self._futures[place] for place in places]
+        while len(level) > 1:
+            pairs = [
+                self._client.submit(
+                    added, *level[i : i + 2], only, pure=False, key=f"sum-{uuid4()}"
+                )
+                for i in range(0, len(level) - 1, 2)
+            ]
+            level = [*pairs, *level[2 * len(pairs) :]]
+        try:
+            found = level[0].result()
+        except (KilledWorker, OSError):
+            return None
+        return dict(found) if isinstance(found, dict) else None
+
+
+def results(client: Client, works: Sequence[Work], where: str = "") -> Iterator[Done]:
+    """Each as it is done, where nothing is to be added up."""
+    yield from Reading(client, works, where).results()

@@ -9,13 +9,19 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from tracekit.errors import TracekitError
+from tracekit.results import jobs
 from tracekit.results.answers import Answers, unread
 from tracekit.results.result import Result
 from tracekit.results.workers import cluster, machine, pool
 from tracekit.results.workers.work import Asked, Done, Work, do
+from tracekit.trace import run_facts
 from tracekit.trace.inputs import archives
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Progress = Callable[[str], None]  # what is being done, in words
 
@@ -42,7 +48,7 @@ class Together:
     done: dict[int, Done] = field(default_factory=dict)
     interrupted: bool = False
     # of jobs that a cluster added up: each analysis, by the paths of the ranks
-    sums: Mapping[tuple[str, ...], Mapping[str, Result]] = field(default_factory=dict)
+    sums: dict[tuple[str, ...], Mapping[str, Result]] = field(default_factory=dict)
 
     @property
     def answers(self) -> list[Answers]:
@@ -87,7 +93,7 @@ def answers(
     out = Together(paths)
     works = [Work(place, path, asked) for place, path in enumerate(paths)]
     try:
-        with closing(_results(works, where, progress)) as found:
+        with closing(_results(works, where, progress, out)) as found:
             for done in found:
                 out.done[done.place] = done
     except KeyboardInterrupt:
@@ -98,7 +104,7 @@ def answers(
 
 
 def _results(
-    works: Sequence[Work], where: Where, progress: Progress
+    works: Sequence[Work], where: Where, progress: Progress, out: Together
 ) -> Generator[Done, None, None]:
     alone = [work for work in works if _only_here(work.path)]
     others = [work for work in works if not _only_here(work.path)]
@@ -112,17 +118,19 @@ def _results(
         return
     number = len(alone)
     progress(f"{number} of {len(works)} files done")
-    for done in _away(others, where, workers):
+    for done in _away(others, where, workers, out):
         number += 1
         progress(f"{number} of {len(works)} files done")
         yield done
 
 
-def _away(works: Sequence[Work], where: Where, workers: int) -> Generator[Done, None, None]:
+def _away(
+    works: Sequence[Work], where: Where, workers: int, out: Together
+) -> Generator[Done, None, None]:
     """By a cluster, or by processes of this machine."""
     if where.named:
         with cluster.remote(where.scheduler, where.scheduler_file) as client:
-            yield from cluster.results(client, [_elsewhere(work) for work in works])
+            yield from _on(client, [_elsewhere(work) for work in works], out)
         return
     processes = max(machine.cores() // workers, 1)
     ready = [replace(lent(work), processes=processes) for work in works]
@@ -130,7 +138,30 @@ def _away(works: Sequence[Work], where: Where, workers: int) -> Generator[Done, 
         yield from pool.results(ready, workers)
         return
     with cluster.local(workers) as client:
-        yield from cluster.results(client, ready)
+        yield from _on(client, ready, out)
+
+
+def _on(client: Client, works: Sequence[Work], out: Together) -> Generator[Done, None, None]:
+    """Each trace, and then, where several are ranks of a job, their sum: on the workers too."""
+    reading = cluster.Reading(client, works)
+    yield from reading.results()
+    here = {work.place for work in works}
+    only = works[0].asked.summed
+    for places in adding(out):
+        if here.issuperset(places) and (found := reading.added(places, only)):
+            out.sums[tuple(out.paths[place] for place in places)] = found
+
+
+def adding(found: Together) -> list[tuple[int, ...]]:
+    """The traces that a report adds up: ranks of a job, or repeats of one run."""
+    places = [place for place in sorted(found.done) if found.done[place].answers is not None]
+    many = found.answers
+    if len(many) < 2 or any(one.ranks for one in many):
+        return []
+    own = [tuple(places[i] for i in job.members) for job in jobs.jobs(many)]
+    if not own and run_facts.repeats([run_facts.about(one.source) for one in many]):
+        own = [tuple(places)]
+    return own
 
 
 def _step(progress: Progress, of: str, doing: str) -> None:

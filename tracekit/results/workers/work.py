@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tracekit.errors import TracekitError
-from tracekit.results import engine
+from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
+from tracekit.results.result import Result
 from tracekit.trace.inputs import archives
 from tracekit.version import __version__
 
@@ -22,6 +23,7 @@ class Asked:
     strict: bool = False
     stages: str | None = None
     graph_capture: tuple[str, ...] = ()
+    summed: tuple[str, ...] | None = None  # what of a job is added up; None: everything
     ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
@@ -71,6 +73,29 @@ def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done
 
 def _failed(work: Work, why: str) -> Done:
     return Done(work.place, work.path, fault=f"{work.path}: {why}")
+
+
+Sum = Mapping[str, Result]  # each analysis, over some traces
+
+
+def added(one: Done | Sum, two: Done | Sum, only: Sequence[str] | None = None) -> dict[str, Result]:
+    """Two traces, or sums of several, as one: each analysis that both answered and that adds up.
+
+    Of those in `only` where that is given.
+    """
+    left, right = _answers(one), _answers(two)
+    shared = [name for name in left if name in right and (only is None or name in only)]
+    return {
+        name: catalog.analysis(name).merge(left[name], right[name])
+        for name in shared
+        if catalog.analysis(name).adds_up
+    }
+
+
+def _answers(one: Done | Sum) -> Sum:
+    if not isinstance(one, Done):
+        return one
+    return {} if one.answers is None else one.answers.answers
 
 
 def small(found: Answers) -> Answers:
