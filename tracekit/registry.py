@@ -14,7 +14,6 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -23,6 +22,7 @@ from types import MappingProxyType, ModuleType
 from typing import Generic, TypeVar
 
 from tracekit.errors import TracekitError, UsageError
+from tracekit.records import dataclass
 
 E = TypeVar("E")
 

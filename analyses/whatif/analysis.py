@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tracekit.answers.whatif import Inferred, Outcome, Replayed, WhatIf
 from tracekit.attribution import links
@@ -24,6 +23,7 @@ from tracekit.attribution.replay.predict import (
     replay,
 )
 from tracekit.attribution.roofline.devices import datasheet
+from tracekit.records import dataclass
 from tracekit.results.catalog import Analysis
 from tracekit.results.units import plural, share
 from tracekit.taxonomy import Stage

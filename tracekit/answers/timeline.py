@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tracekit.records import dataclass
 from tracekit.results.result import Result
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.trace.trace import I64
 

@@ -16,7 +16,6 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 
 from tracekit import extras
 from tracekit.errors import TracekitError
+from tracekit.records import dataclass
 from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK

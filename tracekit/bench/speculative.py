@@ -7,7 +7,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -24,6 +24,7 @@ from tracekit.files import free
 from tracekit.models.speculative.entry import Asked, Built, alone, pair
 from tracekit.models.speculative.pair import Pair
 from tracekit.models.speculative.track import Track
+from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Stage
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from tracekit.records import dataclass
 
 Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after

@@ -7,10 +7,11 @@ below zero or wrapped around. One such record stretches a window by years, so no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from tracekit.records import dataclass
 from tracekit.trace.ranks import last_before
 from tracekit.trace.trace import GPU_WORK, I64, Aside, Cat, Mask, Table, Trace
 

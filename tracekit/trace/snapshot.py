@@ -9,10 +9,10 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.errors import NotATraceError
+from tracekit.records import dataclass
 from tracekit.trace import plain_pickle
 
 _MOST_BYTES = 1 << 30

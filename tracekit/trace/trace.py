@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.records import dataclass
 from tracekit.trace.snapshot import Snapshot
 
 I64 = npt.NDArray[np.int64]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tracekit.attribution import links
@@ -12,6 +10,7 @@ from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, Reason
 from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 

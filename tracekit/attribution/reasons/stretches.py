@@ -10,8 +10,6 @@ launches; one op that holds the host as long is host work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +19,7 @@ from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thre
 from tracekit.attribution.reasons import after_wait
 from tracekit.attribution.reasons.names import LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
+from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect
 from tracekit.trace.trace import I64, Mask, Trace

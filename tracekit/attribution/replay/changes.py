@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import Replay, Weights
 from tracekit.errors import UsageError
+from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.trace import Mask
 

@@ -10,9 +10,9 @@ its `window_size=(left, right)`, where -1 is no limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+
+from tracekit.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

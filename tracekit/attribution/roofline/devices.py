@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from tracekit.errors import UsageError
+from tracekit.records import dataclass
 from tracekit.trace.trace import Trace
 
 TERA, GIGA = 1e12, 1e9

@@ -11,7 +11,9 @@ eq. 1 and theorem 3.8, where verifying costs one step and nothing else is counte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from tracekit.records import dataclass
 
 _CLOSE = 1e-9
 

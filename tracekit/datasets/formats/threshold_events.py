@@ -13,8 +13,10 @@ that is linear below 20 of 255 and logarithmic above.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

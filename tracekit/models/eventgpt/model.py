@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from tracekit.models.shared import (
 )
 from tracekit.models.shared.llama import without_gradients as frozen
 from tracekit.models.shared.sensor_llm import SensorLLM
+from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tracekit.models.huggingface.processors import processor
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.llama import Request, without_gradients
+from tracekit.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

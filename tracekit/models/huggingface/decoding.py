@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
@@ -12,6 +11,7 @@ from tracekit.models.entry import BuildOptions
 from tracekit.models.huggingface import dimensions, generation
 from tracekit.models.shared.llama import CACHES, Decoder, Request, cache_argument
 from tracekit.models.shared.sampling import choose
+from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import torch

@@ -5,9 +5,9 @@ Source: Moon et al., arXiv 2210.14395; facebookresearch/imu2clip, encoder "mw2".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
+
+from tracekit.records import dataclass
 
 CHANNELS = 6
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tracekit.models.shared.llama import Decoder, Request, dims, fill, llama, re
 from tracekit.models.shared.llama import flash_backend as flash
 from tracekit.models.shared.llama import without_gradients as frozen
 from tracekit.models.shared.sensor_llm import SensorLLM
+from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

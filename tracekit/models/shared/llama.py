@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,6 +20,7 @@ from tracekit.models.shared import checkpoints
 from tracekit.models.shared.build_options import IGNORE_EOS, flag
 from tracekit.models.shared.experts import DENSE, Experts
 from tracekit.models.shared.sampling import choose
+from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -9,7 +9,6 @@ measurement.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tracekit.attribution.roofline import model_bounds, speculative_law
@@ -18,6 +17,7 @@ from tracekit.errors import UsageError
 from tracekit.models import entry as model_entry
 from tracekit.models.entry import BuildOptions
 from tracekit.models.shared import checkpoints, llama
+from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 
 TINYLLAMA: Mapping[str, Any] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 2401.02385, table 2

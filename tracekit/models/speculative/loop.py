@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 
 from tracekit.models.speculative.acceptance import Draft, judge
+from tracekit.records import dataclass
 from tracekit.taxonomy import ACCEPT, ROLL_BACK, ROUND, VERIFY
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from tracekit.answers.tree import (
     Tree,
 )
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
+from tracekit.records import dataclass
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, safe
 from tracekit.results import units

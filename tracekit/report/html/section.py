@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tracekit.answers.findings import Findings
 from tracekit.answers.tree import Trees
+from tracekit.records import dataclass
 from tracekit.report import device_words, facts
 from tracekit.report.html import picture, tables
 from tracekit.report.html.picture import Picture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from tracekit.records import dataclass
 
 ALONE = 24  # at most as many ranks have a row each
 WORST = 8  # of more ranks, those that stand out most do, before the groups

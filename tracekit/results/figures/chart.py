@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
+from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.figures.theme import Mark

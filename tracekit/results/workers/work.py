@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tracekit.errors import TracekitError
+from tracekit.records import dataclass
 from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result

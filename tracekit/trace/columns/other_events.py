@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from tracekit.records import dataclass
 from tracekit.trace.columns.numbers import Labels, decimals, indexed, integers, nanoseconds
 from tracekit.trace.columns.side_tables import Part
 

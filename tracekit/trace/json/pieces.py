@@ -6,8 +6,7 @@ Where that is follows from the text alone, so processes that share nothing agree
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from tracekit.records import dataclass
 from tracekit.trace.json.scanning import BOUNDARY, is_event
 from tracekit.trace.json.source import Text
 

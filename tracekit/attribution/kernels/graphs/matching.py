@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from tracekit.attribution.kernels.graphs.words import (
     grids_of_calls,
     grids_of_work,
 )
+from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
