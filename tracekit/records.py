@@ -25,6 +25,8 @@ else:
         return _made(options) if cls is None else _made(options)(cls)
 
 
+__all__ = ["dataclass"]
+
 _OPTIONS = {"frozen", "slots", "kw_only", "eq"}
 _METHODS = {"__init__", "__repr__", "__eq__", "__hash__", "__setattr__", "__delattr__"}
 
