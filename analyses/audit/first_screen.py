@@ -28,7 +28,9 @@ def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
     else:
         text = f"All {result.checks} checks passed."
     given = worst(trust.verdict for trust in one.trust.values())
-    if one.trust and VERDICTS.index(given) < VERDICTS.index(result.verdict):
+    # of a device that is not known nobody can say that all else is answered
+    strange = bool(odd) and odd[0].check == "unknown_work"
+    if one.trust and VERDICTS.index(given) < VERDICTS.index(result.verdict) and not strange:
         # what is not to be trusted is not answered; the answers that are there can be
         word = f"{given.capitalize()}, as far as it is answered"
         yield Verdict("warn", word, text, "audit", more)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tracekit.answers.collectives import Collectives
 from tracekit.answers.devices import Device, Devices
+from tracekit.answers.idle import IdleTime
 from tracekit.answers.kernels import Kernels
 from tracekit.attribution.collectives.by_group import Collective
+from tracekit.attribution.reasons.names import Reason
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import bytes_, duration, plural, rate, share
 from tracekit.taxonomy import Category, FindingKind
@@ -24,14 +26,28 @@ def findings(result: Devices, ask: Ask) -> Iterator[Draft]:
     if worth:
         top = max(worth, key=lambda r: r.exposed_communication_ns / r.seen_window_ns)
         yield _exposed(result, top, len(worth), ask(Collectives))
-    elif _all_busy(result) and _many(result, ask(Kernels)):
-        yield _saturated(result)
+        return
+    graphs = _in_graphs(ask(IdleTime))
+    if _all_busy(result, graphs) and _many(result, ask(Kernels)):
+        yield _saturated(result, graphs)
 
 
-def _all_busy(result: Devices) -> bool:
+def _in_graphs(idle: IdleTime | None) -> Mapping[int, int]:
+    """Of each device the time between two kernels of one graph, which no host can shorten."""
+    found: dict[int, int] = {}
+    for row in idle.reasons if idle is not None else ():
+        if row.reason == Reason.GRAPH:
+            found[row.device] = found.get(row.device, 0) + row.ns
+    return found
+
+
+def _all_busy(result: Devices, graphs: Mapping[int, int]) -> bool:
     """In kernels nearly all the time: what mostly copies has no kernels to make faster."""
     return bool(result.rows) and all(
-        (row.busy_share or 0) >= BUSY and row.kernel_ns >= MOSTLY * row.busy_ns
+        row.busy_ns + graphs.get(row.device, 0) >= BUSY * row.seen_window_ns
+        and row.seen_window_ns
+        and row.busy_ns >= MOSTLY * row.seen_window_ns
+        and row.kernel_ns >= MOSTLY * row.busy_ns
         for row in result.rows
     )
 
@@ -103,17 +119,27 @@ def _by_size(mine: list[Collective], communication_ns: int, numbers: dict[str, f
     return f"{said}."
 
 
-def _saturated(result: Devices) -> Draft:
+def _saturated(result: Devices, graphs: Mapping[int, int]) -> Draft:
     """All devices have hardly any time without work: the host is no limit."""
     row = min(result.rows, key=lambda r: r.busy_ns / r.seen_window_ns)
     part = row.busy_ns / row.seen_window_ns
     which = "The GPU" if len(result.rows) == 1 else f"Each of {len(result.rows)} devices"
     most = "" if len(result.rows) == 1 else " or more"
+    numbers: dict[str, float] = {
+        "share": part, "busy_ns": row.busy_ns, "window_ns": row.seen_window_ns,
+    }  # fmt: skip
+    own, between = graphs.get(row.device, 0), ""
+    if part < BUSY:
+        numbers["within_graph_ns"] = own
+        between = (
+            f", and {share(own / row.seen_window_ns)} of it lies between two kernels of one graph"
+        )
     return Draft(
         FindingKind.SATURATED, None,
         f"{which} works for {share(part)}{most} of its window ({duration(row.busy_ns)} of "
-        f"{duration(row.seen_window_ns)}): the host keeps up with it.",
+        f"{duration(row.seen_window_ns)}){between}: the host keeps up with it.",
         part, "share", None, row.seen_window_ns,
         "Only faster, fewer or smaller kernels make this faster; launch overhead is hidden.",
-        numbers={"share": part, "busy_ns": row.busy_ns, "window_ns": row.seen_window_ns},
+        also=(IdleTime,) if between else (),
+        numbers=numbers,
     )  # fmt: skip

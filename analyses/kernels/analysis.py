@@ -17,6 +17,7 @@ from tracekit.attribution import links
 from tracekit.attribution.alone import alone
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
 from tracekit.attribution.kernels.graphs import origin
+from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.attribution.unfused import added, unfused
 from tracekit.errors import MissingEventsError
@@ -53,8 +54,12 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
     group_key, group = segments.distinct(key.astype(np.int64))
     made = _rows(trace, row, group, group_key, phases, classes)
     totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
+    spec = devices.of_trace(trace)
     return replace(
-        _finish(made, totals), unfused=unfused(trace, stages), graphs=origin.matches(trace)
+        _finish(made, totals),
+        unfused=unfused(trace, stages),
+        graphs=origin.matches(trace),
+        device=spec.name if spec is not None else None,
     )
 
 
@@ -192,6 +197,7 @@ def merge(one: Kernels, two: Kernels) -> Kernels:
         _finish(made, _phases(made, tokens)),
         unfused=added((*one.unfused, *two.unfused)),
         graphs=graphs.merged((*one.graphs, *two.graphs)),
+        device=one.device if one.device == two.device else None,
     )
 
 

@@ -10,14 +10,18 @@ from collections.abc import Iterator
 
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
+from tracekit.answers.roles import Roles
 from tracekit.answers.roofline import Roofline
+from tracekit.answers.stages import Stages
+from tracekit.attribution.roofline import few_rows
+from tracekit.attribution.roofline.devices import datasheet
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.attribution.unfused import Unfused
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.kernel_labels import readable
 from tracekit.results.units import duration, plural, share
-from tracekit.taxonomy import Category, FindingKind
+from tracekit.taxonomy import Category, FindingKind, Stage
 
 MUCH = 0.25  # of a phase's kernel time
 _TOGETHER = {
@@ -38,6 +42,7 @@ def findings(result: Kernels, ask: Ask) -> Iterator[Draft]:
     yield from _attention(result, whole)
     yield from _pointwise(result, whole)
     yield from _categories(result, whole)
+    yield from _few_rows(result, ask)
     yield from _unshaped(result, whole, ask)
     for phase in result.phases:
         if phase.phase not in NO_PHASE and phase.total_ns >= 0.1 * whole and phase.total_ns:
@@ -122,6 +127,24 @@ def _pointwise(result: Kernels, whole: int) -> Iterator[Draft]:
     )  # fmt: skip
 
 
+def _few_rows(result: Kernels, ask: Ask) -> Iterator[Draft]:
+    """GEMMs of decode steps of few rows, where `roles` finds no layers in which to judge them."""
+    roofline, stages = ask(Roofline), ask(Stages)
+    total = sum(p.total_ns for p in result.phases if p.phase == Stage.DECODE)
+    mine = [c for c in result.categories if c.phase == Stage.DECODE and c.category is Category.GEMM]
+    if not mine or stages is None or ask(Roles) is not None or _shaped(roofline):
+        return
+    spec = datasheet(result.device) if result.device is not None else None
+    names = [row.name for row in stages.rows]
+    told = few_rows.draft(sum(c.total_ns for c in mine), total, spec, names, (Stages,))
+    if told is not None:
+        yield told
+
+
+def _shaped(roofline: Roofline | None) -> bool:
+    return roofline is not None and bool(roofline.products)
+
+
 def _in_kernels(device: Device) -> float | None:
     """The share of the window in which kernels that are no communication run."""
     seen, ns = device.seen_window_ns, device.kernel_ns - device.exposed_communication_ns
@@ -134,8 +157,7 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
     dense = [c for c in result.categories if c.category in (Category.GEMM, Category.ATTENTION)]
     total = sum(c.total_ns for c in dense)
     busy = devices.mean(_in_kernels) if devices is not None else None
-    shaped = roofline is not None and bool(roofline.products)
-    if shaped or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
+    if _shaped(roofline) or not whole or total / whole < 0.5 or busy is None or busy < 0.5:
         return
     why = "the file has no shapes"
     do = "Record with record_shapes=True."

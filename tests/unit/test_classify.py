@@ -152,6 +152,29 @@ NAMES = {
     "MIOpenBatchNormFwdTrainSpatial": C.NORM,
     "igemm_fwd_gtcx3_nhwc_bf16_bx0_ex1_bt128x128x32": C.GEMM,
     "batched_transpose_32x32_half": C.COPY,
+    # weights unpacked or packed anew are no product, though the library is one of products
+    "void awq::dequantize_weights(P)": C.ELEMENTWISE,
+    "void kDequantizeBlockwise<__nv_bfloat16, 512, 64, 8, 2>(P)": C.ELEMENTWISE,
+    "void cutlass::device_kernel<GemmUniversal<MixedInputDequantize>>(P)": C.GEMM,
+    "gptq_marlin_repack_kernel<128, 4, false>": C.COPY,
+    "void cusparse::csrmm_v3_kernel<float>(P)": C.GEMM,
+    # a pool of tokens is none of a convolution
+    "write_req_to_token_pool_triton": C.COPY,
+    "get_last_loc_kernel": C.COPY,
+    "void fbgemm_gpu::jagged_to_padded_dense(P)": C.COPY,
+    "MIOpenIm2d2Col": C.COPY,
+    "void flashinfer::PrefillWithKVCacheKernel<int>(P)": C.ATTENTION,
+    "void cudnn::fusion::compute_dot_do_o_specialized<true>(P)": C.ATTENTION,
+    "void merge_state_kernel<8>(P)": C.ATTENTION,
+    "bwd_kernel_dk_dv": C.ATTENTION,
+    "void cuComputeGradInput<float>(P)": C.NORM,
+    "void cuComputePartGradGammaBeta<float>(P)": C.NORM,
+    "_geglu_tanh_forward_kernel": C.ELEMENTWISE,
+    "void op_generic_tensor_kernel<2, float, float, float, 256>(P)": C.ELEMENTWISE,
+    "void multi_tensor_apply_kernel<TensorListMetadata<2>, DistAdamFunctor<float>>(P)":
+        C.OPTIMIZER,
+    "hcclAllReduceKernel": C.COMMUNICATION,
+    "void uccl::ep::combine(P)": C.COMMUNICATION,
     # no rule may guess
     "my_secret_kernel": C.OTHER,
     "void convert_properties<int>(P)": C.OTHER,
@@ -161,6 +184,13 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kernel_name_alone_tells_the_category(name: str) -> None:
     assert name_rules.of_kernel(name)[0] == NAMES[name]
+
+
+def test_grouped_products_of_deep_gemm_are_those_of_experts() -> None:
+    name = "void deep_gemm::sm90_fp8_gemm_1d2d_impl<0u, 4096u, (deep_gemm::GemmType){}>(P)"
+    assert [bool(kernel_rules.EXPERTS.search(name.format(n))) for n in range(4)] == [
+        False, True, True, True,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LLM)

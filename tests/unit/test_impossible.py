@@ -60,7 +60,7 @@ def moved(slices: list[Slice], which: range, ts: int, dur: int | None = None) ->
     return out
 
 
-@pytest.mark.parametrize("ts", [START - 10**14, START - 10**11, START + 10**17, 0])
+@pytest.mark.parametrize("ts", [START - 10**14, START - 10**11, START + 10**17, START + 10**9, 0])
 @pytest.mark.parametrize("dur", [None, 0])
 def test_work_stamped_far_from_all_other_is_set_aside(ts: int, dur: int | None) -> None:
     trace = build(moved(steady(), range(5), ts, dur))

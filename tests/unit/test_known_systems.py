@@ -250,6 +250,18 @@ def two_ranks() -> Trace:
     return build(slices, source=Source("drawing", labels=labels))
 
 
+def test_decode_without_shapes_and_layers_says_that_memory_is_the_limit() -> None:
+    program = Program()
+    for _ in range(8):
+        with program.mark("execute_context_0(0)_generation_4(4)"):
+            program.graph([("nvjet_tst_a", 60), ("flash_fwd_splitkv", 20), ("rms_norm_kernel", 5)])
+    meta = {"deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3"}]}
+    (row,) = [r for r in findings(program.trace(meta)).rows if r.kind is Kind.MEMORY_BANDWIDTH]
+    assert (row.numbers["rows"], row.saves_ns) == (4, None)
+    assert row.numbers["could_read_bytes"] == pytest.approx(8 * 60e-6 * 3.35e12)
+    assert "GEMMs over 4 rows a step" in row.what
+
+
 @pytest.mark.parametrize(
     ("kernel_us", "part", "saves_ms"), [(16, 0.626, 1.91), (12.5, 0.802, None), (10.6, 0.945, None)]
 )

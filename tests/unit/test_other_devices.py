@@ -78,7 +78,8 @@ OP = x("aten::mm", "cpu_op", 0, 50)
         ("xpu_runtime", Cat.RUNTIME), ("xpu_driver", Cat.RUNTIME), ("musa_driver", Cat.RUNTIME),
         ("mtia_ccp_events", Cat.KERNEL), ("gcu_memcpy", Cat.MEMCPY), ("hpu_memset", Cat.MEMSET),
         ("xpu_user_annotation", Cat.GPU_ANNOTATION), ("xpu_sync", Cat.SYNC),
-        ("foo, gpu_memcpy", Cat.MEMCPY), ("my_kernel", Cat.OTHER), ("hpu_op", Cat.OTHER),
+        ("foo, gpu_memcpy", Cat.MEMCPY), ("privateuse1_kernel", Cat.KERNEL),
+        ("my_kernel", Cat.OTHER), ("hpu_op", Cat.OTHER), ("npu_op", Cat.OTHER),
         ("Trace", Cat.OTHER), ("", Cat.OTHER),
     ],
 )  # fmt: skip

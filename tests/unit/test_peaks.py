@@ -50,7 +50,7 @@ UNKNOWN = ("", "NVIDIA A100-PG509-200", "AMD Radeon Graphics", "Quadro GP100", "
            "gfx1151 Radeon 8050S",
            "NVIDIA A1000", "NVIDIA T400", "NVIDIA RTX A6000 Laptop GPU",
            "NVIDIA GeForce RTX 4090 Laptop GPU", "NVIDIA H100", "AMD Instinct MI250X / MI250",
-           "AMD Instinct MI250X/MI250")  # fmt: skip
+           "AMD Instinct MI250X/MI250", "NVIDIA H100 80GB HBM3 MIG 1g.10gb")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SEEN)

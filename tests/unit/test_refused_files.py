@@ -83,6 +83,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "JAX": (xla("/device:GPU:0", "/host:CPU"), "profile of JAX"),
     "JAX, gzipped": (gzip.compress(xla("/device:TPU:0", "/host:CPU")), "profile of JAX"),
     "TensorFlow": (xla("/job:localhost/replica:0/task:0/device:GPU:0 Compute", "x"), "TensorFlow"),
+    "JAX without processes": (
+        b'{"traceEvents": [{"ph": "X", "pid": 1, "ts": 1, "dur": 1, "name": "fusion", "args": '
+        b'{"hlo_op": "fusion", "hlo_module": "jit_step"}}]}', "profile of JAX",
+    ),
     "rocprof's table": (
         b'"Name","Calls","TotalDurationNs","AverageNs"\n"k",1,2,2\n', "rocprof CSV",
     ),

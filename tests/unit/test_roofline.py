@@ -15,6 +15,7 @@ from tests.conftest import shared
 from tests.drawing import draw
 from tracekit.answers.findings import Findings
 from tracekit.attribution.roofline import devices, flops, model_bounds
+from tracekit.attribution.roofline.op_formulas import described
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog, engine
 from tracekit.results.result import to_plain
@@ -66,6 +67,28 @@ def test_a_batch_of_one_matrix_is_not_taken_for_weights() -> None:
     work = flops.of_op("aten::bmm", dims, types, "[]")
     assert work is not None
     assert (work.flops, work.weights) == (2 * 16 * 16, None)
+
+
+def test_what_an_attention_launches_itself_is_its_own_and_what_lies_inside_is_not(
+    tmp_path: Path,
+) -> None:
+    """The mask of PyTorch is aligned top left, whichever op launches the kernel."""
+    shape = [[1, 4, 64, 32], [1, 4, 128, 32], [1, 4, 128, 32], [], [], []]
+    args = {"Input Dims": shape, "Input type": [BF16] * 3 + [""] * 3,
+            "Concrete Inputs": ["", "", "", "", "0.", "True"]}  # fmt: skip
+    whole = {"ph": "X", "cat": "cpu_op", "name": "aten::scaled_dot_product_attention", "pid": 1,
+             "tid": 1, "ts": 0, "dur": 50, "args": args}  # fmt: skip
+    inner = {**whole, "name": "aten::constant_pad_nd", "ts": 5, "dur": 10, "args": {}}
+    calls = [{"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1,
+              "ts": ts, "dur": 2, "args": {"correlation": ts}} for ts in (8, 20)]  # fmt: skip
+    work = [{"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": 50 + ts, "dur": 5,
+             "args": {"device": 0, "stream": 7, "correlation": ts}}
+            for ts, name in ((8, "pad_kernel"), (20, "attn_fwd"))]  # fmt: skip
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"traceEvents": [whole, inner, *calls, *work]}))
+    found = described(kineto.load(path, tables=frozenset({"shapes"})))
+    assert found.call.tolist() == [-1, 0]
+    assert found.works[found.work[0]].flops == 4 * 4 * 32 * (64 * 65 // 2)
 
 
 @given(sizes, sizes, sizes, st.booleans())

@@ -112,6 +112,7 @@ class Kernels(Result):
     other_share: float | None  # of all kernel time
     unfused: tuple[Unfused, ...] = ()  # kernels that could be one, by phase and pattern
     graphs: tuple[Match, ...] = ()  # traces in which graphs replayed here were captured
+    device: str | None = None  # as its datasheet is named; None where none is known, or several
 
     @property
     def main_phases(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _BETWEEN = (Category.ELEMENTWISE, Category.COPY, Category.REDUCTION, Category.SAMPLING)
-_PRODUCT = r"^aten::(?:bmm|baddbmm)(?:_out)?$"
+_PRODUCT = r"^aten::(?:bmm|baddbmm|matmul)(?:_out)?$"
 _SOFTMAX = r"softmax"
 
 

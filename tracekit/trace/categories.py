@@ -44,7 +44,8 @@ CATS: Mapping[str, Cat] = {
 }
 
 # Of these the process decides whether they are work or calls: see columns/device_rows.py
-UNDECIDED = frozenset({"hpu_op", "privateuse1_runtime", "privateuse1_driver"})
+OPS = frozenset({"hpu_op", "npu_op", "xpu_op", "privateuse1_op"})
+UNDECIDED = OPS | {"privateuse1_runtime", "privateuse1_driver"}
 
 # Neither work nor host time: spans and samples of the profiler itself
 ASIDE = frozenset({
@@ -54,7 +55,7 @@ ASIDE = frozenset({
 
 # A vendor's word, then what follows `cuda` or `gpu` in Kineto's own names
 _VENDOR = re.compile(
-    r"^(?:cuda|hip|rocm|gpu|xpu|mtia|hpu|npu|musa|gcu|mlu|maca|sdaa|ppu|dcu)_"
+    r"^(?:cuda|hip|rocm|gpu|xpu|mtia|hpu|npu|musa|gcu|mlu|maca|sdaa|ppu|dcu|privateuse1)_"
     r"(?P<kind>runtime|driver|memcpy|memset|kernel|user_annotation|sync)$"
 )
 _OF_KIND: Mapping[str, Cat] = {

@@ -29,6 +29,7 @@ ZERO = "the time 0, hours before all others"
 FAR = "a time hours away from all others"
 ENDLESS = "an end hours after all others"
 EARLY = "a start before their launch that no skew of clocks explains"
+LATE = "a start long after work that was launched later on their own in-order stream"
 TWICE = "every field as another record has it"
 LONG = "an end after later launches of their own in-order stream had run"
 
@@ -46,12 +47,12 @@ def _without(trace: Trace) -> Trace:
         return trace
     gone = np.zeros(len(trace), bool)
     found: list[Aside] = []
-    for what, rule in ((NEGATIVE, _negative), (ZERO, _zero), (FAR, _far), (ENDLESS, _endless),
-                       (EARLY, _early), (TWICE, _twice)):  # fmt: skip
-        mine = rule(trace, gone) & ~gone
-        if mine.any():
-            found.append(Aside(what, trace.where(mine), cut=False))
-            gone |= mine
+    for rule in (_negative, _zero, _far, _endless, _out_of_turn, _twice):
+        for what, rows in rule(trace, gone).items():
+            mine = rows & ~gone
+            if mine.any():
+                found.append(Aside(what, trace.where(mine), cut=False))
+                gone |= mine
     kept = _shifted(trace, _kept(trace, gone)) if found else trace
     clipped, long = _in_order(kept)
     if long is not None:
@@ -71,14 +72,14 @@ def _kept(trace: Trace, gone: Mask) -> Trace:
     return replace(trace, dur=dur, memo={}).where(~gone | bare)
 
 
-# ---------------------------------------------------------------- rules: [N] which rows
+# ---------------------------------------------------------------- rules: what, and [N] which rows
 
 
-def _negative(trace: Trace, _gone: Mask) -> Mask:
-    return trace.dur < 0
+def _negative(trace: Trace, _gone: Mask) -> Mapping[str, Mask]:
+    return {NEGATIVE: trace.dur < 0}
 
 
-def _zero(trace: Trace, gone: Mask) -> Mask:
+def _zero(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """Times that were set to 0, where all others are counted from long before."""
     found = np.zeros(len(trace), bool)
     low, high = (
@@ -89,14 +90,14 @@ def _zero(trace: Trace, gone: Mask) -> Mask:
     if high > low and len(rest):
         away, extent = int(rest[0]) + trace.origin_ns, int(np.median(rest) - rest[0])
         found[low:high] = away > max(MINUTE_NS, _TIMES * extent)
-    return found
+    return {ZERO: found}
 
 
-def _far(trace: Trace, gone: Mask) -> Mask:
+def _far(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """The few starts of the host, or of one device, that lie hours from the many."""
     found = np.zeros(len(trace), bool)
     if int(trace.ts[-1] - trace.ts[0]) < HOUR_NS:
-        return found
+        return {}
     for rows in _clocks(trace, gone):
         cluster = np.concatenate([[0], np.cumsum(np.diff(trace.ts[rows]) > HOUR_NS)])
         size = np.bincount(cluster)
@@ -106,14 +107,14 @@ def _far(trace: Trace, gone: Mask) -> Mask:
         off = ~main & (away > _TIMES * (last - first))
         if 2 * off.sum() < len(rows):
             found[rows[off]] = True
-    return found
+    return {FAR: found}
 
 
-def _endless(trace: Trace, gone: Mask) -> Mask:
+def _endless(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """The few ends of the host, or of one device, that lie hours after the many."""
     found = np.zeros(len(trace), bool)
     if int(trace.dur.max()) < HOUR_NS:
-        return found
+        return {}
     for rows in _clocks(trace, gone):
         end, start = trace.end[rows], trace.ts[rows]
         likely = end[trace.dur[rows] < HOUR_NS]
@@ -122,7 +123,7 @@ def _endless(trace: Trace, gone: Mask) -> Mask:
             off = end > last + max(HOUR_NS, _TIMES * (last - first))
             if 2 * off.sum() < len(rows):
                 found[rows[off]] = True
-    return found
+    return {ENDLESS: found}
 
 
 def _clocks(trace: Trace, gone: Mask) -> list[I64]:
@@ -133,9 +134,11 @@ def _clocks(trace: Trace, gone: Mask) -> list[I64]:
     return [mine for mine in rows if len(mine)]
 
 
-def _early(trace: Trace, gone: Mask) -> Mask:
-    """Work stamped long before its launch, where most work is not."""
-    found = np.zeros(len(trace), bool)
+def _out_of_turn(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
+    """Work stamped long before its launch, or long after work of its stream that was launched
+    later, where most work is neither.
+    """
+    early, late = np.zeros(len(trace), bool), np.zeros(len(trace), bool)
     call = np.flatnonzero((trace.cat == Cat.RUNTIME) & (trace.correlation > 0) & ~gone)
     work = np.flatnonzero(trace.is_(*GPU_WORK) & (trace.correlation > 0) & ~gone)
     at = last_before(
@@ -146,11 +149,27 @@ def _early(trace: Trace, gone: Mask) -> Mask:
         delay = trace.ts[work] - trace.ts[launch]
         skew = min(int(np.median(delay)), 0)
         off = delay < skew - EARLY_NS
-        found[work[off]] = 2 * off.sum() < len(off)
+        early[work[off]] = 2 * off.sum() < len(off)
+        if int(delay.max()) > EARLY_NS:
+            rows = work[~off]
+            off = _overtaken(trace, rows, trace.ts[launch[~off]])
+            late[rows[off]] = 2 * off.sum() < len(off)
+    return {EARLY: early, LATE: late}
+
+
+def _overtaken(trace: Trace, work: I64, issued: I64) -> Mask:
+    """[W] whether work that was issued later on the same stream began EARLY_NS before or more."""
+    track = trace.device[work].astype(np.int64) * (1 << 31) + np.maximum(trace.stream[work], -1)
+    order = np.lexsort((trace.ts[work], issued, track))
+    found = np.zeros(len(work), bool)
+    for rows in np.split(order, np.flatnonzero(np.diff(track[order])) + 1):
+        start = trace.ts[work[rows]]
+        following = np.minimum.accumulate(start[::-1])[::-1][1:]
+        found[rows[:-1]] = start[:-1] - following > EARLY_NS
     return found
 
 
-def _twice(trace: Trace, gone: Mask) -> Mask:
+def _twice(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """Slices that are in the file more than once, where work of the device shows that some are.
 
     A launch runs its kernel once; equal kernels of one graph are told apart by other starts of it.
@@ -161,13 +180,13 @@ def _twice(trace: Trace, gone: Mask) -> Mask:
     for column in (trace.ts, trace.dur, trace.correlation, trace.name, trace.stream, trace.device):
         same &= column[work][1:] == column[work][:-1]
     if not same.any():
-        return found
+        return {}
     again = np.concatenate([[False], same])
     key = np.unique(np.stack([trace.correlation[work], trace.ts[work]]), axis=1)
     graphs, starts = np.unique(key[0], return_counts=True)
     again &= ~np.isin(trace.correlation[work], graphs[starts > 1])
     if not again.any():
-        return found
+        return {}
     names = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation")
     tied = np.zeros(len(trace), bool)
     tied[1:] = (trace.ts[1:] == trace.ts[:-1]) & (trace.dur[1:] == trace.dur[:-1])
@@ -177,7 +196,7 @@ def _twice(trace: Trace, gone: Mask) -> Mask:
     first = np.unique(key, axis=1, return_index=True)[1]
     found[rows] = True
     found[rows[first]] = False
-    return found
+    return {TWICE: found}
 
 
 # ---------------------------------------------------------------- lengths

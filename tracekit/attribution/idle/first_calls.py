@@ -16,9 +16,10 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 # A first call as long as this, and ten times as long as later calls of the op usually are
 FIRST_OP_NS = 5_000_000
 TIMES = 10
-# NCCL makes its communicator in the first collective of a group; a later one only launches
-COLLECTIVE = re.compile(r"^(?:c10d::|nccl:|record_param_comms$)")
-COMMUNICATOR_NS = 50_000_000
+# What is called once has no later calls to be held against. No op of the framework that launches a
+# kernel takes as long for itself: NCCL makes its communicator, cuDNN tries its algorithms
+ONCE = re.compile(r"^(?:c10d::|nccl:|record_param_comms$|aten::(?!item|to$|copy_|_to_copy))")
+ONCE_NS = 50_000_000
 # An op around the loading of a module does nothing else that lasts this long
 LOADING_NS = 1_000_000
 LOADS = re.compile(r"^(?:cuda|cu|hip)(?:ModuleLoad|LibraryLoad)")
@@ -47,7 +48,7 @@ def _of(trace: Trace) -> Mask:
         usual = float(np.median(later)) if len(later) else None
         if usual is not None and trace.dur[first] >= TIMES * usual:
             out[first] = True
-        elif COLLECTIVE.search(trace.strings[name]) and trace.dur[first] >= COMMUNICATOR_NS:
+        elif ONCE.search(trace.strings[name]) and trace.dur[first] >= ONCE_NS:
             out[first] = usual is None
     out[_loading(trace)] = True
     return out

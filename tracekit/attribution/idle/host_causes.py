@@ -14,15 +14,23 @@ from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, un
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
+# a program's own words, those of Megatron and Lightning, and the libraries that read samples;
+# engines get their next batch of requests from a scheduler, which loads nothing
 LOADING = re.compile(
-    r"DataLoader|dataloader|data_?load|load_?batch|(?:wait_for|fetch|next)_(?:\w+_)?batch\b"
-    r"|^tracekit::load$",
+    r"DataLoader|data_?load|load_?(?:data|batch|sample)|(?:^|[^a-z])data[ _-]?"
+    r"(?:fetch|prefetch|iter|wait|read|queue)\w*|(?:prefetch|fetch|read)[ _-]?data\b"
+    r"|(?:wait_for|fetch|next)_(?:\w+_)?batch\b|batch[ _-](?:generator|fetch)"
+    r"|get_(?:train_|val_|test_|eval_|mini_?)?batch\b|^tracekit::load$"
+    r"|(?:^|/)(?:datasets|webdataset|h5py|decord|nvidia/dali|torchdata|petastorm)/"
+    r"|PIL/Image\.py.*: (?:open|load)|pandas/io/|torchvision/io/|torchaudio/.*: load"
+    r"|torchcodec/|numpy/lib/\w*npyio\w*\.py.*: (?:load|loadtxt|genfromtxt)|soundfile\.py"
+    r"|librosa/core/audio\.py|<built-in (?:function|method) imread",
     re.IGNORECASE,
 )
 # CUDA, HIP, Unified Runtime, Level Zero, AscendCL: memory of the device, pinned memory
 ALLOCATING = re.compile(
     r"^(?:cuda|cu|hip)(?:(?:Mem)?(?:Malloc|Alloc|Free)\w*|Host(?:Alloc|Malloc|Free"
-    r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*)$"
+    r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*|ExtMallocWithFlags)$"
     r"|^(?:urUSM(?:(?:Device|Host|Shared)Alloc|Free)|zeMem(?:Alloc|Free)|aclrt(?:Malloc|Free))\w*$"
 )
 # CUDA: lazy loading of modules and libraries, which no warm process does

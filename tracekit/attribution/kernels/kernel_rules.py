@@ -36,11 +36,13 @@ def _rule(name: str, category: Category, source: str, *patterns: str) -> Rule:
 COMMUNICATION = _rule(
     "communication name", C.COMMUNICATION,
     "NCCL, RCCL, MSCCL, MSCCL++, NVSHMEM, rocSHMEM, oneCCL, DeepEP, MORI, PyTorch symmetric memory,"
-    " TensorRT-LLM and FlashInfer all-reduce, vLLM and SGLang custom all-reduce, AITER, PPLX",
+    " TensorRT-LLM and FlashInfer all-reduce, vLLM and SGLang custom all-reduce, AITER, PPLX,"
+    " HCCL, UCCL",
     r"nccl", r"rccl", r"mscclpp", r"msccl", r"oneccl", r"(?<![a-z])hcom_", r"nvshmem", r"rocshmem",
     r"cross_device_(reduce|store)", r"multimem_", r"(one|two)_?shot_", r"lamport",
     r"(one|two)shotAll", r"all_?reduce", r"all_?gather", r"reduce_?scatter", r"all_?to_?all",
-    r"quick_?reduce", r"symm(etric)?_mem", r"userbuffers", r"mori::", r"(?<![a-z])ub_(all|reduce)",
+    r"quick_?reduce", r"hccl", r"(?<![a-z])uccl", r"symm(etric)?_mem", r"userbuffers", r"mori::",
+    r"(?<![a-z])ub_(all|reduce)",
     r"deep_?ep(::|\d)", r"(?<![a-z])ep::", r"(intra|inter)node", r"cached_notify",
     r"(?<![a-z_])barrier_kernel",
     r"notify_(dispatch|combine)", r"low_latency_(dispatch|combine)", r"get_dispatch_layout",
@@ -70,7 +72,8 @@ OPTIMIZER = _rule(
     "optimiser step", C.OPTIMIZER, "PyTorch fused optimisers, apex, DeepSpeed, bitsandbytes",
     r"Fused(Adam|AdamW|Sgd|Adagrad)MathFunctor", r"FusedOptimizerTensorListMetadata",
     r"(?<![a-z])(Adam|SGD|NovoGrad|Adagrad)\w*Functor", r"LAMBStage\d",
-    r"kOptimizer\w*(State|bit)", r"kPreconditionOptimizer",
+    r"(?<![a-z])Dist(Adam|Lamb|Opt)\w*Functor", r"kOptimizer\w*(State|bit)",
+    r"kPreconditionOptimizer",
     r"multi_tensor_(adam|lamb|sgd|novograd|adagrad|lion)",
     r"(?<![a-z])(adamw?|adagrad|adafactor|lamb|lion|sgd|muon)_(cuda|kernel|update|step|fused)",
     r"(?<![a-z])fused_(adamw?|adagrad|lamb|lion|sgd)(?![a-z])", r"Adam\w*CUDAKernel",
@@ -87,7 +90,8 @@ CONVOLUTION = re.compile(
     r"conv|wgrad|dgrad|fprop|igemm_(?:fwd|bwd|wrw)|implicit_|winograd", re.IGNORECASE
 )
 EXPERTS = re.compile(
-    r"moe|expert|matmul_ogs|group(ed)?_?(gemm|mm)|gemm_?grouped|GroupProblemShape|scatter2scatter"
+    r"moe|expert|matmul_ogs|group(ed)?_?(gemm|mm)|gemm_?grouped|m_grouped|GemmType\)[1-3]"
+    r"|GroupProblemShape|scatter2scatter"
     r"|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Bf16|Fp16|Fp32)",
     re.IGNORECASE,
 )
@@ -100,10 +104,16 @@ KERNELS: tuple[Rule, ...] = (
         r"reshape_and_cache", r"store_?kv_?cache", r"store_cache", r"set_kv_buffer",
         r"AppendPagedKVCache", r"concat_and_cache", r"kv_indices", r"copy_blocks", r"swap_blocks",
         r"set_mla_kv", r"concat_mla", r"cp_gather.*cache", r"gather_cache", r"kv_cache_update",
+        r"token_pool", r"last_loc", r"kv_splits", r"alloc_(decode|extend)",
     ),
     _rule(
-        "layout around a GEMM", C.COPY, "TensorRT-LLM (cutlass_kernels), DeepGEMM",
-        r"expandInputRows", r"transpose_and_pack", r"transpose_fp32", r"computeStrides",
+        "weights unpacked before a GEMM", C.ELEMENTWISE, "AWQ, GPTQ, bitsandbytes",
+        r"^(?!.*(gemm|gemv|matmul|cutlass|_mma|(?<![a-z])mm_|_mm)).*dequant",
+    ),
+    _rule(
+        "layout around a GEMM", C.COPY, "TensorRT-LLM (cutlass_kernels), DeepGEMM, Marlin",
+        r"expandInputRows", r"marlin_repack", r"transpose_and_pack", r"transpose_fp32",
+        r"computeStrides",
         r"Expert(Maps|PrefixSum|FirstToken)", r"FirstTokenOffset",
     ),
     _rule(
@@ -130,7 +140,8 @@ KERNELS: tuple[Rule, ...] = (
         "PyTorch, cuDNN, MIOpen, apex, vLLM, SGLang, FlashInfer, AITER, TensorRT-LLM",
         r"rms_?norm", r"layer_?norm", r"batch_?norm", r"group_?norm", r"instance_?norm",
         r"(?<![a-z])bn_(fw|bw)", r"l2_?norm(?!alized|Functor)", r"qk_?norm", r"RowwiseMoments",
-        r"GammaBeta", r"ComputeInternalGradients", r"Compute(Backward)?FusedParams",
+        r"GammaBeta", r"(?-i:cuCompute(Part)?Grad(Input|GammaBeta))", r"ComputeInternalGradients",
+        r"Compute(Backward)?FusedParams",
         r"ln_(fwd|bwd)", r"local_?response_?norm", r"LRN(Cross|Fwd|Bwd)", r"GroupNormBackward",
     ),
     _rule(
@@ -163,8 +174,10 @@ KERNELS: tuple[Rule, ...] = (
         "flash-attn, FlashInfer, cuDNN, xFormers, TensorRT-LLM, Composable Kernel, vLLM",
         r"flash_?(fwd|bwd|attn|attention|decoding|mla|prefill|decode)", r"flash::",
         r"5flash\d", r"fmha", r"AttentionKernel", r"sdpa", r"(Batch|Single)(Prefill|Decode)With",
-        r"(Batch|Single)(Prefill|Decode)", r"MergeStates?", r"merge_attn_states",
-        r"fort_native.*flash", r"kernel_mha", r"attention",
+        r"(Batch|Single)(Prefill|Decode)", r"Merge_?States?", r"merge_attn_states",
+        r"fort_native.*flash", r"kernel_mha", r"attention", r"(Prefill|Decode)WithKVCache",
+        r"natten",
+        r"(?<![a-z])xqa", r"(?<![a-z])fna_", r"compute_dot_do_o", r"convert_dq_to",
     ),
     _rule(
         "attention name", C.ATTENTION, "Triton kernels of vLLM and SGLang, AITER, DeepGEMM (DSA)",
@@ -172,7 +185,7 @@ KERNELS: tuple[Rule, ...] = (
         r"^_?(fwd|bwd)_kernel(_stage\d|_aligned|_dkv|_dq)?$", r"_fwd_grouped_kernel",
         r"_fwd_kernel_stage", r"^reduce_segments$", r"(?<![a-z])pa_(fwd|bf16|fp8|decode|prefill)",
         r"(?<![a-z])aiter.*mla", r"dsa_indexer", r"(paged_)?mqa_logits",
-        r"_att_",
+        r"_att_", r"(?<![a-z])(fwd|bwd)_kernel_d[qkv]", r"bwd_kernel_dk_dv",
     ),
     _rule("softmax", C.SAMPLING, "PyTorch, MIOpen, cuDNN", r"softmax", r"SoftMax"),
     _rule(
@@ -207,12 +220,13 @@ KERNELS: tuple[Rule, ...] = (
     ),
     _rule(
         "GEMM name", C.GEMM,
-        "cuBLAS, cuBLASLt (nvjet, xmma), CUTLASS, DeepGEMM, Marlin, Machete, bitsandbytes, Triton",
+        "cuBLAS, cuBLASLt (nvjet, xmma), cuSPARSE, CUTLASS, DeepGEMM, Marlin, Machete,"
+        " bitsandbytes, Triton",
         r"(?<!fb)gemm", r"gemv", r"nvjet", r"xmma", r"cutlass", r"cublas", r"matmul", r"splitK",
         r"split_k(?!v)", r"stream_?k", r"marlin", r"machete", r"gptq", r"awq", r"_mm_", r"^mm_",
         r"^(void )?bmm_", r"_bmm", r"scaled_mm", r"w8a8", r"w4a16", r"w4a8", r"wgmma", r"s16816",
         r"s1688", r"qmm", r"dot_kernel", r"^dot_", r"mat_?vec", r"mul_mat", r"quantized_linear",
-        r"epilogue::impl",
+        r"epilogue::impl", r"cusparse", r"csrmm", r"(?<![a-z])spmm", r"sddmm",
     ),
     _rule(
         "embedding name", C.EMBEDDING, "PyTorch, FBGEMM",
@@ -226,7 +240,9 @@ KERNELS: tuple[Rule, ...] = (
         r"gather", r"scatter", r"index_?(select|put|elementwise|kernel|copy|add|fill)",
         r"transpose", r"permute", r"embs_kernel", r"pad(ding)?_", r"convertSf",
         r"constant_pad", r"reflection_pad", r"replication_pad", r"(?<![a-z])roll_", r"flip",
-        r"im2col", r"col2im", r"triu_tril", r"repeat", r"upsample", r"interpolat", r"concat",
+        r"im2(d2)?col", r"col2im", r"PaddingOffset", r"vol2col", r"col2vol", r"jagged",
+        r"padded_dense", r"(?<![a-z])cat_and_", r"triu_tril", r"repeat", r"upsample", r"interpolat",
+        r"concat",
         r"SubTensorOp", r"req_to_token", r"block_table", r"slot_mapping", r"token_ids",
         r"moe_align_block", r"align_block_size", r"vectorized_gather", r"convert_?layout",
         r"tensorTransform", r"nchw|nhwc", r"unfold", r"pack_bitmatrix", r"sort_?tokens",
@@ -244,14 +260,16 @@ KERNELS: tuple[Rule, ...] = (
     ),
     _rule(
         "elementwise name", C.ELEMENTWISE, "PyTorch, vLLM, SGLang, FlashInfer, MIOpen, FBGEMM",
-        r"elementwise", r"act_and_mul", r"silu", r"gelu", r"swiglu", r"relu", r"sigmoid", r"tanh",
+        r"elementwise", r"act_and_mul", r"silu", r"gelu", r"swiglu", r"geglu", r"gated_act",
+        r"relu", r"sigmoid", r"tanh",
         r"quant", r"cvt_",
         r"cub::detail::(transform|for_each)", r"_FP8_", r"fp8rowwise", r"hfp8",
         r"multi_tensor_apply", r"FillFunctor",
         r"fillBuffer", r"pointwise", r"dropout", r"position_kernel", r"compute_position", r"arange",
         r"masked", r"scal_kernel", r"scalePackedTensor", r"axpy", r"activation", r"ParallelFor",
         r"bias_?(add|act)", r"add_?bias", r"Op(1|2|3)dTensor", r"DeviceTransform",
-        r"OpTensor", r"OpenCL_scale", r"op_tensor", r"BinaryFunctor", r"UnaryFunctor", r"bernoulli",
+        r"OpTensor", r"op_generic_tensor", r"add_tensor", r"element_mul", r"OpenCL_scale",
+        r"op_tensor", r"BinaryFunctor", r"UnaryFunctor", r"bernoulli",
         r"distribution_", r"philox", r"rand(n|int|om)?_kernel", r"^_?(add|mul|sub|div|where)_",
     ),
     _rule(

@@ -16,10 +16,19 @@ _STEPS = frozenset({Phase.PREFILL, Phase.DECODE, Phase.MIXED, Phase.VERIFY, Phas
 # what engines and scripts call one pass of the model
 _MODEL_STEP = re.compile(
     r"(?:^|[\s:._/])(?:execute_model|run_batch|forward_batch\w*|engine_step|model_step|decode_step"
-    r"|generation_step)\b"
+    r"|generation_step|(?:model_)?forward_step|generate_(?:one_)?token)\b"
 )
+# vLLM marks the parts of a step, where it is asked to; the first that is there begins one
+_RUNNER = tuple(f"gpu_model_runner: {part}" for part in ("preprocess", "forward"))
 _STEP_NODES = 50  # kernels of a graph that is a step: a layer has ten or so
-_FEWEST = 5  # graph launches
+_FEWEST = 5  # graph launches, or annotations of one name
+_NODES = 8  # kernels of a graph that follows its like with nothing between
+_MOST = 0.8  # of the graph launches, or of the launches
+# parts of a pass that a program may mark by one name each
+_PART = re.compile(
+    r"layer|block|attn|attention|mlp|ffn|expert|head|conv|norm|module|micro|bucket|chunk|stage",
+    re.IGNORECASE,
+)
 _NOT_STEPS = frozenset({Phase.CAPTURE, Phase.IDLE})
 
 
@@ -48,6 +57,7 @@ def _eras(trace: Trace) -> tuple[I64, Mask]:
         gpu, launch = links.work(trace), links.launch_row(trace)
         if not len(starts):
             starts = links.calls(trace).where(_graphs(trace))
+            starts = starts if len(starts) else _repeated(trace)
             is_step = np.ones(len(starts), bool)
         era = np.full(len(gpu), -1, np.int64)
         linked = np.flatnonzero(launch >= 0)
@@ -81,7 +91,9 @@ def _edges(trace: Trace) -> tuple[Mask, Mask]:
         if edges:
             steps = [n for n in edges if (s := found[n]) is not None and s.phase in _STEPS]
             return _rows(notes, edges), _rows(notes, steps)
-    spoken = [
+    text = {notes.strings[n]: n for n in found}
+    runner = next((part for part in _RUNNER if part in text), None)
+    spoken = [text[runner]] if runner is not None else [
         n for n in found
         if annotation_names.spoken(notes.strings[n]) or _MODEL_STEP.search(notes.strings[n])
     ]  # fmt: skip
@@ -95,7 +107,7 @@ def _graphs(trace: Trace) -> Mask:
     of it in a ProfilerStep.
     """
     count = links.launch_count(trace)
-    whole = (count >= _STEP_NODES) | _one_a_step(trace, count)
+    whole = (count >= _STEP_NODES) | _one_a_step(trace, count) | _alone(trace, count)
     if whole.sum() < _FEWEST or count[whole].sum() * 2 < count.sum():
         return np.zeros(len(count), bool)
     return whole
@@ -110,6 +122,46 @@ def _one_a_step(trace: Trace, count: I64) -> Mask:
     out = np.zeros(len(count), bool)
     out[graph] = len(graph) > 0 and step[0] >= 0 and len(np.unique(step)) == len(graph)
     return out
+
+
+def _alone(trace: Trace, count: I64) -> Mask:
+    """[R] graph launches, where nearly each follows one of as many kernels with nothing between.
+
+    Between pieces of a step the attention is launched.
+    """
+    calls, out = links.calls(trace), np.zeros(len(count), bool)
+    order = np.flatnonzero(count > 0)
+    order = order[np.argsort(calls.pid[order], kind="stable")]
+    many, pid = count[order], calls.pid[order]
+    graph = many >= _NODES
+    again = graph[1:] & (many[1:] == many[:-1]) & (pid[1:] == pid[:-1])
+    if graph.sum() > _FEWEST and again.sum() >= _MOST * graph.sum():
+        out[order[graph]] = True
+    return out
+
+
+def _repeated(trace: Trace) -> Trace:
+    """The annotations of one name, one after another, in which nearly all work is launched.
+
+    Of several that hold one another the outermost; none of a name that says a part of a pass.
+    """
+    notes, calls = links.marks(trace), links.calls(trace)
+    issued = calls.ts[links.launch_count(trace) > 0]
+    best, length = notes.where(np.zeros(len(notes), bool)), 0
+    for name in np.unique(notes.name).tolist():
+        text = notes.strings[name]
+        mine = notes.where(notes.name == name)
+        if len(mine) < _FEWEST or _PART.search(text) or annotation_names.is_library(text):
+            continue
+        step = annotation_names.recognise(text)
+        if step is not None or (mine.end[:-1] > mine.ts[1:]).any() or len(np.unique(mine.tid)) > 1:
+            continue
+        at = np.searchsorted(mine.ts, issued, side="right") - 1
+        inside = (at >= 0) & (issued < mine.end[np.maximum(at, 0)])
+        total = int(mine.dur.sum())
+        if len(issued) and inside.sum() >= _MOST * len(issued) and total > length:
+            best, length = mine, total
+    return best
 
 
 def _rows(notes: Trace, names: list[int]) -> Mask:

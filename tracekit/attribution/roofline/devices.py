@@ -172,9 +172,16 @@ DEVICES: tuple[Device, ...] = (
             f32=48.7, f16=194.6, bf16=194.6, f8=389.3, i8=389.3),
 )  # fmt: skip
 
+_SLICE = re.compile(r"\bMIG\b")
+
 
 def named(name: str) -> Device | None:
-    """The device of this name as torch or the driver writes it, or None where none is known."""
+    """The device of this name as torch or the driver writes it, or None where none is known.
+
+    A slice of a GPU (MIG) has a part of its units and of its bandwidth: no datasheet is of it.
+    """
+    if _SLICE.search(name):
+        return None
     return next((device for device in DEVICES if device.pattern.search(name)), None)
 
 

@@ -147,7 +147,8 @@ def _of_ops(trace: Trace) -> OfOps:
     up = np.where(known | opaque | (parent < 0), here, parent)
     while not np.array_equal(up, up[up]):  # doubles the distance each time
         up = up[up]
-    nearest = np.where(known[up], up, -1) if len(ops) else up
+    told = known[up] & ((up == here) | ~opaque[up]) if len(ops) else known
+    nearest = np.where(told, up, -1)
     return OfOps(nearest, works, own, later)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import dataclass
-from tracekit.trace.categories import ASIDE
+from tracekit.trace.categories import ASIDE, OPS
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, Cat, Unknown
 
@@ -95,13 +95,14 @@ def _shares(columns: Mapping[str, Any], rows: I64, host: Mask, *names: str) -> M
 def _vendors(columns: dict[str, Any], odd: Odd) -> None:
     """Rows of Gaudi and of PrivateUse1 backends.
 
-    Kineto files all of Gaudi's under `hpu_op`, and backends of PyTorch's PrivateUse1 (Trainium)
-    their device's under a runtime category: work is what is drawn apart from the host's threads.
+    Kineto files all of Gaudi's under `hpu_op` (others may follow it), and backends of PyTorch's
+    PrivateUse1 (Trainium) their device's under a runtime category: work is what is drawn apart from
+    the host's threads.
     """
     cat, host = columns["cat"], _hosts(columns)
-    gaudi = odd.rows[odd.of("hpu_op")]
-    on_host = _shares(columns, gaudi, host, "pid", "tid")
-    cat[gaudi] = np.where(on_host, Cat.RUNTIME, Cat.KERNEL)
+    both = odd.rows[odd.of(*OPS)]
+    on_host = _shares(columns, both, host, "pid", "tid")
+    cat[both] = np.where(on_host, Cat.RUNTIME, Cat.KERNEL)
     own = odd.rows[odd.of("privateuse1_runtime", "privateuse1_driver")]
     apart = ~_shares(columns, own, host, "pid") & bool(host.any())
     if np.isin(cat, GPU_WORK).any():

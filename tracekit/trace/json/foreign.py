@@ -205,13 +205,14 @@ _OURS = re.compile(
     + rb')"'
 )
 _XLA_PROCESS = re.compile(rb'"name"\s*:\s*"(?:/job:[^"]*)?/(?:device|host):')
+_XLA_ARGUMENT = re.compile(rb'"(?:hlo_op|hlo_module|hlo_category)"\s*:')
 
 
 def of_events(sample: bytes) -> Foreign | None:
     """What trace-event JSON of another profiler is, by its first events; None where it is ours."""
     if b'"X"' not in sample or _OURS.search(sample):
         return None
-    if _XLA_PROCESS.search(sample):
+    if _XLA_PROCESS.search(sample) or _XLA_ARGUMENT.search(sample):
         return Foreign(
             "a profile of JAX, TensorFlow or PyTorch/XLA (XLA's processes, no category of "
             "Kineto), not a Kineto trace",

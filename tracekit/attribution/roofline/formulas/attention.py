@@ -206,7 +206,8 @@ FORMULAS: dict[str, Formula] = {
               " aten::_scaled_dot_product_flash_attention_for_cpu"),
     **entries(_TORCH, sdpa(6), "aten::_scaled_dot_product_efficient_attention"
               " aten::_scaled_dot_product_cudnn_attention"),
-    **entries(_TORCH, sdpa(5), "aten::_scaled_dot_product_fused_attention_overrideable"),
+    **entries(_TORCH, sdpa(5), "aten::_scaled_dot_product_fused_attention_overrideable"
+              " aten::scaled_dot_product_attention"),
     **entries(_TORCH, sdpa(11, at=1, backward=True),
               "aten::_scaled_dot_product_flash_attention_backward"
               " aten::_scaled_dot_product_efficient_attention_backward"),

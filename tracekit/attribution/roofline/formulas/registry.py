@@ -24,7 +24,8 @@ FORMULAS: Mapping[str, Formula] = {
     **norms.FORMULAS, **reductions.FORMULAS, **tables.FORMULAS,
     **communication.FORMULAS,
 }  # fmt: skip
-# Ops around others that have formulas of their own, with kernels that none describes
+# Ops around others that have formulas of their own, with kernels that none describes: a formula
+# of theirs is for what they launch themselves
 OPAQUE = frozenset({
     "aten::scaled_dot_product_attention",
     "aten::_scaled_dot_product_attention_math",
