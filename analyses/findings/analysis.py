@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
-from tracekit.answers.findings import Finding, Findings, Withheld
+from tracekit.answers.findings import Finding, Findings, Saving, Withheld
 from tracekit.answers.stages import Stages
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.results import catalog
@@ -63,7 +63,7 @@ def findings(trace: Trace, *, stages: str | None = None) -> Findings:
         else:
             told_of.add(at)
             told = saving(trace, draft, stages, alone=kinds[draft.kind] == 1)
-            said = replace(_finding(trace.path, draft, rests_on, verdict, why, most), replayed=told)
+            said = _finding(trace.path, draft, rests_on, verdict, why, most, told)
             rows.append(
                 said if gpus else replace(said, what=neutral(said.what), do=neutral(said.do))
             )
@@ -190,17 +190,23 @@ def _finding(
     verdict: Verdict,
     why: tuple[str, ...],
     most: int,
+    told: Saving | None,
 ) -> Finding:
     """Nothing saves more than the time it is saved of, nor than the trace lasts: durations are
-    added up over streams and devices.
+    added up over streams and devices. What a replay says (`told`) comes before that bound: its
+    number, or the upper end of its range.
     """
-    saves = draft.saves_ns
-    if saves is not None:
-        saves = min(saves, most if draft.of_ns is None else draft.of_ns, most)
+    bound = saves = draft.saves_ns
+    if bound is not None:
+        bound = saves = min(bound, most if draft.of_ns is None else draft.of_ns, most)
+        if told is not None:
+            told = Saving(*(None if ns is None else min(ns, bound) for ns in
+                            (told.predicted_ns, told.low_ns, told.high_ns)))  # fmt: skip
+            saves = told.high_ns if told.predicted_ns is None else told.predicted_ns
     part = saves / draft.of_ns if saves is not None and draft.of_ns else None
     return Finding(
         path, draft.kind, draft.stage, draft.device, draft.what, float(draft.number), draft.unit,
-        saves, part, draft.do, rests_on, verdict, why, draft.numbers,
+        saves, part, draft.do, rests_on, verdict, why, draft.numbers, None, told, bound,
     )  # fmt: skip
 
 
@@ -215,7 +221,7 @@ _BEST = 0.8
 
 def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
     """The largest saving first, as if no other cause were removed; of those without one, the
-    largest share first.
+    largest share first. What a replay predicts counts, where it is said.
     """
 
     def weight(f: Finding) -> float:
@@ -252,10 +258,13 @@ def merge(one: Findings, two: Findings) -> Findings:
 
 
 DEFINITIONS = {
+    "saves": "What a replay of the trace without the cause saves of its device window, where there "
+    "is one; else what it saves at most. Findings are ranked by it.",
+    "by replay, from": "The least of the replay's range; – where the trace is not replayed without "
+    "the cause.",
+    "to": "The most of the replay's range.",
     "saves at most": "What removing the cause could save, as if all else stayed; no two findings "
     "claim the same time of a device.",
-    "by replay": "What a replay of the trace without the cause saves of its device window, where "
-    "there is one: never more than the host leaves room for.",
     "of the time": "The saving over the time it would be saved of.",
     "trust": "The audit's worst verdict on the answers that the finding repeats.",
 }
@@ -264,8 +273,8 @@ DEFINITIONS = {
 def tables(result: Findings) -> list[Grid]:
     columns = (
         Column("finding"), Column("stage"),
-        Column("saves at most", "ns", DEFINITIONS["saves at most"]),
-        Column("by replay", "ns", DEFINITIONS["by replay"]),
+        *(Column(name, "ns", DEFINITIONS[name])
+          for name in ("saves", "by replay, from", "to", "saves at most")),
         Column("of the time", "share", DEFINITIONS["of the time"]),
         Column("what to do"), Column("trust", "text", DEFINITIONS["trust"]),
     )  # fmt: skip
@@ -274,7 +283,9 @@ def tables(result: Findings) -> list[Grid]:
             f"{named(f.rank)}: {f.what}" if f.rank else f.what,
             f.stage or "",
             f.saves_ns,
-            f.replayed.predicted_ns if f.replayed else None,
+            f.replayed.low_ns if f.replayed else None,
+            f.replayed.high_ns if f.replayed else None,
+            f.saves_at_most_ns,
             f.saves_share,
             f.do,
             f.trust,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from tests import real
 from tests.drawing import draw
 from tests.integration.test_report import kineto
-from tracekit.answers.findings import Finding, Findings
+from tracekit.answers.findings import Finding, Findings, Saving
 from tracekit.answers.stages import Split, Stages, spent
 from tracekit.report import traces
-from tracekit.report.one.overview import overview
+from tracekit.report.one.overview import overview, saving
 from tracekit.results import engine
 from tracekit.results.answers import Answers
 from tracekit.results.figures import theme
@@ -88,6 +89,15 @@ def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> Non
     assert found.claim == "aten::mm 8×8 is slow."
     assert found.todo == "Try other shapes."
     assert found.saves == "Saves at most 5.00 ms."
+    told = {
+        (1_000_000, 900_000, 1_200_000):
+            "By a replay it saves 1.00 ms (900 µs to 1.20 ms); at most 5.00 ms.",
+        (None, 900_000, 1_200_000): "By a replay it saves 900 µs to 1.20 ms; at most 5.00 ms.",
+        (5_000_000,) * 3: "By a replay it saves 5.00 ms.",
+        (0, 0, 900): "By a replay it saves next to nothing alone; at most 5.00 ms.",
+    }  # fmt: skip
+    for ns, said in told.items():
+        assert saving(replace(row, replayed=Saving(*ns), saves_at_most_ns=5_000_000)) == said
 
 
 def test_a_trace_without_stages_calls_its_kernels_kernels() -> None:

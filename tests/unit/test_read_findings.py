@@ -65,7 +65,7 @@ READ = {
     "tl_mi210_gpu_only": ("unfused_elementwise launch_bound", "right: busy 89 %"),
     "tl_mi300_normalization": ("initialisation",
         "right: five first launches of 19 to 332 ms, and first calls as aten::arange, 29 ms"),
-    "tl_mi300_nsfw": ("launch_bound gemm_efficiency attention_efficiency launch_latency",
+    "tl_mi300_nsfw": ("launch_bound launch_latency gemm_efficiency attention_efficiency",
         "right: busy 25 %; 13 µs from launch to kernel"),
     "tl_mi300_resnet_act_checkpoint": ("collective_wait",
         "right: 55.6 of 86.6 ms in RCCL with no other kernel"),

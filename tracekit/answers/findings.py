@@ -30,7 +30,7 @@ class Finding:
     what: str
     number: float
     unit: str  # of the number: share, ns
-    saves_ns: int | None  # at most; None where there is no bound
+    saves_ns: int | None  # by a replay where there is one, else at most; None without a bound
     saves_share: float | None  # of the time it would be saved of
     do: str
     rests_on: tuple[str, ...]  # analyses whose answers it repeats
@@ -39,6 +39,7 @@ class Finding:
     numbers: Mapping[str, float]  # that the sentence states, by name
     rank: str | None = None  # of a file of several; None where it holds one process
     replayed: Saving | None = None  # where the trace can be replayed without the cause
+    saves_at_most_ns: int | None = None  # of the cause's own time; None where there is no bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,7 @@ def _host_grid(result: Comparison) -> Grid:
 def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
     columns = (
         Column("what to do"), Column("stage"), Column("found", "text", "On both sides, only after "
-               "(new) or only before (gone)."), *_both("ns", "saves at most,"),
+               "(new) or only before (gone)."), *_both("ns", "saves,"),
         Column("finding", "text", "As it is after; one that is gone as it was."),
     )  # fmt: skip
     rows = [

@@ -92,6 +92,7 @@ class FindingRow:
     stage: str | None
     claim: str
     do: str
+    saves_ns: int | None  # by a replay where there is one, else at most
     saves_at_most_ns: int | None
     replay_saves_ns: list[int] | None  # from least to most, where the trace can be replayed
     trust: str
@@ -219,7 +220,8 @@ def findings(found: Findings) -> list[FindingRow]:
     return [
         FindingRow(
             kind=str(row.kind), stage=_line(row.stage), claim=plain.line(row.what),
-            do=plain.line(row.do), saves_at_most_ns=row.saves_ns,
+            do=plain.line(row.do), saves_ns=row.saves_ns,
+            saves_at_most_ns=row.saves_at_most_ns,
             replay_saves_ns=[row.replayed.low_ns, row.replayed.high_ns] if row.replayed else None,
             trust=str(row.trust), why_not_trusted=[plain.line(why) for why in row.why],
         )

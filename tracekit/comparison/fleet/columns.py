@@ -78,6 +78,6 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "findings", "list", "kinds of findings, the largest saving first; of a stage those about it"
     ),
-    Column("saves_ns", "integer", "what the first of them would save at most"),
+    Column("saves_ns", "integer", "what the first of them would save"),
 )  # fmt: skip
 BY_NAME: Mapping[str, Column] = {column.name: column for column in COLUMNS}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from tracekit.answers.findings import Finding as Claim
 from tracekit.answers.findings import Findings
 from tracekit.records import dataclass
 from tracekit.report import device_words
@@ -20,6 +21,7 @@ from tracekit.results.unknown_work import device_kind, neutral, other_device, un
 from tracekit.trace.capture_facts import captured, caution
 
 FIRST = 3  # findings; all are in their table
+NOTHING = 0.005  # of what it would save at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +188,33 @@ def findings(one: Answers) -> Iterator[Finding]:
     found = one.get(Findings)
     for row in found.rows[:FIRST] if found is not None else ():
         # the claim names its share and what it is of
-        said = f"Saves at most {units.duration(row.saves_ns)}." if row.saves_ns else ""
+        said = saving(row)
         doubt = "" if row.trust != "degraded" else " Rests on an answer that is degraded."
         link = next((name for name in row.rests_on if name in one.answers), "")
         yield Finding(
             sentence(row.what), said, f"{sentence(row.do)}{doubt}", link,
             f"See {_within(catalog.analysis(link).title)}" if link else "",
         )  # fmt: skip
+
+
+def saving(row: Claim) -> str:
+    """What it saves: by a replay where there is one, else at most; empty where nobody can say."""
+    bound = row.saves_ns if row.saves_at_most_ns is None else row.saves_at_most_ns
+    if not bound:
+        return ""
+    most = f"at most {units.duration(bound)}"
+    told = row.replayed
+    if told is None:
+        return f"Saves {most}."
+    low, high = units.duration(told.low_ns), units.duration(told.high_ns)
+    if told.high_ns < NOTHING * bound:
+        return f"By a replay it saves next to nothing alone; {most}."
+    if told.predicted_ns is None:
+        return f"By a replay it saves {low} to {high}; {most}."
+    around = "" if low == high else f" ({low} to {high})"
+    alike = told.low_ns == bound
+    said = f"By a replay it saves {units.duration(told.predicted_ns)}{around}"
+    return f"{said}." if alike else f"{said}; {most}."
 
 
 def _within(title: str) -> str:
