@@ -4,9 +4,11 @@ A round runs from one verify pass to the next, or to the next step that is none.
 in a step, and what was accepted, no annotation says.
 
 Sources: vLLM, vllm/v1/worker/gpu_model_runner.py (`gpu_model_runner: forward`, `: sample`,
-`: draft`, with VLLM_CUSTOM_SCOPES_FOR_PROFILING=1; `execute_…_generation_R(T)` names R requests and
-T tokens, one of each request its own and the others drafted); SGLang's ForwardMode in `step[…]`,
-and the annotations `draft` and `draft_extend` of its EAGLE workers.
+`: draft`, with VLLM_CUSTOM_SCOPES_FOR_PROFILING=1, around whatever proposes: EAGLE, MTP, n-grams;
+`execute_…_generation_R(T)` names R requests and T tokens, one of each request its own and the
+others drafted); SGLang's ForwardMode in `step[…]`, and the annotations `draft` and `draft_extend`
+of its EAGLE workers, as programs that read its traces name them. Its NGRAM worker marks its verify
+passes alone.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ from tracekit.errors import TracekitError, UsageError
 from tracekit.models import comparing
 from tracekit.models import entry as model_entry
 from tracekit.models.comparing import Comparison
+from tracekit.models.entry import Vocabulary
+from tracekit.models.huggingface import words
+from tracekit.models.speculative import full_size
 from tracekit.report import model_tables
 
 NAMES = ("onellm", "llasa", "eventgpt", "limu_bert")
@@ -77,6 +80,54 @@ def test_pairs_are_those_that_share_ids_and_have_a_decoder(found: Comparison) ->
         assert one.ahead_ns is not None
         assert one.target_ahead_ns is not None
         assert one.ahead_ns > 1.7 * one.target_ahead_ns
+
+
+def language_model(folder: Path, pieces: dict[str, int] | None, ids: int = 32_000) -> str:
+    """hf:FOLDER of a small LLaMA, with these pieces."""
+    folder.mkdir()
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+             "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": ids}  # fmt: skip
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", **shape}
+    (folder / "config.json").write_text(json.dumps(config))
+    if pieces is not None:
+        added = [{"id": len(pieces), "content": "<image>"}]
+        whole = {"model": {"type": "BPE", "vocab": pieces}, "added_tokens": added}
+        (folder / "tokenizer.json").write_text(json.dumps(whole))
+    return f"hf:{folder}"
+
+
+def test_folders_are_pairs_where_their_pieces_are_alike(tmp_path: Path) -> None:
+    llama = {words.LLAMA.get(n, f"piece {n}"): n for n in range(32_000)}
+    mistral = {**{text: n for text, n in llama.items() if n != 278}, "▁other": 278}
+    small = language_model(tmp_path / "small", llama, 32_001)
+    other = language_model(tmp_path / "other", mistral)
+    twin = language_model(tmp_path / "twin", mistral)
+    bare = language_model(tmp_path / "bare", None)
+    made = comparing.compare(["onellm", small, other, twin, bare], on=["H100 SXM"])
+    assert {(p.draft, p.target) for p in made.pairs} == {
+        ("onellm", small), (small, "onellm"), (other, twin), (twin, other)
+    }  # fmt: skip
+    found = {row.name: row.vocabulary for row in made.rows}
+    assert found[small] == Vocabulary(family="LLaMA SentencePiece", ids=32_000, added="<image>")
+    assert found[bare] is None
+    pair = next(p for p in made.pairs if p.draft == small)
+    (one,) = pair.outlooks
+    assert one.c < 0.01
+    assert one.ahead_ns is not None  # of a question
+    assert one.tokens_to_pay == 2
+    damaged = tmp_path / "twin" / "tokenizer.json"
+    for text in ("{", "[]", '{"model": {"vocab": {"a": 5}}}', '{"model": {"vocab": [[]]}}'):
+        damaged.write_text(text)
+        assert words.vocabulary(damaged.parent, 32_000) is None
+
+
+def test_both_predictions_of_a_pair_are_of_the_same_prompts(found: Comparison) -> None:
+    pair = next(p for p in found.pairs if (p.draft, p.target) == ("eventgpt", "onellm"))
+    sized = full_size.full_size("eventgpt", "onellm", new=found.tokens)
+    for one, other in zip(pair.outlooks, sized.devices, strict=True):
+        assert one.ahead_ns == pytest.approx(other.draft_ahead_ns)
+        assert one.target_ahead_ns == pytest.approx(other.target_ahead_ns)
+        assert one.c == pytest.approx(other.c)
 
 
 def test_forms_say_the_same_and_latex_needs_booktabs_alone(found: Comparison) -> None:

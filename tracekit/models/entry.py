@@ -101,6 +101,7 @@ class Vocabulary:
         return min(self.ids, other.ids) if self.family == other.family else 0
 
 
+QUESTION = 64  # tokens that a model without a sensor reads, where none is named
 LLAMA_IDS = Vocabulary(family="LLaMA SentencePiece", ids=32_000)
 
 

@@ -63,7 +63,8 @@ def _facts(found: Comparison) -> Grid:
     rows = [(name, *(say(row) for row in found.rows)) for name, say in lines]
     return Grid(
         "models", "What they are", columns, rows,
-        "Of the published sizes. Tokens of a prompt: the model's own question and one sample.",
+        "Of the published sizes. Tokens of a prompt: the model's own question and one sample; of "
+        "a language model a question.",
         absent="– is not known, or there is none.",
     )  # fmt: skip
 
@@ -137,8 +138,16 @@ def _outlook(pair: Pair, one: Outlook) -> tuple[object, ...]:
         f"{one.c:.3f}", f"{gain.verify:.3f}",
         NONE if gain.break_even is None else f"{gain.break_even:.3f}",
         f"{gain.all_accepted:.3f}", one.ahead_ns, one.target_ahead_ns,
-        "never" if one.tokens_to_pay is None else count(one.tokens_to_pay),
+        _pays(one),
     )  # fmt: skip
+
+
+def _pays(one: Outlook) -> str | None:
+    """None where it is not known what the draft does ahead."""
+    if one.tokens_to_pay is not None:
+        return count(one.tokens_to_pay)
+    gains = any(gain.all_accepted > 1 for gain in one.gains)
+    return None if gains and one.ahead_ns is None else "never"
 
 
 # ---------------------------------------------------------------- the forms

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
 from tracekit.errors import TracekitError
-from tracekit.models.entry import BuildOptions, Description, Facts, Model
-from tracekit.models.huggingface import dimensions, kinds, weights
+from tracekit.models.entry import QUESTION, BuildOptions, Description, Facts, Model
+from tracekit.models.huggingface import dimensions, kinds, weights, words
 from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.kinds import Form
 from tracekit.models.huggingface.library import (
@@ -163,12 +163,12 @@ def resolve(target: str) -> Model:
         source="transformers",
         default_prompt=PROMPTS[found.form],
         takes=TAKES,
-        description=_description(config),
+        description=_description(config, folder),
         target=target,
     )
 
 
-def _description(config: Any) -> Description:
+def _description(config: Any, folder: Path) -> Description:
     """What the configuration says; nobody wrote down what it was trained on."""
 
     def dims(dtype: str) -> Mapping[str, Any]:
@@ -178,9 +178,12 @@ def _description(config: Any) -> Description:
 
     form = kinds.found(config).form
     decodes = form not in (Form.TEXT_TO_TEXT, Form.SPEECH)
+    ids = config.get_text_config(decoder=True).vocab_size
     return Description(
         encoder="" if form is Form.TEXT else f"of {config.model_type}",
         decoder=str(config.model_type), dims=dims if decodes else None,
+        vocabulary=words.vocabulary(folder, int(ids)) if decodes else None,
+        prompt_tokens=QUESTION if form is Form.TEXT else None,
     )  # fmt: skip
 
 

@@ -367,7 +367,7 @@ MODEL = Model(
         decoder="Vicuna 1.5 7B (LLaMA 2)",
         vocabulary=LLAMA_IDS,
         trained_on="SensorCaps and OpenSQA: captions and questions on windows of HHAR, UCI HAR, "
-        "MotionSense and Shoaib",
+        "MotionSense, Shoaib and PAMAP2",
         prompt_tokens=200,
         dims=described,
     ),

@@ -359,8 +359,8 @@ MODEL = Model(
         "30 tokens",
         decoder="LLaMA 2 7B",
         vocabulary=LLAMA_IDS,
-        trained_on="pairs of text and image, video, audio, point cloud, depth, normal map, IMU "
-        "(Ego4D) and fMRI; then 2 M multimodal instructions",
+        trained_on="image and text first, then the other modalities; 2 M instructions of image, "
+        "audio, video, point cloud, depth and normal map, IMU (Ego4D) and fMRI",
         prompt_tokens=81,
         dims=described,
     ),

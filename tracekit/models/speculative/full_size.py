@@ -15,7 +15,7 @@ from tracekit.attribution.roofline import model_bounds, speculative_law
 from tracekit.attribution.roofline.devices import Device, datasheet
 from tracekit.errors import UsageError
 from tracekit.models import entry as model_entry
-from tracekit.models.entry import BuildOptions
+from tracekit.models.entry import QUESTION, BuildOptions
 from tracekit.models.shared import checkpoints, llama
 from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
@@ -30,7 +30,6 @@ TINYLLAMA: Mapping[str, Any] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 240
     "max_position_embeddings": 2048,
 }
 SHAPES: Mapping[str, Mapping[str, Any]] = {"tinyllama": TINYLLAMA}
-QUESTION = 64  # tokens that a draft without a sensor reads
 ON = ("H100 SXM", "A100 SXM 80 GB", "L40S")
 NEW = 256  # tokens generated
 GAMMAS = (1, 2, 4, 8)
@@ -109,10 +108,14 @@ def _one(name: str, dtype: str, new: int) -> One:
         count, prompt, sensor = checkpoints.count(model), QUESTION, None
     else:
         options = BuildOptions(size="full", device="meta", dtype=dtype, max_new_tokens=new)
-        facts = model_entry.model(model_entry.named(name)).build(options).facts
+        entry = model_entry.model(model_entry.named(name))
+        facts = entry.build(options).facts
         dims, count = dict(facts.dims), sum(facts.parameters.values())
         filled = dims.get("prefill", {})
-        prompt, sensor = int(filled.get("tokens", QUESTION)), filled.get("sensor_tokens")
+        # of the published tokenizer, which is not here: a stand-in counts otherwise
+        known = entry.description.prompt_tokens if entry.description is not None else None
+        prompt = known or int(filled.get("tokens", QUESTION))
+        sensor = filled.get("sensor_tokens")
     meta = {
         "dims": dims, "dtype": dtype, "batch_size": 1,
         "tokens": {"prefill": prompt, "sensor": sensor, "generated": [1]},
