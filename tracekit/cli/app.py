@@ -87,7 +87,8 @@ def __getattr__(name: str) -> typer.Typer:
     """`app`, with all commands, when it is first asked for."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals().setdefault(name, _joined(_modules()))
+    made: typer.Typer = globals().setdefault(name, _joined(_modules()))
+    return made
 
 
 def main() -> None:
