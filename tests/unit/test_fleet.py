@@ -240,7 +240,11 @@ def test_the_first_trace_with_a_change_is_named(analysed: list[Row]) -> None:
     assert "First change: run-06.json (2023-11-20 22:13): TPOT +11.9% (100 µs → 112 µs)" in said
     assert "Why is not known: " in said
     assert "is no longer there" in said
-    assert "2 traces: no change can be told" in tables.sentences(second, [])[0]
+    assert tables.sentences(second, []) == [
+        "2 traces of this work: no change can be told from chance below 9; 7 more are needed."
+    ]
+    # what is too short has no empty table of changes, and every row goes into a file
+    assert [grid.key for grid in tables.grids(found, second, 2)] == ["traces-2", "findings-2"]
     assert trend.trend(series(analysed, TPOTS[:6] * 2), "t").series[0].changes == []
 
 
@@ -289,6 +293,15 @@ def test_the_commands_from_traces_to_the_cause(analysed: list[Row], tmp_path: Pa
     ):  # fmt: skip
         assert part in told.stdout
     assert "run-06.json" in (tmp_path / "t.html").read_text()
+    table = tracekit("trend", "t.csv", "--markdown", "--csv", "tables", "--no-cause", cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert "| run-06.json | 2023-11-20 22:13 | TPOT |" in table.stdout
+    assert "- First change: run-06.json" in table.stdout
+    written = sorted((tmp_path / "tables").iterdir())
+    assert [path.name for path in written] == [
+        "trend-changes.csv", "trend-findings.csv", "trend-traces.csv"
+    ]  # fmt: skip
+    assert len(written[2].read_text().splitlines()) == 1 + len(TPOTS)
     plain = tracekit("trend", "t.csv", "--json", "--no-cause", cwd=tmp_path)
     (one,) = json.loads(plain.stdout)["trend"]["series"]
     assert {m["name"] for m in one["measures"] if m["changes"]} >= {"TPOT", "one decode"}

@@ -41,7 +41,7 @@ def markdown(one: Answers, *, full: bool = True) -> str:
     for name, result in one.answers.items() if full else ():
         grids = [] if name in HERO | {"stages"} else catalog.analysis(name).tables(result)[:1]
         for grid in grids:
-            title = _plain(catalog.analysis(name).title)
+            title = plain(catalog.analysis(name).title)
             lines += ["", f"<details><summary>{title}</summary>", "",
                       *_table(grid, MARKDOWN_ROWS), "", "</details>"]  # fmt: skip
     return "\n".join(lines) + "\n"
@@ -61,32 +61,32 @@ def markdown_of_several(many: Sequence[Answers], *, full: bool = True) -> str:
     view = view if full else short(view)
     lines = screen(many_overview.title(found), many_overview.subtitle(found), view)
     for side in found if full else ():
-        lines += ["", f"<details><summary>{_plain(side.name)}</summary>", "",
+        lines += ["", f"<details><summary>{plain(side.name)}</summary>", "",
                   markdown(side.one), "</details>"]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
 def screen(title: str, subtitle: str, view: Overview) -> list[str]:
     """The first screen of any page as lines of Markdown."""
-    lines = [f"### {_plain(title)}", "", _plain(subtitle), ""]
+    lines = [f"### {plain(title)}", "", plain(subtitle), ""]
     for headline in view.headlines:
-        lines += [f"**{_plain(headline)}**", ""]
+        lines += [f"**{plain(headline)}**", ""]
     for verdict in view.verdicts:
-        lines += [f"**{verdict.word}**: {_plain(verdict.whole)}", ""]
+        lines += [f"**{verdict.word}**: {plain(verdict.whole)}", ""]
     for note in view.notes:
-        lines += [f"> {_plain(note)}", ""]
+        lines += [f"> {plain(note)}", ""]
     if view.tiles:
         tiles = (
-            f"{t.label} **{_plain(t.value)}**" + (f" ({_plain(t.sub)})" if t.sub else "")
+            f"{t.label} **{plain(t.value)}**" + (f" ({plain(t.sub)})" if t.sub else "")
             for t in view.tiles
         )
         lines += [" · ".join(tiles), ""]
-    lines += [f"- {_plain(limit)}" for limit in view.limits]
+    lines += [f"- {plain(limit)}" for limit in view.limits]
     if view.limits and view.findings:
         lines.append("")
     for place, finding in enumerate(view.findings, 1):
         more = " ".join(filter(None, (finding.saves, finding.todo)))
-        lines.append(f"{place}. **{_plain(finding.claim)}** {_plain(more)}")
+        lines.append(f"{place}. **{plain(finding.claim)}** {plain(more)}")
     for grid in (*view.grids, *view.opened):
         lines += ["", *titled(grid)]
     return lines
@@ -94,8 +94,8 @@ def screen(title: str, subtitle: str, view: Overview) -> list[str]:
 
 def titled(grid: Grid) -> list[str]:
     """A table under its title, with its note."""
-    note = [f"\n{_plain(grid.note)}"] if grid.note else []
-    return [f"**{_plain(grid.title)}**", "", *_table(grid, MARKDOWN_ROWS), *note]
+    note = [f"\n{plain(grid.note)}"] if grid.note else []
+    return [f"**{plain(grid.title)}**", "", *_table(grid, MARKDOWN_ROWS), *note]
 
 
 def _table(grid: Grid, most: int) -> Iterable[str]:
@@ -103,24 +103,24 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
     zero = [i for i in range(1, len(grid.columns)) if i not in empty and all_zero(grid, i)]
     kept = [i for i in range(len(grid.columns)) if i not in {*empty, *zero}]
     columns = [grid.columns[i] for i in kept]
-    yield "| " + " | ".join(_plain(c.label) for c in columns) + " |"
+    yield "| " + " | ".join(plain(c.label) for c in columns) + " |"
     yield "|" + "|".join("---" if c.unit == "text" else "--:" for c in columns) + "|"
     for row in grid.rows[:most]:
         cells = ((grid.columns[i], row[i]) for i in kept)
-        yield "| " + " | ".join("–" if v is None else _plain(brief(c, v)) for c, v in cells) + " |"
+        yield "| " + " | ".join("–" if v is None else plain(brief(c, v)) for c, v in cells) + " |"
     if grid.total is not None:
         cells = ((grid.columns[i], grid.total[i]) for i in kept)
-        shown = ("" if v is None else f"**{_plain(c.show(v))}**" for c, v in cells)
+        shown = ("" if v is None else f"**{plain(c.show(v))}**" for c, v in cells)
         yield "| " + " | ".join(shown) + " |"
     if len(grid.rows) > most:
         yield f"\n… and {plural(len(grid.rows) - most, 'more row')} in --csv and --json."
     if empty:
-        yield f"\nNot measured: {', '.join(repr(_plain(grid.columns[i].label)) for i in empty)}."
+        yield f"\nNot measured: {', '.join(repr(plain(grid.columns[i].label)) for i in empty)}."
     if zero:
-        yield f"\nZero in every row: {', '.join(_plain(grid.columns[i].label) for i in zero)}."
+        yield f"\nZero in every row: {', '.join(plain(grid.columns[i].label) for i in zero)}."
 
 
-def _plain(text: object) -> str:
+def plain(text: object) -> str:
     """Text of a trace that Markdown takes for text."""
     flat = " ".join(str(text).split())
     for letter in "\\`*_[]|#~":

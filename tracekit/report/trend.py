@@ -8,7 +8,7 @@ from pathlib import Path
 from tracekit.comparison.fleet import tables
 from tracekit.comparison.fleet.cause import Cause
 from tracekit.comparison.fleet.trend import Trend
-from tracekit.report import facts
+from tracekit.report import facts, text
 from tracekit.report.html.page import Page, fill, made_by, save
 from tracekit.report.html.section import Part
 from tracekit.report.one.overview import Overview
@@ -44,6 +44,31 @@ def overview(found: Trend, causes: Sequence[Sequence[Cause]]) -> Overview:
         grids=tuple(tables.grids(found, first, 1)[:1]),
         definitions=tables.DEFINITIONS,
     )
+
+
+def markdown(found: Trend, causes: Sequence[Sequence[Cause]]) -> str:
+    """What changed in each series, and its tables, for a pull request."""
+    lines = [f"### {title(found)}", "", subtitle(found)]
+    for place, (one, own) in enumerate(zip(found.series, causes, strict=True), 1):
+        lines += ["", f"**{text.plain(one.title)}**: {units.plural(len(one.points), 'trace')}", ""]
+        lines += [f"- {text.plain(sentence)}" for sentence in tables.sentences(one, own)]
+        for grid in tables.grids(found, one, place):
+            lines += ["", *text.titled(grid)]
+    lines += ["", *(f"> {text.plain(note)}" for note in found.notes)] if found.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def write_csv(found: Trend, folder: Path, *, inputs: Sequence[str], force: bool) -> list[Path]:
+    """Every table of every series as trend-TABLE.csv, in raw units.
+
+    Raises: TracekitError where the folder cannot be written, or holds what is no such table.
+    """
+    grids = [
+        grid
+        for place, one in enumerate(found.series, 1)
+        for grid in tables.grids(found, one, place, most=None)
+    ]
+    return text.write_sheets(text.sheets(grids, folder, "trend"), inputs=inputs, force=force)
 
 
 def write(

@@ -49,6 +49,12 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[
             bool, typer.Option("--json", help="Print JSON (docs/fleet.md) and nothing else.")
         ] = False,
+        as_markdown: Annotated[
+            bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+        ] = False,
+        csv: Annotated[
+            Path | None, typer.Option(help="A folder for every table, whole, as CSV.")
+        ] = None,
     ) -> None:
         """TTFT, TPOT, busy and findings over time; the first trace with a change, and its cause.
 
@@ -64,6 +70,7 @@ def register(app: typer.Typer) -> None:
         from tracekit.report.html.page import is_page
         from tracekit.results.result import SCHEMA, to_plain
 
+        opt.one_of({"--json": as_json, "--markdown": as_markdown})
         order = opt.choice(by, BY, "--by")
         if output is not None:
             files.check(output, inputs=[index], ours=is_page, force=force)
@@ -75,21 +82,27 @@ def register(app: typer.Typer) -> None:
             for one in found.series:
                 say("comparing both sides of changes")
                 causes.append(explaining.causes(one, index, read=cause))
-        target = output or (None if as_json else _default(index, order))
-        said = ""
+        printed = as_json or as_markdown
+        target = output or (None if printed else _default(index, order))
+        said = []
+        if csv is not None:
+            files_ = page.write_csv(found, csv, inputs=[str(index)], force=force)
+            said.append(f"tables: {len(files_)} files in {csv}")
         if html and target is not None:
             written = page.write(
                 found, causes, target, command=facts.command(), asked=output is not None
             )
-            said = f"report: {written}"
+            said.append(f"report: {written}")
         if as_json:
             process.say_json({
                 "schema": SCHEMA, "trend": found.to_json(), "causes": to_plain(causes),
             })  # fmt: skip
+        elif as_markdown:
+            process.say(page.markdown(found, causes))
         else:
             _show(found, causes)
-        if said:
-            process.complain(said)
+        for line in said:
+            process.complain(line)
 
 
 def _default(index: Path, by: str) -> Path:
@@ -102,10 +115,11 @@ def _show(found: Trend, causes: Sequence[Sequence[Cause]]) -> None:
     from tracekit.cli import terminal
     from tracekit.comparison.fleet import tables
     from tracekit.report import text_tables
+    from tracekit.results.units import plural
 
     out = terminal.console()
     for place, (one, own) in enumerate(zip(found.series, causes, strict=True), 1):
-        out.print(Text(f"{one.title}: {len(one.points):,} traces", style="bold"))
+        out.print(Text(f"{one.title}: {plural(len(one.points), 'trace')}", style="bold"))
         for sentence in tables.sentences(one, own):
             out.print(Text(sentence), soft_wrap=True)
         for cause in own:

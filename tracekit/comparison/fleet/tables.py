@@ -31,13 +31,14 @@ def when(at_us: int | None) -> str:
 
 def sentences(series: Series, causes: Sequence[Cause]) -> list[str]:
     """The first trace with a change, what changed, and why; or that nothing did."""
-    if len(series.points) < series.fewest:
+    count = len(series.points)
+    if count < series.fewest:
         return [
-            f"{units.plural(len(series.points), 'trace')}: no change can be told from chance below "
-            f"{series.fewest}."
+            f"{units.plural(count, 'trace')} of this work: no change can be told from chance below "
+            f"{series.fewest}; {series.fewest - count} more are needed."
         ]
     if not series.changes:
-        return [f"No change of 1 % or more beyond noise over {len(series.points)} traces."]
+        return [f"No change of 1 % or more beyond noise over {count} traces. {_chance(series)}"]
     out: list[str] = []
     for cause in causes:
         own = [(m, c) for m, c in series.changes
@@ -57,6 +58,14 @@ def sentences(series: Series, causes: Sequence[Cause]) -> list[str]:
     return out
 
 
+def _chance(series: Series) -> str:
+    return (
+        f"Chance of any change here where traces differ by chance alone: at most 5 %, over "
+        f"{units.plural(series.tested, 'measure')}; changes under 1 % are left out. Neighbours "
+        "that are alike (drift) raise it: docs/fleet.md."
+    )
+
+
 def changed(measure: Measure, change: Change) -> str:
     """From what to what."""
     if measure.unit == "share":
@@ -66,14 +75,15 @@ def changed(measure: Measure, change: Change) -> str:
     )
 
 
-def grids(found: Trend, series: Series, place: int) -> list[Grid]:
-    """Changes, values by label or the latest traces, findings."""
+def grids(found: Trend, series: Series, place: int, most: int | None = MOST) -> list[Grid]:
+    """Changes, values by label or of the latest traces, findings; at most so many rows."""
     end = "" if len(found.series) == 1 else f"-{place}"
-    some = [_changes(series, end), _values(found, series, end), _findings(series, end)]
+    some = [_changes(series, end, most), _values(found, series, end, most),
+            _findings(series, end)]  # fmt: skip
     return [grid for grid in some if grid.rows or grid.note]
 
 
-def _changes(series: Series, end: str) -> Grid:
+def _changes(series: Series, end: str, most: int | None) -> Grid:
     columns = (
         Column("first trace", "text", "The first of the new level."), Column("time"),
         Column("label"), Column("measure"), Column("change", "text", DEFINITIONS["change"]),
@@ -81,17 +91,13 @@ def _changes(series: Series, end: str) -> Grid:
     )  # fmt: skip
     rows = [
         (c.trace, when(c.at_us), c.label, m.name, changed(m, c), c.p, c.previous)
-        for m, c in series.changes[:MOST]
+        for m, c in series.changes[:most]
     ]
-    note = (
-        f"Chance of any change here where traces differ by chance alone: at most 5 %, over "
-        f"{units.plural(series.tested, 'measure')}; changes under 1 % are left out. Neighbours "
-        "that are alike (drift) raise it: docs/fleet.md."
-    )
+    note = _chance(series) if rows else ""  # else a sentence says that there are none
     return Grid(f"changes{end}", "Changes beyond noise", columns, rows, note)
 
 
-def _values(found: Trend, series: Series, end: str) -> Grid:
+def _values(found: Trend, series: Series, end: str, most: int | None) -> Grid:
     names = [measure.name for measure in series.measures]
     head = Column("label") if found.by == "label" else Column("time")
     columns = (
@@ -102,7 +108,7 @@ def _values(found: Trend, series: Series, end: str) -> Grid:
     if found.by == "date":
         rows = [
             (when(p.at_us), p.trace, p.traces, *(p.values.get(name) for name in names))
-            for p in series.points[-MOST:]
+            for p in series.points[-(most or 0) :]
         ]
         left = len(series.points) - len(rows)
         note = f"{left:,} earlier traces are left out here; --json has all." if left else ""
@@ -116,7 +122,7 @@ def _values(found: Trend, series: Series, end: str) -> Grid:
             means.append(sum(known) / len(known) if known else None)
         rows.append((label, own[0].trace, len(own), *means))
     note = "The trace is the label's first; numbers are means over its traces."
-    return Grid(f"labels{end}", "Label by label", columns, rows[-MOST:], note)
+    return Grid(f"labels{end}", "Label by label", columns, rows[-(most or 0) :], note)
 
 
 def _findings(series: Series, end: str) -> Grid:
