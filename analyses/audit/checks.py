@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from . import host, peaks, recording, records, work
+from . import hidden, host, peaks, recording, records, work
 from .finding import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -17,7 +17,7 @@ CHECKS: tuple[Check, ...] = (
     work.short_replays,
     work.unlinked_work,
     work.stray_events,
-    work.hidden_work,
+    hidden.hidden_work,
     work.giant_events,
     recording.impossible_times,
     recording.overlaps,

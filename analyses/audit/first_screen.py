@@ -25,6 +25,8 @@ def verdicts(result: Audit, one: Answers) -> Iterator[Verdict]:
     elif result.rows:
         notes = plural(len(result.rows), "note")
         text = f"{result.checks} checks found nothing that changes a number, and left {notes}."
+        # what the file lacks is to be known before any number, though it changes none
+        more = next((sentence(row.what) for row in result.rows if row.check == "hidden_work"), "")
     else:
         text = f"All {result.checks} checks passed."
     given = worst(trust.verdict for trust in one.trust.values())

@@ -168,7 +168,7 @@ def resolution(trace: Trace) -> Iterator[Finding]:
         mean = int(gpu.dur.mean())
         what = (
             f"Times are whole microseconds: a duration is right to 1 µs, the mean activity lasts "
-            f"{duration(mean)}; {count(zero)} have duration 0."
+            f"{duration(mean)}{f'; {count(zero)} have duration 0' if zero else ''}."
         )
         part = min(1000 / max(mean, 1), 1.0)
         yield Finding(trace.path, "resolution", "degraded" if part > 0.05 else "note", what,

@@ -11,17 +11,13 @@ import numpy as np
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
-from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.instances import Markers, launched
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans.intervals import (
     Spans,
-    covered,
-    intersect,
     spans,
-    subtract,
     total,
     union,
 )
@@ -81,9 +77,10 @@ def _capturing(trace: Trace) -> Mask:
 
 
 def empty_steps(trace: Trace) -> Iterator[Finding]:
-    """Steps or samples without GPU work, where others of their family have some.
+    """Steps or samples whose GPU work is lost, where others of their family have some.
 
-    Regions that a user named may well launch nothing: they are not asked.
+    Regions that a user named may well launch nothing: they are not asked. Nor is a step that the
+    file ends in, which had nothing to launch.
     """
     if len(links.work(trace)):
         for marks in frames.marked(trace):
@@ -95,8 +92,11 @@ def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
     known = np.array([step is not None for step in marks.step], bool)
     for mine in marks.members:
         mine = mine[known[mine] & ~marks.repeated[mine]]
-        empty = mine[done[mine] == 0]
-        if not len(empty) or len(empty) == len(mine):  # a stage on the host alone, load say
+        full = done[mine] > 0
+        if full.all() or not full.any():  # a stage on the host alone, load say
+            continue
+        empty = mine[~full & _worked(trace, marks, mine, full)]
+        if not len(empty):
             continue
         part = len(empty) / len(mine)
         what = (
@@ -108,6 +108,32 @@ def _empty(trace: Trace, marks: Markers) -> Iterator[Finding]:
         time = int((marks.end - marks.start)[empty].sum())
         touches = (*BOTH, "transfers")
         yield Finding(trace.path, "empty_steps", effect, what, len(empty), time, part, touches)
+
+
+def _worked(trace: Trace, marks: Markers, mine: I64, full: Mask) -> Mask:
+    """[M] instances that call for work, or are like those whose work is in the file.
+
+    With half their ops; without any ops, half as long. The tail of a step in which a profiler stops
+    is neither: nothing of it is lost.
+    """
+    calls, ops = links.calls(trace), links.ops(trace)
+    launches = calls.named(LAUNCHING) & ~_capturing(trace)
+    like = _starting(ops.ts, ops.pid, marks, mine)
+    if not like[full].any():
+        like = (marks.end - marks.start)[mine]
+    asked = _starting(calls.ts[launches], calls.pid[launches], marks, mine)
+    return np.asarray((asked > 0) | (2 * like >= np.median(like[full])))
+
+
+def _starting(ts: I64, pid: I64, marks: Markers, mine: I64) -> I64:
+    """[M] how many of these slices begin in each instance, in its process."""
+    out = np.zeros(len(mine), np.int64)
+    for process in np.unique(marks.pid[mine]).tolist():
+        own = marks.pid[mine] == process
+        when = np.sort(ts if process == -1 else ts[pid == process])
+        low, high = marks.start[mine[own]], marks.end[mine[own]]
+        out[own] = np.searchsorted(when, high) - np.searchsorted(when, low)
+    return out
 
 
 def short_replays(trace: Trace) -> Iterator[Finding]:
@@ -176,7 +202,10 @@ def _when_launched(trace: Trace, lost: Mask) -> str:
     if lost.all():
         return ", as all the others" if len(gpu) > 1 else ""
     ahead = int((gpu.ts[lost] < gpu.ts[~lost].min()).sum())
-    return f"; {count(ahead)} of them began ahead of all that have" if ahead else ""
+    if not ahead:
+        return ""
+    which = f"{count(ahead)} of them" if ahead < lost.sum() else "all of them"
+    return f"; {which if lost.sum() > 1 else 'it'} began ahead of all that have"
 
 
 def stray_events(trace: Trace) -> Iterator[Finding]:
@@ -226,53 +255,6 @@ def _core(start: I64, flat: Spans) -> tuple[int, int]:
     low = flat[left + 1, 0] if cut_left and gap[left] >= rest else flat[0, 0]
     high = flat[right, 1] if cut_right and gap[right] >= rest else flat[-1, 1]
     return int(low), int(high)
-
-
-def hidden_work(trace: Trace) -> Iterator[Finding]:
-    """Idle time in which the device was probably at work that the file does not hold.
-
-    Degraded: the device's numbers where it is over 1 % of the device window, those of stages where
-    it is over 1 % of the time from their first to their last work.
-    """
-    if not len(links.work(trace)):
-        return
-    suspect = causes.idle(trace).suspect
-    device = frames.device_window(trace)
-    inside = total(intersect(suspect, device))
-    if not inside:
-        yield from _before_the_window(trace, suspect, device)
-        return
-    parts: dict[tuple[str, ...], float] = {}
-    parts["devices", "idle", "launches"] = inside / total(device)
-    own = frames.stage_work(trace)
-    if len(own):
-        parts["stages", "tokens"] = total(intersect(suspect, own)) / total(own)
-    degraded = [name for names, p in parts.items() if p > frames.MATERIAL for name in names]
-    idle_ns = total(frames.device_idle(trace))
-    what = (
-        f"{duration(inside)} passed with work launched more than {duration(causes.SUSPECT_NS)} "
-        "before and none of this file running: the device probably ran work that the file does not "
-        "hold (a step that was cut out, another process), waited for another device, or loaded a "
-        "kernel. It is left out of every window, idle time and share."
-    )
-    waits = int((covered(device, suspect) > 0).sum())
-    effect: Effect = "degraded" if degraded else "note"
-    every = [name for names in parts for name in names]
-    yield Finding(trace.path, "hidden_work", effect, what, waits, inside,
-                  inside / max(idle_ns, 1), tuple(degraded or every))  # fmt: skip
-
-
-def _before_the_window(trace: Trace, suspect: Spans, device: Spans) -> Iterator[Finding]:
-    """Unaccounted time of stages before the file's first activity: of no device's window."""
-    outside = subtract(intersect(suspect, frames.stage_clock(trace)), device)
-    if time := total(outside):
-        what = (
-            f"{duration(time)} of the stages' wall time passed before the first activity that the "
-            "file holds, with work launched: the device was probably at work that was not "
-            "recorded. It is in no window, idle time or share."
-        )
-        yield Finding(trace.path, "hidden_work", "note", what, len(outside), time, None,
-                      ("stages",))  # fmt: skip
 
 
 def giant_events(trace: Trace) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from tracekit.records import dataclass
 from tracekit.results.findings import Ask, Draft
 from tracekit.results.units import duration, plural, share
 
+from . import unseen
 from .by_device import are_long, by_device
 from .held import held
 from .lacking import lacking, unseen_waits
@@ -72,10 +73,12 @@ def _said(
     where = _where(by_stage, ns, numbers)
     after = sum(row.after_sync_ns for row in rows) if told else 0
     holders = [holder for row in rows for holder in row.holders]
+    why = because(reason, rule.because, rows, numbers)
     said = (
         f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
-        f"{duration(window)}) {because(reason, rule.because, rows, numbers)}: "
+        f"{duration(window)}) {unseen.because(reason, why, rows)}: "
         f"{_stretches(reason, rows, numbers)}{where}.{held(holders, ns, numbers)}"
+        f"{unseen.said(rows, ns, numbers)}"
         f"{after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
     )
     more, do = _launched(reason, rows, launches, numbers)
@@ -85,6 +88,7 @@ def _said(
         rule.kind, stage, said + more, ns / window, "share", saves, window,
         do
         or _once(reason, by_stage, ns)
+        or (unseen.DO if unseen.mostly(rows) else "")
         or _by_ops(reason, rows)
         or next_step(reason, rows)
         or rule.do,

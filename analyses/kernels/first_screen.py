@@ -6,15 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tracekit.answers.kernels import Kernels
-from tracekit.answers.stages import Stages
+from tracekit.answers.stages import Stages, Total
 from tracekit.attribution.stages import prefill_vs_decode
 from tracekit.results.answers import Answers
 from tracekit.results.figures import shorten
+from tracekit.results.findings import LEAST
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Listed, Remark
 from tracekit.results.units import ranked, share
 from tracekit.taxonomy import Category
 
 from . import graphs
+
+CONVOLVED = "with convolutions"
+NEARLY = 0.9  # of the kernel time that a stage launched
 
 
 def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
@@ -29,7 +33,9 @@ def key_numbers(result: Kernels, _one: Answers) -> Iterator[KeyNumber]:
             yield _largest_kernel(result, whole)
             return
         convolved = sum(row.total_ns for row in result.rows if row.convolution)
-        mostly = ", mostly convolutions" if name == Category.GEMM and 2 * convolved > most else ""
+        mostly = ""
+        if name == Category.GEMM and convolved:
+            mostly = f", {'mostly convolutions' if 2 * convolved > most else CONVOLVED}"
         yield KeyNumber("Largest category", name,
                         f"{share(most / whole, 0)} of kernel time summed{mostly}",
                         "The kernel category with the largest sum of durations.")  # fmt: skip
@@ -51,12 +57,31 @@ def remarks(result: Kernels, one: Answers) -> Iterator[Remark]:
     yield from graphs.remarks(result)
     stages = one.get(Stages)
     for stage in stages.main if stages is not None else ():
+        if not _most_of(stage, result):
+            continue
         kinds = [
-            (c.category.value, c.share) for c in result.categories
+            (_named(c.category, c.phase, result), c.share) for c in result.categories
             if c.phase == stage.family and c.share
         ]  # fmt: skip
         if kinds:
             yield Remark(stage.title, f"of its kernel time, {ranked(kinds)}")
+
+
+def _named(category: Category, phase: str, result: Kernels) -> str:
+    """The category; convolutions count as GEMMs, which a first sentence may name apart."""
+    convolved = any(row.convolution for row in result.rows if row.phase == phase)
+    return f"{category.value} {CONVOLVED}" if category is Category.GEMM and convolved else category
+
+
+def _most_of(stage: Total, result: Kernels) -> bool:
+    """Whether the kernels of its phase are nearly all that it launched, and not few of all.
+
+    A phase is the innermost stage's: what stages inside this one launched is theirs.
+    """
+    mine = sum(p.total_ns for p in result.phases if p.phase == stage.family)
+    whole = sum(p.total_ns for p in result.phases)
+    launched = stage.launched.kernel_ns if stage.launched is not None else 0
+    return mine >= NEARLY * launched and mine >= LEAST * whole
 
 
 def grids(result: Kernels, _one: Answers) -> Iterator[Listed]:

@@ -71,7 +71,7 @@ def remarks(result: Stages, one: Answers) -> Iterator[Remark]:
     if split is Split.CLOCK and not synchronised(one.source):
         return  # what ran meanwhile is not the stages' own work
     for total in result.main:
-        said = _host(total) if total.host else _idle(total, split, result.devices)
+        said = _host(total) if total.host else _idle(total, split, result.devices, _window(one))
         between = _between(total, one)
         if said and between:
             said = f"{between}; inside them, {said}"
@@ -110,12 +110,19 @@ def _collectives(total: Total) -> int:
     return total.host_detail.collective_ns if total.host_detail is not None else 0
 
 
-def _idle(total: Total, split: Split, devices: int) -> str:
+def _window(one: Answers) -> int:
+    """The longest window of a device, unaccounted time left out."""
+    devices = one.get(Devices)
+    return max((row.seen_window_ns for row in devices.rows), default=0) if devices else 0
+
+
+def _idle(total: Total, split: Split, devices: int, window_ns: int) -> str:
+    """Of the stage's own window, which is named: the device's is another. None of a small one."""
     own, whole, suspect = total.parts(split), total.whole_ns(split), total.suspect_ns(split)
-    if not own or not whole:
+    if not own or not whole or (split is Split.LAUNCHED and whole < LEAST * window_ns):
         return ""
     who = "GPU idle" if devices == 1 else f"all {devices} GPUs idle at once"
-    of = "window" if split is Split.LAUNCHED else split.whole
+    of = f"{duration(whole)} GPU window" if split is Split.LAUNCHED else split.whole
     more = f" ({suspect_words(suspect)})" if suspect else ""
     return f"{who} for {share(own['idle'] / whole)} of its {of}{more}"
 

@@ -11,6 +11,7 @@ from tests.examples import examples
 from tests.random_traces import traces
 from tests.real import NAMES, loaded
 from tracekit.answers.audit import Finding
+from tracekit.report.one import overview
 from tracekit.results import engine
 from tracekit.results.result import to_plain
 from tracekit.results.trust import Trust
@@ -72,6 +73,22 @@ def test_most_steps_without_gpu_work_refuse_the_answer() -> None:
 def test_one_step_without_gpu_work_degrades_it() -> None:
     row = found(steps([3, 3, 3, 0]), "empty_steps")
     assert (row.count, row.effect, row.ns) == (1, "degraded", 90_000)
+
+
+def test_the_tail_of_a_step_in_which_the_profiler_stops_lost_nothing() -> None:
+    trace = draw(
+        """
+        mark      pppppppppp.qqqqqqqqqq.r
+        op        aaaabbbb...ccccdddd....
+        host      .e...f......g...h......
+        stream 7  ..EE..FF.....GG..HH....
+        """,
+        names={
+            "p": "ProfilerStep#1", "q": "ProfilerStep#2", "r": "ProfilerStep#3",
+            **dict.fromkeys("efgh", "cudaLaunchKernel"),
+        },
+    )  # fmt: skip
+    assert "empty_steps" not in checks(trace)
 
 
 def test_decode_steps_of_our_own_without_gpu_work_are_seen() -> None:
@@ -342,8 +359,40 @@ def test_time_before_the_device_window_is_no_idle_time_of_it() -> None:
     ])  # fmt: skip
     row = found(trace, "hidden_work")
     assert row.effect == "note"
-    assert "before the first activity" in row.what
+    assert row.what.startswith("The first activity begins 24.0 ms after its launch: the device")
+    assert "clocks" not in row.what
     assert audit(trace).verdict == "trusted"
+
+
+def test_a_device_that_begins_after_all_of_the_host_may_have_another_clock() -> None:
+    """A step of an engine cut out of a longer trace: the device was at the step before."""
+    trace = build([
+        Slice(0, 26_000_000, "execute_context_1(8192)_generation_37(37)", Cat.ANNOTATION),
+        Slice(2_000_000, 1000, "hipGraphLaunch", Cat.RUNTIME, correlation=1),
+        *(Slice(151_000_000 + k * 10_000_000, 10_000_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1)
+          for k in range(15)),
+    ])  # fmt: skip
+    row = found(trace, "hidden_work")
+    assert "149 ms after its launch, and 125 ms after all that the file holds" in row.what
+    assert "that the clocks of host and device are apart it cannot rule out" in row.what
+    one = engine.of_trace(trace)
+    (verdict,) = overview.verdicts(one)
+    assert verdict.word == "Trusted"
+    assert row.what in verdict.more
+
+
+def test_time_in_which_the_host_is_blocked_names_what_it_is_blocked_in() -> None:
+    trace = build([
+        Slice(0, 100_000_000, "step[DECODE bs=1]", Cat.ANNOTATION),
+        Slice(1_000, 1000, "cudaGraphLaunch", Cat.RUNTIME, correlation=1),
+        Slice(3_000, 9_000, "first", Cat.KERNEL, 7, 0, 0, 7, 1),
+        Slice(20_000, 1000, "cudaGraphLaunch", Cat.RUNTIME, correlation=2),
+        Slice(30_000, 79_000_000, "aten::copy_", Cat.CPU_OP),
+        Slice(40_000, 78_900_000, "cudaStreamSynchronize", Cat.RUNTIME, correlation=3),
+        Slice(60_000_000, 18_000_000, "second", Cat.KERNEL, 7, 0, 0, 7, 2),
+    ])  # fmt: skip
+    row = found(trace, "hidden_work")
+    assert "For 60.0 ms of it the host waits for the device, most in `aten::copy_`." in row.what
 
 
 @pytest.mark.parametrize(("length", "effect"), [(1000, "note"), (1100, "degraded")])
@@ -357,7 +406,7 @@ def test_work_without_a_launch_degrades_from_a_hundredth_of_the_busy_time_on(
     ])  # fmt: skip
     row = found(trace, "unlinked_work")
     assert row.effect == effect
-    assert "; 1 of them began ahead of all that have: they" in row.what
+    assert "; it began ahead of all that have: they" in row.what
     assert "idle" not in row.touches
 
 

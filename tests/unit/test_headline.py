@@ -10,6 +10,7 @@ from tests import real
 from tests.decoder import H100, Decoder
 from tests.drawing import draw
 from tests.shown_numbers import texts
+from tracekit.answers.findings import Findings
 from tracekit.attribution.stages.nesting import Span, depths
 from tracekit.report.one.headline import headline
 from tracekit.results import engine
@@ -25,10 +26,16 @@ SAID = {
     "kin_resnet50_v100_2021_06_w0": "GPU idle for 39.4% of its 996 ms window: for 28.5% the host "
     "loads data",
     "tl_h100_qwen15_05b": "kernels take 45.4 ms: unfused elementwise and copy kernels 61%",
+    "hta_negative_queue_a100": "525 ms of 1.23 s on the device are unaccounted for. Communication "
+    "that no other kernel covers takes 26.2% of the 706 ms window, 185 ms, most in SendRecv",
+    "hta_mtia_inference": "Device busy, or waiting for events, for 95.7% of its 443 ms window; "
+    "kernels take 424 ms (812 ms added up over streams): `event_wait` 43%",
+    "hta_cuda_event_sync_multi_stream": "for 95.4% the host launches nothing, and the file does "
+    "not show what it does",
     "hta_alexnet_a100": "[param|cuda] takes 43.4 s: for 98.1% of it the host sets up what runs for "
     "the first time",
     "tl_sglang_decode_capture": "Graph capture takes 33.6 ms on the host",
-    "hta_cpu_only_full": "83% of it waiting in collectives",
+    "hta_cpu_only_full": "83% of it in collectives and no op, 14% in framework ops and copies",
     "tl_vllm_prefilldecode_piecewise": "expert GEMMs 79%",
 }
 
@@ -94,7 +101,60 @@ def test_idle_time_leads_where_the_device_mostly_waits() -> None:
         )
     )
     assert said.startswith("GPU idle for 91.9% of its 1.85 ms window: for ")
-    assert "the host does other work between launches" in said
+    assert "the host launches nothing, and the file does not show what it does" in said
+
+
+def test_idle_time_is_work_of_the_host_only_where_some_is_recorded() -> None:
+    picture = """
+        op        xxxx{0}xxxx{0}xxxx
+        host      .a................b................c..
+        stream 7  ..A................B................C.
+    """
+    for seen, said in (("o" * 13, "other work between"), ("." * 13, "file does not show")):
+        one = engine.of_trace(draw(picture.format(seen), {"o": "aten::sort"}, column_ns=50_000))
+        assert said in headline(one)
+        found = one.get(Findings)
+        assert found is not None
+        (row,) = [f for f in found.rows if f.kind == "host_work"]
+        assert ("Nothing is recorded of what the host did in 1.30 ms" in row.what) == (
+            seen[0] == "."
+        )
+        assert ("with_stack=True" in row.do) == (seen[0] == ".")
+
+
+def test_one_kernel_is_said_to_be_one_kernel() -> None:
+    one = engine.of_trace(draw("host a...\nstream 7 ..AA", {"A": "gemm"}))
+    assert headline(one) == "One kernel of 2.00 µs, `gemm`, is all GPU work in the file."
+
+
+def test_ops_that_hold_the_host_before_the_first_launch_are_named() -> None:
+    one = engine.of_trace(
+        draw(
+            """
+            mark      pppppppppppppppppppp
+            op        .oooooooooooooaa....
+            host      ...............a....
+            stream 7  ................A...
+            """,
+            {"p": "ProfilerStep#1", "o": "aten::normal_", "a": "aten::add"},
+        )
+    )
+    said = "framework ops and launches nothing yet (`aten::normal_`)"
+    assert said in headline(one)
+
+
+def test_shares_of_kernels_side_by_side_are_of_their_sum() -> None:
+    one = engine.of_trace(
+        draw(
+            """
+            host      ab..cd..
+            stream 7  .AAA.CCC
+            stream 8  ..BB..DD
+            """,
+            dict.fromkeys("AC", "one") | dict.fromkeys("BD", "two"),
+        )
+    )
+    assert "kernels take 6.00 µs (10.0 µs added up over streams): `one` 60%" in headline(one)
 
 
 def test_stages_inside_others_come_after_them_and_deeper() -> None:

@@ -282,3 +282,23 @@ def test_a_decode_of_few_rows_says_how_far_from_the_memory_floor_it_is(
     assert rows[0].number == pytest.approx(part, abs=0.002)
     said = None if rows[0].saves_ns is None else rows[0].saves_ns / 1e6
     assert said == (None if saves_ms is None else pytest.approx(saves_ms, abs=0.01))
+
+
+@pytest.mark.parametrize(("host_us", "saves_us"), [(60, 0), (1, 60 * 5)])
+def test_kernels_that_wait_for_the_host_save_nothing_by_being_faster(
+    host_us: float, saves_us: float, tmp_path: Path
+) -> None:
+    """788×768×768 in 10 µs of the 1.1 that an H100 needs; with 64 µs between launches none counts.
+
+    Behind a host that launches every 5 µs they save what is above 5.
+    """
+    program = Program()
+    with program.mark("ProfilerStep#1"):
+        for _ in range(60):
+            program.launch("ampere_gemm", 10, op="aten::mm", op_us=host_us)
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(program.document({"aten::mm": [[788, 768], [768, 768]]})))
+    rows = findings(kineto.load(path, tables=frozenset({"shapes"}))).rows
+    (gemm,) = [row for row in rows if row.kind is Kind.MEMORY_BANDWIDTH]
+    assert gemm.saves_ns == pytest.approx(saves_us * 1_000, abs=8_930)  # the last one's
+    assert rows[0].kind is (Kind.MEMORY_BANDWIDTH if saves_us else Kind.LAUNCH_BOUND)

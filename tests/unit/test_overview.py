@@ -30,11 +30,27 @@ def test_suspect_time_is_in_no_share_and_stands_beside_them() -> None:
     assert (tiles["GPU idle"].value, tiles["GPU idle"].sub) == ("6.9%", "725 µs")
     assert (tiles["Device window"].value, tiles["Device window"].level) == ("10.5 ms", "warn")
     assert "463 ms unaccounted for" in tiles["Device window"].sub
-    assert "GPU idle for 6.9% of its window (463 ms unaccounted for" in view.limits[0]
+    assert "GPU idle for 6.9% of its 10.5 ms GPU window (463 ms unaccounted for" in view.limits[0]
     bars = {bar["name"]: bar["x"][0] for bar in view.charts[0].data}
     assert bars["idle in GPU window"] < 1_000
     assert not [name for name in bars if "suspect" in name]
     assert "unaccounted in GPU window" in [column.label for column in view.grids[0].columns]
+
+
+def test_a_stage_is_said_by_its_own_window_and_its_own_kernels() -> None:
+    """What a stage within launched is not all of the outer one's kernels; a small one says none."""
+    picture = """
+        mark      oooooooooooooooooooooooo{0}
+        mark      .iiiiiiiiiiiiiiiiiiii...{0}
+        host      .a..b..c..d..e..f..g.h..{1}
+        stream 7  .A..B..C..D..E..F..G.H..{1}
+    """
+    names = {"o": "outer", "i": "inner", "H": "add_kernel", "m": "outer", "n": "other",
+             **dict.fromkeys("ABCDEFG", "ampere_gemm")}  # fmt: skip
+    view = overview(engine.of_trace(draw(picture.format("", ""), names)))
+    assert view.limits == ("outer: GPU idle for 61.9% of its 21.0 µs GPU window.",)
+    far = overview(engine.of_trace(draw(picture.format("", "." * 800 + "z"), names | {"Z": "k"})))
+    assert far.limits == ()
 
 
 def test_idle_time_that_is_not_suspect_is_stated_plainly() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.records import dataclass
-from tracekit.trace.spans.intervals import Spans
+from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
@@ -64,6 +64,13 @@ def _nest(trace: Trace) -> tuple[I64, Nest]:
     """Rows of the trace that can hold the host, and how they are nested."""
     rows = np.flatnonzero(trace.is_(*HOST) & ~_is_step(trace))
     return rows, Nest(links.thread(trace)[rows], trace.ts[rows], trace.end[rows])
+
+
+def recorded(trace: Trace, thread: int) -> Spans:
+    """Flat: where a thread (a value of `links.thread`) is in a slice that can hold the host."""
+    rows, _ = trace.once("nest of holders", lambda: _nest(trace))
+    mine = rows[links.thread(trace)[rows] == thread]
+    return union(spans(trace.ts[mine], trace.dur[mine]))
 
 
 def above(trace: Trace, row: I64, wanted: Mask) -> I64:

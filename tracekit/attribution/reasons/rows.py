@@ -12,6 +12,7 @@ from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.records import dataclass
 from tracekit.trace.spans import segments
+from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace
 
 NAMED = 5  # holders of a row, the longest first
@@ -52,6 +53,7 @@ class IdleReason:
     waits: tuple[Holder, ...] = ()  # what it waited in, with the parts that come after
     first_ns: int = 0  # of ns: before work that the stage's first instance launched
     instances: int = 0  # of the stage, that launched work
+    unseen_ns: int = 0  # of ns: nothing of the launching thread is recorded, but steps and stages
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
@@ -69,6 +71,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
         kinds, which = segments.distinct(key)
         held = called.named(trace, every, _held(trace, every, length))
         waited, after = _waited(trace, every), every.after_sync_ns
+        unseen = _unseen(trace, every, length)
         alone = (after > 0) & ~np.isin(every.gap, every.gap[every.of(Reason.SYNC)])
         mine = []
         for i, (reason, family) in enumerate(kinds.tolist()):
@@ -80,7 +83,8 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                     summed(trace, held[:, own], length[own]), int(after[own].sum()),
                     int(alone[own].sum()), summed(trace, waited[:, own], after[own], alone[own]),
                     int(length[own][first[own]].sum()),
-                    stages.instances[family] if family >= 0 else 0, trace.source.rank,
+                    stages.instances[family] if family >= 0 else 0, int(unseen[own].sum()),
+                    trace.source.rank,
                 )
             )  # fmt: skip
         found += sorted(mine, key=lambda r: (-r.ns, r.reason, r.stage or ""))
@@ -123,6 +127,16 @@ def _held(trace: Trace, every: Stretches, length: I64) -> I64:
     longest = host[np.argsort(-length[host], kind="stable")[: holders.MOST]]
     found = holders.held(trace, every.spans[longest], every.thread[longest])
     out[:, longest] = np.stack([found.slice, found.op, found.frame, found.library])
+    return out
+
+
+def _unseen(trace: Trace, every: Stretches, length: I64) -> I64:
+    """[S] ns of each stretch of other work, or between steps, in no slice of its thread."""
+    out = np.zeros(len(length), np.int64)
+    rows = np.flatnonzero(every.of(Reason.WORK, Reason.STEPS) & (every.thread >= 0))
+    for thread in np.unique(every.thread[rows]).tolist():
+        mine = rows[every.thread[rows] == thread]
+        out[mine] = length[mine] - covered(holders.recorded(trace, thread), every.spans[mine])
     return out
 
 

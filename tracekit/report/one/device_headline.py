@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.kernels import Kernels
+from tracekit.answers.ops import Ops
 from tracekit.answers.stages import PHASES, Stages, Total
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.stages.annotation_names import Phase
@@ -25,6 +26,7 @@ LEADS = 0.25  # of the window: idle time that is said before what the kernels ar
 WORTH = 0.15  # of the window: a cause that gets a clause of its own
 MUCH = 0.5  # of a stage's wall time: a device window longer than this is what the stage is about
 MOSTLY = 0.8  # of the kernel time: in known phases
+SEVERAL = 1.1  # times as long as kernels take are their durations added up: streams overlap
 LONG = 48  # characters of a name in a sentence
 
 CAUSES: Mapping[Reason, str] = {
@@ -45,6 +47,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.UNLINKED: "the launches are not in the file, so nobody can say why",
     Reason.END: "nothing more is launched",
 }
+UNSEEN = "the host launches nothing, and the file does not show what it does"
 # classes of idle time before or after the work of a device, of a stage by its wall time
 ELSEWHERE: Mapping[str, str] = {
     "host_initialisation": "the host sets up what runs for the first time",
@@ -63,6 +66,8 @@ def headline(one: Answers, devices: Devices) -> str:
         return ""
     if said := _mostly_elsewhere(one, row):
         return said
+    if len(devices.rows) == 1 and (alone := _alone(one, row)):
+        return alone
     lead = _lead(one, devices, row)
     which = "" if len(devices.rows) == 1 else f"Device {row.device} of {len(devices.rows)}: "
     if lead is None:
@@ -73,10 +78,21 @@ def headline(one: Answers, devices: Devices) -> str:
         # more than what leads, though no cause of it alone is
         why = _reasons(one.get(IdleTime), row)[0] if idle >= lead.part else ""
         also = f"; the GPU is idle for {share(idle)}{why}"
-    if row.suspect_ns >= LEADS * row.window_ns:
-        also += f"; {duration(row.suspect_ns)} more are unaccounted for"
+    lacks = ""
+    if row.suspect_ns >= LEADS * row.window_ns:  # then it is the first thing to know
+        times = f"{duration(row.suspect_ns)} of {duration(row.window_ns)}"
+        lacks = f"{times} on the device are unaccounted for. "
     work = _beside(one, row) if lead.communication else _rest(one, row)
-    return f"{which}{lead.said}{also}{f'; {work}' if work else ''}."
+    return f"{which}{lacks}{lead.said}{also}{f'; {work}' if work else ''}."
+
+
+def _alone(one: Answers, row: Device) -> str:
+    """Of a single kernel: shares of a window that is the kernel's own say nothing."""
+    kernels = one.get(Kernels)
+    if kernels is None or row.kernel_count != 1 or row.kernel_ns != row.window_ns:
+        return ""
+    name = kernel_words.short(kernels.rows[0])
+    return f"One kernel of {duration(row.kernel_ns)}, {name}, is all GPU work in the file."
 
 
 def _mostly_elsewhere(one: Answers, row: Device) -> str:
@@ -102,12 +118,24 @@ def _mostly_elsewhere(one: Answers, row: Device) -> str:
     ns, said = max(causes, default=(0, ""))
     if ns < 0.5 * stage.wall_ns:
         return ""
+    if said == ELSEWHERE["host_op"]:
+        said += _in_op(one, stage, ns)
     many = plural(stage.instances, "instance")
     name = f"{_titled(stage)} ({many})" if stage.instances > 1 else _titled(stage)
     return (
         f"{name} takes {duration(stage.wall_ns)}: for {share(ns / stage.wall_ns)} of it {said}; "
         f"the GPU works for {duration(row.busy_ns)}."
     )
+
+
+def _in_op(one: Answers, stage: Total, ns: int) -> str:
+    """The op that takes at least half of this part of a stage, wherever in it the op is."""
+    ops = one.get(Ops)
+    mine = [row for row in (ops.rows if ops is not None else ()) if row.phase == stage.family]
+    top = max(mine, key=lambda row: row.self_ns, default=None)
+    if top is None or top.self_ns - (stage.wall_ns - ns) < 0.5 * ns or len(top.name) > LONG:
+        return ""
+    return f" (`{top.name}`)"
 
 
 class _Lead(NamedTuple):
@@ -156,6 +184,7 @@ def _collective(devices: Devices, row: Device) -> str:
 def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
     """The reasons with most of the device's idle time, one or two, and the time of the first."""
     sums: Counter[Reason] = Counter()
+    unseen: Counter[Reason] = Counter()
     held: dict[Reason, Counter[str]] = {}
     for part in found.reasons if found is not None else ():
         reason = Reason(part.reason)
@@ -163,6 +192,7 @@ def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
             continue
         # what comes after a wait of the host is the wait's, as findings count it
         sums[reason] += part.ns - part.after_sync_ns
+        unseen[reason] += part.unseen_ns
         sums[Reason.SYNC] += part.after_sync_ns
         for holder in part.holders:
             if holder.name:
@@ -174,7 +204,10 @@ def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
             continue
         name, own = (held.get(reason, Counter()).most_common(1) or [("", 0)])[0]
         by = f" (`{name}`)" if own >= 0.5 * ns and 0 < len(name) <= LONG else ""
-        said.append(f"for {share(ns / row.seen_window_ns)} {CAUSES[reason]}{by}")
+        why = CAUSES[reason]
+        if reason is Reason.WORK and 2 * unseen[reason] > ns:
+            why = UNSEEN
+        said.append(f"for {share(ns / row.seen_window_ns)} {why}{by}")
     return (f": {', '.join(said)}" if said else "", most[0][1] if most else 0)
 
 
@@ -216,7 +249,10 @@ def _rest(one: Answers, row: Device) -> str:
     kernels = one.get(Kernels)
     if kernels is None or not row.kernel_ns:
         return ""
-    return f"kernels take {duration(row.kernel_ns)}: {kernel_words.kinds(one, kernels, None)}"
+    took = duration(row.kernel_ns)
+    if row.kernel_sum_ns >= SEVERAL * row.kernel_ns:  # the shares are of the sum
+        took += f" ({duration(row.kernel_sum_ns)} added up over streams)"
+    return f"kernels take {took}: {kernel_words.kinds(one, kernels, None)}"
 
 
 def _beside(one: Answers, row: Device) -> str:

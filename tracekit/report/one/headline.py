@@ -21,7 +21,12 @@ def headline(one: Answers) -> str:
     if devices is None or not devices.rows:
         return host_headline.headline(one)
     said = device_headline.headline(one, devices)
-    return said if device_kind(one.source) == "GPU" else neutral(said)
+    if device_kind(one.source) == "GPU":
+        return said
+    # MTIA's records of waits for events are read as its work
+    waits = "mtia_ccp_events" in one.source.cats
+    said = said.replace("GPU busy for", "GPU busy, or waiting for events, for") if waits else said
+    return neutral(said)
 
 
 def _of_snapshot(one: Answers) -> str:

@@ -11,6 +11,7 @@ from tracekit.results.answers import Answers
 from tracekit.results.units import duration, plural, share
 
 WORTH = 0.1  # of the time: an op, or a part of it, that is named
+LITTLE = 0.005  # of the time: copies that are not named beside ops
 LONG = 48  # characters of a name in a sentence
 
 
@@ -61,10 +62,11 @@ def _parts(top: Total) -> str:
     if top.host is None or not top.wall_ns:
         return ""
     waits, outside = _waits(top), top.host.other_ns - _waits(top)
+    copies = " and copies" if top.host.copy_ns >= LITTLE * top.wall_ns else ""
     parts = [
-        ("waiting in collectives, in no op", waits),
-        ("in framework ops", top.host.op_ns + top.host.copy_ns),
-        ("in Python and other code outside any op", outside),
+        ("in collectives and no op", waits),
+        (f"in framework ops{copies}", top.host.op_ns + top.host.copy_ns),
+        ("outside any op (Python, other code, waiting)", outside),
     ]
     parts.sort(key=lambda part: -part[1])
     shown = [

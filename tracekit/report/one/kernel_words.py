@@ -82,9 +82,14 @@ def _word(row: Kernel) -> str:
         return CONVOLUTIONS
     if row.category in WORDS:
         return WORDS[row.category]
+    return short(row)
+
+
+def short(row: Kernel) -> str:
+    """The readable name of a kernel, of a length that fits a sentence."""
     name = readable(row.name)
-    short = name if len(name) <= LONG else f"{name[: LONG - 1].rstrip()}…"
-    return f"`{short}`"
+    cut = name if len(name) <= LONG else f"{name[: LONG - 1].rstrip()}…"
+    return f"`{cut}`"
 
 
 def _fusable(one: Answers, phase: str | None, rows: Sequence[Kernel]) -> list[_Kind]:
