@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache, lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tracekit.errors import TracekitError, UsageError
 from tracekit.records import dataclass
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 E = TypeVar("E")
 
@@ -172,9 +176,44 @@ def _files(paths: Sequence[str], package: str) -> Iterator[tuple[Path, str]]:
                 yield file, name
 
 
+def _may_be_brought(group: str) -> bool:
+    """Whether a package may have entry points of a group.
+
+    A look into folders of packages; what knows them in archives and other places too takes longer
+    to load than such a look.
+    """
+    if any(hasattr(finder, "find_distributions") and finder is not PathFinder
+           for finder in sys.meta_path):  # fmt: skip
+        return True
+    for path in map(Path, sys.path):
+        try:
+            names = os.listdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:  # an archive
+            return True
+        for name in names:
+            if name.endswith((".egg", ".egg-link")):
+                return True
+            if name.endswith(("-info", ".egg-info")) and _says(path / name, group):
+                return True
+    return False
+
+
+def _says(package: Path, group: str) -> bool:
+    try:
+        return f"[{group}]" in (package / "entry_points.txt").read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
 @lru_cache(maxsize=8)
 def _points(group: str) -> Mapping[str, EntryPoint]:
     """Of one name in two packages that of the first, by the packages' names."""
+    if not _may_be_brought(group):
+        return MappingProxyType({})
+    from importlib.metadata import entry_points
+
     found = sorted(entry_points(group=group), key=lambda p: p.dist.name if p.dist else "")
     return MappingProxyType({point.name: point for point in reversed(found)})
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tracekit import plain
 from tracekit.files import writing
@@ -62,6 +61,8 @@ def _property(text: str) -> str:
 
 def junit(cases: Sequence[Case]) -> str:
     """A suite for each group, a test for each case, a failure where something was found."""
+    from xml.etree import ElementTree  # few ask for it
+
     root = ElementTree.Element("testsuites", {"name": "tracekit", **_counts(cases)})
     for group in dict.fromkeys(case.group for case in cases):
         own = [case for case in cases if case.group == group]

@@ -6,11 +6,12 @@ import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.results import catalog, merging
+from tracekit.results import at_once, catalog, merging
 from tracekit.results import result as results
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
@@ -71,7 +72,9 @@ def answers(
     if (name is not None and name != str(path)) or rank is not None:
         source = replace(trace.source, path=name or trace.source.path, stated_rank=rank)
         trace = replace(trace, source=source, memo={})
-    found = of_trace(trace, only, path=name or str(path), progress=progress, **parameters)
+    found = of_trace(
+        trace, only, path=name or str(path), processes=processes, progress=progress, **parameters
+    )
     _release(trace)
     return found
 
@@ -93,16 +96,18 @@ def of_trace(
     only: Sequence[str] | None = None,
     *,
     path: str = "",
+    processes: int | None = None,
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
     """The same of a trace that is in memory; of a file of several ranks of each rank too."""
-    whole = _of_trace(trace, only, path=path, progress=progress, **parameters)
+    asked = partial(_of_trace, only=only, path=path, processes=processes, **parameters)
+    whole = asked(trace, progress=progress)
     parts = ranks.split(trace)
     if len(parts) == 1:
         return whole
     # their answers were computed for the whole: these are looked up
-    own = tuple(_of_trace(part, only, path=path, **parameters) for part in parts)
+    own = tuple(map(asked, parts))
     return replace(whole, ranks=own)
 
 
@@ -111,23 +116,24 @@ def _of_trace(
     only: Sequence[str] | None,
     *,
     path: str,
+    processes: int | None,
     progress: Callable[[str], None] = lambda _text: None,
     **parameters: Any,
 ) -> Answers:
     chosen = wanted(only)
     entries = {name: catalog.analysis(name) for name in chosen}
+    given = {name: _taken(entry, parameters) for name, entry in entries.items()}
     done: dict[str, Result] = {}
     missing: dict[str, str] = {}
     hints: dict[str, str] = {}
-    for name, entry in entries.items():
-        progress(entry.title)
-        accepted = inspect.signature(entry.run).parameters
-        given = {k: v for k, v in parameters.items() if k in accepted and v is not None}
-        try:
-            done[name] = catalog.answer(trace, name, **given)
-        except MissingEventsError as reason:
-            missing[name] = reason.what
-            hints[name] = reason.hint
+    with at_once.from_the_end(trace, given, processes):
+        for name, entry in entries.items():
+            progress(entry.title)
+            try:
+                done[name] = catalog.answer(trace, name, **given[name])
+            except MissingEventsError as reason:
+                missing[name] = reason.what
+                hints[name] = reason.hint
     for name in sorted(set(catalog.entries()) - set(chosen)) if not only else ():
         missing[name] = "takes long, so it runs only when it is asked for"
         hints[name] = f"ask with --only {name}"
@@ -138,6 +144,12 @@ def _of_trace(
         path or trace.path, trace.source, done, missing, trust, hints, leaks, bool(trace.devices),
         began_ns=trace.origin_ns + (base if isinstance(base, int) else 0),
     )  # fmt: skip
+
+
+def _taken(entry: catalog.Analysis[Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that an analysis takes."""
+    accepted = inspect.signature(entry.run).parameters
+    return {k: v for k, v in parameters.items() if k in accepted and v is not None}
 
 
 def _trust(trace: Trace, done: Mapping[str, Result]) -> dict[str, Trust]:

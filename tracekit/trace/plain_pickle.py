@@ -7,7 +7,6 @@ named and refused. Source of the instructions: Python, Lib/pickletools.py, which
 
 from __future__ import annotations
 
-import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -37,6 +36,8 @@ _CONSTANTS: Mapping[str, Callable[[], object]] = {
 
 def load(file: Readable) -> object:
     """The value. Raises: CodeError; ValueError, LookupError or TypeError for a damaged one."""
+    import pickletools  # few traces are a pickle
+
     machine = _Machine()
     for opcode, argument, _at in pickletools.genops(file):  # type: ignore[arg-type]
         if opcode.name == "STOP":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from enum import IntEnum
+from threading import Lock, RLock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -167,6 +168,8 @@ _FEW = 8  # names
 _LARGE = 1_000_000  # slices
 _ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 56, 1 << 20
 _HEAVY = "bytes of what is heavy"
+_FORGETTING = Lock()
+_ABSENT: Any = object()
 
 
 def _bytes(value: Any, depth: int = 4) -> int:
@@ -306,32 +309,40 @@ class Trace:
         return self.tables[name]
 
     def once(self, key: Any, make: Callable[[], T]) -> T:
-        """`make()`, computed once for this trace and key.
+        """`make()`, computed once for this trace and key; who asks meanwhile, waits for it.
 
         Of a large trace what was not asked for longest is forgotten where all of it is too much.
         """
-        if key not in self.memo:
-            self.memo[key] = make()
-            if len(self) >= _LARGE:
-                self._forget(key)
-        elif key in (heavy := self.memo.get(_HEAVY, ())):
-            heavy[key] = heavy.pop(key)
-        value: T = self.memo[key]
-        return value
+        found: T = self.memo.get(key, _ABSENT)
+        if found is _ABSENT:
+            with self.memo.setdefault(("lock", key), RLock()):
+                found = self.memo.get(key, _ABSENT)
+                if found is _ABSENT:
+                    found = self.memo[key] = make()
+                    self._forget(key, found)
+        elif key in self.memo.get(_HEAVY, ()):
+            with _FORGETTING:
+                heavy = self.memo[_HEAVY]
+                if key in heavy:
+                    heavy[key] = heavy.pop(key)
+        return found
 
-    def _forget(self, key: Any) -> None:
+    def _forget(self, key: Any, found: Any) -> None:
         """Makes room after `key` was added; what is small, and answers, are kept."""
-        weight = _bytes(self.memo[key])
+        if len(self) < _LARGE:
+            return
+        weight = _bytes(found)
         if weight < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
             return
-        heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
-        heavy[key] = weight
-        over = sum(heavy.values()) - max(_ROOM, _ROOM_A_SLICE * len(self))
-        for old in list(heavy):
-            if over <= 0 or old == key:
-                return
-            over -= heavy.pop(old)
-            del self.memo[old]
+        with _FORGETTING:
+            heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
+            heavy[key] = weight
+            over = sum(heavy.values()) - max(_ROOM, _ROOM_A_SLICE * len(self))
+            for old in list(heavy):
+                if over <= 0 or old == key:
+                    return
+                over -= heavy.pop(old)
+                self.memo.pop(old, None)
 
     @property
     def devices(self) -> tuple[int, ...]:

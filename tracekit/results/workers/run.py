@@ -16,7 +16,7 @@ from tracekit.records import dataclass
 from tracekit.results import jobs
 from tracekit.results.answers import Answers, unread
 from tracekit.results.result import Result
-from tracekit.results.workers import cluster, machine, pool
+from tracekit.results.workers import cluster, machine
 from tracekit.results.workers.work import Asked, Done, Work, do
 from tracekit.trace import run_facts
 from tracekit.trace.inputs import archives
@@ -136,6 +136,8 @@ def _away(
     processes = max(machine.cores() // workers, 1)
     ready = [replace(lent(work), processes=processes) for work in works]
     if not cluster.installed():
+        from tracekit.results.workers import pool  # one trace needs no other processes
+
         yield from pool.results(ready, workers)
         return
     with cluster.local(workers) as client:

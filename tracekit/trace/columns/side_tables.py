@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -171,14 +172,10 @@ def _rows(
     arguments: Sequence[Any], cat: npt.NDArray[np.uint8], cats: tuple[Cat, ...], *present: str
 ) -> list[int]:
     """Slices of these categories (any, where none is named) with one of these arguments."""
-    allowed = np.isin(cat, cats) if cats else np.ones(len(cat), bool)
-    found = np.flatnonzero(allowed).tolist()
-    return [
-        row
-        for row in found
-        if (a := arguments[row]) is not None
-        and any(getattr(a, name) is not None for name in present)
-    ]
+    found = np.flatnonzero(np.isin(cat, cats)).tolist() if cats else range(len(cat))
+    get = attrgetter(*present)  # of one name it is a value, of several a tuple
+    none = None if len(present) == 1 else (None,) * len(present)
+    return [row for row in found if (a := arguments[row]) is not None and get(a) != none]
 
 
 def _part(rows: list[int], columns: dict[str, Array], strings: _Strings | None = None) -> Part:

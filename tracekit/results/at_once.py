@@ -1,0 +1,58 @@
+"""Answers on two cores: a second thread begins with those that come last.
+
+numpy holds no lock of the interpreter while it works on columns, and of a large trace that is what
+answers are made of. What both need is computed once: who asks second waits (`Trace.once`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any
+
+from tracekit.results import catalog
+from tracekit.trace.trace import Trace
+
+_LARGE = 300_000  # slices: below, answers are made of the interpreter's own work
+_HUGE = 5_000_000  # above, what two threads have in memory at a time counts for more than time
+_TURN_S = 0.0005  # until a thread that waits for the interpreter gets it: columns take as long
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def from_the_end(
+    trace: Trace, given: Mapping[str, Mapping[str, Any]], cores: int | None
+) -> Iterator[None]:
+    """Meanwhile the answers of these analyses are computed, the last first.
+
+    `given` are the parameters of each; `cores` are those of this process where it is None. Faults
+    are left to who asks for the answer.
+    """
+    worth = _LARGE <= len(trace) < _HUGE and len(given) > 1
+    if not worth or (_cores() if cores is None else cores) < 2:
+        yield
+        return
+    over, turn = Event(), sys.getswitchinterval()
+
+    def work() -> None:
+        for name in reversed(given):
+            if over.is_set():
+                return
+            with suppress(Exception):  # it is not kept: who asks meets it
+                catalog.answer(trace, name, **given[name])
+
+    thread = Thread(target=work, name="tracekit answers", daemon=True)
+    sys.setswitchinterval(_TURN_S)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(turn)
