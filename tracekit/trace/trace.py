@@ -279,7 +279,7 @@ class Trace:
         return self.once(("named", pattern), lambda: self._named(re.compile(pattern).search))
 
     def _named(self, search: Callable[[str], object]) -> Mask:
-        hits = np.fromiter((search(text) is not None for text in self.strings), bool)
+        hits = np.array([found is not None for found in map(search, self.strings)], bool)
         some = np.flatnonzero(hits)
         if len(some) > _FEW:
             found = np.take(hits, self.name)

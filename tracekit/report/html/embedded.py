@@ -9,6 +9,7 @@ from typing import Any
 
 LONGEST = 2000  # characters of a name: a page keeps its size whatever names hold
 SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
+_AS_THEY_ARE = frozenset({int, float, bool, type(None)})
 
 
 def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
@@ -34,15 +35,22 @@ def cut(value: Any, most: int) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
-        out = {key: cut(item, most) for key, item in value.items()}
-        long = {k: len(v) - len(out[k]) for k, v in value.items() if isinstance(v, list)}
-        long = {key: count for key, count in long.items() if count}
-        out = {bounded(str(key)): item for key, item in out.items()}
-        return {**out, "left_out": long} if long else out
+        return _cut_mapping(value, most)
     if isinstance(value, list):
         series = all(item is None or isinstance(item, int | float) for item in value)
         return [cut(item, most) for item in value[: max(most, SERIES) if series else most]]
     return value
+
+
+def _cut_mapping(value: Mapping[str, Any], most: int) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    left_out: dict[str, int] = {}
+    for key, item in value.items():
+        kept = item if type(item) in _AS_THEY_ARE else cut(item, most)
+        if isinstance(item, list) and len(kept) < len(item):
+            left_out[key] = len(item) - len(kept)
+        out[bounded(str(key))] = kept
+    return {**out, "left_out": left_out} if left_out else out
 
 
 def bounded(text: str) -> str:
