@@ -19,7 +19,7 @@ from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
 from tracekit.trace.perfetto import layout, normalize
 from tracekit.trace.perfetto.microseconds import ns, us
-from tracekit.trace.perfetto.rows import Item, Row, Rows
+from tracekit.trace.perfetto.rows import Item, Row, Rows, time_of
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import GPU_WORK, Cat
 from tracekit.version import __version__
@@ -175,13 +175,15 @@ def _slices(events: Iterable[Item]) -> int:
 
 
 def _needs_rebase(events: Sequence[Item]) -> bool:
-    times = (event["ts"] for event in events if "ts" in event and event.get("ph") != "M")
-    return any(ts < 0 or ts >= EXACT_US for ts in times)
+    times = (time_of(event, "ts") for event in events if event.get("ph") != "M")
+    return any(at is not None and not 0 <= at < EXACT_US * 1000 for at in times)
 
 
 def _three_decimals(events: Sequence[Item]) -> None:
     """Times in whole ns: rounding start and length apart could push a child past its parent."""
     for event in events:
+        if isinstance(event, Row):  # whose times are
+            continue
         for key in ("ts", "dur"):
             if key in event:
                 event[key] = us(ns(event[key]))

@@ -23,6 +23,7 @@ from tracekit.files import writing, writing_new
 from tracekit.records import dataclass
 from tracekit.trace.columns.documents import document
 from tracekit.trace.perfetto.microseconds import ns, us
+from tracekit.trace.perfetto.rows import NUMBERS, set_time, time_of
 
 if TYPE_CHECKING:
     from tracekit.trace.perfetto.rows import Item
@@ -105,20 +106,23 @@ def rebase(whole: dict[str, Any]) -> None:
     A double resolves 256 ns of time since the epoch; near zero it resolves every ns.
     """
     events = whole["traceEvents"]
-    origin = min((ns(e["ts"]) for e in events if _timed(e) and e.get("ph") != "M"), default=0)
+    starts = (time_of(e, "ts") for e in events if hasattr(e, "get") and e.get("ph") != "M")
+    origin = min((start for start in starts if start is not None), default=0)
     base = whole.get("baseTimeNanoseconds", 0)
     whole["baseTimeNanoseconds"] = int(base if isinstance(base, int | Decimal) else 0) + origin
     for event in events:
-        if not _timed(event):
+        start = time_of(event, "ts") if hasattr(event, "get") else None
+        if start is None:
             continue
-        event["ts"] = us(max(ns(event["ts"]) - origin, 0))
-        if isinstance(event.get("dur"), int | float | Decimal):
-            event["dur"] = us(ns(event["dur"]))
+        set_time(event, "ts", max(start - origin, 0))
+        length = time_of(event, "dur")
+        if length is not None:
+            set_time(event, "dur", length)
 
 
 def _timed(event: Any) -> bool:
     """A dict or a `Row` that has a time."""
-    return hasattr(event, "get") and isinstance(event.get("ts"), int | float | Decimal)
+    return hasattr(event, "get") and isinstance(event.get("ts"), NUMBERS)
 
 
 # ---------------------------------------------------------------- rows

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 
-def ns(value: Any) -> int:
+def ns(value: object) -> int:
     """Exact ns from decimal µs, to nearest beyond three decimals."""
+    if type(value) is int:
+        return value * 1000
     exact = value if isinstance(value, Decimal) else Decimal(str(value))
     return int(exact.scaleb(3).to_integral_value())
 

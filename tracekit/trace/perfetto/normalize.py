@@ -22,6 +22,7 @@ Event = dict[str, Any]
 
 _FARTHEST_US = FARTHEST_NS // 1000  # as the reader has it
 _MOST_DIGITS = 20  # of a time in µs: more than that has
+_IDS, _TEXTS = {int, str, type(None)}, {str, type(None)}  # as JSON gives them
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -109,17 +110,20 @@ def _typed(event: Event, done: Counter[str]) -> Event:
     """A copy whose ids can be compared, and whose arguments are an object."""
     whole = dict(event)
     for key in ("pid", "tid", "id"):
-        if not isinstance(whole.get(key), int | str | None) or isinstance(whole.get(key), bool):
+        if type(whole.get(key)) not in _IDS:
             whole[key] = _id(whole[key])
             done["ids that are neither number nor text written as text"] += 1
     for key in ("cat", "ph"):
-        if not isinstance(whole.get(key), str | None):
+        if type(whole.get(key)) not in _TEXTS:
             whole[key] = str(whole[key])
-    if not isinstance(whole.get("args"), dict | None):
+    args = whole.get("args")
+    if args is None:
+        return whole
+    if not isinstance(args, dict):
         del whole["args"]
         done["arguments that are no object left out"] += 1
-    elif isinstance((whole.get("args") or {}).get("correlation"), list | dict):
-        whole["args"] = {k: v for k, v in whole["args"].items() if k != "correlation"}
+    elif isinstance(args.get("correlation"), (list, dict)):
+        whole["args"] = {k: v for k, v in args.items() if k != "correlation"}
         done["correlations that are no number left out"] += 1
     return whole
 
@@ -132,9 +136,9 @@ def _id(value: Any) -> int | str:
 
 def number(value: Any) -> int | Decimal | None:
     """A time as it was written, or None for what is no finite number, or lies beyond all traces."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         return value if abs(value) <= _FARTHEST_US else None
-    if not isinstance(value, str | Decimal | float):
+    if not isinstance(value, (str, Decimal, float)):
         return None
     try:
         exact = value if isinstance(value, Decimal) else Decimal(str(value).strip())

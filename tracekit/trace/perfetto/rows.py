@@ -18,6 +18,7 @@ Event = dict[str, Any]
 
 _NONE, _ODD = -(1 << 63), -(1 << 63) + 1  # no such key; a value that is no such number
 _ABSENT = object()
+NUMBERS = (int, float, Decimal)
 
 
 class _Numbers:
@@ -80,6 +81,23 @@ class _Texts:
 
     def scrub(self, key: str) -> None:
         self.said = [one if one is _ABSENT else redact.value(one, key) for one in self.said]
+
+
+def time_of(event: Item, key: str) -> int | None:
+    """`ts` or `dur` in ns; None where there is none that is a number."""
+    if type(event) is Row:
+        value = event.rows.numbers[key].values[event.at]
+        return None if value == _NONE else value
+    found = event.get(key)
+    return ns(found) if isinstance(found, NUMBERS) else None
+
+
+def set_time(event: Item, key: str, nanoseconds: int) -> None:
+    """`ts` or `dur`."""
+    if type(event) is Row:
+        event.rows.numbers[key].values[event.at] = nanoseconds
+    else:
+        event[key] = us(nanoseconds)
 
 
 class Rows:
