@@ -60,11 +60,17 @@ class Opened:
             "() => window.Plotly && [...document.querySelectorAll('.chart')]"
             ".every(c => c.dataset.later || c.querySelector('.main-svg'))",
             timeout=60_000,
+            polling=100,  # else each frame, which draws one
         )
 
     def _said(self, message: Any) -> None:
         if message.type == "error":
             self.faults.append(message.text)
+
+    def as_opened(self) -> None:
+        """No other medium, colours or faults than those of the beginning."""
+        self.page.emulate_media(media="null", color_scheme="light", forced_colors="null")
+        self.faults.clear()
 
     def rows(self, table: str) -> list[str]:
         """The first cell of each row that is shown."""
@@ -80,6 +86,26 @@ def written(tmp_path: Path, *traces: Path | str) -> Path:
     """The page of files, or of real traces by their names."""
     many = [real.answers(t) if isinstance(t, str) else engine.answers(t) for t in traces]
     return report.write(many, tmp_path / "p.html", command="c")
+
+
+@pytest.fixture(scope="module")
+def gpu(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    """The page of a real trace of a GPU: to open it takes a browser seconds."""
+    return Opened(browser, written(tmp_path_factory.mktemp("gpu"), *KINDS["gpu"]))
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
+    folder = tmp_path_factory.mktemp("drawn")
+    path = kineto(folder / "a.json.gz", tracekit={"model": "m"})
+    return Opened(browser, written(folder, path))
+
+
+@pytest.fixture
+def drawn(opened: Opened) -> Opened:
+    """The page of a drawn trace, as it was opened."""
+    opened.as_opened()
+    return opened
 
 
 def fits(at: Opened, *widths: int) -> None:
@@ -104,9 +130,13 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_chart_is_drawn_without_an_error_or_a_request(
-    kind: str, browser: Any, tmp_path: Path
+    kind: str, browser: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    at = Opened(browser, written(tmp_path, *KINDS[kind]))
+    at: Opened = (
+        request.getfixturevalue("gpu")
+        if kind == "gpu"
+        else Opened(browser, written(tmp_path, *KINDS[kind]))
+    )
     assert at.faults == []
     assert [url for url in at.requests if not url.startswith(("file:", "blob:", "data:"))] == []
     empty = at.page.evaluate(
@@ -269,9 +299,11 @@ def test_markup_in_any_name_stays_text_everywhere(browser: Any, tmp_path: Path) 
     assert at.faults == []  # nothing ran
 
 
-def test_a_table_sorts_by_value_and_says_so(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
-    table = "tk-kernels-kernels-table"
+KERNELS = "tk-kernels-kernels-table"
+
+
+def test_a_table_sorts_by_value_and_says_so(gpu: Opened) -> None:
+    at, table = gpu, KERNELS
     heads = at.page.locator(f"#{table} thead th")
     column = next(i for i in range(heads.count()) if "total" in heads.nth(i).inner_text())
     heads.nth(column).locator("button").click()
@@ -287,9 +319,22 @@ def test_a_table_sorts_by_value_and_says_so(browser: Any, tmp_path: Path) -> Non
     assert values == sorted(values)
 
 
-def test_a_search_finds_rows_that_waited_in_the_file(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
-    table = "tk-kernels-kernels-table"
+def test_a_table_downloads_whole_as_csv_with_units(gpu: Opened, tmp_path: Path) -> None:
+    at, table = gpu, KERNELS
+    with at.page.expect_download() as waiting:
+        at.page.click(f"[data-csv={table}]")
+    saved = tmp_path / "kernels.csv"
+    waiting.value.save_as(saved)
+    with open(saved, newline="", encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    assert waiting.value.suggested_filename == "kernels-kernels.csv"
+    assert any(name.endswith(("(ms)", "(µs)")) for name in head)
+    assert len(rows) > len(at.rows(table))
+    assert all(len(row) == len(head) for row in rows)
+
+
+def test_a_search_finds_rows_that_waited_in_the_file(gpu: Opened) -> None:
+    at, table = gpu, KERNELS
     shown = len(at.rows(table))
     at.page.fill(f"#{table}-q", "flash attention")  # every word, in any column
     found = at.rows(table)
@@ -304,33 +349,14 @@ def test_a_search_finds_rows_that_waited_in_the_file(browser: Any, tmp_path: Pat
     assert len(at.rows(table)) > shown
 
 
-def test_a_table_downloads_whole_as_csv_with_units(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
-    table = "tk-kernels-kernels-table"
-    with at.page.expect_download() as waiting:
-        at.page.click(f"[data-csv={table}]")
-    saved = tmp_path / "kernels.csv"
-    waiting.value.save_as(saved)
-    with open(saved, newline="", encoding="utf-8") as file:
-        head, *rows = csv.reader(file)
-    assert waiting.value.suggested_filename == "kernels-kernels.csv"
-    assert any(name.endswith(("(ms)", "(µs)")) for name in head)
-    assert len(rows) > len(at.rows(table))
-    assert all(len(row) == len(head) for row in rows)
-
-
-def test_bars_switch_between_time_and_shares(browser: Any, tmp_path: Path) -> None:
-    path = kineto(tmp_path / "a.json.gz", tracekit={"model": "m"})
-    at = Opened(browser, written(tmp_path, path))
+def test_bars_switch_between_time_and_shares(drawn: Opened) -> None:
+    at = drawn
     box = "document.getElementById('tk-overview-stage-bar-chart')"
     at.page.click("[data-for=tk-overview-stage-bar][data-unit=pct]")
     total = f"{box}.data.reduce((sum, trace) => sum + (trace.x[0] || 0), 0)"
     assert at.page.evaluate(total) == pytest.approx(100)
     pressed = at.page.locator("[data-for=tk-overview-stage-bar][data-unit=pct]")
     assert pressed.get_attribute("aria-pressed") == "true"
-
-
-KERNELS = "tk-kernels-kernels-table"
 
 
 class Picture:
@@ -449,19 +475,16 @@ class Picture:
         assert "tl_h100_qwen15_05b.json.gz" in markdown
 
 
-def test_from_a_stage_to_a_single_kernel_by_keys_by_mouse_and_by_address(
-    browser: Any, tmp_path: Path
-) -> None:
-    at = Opened(browser, written(tmp_path, "tl_h100_qwen15_05b"))
-    picture = Picture(at)
+def test_from_a_stage_to_a_single_kernel_by_keys_by_mouse_and_by_address(gpu: Opened) -> None:
+    picture = Picture(gpu)
     picture.by_address(*picture.by_keys())
     picture.by_mouse()
     picture.over_the_page()
-    assert at.faults == []
+    assert gpu.faults == []
 
 
-def test_charts_follow_a_change_of_the_colour_scheme(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
+def test_charts_follow_a_change_of_the_colour_scheme(drawn: Opened) -> None:
+    at = drawn
     at.page.emulate_media(color_scheme="dark")
     at.page.wait_for_function(
         "() => [...document.querySelectorAll('.js-plotly-plot')]"
@@ -470,8 +493,9 @@ def test_charts_follow_a_change_of_the_colour_scheme(browser: Any, tmp_path: Pat
     assert at.faults == []
 
 
-def test_it_prints_in_light_colours_without_its_controls(browser: Any, tmp_path: Path) -> None:
-    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")), dark=True)
+def test_it_prints_in_light_colours_without_its_controls(drawn: Opened) -> None:
+    at = drawn
+    at.page.emulate_media(color_scheme="dark")
     at.page.emulate_media(media="print", color_scheme="dark")
     back = at.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert back == "rgb(255, 255, 255)"
@@ -514,10 +538,8 @@ def test_everything_has_a_name_and_a_place_in_the_order_of_the_keyboard(
     assert outlined == "solid3px"
 
 
-def test_in_forced_colours_the_key_of_a_chart_keeps_its_colours(
-    browser: Any, tmp_path: Path
-) -> None:
-    at = Opened(browser, written(tmp_path, kineto(tmp_path / "a.json.gz")))
+def test_in_forced_colours_the_key_of_a_chart_keeps_its_colours(drawn: Opened) -> None:
+    at = drawn
     at.page.emulate_media(forced_colors="active")
     key = at.page.locator("ul.legend .sw").first
     assert key.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(76, 74, 156)"
@@ -549,20 +571,18 @@ def test_without_scripts_the_numbers_are_there(browser: Any, tmp_path: Path) -> 
     assert page.locator("[data-copy]").first.is_hidden()  # what cannot work is not offered
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_several_traces_each_draw_their_picture(width: int, browser: Any, tmp_path: Path) -> None:
+def test_several_traces_each_draw_their_picture(browser: Any, tmp_path: Path) -> None:
     names = ["one", "two", "three", "four", "five"]
     paths = [
         kineto(tmp_path / f"{n}.json.gz", tracekit={"model": n, "title": f"{n}: {'long ' * 20}"})
         for n in names
     ]
-    at = Opened(browser, written(tmp_path, *paths), width=width)
+    at = Opened(browser, written(tmp_path, *paths), width=390)
     titles = at.page.locator("#tree figcaption h3").all_inner_texts()
     assert titles == [f"{n}: GPU time from stage to kernel, and every slice" for n in names[:4]]
     assert at.page.locator("#tree canvas").count() == 8
     assert "Drawn are the first 4 of 5 traces; to see five" in at.page.inner_text("#tree")
-    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert at.page.evaluate(wide) == 0
+    fits(at, 1280)
     assert at.faults == []
 
 
