@@ -52,7 +52,8 @@ def site(tmp_path: Path) -> Path:
 
 
 def tracekit(site: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    return fresh.tracekit(*args, cwd=site.parent, path=[site])
+    loaded = fresh.MODELS if args[0] in ("capture", "models") else fresh.LOADED
+    return fresh.tracekit(*args, cwd=site.parent, path=[site], loaded=loaded)
 
 
 def answered(site: Path, *args: object) -> dict[str, object]:
