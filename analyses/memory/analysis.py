@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracekit.answers.memory import Device, Memory, Piece, StagePeak
-from tracekit.attribution import links
+from tracekit.answers.memory import AtPeak, Device, Memory, Piece, StagePeak
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.errors import MissingEventsError
@@ -19,8 +18,10 @@ from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Mask, Trace
 
+from .allocations import freed_by, op_around
 from .findings import findings
 from .first_screen import FIRST_SCREEN
+from .peak import at_peak
 from .snapshot import of_snapshot
 from .tables import DEFINITIONS, tables
 
@@ -52,6 +53,7 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
     rows: list[Device] = []
     peaks: list[StagePeak] = []
     pieces: list[Piece] = []
+    held: list[AtPeak] = []
     for kind, number in distinct(where)[0].tolist():
         mine = (where == (kind, number)).all(axis=1)
         name = _name(kind, number)
@@ -60,7 +62,8 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
         if marks is not None:
             peaks += _peaks(trace.path, name, own, marks)
         pieces += _pieces(trace, name, own, marks)
-    return Memory(tuple(rows), tuple(peaks), _largest(pieces))
+        held += at_peak(trace, name, own)
+    return Memory(tuple(rows), tuple(peaks), _largest(pieces), peaks=tuple(held))
 
 
 def _name(kind: int, number: int) -> str:
@@ -147,7 +150,7 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
     sizes = np.unique(own["bytes"][made])[-MOST_PIECES:]
     made = made[own["bytes"][made] >= sizes[0]]
     when = own["ts"][made]
-    op = _op(trace, own["tid"][made], when)
+    op = op_around(trace, own["tid"][made], when)
     stage = np.full(len(made), -1, np.int64)
     labels: tuple[str, ...] = ()
     if marks is not None:
@@ -173,31 +176,10 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
     ]  # fmt: skip
 
 
-def _op(trace: Trace, thread: I64, when: I64) -> I64:
-    """[A] name of the innermost op at each instant that does more than allocate, or -1."""
-    ops = links.ops(trace)
-    if not len(ops):
-        return np.full(len(when), -1, np.int64)
-    parent = links.op_parent_row(trace)
-    only = ops.named(r"^aten::(empty|empty_strided|empty_like|new_empty|resize_)$")
-    here = np.arange(len(ops))
-    up = np.where(only & (parent >= 0), parent, here)
-    while not np.array_equal(up, up[up]):  # doubles the distance each time
-        up = up[up]
-    row = innermost(ops.tid, ops.ts, ops.end, thread, when, when)
-    return np.where(row >= 0, ops.name[up[row]], -1).astype(np.int64)
-
-
 def _held(own: dict[str, I64], rows: I64) -> I64:
     """ns from each allocation to the next event that frees its address, or -1."""
-    order = np.lexsort((np.arange(len(own["ts"])), own["address"]))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    after = np.minimum(place[rows] + 1, len(order) - 1)
-    follower = order[after]
-    freed = (own["address"][follower] == own["address"][rows]) & (own["bytes"][follower] < 0)
-    freed &= place[rows] + 1 < len(order)
-    return np.where(freed, own["ts"][follower] - own["ts"][rows], -1)
+    free = freed_by(own)[rows]
+    return np.where(free >= 0, own["ts"][free] - own["ts"][rows], -1)
 
 
 def _largest(pieces: Iterable[Piece]) -> tuple[Piece, ...]:
@@ -220,6 +202,7 @@ def merge(one: Memory, two: Memory) -> Memory:
     return Memory(
         one.rows + two.rows, one.stages + two.stages, _largest((*one.largest, *two.largest)),
         one.held + two.held, one.reserves + two.reserves, one.failures + two.failures,
+        one.peaks + two.peaks,
     )  # fmt: skip
 
 

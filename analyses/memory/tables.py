@@ -17,6 +17,9 @@ DEFINITIONS = {
     "line": "The innermost line of the program's own code on the stack that allocated; libraries' "
     "where there is none.",
     "held at the peak": "Bytes that the program asked for, in blocks live when most were held.",
+    "live at the peak": "Sizes of allocations that were not freed when most was allocated.",
+    "module": "The innermost nn.Module around the allocation, on its thread, where modules are "
+    "recorded.",
     "rounding": "What the allocator gave beyond what was asked for.",
     "pending": "Freed, but a stream may use it still.",
     "split": "Free pieces of segments that are in use: only what fits can have them.",
@@ -66,7 +69,23 @@ def tables(result: Memory) -> list[Grid]:
             (p.bytes, p.count, p.memory, p.op or "", p.stage or "", p.at_ns, p.held_ns)
             for p in result.largest
         ]))  # fmt: skip
+    if result.peaks:
+        grids.append(_at_peak(result))
     return [*grids, *_of_snapshot(result)]
+
+
+def _at_peak(result: Memory) -> Grid:
+    columns = (
+        Column("op", "text", DEFINITIONS["op"]), Column("module", "text", DEFINITIONS["module"]),
+        Column("memory"), Column("bytes", "bytes", DEFINITIONS["live at the peak"]),
+        Column("allocations", "count"),
+    )  # fmt: skip
+    rows = [
+        (p.op or ("" if p.blocks is not None else "allocated before the recording"),
+         p.module or "", p.memory, p.bytes, p.blocks)
+        for p in result.peaks[:200]
+    ]  # fmt: skip
+    return Grid("peaks", "What held the peak, by op and module", columns, rows)
 
 
 def _of_snapshot(result: Memory) -> list[Grid]:

@@ -111,9 +111,9 @@ def with_events(trace: Trace, events: list[tuple[int, int, int]]) -> Trace:
 def test_peaks_by_stage_and_what_was_held_at_its_start() -> None:
     trace = with_events(
         draw(
-            "mark ppppp.ddddd\nop .mmm.......\nop ..e........",
+            "mark ppppp.ddddd\npython LLLL\npython .NN\nop .mmm.......\nop ..e........",
             names={"p": "tracekit::prefill", "d": "tracekit::decode", "m": "aten::mm",
-                   "e": "aten::empty"},
+                   "e": "aten::empty", "L": "nn.Module: Layer_3", "N": "nn.Module: Linear_7"},
         ),
         [(2000, 50, 1), (2500, 400, 2), (4000, -400, 2), (7000, 10, 3), (9000, -50, 1)],
     )  # fmt: skip
@@ -127,6 +127,10 @@ def test_peaks_by_stage_and_what_was_held_at_its_start() -> None:
     assert largest == [
         (400, "aten::mm", "prefill", 1500), (50, "aten::mm", "prefill", 7000),
         (10, None, "decode", None),
+    ]  # fmt: skip
+    # 100 were there before the recording, 50 and 400 were live at 2500
+    assert [(p.bytes, p.blocks, p.op, p.module) for p in result.peaks] == [
+        (450, 2, "aten::mm", "Linear_7"), (100, None, None, None),
     ]  # fmt: skip
 
 

@@ -67,6 +67,18 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class AtPeak:
+    """Allocations of a trace that were live at the peak, by who made them."""
+
+    memory: str
+    bytes: int  # added up
+    blocks: int | None  # None: allocated before the recording, so nobody can say by what
+    op: str | None  # the innermost op around them that does more than allocate
+    module: str | None  # the innermost nn.Module around them
+    rank: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reserve:
     """Where the reserved bytes were when the snapshot was taken; the parts add up to `reserved`."""
 
@@ -105,3 +117,4 @@ class Memory(Result):
     held: tuple[Holder, ...] = ()
     reserves: tuple[Reserve, ...] = ()
     failures: tuple[Failure, ...] = ()
+    peaks: tuple[AtPeak, ...] = ()  # of a trace
