@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,6 +129,57 @@ def test_clocks_are_told_by_the_ends_of_calls_and_bounded_by_their_begins(tmp_pa
     assert said.startswith(
         "Clocks differ: that of rank 2 is 5.00 ms behind that of rank 0, certain"
     )
+
+
+Events = list[dict[str, Any]]
+
+
+def edited(path: Path, change: Callable[[Events], Events]) -> None:
+    whole = json.loads(path.read_text())
+    whole["traceEvents"] = change(whole["traceEvents"])
+    path.write_text(json.dumps(whole))
+
+
+def is_call(one: dict[str, Any]) -> bool:
+    return "AllReduce" in one["name"]
+
+
+def without(number: int) -> Callable[[Events], Events]:
+    """A collective of one step is lost."""
+    return lambda events: [e for e in events if not (is_call(e) and e["args"]["Seq"] == number)]
+
+
+def drifting(share: float) -> Callable[[Events], Events]:
+    """A clock that runs faster than the others'."""
+    return lambda events: [{**e, "ts": 9e6 + (e["ts"] - 9e6) * (1 + share)} for e in events]
+
+
+def unnumbered(events: Events) -> Events:
+    kept = [{**e, "args": {k: v for k, v in e["args"].items() if k != "Seq"}} for e in events]
+    return kept[: len(kept) * 3 // 4]
+
+
+def test_clocks_of_damaged_ranks_are_told_by_what_is_left_or_not_at_all(tmp_path: Path) -> None:
+    def clocks(name: str, change: Callable[[Events], Events], late: float = -5_000.0,
+               cut: float = 1.0) -> list[tuple[int | None, int]]:  # fmt: skip
+        paths = drawn.draw(tmp_path / name, 3, steps=6, offset=lambda r: 9e6 + late * (r == 2))
+        edited(paths[1], change)
+        text = paths[2].read_text()
+        paths[2].write_text(text[: int(len(text) * cut)])
+        found = jobs.read(read([engine.answers(path, ["collectives"]) for path in paths]))
+        assert all((one.error_ns or 0) < 230_000 for one in found.clocks)
+        return [(one.ahead_ns, one.calls) for one in found.clocks]
+
+    behind = -5_000_000
+    # calls that one rank lost, or that stand behind the end of a file, are left out of all
+    assert clocks("lost", without(2)) == [(0, 0), (0, 5), (behind, 5)]
+    assert clocks("cut", without(1), cut=0.6) == [(0, 0), (0, 2), (behind, 2)]
+    # 50 parts in a million over 9 ms are less than the error; a tenth no one difference fits
+    near = clocks("slow", drifting(50e-6), late=0.0)
+    assert near[1][0] == pytest.approx(230, abs=200)
+    assert clocks("fast", drifting(0.1), late=0.0)[1] == (None, 0)
+    # without numbers calls are met by their order, and then one rank has fewer
+    assert clocks("plain", unnumbered) == []
 
 
 def calls(rank: str, ends: list[int], group: str = "0", members: str = "[0, 1]") -> RankCalls:
