@@ -296,12 +296,48 @@ def chances(model: llama.Decoder, prompt: torch.Tensor, tokens: int) -> Any:
     return out
 
 
-def test_a_cache_that_cannot_be_rolled_back_is_refused() -> None:
+def windowed(window: int, seed: int = 0, **given: Any) -> llama.Decoder:
+    """A tiny Mistral, whose attention sees so many tokens."""
     from transformers import MistralConfig, MistralForCausalLM
 
     shape = {name: SHAPE[name] for name in ("vocab_size", "hidden_size", "intermediate_size")}
-    config = MistralConfig(**shape, num_hidden_layers=1, num_attention_heads=2,
-                           num_key_value_heads=2, sliding_window=4)  # fmt: skip
-    sliding = llama.Decoder(MistralForCausalLM(config), BuildOptions(), eos=[])
-    with pytest.raises(TracekitError, match="slides over a window"):
-        check(sliding, "mistral")
+    config = MistralConfig(**shape, num_hidden_layers=2, num_attention_heads=2,
+                           num_key_value_heads=2, sliding_window=window)  # fmt: skip
+    torch.manual_seed(3)
+    model = MistralForCausalLM(config).eval()
+    torch.manual_seed(seed)
+    with torch.no_grad():  # weights of which every window makes another text
+        for name, value in model.named_parameters():
+            if value.ndim > 1:
+                value.mul_(20 if "embed" in name else 12)
+                value.add_(0.2 * seed * value.std() * torch.randn_like(value))
+    options = BuildOptions(**{"max_new_tokens": 40, "dtype": "float32", **given})
+    return llama.Decoder(model, options, eos=[])
+
+
+@pytest.mark.parametrize("window", [3, 6, 30])
+def test_windows_are_rolled_back_too(window: int) -> None:
+    """Shorter than a round, longer than the prompt, and longer than the text."""
+    from transformers import DynamicCache
+
+    if not hasattr(DynamicCache(config=windowed(4).model.config).layers[0],
+                   "activate_past_recording"):  # fmt: skip
+        pytest.skip("this transformers cannot roll a window back")
+    plain = windowed(window)
+    own = plain.prefill(ids=ROWS[:1])
+    while len(own.ids[0]) < 24:
+        plain.decode(own)
+    target = windowed(window)
+    for gamma, draft in ((1, windowed(window, 1)), (4, windowed(5, 1)), (4, windowed(window))):
+        rule = Rule(gamma=gamma, most=24, eos=frozenset())
+        text = speculated(target, draft, ROWS[:1], rule)
+        assert text.ids == own.ids
+        assert sum(turn.accepted for turn in text.rounds) > 0
+    assert max(len(set(ids)) for ids in own.ids) > 4  # no text of one token
+
+
+def test_a_cache_that_cannot_be_rolled_back_is_refused() -> None:
+    with pytest.raises(TracekitError, match="a static cache of it forgets"):
+        check(windowed(4, cache="static"), "mistral")
+    with pytest.raises(TracekitError, match="rows that accept different numbers"):
+        check(windowed(4, batch_size=2), "mistral")

@@ -32,6 +32,8 @@ class Track:
         self.lengths = [request.length] * len(request.ids)  # [B] positions that each row holds
         self._start = request.length  # the first slot behind the longest row
         self._fed = 0  # positions fed since `settle`
+        for layer in _sliding(self.cache.layers):
+            layer.activate_past_recording()  # what a roll-back brings back into the window stays
 
     @frozen
     def feed(self, ids: torch.Tensor, keep: int = 0) -> torch.Tensor:
@@ -62,7 +64,11 @@ class Track:
         kept = [max(new - old, 0) for new, old in zip(lengths, self.lengths, strict=True)]
         if any(k and old < self._start for k, old in zip(kept, self.lengths, strict=True)):
             self._move(kept)
-        llama.drop(self.cache, self._start + self._fed - max(lengths))
+        refused = self._start + self._fed - max(lengths)
+        llama.drop(self.cache, refused)
+        if not refused:
+            for layer in _sliding(self.cache.layers):
+                layer.crop(0)  # down to the window again
         self.lengths, self._fed, self._start = list(lengths), 0, max(lengths)
 
     def _move(self, kept: Sequence[int]) -> None:
@@ -87,6 +93,25 @@ class Track:
         return sum(t.nbytes for layer in self.cache.layers for t in (layer.keys, layer.values))
 
 
+def _sliding(layers: Sequence[Any]) -> list[Any]:
+    """The layers that keep a window of tokens."""
+    return [layer for layer in layers if getattr(layer, "is_sliding", False)]
+
+
+def _why_not_sliding(decoder: llama.Decoder, layers: Sequence[Any]) -> str:
+    """Why windows cannot be rolled back here; empty where there are none, or they can."""
+    if not layers:
+        return ""
+    slides = "its attention slides over a window"
+    if decoder.cache_kind != "dynamic":
+        return f"{slides}, and a static cache of it forgets what a roll-back would need"
+    if decoder.options.batch_size > 1:
+        return f"{slides}, in which rows that accept different numbers cannot be moved"
+    if not all(hasattr(layer, "activate_past_recording") for layer in layers):
+        return f"{slides}, which this version of transformers cannot roll back"
+    return ""
+
+
 def check(decoder: llama.Decoder, name: str) -> None:
     """Nothing where a decoder's cache can be rolled back. Raises: TracekitError with the reason."""
     from transformers import DynamicCache
@@ -94,9 +119,8 @@ def check(decoder: llama.Decoder, name: str) -> None:
     why = ""
     if decoder.cache_kind not in llama.CACHE_KINDS:
         why = f"it keeps {decoder.cache_kind}, which cannot be rolled back"
-    elif any(getattr(layer, "is_sliding", False)
-             for layer in DynamicCache(config=decoder.model.config).layers):  # fmt: skip
-        why = "its attention slides over a window, and forgets what a roll-back would need"
+    else:
+        why = _why_not_sliding(decoder, _sliding(DynamicCache(config=decoder.model.config).layers))
     if why:
         raise TracekitError(
             why, where=name, hint="choose a model whose layers keep keys and values of all tokens"
