@@ -9,7 +9,7 @@ from tracekit.attribution import links
 from tracekit.results.units import count, plural
 from tracekit.trace.trace import GPU_WORK, Cat, Trace
 
-from .finding import BOTH
+from .finding import ALL_WORK, BOTH
 
 
 def impossible_records(trace: Trace) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def impossible_records(trace: Trace) -> Iterator[Finding]:
         what = f"{plural(number, 'record')}{where} {has} {aside.what}: {done}."
         part = gpu / all_gpu if gpu else number / (len(trace) + number)
         effect: Effect = "refused" if 2 * gpu > all_gpu else "degraded"
-        touches = BOTH if gpu else ("stages", "idle", "tokens", "launches", "kernels")
+        touches = ALL_WORK if gpu else ("stages", "idle", "tokens", "launches", "kernels")
         if aside.rows.is_(Cat.ANNOTATION, Cat.CPU_OP, Cat.RUNTIME).any() or gpu:
             yield Finding(
                 trace.path, "impossible_records", effect, what, number, None, part, touches

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tracekit.answers.audit import Effect, Finding
-from tracekit.attribution import links
-from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.busy import busy
-from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.instances import Markers, launched
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans.intervals import (
@@ -21,10 +19,10 @@ from tracekit.trace.spans.intervals import (
     total,
     union,
 )
-from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Mask, Trace
+from tracekit.trace.trace import GPU_WORK, HOST, I64, Mask, Trace
 
 from . import frames
-from .finding import BOTH, BY_LAUNCH
+from .finding import ALL_WORK, BOTH, BY_LAUNCH
 
 _MANY, _GIANT = 100, 10  # of fewer activities a giant is this many times as long as the next
 _NEARLY = 0.9  # of a length: clocks and flushes are a little apart
@@ -35,9 +33,8 @@ def lost_work(trace: Trace) -> Iterator[Finding]:
     """Launch calls whose kernels are not in the file."""
     if not len(links.work(trace)):
         return
-    calls = links.calls(trace)
-    real = calls.named(LAUNCHING) & (calls.correlation >= 0) & ~_capturing(trace)
-    lost = real & (links.launch_count(trace) == 0) & ~_set_aside(trace)
+    calls, real = links.calls(trace), lost_launches.issuing(trace)
+    lost = lost_launches.without_work(trace) & ~lost_launches.set_aside(trace)
     if not lost.any():
         return
     part = float(lost.sum() / real.sum())
@@ -47,33 +44,8 @@ def lost_work(trace: Trace) -> Iterator[Finding]:
         f"{count(int(lost.sum()))} of {count(int(real.sum()))} kernel launches ({share(part)}) "
         f"have no kernel in the file{start}: GPU time is missing, and idle time is too long."
     )
-    effect: Effect = "refused" if part > 0.5 else "degraded"
-    touches = BOTH
-    yield Finding(trace.path, "lost_work", effect, what, int(lost.sum()), None, part, touches)
-
-
-def _set_aside(trace: Trace) -> Mask:
-    """[R] calls whose work is in the file, but impossible: it is not lost."""
-    calls = links.calls(trace)
-    rows = [aside.rows.correlation[aside.rows.is_(*GPU_WORK)] for aside in trace.aside]
-    return np.isin(calls.correlation, np.concatenate(rows)) if rows else np.zeros(len(calls), bool)
-
-
-def _capturing(trace: Trace) -> Mask:
-    """[R] calls inside a graph capture, which launch nothing."""
-    calls = links.calls(trace)
-    thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
-    change = calls.named(r"StreamBeginCapture").astype(np.int64)
-    change -= calls.named(r"StreamEndCapture")
-    inside = np.zeros(len(calls), bool)
-    for number in np.unique(thread[change != 0]):
-        mine = np.flatnonzero(thread == number)
-        inside[mine] = np.cumsum(change[mine]) > 0
-    for marks in frames.marked(trace):
-        for i, step in enumerate(marks.step):
-            if step is not None and step.phase is Phase.CAPTURE:
-                inside |= (calls.ts >= marks.start[i]) & (calls.ts < marks.end[i])
-    return inside
+    effect: Effect = "refused" if part > 0.5 else "degraded" if part >= frames.MATERIAL else "note"
+    yield Finding(trace.path, "lost_work", effect, what, int(lost.sum()), None, part, ALL_WORK)
 
 
 def empty_steps(trace: Trace) -> Iterator[Finding]:
@@ -117,7 +89,7 @@ def _worked(trace: Trace, marks: Markers, mine: I64, full: Mask) -> Mask:
     is neither: nothing of it is lost.
     """
     calls, ops = links.calls(trace), links.ops(trace)
-    launches = calls.named(LAUNCHING) & ~_capturing(trace)
+    launches = lost_launches.issuing(trace)
     like = _starting(ops.ts, ops.pid, marks, mine)
     if not like[full].any():
         like = (marks.end - marks.start)[mine]
@@ -146,7 +118,7 @@ def short_replays(trace: Trace) -> Iterator[Finding]:
 
 def _short(trace: Trace, marks: Markers) -> Iterator[Finding]:
     calls = links.calls(trace)
-    graphs = np.flatnonzero(calls.named("GraphLaunch") & ~_capturing(trace))
+    graphs = np.flatnonzero(calls.named("GraphLaunch") & ~lost_launches.capturing(trace))
     if not len(graphs):
         return
     nodes = links.launch_count(trace)[graphs]

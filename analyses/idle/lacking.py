@@ -28,6 +28,9 @@ def lacking(result: IdleTime) -> Iterator[Draft]:
         (Reason.UNLINKED, "of its window of {} pass before work whose launch is not in the file, "
          "so nobody can say what it waited for",
          "Record ProfilerActivity.CPU beside CUDA, for whole steps."),
+        (Reason.LOST, "of its window of {} pass after launches whose work is not in the file, so "
+         "nobody can say whether it waited, and for what",
+         "Record fewer steps at a time, so that no buffer of the profiler overflows."),
     ):  # fmt: skip
         for row in result.rows:
             mine = [r for r in result.reasons if r.device == row.device and r.reason == reason]

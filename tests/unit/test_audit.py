@@ -8,6 +8,7 @@ from tracekit.analyses.audit.analysis import Audit, audit, merge
 from tests.conftest import shared
 from tests.drawing import Slice, build, draw
 from tests.examples import examples
+from tests.program import Program
 from tests.random_traces import traces
 from tests.real import NAMES, loaded
 from tracekit.answers.audit import Finding
@@ -118,6 +119,20 @@ def test_launches_inside_a_graph_capture_are_not_missed() -> None:
     trace = draw("host abc\nstream 7 .A.", names=dict.fromkeys("abc", "cudaLaunchKernel"))
     row = found(trace, "lost_work")
     assert (row.count, row.effect) == (2, "refused")
+
+
+@pytest.mark.parametrize(("lost", "effect"), [(1, "note"), (3, "degraded")])
+def test_launches_without_work_degrade_from_a_hundredth_on(lost: int, effect: str) -> None:
+    """Also what is a sum over work alone: roofline, roles, copies, collectives."""
+    program = Program()
+    for _ in range(200):
+        program.launch("k", 10)
+    kernels = [s for s in program.slices if s.cat is Cat.KERNEL][-lost:]
+    program.slices = [s for s in program.slices if s not in kernels]
+    trace = program.trace()
+    assert found(trace, "lost_work").effect == effect
+    verdicts = {audit(trace).trust(name).verdict for name in ("devices", "roles", "collectives")}
+    assert verdicts == {"trusted" if effect == "note" else effect}
 
 
 def test_work_without_a_launch_is_counted_with_its_time() -> None:

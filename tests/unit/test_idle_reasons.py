@@ -76,6 +76,21 @@ def test_many_short_launches_that_the_device_waits_for_are_launches() -> None:
     assert of(result, "launches").count == 7
 
 
+def test_after_a_launch_whose_work_is_lost_nobody_knows_why_the_device_waited() -> None:
+    """C and D are lost: until the launch of C the host had not asked, then the device may work."""
+    result = idle(
+        draw(
+            """
+            host      a....c.d......b
+            stream 7  .AA............BB
+            """,
+            names={"a": "cudaLaunchKernel", "b": "cudaLaunchKernel", "c": "cudaLaunchKernel",
+                   "d": "cudaLaunchKernel"},
+        )
+    )  # fmt: skip
+    assert by_reason(result) == {"short_host_gaps": 2_000, "launches_without_work": 10_000}
+
+
 def test_the_same_gaps_with_seven_launches_follow_no_pace() -> None:
     result = idle(
         draw(

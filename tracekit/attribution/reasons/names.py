@@ -24,6 +24,7 @@ class Reason(StrEnum):
     LATENCY = "launch_latency"
     MISSING = "work_not_in_file"
     UNLINKED = "no_launch_in_file"
+    LOST = "launches_without_work"
     END = "nothing_launched"
 
 
@@ -52,6 +53,7 @@ SHOWN = {
     Reason.LATENCY: "launched, not begun",
     Reason.MISSING: "launched long before: work not in this file",
     Reason.UNLINKED: "no launch in the trace",
+    Reason.LOST: "work launched meanwhile is not in this file",
     Reason.END: "nothing more launched",
 }
 REASON_TEXTS = {
@@ -77,5 +79,7 @@ REASON_TEXTS = {
     Reason.MISSING: "Launched 1 ms before or more, and nothing in this file ran: work that the "
     "file lacks, or a wait for peers that it does not show. Left out of every share.",
     Reason.UNLINKED: "The work that ends the gap has no launch in the trace.",
+    Reason.LOST: "After a launch whose work the file lacks: the device may have worked, so whether "
+    "it waited, and for what, is not known.",
     Reason.END: "Nothing was launched any more but work without a length.",
 }

@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.attribution import links
+from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread, neighbours
 from tracekit.attribution.reasons import after_wait
-from tracekit.attribution.reasons.names import LATE, REASONS, Reason
+from tracekit.attribution.reasons.names import HOST_REASONS, LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
 from tracekit.records import dataclass
 from tracekit.trace.spans import segments
@@ -38,6 +38,8 @@ _DIRECT = {
     Cause.UNLINKED: Reason.UNLINKED,
     Cause.AFTER_LAST: Reason.END,
 }
+# what holds the host for all devices alike, whatever they do
+_HELD = frozenset({Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION})
 _BLOCKED = (Cause.HOST_SYNC, Cause.HOST_DATA, Cause.HOST_ALLOCATION)
 _IN_OPS = (Cause.HOST_OP, Cause.HOST_CALL, Cause.LAUNCH_CALL)
 _BY_GAP = (Cause.HOST_CALL, Cause.HOST_OP, Cause.HOST_OUTSIDE, Cause.LAUNCH_CALL)
@@ -91,7 +93,8 @@ def _stretches(trace: Trace, device: int) -> Stretches:
     waits = np.isin(why, [REASONS.index(r) for r in
                           (Reason.LATENCY, Reason.OTHER_STREAM, Reason.COMMUNICATION)])  # fmt: skip
     why[waits & (where[:, 1] - where[:, 0] >= SUSPECT_NS)] = REASONS.index(Reason.MISSING)
-    where, why, gap = _turns(trace, device, where, why.astype(np.uint8), gap)
+    where, why, gap = _lost(trace, found, where, why.astype(np.uint8), gap)
+    where, why, gap = _turns(trace, device, where, why, gap)
     where, why, gap = _joined(where, why, gap)
     closer = found.closer[gap]
     thread = np.where(closer >= 0, launch_thread(trace)[closer], -1)
@@ -168,9 +171,39 @@ def _turns(
     others = neighbours(trace, device)
     if not len(others):
         return where, why, gap
-    kept = np.isin(why, [REASONS.index(r) for r in
-                         (Reason.DATA, Reason.ALLOCATION, Reason.INITIALISATION)])  # fmt: skip
-    inside = intersect(where[~kept], others)
+    kept = np.isin(why, [REASONS.index(r) for r in _HELD])
+    return _cut(where, why, gap, intersect(where[~kept], others), Reason.OTHER_DEVICE)
+
+
+def _lost(
+    trace: Trace, found: Idle, where: Spans, why: npt.NDArray[np.uint8], gap: I64
+) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
+    """Cut out what follows a launch without work: the device may have worked on it.
+
+    Of a gap that is, from the first such launch between those of the work on either side.
+    """
+    bare = np.flatnonzero(lost_launches.without_work(trace))
+    both = np.flatnonzero((found.opener >= 0) & (found.closer >= 0))
+    launch = links.launch_row(trace)
+    one, two = launch[found.opener[both]], launch[found.closer[both]]
+    pid = links.calls(trace).pid
+    known = (one >= 0) & (two >= 0)
+    both, one, two = both[known], one[known], two[known]
+    if not len(bare) or not len(both):
+        return where, why, gap
+    at = np.searchsorted(bare, one, side="right")  # calls are sorted by start
+    first = bare[np.minimum(at, len(bare) - 1)]
+    hit = (at < len(bare)) & (first < two) & (pid[first] == pid[two]) & (pid[one] == pid[two])
+    start = np.maximum(found.gaps[both, 0], links.calls(trace).ts[first])
+    inside = np.stack([start, found.gaps[both, 1]], axis=1)[hit]
+    doubt = np.isin(why, [REASONS.index(r) for r in HOST_REASONS - _HELD])
+    return _cut(where, why, gap, intersect(where[doubt], inside), Reason.LOST)
+
+
+def _cut(
+    where: Spans, why: npt.NDArray[np.uint8], gap: I64, inside: Spans, reason: Reason
+) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
+    """The same, with the parts that lie in `inside` for another reason."""
     edges = np.unique(np.concatenate([where.ravel(), inside.ravel()]))
     pieces = np.stack([edges[:-1], edges[1:]], axis=1)
     at = np.searchsorted(where[:, 0], pieces[:, 0], side="right") - 1
@@ -180,7 +213,7 @@ def _turns(
     if len(inside):
         hit = np.searchsorted(inside[:, 0], pieces[:, 0], side="right") - 1
         turn = (hit >= 0) & (pieces[:, 0] < inside[np.maximum(hit, 0), 1])
-        why[turn] = REASONS.index(Reason.OTHER_DEVICE)
+        why[turn] = REASONS.index(reason)
     return pieces, why, gap
 
 

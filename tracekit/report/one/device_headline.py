@@ -45,6 +45,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.GRAPH: "nothing runs between kernels of one graph",
     Reason.LATENCY: "launched work has not begun",
     Reason.UNLINKED: "the launches are not in the file, so nobody can say why",
+    Reason.LOST: "work launched meanwhile is not in the file, so nobody can say why",
     Reason.END: "nothing more is launched",
 }
 UNSEEN = "the host launches nothing, and the file does not show what it does"
