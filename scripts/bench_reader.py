@@ -9,10 +9,11 @@ A real trace is repeated, in the layout that Kineto writes (scripts/large_trace.
 same compressed (`gzip`), with three times the Python frames (`stacks`), and with counters and names
 of threads (`counters`). Every reader loads each in a process of its own, in turn, so that noise of
 the machine falls on all alike; medians are shown. Readers that take a minute or more (peers,
-`json`) run once, so that all of it takes about a quarter of an hour on two quiet cores. Times are
-of the call, without start-up, but for the commands, whose times have it. Memory is the peak of the
-resident sets of the process and its children, sampled, so shared pages count more than once. Peers
-are run where they are installed. `--write` puts the tables into docs/performance.md.
+`json`) run once, and what says nothing of a layout runs on `plain` only, so that all of it takes
+about ten minutes on two quiet cores. Times are of the call, without start-up, but for the commands,
+whose times have it. At the end stand the goals, and whether they are reached. Memory is the peak of
+the resident sets of the process and its children, sampled, so shared pages count more than once.
+Peers are run where they are installed. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ READERS = {
     ),
 }
 SLOW = ("hta", "tracelens", "json")
+PLAIN_ONLY = ("json", "the bytes alone", "ours, one thread")  # elsewhere they say the same
 PEERS = {"hta": "HolisticTraceAnalysis", "tracelens": "TraceLens"}
+SMALL = "`tracekit analyze` of 9 MB"
+Medians = dict[str, dict[str, float]]  # by reader or command: wall, cpu (s), peak (bytes)
 TIMED = """
 import sys, time, os, json
 path = sys.argv[1]
@@ -181,39 +185,44 @@ def build(trace: Path, folder: Path, layout: str, megabytes: float) -> tuple[Pat
     return path, int(counted.read_text())
 
 
-def table(results: dict[str, list[dict[str, float]]]) -> list[str]:
+def medians(found: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(one[key] for one in found) for key in found[0]} if found else {}
+
+
+def table(results: Medians) -> list[str]:
     """Medians of each reader, as Markdown, and how many times better than HTA it is."""
-
-    def middle(name: str, key: str) -> float:
-        return statistics.median(one[key] for one in results[name])
-
-    base = "hta" if results.get("hta") else None
+    base = results.get("hta")
     lines = ["| reader | wall s | CPU s | peak MB | HTA's wall ÷ | HTA's memory ÷ |",
              "| --- | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
     for name, found in results.items():
         if not found:
             lines.append(f"| {name} | failed | | | | |")
             continue
-        wall, peak = middle(name, "wall"), middle(name, "peak")
+        wall, peak = found["wall"], found["peak"]
         ratios = ("", "")
         if base:
-            ratios = (f"{middle(base, 'wall') / wall:.1f}", f"{middle(base, 'peak') / peak:.1f}")
+            ratios = (f"{base['wall'] / wall:.1f}", f"{base['peak'] / peak:.1f}")
         shown = f"{PEERS[name]} {metadata.version(PEERS[name])}, load" if name in PEERS else name
-        lines.append(f"| {shown} | {wall:.2f} | {middle(name, 'cpu'):.2f} | {peak / 1e6:.0f} |"
+        lines.append(f"| {shown} | {wall:.2f} | {found['cpu']:.2f} | {peak / 1e6:.0f} |"
                      f" {ratios[0]} | {ratios[1]} |")  # fmt: skip
     return lines
 
 
-def of_layout(trace: Path, folder: Path, layout: str, given: argparse.Namespace) -> list[str]:
+def of_layout(
+    trace: Path, folder: Path, layout: str, given: argparse.Namespace
+) -> tuple[list[str], Medians]:
+    """What is shown of a layout, and the medians of each reader."""
     path, count = build(trace, folder, layout, given.megabytes)
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in given.only}
+    names = [name for name in given.only if layout == "plain" or name not in PLAIN_ONLY]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(max(given.repeats, given.slow_repeats)):
-        for name in given.only:
+        for name in names:
             most = given.slow_repeats if name in SLOW else given.repeats
             if turn < most and (found := measured(name, path)):
-                results[name].append(found)
+                runs[name].append(found)
+    results = {name: medians(found) for name, found in runs.items()}
     size = f"{path.stat().st_size / 1e6:,.0f} MB, {count:,} events"
-    return [f"### {layout}: {size}", "", *table(results), ""]
+    return [f"### {layout}: {size}", "", *table(results), ""], results
 
 
 def of_shares(path: Path) -> list[str]:
@@ -230,28 +239,86 @@ def of_shares(path: Path) -> list[str]:
     return [*lines, ""]
 
 
-def of_commands(folder: Path, repeats: int) -> list[str]:
-    """The commands as a user types them, start-up included."""
+def of_commands(folder: Path, large: Path, repeats: int) -> tuple[list[str], Medians]:
+    """The commands as a user types them, start-up included, and the medians of each."""
     small = ROOT.parent / "shared" / "traces" / "tl_h100_nsfw.json.gz"
-    if not small.exists():
-        return []
-    eight = folder / "eight.json"
-    large_trace.build(small, eight, 8)
-    code = "from tracekit.cli.app import main; main()"
     page = str(folder / "page.html")
-    lines = ["### Commands, start-up included", "", "| command | wall s | peak MB |",
-             "| --- | ---: | ---: |"]  # fmt: skip
-    for shown, arguments in (
-        ("`tracekit --help`", ["--help"]),
-        (f"`tracekit analyze` of {eight.stat().st_size / 1e6:.0f} MB",
-         ["analyze", str(eight), "--output", page]),
-    ):  # fmt: skip
-        found = [run([sys.executable, "-c", code, *arguments]) for _ in range(repeats)]
-        if all(printed for printed, _, _ in found):
-            wall = statistics.median(one[1] for one in found)
-            peak = statistics.median(one[2] for one in found)
-            lines.append(f"| {shown} | {wall:.2f} | {peak / 1e6:.0f} |")
+    second = folder / f"second-{large.name}"
+    if not second.exists():
+        os.link(large, second)
+    commands = {
+        "`tracekit --help`": (["--help"], repeats),
+        "`tracekit analyze` of plain": (["analyze", str(large), "-o", page], 1),
+        "`tracekit compare` of plain and its like": (
+            ["compare", str(large), str(second), "-o", page], 1,
+        ),
+        "`tracekit export` of plain": (["export", str(large), str(folder / "out.json.gz")], 1),
+    }  # fmt: skip
+    if small.exists():
+        eight = folder / "eight.json"
+        large_trace.build(small, eight, 8)
+        commands[SMALL] = (["analyze", str(eight), "-o", page], max(repeats, 3))
+    code = "from tracekit.cli.app import main; main()"
+    lines = ["### Commands, start-up included", "", "| command | wall s | CPU s | peak MB |",
+             "| --- | ---: | ---: | ---: |"]  # fmt: skip
+    found: Medians = {}
+    for shown, (arguments, times) in commands.items():
+        runs = [command_run(code, arguments) for _ in range(times)]
+        if all(runs):
+            one = found[shown] = medians(runs)
+            lines.append(
+                f"| {shown} | {one['wall']:.2f} | {one['cpu']:.2f} | {one['peak'] / 1e6:.0f} |"
+            )
+    return [*lines, ""], found
+
+
+def command_run(code: str, arguments: list[str]) -> dict[str, float]:
+    """Wall and CPU seconds and peak memory of a command; nothing where it failed."""
+    before = os.times()
+    printed, wall, peak = run([sys.executable, "-c", code, *arguments])
+    after = os.times()
+    cpu = after.children_user + after.children_system
+    cpu -= before.children_user + before.children_system
+    return {"wall": wall, "cpu": cpu, "peak": peak} if printed else {}
+
+
+def goals(layouts: dict[str, Medians], commands: Medians) -> list[str]:
+    """What was asked for beside what was measured."""
+    rows: list[tuple[str, str, float | None, bool]] = []
+
+    def ask(what: str, unit: str, asked: float, value: float | None, *, least: bool) -> None:
+        met = value is not None and (value >= asked if least else value <= asked)
+        bound = f"{'at least' if least else 'at most'} {asked:g}{unit}"
+        rows.append((what, bound, value, met))
+
+    for name, one in layouts.items():
+        hta, ours = one.get("hta"), one.get("ours")
+        if hta and ours:
+            ask(f"{name}: load, HTA's wall ÷", " ×", 60, hta["wall"] / ours["wall"], least=True)
+            ask(f"{name}: load, HTA's memory ÷", " ×", 15, hta["peak"] / ours["peak"], least=True)
+        if hta and (page := one.get("analyze with its page")):
+            ask(f"{name}: analyze with its page, HTA's load ÷", " ×", 20,
+                hta["wall"] / page["wall"], least=True)  # fmt: skip
+    plain, packed = (layouts.get(name, {}).get("ours") for name in ("plain", "gzip"))
+    if plain and packed:
+        ask("gzip ÷ plain: load", " ×", 1.3, packed["wall"] / plain["wall"], least=False)
+    ask("`tracekit --help`", " s", 0.2, at(commands, "`tracekit --help`", "wall"), least=False)
+    ask(SMALL, " s", 0.8, at(commands, SMALL, "wall"), least=False)
+    one = at(commands, "`tracekit analyze` of plain", "peak")
+    two = at(commands, "`tracekit compare` of plain and its like", "peak")
+    if one and two:
+        ask("compare of two ÷ analyze of one: memory", " ×", 1.1, two / one, least=False)
+    lines = ["### Goals", "", "| what | asked | measured | reached |", "| --- | --- | ---: | --- |"]
+    lines += [
+        f"| {what} | {asked} | {'not measured' if value is None else f'{value:.2f}'} |"
+        f" {'yes' if met else 'no'} |"
+        for what, asked, value, met in rows
+    ]
     return [*lines, ""]
+
+
+def at(found: Medians, name: str, key: str) -> float | None:
+    return found[name][key] if name in found else None
 
 
 def bandwidth() -> str:
@@ -318,11 +385,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
+        layouts: dict[str, Medians] = {}
         for layout in given.layouts:
-            lines += of_layout(given.trace, folder, layout, given)
-            print("\n".join(lines[-len(given.only) - 5 :]), flush=True)
-        lines += of_shares(build(given.trace, folder, "plain", given.megabytes)[0])
-        lines += of_commands(folder, given.repeats)
+            said, layouts[layout] = of_layout(given.trace, folder, layout, given)
+            print("\n".join(said), flush=True)
+            lines += said
+        large = build(given.trace, folder, "plain", given.megabytes)[0]
+        lines += of_shares(large)
+        said, commands = of_commands(folder, large, given.repeats)
+        lines += [*said, *goals(layouts, commands)]
     print("\n".join(lines))
     if given.write:
         before, rest = PAGE.read_text().split(START)
