@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _EVERY_S = 10  # a line in the log of a job
 
 
-def alone(path: str, names: Sequence[str] | None, reading: opt.Reading) -> Together:
-    """The answers of one trace. Raises: TracekitError where it cannot be read."""
+def alone(path: str, names: Sequence[str] | None, reading: opt.Reading, *, drawn: bool) -> Together:
+    """The answers of one trace; `drawn` on a page. Raises: TracekitError for what is none."""
     from tracekit.results import engine
     from tracekit.results.workers.run import Together
     from tracekit.results.workers.work import Done
@@ -26,7 +26,7 @@ def alone(path: str, names: Sequence[str] | None, reading: opt.Reading) -> Toget
     with terminal.status(Path(path).name) as say:
         found = engine.answers(
             path, names, strict=reading.strict, progress=say, stages=reading.stages,
-            graph_capture=reading.graph_capture or (),
+            graph_capture=reading.graph_capture or (), drawn=None if drawn else False,
         )  # fmt: skip
     return Together([path], {0: Done(0, path, found)})
 

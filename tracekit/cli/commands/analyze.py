@@ -109,7 +109,7 @@ def _answers(
         for path in traces:
             facts.sha256_soon(path)
     if len(traces) == 1 and not spreading.elsewhere:
-        return reading_many.alone(traces[0], names, reading)
+        return reading_many.alone(traces[0], names, reading, drawn=for_page)
     found = reading_many.together(traces, names, reading, spreading, ranks, for_page=for_page)
     for fault in found.faults:
         process.complain(f"error: {fault}")
