@@ -1,6 +1,7 @@
 """How well traces are replayed with nothing changed: the table of docs/whatif.md.
 
     python scripts/replay_residuals.py TRACE…
+    python scripts/replay_residuals.py --write TRACE…       # into docs/whatif.md
 
 One row a trace: its longest stage on both clocks, and the device window.
 """
@@ -57,7 +58,18 @@ def residual(one: Replayed | None) -> str:
     return f"{one.residual:+.3%}" if one is not None else "–"
 
 
+def written(table: list[str]) -> None:
+    """The table of docs/whatif.md is what stands there from its head on."""
+    page = ROOT / "docs" / "whatif.md"
+    before, _, _ = page.read_text(encoding="utf-8").partition(HEAD)
+    page.write_text("\n".join([f"{before}{HEAD}", *table, ""]), encoding="utf-8")
+
+
 if __name__ == "__main__":
     print(HEAD)
-    for row in rows([Path(text) for text in sys.argv[1:]]):
+    made = []
+    for row in rows([Path(text) for text in sys.argv[1:] if text != "--write"]):
+        made.append(row)
         print(row, flush=True)
+    if "--write" in sys.argv[1:]:
+        written(made)

@@ -26,12 +26,12 @@ from tracekit.attribution.roofline.devices import datasheet
 from tracekit.records import dataclass
 from tracekit.results.catalog import Analysis
 from tracekit.results.units import plural, share
-from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Cat, Trace
 
 from .tables import DEFINITIONS, charts, tables
 
 BEST = 3  # changes that are shown where none is named
+SOME = 0.001  # of what was measured: what saves less is not listed there
 MOST_INFERRED = 200
 
 
@@ -69,9 +69,11 @@ def whatif(
     told = [(one, _spread(made, one, guess)) for one, guess in rows]
     if not named:
         told = sorted(told, key=lambda pair: -_saved(made, pair[1]))[:BEST]
-        told = [pair for pair in told if _saved(made, pair[1]) > 0]
+        least = SOME * made.fidelity[-1].measured_ns
+        told = [pair for pair in told if _saved(made, pair[1]) > least]
+    rows = tuple(row for one, guess in told for row in _rows(made, one, guess))
     return WhatIf(
-        tuple(row for one, guess in told for row in _rows(made, one, guess)),
+        rows if named else tuple(_saving(rows)),
         tuple(_replayed(trace, f, min(f.gives, made.most)) for f in made.fidelity),
         _inferred(trace, made),
         tuple(_notes(made, [one.said for one, _ in told], asked if named else None, device)),
@@ -98,9 +100,7 @@ def _usual(made: Replay) -> Iterator[_Scenario]:
     """What is tried where nothing is named; nothing where the trace cannot be replayed."""
     if made.most is Gives.NOTHING:
         return
-    decode = Stage.DECODE.value
-    stages = (decode,) if decode in made.marks.stage else ()
-    for change in changes.candidates(made, stages):
+    for change in changes.candidates(made):
         yield _Scenario(change.said, (changes.weights(made, change),))
 
 
@@ -121,6 +121,12 @@ def _saved(made: Replay, guess: Sequence[Predicted]) -> int:
     """Of the device window, at least; 0 where it is not said."""
     last = guess[-1]
     return 0 if last.high_ns is None else made.fidelity[-1].measured_ns - last.high_ns
+
+
+def _saving(rows: Sequence[Outcome]) -> Iterator[Outcome]:
+    """Without stages that a change saves nothing of, on either clock."""
+    saved = {(r.change, r.stage) for r in rows if (r.saves_ns or 0) >= SOME * r.measured_ns > 0}
+    yield from (row for row in rows if (row.change, row.stage) in saved)
 
 
 def _rows(made: Replay, change: _Scenario, guess: Sequence[Predicted]) -> Iterator[Outcome]:

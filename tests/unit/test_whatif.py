@@ -94,6 +94,24 @@ def test_a_host_bound_trace_saves_much_less_than_the_sum_of_its_kernels() -> Non
     assert 0 <= saved < 0.05 * int(gpu.dur.sum()) / 2
 
 
+def test_halved_gemms_save_of_a_real_step_what_arithmetic_on_the_raw_file_says() -> None:
+    replay = replayed(real.loaded("tl_h100_qwen15_05b"))
+    gpu, launch = links.work(replay.trace), links.launch_row(replay.trace)
+    gemms = gpu.named("(?i)gemm|cutlass")
+    half, before = int(gpu.dur[gemms].sum()) // 2, int(gpu.dur[gemms & (launch < 0)].sum()) // 2
+    found = replay.predict(changes.of_work(replay, np.where(gemms, 0.5, 1.0)))
+    wall, work, window = (
+        known.measured_ns - (said.predicted_ns or 0)
+        for known, said in zip(replay.fidelity, found, strict=True)
+    )
+    assert half == pytest.approx(8_324_000, rel=1e-3)
+    # the wait at the step's begin is for kernels that were launched before the recording
+    assert wall == pytest.approx(before, rel=1e-3)
+    # after it the device catches up with the host, no more than it was behind it at the end
+    behind = int((gpu.ts - links.launch_start(replay.trace))[launch >= 0].max())
+    assert wall < work == window < wall + behind < half
+
+
 def own_work(replay: Replay) -> list[np.ndarray]:  # type: ignore[type-arg]
     """Rows of work of each step, stream by stream."""
     instance, work = launched(replay.trace, replay.marks)
@@ -171,6 +189,26 @@ def test_without_a_change_the_best_of_what_is_usually_tried() -> None:
     assert (first.measured_ns, first.replayed_ns, first.predicted_ns) == (20_000, 20_000, 18_000)
     assert (first.saves_ns, first.saves_at_least_ns, first.saves_at_most_ns) == (2_000,) * 3
     assert {row.gives for row in found.replays} == {"point"}
+
+
+LATE = """
+    mark      SSSSSSSSSSSSSSSSSSSSSSSSSSSSS
+    host      a....b....c....d....e........
+    stream 7  .A....B....C....D....E.......
+"""
+
+
+def test_what_is_tried_has_cuda_graphs_where_they_may_be_had_and_lists_what_saves() -> None:
+    launches = dict.fromkeys("abcde", "cudaLaunchKernel") | {"z": "cudaStreamSynchronize"}
+    found = whatif(draw(LATE, names=launches))
+    assert found.changes[0] == "S as CUDA graphs"
+    for row in found.rows:
+        best = max(r.saves_ns or 0 for r in found.rows
+                   if (r.change, r.stage) == (row.change, row.stage))  # fmt: skip
+        assert best > 0, row
+    # a stage in which the host waits again and again cannot be captured as one graph
+    waiting = LATE.replace("b....c....", "b.zz.c.zz.")
+    assert "S as CUDA graphs" not in whatif(draw(waiting, names=launches)).changes
 
 
 def test_both_clocks_are_always_there() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +10,17 @@ import numpy.typing as npt
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.replay.graph import Kind
-from tracekit.attribution.replay.predict import Replay, Weights
+from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
 from tracekit.errors import UsageError
 from tracekit.records import dataclass
 from tracekit.taxonomy import Category
-from tracekit.trace.trace import Mask
+from tracekit.trace.trace import I64, Mask
 
 HOST_SYNC = "host_sync"
 REMOVABLE = (HOST_SYNC,)
 NAMED = "kernel:"
 SHARE = 0.05  # of the GPU time: less is not tried
+MANY, MOST_STAGES = 5, 3  # launches an instance from which a graph is tried, and of how many stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +140,65 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
             where="--cuda-graphs",
             hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
         )
+    graph, thread = replay.graph, replay.graph.thread
+    rows = [at for at in rows if not marks.repeated[at]]
+    order = np.lexsort((when[graph.opens[rows]], thread[graph.opens[rows]]))
+    opens, closes = graph.opens[rows][order], graph.closes[rows][order]
+    span = int(when.max()) + 1
+    keys = thread[opens] * span + when[opens]
+
+    def instance(point: I64) -> I64:
+        """Of each point of a host thread the instance around it; -1 where there is none."""
+        at = np.searchsorted(keys, thread[point] * span + when[point], side="right") - 1
+        around = (
+            (at >= 0) & (thread[opens[at]] == thread[point]) & (when[point] <= when[closes[at]])
+        )
+        return np.where(around, at, -1)
+
     host = np.isin(edges.kind, (Kind.HOST, Kind.LAUNCH, Kind.LOADING))
-    thread = replay.graph.thread
-    out, room = np.zeros(len(edges), bool), np.zeros(len(edges), bool)
-    for at in rows:
-        mine = thread == thread[replay.graph.opens[at]]
-        begin, end = when[replay.graph.opens[at]], when[replay.graph.closes[at]]
-        own = host & mine[edges.src] & mine[edges.dst]
-        own &= (when[edges.src] >= begin) & (when[edges.dst] <= end)
-        launches = np.flatnonzero(own & (edges.kind == Kind.LAUNCH))
-        if not len(launches):
+    of = instance(edges.src)
+    ends = (thread[edges.dst] == thread[edges.src]) & (when[edges.dst] <= when[closes[of]])
+    own = np.flatnonzero(host & (of >= 0) & ends)
+    launches = own[edges.kind[own] == Kind.LAUNCH]
+    launches = launches[np.lexsort((when[edges.src[launches]], of[launches]))]
+    some, first = np.unique(of[launches], return_index=True)
+    out = np.zeros(len(edges), bool)
+    out[own[np.isin(of[own], some)]] = True
+    out[launches[first]] = False
+    return out, (edges.kind == Kind.SLOT) & np.isin(instance(edges.dst), some)
+
+
+def graphable(replay: Replay) -> tuple[str, ...]:
+    """Stages of which CUDA graphs may leave one launch: those with most launches, many each time,
+    and no wait of the host inside, which no capture takes.
+    """
+    gpu, launch = replay.graph, links.launch_row(replay.trace)
+    waits = np.isin(gpu.edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
+    returns = np.sort(gpu.when[gpu.edges.dst[waits]])
+    found = []
+    for window in replay.windows:
+        if window.clock != WORK_CLOCK:
             continue
-        own[launches[np.argmin(when[edges.src[launches]])]] = False
-        out |= own
-        inside = mine[edges.dst] & (when[edges.dst] >= begin) & (when[edges.dst] <= end)
-        room |= inside & (edges.kind == Kind.SLOT)
-    return out, room
+        calls = launch[np.concatenate(window.ends) - gpu.end[0]]
+        count, times = len(np.unique(calls[calls >= 0])), len(window.begins)
+        held = window.stage in replay.marks.families and _waits(replay, window.stage, returns)
+        if count >= MANY * times and not held:
+            found.append((count, window.stage))
+    return tuple(stage for _, stage in sorted(found, reverse=True)[:MOST_STAGES])
 
 
-def candidates(replay: Replay, stages: Sequence[str]) -> tuple[Change, ...]:
-    """What is tried where nothing is named: each kind of work twice as fast, and the host's waits
-    and launches."""
+def _waits(replay: Replay, family: str, returns: I64) -> bool:
+    """Whether more than one call that waits returns inside an instance: one may be its end."""
+    marks, when = replay.marks, replay.graph.when
+    rows = marks.members[marks.families.index(family)]
+    low = np.searchsorted(returns, when[replay.graph.opens[rows]], side="left")
+    high = np.searchsorted(returns, when[replay.graph.closes[rows]], side="left")
+    return bool((high - low > 1).any())
+
+
+def candidates(replay: Replay) -> tuple[Change, ...]:
+    """What is tried where nothing is named: each kind of work twice as fast, the host's waits and
+    launches, and CUDA graphs of stages that may be captured."""
     gpu, classes = links.work(replay.trace), classify(replay.trace)
     spent = {one: int(gpu.dur[classes.of(one)].sum()) for one in Category}
     total = max(sum(spent.values()), 1)
@@ -173,5 +211,5 @@ def candidates(replay: Replay, stages: Sequence[str]) -> tuple[Change, ...]:
         *scaled,
         *((Change(remove=(HOST_SYNC,)),) if waits else ()),
         Change(launch_cost=False),
-        *(Change(cuda_graphs=(stage,)) for stage in stages),
+        *(Change(cuda_graphs=(stage,)) for stage in graphable(replay)),
     )
