@@ -32,7 +32,7 @@ def folder(at: Path) -> Path:
     (at / "rank10.json").write_bytes(text(10))
     (at / "rank2.json.gz").write_bytes(gzip.compress(text(2)))
     (at / "step" / "rank0.pt.trace.json").write_bytes(text(0))
-    (at / "config.json").write_text('{"layers": 3}')
+    (at / "config.json").write_text('{"layers": 3, "ph": {"X": 9}}')
     (at / "notes.txt").write_text("nothing")
     (at / ".git" / "rank9.json").write_bytes(text(9))
     return at

@@ -17,7 +17,7 @@ from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16
 # a trace has these keys near its begin; answers, benchmarks and configurations do not
-_EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:')
+_EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"')
 
 
 @dataclass(frozen=True, slots=True)
