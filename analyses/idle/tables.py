@@ -15,7 +15,7 @@ from tracekit.attribution.reasons.names import SHOWN as SHOWN_REASONS
 from tracekit.attribution.reasons.rows import Holder
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, least_to_most, share
+from tracekit.results.units import duration, least_to_most, limit, share
 from tracekit.trace.ranks import named
 
 DEFINITIONS = {
@@ -182,7 +182,7 @@ def _lengths_grid(result: IdleTime) -> Grid:
 
 
 def _class(part: Lengths) -> str:
-    return f"under {duration(part.under_ns)}" if part.under_ns else "longer"
+    return f"under {limit(part.under_ns)}" if part.under_ns else "longer"
 
 
 def _title(result: IdleTime) -> str:

@@ -27,7 +27,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import limit
 from tracekit.taxonomy import Whole
 from tracekit.trace.ranks import named
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
@@ -317,7 +317,7 @@ def _delay_grid(result: Launches) -> Grid:
 
 
 def _class(part: DelayClass) -> str:
-    return f"under {duration(part.under_ns)}" if part.under_ns else "longer"
+    return f"under {limit(part.under_ns)}" if part.under_ns else "longer"
 
 
 def _queue_grid(result: Launches) -> Grid:

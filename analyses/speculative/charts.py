@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 from tracekit.answers.speculative import Law, Round, Row, Speculative
 from tracekit.results import figures
-from tracekit.results.figures import Chart
+from tracekit.results.figures import Chart, Here
 
 from .tables import least, name
 
@@ -31,36 +29,20 @@ def law_chart(law: Law, key: str) -> Chart:
     own = law.own
     wanted = {*DRAWN, law.gamma, law.best_gamma}
     curves = [curve for curve in law.curves if curve.gamma in wanted]
-    drawn = figures.lines(
-        key, _title(law), law.alphas, {f"γ {c.gamma}": c.speedups for c in curves},
-        unit="number", x_title="acceptance α", of="speed-up of decode", points=False,
-        fits={"the target alone": [1.0] * len(law.alphas)},
-        summary="Expected speed-up of decode over the acceptance rate, one curve a draft length."
-        + (f" At γ {own.gamma} it reaches 1 at α {least(own.break_even)}." if own else ""),
-        table=key,
-    )  # fmt: skip
     points = []
     if own is not None and own.break_even is not None:
-        points.append(_point("break-even", f"γ {own.gamma}", own.break_even, 1.0, "circle-open"))
-    if law.alpha is not None and law.predicted is not None:
-        points.append(
-            _point("expected", "the law", law.alpha, law.predicted, "x-thin-open", above=False)
-        )
+        points.append(Here("break-even", f"γ {own.gamma}", own.break_even, 1.0, "circle-open"))
     if law.alpha is not None and law.measured is not None:
-        points.append(_point("this run", "measured", law.alpha, law.measured, "diamond"))
-    data = [_dashed(trace, place) for place, trace in enumerate(drawn.data)]
-    axes = {
-        "xaxis": {**drawn.layout["xaxis"], "range": [-0.02, 1.02]},
-        "yaxis": {**drawn.layout["yaxis"], "title": {"text": "speed-up of decode, ×"}},
-    }
-    return replace(drawn, data=[*data, *points], layout={**drawn.layout, **axes})
-
-
-def _dashed(trace: dict[str, Any], place: int) -> dict[str, Any]:
-    """Shades repeat from the fourth curve on; a line has no hatching to tell them apart."""
-    if place < 3 or trace["line"].get("dash"):
-        return trace
-    return {**trace, "line": {**trace["line"], "dash": "dot" if place < 6 else "dashdot"}}
+        points.append(Here("this run", "measured", law.alpha, law.measured))
+    if law.alpha is not None and law.predicted is not None:
+        points.append(Here("expected", "the law", law.alpha, law.predicted, "x-thin-open"))
+    reaches = f" At γ {own.gamma} it reaches 1 at α {least(own.break_even)}." if own else ""
+    return figures.law(
+        key, _title(law), law.alphas, {f"γ {c.gamma}": c.speedups for c in curves}, points,
+        summary="Expected speed-up of decode over the acceptance rate, one curve a draft length."
+        + reaches,
+        table=key,
+    )  # fmt: skip
 
 
 def _title(law: Law) -> str:
@@ -72,22 +54,6 @@ def _title(law: Law) -> str:
             f"At γ {own.gamma} no acceptance pays: all drafts accepted give {own.all_accepted:.2f}×"
         )
     return f"At γ {own.gamma} drafting pays from α {own.break_even:.2f} on"
-
-
-def _point(
-    what: str, of: str, x: float, y: float, symbol: str, *, above: bool = True
-) -> dict[str, Any]:
-    """A point with its name, on the side where there is room for it."""
-    label = f"{what} ({of})"
-    side = f"{'top' if above else 'bottom'} {'right' if x < 0.5 else 'left'}"
-    return {
-        "type": "scatter", "mode": "markers+text", "name": label, "x": [round(x, 4)],
-        "y": [round(y, 4)], "text": [what], "textposition": side, "cliponaxis": False,
-        "marker": {"color": "var(--text)", "size": 10, "symbol": symbol,
-                   "line": {"width": 2, "color": "var(--text)"}},
-        "textfont": {"color": "var(--text)"},
-        "hovertemplate": f"{label}<br>α %{{x:.2f}}: %{{y:.2f}}×<extra></extra>",
-    }  # fmt: skip
 
 
 def _rounds(every: Sequence[tuple[Row, Round]]) -> Chart:

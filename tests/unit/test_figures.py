@@ -13,13 +13,16 @@ from tracekit.results.figures import (
     Block,
     Blocks,
     Chart,
+    Here,
     Measure,
     Pair,
     Point,
     Sample,
     areas,
     columns,
+    distinct,
     escape,
+    law,
     lines,
     marks,
     paired_bars,
@@ -43,6 +46,9 @@ BUILDERS: dict[str, Callable[[str], Chart]] = {
         "k", t, [t, "b"], {t: [1, 2]}, counts={t: [3, 4]}, x_title=t, of=t
     ),
     "lines": lambda t: lines("k", t, [0, 1], {t: [1e6, 2e6]}, fits={t: [1e6, 2e6]}, x_title=t),
+    "law": lambda t: law(
+        "k", t, [0, 1], {t: [0.5, 2.0]}, [Here(t, t, 0.5, 1.2, interval=(1.1, 1.3))]
+    ),
     "areas": lambda t: areas("k", t, [0, 1, 2], {t: [0.5, 1], "gemm": [0.1, 0]}, of=t),
     "roofline": lambda t: roofline(
         "k",
@@ -262,3 +268,50 @@ def test_a_bin_says_what_it_holds_and_never_what_it_does_not() -> None:
     assert all(area["hoverinfo"] == "skip" for area in areas_)
     assert said["text"] == ["gemm 100% of the bin", "copy 50%, gemm 25% of the bin", "nothing ran"]
     assert marks(chart) == 3  # the text is no mark
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_names_that_would_be_cut_to_one_text_say_in_what_they_differ() -> None:
+    add = "void at::native::vectorized_elementwise_kernel<{}, at::native::CUDAFunctor_add<{}>>(int)"
+    gemm = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize{}_warpgroupsize1x1x1_cublas"
+    names = [
+        add.format(4, "float"), add.format(4, "c10::BFloat16"), add.format(2, "float"),
+        gemm.format("128x64x64"), gemm.format("64x64x64"),
+        "aten::mm", "a_kernel_of_another_name_that_is_as_long_as_these_are",
+    ]  # fmt: skip
+    short = distinct(names, 44)
+    assert len(set(short.values())) == len(names)
+    assert max(map(len, short.values())) <= 44
+    assert short[names[0]].endswith("(4 float)")
+    assert short[names[1]].endswith("(4 BFloat16)")
+    assert short[names[2]].endswith("(2)")
+    assert short[names[3]].endswith("(tilesize128x64x64)")
+    assert short["aten::mm"] == "aten::mm"
+    assert short[names[6]] == shorten(names[6], 44)
+    mangled = [f"_ZN1a24add_rmsnorm_quant_kernelI{'x' * 60}{n}EEvPT0_di" for n in "abc"]
+    assert len(set(distinct(mangled, 30).values())) == 3
+
+
+def boxes(chart: Chart) -> list[tuple[float, float, float, float]]:
+    """Where the names of a law's points stand, in pixels of a plot of 430 by 230."""
+    top, out = chart.layout["yaxis"]["range"][1], []
+    for note in chart.layout["annotations"]:
+        wide = 6.6 * len(note["text"])
+        left = 430 * note["x"] + note["xshift"] - (wide if note["xanchor"] == "right" else 0)
+        low = 230 * note["y"] / top + note["yshift"]
+        low -= {"bottom": 0, "middle": 7, "top": 14}[note["yanchor"]]
+        out.append((left, left + wide, low, low + 14))
+    return out
+
+
+def test_names_of_points_on_one_place_lie_on_no_other() -> None:
+    near = [Here("this run", "measured", 0.0, 0.2), Here("expected", "the law", 0.0, 0.18, "x"),
+            Here("γ 8", "", 0.97, 1.9), Here("γ 4", "", 0.99, 1.95)]  # fmt: skip
+    drawn = law("k", "t", [0, 1], {"γ 4": [0.2, 2.0]}, near)
+    found = boxes(drawn)
+    for one, two in [(a, b) for i, a in enumerate(found) for b in found[i + 1 :]]:
+        apart = one[1] <= two[0] or two[1] <= one[0] or one[3] <= two[2] or two[3] <= one[2]
+        assert apart, (one, two)
+    assert all(left >= -12 and right <= 442 for left, right, _, _ in found)

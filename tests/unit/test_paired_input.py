@@ -74,6 +74,17 @@ def test_more_motion_makes_more_events() -> None:
     assert counts[0] < counts[1] < counts[2]
 
 
+def test_a_camera_that_lies_still_emits_what_its_pixels_leak() -> None:
+    still = [(at, np.full((60, 80), 90.0)) for at in range(0, 100_001, 10_000)]
+    assert not len(threshold_events.events(still)["t"])
+    leaks = threshold_events.events(still, threshold_events.Model(leak_hz=2.0))
+    assert set(leaks["p"]) == {1}
+    assert len(leaks["t"]) == pytest.approx(60 * 80 * 2.0 * 0.1, rel=0.15)
+    for name in ("sitting", "lying"):
+        seen = seen_motion.events(name, seed=(0, 7), start_s=0.0, span_us=20_000)
+        assert len(seen["t"]) >= 20
+
+
 # ---------------------------------------------------------------- video
 
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tracekit.bench import file, speculative
+from tracekit.bench import file, statistics
+from tracekit.bench.speculative import costs, page, run
 from tracekit.models.onellm import model as onellm
 from tracekit.models.speculative import full_size
+from tracekit.report import benchmark
 from tracekit.results import units
 
 
 def test_a_benchmark_holds_pairs_against_the_target_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speculative, "TIMES", 3)
-    plan = {"size": "tiny", "samples": 2, "warmup": 0, "max_new_tokens": 5}
-    wanted = speculative.Wanted(
+    monkeypatch.setattr(costs, "TIMES", 3)
+    plan = {"size": "tiny", "samples": 3, "warmup": 0, "max_new_tokens": 5}
+    wanted = run.Wanted(
         target="onellm", drafts=["ngram", "llasa"], gammas=[1, 3], plan=plan,
         output=tmp_path / "pairs.json",
     )  # fmt: skip
-    done = speculative.run(wanted)
+    done = run.run(wanted)
     said = file.load(done.files["JSON"])["speculative"]
     assert not done.failed
     assert "acceptance, and all that rests on it, means nothing" in said["note"]
@@ -43,6 +46,73 @@ def test_a_benchmark_holds_pairs_against_the_target_alone(
     shown = done.grids[0]
     assert [row[0] for row in shown.rows] == ["target alone", "ngram", "ngram", "llasa", "llasa"]
     assert [row[1] for row in done.grids[1].rows] == [1, 3, 1, 3]
+    for row in said["rows"]:
+        cost, at = row["round_cost"]["median"], row["break_even"]
+        if at:  # tokens of a round at that acceptance are as many as the steps that it costs
+            assert sum(at**n for n in range(row["gamma"] + 1)) == pytest.approx(cost)
+        else:
+            assert cost > row["gamma"] + 1 if at is None else cost <= 1
+    about = page.about(done.content)
+    assert about.title == "ngram, llasa drafting for onellm"
+    assert "decode steps of onellm" in about.headline  # random weights: no word of a gain
+    assert about.notes[0].startswith("Random weights: acceptance")
+    labels = [tile.label for tile in about.tiles]
+    assert {"Best speed-up", "Break-even α", "TTFT", "TPOT"} <= set(labels)
+    drawn = {chart.key: chart for chart in done.charts}
+    assert list(drawn) == ["law-1", "law-2", "over-gamma", "ttft", "tpot"]
+    curve, point = drawn["law-2"].data[0], drawn["law-2"].data[3]
+    first = said["rows"][2]
+    assert curve["y"][-1] == pytest.approx(2 / first["round_cost"]["median"], abs=1e-3)  # α = 1
+    assert (point["x"], point["name"]) == ([round(first["alpha"], 4)], "γ 1 (as it ran)")
+    out = benchmark.write(tmp_path / "p.html", about, done.grids, done.charts, page.definitions())
+    text = out.read_text(encoding="utf-8")
+    assert json.loads(text.partition('id="tk-bench">')[2].partition("</script>")[0])["speculative"]
+    assert len(text) < 1_000_000
+
+
+def row(draft: str, **more: object) -> dict[str, object]:
+    sure = {"median": 1.5, "low": 1.4, "high": 1.6, "n": 20}
+    made = {"draft": draft, "gamma": 4, "error": None, "alpha": 0.7, "alpha_interval": [0.6, 0.8],
+            "break_even": 0.4, "decode_speedup": sure, "ttft_ratio": {**sure, "median": 2.1},
+            "tokens_per_round": 3.0, "rounds": 5.0, "same_as_target": True,
+            "round_cost": {**sure, "median": 2.0}, "ttft_ns": 2e6, "tpot_ns": 1e6}  # fmt: skip
+    return made | more
+
+
+def headline(*rows: dict[str, object], random: bool = False) -> str:
+    told = {"target": "t", "random_weights": random, "note": None, "rows": list(rows),
+            "alone": {"ttft_ns": 1e6, "tpot_ns": 1.5e6}}  # fmt: skip
+    content = {
+        "speculative": told, "configurations": [], "title": "t", "finished": "f", "command": "c",
+        "environment": {"device": {"name": "d"}, "versions": {}, "driver": None, "commit": None,
+                        "clocks": {}, "load_average": None}, "model": "t",
+    }  # fmt: skip
+    return page.about(content).headline
+
+
+def test_the_first_sentence_of_a_pair_says_a_gain_only_beyond_chance() -> None:
+    slow = {"median": 0.8, "low": 0.7, "high": 0.9, "n": 20}
+    assert headline(row("small"), row("large", decode_speedup=slow)) == (
+        "small at γ 4 decodes 1.50 times as fast as t alone (95 %: 1.40 to 1.60): 70.0% of judged "
+        "drafts stay, it pays from 40.0% on; the first token takes 2.10 times as long."
+    )
+    assert headline(row("large", decode_speedup=slow, break_even=None)) == (
+        "No draft pays: the best, large at γ 4, decodes 0.80 times as fast as t alone (95 %: 0.70 "
+        "to 0.90): 70.0% of judged drafts stay, it pays at no acceptance."
+    )
+    unsure = headline(row("small", decode_speedup=slow | {"median": 1.1, "high": 1.3}))
+    assert unsure.startswith("Whether a draft pays is within the noise: small at γ 4")
+    assert "Weights are random" in headline(row("small"), random=True)
+    assert headline(row("small", break_even=None), random=True).startswith("No acceptance would")
+
+
+def test_the_interval_of_a_ratio_is_that_of_its_pairs() -> None:
+    found = statistics.ratio_interval([2, 4, 3, 5], [8, 8, 8, 8])
+    assert found is not None
+    # of equal wholes it is Student's of the single ratios: mean 0.4375, s 0.1614, n 4, t 3.182
+    assert found == pytest.approx((0.4375 - 0.2568, 0.4375 + 0.2568), abs=1e-4)
+    assert statistics.ratio_interval([1, 2], [2, 4]) is None
+    assert statistics.ratio_interval([1, 2, 3], [2, 4, 6]) is None  # all alike: nothing varies
 
 
 def test_a_pair_at_full_size_costs_what_its_shapes_say() -> None:

@@ -91,6 +91,28 @@ def _normal_interval(data: Floats, confidence: float) -> tuple[float, float]:
     return float(data[rank - 1]), float(data[count - rank])
 
 
+def ratio_interval(
+    parts: Sequence[float], wholes: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """(low, high) of sum(parts) / sum(wholes), the pairs being what varies.
+
+    None for fewer than three pairs, or where all have one ratio: then nothing tells how sure it is.
+
+    Source: Cochran, Sampling Techniques, 3rd ed., section 6.3.
+    """
+    some, all_ = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
+    count, whole = len(all_), float(all_.sum())
+    if count < 3 or not whole:
+        return None
+    ratio = float(some.sum()) / whole
+    left = some - ratio * all_
+    if not np.any(np.abs(left) > 1e-12):
+        return None
+    error = math.sqrt(count / (count - 1) * float((left**2).sum())) / whole
+    reach = quantile(0.5 + confidence / 2, count - 1) * error
+    return ratio - reach, ratio + reach
+
+
 # ---------------------------------------------------------------- one run
 
 

@@ -163,7 +163,7 @@ def register(group: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Time drafts and their target against the target alone: acceptance, speed-up, costs."""
-        from tracekit.bench import speculative as bench
+        from tracekit.bench.speculative import run as bench
 
         drafts = [one.strip() for one in draft.split(",") if one.strip()]
         gammas = opt.values(gamma, int, "--gamma")
@@ -172,10 +172,12 @@ def register(group: typer.Typer) -> None:
             return
         if output is not None:
             from tracekit import files
-            from tracekit.bench.file import is_benchmark
+            from tracekit.bench.file import is_benchmark, page_of
+            from tracekit.report.html.page import is_page
 
             inputs = [*feeding.inputs, *building.inputs]
             files.check(output, inputs=inputs, ours=is_benchmark, force=force)
+            files.check(page_of(output), inputs=inputs, ours=is_page, force=force)
         wanted = bench.Wanted(
             target=target, drafts=drafts, gammas=gammas, translate=translate,
             draft_checkpoint=draft_checkpoint, output=output,
@@ -188,7 +190,8 @@ def register(group: typer.Typer) -> None:
 def _run(wanted: object, as_json: bool) -> None:
     from rich.text import Text
 
-    from tracekit.bench import speculative as bench
+    from tracekit.bench.speculative import page
+    from tracekit.bench.speculative import run as bench
     from tracekit.cli import progress, terminal
     from tracekit.report import text_tables
     from tracekit.results.result import to_plain
@@ -196,6 +199,15 @@ def _run(wanted: object, as_json: bool) -> None:
     assert isinstance(wanted, bench.Wanted)
     with progress.phases() as report:
         done = bench.run(wanted, report)
+    places = dict(done.files)
+    if done.charts:
+        from tracekit.bench.file import page_of
+        from tracekit.report import benchmark
+
+        about = page.about(done.content)
+        places["page"] = benchmark.write(
+            page_of(places["JSON"]), about, done.grids, done.charts, page.definitions()
+        )
     if as_json:
         process.say_json(to_plain(done.content))
     else:
@@ -205,7 +217,8 @@ def _run(wanted: object, as_json: bool) -> None:
         out.print(Text(title), soft_wrap=True)
         for grid in done.grids:
             text_tables.show(out, grid)
-        out.print(Text(f"JSON:   {done.files['JSON']}"), soft_wrap=True)
+        for label, path in places.items():
+            out.print(Text(f"{label + ':':<7} {path}"), soft_wrap=True)
         for row in done.content["speculative"]["rows"] if done.failed else ():
             out.print(Text(f"{row['draft']}, γ {row['gamma']}: {row['error'] or 'no request'}"))
     if done.interrupted:

@@ -26,6 +26,7 @@ class About:
     data: Mapping[str, object]  # what the page embeds
     headline: str = ""
     verdict: Verdict | None = None
+    notes: tuple[str, ...] = ()
     tiles: tuple[KeyNumber, ...] = ()
 
 
@@ -43,9 +44,11 @@ def write(
         overview=Overview(
             headlines=tuple(filter(None, [about.headline])),
             verdicts=tuple(filter(None, [about.verdict])),
+            notes=about.notes,
             tiles=about.tiles,
             charts=tuple(charts),
-            grids=tuple(grids),
+            opened=tuple(grids[:1]),
+            grids=tuple(grids[1:]),
             definitions=dict(definitions),
         ),
         facts=list(about.facts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 # what a template argument may be that says more than the function that it is given to
 _TELLING = re.compile(
@@ -38,6 +39,38 @@ def readable(name: str) -> str:
         return head
     inner = [word for word in _TELLING.findall(text[cut:]) if word != head]
     return f"{head}: {inner[0]}" if inner else head
+
+
+_WORD = re.compile(r"[A-Za-z0-9:]+")
+
+
+def differences(names: Sequence[str]) -> dict[str, str]:
+    """What sets each of several names apart from the others: a word or a few of it, '' for none.
+
+    Of a template's arguments the first that differs, of `a_b_c` the first part.
+    """
+    words = {name: _WORD.findall(name) for name in dict.fromkeys(names)}
+    return {name: " ".join(found) for name, found in _apart(words, 0).items()}
+
+
+def _apart(words: Mapping[str, Sequence[str]], start: int) -> dict[str, list[str]]:
+    if len(words) < 2:
+        return {name: [] for name in words}
+    longest = max(map(len, words.values()))
+    for at in range(start, longest):
+        groups: dict[str, dict[str, Sequence[str]]] = {}
+        for name, own in words.items():
+            groups.setdefault(own[at] if at < len(own) else "", {})[name] = own
+        if len(groups) < 2:
+            continue
+        lasts = [word.strip(":").rsplit("::", 1)[-1] for word in groups]
+        telling = lasts if len(set(lasts)) == len(groups) else list(groups)
+        return {
+            name: [*([word] if word else []), *more]
+            for word, group in zip(telling, groups.values(), strict=True)
+            for name, more in _apart(group, at + 1).items()
+        }
+    return {name: [] for name in words}  # they differ in signs alone
 
 
 def _mangled(name: str) -> str:

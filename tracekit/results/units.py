@@ -27,10 +27,16 @@ def duration(ns: float | None) -> str:
     size = abs(ns)
     if size < 1_000:
         return f"{ns:.0f} ns"
-    for limit, scale, unit in ((1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s")):
-        if size < limit * 0.9995:
+    for most, scale, unit in ((1e6, 1e3, "µs"), (1e9, 1e6, "ms"), (float("inf"), 1e9, "s")):
+        if size < most * 0.9995:
             return f"{_three(ns / scale)} {unit}"
     raise AssertionError("unreachable")
+
+
+def limit(ns: float) -> str:
+    """`ns` that is exact, such as the end of a class: 2 µs, not 2.00 µs."""
+    number, _, unit = duration(ns).partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
 def bytes_(count: float | None) -> str:

@@ -2,12 +2,12 @@
 
 A pixel that emitted its last event at log intensity L emits the next as it reaches L + C (brighter,
 p 1) or L - C (darker, p 0). Between frames log intensity is taken to be linear in time, so that a
-pixel may emit several events between two, each at the time at which it crosses. Noise, leaks, a
-refractory period and the limited bandwidth of a real pixel are left out.
+pixel may emit several events between two, each at the time at which it crosses. Noise, a refractory
+period and the limited bandwidth of a real pixel are left out; leaks are, unless a rate is given.
 
 Source: ESIM, Rebecq et al. 2018 (CoRL), sec. 3, contrast thresholds there 0.5 and less; v2e, Hu et
 al. 2021, arXiv 2006.07722, sec. 4: threshold 0.2 with a spread of 0.03 over pixels, and intensity
-that is linear below 20 of 255 and logarithmic above.
+that is linear below 20 of 255 and logarithmic above; leaks of 0.1 Hz a pixel (sec. 4.5).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Model:
     spread: float = 0.03  # standard deviation of a pixel's threshold, fixed for each pixel
     least: float = 0.01  # of a threshold, as v2e has it
     linear_below: float = 20.0  # of 255
+    leak_hz: float = 0.0  # events of p 1 that a pixel emits where nothing changes
     seed: int = 0
 
     def said(self) -> dict[str, float]:
@@ -62,15 +63,21 @@ def events(
     import numpy as np
 
     found: list[npt.NDArray[np.int64]] = []
-    reference = before = thresholds = None
+    reference = before = thresholds = start = None
     last = 0
     for now, frame in frames:
         light = log_intensity(frame, model.linear_below)
+        if start is None:
+            start = now
+        elif thresholds is not None:
+            light = light + model.leak_hz * (now - start) / 1e6 * thresholds
         if reference is None or before is None or thresholds is None:
             rng = np.random.default_rng(model.seed)
             spread = model.spread * rng.standard_normal(light.shape)
             thresholds = np.maximum(model.threshold + spread, model.least)
             reference = light.copy()
+            if model.leak_hz:  # no two pixels have leaked for as long
+                reference -= thresholds * rng.random(light.shape)
         else:
             found.append(_between(reference, before, light, thresholds, last, now))
         before, last = light, now

@@ -24,6 +24,12 @@ WAVES = 12
 CONTRAST = 0.35  # of intensity, as a share of its mean; one standard deviation
 FRAMES_PER_S = 500  # at which the scene is drawn; events lie between
 SPAN_US = 50_000  # EventGPT refuses 100 ms and more
+LEAK_HZ = 0.1  # as v2e has it: a camera that lies still emits events all the same
+
+
+def camera(seed: Sequence[int]) -> threshold_events.Model:
+    """The camera of one body."""
+    return threshold_events.Model(leak_hz=LEAK_HZ, seed=sum(seed))
 
 
 def events(
@@ -33,8 +39,7 @@ def events(
 
     The same `activity` and `seed` are the same motion.
     """
-    model = threshold_events.Model(seed=sum(seed))
-    return threshold_events.events(frames(activity, seed, start_s, span_us), model)
+    return threshold_events.events(frames(activity, seed, start_s, span_us), camera(seed))
 
 
 def frames(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
-from tracekit.datasets.formats import threshold_events, wav_files
+from tracekit.datasets.formats import wav_files
 from tracekit.datasets.local import plain, seen_motion, signals
 from tracekit.datasets.video import ego4d
 from tracekit.errors import TracekitError
@@ -92,7 +92,7 @@ def _made(
         case "events" if of_motion:
             uid, label = uid.replace("events", "events-of-motion"), activity
             facts |= {"start_s": 0.0, "span_us": seen_motion.SPAN_US}
-            facts |= threshold_events.Model(seed=sum(seed)).said()
+            facts |= seen_motion.camera(seed).said()
             _save(path / f"{uid}.npz", seen_motion.events(activity, seed=seed, start_s=0.0))
             made = plain.events(path / f"{uid}.npz")
         case "events":

@@ -12,9 +12,10 @@ of their name (`theme.mark`). None is a value that was not measured and draws no
 """
 
 from tracekit.results.figures.bars import columns, paired_bars, split_bars
-from tracekit.results.figures.chart import Chart, escape, marks, shorten
+from tracekit.results.figures.chart import Chart, distinct, escape, marks, shorten
 from tracekit.results.figures.curves import areas, lines
 from tracekit.results.figures.heat import heat
+from tracekit.results.figures.law import Here, law
 from tracekit.results.figures.roofline import Point, roofline
 from tracekit.results.figures.slope import Measure, Pair, slope
 from tracekit.results.figures.strip import Sample, strip
@@ -26,14 +27,17 @@ __all__ = [
     "Block",
     "Blocks",
     "Chart",
+    "Here",
     "Measure",
     "Pair",
     "Point",
     "Sample",
     "areas",
     "columns",
+    "distinct",
     "escape",
     "heat",
+    "law",
     "lines",
     "marks",
     "paired_bars",

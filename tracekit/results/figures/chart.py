@@ -12,7 +12,7 @@ from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.figures.theme import Mark
-from tracekit.results.kernel_labels import readable
+from tracekit.results.kernel_labels import differences, readable
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -92,6 +92,28 @@ def shorten(text: object, most: int = 44) -> str:
         return whole
     tail = most // 3
     return f"{whole[: most - tail - 1].rstrip()}…{whole[-tail:].lstrip()}"
+
+
+def distinct(texts: Iterable[object], most: int = 44) -> dict[str, str]:
+    """Each text shortened as by `shorten`; texts that would read alike say in what they differ."""
+    short = {text: shorten(text, most) for text in dict.fromkeys(map(str, texts))}
+    for shown, same in _alike(short).items():
+        for text, word in differences(same).items():
+            tag = f" ({shorten(word, most // 2)})" if word else ""
+            short[text] = f"{shorten(shown, most - len(tag))}{tag}"
+    for same in _alike(short).values():  # whose differences are longer than that
+        for place, text in enumerate(same, 1):
+            tag = f" #{place}"
+            short[text] = f"{shorten(short[text], most - len(tag))}{tag}"
+    return short
+
+
+def _alike(short: Mapping[str, str]) -> dict[str, list[str]]:
+    """The texts that are shown alike, by what is shown."""
+    alike: dict[str, list[str]] = {}
+    for text, shown in short.items():
+        alike.setdefault(shown, []).append(text)
+    return {shown: same for shown, same in alike.items() if len(same) > 1}
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,11 +198,12 @@ def legend(marks: Mapping[str, Mark]) -> list[list[str]]:
 
 def row_axis(labels: Sequence[str]) -> dict[str, Any]:
     """A y axis with one named row a bar, the first on top. Rows are numbers: names may repeat."""
+    short = distinct(labels)
     return {
         "autorange": False,
         "range": [len(labels) - 0.5, -0.5],
         "tickvals": list(range(len(labels))),
-        "ticktext": [escape(shorten(label)) for label in labels],
+        "ticktext": [escape(short[str(label)]) for label in labels],
         "showgrid": False,
         "zeroline": False,
         "ticks": "",

@@ -29,6 +29,7 @@ class Point:
     bytes_per_s: float | None = None  # where no FLOPs are counted: the others are None
 
 
+_Frame = tuple[float, float, float, float]  # least and most intensity, and TFLOP/s
 NAMED = 6  # points with a number, and a name in the legend: those with most time
 SHORT = 44  # characters of such a name
 SEEN = 0.002  # of the time of all points: what took less is not drawn
@@ -63,30 +64,18 @@ def roofline(
         replace(p, intensity=low * EDGE, flops_per_s=(p.bytes_per_s or 0) * low * EDGE)
         for p in bare
     ]
-    data: list[dict[str, Any]] = []
-    labels: list[dict[str, Any]] = []
-    for place, (name, peak) in enumerate(peaks.items()):
-        ridge = peak / bytes_per_s if bytes_per_s else low
-        data.append(_roof([max(ridge, low), high], [peak, peak], dash=place > 0))
-        said = f"{name}: {units.rate(peak, 'FLOP/s')}"
-        labels.append(_label(high, peak, said, "right", "bottom"))
-    if bytes_per_s:
-        top = min(max(ridges, default=high), high)
-        data.append(_roof([low, top], [low * bytes_per_s, top * bytes_per_s]))
-        said = f"memory: {units.rate(bytes_per_s, 'B/s')}"
-        # left of the middle of the slope and above it: the line never runs through its name
-        middle = (low * top) ** 0.5
-        labels.append(_label(middle, middle * bytes_per_s, said, "right", "bottom"))
-    groups = list(dict.fromkeys(p.group for p in kept))
-    whole = max((p.total_ns for p in kept), default=0) or 1
-    looks: dict[str, Mark] = {}
-    for p in kept:
-        looks.setdefault(p.category, mark(p.category, len(looks)))
     y = [p.flops_per_s or 0 for p in kept] + list(peaks.values())
     bottom, ceiling = _reach([v / 1e12 for v in y])
     frame = (low, high, bottom, ceiling)
     named = _numbered(kept, frame)
     names = {id(p): str(place) for place, p in enumerate(named, 1)}
+    taken = [_at(p.intensity or low, (p.flops_per_s or 1), frame) for p in named]
+    data, labels = _roofs(peaks, bytes_per_s, taken, frame)
+    groups = list(dict.fromkeys(p.group for p in kept))
+    whole = max((p.total_ns for p in kept), default=0) or 1
+    looks: dict[str, Mark] = {}
+    for p in kept:
+        looks.setdefault(p.category, mark(p.category, len(looks)))
     for place, group in enumerate(groups):
         own = [p for p in kept if p.group == group]
         data.append(_cloud(own, group, place, looks, whole, names))
@@ -124,7 +113,7 @@ def _seen(points: Sequence[Point], peak: float) -> list[Point]:
     return [p for p in points if p.total_ns >= least and (p.flops_per_s or peak) >= lowest]
 
 
-def _numbered(points: Sequence[Point], frame: tuple[float, float, float, float]) -> list[Point]:
+def _numbered(points: Sequence[Point], frame: _Frame) -> list[Point]:
     """The points with most time whose numbers would not lie on one another, the longest first."""
     low, high, bottom, ceiling = frame
     found: list[Point] = []
@@ -183,10 +172,68 @@ def _roof(x: list[float], flops_per_s: list[float], *, dash: bool = False) -> di
     }  # fmt: skip
 
 
-def _label(x: float, flops_per_s: float, text: str, xanchor: str, yanchor: str) -> dict[str, Any]:
+_WIDE, _HIGH = 400, 370  # px of the plot on a small screen, where room is scarce
+_LETTER, _LINE, _DOT = 6.6, 17, 30  # px: of a name; of a dot with its number above it
+
+
+def _at(intensity: float, flops_per_s: float, frame: _Frame) -> tuple[float, float]:
+    """Place in px from the lower left."""
+    low, high, bottom, ceiling = frame
+    x = log10(intensity / low) / log10(high / low)
+    y = log10(flops_per_s / 1e12 / bottom) / log10(ceiling / bottom)
+    return x * _WIDE, y * _HIGH
+
+
+def _roofs(
+    peaks: Mapping[str, float],
+    bytes_per_s: float | None,
+    taken: Sequence[tuple[float, float]],
+    frame: _Frame,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The roofs as lines, and their names where no dot lies."""
+    low, high = frame[:2]
+    ridges = [peak / bytes_per_s for peak in peaks.values()] if bytes_per_s else []
+    data: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
+    for place, (name, peak) in enumerate(peaks.items()):
+        ridge = peak / bytes_per_s if bytes_per_s else low
+        data.append(_roof([max(ridge, low), high], [peak, peak], dash=place > 0))
+        said = f"{name}: {units.rate(peak, 'FLOP/s')}"
+        labels.append(_label(said, [(high, peak, "bottom"), (high, peak, "top")], taken, frame))
+    if bytes_per_s:
+        top = min(max(ridges, default=high), high)
+        data.append(_roof([low, top], [low * bytes_per_s, top * bytes_per_s]))
+        said = f"memory: {units.rate(bytes_per_s, 'B/s')}"
+        # left of a place on the slope and above it: the line never runs through its name
+        along = [low ** (1 - part) * top**part for part in (0.5, 0.62, 0.74, 0.86)]
+        spots = [(x, x * bytes_per_s, "bottom") for x in along]
+        labels.append(_label(said, spots, taken, frame))
+    return data, labels
+
+
+def _label(
+    text: str,
+    spots: Sequence[tuple[float, float, str]],
+    taken: Sequence[tuple[float, float]],
+    frame: _Frame,
+) -> dict[str, Any]:
+    """The name of a roof, its right end at the first of the places that lies on fewest dots.
+
+    `spots`: intensity, FLOP/s, and whether its bottom or its top is there.
+    """
+
+    def crowd(spot: tuple[float, float, str]) -> int:
+        right, y = _at(spot[0], spot[1], frame)
+        left, low = right - _LETTER * len(text), y if spot[2] == "bottom" else y - _LINE
+        outside = left < 0 or low + _LINE > _HIGH
+        return 100 * outside + sum(
+            left - 10 < a < right + 10 and low - _DOT < b < low + _LINE + 8 for a, b in taken
+        )
+
+    x, flops_per_s, yanchor = min(spots, key=crowd)
     return {
         "x": log10(x), "y": log10(flops_per_s / 1e12), "text": escape(text), "showarrow": False,
-        "xanchor": xanchor, "yanchor": yanchor, "font": {"size": 12, "color": "var(--dim)"},
+        "xanchor": "right", "yanchor": yanchor, "font": {"size": 12, "color": "var(--dim)"},
     }  # fmt: skip
 
 

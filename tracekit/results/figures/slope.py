@@ -7,7 +7,7 @@ from typing import Any
 
 from tracekit.records import dataclass
 from tracekit.results import units
-from tracekit.results.figures.chart import Chart, escape, legend, scale, shorten
+from tracekit.results.figures.chart import Chart, distinct, escape, legend, scale, shorten
 from tracekit.results.figures.theme import Mark, mark
 
 MOST = 24  # lines
@@ -60,9 +60,11 @@ def slope(
     drawn = [*reversed(shown[NAMED:]), *reversed(named)]  # what has a name on top
     variants = {m.name: _variant(m, drawn, named, sides) for m in measures}
     data = [_line(p, looks, named=p in named) for p in drawn]
+    bare = [p.label.removeprefix("aten::") for p in named]
+    short = distinct(bare, LONG)
     data.append({
         "type": "scatter", "mode": "text", "x": [1.04] * len(named), "textposition": "middle right",
-        "text": [escape(shorten(p.label.removeprefix("aten::"), LONG)) for p in named],
+        "text": [escape(short[label]) for label in bare],
         "hoverinfo": "skip",
         "textfont": {"size": 12, "color": "var(--text)"}, "cliponaxis": False,
     })  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
+from math import floor, log10
 from typing import Any
 
 from tracekit.records import dataclass
@@ -64,10 +64,23 @@ def strip(
     }  # fmt: skip
     low, high = (v / axis.by for v in (least, max(flat, default=1)))
     if wide:
-        layout["xaxis"] |= {"dtick": 1, "range": [log10(low) - 0.15, log10(high) + 0.15]}
+        low, high = low / 1.4, high * 1.4
+        ticks = _ticks(low, high)
+        layout["xaxis"] |= {
+            "range": [log10(low), log10(high)], "tickvals": ticks,
+            "ticktext": [f"{v:,.6g}" for v in ticks],
+        }  # fmt: skip
     else:
         layout["xaxis"] |= {"range": [0, 1.05 * high]}
     return Chart(key, title, summary, data, layout, table)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of each decade; over many decades 1 alone."""
+    steps = (1, 2, 5) if high < 2_000 * low else (1,)
+    powers = range(floor(log10(low)), floor(log10(high)) + 1)
+    every = (round(by * 10.0**power, 12) for power in powers for by in steps)
+    return [value for value in every if low <= value <= high]
 
 
 def _dots(

@@ -1,0 +1,1 @@
+"""Pairs of a draft and a target against the target alone: run, costs, figures, tables, page."""
