@@ -263,7 +263,7 @@ def merge(one: Transfers, two: Transfers) -> Transfers:
 
 DEFINITIONS = {
     "direction": "H is host memory, D device memory, P a peer device, S memory that both "
-    "share; a fill sets device memory.",
+    "share; a memset (fill in JSON) sets device memory.",
     "host memory": "Pageable memory is copied through a staging buffer; pinned is not. Empty where "
     "the trace does not say.",
     "count": "Copy or memset events of the device.",

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracekit.answers.tree import KERNEL, ROOT, Tree, Trees
+from tracekit.answers.tree import FILL, KERNEL, ROOT, Tree, Trees
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import markers_if_any
 from tracekit.errors import MissingEventsError
@@ -122,8 +122,9 @@ def _rows(one: Tree) -> list[tuple[object, ...]]:
     order = sorted(range(1, len(one.nodes)), key=lambda at: -one.nodes[at].ns)
     shown = [at for at in order if at not in only or one.nodes[at].kind == KERNEL][:ROWS]
     return [
-        (node.name[:LETTERS], node.kind, " › ".join(map(shorten, path(one, node.parent))),
-         node.count, node.ns, node.ns / whole if whole else None, node.floor_ns)
+        (node.name[:LETTERS], "memset" if node.kind == FILL else node.kind,
+         " › ".join(map(shorten, path(one, node.parent))), node.count,
+         node.ns, node.ns / whole if whole else None, node.floor_ns)
         for node in (one.nodes[at] for at in shown)
     ]  # fmt: skip
 

@@ -76,6 +76,13 @@ test('arrow keys walk through the tree and stay where there is nothing', () => {
   assert.deepEqual([to(0, 'ArrowDown'), to(1, 'ArrowDown'), to(2, 'ArrowRight'), to(3, 'ArrowRight'), to(2, 'ArrowUp'), to(0, 'ArrowUp'), to(4, 'ArrowLeft')], [1, 2, 3, 3, 1, 0, 1]);
 });
 
+test('what is cut keeps that in which it differs from its row', () => {
+  const row = ['Cijk_Alik_Bljk BBS MT256x32x64 WG64', 'Cijk_Alik_Bljk BBS MT16x32x256 WG16', 'paged_attention'];
+  assert.deepEqual(row.map(text => icicle.cut(text, 15, row)), ['Cijk…256x32x64 ', 'Cijk…16x32x256 ', 'paged_attention']);
+  assert.equal(icicle.cut('paged_attention', 8, row), 'paged_a…');
+  assert.equal(icicle.cut(row[0], 5, row), 'Cijk…');
+});
+
 // track 0: a [0, 100) holds b [10, 30) holds c [12, 14), then d [40, 41); track 1: e [5, 6)
 const start = [0, 10, 12, 40, 5], dur = [100, 20, 2, 1, 1];
 const levels = lanes.levels([4, 1], start, dur);

@@ -20,6 +20,7 @@ from tracekit.models.entry import Vocabulary
 from tracekit.models.huggingface import words
 from tracekit.models.speculative import full_size
 from tracekit.report import model_tables
+from tracekit.results.units import duration
 
 NAMES = ("onellm", "llasa", "eventgpt", "limu_bert")
 
@@ -154,6 +155,18 @@ def bench_file(folder: Path, model: str = "onellm") -> Path:
     path = folder / "bench.json"
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+def test_the_first_sentence_names_the_least_time_of_a_token_and_the_best_pair(
+    found: Comparison,
+) -> None:
+    said = model_tables.headline(found)
+    step = next(
+        f.step_ns for f in found.rows[0].floors if f.device == found.rows[0].floors[0].device
+    )
+    assert said.startswith(f"A token takes at least {duration(step)} (OneLLM 7B), ")
+    most = max(g.all_accepted for p in found.pairs for g in p.outlooks[0].gains)
+    assert f"decodes at most {most:.2f} times as fast, were every draft accepted." in said
 
 
 def test_what_was_measured_stands_beside_the_floors(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ def test_all_modules_are_in_the_page_as_one_script_without_imports() -> None:
     for source in SOURCES:
         for name in _TOP.findall(source.read_text(encoding="utf-8")):
             assert name in whole, f"{source.name} is imported by nobody"
+    without = scripts.joined(picture=False)  # what a page without one carries
+    assert len(without) < 0.55 * len(whole)
+    assert "canvas" not in without
 
 
 def test_no_two_modules_give_one_name_to_different_things() -> None:

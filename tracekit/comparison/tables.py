@@ -83,15 +83,23 @@ def _telling(grid: Grid) -> Grid:
     )
 
 
+_MEANS = {
+    "run": "other work: totals cannot be compared",
+    "stage": "other work: totals cannot be compared",
+    "recording": "recorded otherwise: totals cannot be compared",
+    "setting": "may explain the change",
+}
+
+
 def _difference_grid(differences: Sequence[Difference]) -> Grid:
     columns = (
         Column("what"), Column("before"), Column("after"),
-        Column("comparable", "text", "No: the totals cannot be compared. Yes: a setting that may "
-               "explain the change."),
+        Column("so", "text", "Other work, or work recorded otherwise: totals of the two cannot be "
+               "compared. Where it ran, and how: what may explain a change of the same work."),
     )  # fmt: skip
     rows = [
         (f"instances of {d.what}" if d.kind == "stage" else d.what, d.before, d.after,
-         "yes" if d.kind == "setting" else "no")
+         _MEANS[d.kind])
         for d in differences[:MOST]
     ]  # fmt: skip
     return Grid("differences", "In what the runs differ", columns, rows, _more(differences),
@@ -266,10 +274,12 @@ def _prediction_grid(prediction: Prediction) -> Grid:
         Column("at least", "ns"), Column("at most", "ns"),
         Column("measured", "ns", "The difference as it is, whatever its cause."),
     )  # fmt: skip
+    shown = prediction.rows[:MOST]
+    several = {f.change for f in shown if sum(g.change == f.change for g in shown) > 1}
     rows = [
-        (f.change, f.kernel_ns, f.stage, f.clock, f.predicted_ns, f.low_ns, f.high_ns,
-         f.measured_ns)
-        for f in prediction.rows[:MOST]
+        (f"{f.change}: {f.stage}" if f.change in several else f.change, f.kernel_ns, f.stage,
+         f.clock, f.predicted_ns, f.low_ns, f.high_ns, f.measured_ns)
+        for f in shown
     ]  # fmt: skip
     note = (
         "What lies between predicted and measured is no kernel's (launches, waits, host work), or "

@@ -12,7 +12,7 @@ from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart, split_bars
 from tracekit.results.result import Column, Grid, to_plain
-from tracekit.results.units import bytes_, count
+from tracekit.results.units import bytes_, count, duration
 from tracekit.version import __version__
 
 FLOOR = (
@@ -214,6 +214,7 @@ def write(path: Path, found: Comparison, command: str) -> Path:
         title=f"{names}, side by side",
         subtitle=f"published sizes · {found.dtype} · {_ahead(found.pairs)}",
         overview=Overview(
+            headlines=tuple(filter(None, [headline(found)])),
             charts=() if bars is None else (bars,), opened=tuple(grids(found)),
             definitions={"floor": FLOOR, "pair": PAIR},
         ),
@@ -223,6 +224,29 @@ def write(path: Path, found: Comparison, command: str) -> Path:
         data={"models": to_plain(found)},
     )  # fmt: skip
     return save(fill(page), path)
+
+
+def headline(found: Comparison) -> str:
+    """The least time of a token of each model on the first device, and whether a pair could pay."""
+    devices = [floor.device for row in found.rows for floor in row.floors if floor.step_ns]
+    if not devices:
+        return ""
+    steps = [
+        f"{duration(floor.step_ns)} ({_short(row)})" for row in found.rows for floor in row.floors
+        if floor.device == devices[0] and floor.step_ns
+    ]  # fmt: skip
+    said = f"A token takes at least {', '.join(steps)} on {devices[0]}"
+    if not found.pairs:
+        return f"{said}."
+    gains = [
+        (max(gain.all_accepted for gain in one.gains), pair) for pair in found.pairs
+        for one in pair.outlooks if one.device == devices[0] and one.gains
+    ]  # fmt: skip
+    most, pair = max(gains, key=lambda own: own[0])
+    if most <= 1:
+        return f"{said}; no draft among them pays, were every token of it accepted."
+    best = f"the best pair, {pair.draft} for {pair.target}"
+    return f"{said}; {best}, decodes at most {most:.2f} times as fast, were every draft accepted."
 
 
 def _ahead(pairs: Sequence[Pair]) -> str:

@@ -17,7 +17,7 @@ from tracekit.report.html.page import Page, Source, fill, made_by, save
 from tracekit.report.html.section import Part as Section
 from tracekit.report.one.overview import Overview
 from tracekit.results import units
-from tracekit.results.figures import Chart, paired_bars, shorten, waterfall
+from tracekit.results.figures import Chart, distinct, paired_bars, shorten, waterfall
 from tracekit.results.first_screen import KeyNumber
 from tracekit.results.result import Grid
 from tracekit.trace import run_facts
@@ -286,8 +286,9 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
     shown = changed[:KERNELS]
     rest = after - before - sum(k.difference_ns for k in shown)
     several = len({k.phase for k in every}) > 1
-    steps = [(_change_name(k, several), float(k.difference_ns)) for k in shown]
-    replaced = [_change_name(k, several) for k in shown if k.state != "both"]
+    names = _change_names(shown, several)
+    steps = [(name, float(k.difference_ns)) for k, name in zip(shown, names, strict=True)]
+    replaced = [n for k, n in zip(shown, names, strict=True) if k.state != "both"]
     if rest:  # of both kinds
         replaced.append(units.plural(len(every) - len(shown), "other"))
         steps.append((replaced[-1], float(rest)))
@@ -304,8 +305,12 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
     ]  # fmt: skip
 
 
-def _change_name(change: KernelChange, several: bool) -> str:
-    """A kernel's short name with its phase, where there are several, and whether it is new."""
-    phase = f" · {shorten(change.phase, 12)}" if several and change.phase else ""
-    state = "" if change.state == "both" else f" ({change.state})"
-    return f"{shorten(change.name, 43 - len(phase) - len(state))}{phase}{state}"
+def _change_names(changes: Sequence[KernelChange], several: bool) -> list[str]:
+    """Short names, with phases where there are several, and whether each is new."""
+    tails = [
+        (f" · {shorten(k.phase, 12)}" if several and k.phase else "")
+        + ("" if k.state == "both" else f" ({k.state})")
+        for k in changes
+    ]
+    short = distinct((k.name for k in changes), 43 - max(map(len, tails), default=0))
+    return [f"{short[k.name]}{tail}" for k, tail in zip(changes, tails, strict=True)]

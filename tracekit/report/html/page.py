@@ -164,7 +164,7 @@ def _filled(page: Page, part: float) -> str:
         source=page.source,
         data=[(f"tk-{name}", safe(embedded(value))) for name, value in data.items()],
         **_first_screen(page.overview, draw),
-        **_assets(charts),
+        **_assets(charts, picture=any(own.pictures for own in sections)),
     )
 
 
@@ -233,11 +233,11 @@ def _first_screen(view: Overview, draw: _Tables) -> dict[str, Any]:
     }
 
 
-def _assets(charts: bool) -> dict[str, Any]:
+def _assets(charts: bool, *, picture: bool) -> dict[str, Any]:
     return {
         "tokens": safe(theme.css()),
         "css": safe(_asset("page.css")),
-        "js": safe(scripts.joined()),
+        "js": safe(scripts.joined(picture=picture)),
         "theme": safe(embedded({"tokens": theme.TOKENS, "layout": theme.LAYOUT})),
         "plotly": safe(plotly.packed() if charts else ""),
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,6 +42,7 @@ from tracekit.trace.trace import I64
 LEAST = 2_000  # slices: fewer say nothing
 _BINS = 512  # of each track where the runs are joined once more
 _PLAIN = "var(--lane)"
+_FOLDER = re.compile(r"^\S*/(?=[^/\s]+\.py\(\d+\))")  # of a Python frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +236,8 @@ def _header(own: Picture) -> dict[str, Any]:
 
 
 def _short(texts: Sequence[str]) -> dict[int, str]:
-    """Names of kernels as a person says them, where that is shorter."""
-    said = [readable(text) for text in texts]
+    """Kernels as a person says them, ops without their library, frames without their folder."""
+    said = [readable(_FOLDER.sub("", text.removeprefix("aten::"))) for text in texts]
     return {at: said[at] for at, text in enumerate(texts) if len(said[at]) < len(text)}
 
 

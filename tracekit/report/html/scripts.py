@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 ENTRY = "main.js"
+PICTURE = "picture/picture.js"  # enters itself where it is there: nothing imports it
 # whole lines that are comments, or blank: for those who write the page, not for its readers
 _COMMENT = re.compile(r"^(?: *//.*|/\*\*[^\n]*\*/|/\*\*\n(?: \*[^\n]*\n)*? \*/)?\n", re.MULTILINE)
 _INDENT = re.compile(r"^ +", re.MULTILINE)  # no text of ours goes over several lines
@@ -22,10 +23,11 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", r
 
 
 @cache
-def joined() -> str:
-    """All modules that the page needs, in one function that runs at once."""
+def joined(*, picture: bool = True) -> str:
+    """All modules that a page needs, in one function that runs at once; `picture`: it has one."""
     parts: dict[str, str] = {}
-    _add(ENTRY, parts)
+    for entry in (PICTURE, ENTRY) if picture else (ENTRY,):
+        _add(entry, parts)
     return "(() => {\n'use strict';\n" + "\n".join(parts.values()) + "})();\n"
 
 

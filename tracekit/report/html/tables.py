@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import floor, log10
 from statistics import median
@@ -10,7 +10,7 @@ from typing import Any
 
 from tracekit.records import dataclass
 from tracekit.report.html.embedded import bounded
-from tracekit.results.figures import shorten
+from tracekit.results.figures import distinct, shorten
 from tracekit.results.figures.theme import MARKS, Mark
 from tracekit.results.result import Column, Grid, unmeasured
 from tracekit.results.units import plural
@@ -93,7 +93,8 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     kept = [i for i in range(len(grid.columns)) if i not in {*empty, *zero}]
     scales = [_scale(grid.columns[i], [r[i] for r in rows], grid.total and grid.total[i])
               for i in kept]  # fmt: skip
-    body = [_row([row[i] for i in kept], [grid.columns[i] for i in kept], scales)
+    names = _names(grid, kept, rows[:most])
+    body = [_row([row[i] for i in kept], [grid.columns[i] for i in kept], scales, names=names)
             for row in rows[:most]]  # fmt: skip
     total = ""
     if grid.total is not None:
@@ -168,13 +169,14 @@ def _row(
     columns: Sequence[Column],
     scales: Sequence[tuple[float, str]],
     absent: str = "–",
+    names: Mapping[str, str] | None = None,
 ) -> str:
     cells = []
     for place, (value, column, (by, _)) in enumerate(zip(values, columns, scales, strict=True)):
         tag = "th scope=row" if place == 0 else "td"
         end = tag[:2]
         if column.unit == "text":
-            cells.append(f"<{tag}>{_text(value, absent)}</{end}>")
+            cells.append(f"<{tag}>{_text(value, absent, names or {})}</{end}>")
         elif column.unit == "share" and value is not None:
             width = min(max(float(value), 0), 1) * 100
             cells.append(f'<{tag} class="n b" style="--p:{width:.0f}%">{cell(value, column, by)}'
@@ -209,7 +211,17 @@ def cell(value: Any, column: Column, by: float) -> str:
     return f"&lt;{10.0**-FINEST:f}" if value > 0 and float(shown.replace(",", "")) == 0 else shown
 
 
-def _text(value: Any, absent: str) -> str:
+def _names(grid: Grid, kept: Sequence[int], rows: Sequence[Sequence[Any]]) -> dict[str, str]:
+    """What is shown of each text that is folded: of a column no two read the same."""
+    found: dict[str, str] = {}
+    for at in kept:
+        if grid.columns[at].unit == "text":
+            texts = (bounded(str(row[at])) for row in rows if row[at] is not None)
+            found |= distinct((text for text in texts if len(text) > LONG), SHORT)
+    return found
+
+
+def _text(value: Any, absent: str, names: Mapping[str, str]) -> str:
     if value is None or value == "":
         return absent
     text = bounded(str(value))
@@ -219,8 +231,9 @@ def _text(value: Any, absent: str) -> str:
     if len(text) > LONG and is_prose(text):
         return f"<span class=prose>{escape(text)}</span>"
     if len(text) > LONG:
+        short = names.get(text) or shorten(text, SHORT)
         return (
-            f"<details class=long><summary>{escape(shorten(text, SHORT))}</summary>"
+            f"<details class=long><summary>{escape(short)}</summary>"
             f"<code>{escape(text)}</code></details>"
         )
     return f"{swatch(mark)}{escape(text)}" if mark else escape(text)

@@ -61,13 +61,23 @@ def every_step(job: Job) -> list[Grid]:
 
 def charts(job: Job) -> list[Chart | None]:
     """Where each rank's time went; ranks by steps."""
-    drawn = steps.charts(job.steps, job.rows) if job.steps is not None else []
+    drawn = steps.charts(job.steps, _stragglers_first(job)) if job.steps is not None else []
     return [ranks.chart(job.sides, job.rows), *drawn]
+
+
+def _stragglers_first(job: Job) -> list[Row]:
+    """Ranks that something sets apart, the farthest first; then the others in their order."""
+    apart = {one.place: one.size for one in job.apart if one.cause}
+
+    def place(row: Row) -> tuple[bool, float]:
+        return len(row.members) > 1, -apart.get(row.members[0], 0.0)
+
+    return sorted(job.rows, key=place)
 
 
 def grids(job: Job) -> list[Grid | None]:
     """The same as tables, and what sets ranks apart."""
-    stepped = steps.grids(job.steps, job.rows) if job.steps is not None else []
+    stepped = steps.grids(job.steps, _stragglers_first(job)) if job.steps is not None else []
     return [
         causes.grid(job.apart, job.calls), *ranks.grids(job.sides, job.rows), *stepped,
         balance.bubbles(job.sides, job.rows), balance.loads(job.sides, job.rows),

@@ -76,9 +76,11 @@ def overview(many: Sides, parts: Sequence[Part] | None = None) -> Overview:
     """What the traces have in common and where they differ. `parts` as `mixed.read` gives them."""
     parts = mixed.read(many) if parts is None else parts
     own = mixed.shown(many, parts)
+    # of ranks the heat maps say it, step by step
+    stepped = len(many) > FEW and any(part.job.steps is not None for part in parts)
     charts = (
-        *mixed.charts(parts),
-        run_charts.stage_chart(many), run_charts.latency_chart(many), run_charts.cost_chart(many),
+        *mixed.charts(parts), None if stepped else run_charts.stage_chart(many),
+        run_charts.latency_chart(many), run_charts.cost_chart(many),
     )  # fmt: skip
     grids = _grids(many, parts, own)
     return Overview(

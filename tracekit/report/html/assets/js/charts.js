@@ -91,10 +91,15 @@ function draw(box) {
     const by = (1 - layout.bargap) / before;
     data = data.map(trace => trace.width && trace.type === 'bar' ? {...trace, width: trace.width.map(w => w * by)} : trace);
   }
+  if (kind === 'slope') {  // as much room for the names as they need, the rest for the lines
+    const inner = width - layout.margin.l - layout.margin.r, names = Math.min(185, 0.46 * inner);
+    layout.xaxis.range = [-0.06, 1 + 1.06 * names / (inner - names)];
+  }
   if (box.range) layout.xaxis = {...layout.xaxis, range: box.range};  // zoomed to: kept in other colours or sizes
   if (kind === 'tracks') data = named(data, layout.xaxis.range, width - layout.margin.l - layout.margin.r);
   if (kind === 'columns' && layout.xaxis.tickvals) thin(layout.xaxis, width);
   if (printing) { layout.width = 680; layout.autosize = false; data = tinted(data); }
+  arrives(box);
   if (box.classList.contains('wait')) { box.textContent = ''; box.classList.remove('wait'); }
   box.style.minHeight = layout.height + 'px';
   // touch scrolls the page; a mouse drag zooms
@@ -157,15 +162,23 @@ async function tryDraw(box) {
   try { await draw(box); } catch (fault) { console.error(fault); box.textContent = 'This chart could not be drawn; the table holds the same numbers.'; }
   await pause();
 }
-// a page with very many charts stays light: beyond these nodes a chart waits until it comes near
-const ENOUGH = 5150;
+// a chart waits until it comes near: a page is at hand before its last chart is drawn
+const AHEAD = 900;  // px
 const near = globalThis.IntersectionObserver && new IntersectionObserver(seen => {
-  for (const {target, isIntersecting} of seen) if (isIntersecting) { near.unobserve(target); delete target.dataset.later; tryDraw(target); }
-}, {rootMargin: '900px'});
+  for (const {target, isIntersecting} of seen) if (isIntersecting) { arrives(target); tryDraw(target); }
+}, {rootMargin: AHEAD + 'px'});
+function arrives(box) {
+  near?.unobserve(box);
+  delete box.dataset.later;
+}
+function isFar(box) {
+  const {top, bottom} = box.getBoundingClientRect();
+  return Boolean(near) && (!box.offsetParent || top > innerHeight + AHEAD || bottom < -AHEAD);
+}
 async function drawAll() {
   for (const box of boxes()) {
     if (box.dataset.later) continue;
-    if (box.classList.contains('wait') && document.getElementsByTagName('*').length > ENOUGH) {
+    if (box.classList.contains('wait') && isFar(box)) {
       box.dataset.later = 'yes';
       near.observe(box);
     } else await tryDraw(box);

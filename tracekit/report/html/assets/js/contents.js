@@ -2,7 +2,7 @@
 import {all, byId, copyText, make, plain, reveal, unpackFold} from './dom.js';
 import {parse, remember} from './fragment.js';
 import {showChart} from './charts.js';
-import {showPicture} from './picture/picture.js';
+import {showPart} from './parts.js';
 import {arrived, showTable} from './tables.js';
 
 /** Which section the reader is in: the last that begins above a line; the first where none does. */
@@ -99,7 +99,7 @@ export function goTo(fragment) {
   reveal(element);
   if (element.matches('section.folded')) fold(element, false);
   (element.closest('figure') || element).scrollIntoView({block: element.tagName === 'TABLE' ? 'center' : 'start'});
-  if (Object.keys(state).length) showTable(anchor, state) || showPicture(anchor, state) || showChart(anchor, state);
+  if (Object.keys(state).length) showTable(anchor, state) || showPart(anchor, state) || showChart(anchor, state);
 }
 
 export function listenToContents() {

@@ -1,7 +1,7 @@
 // The page: what listens at once, what is drawn when the text is there.
 import {drawCharts, listenToCharts} from './charts.js';
 import {goTo, listenToContents} from './contents.js';
-import {drawPicture, figures} from './picture/picture.js';
+import {parts} from './parts.js';
 import {listenToSearch} from './search.js';
 import {listenToTables} from './tables.js';
 
@@ -14,16 +14,6 @@ function busy() {
   return () => { clearInterval(pulse); main.removeAttribute('data-drawing'); main.removeAttribute('aria-busy'); };
 }
 
-async function drawPictures() {
-  for (const figure of figures()) {
-    try { await drawPicture(figure); } catch (fault) {
-      console.error(fault);
-      const place = figure.querySelector('.wait');
-      if (place) place.textContent = 'This browser cannot draw the picture; the table holds the longest parts.';
-    }
-  }
-}
-
 listenToTables();
 listenToCharts();
 listenToContents();
@@ -32,7 +22,7 @@ listenToSearch();
   const done = busy();
   try {
     await new Promise(next => requestAnimationFrame(() => setTimeout(next, 0)));  // the text first
-    await drawPictures();
+    for (const part of parts) await part.draw?.();
     goTo(location.hash);
     await drawCharts();
   } finally { done(); }

@@ -1,6 +1,6 @@
 // Search over the whole page: sections, findings, definitions, every row, every node of the picture.
 import {all, byId, make, plain, reveal, unpackFold, words} from './dom.js';
-import {nodesToFind} from './picture/picture.js';
+import {parts} from './parts.js';
 import {showRow, tables} from './tables.js';
 import {duration, plural} from './units.js';
 
@@ -43,7 +43,7 @@ function index() {
     rows.forEach((row, place) => out.push(entry('row', [...row.cells].map(cell => plain((cell.querySelector('code') || cell).textContent)).join(' · '), where,
       () => { reveal(table); showRow(table.id, row.place ?? place); })));
   }
-  out.push(...nodesToFind().map(node => entry('picture', node.text, `${node.kind}, ${duration(node.ns)}`, node.go)));
+  for (const part of parts) out.push(...(part.find?.() || []).map(node => entry('picture', node.text, `${node.kind}, ${duration(node.ns)}`, node.go)));
   return out;
 }
 

@@ -62,3 +62,19 @@ function longest(nodes, own) {
   const shown = nodes.filter(node => own[node] > 0);
   return shown.length ? shown.reduce((best, node) => own[node] > own[best] ? node : best) : undefined;
 }
+
+/** A text cut to `most` letters; where others of the row would be cut to the same, what differs stays. */
+export function cut(text, most, others = []) {
+  if (text.length <= most) return text;
+  const plain = text.slice(0, most - 1);
+  const alike = others.filter(other => other !== text && other.startsWith(plain));
+  if (!alike.length || most < 6) return plain + '…';
+  let from = 0;
+  for (const other of alike) {
+    let at = plain.length;
+    while (at < text.length && text[at] === other[at]) at++;
+    from = Math.max(from, at);
+  }
+  const head = Math.min(Math.floor((most - 1) / 3), 8), tail = most - head - 1;
+  return text.slice(0, head) + '…' + text.slice(Math.min(from, text.length - tail)).slice(0, tail);
+}

@@ -5,6 +5,7 @@ import {count, duration, forCommand, plural, share} from '../units.js';
 
 const LANES = [['var(--lane)', 'var(--text)', ''], ['var(--lane-2)', 'var(--text)', '']];
 const LEAVES = new Set(['kernel', 'copy', 'fill']);
+const SHOWN = {fill: 'memset'};  // kinds that are called otherwise
 const WAITS = new Set(['idle', 'cause', 'host']);
 // what a reader may look for in the tables; of others the name says nothing there
 const NAMED = new Set(['stage', 'module', 'op', 'kernel', 'copy', 'fill', 'cause', 'host']);
@@ -33,6 +34,8 @@ export function modelOf({header, columns}) {
     bounds: [header.start, header.end],
     own: state => state.idle ? every : without,
     name: at => text(header.name[at]),
+    shownKind: at => SHOWN[kind(at)] ?? kind(at),
+    shortName: at => short(header.name[at]),
     caption: at => `${short(header.name[at])}  ${duration(header.ns[at])}`,
     /** Colour, colour of text upon it, hatch. What is no kernel is grey: place tells it. */
     mark: (at, row) => header.colour[at] >= 0 ? header.colours[header.colour[at]] : LANES[row % 2],
@@ -68,7 +71,7 @@ export function modelOf({header, columns}) {
     share: (at, state) => model.own(state)[at] / model.own(state)[0],
     counted: at => LEAVES.has(kind(at)) || kind(at) === 'op' && !header.gpu ? plural(header.count[at], 'call')
       : waits(at) ? plural(header.count[at], 'stretch', 'stretches')
-      : header.gpu ? plural(header.count[at], 'kernel, copy or fill', 'kernels, copies and fills') : plural(header.count[at], 'op'),
+      : header.gpu ? plural(header.count[at], 'kernel, copy or memset', 'kernels, copies and memsets') : plural(header.count[at], 'op'),
     /** Of the time that has a floor, how much the device's peaks would allow. */
     floor(at) {
       const floor = header.floor[at], described = header.described[at];
@@ -90,7 +93,7 @@ export function modelOf({header, columns}) {
 
 /** One node in a sentence, for the readout and for those who cannot see. */
 export function said(model, at, state) {
-  const kind = model.kind(at), of = at > 0 ? `, ${share(model.share(at, state))} of all` : '';
+  const kind = model.shownKind(at), of = at > 0 ? `, ${share(model.share(at, state))} of all` : '';
   const path = model.path(at).slice(0, -1).map(model.name).join(' › ');
   return [
     `${kind === 'all' ? 'everything' : kind} ${kind === 'all' ? '' : model.name(at)}`.trim() + `: ${duration(model.header.ns[at])}${of}`,

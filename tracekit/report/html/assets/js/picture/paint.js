@@ -1,5 +1,5 @@
 // Draws the picture on its two canvases; what is drawn where is for picture.js to look up again.
-import {ancestry, layout} from './icicle.js';
+import {ancestry, cut, layout} from './icicle.js';
 import {firstAfter, paintLevel, telling, thinRow} from './lanes.js';
 import {instant, ticks} from '../units.js';
 
@@ -50,11 +50,14 @@ function box(to, ink, x, y, width, height, [colour, , hatch], faint) {
   to.globalAlpha = 1;
 }
 
+/** How many letters a width holds. */
+const room = width => Math.floor((width - 6) / 6.4);
+
 /** Text cut to a width; nothing where not even three letters fit. On hatching it has a plain ground. */
-function label(to, text, x, y, width, ground) {
-  const most = Math.floor((width - 6) / 6.4);
+function label(to, text, x, y, width, ground, others) {
+  const most = room(width);
   if (most < 3) return;
-  const shown = text.length > most ? text.slice(0, most - 1) + '…' : text;
+  const shown = cut(text, most, others);
   to.save();
   to.beginPath();
   to.rect(x, y - ROW, width - 3, 2 * ROW);
@@ -86,12 +89,15 @@ export function paintIcicle(canvas, model, state, ink, width) {
   const chosen = new Set(state.node >= 0 ? ancestry(model.tree.parent, state.node) : []);
   const deepest = ancestry(model.tree.parent, state.focus).length - 1;
   const boxes = found.map(one => ({node: one.node, x: one.x * width, y: one.row * ROW, width: one.width * width, height: ROW - 1, row: one.row}));
+  const names = [];  // of each row, of those wide enough for one
+  for (const one of boxes) if (room(one.width) >= 3) (names[one.row] ||= []).push(model.shortName(one.node));
   for (const one of boxes) {
     const mark = model.mark(one.node, one.row);
     const size = Math.max(one.width - (one.width > 3 ? 1 : 0), 0.5);
     box(to, ink, one.x, one.y, size, one.height, mark, one.row < deepest);
     to.fillStyle = ink(one.row < deepest ? 'var(--text)' : mark[1]);
-    label(to, model.caption(one.node), one.x, one.y + ROW / 2, one.width, mark[2] && one.row >= deepest ? ink(mark[0]) : '');
+    const whole = model.caption(one.node), text = whole.length > room(one.width) ? model.shortName(one.node) : whole;
+    label(to, text, one.x, one.y + ROW / 2, one.width, mark[2] && one.row >= deepest ? ink(mark[0]) : '', names[one.row]);
   }
   for (const one of boxes) {
     if (one.node === state.node) outline(to, ink, one.x, one.y, one.width, one.height);

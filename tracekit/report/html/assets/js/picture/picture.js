@@ -6,6 +6,7 @@ import {neighbour} from './icicle.js';
 import {firstAfter, nextOf, sliceAt, within, zoomed} from './lanes.js';
 import {modelOf, said, saidOfSlice} from './model.js';
 import {bytesOf, unpack, unzipped} from '../packed.js';
+import {parts} from '../parts.js';
 import {paintIcicle, paintLanes} from './paint.js';
 import {ink, schemeChanges} from '../theme.js';
 import {duration} from '../units.js';
@@ -19,7 +20,7 @@ const KEYS = [
 ];
 
 /** Unpacks and draws a figure; what was asked for in the address is shown. */
-export async function drawPicture(figure) {
+async function drawPicture(figure) {
   const data = byId(figure.id + '-data');
   const model = modelOf(unpack(await (await unzipped(bytesOf(data.textContent.trim()))).arrayBuffer()));
   data.remove();
@@ -33,16 +34,16 @@ export async function drawPicture(figure) {
 }
 
 /** Shows what an address asks of a picture; false where it is none. */
-export function showPicture(id, state) {
+function showPicture(id, state) {
   const own = pictures.get(id);
   if (own) own.show(state);
   return Boolean(own);
 }
 
 /** All nodes that can be looked for: [{text, kind, go}]. */
-export function nodesToFind() {
+function nodesToFind() {
   return [...pictures.values()].flatMap(own => own.model.tree.parent.map((_, node) => ({
-    text: own.model.name(node), kind: own.model.kind(node), ns: own.model.header.ns[node],
+    text: own.model.name(node), kind: own.model.shownKind(node), ns: own.model.header.ns[node],
     go: () => { reveal(own.figure); own.figure.scrollIntoView({block: 'start'}); own.choose(node, -1, true); own.icicle.focus({preventScroll: true}); },
   })).slice(1));
 }
@@ -131,7 +132,7 @@ class Picture {
     this.state.row = row;
     if (zoomIn && node >= 0) this.state.focus = this.model.children[node].length ? node : Math.max(this.model.tree.parent[node], 0);
     if (node >= 0 && this.model.waits(node) && !this.state.idle) this.toggleIdle();
-    filterTables(node > 0 ? this.model.term(node) : '', this.model.kind(Math.max(node, 0)));
+    filterTables(node > 0 ? this.model.term(node) : '', this.model.shownKind(Math.max(node, 0)));
     this.tell();
     this.later(true);
     this.remember();
@@ -354,4 +355,14 @@ function spread(down) {
   return places.length > 1 ? Math.abs(places[0] - places[1]) : 0;
 }
 
-export const figures = () => all('figure.picture');
+async function drawPictures() {
+  for (const figure of all('figure.picture')) {
+    try { await drawPicture(figure); } catch (fault) {
+      console.error(fault);
+      const place = figure.querySelector('.wait');
+      if (place) place.textContent = 'This browser cannot draw the picture; the table holds the longest parts.';
+    }
+  }
+}
+
+parts.push({draw: drawPictures, show: showPicture, find: nodesToFind});
