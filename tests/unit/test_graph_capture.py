@@ -154,6 +154,21 @@ def test_of_several_batch_sizes_the_grid_says_which_was_replayed(tmp_path, rows)
     assert shape(trace) == f"{rows}×32×64"
 
 
+@pytest.mark.parametrize(("label", "rows"), [
+    ("execute_16_context_0(sq0sk0)_generation_16(sq16sk99)", 16), ("step[DECODE bs=30]", 32),
+])  # fmt: skip
+def test_captures_without_a_label_are_told_apart_by_the_rows_that_they_multiply(
+    tmp_path, label, rows
+):
+    trace = joined(tmp_path, replayed(KERNELS, label), sizes(labels=False))
+    assert shape(trace) == f"{rows}×32×64"
+
+
+def test_a_draft_of_several_tokens_a_request_is_matched_by_its_only_capture(tmp_path):
+    label = "execute_8_context_0(sq0sk0)_generation_8(sq8sk99)"
+    assert shape(joined(tmp_path, replayed(KERNELS, label), captured(LAYER, 32))) == "32×32×64"
+
+
 def test_of_several_batch_sizes_none_is_guessed(tmp_path):
     trace = joined(tmp_path, replayed(KERNELS), sizes())
     assert ops_of(trace) == [None] * 3

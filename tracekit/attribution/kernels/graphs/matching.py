@@ -9,7 +9,7 @@ all of them say the same: op, shapes and dtypes.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +41,8 @@ _APART = 0.1  # of the longer: how much shorter launches without names, or nodes
 _TRIED = 3  # captures that are aligned where none is the same sequence
 _PADDED = re.compile(r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context))(\d+)")
 _ASKED = re.compile(r"step\[DECODE bs=(\d+)")
+_PRODUCT = r"^aten::(?:mm|addmm|linear|_scaled_mm)$"
+_MATRIX = re.compile(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,7 @@ class Source:
     grids: I64  # [M, 3]
     says: I64  # [M] equal where two launches of any file say the same of a node
     hints: I64  # [M] the category that the op says, or -1
+    rows: int | None  # of most of its matrix products: the batch, of a decode step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,8 +85,25 @@ def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
                 run = _eager_run(trace, one, said)
                 if run is not None:
                     parts[:2] = of_calls[run], grids[run]
-            out.append(Source(file, one, *parts))
+            out.append(Source(file, one, *parts, rows=_rows(trace, one.call)))
     return out
+
+
+def _rows(trace: Trace, call: I64) -> int | None:
+    """The number of rows [m, k] that most products of these calls have; None without any."""
+    ops, table = links.ops(trace), trace.table("shapes")
+    row = links.call_op_row(trace)[call]
+    row = row[row >= 0]
+    row = row[ops.named(_PRODUCT)[row]] if len(row) else row
+    if not len(row) or not len(table):
+        return None
+    found: Counter[int] = Counter()
+    texts, count = np.unique(table.take(ops.id[row], "dims", -1), return_counts=True)
+    for text, times in zip(texts.tolist(), count.tolist(), strict=True):
+        one = _MATRIX.match(table.strings[text]) if text >= 0 else None
+        if one is not None:
+            found[int(one[1])] += times
+    return found.most_common(1)[0][0] if found else None
 
 
 def _eager_run(trace: Trace, one: Captured, said: I64) -> I64 | None:
@@ -254,7 +274,11 @@ def _chosen(trace: Trace, replays: Sequence[Replay], fits: Sequence[_Fit]) -> li
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for at, replay in enumerate(replays):
         exact, least = _size(label_of_launch(trace, replay.launch)) if fits else (None, None)
-        groups[_of_size(sizes, exact, least)].append(at)
+        kept = _of_size(sizes, exact, least)
+        rows = [fits[k].source.rows for k in kept]
+        if len(kept) > 1 and len(set(rows)) > 1:  # no label says which: the products do
+            kept = tuple(kept[k] for k in _of_rows(rows, exact, least)) or kept
+        groups[kept].append(at)
     out: dict[int, Nodes] = {}
     for kept, members in groups.items():
         some = [fits[k] for k in kept]
@@ -268,6 +292,13 @@ def _of_size(sizes: Sequence[int | None], exact: int | None, least: int | None) 
     if exact is None and least is not None:
         exact = min((size for size in sizes if size is not None and size >= least), default=least)
     return tuple(k for k, size in enumerate(sizes) if None in (size, exact) or size == exact)
+
+
+def _of_rows(rows: Sequence[int | None], exact: int | None, least: int | None) -> tuple[int, ...]:
+    """Which captures multiply as many rows as the batch has, padded to the next that is there."""
+    if exact is None and least is not None:
+        exact = min((size for size in rows if size is not None and size >= least), default=None)
+    return tuple(k for k, size in enumerate(rows) if size is not None and size == exact)
 
 
 def _node(replay: Replay, fits: Sequence[_Fit], turn: int, turns: int) -> Nodes:
