@@ -4,7 +4,9 @@
     python scripts/roofline_coverage.py TRACE…       # or folders of traces
     python scripts/roofline_coverage.py --least 0.85 FOLDER
 
-A trace without shapes has no formulas: it is listed, and left out of `--least`.
+A trace without shapes has no formulas: it is listed, and left out of `--least`. So is communication
+of which no size is recorded: no roof of the device's memory bounds it. The first share is of all
+kernel time, the second, which `--least` is about, of the rest.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tracekit.analyses.roofline.op_rows import COMMUNICATION
 
 from tracekit.answers.roofline import Roofline
 from tracekit.errors import TracekitError
@@ -46,14 +50,18 @@ def line(path: Path, most: int) -> tuple[str, float | None]:
     try:
         answers = engine.answers(path, ["roofline"])
     except TracekitError:
-        return f"| {name} | no trace | | |", None
+        return f"| {name} | no trace | | | |", None
     found = answers.get(Roofline)
     whole = sum(c.kernel_ns for c in found.coverage) if found else 0
     if found is None or not whole:
         why = answers.unanswered.get("roofline") or (found.unshaped if found else None)
-        return f"| {name} | {why or 'no kernels'} | | |", None
-    part = found.covered_share
-    return f"| {name} | {share(part)} | {duration(whole)} | {rest(found, whole, most)} |", part
+        return f"| {name} | {why or 'no kernels'} | | | |", None
+    talk = sum(row.total_ns for row in found.uncovered if row.why == COMMUNICATION)
+    covered = sum(c.covered_ns for c in found.coverage)
+    part = covered / (whole - talk) if whole > talk else None
+    cells = (name, share(covered / whole), share(part) if part is not None else "–",
+             duration(whole), rest(found, whole, most))  # fmt: skip
+    return f"| {' | '.join(cells)} |", part
 
 
 def main() -> int:
@@ -62,7 +70,10 @@ def main() -> int:
     parser.add_argument("--rest", type=int, default=3, help="how many of the rest are named")
     parser.add_argument("--least", type=float, help="exit 1 where a trace has less")
     asked = parser.parse_args()
-    print("| trace | covered | kernel time | the longest of the rest |\n| --- | --- | --- | --- |")
+    print(
+        "| trace | covered | without communication | kernel time | the longest of the rest |\n"
+        "| --- | --- | --- | --- | --- |"
+    )
     below = []
     for path in files(asked.traces):
         row, part = line(path, asked.rest)

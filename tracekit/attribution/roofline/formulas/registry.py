@@ -42,5 +42,7 @@ def formula(name: str) -> Formula | None:
         return found
     if fused.NAMED.match(name):
         return fused.FORMULA
+    if (bags := tables.of_bags(name)) is not None:
+        return bags
     wrapped = _WRAPPED.match(name)
     return FORMULAS.get(f"aiter::{wrapped['name']}") if wrapped else None

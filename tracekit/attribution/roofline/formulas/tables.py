@@ -6,6 +6,7 @@ a cache: of what is read, the least is one row; what is written is exact.
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 from tracekit.attribution.roofline.formulas.work import (
@@ -64,6 +65,37 @@ def cache_write(call: Call) -> Work:
         raise ValueError("slots do not fit")
     known = Known.MOST  # tokens of padding have no slot
     return _work(call, 0, moved, f"{slots} tokens of {sizes(call.dims[0][1:])}", known)
+
+
+def bags(call: Call) -> Work:
+    """Weights second, then indices and where each bag of them begins, int64: both read once.
+
+    How wide a row is no argument says, so neither what is read of the tables nor the result counts.
+    """
+    at = [k for k in call.tensors if call.types[k] == "long int" or call.types[k] == "long"]
+    indices = max(at, key=call.count)
+    begins = next(k for k in at if k > indices)
+    moved = call.bytes(indices) + call.bytes(begins)
+    count = call.count(begins) - 1
+    return _work(call, 1, moved, f"{count} bags of {call.count(indices)} rows")
+
+
+def bags_backward(call: Call) -> Work:
+    """The gradient of the bags, read once; which rows take a share of it no argument says."""
+    return _work(call, 0, call.bytes(0), sizes(call.dims[0]))
+
+
+# FBGEMM makes one for each optimiser
+_BAGS = re.compile(r"^fbgemm::split_embedding_codegen_lookup_\w+_function(?:_pt2)?$")
+_BAGS_BACKWARD = re.compile(r"^torch::autograd::CppNode<SplitLookupFunction_\w+_Op>$")
+_FBGEMM = "FBGEMM codegen, embedding_backward_split_host_template.cpp"
+
+
+def of_bags(name: str) -> Formula | None:
+    """The formula of FBGEMM's look-ups in many tables at once, by their name."""
+    if _BAGS.match(name):
+        return Formula(bags, _FBGEMM)
+    return Formula(bags_backward, _FBGEMM) if _BAGS_BACKWARD.match(name) else None
 
 
 _NATIVE = "torch, native_functions.yaml"
