@@ -20,7 +20,7 @@ def syncs(reasons: Sequence[IdleReason], seen: Mapping[int, int]) -> list[IdleRe
     direct = [row for row in reasons if row.reason == Reason.SYNC]
     after = [
         replace(row, ns=row.after_sync_ns, count=row.after_sync_count, holders=row.waits,
-                first_ns=0)
+                first_ns=0, unseen_ns=0)
         for row in reasons if row.reason in LATE and row.after_sync_ns
     ]  # fmt: skip
     return direct + after if by_device(direct + after, seen) else []

@@ -69,8 +69,11 @@ def remarks(result: Kernels, one: Answers) -> Iterator[Remark]:
 
 def _named(category: Category, phase: str, result: Kernels) -> str:
     """The category; convolutions count as GEMMs, which a first sentence may name apart."""
-    convolved = any(row.convolution for row in result.rows if row.phase == phase)
-    return f"{category.value} {CONVOLVED}" if category is Category.GEMM and convolved else category
+    mine = {row.convolution for row in result.rows
+            if row.phase == phase and row.category is Category.GEMM}  # fmt: skip
+    if category is not Category.GEMM or True not in mine:
+        return category.value
+    return f"{category.value} {CONVOLVED}" if False in mine else "convolutions"
 
 
 def _most_of(stage: Total, result: Kernels) -> bool:

@@ -116,13 +116,25 @@ def _window(one: Answers) -> int:
     return max((row.seen_window_ns for row in devices.rows), default=0) if devices else 0
 
 
+def _which(total: Total, whole: int, devices: int) -> str:
+    """The windows of a stage, with their length: of several devices they are no one length."""
+    if devices > 1:
+        return "GPU windows"
+    many = total.instances > 1
+    return (
+        f"{total.instances:,} GPU windows ({duration(whole)})"
+        if many
+        else (f"{duration(whole)} GPU window")
+    )
+
+
 def _idle(total: Total, split: Split, devices: int, window_ns: int) -> str:
     """Of the stage's own window, which is named: the device's is another. None of a small one."""
     own, whole, suspect = total.parts(split), total.whole_ns(split), total.suspect_ns(split)
     if not own or not whole or (split is Split.LAUNCHED and whole < LEAST * window_ns):
         return ""
     who = "GPU idle" if devices == 1 else f"all {devices} GPUs idle at once"
-    of = f"{duration(whole)} GPU window" if split is Split.LAUNCHED else split.whole
+    of = split.whole if split is Split.CLOCK else _which(total, whole, devices)
     more = f" ({suspect_words(suspect)})" if suspect else ""
     return f"{who} for {share(own['idle'] / whole)} of its {of}{more}"
 

@@ -9,6 +9,7 @@ import pytest
 from tests import real
 from tests.decoder import H100, Decoder
 from tests.drawing import draw
+from tests.program import Program
 from tests.shown_numbers import texts
 from tracekit.answers.findings import Findings
 from tracekit.attribution.stages.nesting import Span, depths
@@ -120,6 +121,18 @@ def test_idle_time_is_work_of_the_host_only_where_some_is_recorded() -> None:
             seen[0] == "."
         )
         assert ("with_stack=True" in row.do) == (seen[0] == ".")
+
+
+def test_a_wait_before_idle_time_is_not_said_to_last_through_it() -> None:
+    """The host waits while the device works; what it does then holds the device up."""
+    program = Program()
+    for _ in range(12):
+        with program.mark("step[DECODE bs=1]"):
+            program.graph([("ampere_gemm", 30.0)] * 20)
+            program.wait()
+        program.op("schedule", 600)
+    said = headline(engine.of_trace(program.trace()))
+    assert "for 46.7% the host launches late, since it waited for the device before" in said
 
 
 def test_one_kernel_is_said_to_be_one_kernel() -> None:

@@ -56,7 +56,7 @@ def job(kind: str) -> Job:
         ("one kernel", causes.COMPUTE, 200, "800 µs of it in softmax"),
         ("data", causes.DATA, 400, "loads data 1.20 ms longer"),
         ("host", causes.HOST, 6 * 60, "launches later"),
-        ("more work", causes.COMPUTE, 300, "with +17% kernels"),
+        ("more work", causes.COMPUTE, 300, "with 17% more kernels"),
     ],
 )
 def test_the_late_rank_is_named_first_with_its_cause(

@@ -14,6 +14,7 @@ from tracekit.analyses.findings.analysis import findings
 
 from tests.drawing import build
 from tests.program import Program
+from tracekit.answers.collectives import Collectives
 from tracekit.answers.findings import Finding, Findings
 from tracekit.results import catalog
 from tracekit.taxonomy import FindingKind as Kind
@@ -233,6 +234,26 @@ def test_a_straggler_among_ranks_of_one_file_makes_the_others_wait() -> None:
     waits = {row.rank: row.number for row in rows if row.kind is Kind.COLLECTIVE}
     assert waits == {"rank0": pytest.approx(0.6), "rank1": pytest.approx(0.1)}
     assert not {row.kind for row in rows} & (HOST | {Kind.ONE_KERNEL})
+
+
+def test_custom_all_reduces_of_an_engine_meet_and_name_who_comes_last() -> None:
+    """SGLang, tensor parallel: the second rank's GEMMs take 75 µs where the others' take 60."""
+    slices, labels = [], {}
+    for rank, us in enumerate((60, 75, 60)):
+        program = Program(pid=-1_000 - rank)
+        for _ in range(8):
+            with program.mark("step[DECODE bs=32]"):
+                for _ in range(10):
+                    program.launch("nvjet_tst_64x8", us, op="aten::mm", op_us=3)
+                    program.launch("void sglang::cross_device_reduce_1stage<__nv_bfloat16, 4>(int)",
+                                   85 - us)  # fmt: skip
+        slices += [replace(s, pid=-2_000 - rank) if s.stream >= 0 else s for s in program.slices]
+        labels |= {-1_000 - rank: f"TP{rank:02} 83", -2_000 - rank: f"TP{rank:02} 0"}
+    trace = build(slices, source=Source("drawing", labels=labels))
+    found = catalog.ask(trace, Collectives)
+    assert found.straggler is not None
+    assert (found.straggler.rank, found.straggler.last_count) == ("rank TP01", 80)
+    assert {row.name for row in found.rows} == {"AllReduce"}
 
 
 def two_ranks() -> Trace:

@@ -75,7 +75,7 @@ def test_a_download_shows_the_licence_and_asks_first(
 
 
 def test_a_download_without_a_place_or_a_source_is_one_clear_error() -> None:
-    with pytest.raises(TracekitError, match="where to"):
+    with pytest.raises(TracekitError, match="no folder to download to"):
         listing.download("onellm", None)
     with pytest.raises(TracekitError, match="not published where a command"):
         listing.download("eventgpt", Path("x"))

@@ -382,7 +382,7 @@ def place(argument: Path | None, option: Path | None) -> Path:
     one_of({"OUT": argument is not None, "--output": option is not None})
     found = argument or option
     if found is None:
-        raise UsageError("where to?", where="OUT", hint="name a file with --output")
+        raise UsageError("no file to write to", where="OUT", hint="name a file with --output")
     return found
 
 

@@ -76,7 +76,9 @@ def download(name: str, folder: Path | None) -> Download:
             hint=f"they come from: {entry.weights}",
         )
     if folder is None:
-        raise UsageError("where to?", where=name, hint="name a folder with --output-dir")
+        raise UsageError(
+            "no folder to download to", where=name, hint="name a folder with --output-dir"
+        )
     return Download(
         name=name,
         what=entry.weights,

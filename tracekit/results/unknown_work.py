@@ -41,6 +41,11 @@ def other_device(source: Source) -> str | None:
 # what stands in backticks is a name of the file
 _GPU = re.compile(r"(?P<name>`[^`]*`)|\bGPU(?P<many>s?)\b")
 
+# what only CUDA and HIP have under this name
+_GRAPHS = {
+    "CUDA graphs": "graphs of the device", 'torch.compile(mode="reduce-overhead")': "torch.compile",
+}  # fmt: skip
+
 
 def neutral(text: str) -> str:
     """One of our sentences, or a label, of a device that is no GPU: `device` for `GPU`."""
@@ -51,6 +56,8 @@ def neutral(text: str) -> str:
         said = f"device{found['many']}"
         return said.capitalize() if found.start() == 0 else said
 
+    for own, other in _GRAPHS.items():
+        text = text.replace(own, other)
     return _GPU.sub(word, text)
 
 

@@ -120,7 +120,12 @@ def _texts(strings: tuple[str, ...], code: I64) -> tuple[tuple[str, ...], I64]:
 
 
 def _of_kernel(name: str) -> str:
-    """`ncclDevKernel_AllReduce_Sum_f32_RING_LL(…)` says AllReduce."""
+    """`ncclDevKernel_AllReduce_Sum_f32_RING_LL(…)` says AllReduce.
+
+    vLLM's and SGLang's `cross_device_reduce_1stage` is one too, whatever it is called.
+    """
+    if "cross_device_reduce" in name:
+        return "AllReduce"
     found = re.search(
         r"AllReduce|AllGather|ReduceScatter|AllToAll|SendRecv|Broadcast|Reduce(?!d)"
         r"|all_?reduce|all_?gather|reduce_?scatter|all_?to_?all|broadcast|dispatch|combine",

@@ -20,7 +20,7 @@ from tracekit.records import dataclass
 from tracekit.report.many.runs import Side
 from tracekit.results.figures.chart import shorten
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration
+from tracekit.results.units import duration, share
 from tracekit.taxonomy import Category
 
 COMPUTE, COPIES = "compute", "copies and memsets"
@@ -140,7 +140,8 @@ class _Kernels:
         """Whether a rank computes more, or the same more slowly, and in which kernel."""
         usual, own = median(self.counts), self.by_name[place]
         if usual and abs(self.counts[place] / usual - 1) > SAME_WORK:
-            return f"with {self.counts[place] / usual - 1:+.0%} kernels"
+            more = self.counts[place] / usual - 1
+            return f"with {share(abs(more), 0)} {'more' if more > 0 else 'fewer'} kernels"
         longer = {name: own[name] - usual_ns for name, usual_ns in self.usual.items()}
         whole = sum(own[name] for name in longer)
         slow = sum(own[name] for name, by in longer.items() if by > SAME_WORK * self.usual[name])

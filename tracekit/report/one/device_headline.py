@@ -35,7 +35,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.ALLOCATION: "the host allocates or frees memory",
     Reason.INITIALISATION: "the host sets up what runs for the first time",
     Reason.COMPILED: "the host runs what torch.compile puts around its graphs",
-    Reason.STEPS: "the host works between one step and the next",
+    Reason.STEPS: "the host is between one step and the next",
     Reason.LAUNCHES: "the host launches one short kernel after another",
     Reason.WORK: "the host does other work between launches",
     Reason.SHORT: "the host is late, in single gaps under 100 µs",
@@ -48,6 +48,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.LOST: "work launched meanwhile is not in the file, so nobody can say why",
     Reason.END: "nothing more is launched",
 }
+WAITED = "the host launches late, since it waited for the device before"
 UNSEEN = "the host launches nothing, and the file does not show what it does"
 # classes of idle time before or after the work of a device, of a stage by its wall time
 ELSEWHERE: Mapping[str, str] = {
@@ -185,6 +186,7 @@ def _collective(devices: Devices, row: Device) -> str:
 def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
     """The reasons with most of the device's idle time, one or two, and the time of the first."""
     sums: Counter[Reason] = Counter()
+    after = 0
     unseen: Counter[Reason] = Counter()
     held: dict[Reason, Counter[str]] = {}
     for part in found.reasons if found is not None else ():
@@ -195,6 +197,7 @@ def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
         sums[reason] += part.ns - part.after_sync_ns
         unseen[reason] += part.unseen_ns
         sums[Reason.SYNC] += part.after_sync_ns
+        after += part.after_sync_ns
         for holder in part.holders:
             if holder.name:
                 held.setdefault(reason, Counter())[holder.op or holder.name] += holder.ns
@@ -208,6 +211,8 @@ def _reasons(found: IdleTime | None, row: Device) -> tuple[str, int]:
         why = CAUSES[reason]
         if reason is Reason.WORK and 2 * unseen[reason] > ns:
             why = UNSEEN
+        elif reason is Reason.SYNC and 2 * after > ns:
+            why = WAITED
         said.append(f"for {share(ns / row.seen_window_ns)} {why}{by}")
     return (f": {', '.join(said)}" if said else "", most[0][1] if most else 0)
 
