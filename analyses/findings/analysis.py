@@ -200,8 +200,8 @@ def _finding(
     if bound is not None:
         bound = saves = min(bound, most if draft.of_ns is None else draft.of_ns, most)
         if told is not None:
-            told = Saving(*(None if ns is None else min(ns, bound) for ns in
-                            (told.predicted_ns, told.low_ns, told.high_ns)))  # fmt: skip
+            point = None if told.predicted_ns is None else min(told.predicted_ns, bound)
+            told = Saving(point, min(told.low_ns, bound), min(told.high_ns, bound))
             saves = told.high_ns if told.predicted_ns is None else told.predicted_ns
     part = saves / draft.of_ns if saves is not None and draft.of_ns else None
     return Finding(

@@ -13,7 +13,7 @@ from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.answers.roles import Roles
 from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
-from tracekit.attribution.roofline import few_rows
+from tracekit.attribution import few_rows
 from tracekit.attribution.roofline.devices import datasheet
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE

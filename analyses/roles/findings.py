@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tracekit.answers.roles import Aligned, Roles
 from tracekit.answers.stages import Stages
-from tracekit.attribution.roofline import few_rows
+from tracekit.attribution import few_rows
 from tracekit.attribution.roofline.devices import named
 from tracekit.results.findings import Ask, Draft
 from tracekit.results.units import duration, share

@@ -41,7 +41,7 @@ def from_the_end(
     over, turn = Event(), sys.getswitchinterval()
 
     def work() -> None:
-        for name in reversed(given):
+        for name in reversed(tuple(given)):
             if over.is_set():
                 return
             with suppress(Exception):  # it is not kept: who asks meets it

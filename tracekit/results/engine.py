@@ -6,7 +6,6 @@ import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +100,13 @@ def of_trace(
     **parameters: Any,
 ) -> Answers:
     """The same of a trace that is in memory; of a file of several ranks of each rank too."""
-    asked = partial(_of_trace, only=only, path=path, processes=processes, **parameters)
-    whole = asked(trace, progress=progress)
+    given: dict[str, Any] = {"path": path, "processes": processes, **parameters}
+    whole = _of_trace(trace, only, progress=progress, **given)
     parts = ranks.split(trace)
     if len(parts) == 1:
         return whole
     # their answers were computed for the whole: these are looked up
-    own = tuple(map(asked, parts))
+    own = tuple(_of_trace(part, only, **given) for part in parts)
     return replace(whole, ranks=own)
 
 

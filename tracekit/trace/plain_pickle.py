@@ -184,10 +184,12 @@ def _rare(machine: _Machine, at: int) -> int:
     """What old protocols write as lines; anything that is no value is refused by its name."""
     import pickletools  # few traces are a pickle, and few of these have such lines
 
-    found = pickletools.code2op.get(chr(machine.text[at - 1]))
+    code = chr(machine.text[at - 1])
+    found = next((one for one in pickletools.opcodes if one.code == code), None)
     if found is None:
         raise ValueError("no instruction")
-    argument, length = None, 0
+    argument: Any = None
+    length = 0
     if found.arg is not None:
         rest = BytesIO(machine.text[at : at + _LINE])
         argument, length = found.arg.reader(rest), rest.tell()
