@@ -99,7 +99,7 @@ def _ahead(law: Law, own: Curve, rows: Sequence[Row]) -> Iterator[Draft]:
     of = sum(row.wall_ns for row in known)
     times = f", {ahead / target:.1f} times what the target takes" if target else ""
     if ahead >= most:
-        made = f"were every draft accepted, decode would save {duration(most)} at most"
+        made = f"were every draft accepted, decode would be {duration(most)} shorter"
     elif 0 < saved <= ahead and not law.random_weights:
         made = f"decode saves {duration(saved)}, so that requests end later than without it"
     else:

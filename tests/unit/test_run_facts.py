@@ -145,3 +145,10 @@ def test_no_metadata_however_odd_stops_the_names(metas: list[dict[str, Any]]) ->
     run_facts.differing(said)
     run_facts.repeats(said)
     json.dumps([one.said for one in said], allow_nan=False)
+
+
+def test_the_devices_that_a_profiler_lists_are_those_of_the_machine() -> None:
+    listed = [{"name": "NVIDIA H100 80GB HBM3"}] * 8
+    assert run_facts.devices(Source("t.json", meta={"deviceProperties": listed})) == [
+        "NVIDIA H100 80GB HBM3 (8 in the machine)"
+    ]

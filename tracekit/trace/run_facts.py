@@ -94,7 +94,10 @@ class RunFacts:
 
 
 def devices(source: Source) -> list[str]:
-    """The names of the devices, each once, with how many there are."""
+    """The names of the devices, each once, with how many there are in the machine.
+
+    The profiler lists all that it sees, whichever of them the process used.
+    """
     run = captured(source)
     if run is not None and run.device:
         return [run.device]
@@ -104,7 +107,7 @@ def devices(source: Source) -> list[str]:
         if isinstance(d, Mapping)
     ]  # fmt: skip
     many = {name: names.count(name) for name in names if name}
-    return [name if n == 1 else f"{n} × {name}" for name, n in many.items()]
+    return [name if n == 1 else f"{name} ({n} in the machine)" for name, n in many.items()]
 
 
 def version(key: str, number: int) -> str:
