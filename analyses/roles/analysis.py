@@ -63,7 +63,8 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
     aligned = role_rows.phases_of(found, calls, made, phases.tokens, most)
     seen = role_rows.rows_of(trace, found, calls, made)
     rows = dimensions.filled(trace, seen, aligned)
-    shapes = "metadata" if rows != seen else "recorded" if any(r.rows for r in rows) else None
+    told = "metadata" if rows != seen else None
+    shapes = "recorded" if any(r.rows for r in seen) else told
     return _finish(rows, aligned, found.on_gpu, spec, shapes)
 
 

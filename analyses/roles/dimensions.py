@@ -34,15 +34,16 @@ class Stated:
 
 def filled(trace: Trace, rows: Sequence[Role], phases: Sequence[Aligned]) -> list[Role]:
     """The rows, with rows, weights, FLOPs and bytes where the metadata has them and no shape is
-    recorded; unchanged elsewhere.
+    recorded, as of the nodes of a replayed graph; unchanged elsewhere.
     """
     known = _stated(trace)
-    if known is None or any(row.rows is not None for row in rows):
+    lacking = [row for row in rows if row.category == "gemm" and row.calls and row.rows is None]
+    if known is None or not lacking:
         return list(rows)
     matrices = _matrices(known)
     if not all(_fits(known, matrices, rows, phase) for phase in phases):
         return list(rows)
-    return [_filled(row, known, matrices) for row in rows]
+    return [_filled(row, known, matrices) if row in lacking else row for row in rows]
 
 
 def _stated(trace: Trace) -> Stated | None:
@@ -129,4 +130,5 @@ def _filled(row: Role, known: Stated, matrices: Mapping[str, tuple[int, int]]) -
         dtype="tf32" if single and re.search(kernel_rules.TF32, row.kernel) else known.dtype,
         flops=2 * total * k * n,
         bytes=(row.calls * k * n + total * (k + n)) * size,
+        by_metadata=True,
     )

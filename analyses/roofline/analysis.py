@@ -23,6 +23,7 @@ from tracekit.results.catalog import Analysis, ask
 from tracekit.trace.trace import Cat, Trace
 
 from . import op_rows
+from .dimensions import by_dimensions
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .tables import DEFINITIONS, charts, tables
@@ -56,7 +57,8 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
             where=trace.path,
             hint="capture with record_shapes=True and a GPU visible",
         )
-    return _finish(rows, alike, found, coverage, spec, why, uncovered)
+    stated = by_dimensions(trace, stages)
+    return _finish(rows, alike, found, coverage, spec, why, uncovered, stated)
 
 
 # ---------------------------------------------------------------- the floor of stages
@@ -90,7 +92,7 @@ def _took(trace: Trace) -> dict[str, int]:
 def _finish(
     rows: Iterable[Op], alike: Iterable[Op], found: Iterable[StageBound],
     coverage: Iterable[Coverage], spec: devices.Device | None, why: str | None,
-    uncovered: tuple[Uncovered, ...],
+    uncovered: tuple[Uncovered, ...], stated: Iterable[Op],
 ) -> Roofline:  # fmt: skip
     cover = tuple(coverage)
     return Roofline(
@@ -107,6 +109,7 @@ def _finish(
         memory_bytes_per_s=spec.memory_bytes_per_s if spec else None,
         unshaped=why,
         uncovered=uncovered,
+        stated=_ordered(stated),
     )
 
 
@@ -131,6 +134,7 @@ def merge(one: Roofline, two: Roofline) -> Roofline:
     return _finish(
         rows, alike, stages.values(), coverage.values(), spec, why,
         op_rows.added((*one.uncovered, *two.uncovered)),
+        _joined((*one.stated, *two.stated), spec),
     )  # fmt: skip
 
 

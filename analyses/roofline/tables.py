@@ -69,6 +69,9 @@ def tables(result: Roofline) -> list[Grid]:
     if result.alike:
         title = "Launched before the recording, by kernels alike"
         grids.append(_op_grid(result, "alike", title, result.alike))
+    if result.stated:
+        title = "Products by the model's dimensions, as in its metadata"
+        grids.append(_op_grid(result, "stated", title, result.stated))
     if result.uncovered and result.rows:
         grids.append(_rest_grid(result))
     return grids

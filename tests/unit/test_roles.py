@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from tests.decoder import H100, MATRICES, Decoder
 from tests.drawing import draw
 from tests.random_traces import traces
 from tests.real import loaded
+from tracekit.answers.roofline import Roofline
 from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.errors import MissingEventsError
+from tracekit.results import catalog
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Trace
@@ -135,7 +138,23 @@ def test_dimensions_in_the_metadata_stand_in_for_shapes() -> None:
     assert row(result, NAMES["down"], "prefill").rows == 3 * 16
     assert row(result, "head", "prefill").rows == 1  # the last position alone
     for role in (NAMES["q"], NAMES["k"], NAMES["up"]):
-        assert row(result, role, "decode") == row(roles.roles(both()), role, "decode")
+        stated = row(result, role, "decode")
+        assert stated.by_metadata
+        assert replace(stated, by_metadata=False) == row(roles.roles(both()), role, "decode")
+
+
+def test_a_replay_has_the_shapes_that_the_models_dimensions_say() -> None:
+    trace = both(replay=True, tracekit=described(16, [5]), **H100)
+    result = roles.roles(trace)
+    assert result.shapes == "recorded"  # of prefill
+    assert {r.phase for r in result.rows if r.by_metadata} == {"decode"}
+    stated = {op.op: op for op in catalog.ask(trace, Roofline).stated}
+    for letter, places in (("q", 3), ("down", 3), ("head", 1)):
+        one, (k, n) = stated[NAMES[letter]], MATRICES[letter]
+        assert (one.phase, one.shape, one.calls) == ("decode", f"1×{n}×{k}", 4 * places)
+        assert (one.flops, one.bytes) == (4 * places * 2 * k * n, 4 * places * 2 * (k * n + k + n))
+        assert one.dtype == "bfloat16"
+        assert one.rates.bytes_share == pytest.approx(2 * (k * n + k + n) / 5e-6 / 3350e9)
 
 
 def test_prompts_of_different_lengths_are_each_counted_by_their_own() -> None:

@@ -38,6 +38,7 @@ class Role:
     rates: Rates
     weight_share: float | None  # of the memory bandwidth, by the weights alone
     kernel: str  # that took most of the time, or op
+    by_metadata: bool = False  # rows, weights, FLOPs and bytes are by the dimensions of our capture
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Roofline(Result):
     unshaped: str | None  # why there are no rows, where there are none
     uncovered: tuple[Uncovered, ...] = ()  # the longest first
     alike: tuple[Op, ...] = ()  # launched before the recording, described by kernels alike
+    stated: tuple[Op, ...] = ()  # products by their role and the model's dimensions in our metadata
 
     @property
     def products(self) -> tuple[Op, ...]:
