@@ -104,21 +104,29 @@ def test_the_command_runs_fresh_processes_of_both_sides(
     from tracekit.cli.app import app
 
     tiny = ["bench", "limu_bert", "--size", "tiny", "--samples", "5", "--warmup", "0"]
-    # the base's interpreter is a stand-in: it notes what it is asked, and gives what was measured
-    measured, asked, base = (tmp_path / name for name in ("measured.json", "asked", "python"))
-    CliRunner().invoke(app, [*tiny, "-o", str(measured)], catch_exceptions=False)
-    base.write_text(
-        f'#!/bin/sh\necho "$@" >> {asked}\nfor last; do :; done\ncp {measured} "$last"\n'
+    # the base's interpreter is a stand-in: it notes what it is asked, and gives what was measured;
+    # so is ours, but for the first process, which loads torch as any fresh one does
+    measured, asked, base, ours = (
+        tmp_path / name for name in ("measured.json", "asked", "base", "ours")
     )
-    base.chmod(0o700)
+    CliRunner().invoke(app, [*tiny, "-o", str(measured)], catch_exceptions=False)
+    given = f'for last; do :; done\ncp {measured} "$last"\n'
+    base.write_text(f'#!/bin/sh\necho base "$@" >> {asked}\n{given}')
+    first = f'[ "$(grep -c ours {asked})" != 1 ] || exec {sys.executable} "$@"\n'
+    ours.write_text(f'#!/bin/sh\necho ours "$@" >> {asked}\n{first}{given}')
+    for interpreter in (base, ours):
+        interpreter.chmod(0o700)
     out = tmp_path / "out.json"
     words = [*tiny, "--runs", "2", "--against", str(base), "-o", str(out)]
     monkeypatch.setattr(sys, "argv", ["tracekit", *words])
+    side = repeats.Side
+    monkeypatch.setattr(repeats, "Side", lambda name, python=str(ours): side(name, python))
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert [line.split()[:5] for line in asked.read_text().splitlines()] == [
-        ["-m", "tracekit.cli.app", "bench", "run", "limu_bert"]
-    ] * 2
+    assert [line.split()[:6] for line in asked.read_text().splitlines()] == [
+        [who, "-m", "tracekit.cli.app", "bench", "run", "limu_bert"]
+        for who in ("ours", "base", "base", "ours")  # in turns
+    ]
     assert "New against base" in done.output
     for path in (out, tmp_path / "out-against.json"):
         content = file.load(path)
