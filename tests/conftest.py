@@ -31,8 +31,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one real trace run in one worker, which reads it once; else those of one file do.
 
-    Those of the browser run in one worker too, which starts it once.
+    Those of the browser run in one worker too, which starts it once. Files with slow tests come
+    first: at the end, one worker would wait for the other.
     """
+    long = {
+        item.path
+        for item in items
+        if item.get_closest_marker("slow") or item.get_closest_marker("browser")
+    }
+    items.sort(key=lambda item: item.path not in long)
     for item in items:
         if isinstance(item, pytest.Function):
             given = item.callspec.params.values() if hasattr(item, "callspec") else ()

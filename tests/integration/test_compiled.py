@@ -29,9 +29,12 @@ STEPS = 6
 DECODERS = {"onellm": 168, "llasa": 80, "eventgpt": 185}  # lengths of the text: 200 tokens each
 ENCODERS = ("limu_bert", "imu2clip")
 COMPILER = os.environ.get("CXX", "g++")
-pytestmark = pytest.mark.skipif(
-    shutil.which(COMPILER) is None, reason=f"torch.compile needs {COMPILER} for the CPU"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which(COMPILER) is None, reason=f"torch.compile needs {COMPILER} for the CPU"
+    ),
+]
 
 
 def one_layer() -> None:
