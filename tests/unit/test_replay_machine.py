@@ -7,7 +7,7 @@ kernels, so what a change makes of the trace is what the machine does with the c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
@@ -130,15 +130,36 @@ class Machine:
         row = Slice(at, 1, name, Cat.SYNC, pid=0, device=0, stream=stream, correlation=link)
         self.syncs.append((row, other, by))
 
-    def trace(self) -> Trace:
-        rows = sorted([*self.rows, *(row for row, _, _ in self.syncs)],
-                      key=lambda s: (s.ts, -s.dur))  # fmt: skip
-        place = {id(row): at for at, row in enumerate(rows)}
-        said = sorted((place[id(row)], other, by) for row, other, by in self.syncs)
-        columns = [np.array(column) for column in zip(*said, strict=True)]
-        return build(rows, tables={"syncs": Table(columns[0].astype(np.int32), {
-            "wait_stream": columns[1], "wait_event_correlation": columns[2],
-        })})  # fmt: skip
+    def moved(self, stage: str, *, tid: int, pid: int, device: int, streams: int) -> Machine:
+        """The same by another thread, process and device, on streams of their own."""
+
+        def there(row: Slice) -> Slice:
+            gpu, link = row.device >= 0, row.correlation
+            return replace(
+                row, tid=row.tid if gpu else tid, pid=device if gpu else pid,
+                device=device if gpu else -1, correlation=link + streams * 10_000 * (link >= 0),
+                stream=row.stream + streams * (row.stream >= 0),
+                name=stage if row.cat == Cat.ANNOTATION else row.name,
+            )  # fmt: skip
+
+        syncs = [
+            (there(row), other + streams * (other >= 0), by + streams * 10_000 * (by >= 0))
+            for row, other, by in self.syncs
+        ]
+        return Machine(rows=[there(row) for row in self.rows], syncs=syncs)
+
+
+def trace(*machines: Machine) -> Trace:
+    """What they did at the same time."""
+    told = [one for machine in machines for one in machine.syncs]
+    every = [row for machine in machines for row in machine.rows]
+    rows = sorted([*every, *(row for row, _, _ in told)], key=lambda s: (s.ts, -s.dur))
+    place = {id(row): at for at, row in enumerate(rows)}
+    said = sorted((place[id(row)], other, by) for row, other, by in told)
+    columns = [np.array(column) for column in zip(*said, strict=True)]
+    return build(rows, tables={"syncs": Table(columns[0].astype(np.int32), {
+        "wait_stream": columns[1], "wait_event_correlation": columns[2],
+    })})  # fmt: skip
 
 
 # each number of the machine can be read off this: idle and busy streams, waits with and without
@@ -202,7 +223,7 @@ def test_what_a_machine_does_after_a_change_is_predicted_to_the_nanosecond(chang
     for seed in range(25):
         ops = program(seed)
         before = Machine().run(ops)
-        replay = predict.replay(before.trace())
+        replay = predict.replay(trace(before))
         for said in replay.fidelity:
             assert (said.replayed_ns, said.lag_ns) == (said.measured_ns, 0), (seed, said)
         found = replay.predict(changes.weights(replay, asked))
@@ -210,3 +231,24 @@ def test_what_a_machine_does_after_a_change_is_predicted_to_the_nanosecond(chang
                 for w, p in zip(replay.windows, found, strict=True)}  # fmt: skip
         after = Machine(changed.scale, changed.call, changed.waits).run(ops).clocks()
         assert told == {clock: (ns,) * 3 for clock, ns in after.items()}, seed
+
+
+@pytest.mark.parametrize(
+    "other", [{"tid": 2, "pid": 100, "device": 0, "streams": 10},
+              {"tid": 1, "pid": 200, "device": 1, "streams": 20}], ids=["threads", "processes"],
+)  # fmt: skip
+def test_two_threads_and_two_processes_each_have_their_own_answer(other: dict[str, int]) -> None:
+    for seed in range(8):
+        programs = {
+            stage: [op for op in program(seed + shift) if op[:2] != ("block", "all")]
+            for stage, shift in (("S", 0), ("T", 1_000))
+        }  # fmt: skip
+        one, two = (Machine().run(ops) for ops in programs.values())
+        replay = predict.replay(trace(one, two.moved("T", **other)))
+        found = replay.predict(changes.weights(replay, Change(scale=("kernel:^A$=0.5",))))
+        half = CHANGES["half of A"][1].scale
+        after = {stage: Machine(half).run(ops).clocks() for stage, ops in programs.items()}
+        for window, said, known in zip(replay.windows, found, replay.fidelity, strict=True):
+            assert (known.replayed_ns, known.lag_ns) == (known.measured_ns, 0)
+            if window.clock != DEVICE_CLOCK:
+                assert said.predicted_ns == after[window.stage][window.clock], (seed, window)

@@ -65,6 +65,10 @@ def test_speeding_up_makes_nothing_later_and_saves_no_more_than_was_removed(
     assert (replay.graph.when - after <= removed).all()
     plain = replay.times(nothing(replay), pad=False)
     assert (replay.times(change, pad=False) <= plain).all()
+    for said, known in zip(replay.predict(change), replay.fidelity, strict=True):
+        off, lag = abs(known.residual), known.lag_share
+        assert said.predicted_ns is None or (off <= 0.02 and lag <= 0.05)
+        assert said.low_ns is None or (off <= 0.1 and lag <= 0.1)
 
 
 @pytest.mark.parametrize("name", SINGLE)
