@@ -16,7 +16,7 @@ from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.formulas.work import Work
 from tracekit.attribution.roofline.stage_bounds import StageBound, join, of_need
-from tracekit.attribution.roofline.utilization import rates_of
+from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import Analysis, ask
@@ -156,24 +156,28 @@ def _spec(result: Roofline) -> devices.Device | None:
 
 
 def _again(row: Op, spec: devices.Device | None) -> Op:
-    work = Work(row.flops, row.bytes, row.dtype, row.shape, None, row.family, row.known)
-    return replace(row, rates=rates_of(work, 1, row.total_ns, spec, row.dtype))
+    return replace(row, rates=_rates(row, row.flops, row.bytes, row.total_ns, spec))
+
+
+def _rates(row: Op, done: int, moved: int, ns: int, spec: devices.Device | None) -> Rates:
+    """Of so many FLOPs and bytes of a row."""
+    work = Work(done, moved, row.dtype, row.shape, None, row.family, row.known)
+    return rates_of(work, 1, ns, spec, row.dtype)
 
 
 def _add(one: Op, two: Op, spec: devices.Device | None) -> Op:
     longer = max(one, two, key=lambda r: (r.total_ns, r.kernel))
-    return _again(
-        replace(
-            longer,
-            calls=one.calls + two.calls,
-            kernels=one.kernels + two.kernels,
-            total_ns=one.total_ns + two.total_ns,
-            flops=one.flops + two.flops,
-            bytes=one.bytes + two.bytes,
-            helper_ns=one.helper_ns + two.helper_ns,
-            limit=one.limit if one.limit == two.limit else None,
-        ),
-        spec,
+    done, moved, ns = one.flops + two.flops, one.bytes + two.bytes, one.total_ns + two.total_ns
+    return replace(
+        longer,
+        calls=one.calls + two.calls,
+        kernels=one.kernels + two.kernels,
+        total_ns=ns,
+        flops=done,
+        bytes=moved,
+        rates=_rates(longer, done, moved, ns, spec),
+        helper_ns=one.helper_ns + two.helper_ns,
+        limit=one.limit if one.limit == two.limit else None,
     )
 
 
