@@ -29,16 +29,21 @@ def drawn(
     draw: str = "aten::argmax",
     marks: Sequence[str] = (),
     extra: str = "",
+    layer: str = SDPA,
+    slower: int = 1,
 ) -> Trace:
-    """Passes over so many queries each, of two layers, 10 ns an op; nothing marks them."""
+    """Passes over so many queries each, of two layers, 10 ns an op; nothing marks them.
+
+    What has several queries takes `slower` times as long.
+    """
     slices: list[Slice] = []
     dims: list[tuple[int, str]] = []
     at = 0
 
-    def op(name: str) -> None:
+    def op(name: str, times: int = 1) -> None:
         nonlocal at
-        slices.append(Slice(at, 9, name, Cat.CPU_OP))
-        at += 10
+        slices.append(Slice(at, 10 * times - 1, name, Cat.CPU_OP))
+        at += 10 * times
 
     for run in runs:
         op("aten::ones")  # what generate() does before
@@ -47,10 +52,10 @@ def drawn(
             if queries > 1:
                 op("aten::triu")  # a mask, which one query does not need
             for _ in range(2):
-                op("aten::linear")
+                op("aten::linear", slower if queries > 1 else 1)
                 op(cache)
                 dims.append((at, f"[[1, 4, {queries}, 8], [1, 4, 99, 8]]"))
-                op(SDPA)
+                op(layer, slower if queries > 1 else 1)
             op("aten::linear")
             op(draw)
             op("aten::eq")  # is this the end?
@@ -104,6 +109,13 @@ def test_shapes_tell_decode_where_the_prompt_was_read_before_the_trace_began() -
     assert said(drawn([[1, 1, 1, 1]], shapes=True)) == ["decode"] * 4
     with pytest.raises(MissingEventsError):
         markers(drawn([[1, 1, 1, 1]]))
+
+
+@pytest.mark.parametrize("layer", [SDPA, "aten::softmax", "mamba_ssm::selective_scan_fwd"])
+def test_short_passes_alike_after_a_long_one_decode_where_no_cache_is_seen(layer: str) -> None:
+    trace = drawn([[7, 1, 1, 1], [5, 1, 1]], cache="aten::mul", layer=layer, slower=9)
+    assert said(trace) == ["prefill", *["decode"] * 3, "prefill", *["decode"] * 2]
+    assert passes(drawn([[1, 1, 7, 1, 1]], cache="aten::mul", layer=layer, slower=9)) is None
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,17 @@ _DRAW = r"^aten::(argmax|multinomial)$"
 _TABLE = r"^aten::embedding$"
 _TRAINS = r"^autograd::engine::|Backward\d*$|^Optimizer\."
 # what keeps the keys and values of the tokens before: a growing or a fixed cache
-_KEEPS = r"^aten::(cat|index_copy_|index_put_|slice_scatter)$"
+_KEEPS = (
+    r"^aten::(cat|index_copy_|index_put_|slice_scatter)$|selective_state_update"
+    r"|causal_conv1d_update|fused_recurrent"
+)
+# layers without attention: one op a layer too
+_SCAN = (
+    r"(?:^|::|\b)(?:selective_(?:scan|state_update)|mamba_\w*scan|chunk_\w*delta|fused_recurrent)"
+)
+# A prefill of a prompt takes this many times as long as what decodes one token, and the passes that
+# decode hardly differ
+LONGER, EVEN = 3.0, 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +68,12 @@ def _passes(trace: Trace) -> Passes | None:
     ops = links.ops(trace)
     if not len(ops) or ops.named(_TRAINS).any():
         return None
-    attention = np.flatnonzero(ops.named(_ATTENTION))
-    if not len(attention):
-        attention = np.flatnonzero(ops.named(_SOFTMAX))
-    if not len(attention):
+    layers_of = next(
+        (pattern for pattern in (_ATTENTION, _SOFTMAX, _SCAN) if ops.named(pattern).any()), None
+    )
+    if layers_of is None:
         return None
+    attention = np.flatnonzero(ops.named(layers_of))
     threads, owner = np.unique(
         np.stack([ops.pid[attention], ops.tid[attention]], axis=1), axis=0, return_inverse=True
     )
@@ -70,17 +81,18 @@ def _passes(trace: Trace) -> Passes | None:
     pid, tid = (int(n) for n in threads[busiest])
     mine = np.flatnonzero((ops.pid == pid) & (ops.tid == tid))  # in order of their start
     own = ops.where(np.isin(np.arange(len(ops)), mine))
-    layer = _outermost(own, _ATTENTION)
-    if not len(layer):
-        layer = _outermost(own, _SOFTMAX)
+    layer = _outermost(own, layers_of)
     draw = _outermost(own, _DRAW)
     found = _grouped(own, layer, draw)
     if found is None:
         return None
     first, last, layers = found
-    begin = _begins(own, layer[first], draw, _outermost(own, _TABLE))
+    table = _outermost(own, _TABLE)
+    begin = _begins(own, layer[first], draw, table)
     close = np.searchsorted(own.ts[draw], own.ts[layer[last]])
     decode = _decoding(trace, own, begin, draw[close], layer[first], layers)
+    if decode is None and len(table) and np.isin(begin, table).all():
+        decode = _shorter(trace, mine[begin], mine[draw[close]], pid, tid)
     if decode is None:
         return None
     return Passes(own.ts[begin], own.end[draw[close]], pid, tid, decode, layers)
@@ -147,6 +159,33 @@ def _decoding(
     if not _runs(usual) or not (usual & before).any() or not kept[usual].all():
         return None
     return np.asarray(usual)
+
+
+def _shorter(trace: Trace, begin: I64, close: I64, pid: int, tid: int) -> Mask | None:
+    """[P] which passes decode, by what they take: after each long pass short ones that are alike.
+
+    Every pass looks tokens up and draws one; nothing else that does so has one pass long and the
+    next ones a third of it or less, all alike. `begin` and `close` [P] are rows of `links.ops`.
+    """
+    ops = links.ops(trace)
+    start, end = ops.ts[begin], ops.end[close]
+    took = (end - start).astype(np.float64)
+    if len(links.work(trace)):
+        launch = links.launch_row(trace)
+        known = np.flatnonzero(launch >= 0)
+        calls = links.calls(trace).where(launch[known])
+        mine = (calls.pid == pid) & (calls.tid == tid)
+        place = np.searchsorted(start, calls.ts, side="right") - 1
+        mine &= (place >= 0) & (calls.ts < end[np.maximum(place, 0)])
+        took = np.bincount(
+            place[mine], weights=links.work(trace).dur[known[mine]], minlength=len(start)
+        ).astype(np.float64)
+    usual = float(np.median(took))
+    decode = took < 2 * usual
+    even = bool(usual) and took[decode].max() <= EVEN * max(took[decode].min(), 1.0)
+    if not even or decode[0] or (took[~decode] < LONGER * usual).any() or not _runs(decode):
+        return None
+    return decode
 
 
 def _runs(decode: Mask) -> bool:
