@@ -35,7 +35,14 @@ _CAPTURE: Kind = {
 # Source: torch/csrc/autograd/profiler_kineto.cpp and kineto's output_json.cpp; flags are 0 and 1
 _FILE: Kind = {
     "tracekit": _CAPTURE,
-    "deviceProperties": [{"*": ANY}],
+    "deviceProperties": [{
+        **dict.fromkeys((
+            "id", "totalGlobalMem", "computeMajor", "computeMinor", "maxThreadsPerBlock",
+            "maxThreadsPerMultiprocessor", "regsPerBlock", "regsPerMultiprocessor", "warpSize",
+            "sharedMemPerBlock", "sharedMemPerBlockOptin", "sharedMemPerMultiprocessor", "numSms",
+        ), int),
+        "name": str, "*": ANY,
+    }],
     "distributedInfo": {"*": ANY, "rank": int, "world_size": int, "backend": str},
     "record_shapes": int, "with_stack": int, "with_modules": int, "with_flops": int,
     "profile_memory": int, "cuda_runtime_version": int, "cuda_driver_version": int,
@@ -46,8 +53,8 @@ _FILE: Kind = {
 def typed(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a file but its events, without those whose value is of the wrong kind.
 
-    A list with one wrong element is wrong as a whole; an object only loses the wrong keys. Keys
-    that no reader counts on stay as they are.
+    A list with one wrong element is wrong as a whole; an object, also one in a list, only loses
+    the wrong keys. Keys that no reader counts on stay as they are.
     """
     assert isinstance(_FILE, dict)
     return _object(meta, _FILE)
@@ -59,7 +66,11 @@ def _object(value: Mapping[str, Any], kind: dict[str, Kind]) -> dict[str, Any]:
         wanted = kind.get(key, kind.get("*", ANY))
         if isinstance(wanted, dict) and isinstance(item, Mapping):
             kept[key] = _object(item, wanted)
-        elif _is(item, wanted):
+        elif not _is(item, wanted):
+            continue
+        elif item and isinstance(wanted, list) and isinstance(inner := wanted[0], dict):
+            kept[key] = [_object(one, inner) for one in item]
+        else:
             kept[key] = item
     return kept
 

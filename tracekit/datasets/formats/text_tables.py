@@ -66,7 +66,7 @@ def read(raw: bytes, *, least: int = 6) -> Table:
         return clean
     rows = [(line.number, cells(line.text, separator)) for line in plain]
     names = _header(rows, lines, separator, said)
-    units = _units(rows) if names else None
+    units = _units(rows, len(names)) if names else None
     width = _width(rows, names)
     if names is not None and len(names) == width - 1:
         names = ("", *names)
@@ -89,7 +89,7 @@ def _clean(
     rows = [(line.number, cells(line.text, separator)) for line in plain[:SAMPLE]]
     many, told = len(rows), list(said)
     names = _header(rows, lines, separator, told)
-    units = _units(rows) if names else None
+    units = _units(rows, len(names)) if names else None
     width = _width(rows, names)
     body = plain[many - len(rows) :]
     if not rows or many - len(rows) > 2 or (names is not None and len(names) != width):
@@ -177,13 +177,19 @@ def _header(
     return None
 
 
-def _units(rows: list[tuple[int, list[str]]]) -> tuple[str, ...] | None:
-    """The row of units below the header, taken off the rows."""
+def _units(rows: list[tuple[int, list[str]]], width: int) -> tuple[str, ...] | None:
+    """The row of units below a header of `width` cells, taken off the rows."""
     if not rows or len(rows) == 1 or any(map(is_number, rows[0][1])):
         return None
     if not any(rows[0][1]) or not any(map(is_number, rows[1][1])):
         return None
-    return tuple(rows.pop(0)[1])
+    found = rows[0][1]
+    if len(found) == width + 1 and not (found[0] and found[-1]):  # an index, a separator at the end
+        found = found[1:] if not found[0] else found[:-1]
+    if len(found) != width:
+        return None
+    rows.pop(0)
+    return tuple(found)
 
 
 def _width(rows: list[tuple[int, list[str]]], names: tuple[str, ...] | None) -> int:
