@@ -77,7 +77,7 @@ def critical_path(
         raise MissingEventsError(
             f"Holistic Trace Analysis {hta_results.version()} fails on this trace ({fault})",
             where=trace.path,
-            hint="choose another annotation with --stages",
+            hint="choose another annotation (stages), or a trace with GPU work",
         ) from fault
     total = sum(edge.ns for edge in found)
     edges = tuple(
@@ -116,7 +116,7 @@ def _region(trace: Trace, stages: str | None, instance: int | None, whole: bool)
     if marks is None:
         if instance:
             raise TracekitError(
-                "the whole trace has no instances", where=trace.path, hint="leave --instance out"
+                "the whole trace has no instances", where=trace.path, hint="leave instance out"
             )
         if not len(trace):
             raise MissingEventsError("no slices", where=trace.path, hint="capture again")

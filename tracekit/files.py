@@ -246,10 +246,11 @@ def check(
 ) -> None:
     """Nothing where `path` may be written, which is asked before the work and not after it.
 
-    Raises: TracekitError where it is one of `inputs` (by whatever name or link), and where a file
-    is there that `ours` does not know and `force` is off.
+    Raises: TracekitError where it is one of `inputs` (by whatever name or link), where it cannot
+    be written, and where a file is there that `ours` does not know and `force` is off.
     """
     distinct(path, inputs)
+    writable(path)
     target = Path(path)
     with suppress(OSError, ValueError):
         if force or _goes_through(target) or not target.is_file() or not target.stat().st_size:
@@ -258,8 +259,31 @@ def check(
             raise TracekitError(
                 "is there already, and nothing that this command has written",
                 where=path,
-                hint="choose another place, or replace it with --force",
+                hint="choose another place, or replace it with --force (force=True in Python)",
             )
+
+
+def writable(path: str | Path) -> None:
+    """Nothing where a file of that name can be made, which is tried in the folder that is there.
+
+    Raises: TracekitError where it cannot.
+    """
+    given = Path(path)
+    if _goes_through(given):
+        return
+    try:
+        target = given.resolve() if given.is_symlink() else given
+        if target.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(None, "it is read-only")
+        folder = next(f for f in (target.parent, *target.parent.parents) if f.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(None, f"{folder} is no folder")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, RuntimeError, ValueError) as fault:  # a circle of links; a NUL byte
+        raise _unwritable(given, fault) from None
 
 
 def distinct(path: str | Path, inputs: Iterable[str | Path]) -> None:

@@ -44,7 +44,7 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
         raise MissingEventsError(
             "no step of prefill or decode is marked",
             where=trace.path,
-            hint="capture with `tracekit capture`, or name the steps with --stages",
+            hint="capture with `tracekit capture`, or name the steps (stages)",
         )
     calls = gemm_calls.calls(trace, found)
     codes = np.unique(found.phase).tolist()

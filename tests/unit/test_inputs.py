@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fresh import tracekit
-from tracekit.errors import TracekitError
+from tracekit.errors import NotATraceError, TracekitError
 from tracekit.trace import kineto
 from tracekit.trace.inputs import archives
 from tracekit.trace.inputs.expand import expand
@@ -64,6 +64,20 @@ def test_a_folder_is_its_traces_in_the_order_of_their_numbers(tmp_path: Path) ->
     assert len(found.notes) == 1
     assert "1 JSON files are no traces" in found.notes[0]
     assert "config.json" in found.notes[0]
+
+
+def test_a_capture_that_says_much_of_itself_is_a_trace_of_its_folder(tmp_path: Path) -> None:
+    facts = {"schema": "tracekit-capture/1", "notes": ["x" * 99_999]}
+    text = json.dumps({"tracekit": facts, "traceEvents": []}, separators=(",", ":"))
+    (tmp_path / "long.json").write_text(text)
+    assert names(expand([str(tmp_path)]).paths) == ["long.json"]
+
+
+def test_a_list_of_other_objects_is_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"a": 1}, {"b": 2}]')
+    with pytest.raises(NotATraceError, match="none has a `ph`"):
+        kineto.load(path)
 
 
 def test_a_pattern_is_what_it_matches(tmp_path: Path) -> None:

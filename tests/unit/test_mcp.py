@@ -78,6 +78,13 @@ def test_what_cannot_be_told_is_one_line(tmp_path: Path) -> None:
         assert "\n" not in gone
         assert "no communication kernels" in await ask("table", trace=path, analysis="collectives")
         assert "known: " in await ask("table", trace=path, analysis="nonsense")
+        assert "must be 1 or more" in await ask("kernels", trace=path, most=-1)
+        assert "must be 1 or more" in await ask("table", trace=path, analysis="ops", most=0)
+        for wrong in ({"scale": ["x"]}, {"remove": ["x"]}, {"cuda_graphs": ["x"]}):
+            said = await ask("whatif", trace=path, **wrong)
+            (name,) = wrong
+            assert f"{name}: " in said
+            assert "--" not in said
 
     asked(use)
 

@@ -114,6 +114,50 @@ def test_a_file_of_somebody_else_is_kept(command: str, capfd: pytest.CaptureFixt
     assert mine.read_text() == "my notes"
 
 
+def never(*_given: object, **_named: object) -> None:
+    raise AssertionError("work was begun")
+
+
+@pytest.mark.parametrize("command", [*WRITERS, "csv", "junit", "output-dir", "reports"])
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tracekit.capture import plan
+    from tracekit.results import engine
+    from tracekit.trace import kineto
+
+    for module, name in ((kineto, "load"), (plan, "build"), (engine, "answers")):
+        monkeypatch.setattr(module, name, never)
+    trace("other.json")
+    path, there = trace("x.json"), Path("folder")
+    there.mkdir()
+    more: dict[str, tuple[object, ...]] = {
+        "csv": ("analyze", path, "--no-html", "--csv", "other.json"),
+        "junit": ("analyze", path, "--no-html", "--junit", there),
+        "output-dir": ("compare", path, "other.json", "--output-dir", "other.json/deep"),
+        "reports": ("analyze", path),
+    }
+    Path("reports").write_text("a file where pages would go")
+    assert tracekit(*(more.get(command) or WRITERS[command](path, there))) == 1
+    said = capfd.readouterr().err
+    assert "cannot be written" in said
+    assert "is no folder" in said or "it is a folder" in said
+    assert said.count("error: ") == 1
+
+
+@pytest.mark.parametrize("command", [*WRITERS.keys() - {"convert"}])
+def test_a_name_that_says_another_thing_than_what_comes_is_wrong_usage(
+    command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from tracekit.capture import plan
+
+    monkeypatch.setattr(plan, "build", never)
+    trace("other.json")
+    assert tracekit(*WRITERS[command](trace("x.json"), Path("out.txt"))) == 2
+    assert "out.txt: ends in .txt, and what comes is ." in capfd.readouterr().err
+    assert not Path("out.txt").exists()
+
+
 @pytest.mark.parametrize("command", ["analyze", "export", "convert", "compare before"])
 def test_ones_own_file_is_replaced_and_any_with_force(command: str) -> None:
     if command == "convert":

@@ -12,7 +12,7 @@ from tracekit.bench import comparison, file, paper, plots, repeats, statistics, 
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.errors import UsageError
-from tracekit.files import free
+from tracekit.files import free, writable
 from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 
@@ -85,7 +85,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
         configs = timing.side_by_side([plan, *others], axes)
     if wanted.runs > 1 or wanted.against is not None:
         return _repeated(wanted, configs, progress)
-    path = wanted.output or free(file.default_path(configs))
+    path = _place(wanted, configs)
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     rows = content["configurations"]
@@ -107,6 +107,16 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     next_ = [f"Next:   tracekit bench compare {path} NEW.json --fail-slower-than 5%"]
     failed = not any(row["samples"] for row in rows)
     return Done(content, plan.why, grids, plots.charts(content), files, next_, failed)
+
+
+def _place(wanted: Wanted, configs: Sequence[timing.Config]) -> Path:
+    """Where the file goes, asked before minutes of work.
+
+    Raises: TracekitError where it cannot be written.
+    """
+    path = wanted.output or free(file.default_path(configs))
+    writable(path)
+    return path
 
 
 def _others(wanted: Wanted) -> list[Plan]:
@@ -136,8 +146,9 @@ def _repeated(wanted: Wanted, configs: Sequence[timing.Config], progress: Progre
     sides = [repeats.Side("ours")]
     if wanted.against is not None:
         sides.append(repeats.Side("the other", wanted.against))
+    path = _place(wanted, configs)
     contents = repeats.run(repeats.arguments(wanted.words), wanted.runs, sides, progress)
-    content, path = contents[0], wanted.output or free(file.default_path(configs))
+    content = contents[0]
     path = file.save(content, path, asked=wanted.output is not None)
     files = {"JSON": path}
     files |= paper.save(content, path)
@@ -182,6 +193,7 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
     plan = timing.sweep(plan, {k: v[:1] for k, v in wanted.axes.items() if v[0] is not None})[
         0
     ].plan
+    path = _place(wanted, [timing.Config(plan)])
     with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
         samples = list(wanted.samples or planning.feed(plan, Path(folder)))
         progress("loading weights", 0, None)
@@ -196,7 +208,6 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
         "stage": found.stage, "single_ns": found.single_ns, "streak_ns": found.streak_ns,
         "calls_in_a_streak": found.streak, "empty_ns": found.empty_ns,
     }  # fmt: skip
-    path = wanted.output or free(file.default_path([outcome.config]))
     path = file.save(content, path, asked=wanted.output is not None)
     return Done(content, plan.why, [alone_grid(content)], [], {"JSON": path}, (), False)
 

@@ -107,8 +107,12 @@ class Reading:
         one_of({"--json": self.as_json, "--markdown": self.as_markdown})
         one_of({"--output": self.output is not None, "--output-dir": self.output_dir is not None})
 
-    def check(self, inputs: list[str]) -> None:
-        """Raises: TracekitError where the page would replace an input, or what is no page."""
+    def check(self, inputs: list[str], page: Path | None) -> None:
+        """What is asked of the outputs before the reading; `page` is where the page will go.
+
+        Raises: TracekitError where one would replace an input, or what is none of ours, or cannot
+        be written.
+        """
         from tracekit import files
         from tracekit.report.html.page import is_page
 
@@ -116,6 +120,11 @@ class Reading:
         for_ci.check(self.junit, inputs, self.force)
         if self.output is not None:
             files.check(self.output, inputs=inputs, ours=is_page, force=self.force)
+            ends(self.output, PAGE)
+        elif page is not None:
+            files.writable(page)
+        if self.csv is not None:
+            files.writable(self.csv / "table.csv")
 
     @property
     def names(self) -> list[str] | None:
@@ -384,6 +393,24 @@ def place(argument: Path | None, option: Path | None) -> Path:
     if found is None:
         raise UsageError("no file to write to", where="OUT", hint="name a file with --output")
     return found
+
+
+PAGE, TRACE, JSON = (".html", ".htm"), (".json", ".gz"), (".json",)
+
+
+def ends(output: Path, endings: tuple[str, ...]) -> None:
+    """Nothing where the name of an output says what will be in it, or nothing at all.
+
+    Raises: UsageError for a name that says another thing, as x.txt for a trace.
+    """
+    from tracekit.errors import UsageError
+
+    through = output.exists() and not output.is_file()  # a pipe, a device
+    if not through and output.suffix and output.suffix.lower() not in endings:
+        raise UsageError(
+            f"ends in {output.suffix}, and what comes is {' or '.join(endings)}",
+            where=output, hint=f"name it {output.stem}{endings[0]}",
+        )  # fmt: skip
 
 
 def one_of(given: Mapping[str, bool]) -> None:

@@ -178,6 +178,7 @@ def register(group: typer.Typer) -> None:
             inputs = [*feeding.inputs, *building.inputs]
             files.check(output, inputs=inputs, ours=is_benchmark, force=force)
             files.check(page_of(output), inputs=inputs, ours=is_page, force=force)
+            opt.ends(output, opt.JSON)
         wanted = bench.Wanted(
             target=target, drafts=drafts, gammas=gammas, translate=translate,
             draft_checkpoint=draft_checkpoint, output=output,

@@ -145,6 +145,14 @@ class Change:
     tables: list[Table]
 
 
+def at_least_one(most: int) -> None:
+    """Raises: UsageError for a number of rows that is none."""
+    if most < 1:
+        raise UsageError(
+            "must be 1 or more", where=f"most {most}", hint="leave it out for the usual number"
+        )
+
+
 def of_trace(one: Answers) -> Overview:
     """The first screen."""
     view = overview(one)
@@ -191,8 +199,9 @@ def _stage(total: Total) -> StageRow:
 def kernels(found: Kernels, stage: str | None, most: int) -> list[KernelRow]:
     """Of one stage or of all, the longest first.
 
-    Raises: UsageError for a stage without kernels.
+    Raises: UsageError for a stage without kernels, and for `most` below 1.
     """
+    at_least_one(most)
     phases = {row.phase for row in found.rows}
     if stage is not None and stage not in phases:
         known = ", ".join(sorted(phases)) or "none"
@@ -258,7 +267,8 @@ def change(view: Screen, most: int, *, same_work: bool) -> Change:
 
 
 def table(grid: Grid, most: int) -> Table:
-    """The first `most` rows of a table."""
+    """The first `most` rows of a table. Raises: UsageError for `most` below 1."""
+    at_least_one(most)
     rows = [list(_cells(row)) for row in grid.rows[:most]]
     return Table(
         plain.line(grid.title), [column.label for column in grid.columns],

@@ -135,7 +135,7 @@ def _of_trace(
                 hints[name] = reason.hint
     for name in sorted(set(catalog.entries()) - set(chosen)) if not only else ():
         missing[name] = "takes long, so it runs only when it is asked for"
-        hints[name] = f"ask with --only {name}"
+        hints[name] = f"ask for it by its name, {name}: --only here, a method in Python"
     trust = _trust(trace, done)
     leaks = redact.leaks(trace.source.meta, trace.strings)
     base = trace.source.meta.get("baseTimeNanoseconds")

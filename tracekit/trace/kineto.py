@@ -52,7 +52,7 @@ def load(
         raise DamagedTraceError(
             "; ".join(map(_words, trace.source.losses)),
             where=trace.path,
-            hint="leave --strict out to use what can be read",
+            hint="read it without strict to use what can be read",
         )
     return trace
 
@@ -91,7 +91,11 @@ def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
         "meta": metadata.typed(found.meta),
         "reread": _Reread(text),
     }
-    return assembly.trace(source, losses)
+    trace = assembly.trace(source, losses)
+    if not any(trace.source.events) and not trace.source.losses:
+        what = "a list of JSON objects, but not of events: none has a `ph`"
+        raise NotATraceError(what, where=text.name, hint=_HINT)
+    return trace
 
 
 def _kernel() -> Callable[[int], int] | None:

@@ -59,7 +59,7 @@ def weights(replay: Replay, change: Change) -> Weights:
         if name not in REMOVABLE:
             raise UsageError(
                 f"{name!r} is nothing that can be removed",
-                where="--remove", hint=f"choose {', '.join(REMOVABLE)}",
+                where="remove", hint=f"choose {', '.join(REMOVABLE)}",
             )  # fmt: skip
         kind = replay.graph.edges.kind
         dropped |= np.isin(kind, (Kind.WAIT, Kind.COPY_WAIT))
@@ -97,13 +97,13 @@ def _scaled(replay: Replay, text: str) -> tuple[Mask, float]:
     if not equals or not 0 <= times < float("inf"):
         raise UsageError(
             f"{text!r} is no NAME=FACTOR with a factor of 0 or more",
-            where="--scale", hint="write gemm=0.5, or 'kernel:REGEX=0.8'",
+            where="scale", hint="write gemm=0.5, or 'kernel:REGEX=0.8'",
         )  # fmt: skip
     rows = _matching(replay, name)
     if not rows.any():
         raise UsageError(
             f"no GPU work of this trace is {name!r}",
-            where="--scale", hint="see `tracekit analyze --only kernels` for what there is",
+            where="scale", hint="see `tracekit analyze --only kernels` for what there is",
         )  # fmt: skip
     return rows, times
 
@@ -115,13 +115,13 @@ def _matching(replay: Replay, name: str) -> Mask:
         except re.error as fault:
             raise UsageError(
                 f"{name!r} has no regular expression ({fault})",
-                where="--scale", hint="quote special characters with a backslash",
+                where="scale", hint="quote special characters with a backslash",
             ) from None  # fmt: skip
     found = [one for one in Category if one.value == name]
     if not found:
         raise UsageError(
             f"{name!r} is no category",
-            where="--scale", hint=f"choose {', '.join(one.value for one in Category)}",
+            where="scale", hint=f"choose {', '.join(one.value for one in Category)}",
         )  # fmt: skip
     return classify(replay.trace).of(found[0])
 
@@ -137,7 +137,7 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
     if not rows:
         raise UsageError(
             f"no stage of this trace is {stage!r}",
-            where="--cuda-graphs",
+            where="cuda_graphs",
             hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
         )
     graph, thread = replay.graph, replay.graph.thread

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 CHOICES = {
     "tracekit": "the five stages of tracekit's own markers",
-    "asked": "the annotations that --stages names",
+    "asked": "the annotations that were asked for",
     "engine": "the steps of the serving engine (vLLM, SGLang), recognised by name",
     "file": "the whole file: its name says that it is one stage (SGLang's profile by stage)",
     "inferred": "the forward passes of a model that marks nothing, inferred from the repetition of "
@@ -98,13 +98,13 @@ def _markers(trace: Trace, stages: str | None) -> Markers:
             asked = notes.named(stages)
         except re.error as fault:
             raise UsageError(
-                f"--stages is not a regular expression ({fault})",
-                where=stages,
+                f"{stages!r} is not a regular expression ({fault})",
+                where="stages",
                 hint="quote special characters with a backslash",
             ) from None
         if not asked.any():
             raise MissingEventsError(
-                f"no annotation matches --stages {stages!r}",
+                f"no annotation matches the stages asked for, {stages!r}",
                 where=trace.path,
                 hint="name annotations of this trace",
             )

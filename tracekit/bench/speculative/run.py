@@ -19,7 +19,7 @@ from tracekit.bench.speculative.told import told_of
 from tracekit.bench.timing import Config
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Progress, quiet
-from tracekit.files import free
+from tracekit.files import free, writable
 from tracekit.models.speculative.entry import Asked, Built, alone, pair
 from tracekit.models.speculative.pair import Pair
 from tracekit.records import dataclass
@@ -58,6 +58,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     asked, built = wanted.asked(), Built()
     configs = _configs(wanted, asked, built)
     path = wanted.output or free(file.default_path(configs[:1]))
+    writable(path)
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
     content = file.document(outcomes)
     each = _all_costs(configs, built, wanted, progress)

@@ -54,8 +54,8 @@ def register(app: typer.Typer) -> None:
         found = expand(named)
         traces = list(found.paths)
         _distinct(traces)
-        reading.check(traces)
         page = reading.page(lambda: _default(traces, names))
+        reading.check(traces, page)
         numbers = opt.ranks(ranks, len(traces))
         found_in = _answers(traces, names, reading, spreading, numbers, for_page=page is not None)
         many = found_in.answers

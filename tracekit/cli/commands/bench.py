@@ -148,7 +148,9 @@ def _register_run(group: typer.Typer) -> None:
         *,
         output: Annotated[
             Path | None,
-            typer.Option("-o", "--output", help="Where the JSON goes; the page lies beside it."),
+            typer.Option(
+                "-o", "--output", help="Where the JSON goes; page and tables lie beside it."
+            ),
         ] = None,
         timing: Timing,
         sweep: Sweep,
@@ -199,11 +201,12 @@ def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> N
     from tracekit.bench import file, paper
     from tracekit.report.html.page import is_page
 
+    for path in [output, *([file.against(output)] if against else [])]:
+        files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
+    opt.ends(output, opt.JSON)
     for form in paper.FORMS:
         place = paper.place(output, form)
         files.check(place, inputs=inputs, ours=paper.is_table, force=force)
-    for path in [output, *([file.against(output)] if against else [])]:
-        files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
     files.check(file.page_of(output), inputs=inputs, ours=is_page, force=force)
 
 
@@ -301,7 +304,7 @@ def _register_table(group: typer.Typer) -> None:
             found = endings.get(output.suffix.lower())
             if found is None:
                 hint = f"end it in {', '.join(endings)}"
-                raise UsageError("which form is this?", where=output, hint=hint)
+                raise UsageError("its ending says no form", where=output, hint=hint)
             form = found
             files.check(output, inputs=benchmarks, ours=paper.is_table, force=force)
         contents = [file.load(path) for path in benchmarks]

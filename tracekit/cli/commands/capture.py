@@ -115,6 +115,7 @@ def register(app: typer.Typer) -> None:
             from tracekit.capture.save import is_capture
 
             files.check(output, inputs=inputs, ours=is_capture, force=force)
+            opt.ends(output, opt.TRACE)
         _capture(_planned(lambda: pairing.asked(model) or model, plan), output, profiler)
 
 

@@ -59,7 +59,8 @@ def register(app: typer.Typer) -> None:
 
         limit = None if fail_slower_than is None else threshold(fail_slower_than)
         sides = [_Side.of(named) for named in (before, after)]
-        reading.check([path for side in sides for path in (side.named, *side.paths)])
+        page = reading.page(lambda: _default(before, after))
+        reading.check([path for side in sides for path in (side.named, *side.paths)], page)
         one, two = (side.run(reading) for side in sides)
         result = compare.compare(one, two)
         if predict:
@@ -70,7 +71,7 @@ def register(app: typer.Typer) -> None:
                 judged = gate.gate(one, two, result, limit)
             except TracekitError as fault:  # after what there is to say of the two
                 unjudged = fault
-        said = _write(result, reading.page(lambda: _default(before, after)), reading)
+        said = _write(result, page, reading)
         _print(result, judged, reading)
         sys.stdout.flush()
         for line in said:

@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
 
         target = output or files.free(_default(trace))
         files.check(target, inputs=[trace], ours=is_export, force=force)
+        opt.ends(target, opt.TRACE)
         extras.need("hta", "hta", where="tracekit critical-path")  # before a long read
         entry = catalog.analysis("critical_path")
         with terminal.status(trace.name) as say:

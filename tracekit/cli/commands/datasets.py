@@ -93,11 +93,13 @@ def _download(
     force: Annotated[bool, typer.Option("--force", help="Write over files that differ.")] = False,
 ) -> None:
     """Fetch a data set where it is public; say how to get access where it is not."""
+    from tracekit import files
     from tracekit.errors import TracekitError
 
     entry = _entry(name)
     if entry.download is None:
         raise TracekitError("there is nothing to download", where=name, hint=entry.how_to_get)
+    files.writable(output_dir / name)
     for line in (f"{name}: {entry.source}", f"licence: {entry.licence}", f"size: {entry.size}"):
         process.complain(line)
     try:
@@ -209,6 +211,7 @@ def _preview(
     inputs: list[str | Path] = [spec, *([data_dir] if data_dir else [])]
     if output is not None:
         files.check(output, inputs=inputs, ours=is_page, force=force)
+        opt.ends(output, opt.PAGE)
     opt.choice(on_error, ("raise", "skip"), "--on-error")
     given = opt.pairs(data_option, "--data-option")
     chosen: dict[str, Any] = {

@@ -57,6 +57,7 @@ def register(app: typer.Typer) -> None:
             hint = f"tracekit convert {trace} {target}"
             raise UsageError("export writes JSON", where=target, hint=hint)
         files.check(target, inputs=[trace], ours=is_export, force=force)
+        opt.ends(target, opt.TRACE)
         wanted = Wanted(
             from_ns=None if from_ is None else parse_duration(from_),
             to_ns=None if to is None else parse_duration(to),

@@ -84,7 +84,8 @@ def register(app: typer.Typer) -> None:
             process.say_json({"index": str(output), **dataclasses.asdict(done)})
         elif done.traces or not done.faults:
             process.say(_said(done, output))
-            process.hint(f"next:   tracekit trend {output}")
+            if done.traces:
+                process.hint(f"next:   tracekit trend {output}")
         if done.faults:
             raise typer.Exit(1)
 
@@ -95,6 +96,7 @@ def _said(done: Update, output: Path) -> str:
     parts = {
         "new": done.new, "changed": done.changed, "copied or moved": done.moved,
         "unchanged": done.unchanged, "no longer there": done.absent,
+        "of which only the error is kept": done.unreadable,
     }  # fmt: skip
     told = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     return f"{output}: {plural(done.traces, 'trace')}, {plural(done.rows, 'row')} ({told})"

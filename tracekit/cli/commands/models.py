@@ -120,6 +120,7 @@ def _register_compare(group: typer.Typer) -> None:
             from tracekit.report.html.page import is_page
 
             files.check(output, inputs=measured or [], ours=is_page, force=force)
+            opt.ends(output, opt.PAGE)
         found = comparing.compare(
             names, dtype=dtype, on=on or comparing.DEVICES, tokens=tokens,
             measured=of_files.read(measured or []),

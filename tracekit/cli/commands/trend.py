@@ -72,8 +72,14 @@ def register(app: typer.Typer) -> None:
 
         opt.one_of({"--json": as_json, "--markdown": as_markdown})
         order = opt.choice(by, BY, "--by")
+        target = output or (None if as_json or as_markdown else _default(index, order))
         if output is not None:
             files.check(output, inputs=[index], ours=is_page, force=force)
+            opt.ends(output, opt.PAGE)
+        elif html and target is not None:
+            files.writable(target)
+        if csv is not None:
+            files.writable(csv / "table.csv")
         rows = store.read(index)
         with terminal.status(index.name) as say:
             say("looking for changes")
@@ -82,8 +88,6 @@ def register(app: typer.Typer) -> None:
             for one in found.series:
                 say("comparing both sides of changes")
                 causes.append(explaining.causes(one, index, read=cause))
-        printed = as_json or as_markdown
-        target = output or (None if printed else _default(index, order))
         said = []
         if csv is not None:
             files_ = page.write_csv(found, csv, inputs=[str(index)], force=force)

@@ -38,6 +38,7 @@ class Update:
     left: int = 0  # of an interrupted run
     rows: int = 0
     traces: int = 0
+    unreadable: int = 0  # files of which only an error is kept
 
 
 Labels = Callable[[str], str | None]  # of a path
@@ -100,7 +101,9 @@ def update(
         raise
     if held or not out.faults:  # a mistaken path leaves no file
         keeper.keep(by_all_means=True)
-    out.rows, out.traces = sum(map(len, held.values())), len(held)
+    out.rows = sum(map(len, held.values()))
+    out.unreadable = sum(own[0]["error"] is not None for own in held.values())
+    out.traces = len(held) - out.unreadable
     return out
 
 

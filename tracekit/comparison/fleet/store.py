@@ -23,7 +23,7 @@ def form(path: Path) -> str:
     found = path.suffix.lower().removeprefix(".")
     if found not in _WRITERS:
         raise UsageError(
-            "which form is this?", where=path, hint="end it in .parquet, .csv or .jsonl"
+            "its ending says no form", where=path, hint="end it in .parquet, .csv or .jsonl"
         )
     if found == "parquet":
         extras.need("parquet", "pyarrow", where=path)

@@ -76,11 +76,11 @@ def changed(measure: Measure, change: Change) -> str:
 
 
 def grids(found: Trend, series: Series, place: int, most: int | None = MOST) -> list[Grid]:
-    """Changes, values by label or of the latest traces, findings; at most so many rows."""
+    """Changes, values by label or of the latest traces, findings: those with rows, at most `most`."""
     end = "" if len(found.series) == 1 else f"-{place}"
     some = [_changes(series, end, most), _values(found, series, end, most),
             _findings(series, end)]  # fmt: skip
-    return [grid for grid in some if grid.rows or grid.note]
+    return [grid for grid in some if grid.rows]
 
 
 def _changes(series: Series, end: str, most: int | None) -> Grid:

@@ -13,6 +13,7 @@ from tracekit.comparison.fleet.columns import STAGE, TRACE, Row, Value
 from tracekit.errors import TracekitError
 from tracekit.records import dataclass
 from tracekit.results.result import Result
+from tracekit.results.units import plural
 
 LEVEL = 0.05  # chance of any change in the measures of a series that has none
 LEAST = 0.01  # a smaller change is none, of a time; of a share as many points
@@ -150,14 +151,17 @@ def _notes(whole: Sequence[Row], kept: Sequence[Row], by: By) -> Iterable[str]:
     refused = sum(row["verdict"] == "refused" for row in whole)
     bare = sum(row["label"] is None for row in whole) if by == "label" else 0
     undated = sum(row["captured"] is None for row in kept)
-    for count, what in (
-        (faults, "could not be read, and are left out"),
-        (refused, "are refused by their audit, and left out"),
-        (bare, "have no label, and are left out"),
-        (undated, "do not say when they were captured: they stand where their file was changed"),
-    ):
+    for count, one, more in (
+        (faults, "could not be read, and is left out", "could not be read, and are left out"),
+        (refused, "is refused by its audit, and left out", "are refused by their audit, and left "
+         "out"),
+        (bare, "has no label, and is left out", "have no label, and are left out"),
+        (undated, "does not say when it was captured: it stands where its file was changed",
+         "do not say when they were captured: they stand where their file was changed"),
+    ):  # fmt: skip
         if count:
-            yield f"{count:,} of {len(whole):,} traces {what}."
+            of = plural(len(whole), "trace")
+            yield f"{count:,} of {of} {one if count == 1 else more}."
 
 
 # ---------------------------------------------------------------- one series

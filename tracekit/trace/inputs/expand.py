@@ -16,8 +16,9 @@ from tracekit.records import dataclass
 from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16
-# a trace has these keys near its begin; answers, benchmarks and configurations do not
-_EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"')
+# a trace has these near its begin; answers, benchmarks and configurations do not. What a capture of
+# ours says of itself comes before its events, and may be long
+_EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"|"tracekit-capture/')
 
 
 @dataclass(frozen=True, slots=True)
