@@ -116,6 +116,7 @@ def test_only_what_is_new_or_changed_is_read(
     assert asked == [paths[2], str(wrong)]
     assert (second.new, second.changed, second.moved, second.unchanged) == (1, 1, 1, 1)
     assert (second.absent, len(second.faults)) == (1, 1)
+    assert (second.traces, second.unreadable) == (4, 1)
     table = {(row["trace"], row["stage"]): row for row in store.read(target)}
     assert table["run-0/t.json", None]["tpot_ns"] == 805_000  # what is gone is history
     assert table["run-2/t.json", None]["tpot_ns"] == 905_000
@@ -270,7 +271,7 @@ def test_ranks_of_a_job_are_one_point_and_the_refused_are_none(analysed: list[Ro
     found = trend.trend([*ranks, bad], "t")
     ((point,),) = [one.points for one in found.series]
     assert (point.trace, point.traces, point.values["TPOT"]) == ("job/rank0.json", 2, 820_500)
-    assert any("1 of 3 traces are refused" in note for note in found.notes)
+    assert any("1 of 3 traces is refused by its audit" in note for note in found.notes)
 
 
 # ---------------------------------------------------------------- the commands

@@ -6,7 +6,8 @@ import fnmatch
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -50,28 +51,69 @@ def https(
 
     What comes takes its name once it has the published size and hash, and `check` is content.
 
-    Raises: TracekitError where a different file has that name, where the server fails, where the
-    bytes are not those that were published; and what `check` raises.
+    Raises: TracekitError where a different file has that name, where another process fetches into
+    the folder, where the server fails, where the bytes are not those that were published; and what
+    `check` raises.
     """
     extras.need("datasets", "pooch", "requests", where=url)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise network.failed(fault, folder) from None
+    path = folder / name
+    with _alone(folder):
+        if not path.exists() or force:
+            _fetch(url, path, known_hash, size, check)
+        elif _differs(path, known_hash, size):
+            raise TracekitError(
+                "a file of that name is here, and it is not the published one",
+                where=path,
+                hint="move it away, or overwrite it with --force",
+            )
+        else:
+            check(path)
+    return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process fetches into the folder.
+
+    Raises: TracekitError where one does: it would write into the same `.part`.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TracekitError(
+                "another process is fetching into this folder",
+                where=folder,
+                hint="wait for it to end, then run the same command again",
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(held)
+
+
+def _fetch(
+    url: str, path: Path, known_hash: str | None, size: int | None, check: Callable[[Path], None]
+) -> None:
+    """Puts the published file at `path`, or raises what `https` raises."""
     from tracekit.datasets.fetch.resume import Resuming
 
-    path = folder / name
-    if path.exists() and not force:
-        if not _differs(path, known_hash, size):
-            check(path)
-            return path
-        raise TracekitError(
-            "a file of that name is here, and it is not the published one",
-            where=path,
-            hint="move it away, or overwrite it with --force",
-        )
     # an older file stays until this one is whole; the ending stays for those that look at it
     new = path.with_name(f"{path.stem}.new{path.suffix}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         new.unlink(missing_ok=True)
-        Resuming(folder / f"{name}.part", size)(url, new)
+        Resuming(path.with_name(f"{path.name}.part"), size)(url, new)
         if differs := _differs(new, known_hash, size):
             raise TracekitError(
                 f"the bytes are not those that were published ({differs})",
@@ -84,7 +126,6 @@ def https(
         raise network.failed(fault, url) from None
     finally:
         new.unlink(missing_ok=True)
-    return path
 
 
 def _differs(path: Path, known_hash: str | None, size: int | None) -> str:

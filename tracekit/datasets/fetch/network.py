@@ -8,7 +8,10 @@ import socket
 from tracekit.errors import TracekitError, reason
 
 _LIBRARIES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"})
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG})
+_DISK = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENOTDIR,
+    errno.EEXIST, errno.EISDIR,
+})  # fmt: skip
 AGAIN = "what has come is kept: run the same command again to go on"
 
 
