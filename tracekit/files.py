@@ -122,7 +122,7 @@ def _new_file(given: Path) -> tuple[Path, Path]:
             raise IsADirectoryError(None, "it is a folder")
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(None, "it is read-only")
-        _sweep(target.parent)
+        _sweep(target.parent.absolute())
         stem = target.name.removesuffix(ending)[:100]
         handle, name = tempfile.mkstemp(
             prefix=f".{stem}{_mark()}{os.getpid()}-", suffix=ending, dir=target.parent

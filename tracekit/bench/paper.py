@@ -211,7 +211,12 @@ def place(path: Path, form: str) -> Path:
 
 
 def save(content: Mapping[str, Any], path: Path) -> dict[str, Path]:
-    """Writes the three forms beside a benchmark's JSON; where each is. Raises: TracekitError."""
+    """Writes the three forms beside a benchmark's JSON; where each is.
+
+    None beside a pipe or a device. Raises: TracekitError.
+    """
+    if not path.is_file():
+        return {}
     found = columns([content])
     names = {"markdown": "table", "latex": "LaTeX", "csv": "CSV"}
     return {name: write(found, form, place(path, form)) for form, name in names.items()}

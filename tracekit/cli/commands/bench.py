@@ -204,6 +204,8 @@ def _check(output: Path, inputs: list[Path], *, against: bool, force: bool) -> N
     for path in [output, *([file.against(output)] if against else [])]:
         files.check(path, inputs=inputs, ours=file.is_benchmark, force=force)
     opt.ends(output, opt.JSON)
+    if output.exists() and not output.is_file():  # a pipe, a device: nothing comes beside it
+        return
     for form in paper.FORMS:
         place = paper.place(output, form)
         files.check(place, inputs=inputs, ours=paper.is_table, force=force)
@@ -222,7 +224,7 @@ def _run(request: Any, as_json: bool, form: str | None) -> None:
     with progress.phases() as report:
         done = runner.run(request, report)
     files = dict(done.files)
-    if done.charts:
+    if done.charts and files["JSON"].is_file():  # nothing beside a pipe or a device
         from tracekit.bench.about import about
         from tracekit.bench.file import DEFINITIONS, page_of
         from tracekit.report import benchmark

@@ -76,7 +76,7 @@ def changed(measure: Measure, change: Change) -> str:
 
 
 def grids(found: Trend, series: Series, place: int, most: int | None = MOST) -> list[Grid]:
-    """Changes, values by label or of the latest traces, findings: those with rows, at most `most`."""
+    """Changes, values by label or of the last traces, findings; none without a row."""
     end = "" if len(found.series) == 1 else f"-{place}"
     some = [_changes(series, end, most), _values(found, series, end, most),
             _findings(series, end)]  # fmt: skip

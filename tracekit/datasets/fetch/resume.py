@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ class Resuming:
 
 
 def _bar() -> Any:
+    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -117,6 +119,8 @@ def _bar() -> Any:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),  # standard output is the answer's
+        disable=not (sys.stderr is not None and sys.stderr.isatty()),
         transient=True,
     )
 
