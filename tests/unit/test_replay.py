@@ -172,6 +172,24 @@ def test_a_join_of_two_streams_is_held_by_the_later_of_what_is_left() -> None:
     assert len(replay.graph.inferred) == 2
 
 
+def test_a_join_inside_a_graph_is_held_by_the_later_of_what_is_left() -> None:
+    trace = draw(
+        """
+        mark      SSSSSSSSSSSSSSSSSSSS
+        host      g...................
+        stream 7  .AAA.BBBBBBBB.DDDD..
+        stream 8  .....CCCCCC.........
+        """,
+        names={"g": "cudaGraphLaunch"},
+        launched_by=dict.fromkeys("ABCD", "g"),
+    )
+    # B to 9: then C, which ends at 11, holds D, 12 to 16
+    assert after(trace, half("B"))[WORK_CLOCK] == 16_000
+    assert after(trace, half("C"))[WORK_CLOCK] == 18_000
+    # B to 9, C to 8: D 10 to 14
+    assert after(trace, half("[BC]"))[WORK_CLOCK] == 14_000
+
+
 def test_a_recorded_event_orders_two_streams() -> None:
     def call(ts: int, name: str, link: int) -> Slice:
         return Slice(ts * 1000, 1000, name, Cat.RUNTIME, correlation=link)

@@ -91,28 +91,38 @@ def _later_nodes(trace: Trace) -> Mask:
 
 
 def _nodes(trace: Trace, times: Timing, out: Drawing, start: I64, end: I64) -> None:
-    """Nodes of one graph launch on several streams: each after the last that ended before it."""
-    gpu, launch = links.work(trace), links.launch_row(trace)
+    """Nodes of one graph launch on several streams: each after the last that had ended before it on
+    each of them. The graph may say less; nothing in the file does.
+    """
+    gpu, launch, stream = links.work(trace), links.launch_row(trace), links.stream(trace)
     rows = np.flatnonzero(_later_nodes(trace) & (launch >= 0))
     if not len(rows):
         return
     own = np.flatnonzero(np.isin(launch, launch[rows]))
-    by_end = own[np.lexsort((gpu.end[own], launch[own]))]
-    by_start = own[np.lexsort((gpu.ts[own], launch[own]))]
     top = int(max(gpu.end[own].max(), 1)) + 1
     if top > (1 << 62) // (len(own) + 1):
         return
-    rank = np.unique(launch[own], return_inverse=True)
     number = np.zeros(int(launch[own].max()) + 1, np.int64)
-    number[rank[0]] = np.arange(len(rank[0]))
-    keys = number[launch[by_end]] * top + gpu.end[by_end]
-    at = np.searchsorted(keys, number[launch[rows]] * top + gpu.ts[rows], side="right") - 1
-    source = by_end[np.maximum(at, 0)]
-    ended = (at >= 0) & (launch[source] == launch[rows]) & (source != rows)
+    number[np.unique(launch[own])] = np.arange(len(np.unique(launch[own])))
+    last = np.full(len(gpu), -1, np.int64)  # until when an earlier node of any stream ran
+    found: list[tuple[I64, I64]] = []  # a node, and one that had ended before it
+    for one in np.unique(stream[own]).tolist():
+        mine = own[stream[own] == one]
+        mine = mine[np.lexsort((gpu.end[mine], launch[mine]))]
+        keys = number[launch[mine]] * top + gpu.end[mine]
+        at = np.searchsorted(keys, number[launch[rows]] * top + gpu.ts[rows], side="right") - 1
+        source = mine[np.maximum(at, 0)]
+        ended = (at >= 0) & (launch[source] == launch[rows]) & (source != rows)
+        found.append((rows[ended], source[ended]))
+        np.maximum.at(last, rows[ended], gpu.end[source[ended]])
+    node, source = (np.concatenate(part) for part in zip(*found, strict=True))
+    other = stream[node] != stream[source]
+    node, source = node[other], source[other]
+    taken, binding = gpu.ts[node] - gpu.end[source], gpu.end[source] == last[node]
+    fixed = np.where(binding, taken, np.minimum(taken, times.gap[node]))
+    out.add(Kind.NODE, end[source], start[node], fixed=fixed)
+    by_start = own[np.lexsort((gpu.ts[own], launch[own]))]
     begun = by_start[np.searchsorted(number[launch[by_start]], number[launch[rows]])]
-    one = ended & (source != times.previous[rows])
-    taken = gpu.ts[rows] - gpu.end[source]
-    out.add(Kind.NODE, end[source[one]], start[rows[one]], fixed=taken[one])
-    none = ~ended & (begun != times.previous[rows])
+    none = (last[rows] < 0) & (begun != times.previous[rows])
     offset = gpu.ts[rows] - gpu.ts[begun]
     out.add(Kind.NODE, start[begun[none]], start[rows[none]], fixed=offset[none])
