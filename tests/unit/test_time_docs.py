@@ -31,7 +31,7 @@ def test_every_check_is_in_the_docs() -> None:
     rows = set(re.findall(r"^\| `(\w+)` \|", PAGE.split("## audit")[1], re.M))
     named = {
         name
-        for module in (checks.work, checks.recording, checks.host)
+        for module in (checks.work, checks.recording, checks.host, checks.hidden)
         for name in re.findall(
             r'trace\.path,\s+"(\w+)"', inspect.getsource(module)
         )
