@@ -226,5 +226,7 @@ def options(trace: Trace) -> Iterator[Finding]:
                 effect, touches = "degraded", ("idle",)
             # a file that is cut short may have lost what was captured
             read = "What could be read of the file has no" if trace.source.losses else None
-            what = f"{read} {name}." if read else f"Captured without {name}."
+            what = f"{read} {name}" if read else f"Captured without {name}"
+            unseen = ": what the host was in while a device waited is not known"
+            what += f"{unseen}." if name == "framework ops" and effect == "degraded" else "."
             yield Finding(trace.path, "options", effect, what, 1, None, None, touches)

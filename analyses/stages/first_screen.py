@@ -71,7 +71,7 @@ def remarks(result: Stages, one: Answers) -> Iterator[Remark]:
     if split is Split.CLOCK and not synchronised(one.source):
         return  # what ran meanwhile is not the stages' own work
     for total in result.main:
-        said = _host(total) if total.host else _idle(total, split, result.devices, _window(one))
+        said = _host(total) if total.host else _idle(total, split, result, _window(one))
         between = _between(total, one)
         if said and between:
             said = f"{between}; inside them, {said}"
@@ -116,27 +116,34 @@ def _window(one: Answers) -> int:
     return max((row.seen_window_ns for row in devices.rows), default=0) if devices else 0
 
 
-def _which(total: Total, whole: int, devices: int) -> str:
-    """The windows of a stage, with their length: of several devices they are no one length."""
+def _which(whole: int, devices: int, done: int) -> tuple[str, str]:
+    """The windows of a stage, and what of their length is not in their name.
+
+    Of `done` instances that launched work; of several devices they are no one length.
+    """
     if devices > 1:
-        return "GPU windows"
-    many = total.instances > 1
-    return (
-        f"{total.instances:,} GPU windows ({duration(whole)})"
-        if many
-        else (f"{duration(whole)} GPU window")
-    )
+        return "GPU windows", ""
+    if done == 1:
+        return f"{duration(whole)} GPU window", ""
+    return f"{done:,} GPU windows", duration(whole)
 
 
-def _idle(total: Total, split: Split, devices: int, window_ns: int) -> str:
+def _idle(total: Total, split: Split, result: Stages, window_ns: int) -> str:
     """Of the stage's own window, which is named: the device's is another. None of a small one."""
     own, whole, suspect = total.parts(split), total.whole_ns(split), total.suspect_ns(split)
     if not own or not whole or (split is Split.LAUNCHED and whole < LEAST * window_ns):
         return ""
+    devices = result.devices
     who = "GPU idle" if devices == 1 else f"all {devices} GPUs idle at once"
-    of = split.whole if split is Split.CLOCK else _which(total, whole, devices)
-    more = f" ({suspect_words(suspect)})" if suspect else ""
-    return f"{who} for {share(own['idle'] / whole)} of its {of}{more}"
+    of, length = split.whole, ""
+    if split is Split.LAUNCHED:
+        done = sum(
+            row.family == total.family and row.window is not None and not row.repeated
+            for row in result.rows
+        )
+        of, length = _which(whole, devices, done)
+    more = "; ".join(filter(None, [length, suspect_words(suspect) if suspect else ""]))
+    return f"{who} for {share(own['idle'] / whole)} of its {of}{f' ({more})' if more else ''}"
 
 
 # ---------------------------------------------------------------- chart and table

@@ -5,6 +5,7 @@ said follow from what the program does.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.drawing import build
 from tests.program import Program
 from tracekit.answers.collectives import Collectives
 from tracekit.answers.findings import Finding, Findings
-from tracekit.results import catalog
+from tracekit.report.one.headline import headline
+from tracekit.results import catalog, engine
 from tracekit.taxonomy import FindingKind as Kind
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Source, Trace
@@ -323,3 +325,68 @@ def test_kernels_that_wait_for_the_host_save_nothing_by_being_faster(
     (gemm,) = [row for row in rows if row.kind is Kind.MEMORY_BANDWIDTH]
     assert gemm.saves_ns == pytest.approx(saves_us * 1_000, abs=8_930)  # the last one's
     assert rows[0].kind is (Kind.MEMORY_BANDWIDTH if saves_us else Kind.LAUNCH_BOUND)
+
+
+def vllm_by_graphs(program: Program) -> None:
+    """A step: 1.5 ms of kernels, the wait for its tokens, then 0.9 ms of scheduling."""
+    layer = [("nvjet_tst_64x8_64x16_4x1_v_bz_TNT", 30.0), ("flash_fwd_splitkv_kernel", 12.0),
+             ("void vllm::rms_norm_kernel<c10::BFloat16>", 4.0)]  # fmt: skip
+    for _ in range(10):
+        with program.mark("execute_context_0(0)_generation_64(64)"):
+            program.graph(layer * 32)
+            program.wait("cudaEventSynchronize")
+        program.op("EngineCore: schedule", 900)
+
+
+def whisper_of_short_kernels(program: Program) -> None:
+    """4 ms of an encoder whose GEMMs fill the device, then steps that wait for every launch."""
+    with program.mark("encode"):
+        for _ in range(30):
+            program.launch("sm90_xmma_gemm_bf16", 120, op="aten::addmm", op_us=8)
+    for _ in range(12):
+        with program.mark("decode_step"):
+            for _ in range(40):
+                program.launch("gemvx::kernel", 4, op="aten::addmm", op_us=18)
+
+
+def experts_on_many_devices(program: Program) -> None:
+    """Dispatch and combine by all-to-all around expert GEMMs, one after the other on one stream."""
+    for _ in range(6):
+        with program.mark("step[DECODE bs=256]"):
+            for _ in range(10):
+                program.launch("nvjet_tst_128x64", 90, op="aten::mm")
+                program.launch(NCCL.format("SendRecv"), 90, op="c10d::alltoall_base_")
+                program.launch(
+                    "void deep_gemm::sm90_fp8_m_grouped_gemm_contiguous<4096u>(float*)", 110
+                )
+                program.launch(NCCL.format("SendRecv"), 110, op="c10d::alltoall_base_")
+
+
+def diffusion_by_compiled_graphs(program: Program) -> None:
+    for _ in range(8):
+        with program.slice("Torch-Compiled Region: 0/0"):
+            for _ in range(10):
+                program.launch("sm90_xmma_gemm_bf16", 220, op="aten::mm", op_us=3)
+                program.launch("triton_poi_fused_add_gelu_3", 40, op_us=3, call="cuLaunchKernelEx")
+                program.launch("flash_fwd_kernel", 140, op_us=5)
+
+
+HEADLINES = {
+    # 9 × 908 µs of 22.9 ms
+    vllm_by_graphs: r"GPU idle for 35\.7% of its 22\.9 ms window: for 35\.7% the host launches "
+    r"late, since it waited for the device before; .*GEMMs 65%, attention 26%",
+    whisper_of_short_kernels: r"GPU idle for 49\.4% .*: for 43\.9% the host launches one short "
+    r"kernel after another \(`aten::addmm`\)",
+    experts_on_many_devices: r"Communication that no other kernel covers takes 50\.0% .*most in "
+    r"SendRecv \(120 calls\); other kernels take 12\.0 ms: expert GEMMs 55%, other GEMMs 45%",
+    diffusion_by_compiled_graphs: r"GPU busy for 100\.0% .*: GEMMs 55%, attention 35%",
+    loading_data: r"GPU idle for 8\d\.\d% .*: for 8\d\.\d% the host loads data",
+    training_with_a_fused_optimiser: r"GPU busy for .*GEMMs 62%, the optimiser 38%",
+}
+
+
+@pytest.mark.parametrize("run", HEADLINES, ids=[run.__name__ for run in HEADLINES])
+def test_the_first_sentence_is_what_an_expert_would_say(run: Callable[[Program], None]) -> None:
+    program = Program()
+    run(program)
+    assert re.match(HEADLINES[run], headline(engine.of_trace(program.trace())))

@@ -21,7 +21,7 @@ from tracekit.results.unknown_work import device_kind, neutral, other_device, un
 from tracekit.trace.capture_facts import captured, caution
 
 FIRST = 3  # findings; all are in their table
-NOTHING = 0.005  # of what it would save at most
+NOTHING = 0.02  # of what it would save at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +212,9 @@ def saving(row: Claim) -> str:
     if told.predicted_ns is None:
         return f"By a replay it saves {low} to {high}; {most}."
     around = "" if low == high else f" ({low} to {high})"
-    alike = told.low_ns == bound
-    said = f"By a replay it saves {units.duration(told.predicted_ns)}{around}"
+    predicted = units.duration(told.predicted_ns)
+    alike = predicted == units.duration(bound)
+    said = f"By a replay it saves {predicted}{around}"
     return f"{said}." if alike else f"{said}; {most}."
 
 
