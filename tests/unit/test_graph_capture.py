@@ -277,6 +277,23 @@ def test_a_trace_beside_it_is_used_where_it_fits_and_said_by_name(tmp_path):
     assert notebook.load(replay).kernels().result.graphs == (match,)
 
 
+def test_a_file_for_each_batch_size_is_chosen_by_its_name_and_read_where_it_is_asked_for(tmp_path):
+    folder = tmp_path / "capture_traces"
+    folder.mkdir()
+    for size in (16, 32, 64):
+        for rank in (0, 1):
+            other = LAYER if size != 16 else LAYER[:2]
+            write(folder / f"bs_{size}_rank{rank}.json", captured(other, size))
+    steps = replayed(KERNELS, "step[DECODE bs=30]")
+    steps += replayed(KERNELS[:2], "step[DECODE bs=16]", at=200_000.0, correlation=6)
+    answers = engine.answers(write(tmp_path / "run-TP-1.json", steps))
+    shapes = {row.shape for row in answers.get(Roofline).rows if row.op == "aten::mm"}
+    assert shapes == {"32×32×64", "16×32×64"}
+    # each of them fits a part, both together all
+    graphs = {m.name: (m.used, m.matched) for m in answers.get(Kernels).graphs}
+    assert graphs == {"bs_32_rank1.json": (True, 3), "bs_16_rank1.json": (True, 2)}
+
+
 def test_a_trace_beside_it_that_fits_a_part_is_said_and_not_used(tmp_path):
     half = write(tmp_path / "capture.json", captured(LAYER))
     replay = write(tmp_path / "replay.json", replayed([*KERNELS, "a", "b", "c"]))

@@ -7,7 +7,8 @@ says of a graph is for `attribution/kernels/graphs` to judge; here it is only fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _FEW = 8  # files in a folder that are searched, whatever they are called
 _SEARCHED = 64 << 20  # bytes as stored: larger files are read only where their name says it
 _MARK = b"StreamBeginCapture"
 _BLOCK = 1 << 20
+_BATCH = re.compile(r"bs_(\d+)_rank(\d+)\.")
+_ASKED = re.compile(r"(?:^execute_(?=\d+_context)|step\[DECODE bs=)(\d+)")
 
 
 def attached(trace: Trace, given: Sequence[str | Path] = ()) -> Trace:
@@ -36,14 +39,14 @@ def attached(trace: Trace, given: Sequence[str | Path] = ()) -> Trace:
     if given:
         found = tuple(GraphCapture(kineto.load(path, tables=TABLES), True) for path in given)
     else:
-        found = tuple(_neighbours(Path(trace.path)))
+        found = tuple(_neighbours(trace))
     source = replace(trace.source, captures=found)
     return replace(trace, source=source, memo={}) if found else trace
 
 
-def _neighbours(path: Path) -> Iterator[GraphCapture]:
+def _neighbours(trace: Trace) -> Iterator[GraphCapture]:
     """Those in its folder, and in folders there that are named for captures."""
-    for file in _candidates(path):
+    for file in _of_batch(trace, _candidates(Path(trace.path))):
         try:
             yield GraphCapture(kineto.load(file, tables=TABLES), False)
         except TracekitError:  # a neighbour that is no trace is no fault of this one
@@ -65,6 +68,37 @@ def _candidates(path: Path) -> list[Path]:
     if named or len(files) > _FEW:
         return named
     return [one for one in files if one.stat().st_size <= _SEARCHED and _captures(one)]
+
+
+def _of_batch(trace: Trace, files: Sequence[Path]) -> list[Path]:
+    """Without captures of batch sizes and ranks that the trace does not run, by their names.
+
+    SGLang writes a file for each: `bs_32_rank0.json.gz`. A batch is padded to the next size.
+    """
+    named = {file: (int(m[1]), int(m[2])) for file in files if (m := _BATCH.match(file.name))}
+    ranks = {rank for _, rank in named.values()}
+    if not named:
+        return list(files)
+    rank = _rank(trace)
+    rank = rank if rank in ranks else min(ranks)
+    sizes = sorted({size for size, own in named.values() if own == rank})
+    asked = {int(n) for text in trace.strings for n in _ASKED.findall(text)}
+    wanted = {size for n in asked for size in [next((s for s in sizes if s >= n), None)] if size}
+    return [
+        file for file in files
+        if file not in named
+        or (named[file][1] == rank and (not asked or named[file][0] in wanted))
+    ]  # fmt: skip
+
+
+def _rank(trace: Trace) -> int | None:
+    """The rank that a trace is of: as it says, else by its name (`…-TP-0.trace.json.gz`)."""
+    spread = trace.source.meta.get("distributedInfo")
+    said = spread.get("rank") if isinstance(spread, Mapping) else None
+    if isinstance(said, int):
+        return said
+    found = re.search(r"(?i)(?:rank|tp)[-_]?(\d+)", Path(trace.path).name)
+    return int(found[1]) if found else None
 
 
 def _traces(folder: Path) -> list[Path]:

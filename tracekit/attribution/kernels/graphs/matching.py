@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place an
 _LEAST = 0.2  # of a graph's time: what shares less was not captured there
 _APART = 0.1  # of the longer: how much shorter launches without names, or nodes, may be
 _TRIED = 3  # captures that are aligned where none is the same sequence
-_PADDED = re.compile(r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context))(\d+)")
+_PADDED = re.compile(
+    r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context)|bs_(?=\d+_rank))(\d+)"
+)
 _ASKED = re.compile(r"step\[DECODE bs=(\d+)")
 _PRODUCT = r"^aten::(?:mm|addmm|linear|_scaled_mm)$"
 _MATRIX = re.compile(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
@@ -56,6 +59,7 @@ class Source:
     says: I64  # [M] equal where two launches of any file say the same of a node
     hints: I64  # [M] the category that the op says, or -1
     rows: int | None  # of most of its matrix products: the batch, of a decode step
+    label: str  # the annotations around it, and the name of its file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +89,8 @@ def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
                 run = _eager_run(trace, one, said)
                 if run is not None:
                     parts[:2] = of_calls[run], grids[run]
-            out.append(Source(file, one, *parts, rows=_rows(trace, one.call)))
+            label = f"{one.label} {PurePath(trace.path).name}" if file else one.label
+            out.append(Source(file, one, *parts, rows=_rows(trace, one.call), label=label))
     return out
 
 
@@ -270,7 +275,7 @@ def _with_grids(grids: I64, fit: _Fit) -> tuple[_Fit, int]:
 
 def _chosen(trace: Trace, replays: Sequence[Replay], fits: Sequence[_Fit]) -> list[Nodes]:
     """Of replays of the same nodes, the capture of each."""
-    sizes = [_size(fit.source.captured.label)[0] for fit in fits]
+    sizes = [_size(fit.source.label)[0] for fit in fits]
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for at, replay in enumerate(replays):
         exact, least = _size(label_of_launch(trace, replay.launch)) if fits else (None, None)
@@ -326,7 +331,8 @@ def _said(fit: _Fit) -> I64:
 def _size(label: str) -> tuple[int | None, int | None]:
     """The batch that annotations name as it was captured or padded, and as it was asked for.
 
-    vLLM: `capture_32_FULL`, `execute_32_context…`; SGLang: the same, and `step[DECODE bs=30]`.
+    vLLM: `capture_32_FULL`, `execute_32_context…`; SGLang: the same, `step[DECODE bs=30]`, and a
+    file for each size, `bs_32_rank0.json.gz`.
     """
     exact, least = _PADDED.search(label), _ASKED.search(label)
     return int(exact[1]) if exact else None, int(least[1]) if least else None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import graft, matching
-from tracekit.attribution.kernels.graphs.replays import replays
+from tracekit.attribution.kernels.graphs.replays import Replay, replays
 from tracekit.attribution.kernels.graphs.words import Words, grids_of_calls
 from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask, Trace
@@ -86,6 +86,7 @@ def _match(trace: Trace) -> tuple[tuple[Match, ...], Origin | None]:
     for file in sorted({source.file for source in sources}):
         mine = [source for source in sources if source.file == file]
         rows[file] = _row(trace, matching.match(trace, found, mine, words), file)
+    _together(trace, found, sources, words, rows)
     used = [source for source in sources if rows[source.file].used]
     if not used:
         return tuple(rows.values()), None
@@ -95,6 +96,23 @@ def _match(trace: Trace) -> tuple[tuple[Match, ...], Origin | None]:
             rows[file] = replace(_row(trace, nodes, file), used=True)
     ordered = sorted(rows.values(), key=lambda row: (-row.matched_ns, row.path))
     return tuple(ordered), _origin(trace, files, nodes)
+
+
+def _together(
+    trace: Trace, found: Sequence[Replay], sources: Sequence[matching.Source], words: Words,
+    rows: dict[int, Match],
+) -> None:  # fmt: skip
+    """Of files that lie beside the trace and fit together, use those that have a part of it:
+    engines write one for each batch size, and each alone would stand for the smaller sizes too.
+    """
+    mine = [s for s in sources if s.file and not rows[s.file].given]
+    files = {source.file for source in mine}
+    if len(files) < 2:
+        return
+    nodes = matching.match(trace, found, mine, words)
+    every = {file: _row(trace, nodes, file) for file in files}
+    if sum(row.matched_ns for row in every.values()) >= LEAST * every[min(files)].total_ns:
+        rows |= {file: replace(row, used=row.matched > 0) for file, row in every.items()}
 
 
 def _row(trace: Trace, nodes: Sequence[matching.Nodes], file: int) -> Match:
