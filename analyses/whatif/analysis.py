@@ -65,8 +65,8 @@ def whatif(
     asked = Change(scale, remove, launch_cost, cuda_graphs)
     named = asked != Change() or bool(device)
     found = list(_named(made, asked, device) if named else _usual(made))
-    rows = [(one, made.predict(one.weights[0])) for one in found]
-    told = [(one, _spread(made, one, guess)) for one, guess in rows]
+    guessed = [(one, made.predict(one.weights[0])) for one in found]
+    told = [(one, _spread(made, one, guess)) for one, guess in guessed]
     if not named:
         told = sorted(told, key=lambda pair: -_saved(made, pair[1]))[:BEST]
         least = SOME * made.fidelity[-1].measured_ns

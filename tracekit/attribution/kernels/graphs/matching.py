@@ -84,13 +84,14 @@ def sources(traces: Sequence[Trace], own: Trace, words: Words) -> list[Source]:
         of_calls, (grids, _) = words.of_calls(trace), grids_of_calls(trace)
         said, hints = says(trace, known), unnamed.of_calls(trace)
         for one in held:
-            parts = [part[one.call] for part in (of_calls, grids, said, hints)]
-            if (parts[0] == UNNAMED).any():
-                run = _eager_run(trace, one, said)
-                if run is not None:
-                    parts[:2] = of_calls[run], grids[run]
+            call = one.call
+            run = _eager_run(trace, one, said) if (of_calls[call] == UNNAMED).any() else None
+            named = call if run is None else run
             label = f"{one.label} {PurePath(trace.path).name}" if file else one.label
-            out.append(Source(file, one, *parts, rows=_rows(trace, one.call), label=label))
+            out.append(Source(
+                file, one, of_calls[named], grids[named], said[call], hints[call],
+                _rows(trace, call), label,
+            ))  # fmt: skip
     return out
 
 
