@@ -18,7 +18,9 @@ from tests.program import Program
 from tracekit.answers.collectives import Collectives
 from tracekit.answers.findings import Finding, Findings
 from tracekit.report.one.headline import headline
+from tracekit.report.text_tables import as_text
 from tracekit.results import catalog, engine
+from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import FindingKind as Kind
 from tracekit.trace import kineto
 from tracekit.trace.trace import Cat, Source, Trace
@@ -390,3 +392,13 @@ def test_the_first_sentence_is_what_an_expert_would_say(run: Callable[[Program],
     program = Program()
     run(program)
     assert re.match(HEADLINES[run], headline(engine.of_trace(program.trace())))
+
+
+def test_kernels_of_one_name_say_in_a_table_in_what_they_differ() -> None:
+    name = "void cudnn::bn_bw_1C11_kernel_new<float, {}, true>(float*)"
+    names = [name.format(128), name.format(32), "ampere_gemm"]
+    grid = Grid("kernels", "Kernels", (Column("kernel"),), [(name,) for name in names])
+    said = as_text("t", [grid])
+    assert "bn_bw_1C11_kernel_new (128)" in said
+    assert "bn_bw_1C11_kernel_new (32)" in said
+    assert "ampere_gemm (" not in said

@@ -33,7 +33,7 @@ from tracekit.taxonomy import Category
 from tracekit.trace.trace import Trace
 
 LEAST = 0.01  # of all kernel time before: a smaller change is not tried
-ALL = "all kernels as after"
+ALL = "all of these as after"
 
 
 Key = tuple[str, str]  # category, phase

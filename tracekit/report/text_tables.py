@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from tracekit.report.html.tables import all_zero
-from tracekit.results.kernel_labels import readable
+from tracekit.results.kernel_labels import differences, readable
 from tracekit.results.result import unmeasured
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
             escape(_head(grid, i)), justify="right" if numeric else "left", no_wrap=numeric,
             overflow="fold" if numeric else "ellipsis", min_width=_room(grid, i),
         )  # fmt: skip
+    apart = {i: _apart(grid, i, most) for i in kept}
     for row in grid.rows[:most]:
-        table.add_row(*(escape(one_line(_said(grid.columns[i], row[i]))) for i in kept))
+        said = (f"{_said(grid.columns[i], row[i])}{apart[i].get(str(row[i]), '')}" for i in kept)
+        table.add_row(*(escape(one_line(text)) for text in said))
     if grid.total is not None:
         table.add_section()
         cells = [(grid.columns[i], grid.total[i]) for i in kept]
@@ -81,6 +83,21 @@ def _said(column: Column, value: object) -> str:
     if value is None:
         return "–"
     return readable(column.show(value)) if column.unit == "text" else column.show(value)
+
+
+def _apart(grid: Grid, place: int, most: int) -> dict[str, str]:
+    """What follows names that would read alike, of the rows that are shown: in what they differ."""
+    if grid.columns[place].unit != "text":
+        return {}
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(row[place] for row in grid.rows[:most]):
+        if isinstance(name, str):
+            alike.setdefault(readable(name), []).append(name)
+    return {
+        name: f" ({word})" if word else f" #{number}"
+        for names in alike.values() if len(names) > 1
+        for number, (name, word) in enumerate(differences(names).items(), 1)
+    }  # fmt: skip
 
 
 def one_line(text: str) -> str:
