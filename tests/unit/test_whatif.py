@@ -13,6 +13,7 @@ from tracekit.analyses.whatif.analysis import whatif
 
 import tracekit
 from tests import real
+from tests.decoder import H100
 from tests.drawing import draw
 from tests.fresh import tracekit as command
 from tests.random_traces import traces
@@ -162,6 +163,24 @@ def test_another_device_gives_a_range_alone() -> None:
     assert any("datasheet" in note or "bound" in note for note in found.notes)
     with pytest.raises(UsageError, match="datasheet"):
         catalog.ask(trace, WhatIf, device=("Abacus",))
+
+
+def test_the_range_of_another_device_holds_for_short_kernels_too() -> None:
+    trace = draw(
+        """
+        mark      SSSSSSSSSSSSSS
+        host      abcd..........
+        stream 7  .AABBCCDD.....
+        """,
+        names=dict.fromkeys("abcd", "cudaLaunchKernel"),
+        meta=H100,
+    )
+    window = whatif(trace, device=("MI300X",)).rows[-1]
+    # how long a kernel of 2 µs takes there no datasheet says; they wait for one another
+    assert (window.predicted_ns, window.measured_ns) == (None, 8_000)
+    assert window.low_ns is not None
+    assert window.high_ns == 16_000
+    assert 4_000 <= window.low_ns <= 5_000  # a launch a µs
 
 
 @pytest.mark.parametrize(
