@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,8 @@ def test_the_page_of_a_benchmark_says_first_what_a_request_takes_and_whether_to_
     chart = plots.charts(content)[0]
     (row,) = content["configurations"]
     assert len(chart.data[0]["x"]) == len(row["samples"])  # TTFT: a dot a request
+    encoder = [{"load": s["load"], "encode": s["encode"]} for s in row["samples"]]
+    alone = about({**content, "configurations": [{**row, "samples": encoder}]})
+    assert re.fullmatch(
+        r"A request takes [\d.]+ µs, encode is \d+% of it \(medians\)\.", alone.headline
+    )

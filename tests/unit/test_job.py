@@ -97,6 +97,11 @@ def test_steps_are_met_by_their_numbers_and_read_off_the_picture() -> None:
     assert all(0 < share < 1 for own in busy for share in own if share is not None)
     walls = found.values(lambda step: step.wall_ns)
     assert walls[0] == walls[2]
+    # heat maps begin with the rank that something sets apart, and a row waits for those below it
+    late = [chart for chart in jobs.charts(job("kernels")) if chart and chart.key == "step-exposed"]
+    assert late[0].layout["yaxis"]["ticktext"] == ["rank 2", "rank 0", "rank 1", "rank 3"]
+    tables = {grid.key: grid for grid in jobs.grids(job("kernels")) if grid}
+    assert tables["step-exposed"].rows[0][0] == "rank 2"
 
 
 def test_steps_that_one_rank_has_not_are_left_out(tmp_path: Path) -> None:

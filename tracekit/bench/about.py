@@ -48,7 +48,8 @@ def _headline(content: Mapping[str, Any]) -> str:
     whole, top = sum(stages.values()), max(stages, key=lambda stage: stages[stage], default="")
     request = f"A request takes {duration(medians['request'])}" if "request" in medians else ""
     most = f"{top} is {share(stages[top] / whole, 0)} of it" if whole else ""
-    return f"{', '.join(filter(None, [request, most]))}; {', '.join(said)} (medians)."
+    parts = [", ".join(filter(None, [request, most])), ", ".join(said)]
+    return f"{'; '.join(filter(None, parts))} (medians)."
 
 
 def _of_sweep(rows: list[Row]) -> str:

@@ -99,7 +99,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     total = ""
     if grid.total is not None:
         total = _row([grid.total[i] for i in kept], [grid.columns[i] for i in kept], scales, "")
-    notes = [grid.note] if grid.note else []
+    notes = [_sentence(grid.note)] if grid.note else []
     if len(rows) > most:
         notes.append(f"Not in this page, but in --csv: {plural(len(rows) - most, 'row')}.")
     if empty:
@@ -126,6 +126,10 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         note=" ".join(notes),
         tools=len(body) > 8,
     )
+
+
+def _sentence(note: str) -> str:
+    return note if note.endswith((".", ":", "?", "!")) else f"{note}."
 
 
 def says_nothing(grid: Grid) -> bool:
