@@ -245,6 +245,13 @@ def test_a_name_in_a_table_is_escaped_and_a_long_one_folded() -> None:
     assert "<img" not in table.first
     assert "<details class=long>" in table.first
     assert "&lt;b&gt;" in table.first
+    claim = "Most is aten::mm in `run.py:8 <lambda>`: 244 ms of 300 ms, at 34.9% of the peak."
+    said = tables.html_table("k", grid([(claim, 1, 1), (f"{'k' * 60}<1>", 1, 1),
+                                        (f"{'k' * 60}<2>", 1, 1)]), 10)  # fmt: skip
+    prose = "aten::mm in <code>run.py:8 &lt;lambda&gt;</code>: 244 ms of 300 ms, at 34.9% of the"
+    assert f"<span class=prose>Most is {prose} peak.</span>" in said.first
+    shown = re.findall("<summary>(.*?)</summary>", said.first)
+    assert len(set(shown)) == 2  # two names are never cut to one text
 
 
 def test_control_characters_of_a_name_are_visible_in_the_page_and_kept_in_its_data(

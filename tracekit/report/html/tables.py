@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from tracekit.records import dataclass
-from tracekit.report.html.embedded import bounded
+from tracekit.report.html.embedded import bounded, coded
 from tracekit.results.figures import distinct, shorten
 from tracekit.results.figures.theme import MARKS, Mark
 from tracekit.results.result import Column, Grid, unmeasured
@@ -233,7 +233,7 @@ def _text(value: Any, absent: str, names: Mapping[str, str]) -> str:
         return "(blank)"  # a header that shows nothing cannot be read out
     mark = None if text.lower() in _PLAIN or text.isupper() else MARKS.get(text.lower())
     if len(text) > LONG and is_prose(text):
-        return f"<span class=prose>{escape(text)}</span>"
+        return f"<span class=prose>{coded(text)}</span>"
     if len(text) > LONG:
         short = names.get(text) or shorten(text, SHORT)
         return (
@@ -250,8 +250,9 @@ def brief(column: Column, value: object) -> str:
 
 
 def is_prose(text: str) -> bool:
-    """A sentence is read whole; the name of a kernel is not."""
-    return text.count(" ") > len(text) / 12 and "::" not in text and "<" not in text
+    """A sentence is read whole, with names that it holds; the name of a kernel is not."""
+    plain = text.endswith(".") or ("::" not in text and "<" not in text)
+    return plain and text.count(" ") > len(text) / 12
 
 
 def spread(grids: Sequence[Grid], nodes: int) -> int:

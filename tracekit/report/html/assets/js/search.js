@@ -40,7 +40,7 @@ function index() {
   for (const table of tables()) {
     const where = plain(byId(table.getAttribute('aria-labelledby'))?.textContent || '');
     const rows = [...table.tBodies[0].rows, ...(byId(table.id + '-rest')?.content.children || [])];
-    rows.forEach((row, place) => out.push(entry('row', [...row.cells].map(cell => plain((cell.querySelector('code') || cell).textContent)).join(' · '), where,
+    rows.forEach((row, place) => out.push(entry('row', [...row.cells].map(cell => plain((cell.querySelector('details.long code') || cell).textContent)).join(' · '), where,
       () => { reveal(table); showRow(table.id, row.place ?? place); })));
   }
   for (const part of parts) out.push(...(part.find?.() || []).map(node => entry('picture', node.text, `${node.kind}, ${duration(node.ns)}`, node.go)));

@@ -9,7 +9,7 @@ const stateOf = id => {
   return state.get(id);
 };
 const bodyOf = id => byId(id).tBodies[0];
-const textOf = cell => plain((cell.querySelector('code') || cell).textContent);
+const textOf = cell => plain((cell.querySelector('details.long code') || cell).textContent);
 
 /** What a row says, in lower case. */
 export const rowText = row => row.said ??= plain(row.textContent).toLowerCase();
