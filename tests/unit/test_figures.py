@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import pytest
 
+from tracekit.attribution.idle import by_cause
+from tracekit.attribution.reasons import names as reasons
 from tracekit.results.figures import (
     Area,
     Block,
@@ -190,6 +192,12 @@ def test_every_category_has_a_look_and_no_two_share_one() -> None:
     looks = [theme.mark(category) for category in Category]
     assert len(set(looks)) == len(looks)
     assert set(theme.MARKS) >= set(Category)
+
+
+def test_every_cause_of_idleness_has_a_colour_of_idleness() -> None:
+    names = [*by_cause.NAMES.values(), *by_cause.SHOWN, *reasons.SHOWN.values()]
+    colours = {name: theme.MARKS[name].colour for name in names}
+    assert {colour for colour in colours.values() if not colour.startswith("var(--idle")} == set()
 
 
 def test_every_token_that_a_look_names_has_a_light_and_a_dark_colour() -> None:
