@@ -54,7 +54,7 @@ def test_each_category_is_predicted_alone_and_all_together_beside_what_was_measu
     grid = next(grid for grid in tables.tables(found) if grid.key == "predicted")
     assert [row[0] for row in grid.rows] == [
         "gemm kernels", "elementwise kernels",
-        "all kernels as after: decode", "all kernels as after: whole trace",
+        f"{predicted.ALL}: decode", f"{predicted.ALL}: whole trace",
     ]  # fmt: skip
     assert found.to_json()["prediction"]["rows"][0]["change"] == "gemm kernels"
 

@@ -24,7 +24,7 @@ from tracekit.results.first_screen import Verdict
 from tracekit.results.result import Grid
 from tracekit.version import __version__
 
-NODES = 2050  # table cells that are shown at first, over the whole page
+NODES = 2500  # table cells that are shown at first, over the whole page
 BYTES = 1_900_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 380_000  # of rows in the file, estimated
 PICTURE_BYTES = 440_000  # of all pictures of a page together

@@ -199,7 +199,12 @@ def _roofs(
         ridge = peak / bytes_per_s if bytes_per_s else low
         data.append(_roof([max(ridge, low), high], [peak, peak], dash=place > 0))
         said = f"{name}: {units.rate(peak, 'FLOP/s')}"
-        labels.append(_label(said, [(high, peak, "bottom"), (high, peak, "top")], taken, frame))
+        flat = max(ridge, low)
+        spots = [
+            (flat ** (1 - part) * high**part, peak, side)
+            for part in (1.0, 0.85, 0.7, 0.55, 0.4) for side in ("bottom", "top")
+        ]  # fmt: skip
+        labels.append(_label(said, spots, taken, frame, flat))
     if bytes_per_s:
         top = min(max(ridges, default=high), high)
         data.append(_roof([low, top], [low * bytes_per_s, top * bytes_per_s]))
@@ -216,16 +221,19 @@ def _label(
     spots: Sequence[tuple[float, float, str]],
     taken: Sequence[tuple[float, float]],
     frame: _Frame,
+    flat: float | None = None,
 ) -> dict[str, Any]:
     """The name of a roof, its right end at the first of the places that lies on fewest dots.
 
-    `spots`: intensity, FLOP/s, and whether its bottom or its top is there.
+    `spots`: intensity, FLOP/s, and whether its bottom or its top is there. Below a roof it stays
+    right of where the roof begins to be `flat`.
     """
 
     def crowd(spot: tuple[float, float, str]) -> int:
         right, y = _at(spot[0], spot[1], frame)
         left, low = right - _LETTER * len(text), y if spot[2] == "bottom" else y - _LINE
         outside = left < 0 or low + _LINE > _HIGH
+        outside |= spot[2] == "top" and flat is not None and left < _at(flat, spot[1], frame)[0]
         return 100 * outside + sum(
             left - 10 < a < right + 10 and low - _DOT < b < low + _LINE + 8 for a, b in taken
         )
