@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests import job as drawn
+from tests import real
 from tracekit.answers.collectives import Collectives
 from tracekit.attribution.collectives.arrivals import RankCalls
 from tracekit.attribution.collectives.clocks import align
@@ -297,3 +298,11 @@ def test_colours_are_classes_from_the_least_to_the_most() -> None:
     }  # fmt: skip
     # less than a twentieth apart: no picture of noise
     assert cells([[100e3, 100.5e3], [100.2e3, 100.1e3]]) == {"var(--heat-0)": 4}
+
+
+def test_where_nobody_is_late_the_first_sentence_and_finding_are_of_one_rank() -> None:
+    """Rank 1's window is the longer one, rank 0 communicates alone for longer."""
+    view = overview.overview(read([real.answers(f"hta_sampled_rank{rank}") for rank in (0, 1)]))
+    (said,) = view.headlines
+    assert said.startswith("rank 0 · Communication that no other kernel covers takes 36.5%")
+    assert view.findings[0].claim.startswith("rank 0: Device 0 spends 36.5% of its window")

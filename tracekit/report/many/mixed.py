@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from tracekit.answers.findings import Findings
 from tracekit.records import dataclass
 from tracekit.report import facts
 from tracekit.report.many import job as jobs
@@ -176,18 +177,28 @@ def numbers(ranks: Sequence[int | None]) -> str:
 
 def headlines(many: Sides, parts: Sequence[Part]) -> Iterator[str]:
     """Of each job the rank that holds the others up, else, as its ranks do much the same, of the
-    one whose device was at it longest; of a few other traces the biggest thing of each.
+    one with the first finding; of a few other traces the biggest thing of each.
     """
     for part in parts[:FEW]:
         if main := jobs.headline(part.job):
             yield part.said(main)
             continue
-        side = longest(part.job.sides)
+        side = dearest(part.job.sides) or longest(part.job.sides)
         if side is not None and (said := headline(side.one)):
             yield part.said(f"{side.name} · {said}")
     for side in lone(many, parts)[: max(FEW - len(parts), 0)]:
         if said := headline(side.one):
             yield f"{side.name} · {said}"
+
+
+def dearest(sides: Sequence[Side]) -> Side | None:
+    """The rank with the finding that saves most, which is the first of the job's; None without."""
+    saves = [
+        (max((row.saves_ns or 0 for row in found.rows), default=0), side)
+        for side in sides if (found := side.one.get(Findings)) is not None
+    ]  # fmt: skip
+    most, side = max(saves, key=lambda own: own[0], default=(0, None))
+    return side if most else None
 
 
 def longest(sides: Sequence[Side]) -> Side | None:
