@@ -24,6 +24,7 @@ from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import Category, FindingKind, Stage
 
 MUCH = 0.25  # of a phase's kernel time
+HIDDEN = 0.1  # of a kernel's time: less of it alone on the device is hidden by others
 _TOGETHER = {
     Category.EMBEDDING: (
         FindingKind.EMBEDDING, "look-ups in embedding tables and their gradients",
@@ -237,6 +238,8 @@ def _hottest(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     expert = top.expert_gemm
     if top.share is None or top.share < 0.3 or top.category in _SPOKEN_FOR or expert:
         return
+    if top.alone_ns < HIDDEN * top.total_ns and top.total_ns < phase.total_ns - top.total_ns:
+        return  # other kernels run meanwhile, for as long: faster it would save nothing
     yield Draft(
         FindingKind.ONE_KERNEL, _stage(phase),
         f"One kernel ({top.category.value}) is {share(top.share)} of {_of(phase)}: "

@@ -226,6 +226,20 @@ def said(run: Callable[[Program], None]) -> tuple[Finding, ...]:
     return findings(program.trace()).rows
 
 
+def test_a_kernel_that_others_hide_is_none_to_tune_first() -> None:
+    """On a stream of its own, all of it beside GEMMs that take longer; in their stream it is."""
+    for stream in (13, 7):
+
+        def run(program: Program, stream: int = stream) -> None:
+            with program.mark("prefill"):
+                for _ in range(10):
+                    program.launch("my_secret_kernel", 700, stream=stream)
+                    for number in range(5):
+                        program.launch(f"gemm_{number}", 200, op="aten::mm", op_us=2)
+
+        assert (Kind.ONE_KERNEL in {row.kind for row in said(run)}) is (stream == 7)
+
+
 def test_the_resize_and_the_programs_own_line_are_named() -> None:
     what = said(resizing_on_the_host)[0].what
     assert "ndimage/_interpolation.py:500 zoom" in what
