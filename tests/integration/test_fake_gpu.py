@@ -21,7 +21,10 @@ from tracekit.capture import metadata, run
 from tracekit.capture import plan as planning
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
-from tracekit.models.shared import build_options, llama
+from tracekit.models.shared import build_options
+from tracekit.models.shared.decoder.attention import set_attention
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.network import TINY, fill, llama
 from tracekit.taxonomy import Stage
 
 
@@ -268,9 +271,9 @@ class Compiled:
 
 
 def tiny(**given: Any) -> Any:
-    model = llama.llama({**llama.TINY, "num_hidden_layers": 1})
-    llama.fill(model, BuildOptions(max_new_tokens=4), None)
-    return llama.Decoder(model, BuildOptions(max_new_tokens=4, **given), eos=[])
+    model = llama({**TINY, "num_hidden_layers": 1})
+    fill(model, BuildOptions(max_new_tokens=4), None)
+    return Decoder(model, BuildOptions(max_new_tokens=4, **given), eos=[])
 
 
 def test_a_graph_is_replayed_for_each_decode_step_and_for_no_prefill(
@@ -300,7 +303,7 @@ def test_flash_attention_of_a_gpu_is_the_package_where_it_is_installed(
 
     def attention(dtype: str, cache: str = "dynamic") -> str:
         options = BuildOptions(device="cuda:1", dtype=dtype, attention="flash")
-        return llama.set_attention(model, options, cache)
+        return set_attention(model, options, cache)
 
     monkeypatch.setattr(utils, "is_flash_attn_2_available", lambda: True, raising=False)
     assert attention("bfloat16") == "flash (package flash-attn)"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tracekit.models.huggingface import model as huggingface
+from tracekit.models.shared.decoder.shape import dims, read_per_pass
 from tracekit.models.shared.experts import DENSE, Experts, routed
-from tracekit.models.shared.llama import dims, read_per_pass
 
 COMMON = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4,

@@ -35,7 +35,7 @@ ADAPTER = "tracekit/models/{}/model.py:preprocess"
 ROWS = "tracekit/models/shared/encoder.py:rows"
 HUGGING_FACE = "tracekit/models/huggingface/adapters.py:preprocess"
 # the ids of a token, once a step: the end token is known on the host, as is the text
-TOKEN = ("read", "tracekit/models/shared/llama.py:_append")
+TOKEN = ("read", "tracekit/models/shared/decoder/decoder.py:_append")
 # a static cache counts its positions on the device, a counter a layer, copied once in its life: in
 # the warm-up, or in the first request where there is none
 COUNTERS = (INPUTS, "transformers/cache_utils.py:lazy_initialization")

@@ -14,7 +14,8 @@ import torch
 
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
-from tracekit.models.shared import llama
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.network import TINY, fill, llama
 from tracekit.models.shared.sampling import distribution, draw
 from tracekit.models.speculative import acceptance, loop
 from tracekit.models.speculative.acceptance import Draft, Verdict
@@ -24,7 +25,7 @@ from tracekit.models.speculative.track import Track, check
 from tracekit.models.speculative.vocabulary import Shared
 
 VOCAB = 24
-SHAPE = {**llama.TINY, "vocab_size": VOCAB, "hidden_size": 16, "intermediate_size": 32}
+SHAPE = {**TINY, "vocab_size": VOCAB, "hidden_size": 16, "intermediate_size": 32}
 ROWS = torch.tensor([[1, 5, 9, 7], [1, 3, 3, 20], [1, 15, 2, 11]])  # prompts that differ
 
 
@@ -35,23 +36,21 @@ class Unmarked:
         return nullcontext()
 
 
-def decoder(noise: float = 0.0, vocab: int = VOCAB, layers: int = 2, **given: Any) -> llama.Decoder:
+def decoder(noise: float = 0.0, vocab: int = VOCAB, layers: int = 2, **given: Any) -> Decoder:
     """A tiny LLaMA; with noise, one that often but not always agrees with it."""
     options = BuildOptions(**{"max_new_tokens": 40, "seed": 3, **given})
     shape = {**SHAPE, "vocab_size": vocab, "num_hidden_layers": layers}
-    model = llama.llama(shape)
-    llama.fill(model, options, None)
+    model = llama(shape)
+    fill(model, options, None)
     torch.manual_seed(11)
     with torch.no_grad():
         for value in model.parameters():
             value.add_(noise * value.std() * torch.randn_like(value) if value.ndim > 1 else 0)
         model.get_output_embeddings().weight.mul_(40)  # logits apart by more than rounding
-    return llama.Decoder(model, options, eos=[])
+    return Decoder(model, options, eos=[])
 
 
-def speculated(
-    target: llama.Decoder, draft: llama.Decoder, prompts: torch.Tensor, rule: Rule
-) -> Text:
+def speculated(target: Decoder, draft: Decoder, prompts: torch.Tensor, rule: Rule) -> Text:
     """The text of a request, by rounds."""
     request, other = target.prefill(ids=prompts), draft.prefill(ids=prompts)
     text = Text([[] for _ in prompts], [False] * len(prompts))
@@ -62,7 +61,7 @@ def speculated(
     return text
 
 
-def next_token(model: llama.Decoder, ids: Sequence[int]) -> int:
+def next_token(model: Decoder, ids: Sequence[int]) -> int:
     """The most likely token behind ids, of one pass over all of them."""
     with torch.no_grad():
         logits = model.model(input_ids=torch.tensor([ids]), use_cache=False).logits
@@ -70,7 +69,7 @@ def next_token(model: llama.Decoder, ids: Sequence[int]) -> int:
 
 
 def slowly(
-    target: llama.Decoder, draft: llama.Decoder, prompt: Sequence[int], rule: Rule
+    target: Decoder, draft: Decoder, prompt: Sequence[int], rule: Rule
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """(ids, (drafted, accepted) of each round) of one row, every token from the whole text anew."""
     ids, rounds = [next_token(target, prompt)], []
@@ -284,7 +283,7 @@ def test_sampled_text_of_two_models_has_the_targets_distribution() -> None:
     assert np.abs(seen - uniform).sum() / 2 > 0.1  # and it is no flat one that all would have
 
 
-def chances(model: llama.Decoder, prompt: torch.Tensor, tokens: int) -> Any:
+def chances(model: Decoder, prompt: torch.Tensor, tokens: int) -> Any:
     """The chance of each continuation of so many tokens, [5, 5, …]."""
     out = np.zeros((5,) * tokens)
     every = torch.tensor(list(product(range(5), repeat=tokens)))
@@ -296,7 +295,7 @@ def chances(model: llama.Decoder, prompt: torch.Tensor, tokens: int) -> Any:
     return out
 
 
-def windowed(window: int, seed: int = 0, **given: Any) -> llama.Decoder:
+def windowed(window: int, seed: int = 0, **given: Any) -> Decoder:
     """A tiny Mistral, whose attention sees so many tokens."""
     from transformers import MistralConfig, MistralForCausalLM
 
@@ -312,7 +311,7 @@ def windowed(window: int, seed: int = 0, **given: Any) -> llama.Decoder:
                 value.mul_(20 if "embed" in name else 12)
                 value.add_(0.2 * seed * value.std() * torch.randn_like(value))
     options = BuildOptions(**{"max_new_tokens": 40, "dtype": "float32", **given})
-    return llama.Decoder(model, options, eos=[])
+    return Decoder(model, options, eos=[])
 
 
 @pytest.mark.parametrize("window", [3, 6, 30])

@@ -19,11 +19,15 @@ from tracekit.models.shared import (
     build_options,
     checkpoints,
     event_frames,
-    llama,
     prompts,
     tokenizers,
 )
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.decoder import shape
+from tracekit.models.shared.decoder.attention import flash_backend
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.network import TINY, VICUNA_7B
+from tracekit.models.shared.decoder.request import Request
+from tracekit.models.shared.decoder.request import without_gradients as frozen
 from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
@@ -54,8 +58,8 @@ TINY_VIT: Mapping[str, Any] = {
     "projection_dim": 32,
 }
 SIZES: Mapping[str, Mapping[str, Any]] = {
-    "full": {"llm": llama.VICUNA_7B, "vision": VIT_L_14_336},
-    "tiny": {"llm": llama.TINY, "vision": TINY_VIT},
+    "full": {"llm": VICUNA_7B, "vision": VIT_L_14_336},
+    "tiny": {"llm": TINY, "vision": TINY_VIT},
 }
 COUNTS: Mapping[str, Mapping[str, int]] = {  # of values, as `parameters` counts them
     "full": {
@@ -106,7 +110,7 @@ class EventGPT(SensorLLM):
         from tracekit.models.eventgpt import net
 
         self.model = model
-        decoder = llama.Decoder(model, options, eos=[tokenizer.eos])
+        decoder = Decoder(model, options, eos=[tokenizer.eos])
         super().__init__(decoder, options, tokenizer)
         net.set_attention(model, self.decoder.attention)
         self.vision = net.tower_of(model).config
@@ -163,7 +167,7 @@ class EventGPT(SensorLLM):
 
     def _backend(self) -> AbstractContextManager[None]:
         torch_flash = self.decoder.attention.startswith("flash (torch")
-        return llama.flash_backend() if torch_flash else nullcontext()
+        return flash_backend() if torch_flash else nullcontext()
 
     def _seen(self, pixels: torch.Tensor) -> torch.Tensor:
         from tracekit.models.eventgpt import net
@@ -173,7 +177,7 @@ class EventGPT(SensorLLM):
         return net.aggregate(adapted.view(*pixels.shape[:2], *adapted.shape[1:]))
 
     @frozen
-    def prefill(self, inputs: Inputs, tokens: torch.Tensor) -> llama.Request:
+    def prefill(self, inputs: Inputs, tokens: torch.Tensor) -> Request:
         """The first token, and the cache.
 
         Raises: TracekitError for a prompt that leaves no room for the tokens asked for.
@@ -183,7 +187,7 @@ class EventGPT(SensorLLM):
         return request
 
 
-def splice(decoder: llama.Decoder, inputs: Inputs, tokens: torch.Tensor) -> torch.Tensor:
+def splice(decoder: Decoder, inputs: Inputs, tokens: torch.Tensor) -> torch.Tensor:
     """The prompt's embeddings with the event tokens in place of the marker, [B, T, D].
 
     T is at most 2048: what is beyond is cut from the right, as in the original.
@@ -203,7 +207,7 @@ def sizes(model: Any, dtype: str) -> dict[str, Any]:
     parts, vision = net.parts(model), net.tower_of(model).config
     table = int(model.get_input_embeddings().weight.numel())
     return {
-        "llm": llama.dims(model.config, dtype, parts["llm"] - table),
+        "llm": shape.dims(model.config, dtype, parts["llm"] - table),
         "encode": {
             "flops": flops(vision, model.config.hidden_size),
             "weight_parameters": sum(parts.values()) - parts["llm"],

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tracekit.models.entry import BuildOptions
-from tracekit.models.shared import checkpoints, llama
+from tracekit.models.shared import checkpoints
+from tracekit.models.shared.decoder import network
 
 
 def build(llm: Mapping[str, Any], vision: Mapping[str, Any]) -> nn.Module:
@@ -24,7 +25,7 @@ def build(llm: Mapping[str, Any], vision: Mapping[str, Any]) -> nn.Module:
     """
     from transformers import CLIPVisionConfig, CLIPVisionModel
 
-    model = llama.llama(llm)
+    model = network.llama(llm)
     width, hidden = int(vision["hidden_size"]), int(llm["hidden_size"])
     with checkpoints.on_meta():
         tower: Any = CLIPVisionModel(CLIPVisionConfig(**vision))
@@ -50,7 +51,7 @@ def fill(
 
     Raises: TracekitError where the weights do not fit.
     """
-    llama.fill(model, options, weights, where=where)
+    network.fill(model, options, weights, where=where)
     # CLIP's position numbers are in no checkpoint: they follow from the configuration
     embeddings = tower_of(model).embeddings
     count = embeddings.position_embedding.weight.shape[0]

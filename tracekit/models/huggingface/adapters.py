@@ -24,7 +24,7 @@ from tracekit.models.huggingface.library import (
 from tracekit.models.huggingface.processors import processor
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints
-from tracekit.models.shared.llama import Request, without_gradients
+from tracekit.models.shared.decoder.request import Request, without_gradients
 from tracekit.records import dataclass
 
 

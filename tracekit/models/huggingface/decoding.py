@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
 from tracekit.models.huggingface import dimensions, generation
-from tracekit.models.shared.llama import CACHES, Decoder, Request, cache_argument
+from tracekit.models.shared.decoder.cache import CACHES, cache_argument
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.request import Request
 from tracekit.models.shared.sampling import choose
 from tracekit.records import dataclass
 

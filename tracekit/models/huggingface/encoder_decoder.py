@@ -15,7 +15,7 @@ from tracekit.models.huggingface.adapters import CausalLM, Inputs
 from tracekit.models.huggingface.decoding import LibraryDecoder
 from tracekit.models.huggingface.library import run_plainly
 from tracekit.models.huggingface.text import Text
-from tracekit.models.shared.llama import Request, without_gradients
+from tracekit.models.shared.decoder.request import Request, without_gradients
 
 
 class SequenceDecoder(LibraryDecoder):

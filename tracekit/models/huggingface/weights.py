@@ -12,7 +12,7 @@ from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions
 from tracekit.models.huggingface.library import LOCAL, quiet, said_plainly
 from tracekit.models.shared import build_options, checkpoints
-from tracekit.models.shared.llama import read_frequencies, restore_buffers
+from tracekit.models.shared.decoder.network import read_frequencies, restore_buffers
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 UNEXPECTED = "unexpected"

@@ -14,8 +14,8 @@ from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Description, Model
 from tracekit.models.shared import build_options, checkpoints, imu_window
+from tracekit.models.shared.decoder.network import fill
 from tracekit.models.shared.encoder import EncoderAdapter, sizes
-from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from tracekit.datasets.formats.windows_20hz import ACCEL_SCALE
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Description, Facts, Model
 from tracekit.models.shared import build_options, checkpoints, limu_window
+from tracekit.models.shared.decoder.network import fill
 from tracekit.models.shared.encoder import EncoderAdapter, sizes
-from tracekit.models.shared.llama import fill
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tracekit.models.entry import BuildOptions
 from tracekit.models.limu_bert.net import LimuConfig
 from tracekit.models.llasa.model import CONTROLS, Inputs, LlasaConfig, assembled
 from tracekit.models.shared import checkpoints, prompts, tokenizers
-from tracekit.models.shared.llama import decoded
+from tracekit.models.shared.decoder.decoder import decoded
 
 if TYPE_CHECKING:
     from tracekit.models.shared.golden import Golden

@@ -14,18 +14,11 @@ from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import LLAMA_IDS, BuildOptions, Description, Facts, Model
 from tracekit.models.shared import build_options, checkpoints, prompts, tokenizers
-from tracekit.models.shared.llama import (
-    TINY,
-    VICUNA_7B,
-    Decoder,
-    Request,
-    dims,
-    fill,
-    llama,
-    read_frequencies,
-    read_per_pass,
-)
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.network import TINY, VICUNA_7B, fill, llama, read_frequencies
+from tracekit.models.shared.decoder.request import Request
+from tracekit.models.shared.decoder.request import without_gradients as frozen
+from tracekit.models.shared.decoder.shape import dims, read_per_pass
 from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.records import dataclass
 from tracekit.taxonomy import Stage

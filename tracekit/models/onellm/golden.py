@@ -11,7 +11,7 @@ from tracekit.models.entry import BuildOptions
 from tracekit.models.onellm.config import OneLLMConfig
 from tracekit.models.onellm.model import Inputs, OneLLM, assembled, rotated
 from tracekit.models.shared import checkpoints, tokenizers
-from tracekit.models.shared.llama import decoded
+from tracekit.models.shared.decoder.decoder import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,12 @@ from tracekit.errors import TracekitError
 from tracekit.models.entry import LLAMA_IDS, BuildOptions, Description, Facts, Model
 from tracekit.models.onellm.config import FULL, TINY, OneLLMConfig, encode_flops
 from tracekit.models.shared import build_options, checkpoints, imu_window, prompts, tokenizers
-from tracekit.models.shared.llama import Decoder, Request, dims, fill, llama, read_per_pass
-from tracekit.models.shared.llama import flash_backend as flash
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.decoder.attention import flash_backend as flash
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.network import fill, llama
+from tracekit.models.shared.decoder.request import Request
+from tracekit.models.shared.decoder.request import without_gradients as frozen
+from tracekit.models.shared.decoder.shape import dims, read_per_pass
 from tracekit.models.shared.sensor_llm import SensorLLM
 from tracekit.records import dataclass
 from tracekit.taxonomy import Stage

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Sample
 from tracekit.models.entry import BuildOptions, Facts
-from tracekit.models.shared import checkpoints, llama
-from tracekit.models.shared.llama import without_gradients
+from tracekit.models.shared import checkpoints
+from tracekit.models.shared.decoder.compiling import compiled
+from tracekit.models.shared.decoder.request import without_gradients
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ class EncoderAdapter:
         Raises: TracekitError where it is to be compiled and cannot be.
         """
         self.encoder, self.options = encoder, options
-        self._run, compiled = llama.compiled(encoder, options, "encoder")
+        self._run, how = compiled(encoder, options, "encoder")
         count = checkpoints.count(encoder)
         self.described = Facts(
             model=model,
@@ -61,7 +62,7 @@ class EncoderAdapter:
             tokenizer="none",
             attention=attention,
             cache="none",
-            options={"config": config, "compile": compiled},
+            options={"config": config, "compile": how},
         )
 
     @property

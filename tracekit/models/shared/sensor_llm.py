@@ -8,7 +8,8 @@ from typing import Any
 from tracekit.datasets.entry import Sample
 from tracekit.models.entry import BuildOptions, Facts
 from tracekit.models.shared import tokenizers
-from tracekit.models.shared.llama import Decoder, Request
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.request import Request
 
 
 class SensorLLM:

@@ -16,7 +16,9 @@ from tracekit.attribution.roofline.devices import Device, datasheet
 from tracekit.errors import UsageError
 from tracekit.models import entry as model_entry
 from tracekit.models.entry import QUESTION, BuildOptions
-from tracekit.models.shared import checkpoints, llama
+from tracekit.models.shared import checkpoints
+from tracekit.models.shared.decoder import shape
+from tracekit.models.shared.decoder.network import llama
 from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 
@@ -103,8 +105,8 @@ def full_size(
 
 def _one(name: str, dtype: str, new: int) -> One:
     if name in SHAPES:
-        model: Any = llama.llama(SHAPES[name])
-        dims: dict[str, Any] = {"llm": llama.dims(model.config, dtype, llama.read_per_pass(model))}
+        model: Any = llama(SHAPES[name])
+        dims: dict[str, Any] = {"llm": shape.dims(model.config, dtype, shape.read_per_pass(model))}
         count, prompt, sensor = checkpoints.count(model), QUESTION, None
     else:
         options = BuildOptions(size="full", device="meta", dtype=dtype, max_new_tokens=new)

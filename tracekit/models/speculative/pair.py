@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tracekit.datasets.entry import Sample
 from tracekit.models.entry import Facts
-from tracekit.models.shared.llama import Decoder, Request
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.request import Request
 from tracekit.models.speculative import loop, vocabulary
 from tracekit.models.speculative.drafts import LookUp, ModelDraft
 from tracekit.models.speculative.track import Track, check

@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
-from tracekit.models.shared import llama
-from tracekit.models.shared.llama import without_gradients as frozen
+from tracekit.models.shared.decoder.cache import CACHE_KINDS, drop
+from tracekit.models.shared.decoder.decoder import Decoder
+from tracekit.models.shared.decoder.request import Request
+from tracekit.models.shared.decoder.request import without_gradients as frozen
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 class Track:
     """A decoder and the cache of one request in the course of its rounds."""
 
-    def __init__(self, decoder: llama.Decoder, request: llama.Request) -> None:
+    def __init__(self, decoder: Decoder, request: Request) -> None:
         """`request` as prefill left it."""
         self.decoder, self.cache = decoder, request.cache
         self.lengths = [request.length] * len(request.ids)  # [B] positions that each row holds
@@ -65,7 +67,7 @@ class Track:
         if any(k and old < self._start for k, old in zip(kept, self.lengths, strict=True)):
             self._move(kept)
         refused = self._start + self._fed - max(lengths)
-        llama.drop(self.cache, refused)
+        drop(self.cache, refused)
         if not refused:
             for layer in _sliding(self.cache.layers):
                 layer.crop(0)  # down to the window again
@@ -98,7 +100,7 @@ def _sliding(layers: Sequence[Any]) -> list[Any]:
     return [layer for layer in layers if getattr(layer, "is_sliding", False)]
 
 
-def _why_not_sliding(decoder: llama.Decoder, layers: Sequence[Any]) -> str:
+def _why_not_sliding(decoder: Decoder, layers: Sequence[Any]) -> str:
     """Why windows cannot be rolled back here; empty where there are none, or they can."""
     if not layers:
         return ""
@@ -112,12 +114,12 @@ def _why_not_sliding(decoder: llama.Decoder, layers: Sequence[Any]) -> str:
     return ""
 
 
-def check(decoder: llama.Decoder, name: str) -> None:
+def check(decoder: Decoder, name: str) -> None:
     """Nothing where a decoder's cache can be rolled back. Raises: TracekitError with the reason."""
     from transformers import DynamicCache
 
     why = ""
-    if decoder.cache_kind not in llama.CACHE_KINDS:
+    if decoder.cache_kind not in CACHE_KINDS:
         why = f"it keeps {decoder.cache_kind}, which cannot be rolled back"
     else:
         why = _why_not_sliding(decoder, _sliding(DynamicCache(config=decoder.model.config).layers))

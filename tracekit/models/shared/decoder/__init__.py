@@ -1,0 +1,1 @@
+"""A causal language model of transformers as prefill and decode steps."""
