@@ -3,7 +3,7 @@
 In a notebook: `import tracekit; trace = tracekit.load(path); trace.stages()`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracekit.version import __version__
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tracekit.report.notebook import compare, load, whatif
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # `tracekit --help` imports this package: numpy and the reader wait until someone loads
     if name in ("compare", "load", "whatif"):
         from tracekit.report import notebook

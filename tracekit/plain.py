@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 # C0 and C1 controls, line and paragraph separators, bidirectional marks, tags that nobody sees,
 # and halves of a UTF-16 pair, which no encoding can write
@@ -37,7 +36,7 @@ def _escaped(found: re.Match[str]) -> str:
     return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-def dumps(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
+def dumps(value: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """JSON of the value. Within texts, what a terminal would obey is escaped as JSON has it."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)

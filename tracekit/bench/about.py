@@ -75,7 +75,7 @@ def _of_sweep(rows: list[Row]) -> str:
     return f"{text[:1].upper()}{text[1:]} (medians of {plural(len(rows), 'configuration')})."
 
 
-def _verdict(content: Mapping[str, Any]) -> Verdict | None:
+def _verdict(content: Mapping[str, object]) -> Verdict | None:
     """Whether the numbers may be quoted, with the first reason against it."""
     rows = _timed(content)
     if not rows:
@@ -98,7 +98,7 @@ def _verdict(content: Mapping[str, Any]) -> Verdict | None:
                    "requests at least, no noise above its limits.")  # fmt: skip
 
 
-def _key_numbers(content: Mapping[str, Any]) -> tuple[KeyNumber, ...]:
+def _key_numbers(content: Mapping[str, object]) -> tuple[KeyNumber, ...]:
     """The large numbers of one configuration, each with its interval; none of a sweep."""
     rows = _timed(content)
     if len(rows) != 1:

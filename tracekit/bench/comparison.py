@@ -163,7 +163,7 @@ def speed(before: Row, after: Row) -> float:
     return new.median / old.median if old is not None and new is not None and old.median else 1.0
 
 
-def differing(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differing(base: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """Settings in which the two files differ: model, device, versions, options, clocks apart."""
     found = []
     for name, old, now in _settings(base, new):
@@ -173,7 +173,7 @@ def differing(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _settings(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    def both(name: str, *path: str) -> tuple[str, Any, Any]:
+    def both(name: str, *path: str) -> tuple[str, object, object]:
         return name, _at(base, path), _at(new, path)
 
     found = [
@@ -193,7 +193,7 @@ def _settings(base: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str
     return found
 
 
-def _at(content: Any, path: Sequence[str]) -> Any:
+def _at(content: object, path: Sequence[str]) -> Any:
     for key in path:
         content = content.get(key) if isinstance(content, Mapping) else None
     return content

@@ -108,7 +108,7 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def save(content: Mapping[str, Any], path: Path, *, asked: bool = True) -> Path:
+def save(content: Mapping[str, object], path: Path, *, asked: bool = True) -> Path:
     """Writes the file and says where it is.
 
     `asked` is off where nobody named `path`: what is there keeps its name.
@@ -191,8 +191,8 @@ class _Row(msgspec.Struct):
 
 class _Environment(msgspec.Struct):
     device: dict[str, Any]
-    versions: dict[str, Any]
-    clocks: dict[str, Any] = {}
+    versions: dict[str, object]
+    clocks: dict[str, object] = {}
     driver: str | None = None
     commit: str | None = None
     load_average: list[float] | None = None
@@ -206,7 +206,7 @@ class _Document(msgspec.Struct):
     finished: str = ""
     command: str = ""
     data: dict[str, Any] | None = None
-    runs: list[dict[str, Any]] | None = None
+    runs: list[dict[str, object]] | None = None
 
 
 def load(path: str | Path) -> dict[str, Any]:

@@ -210,7 +210,7 @@ def place(path: Path, form: str) -> Path:
     return path.with_name(f"{path.stem}.table{ENDINGS[form]}")
 
 
-def save(content: Mapping[str, Any], path: Path) -> dict[str, Path]:
+def save(content: Mapping[str, object], path: Path) -> dict[str, Path]:
     """Writes the three forms beside a benchmark's JSON; where each is.
 
     None beside a pipe or a device. Raises: TracekitError.

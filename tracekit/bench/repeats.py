@@ -82,7 +82,7 @@ def run(
     return [merged(contents) for contents in found]
 
 
-def _one(side: Side, given: Sequence[str], out: Path) -> dict[str, Any]:
+def _one(side: Side, given: Sequence[str], out: Path) -> dict[str, object]:
     command = [side.python, "-m", "tracekit.cli.app", "bench", "run", *given, "-o", str(out)]
     try:
         done = _ended(command)
@@ -137,7 +137,7 @@ def _row(content: Mapping[str, Any], label: str) -> Mapping[str, Any]:
     return next(row for row in content["configurations"] if file.label(row) == label)
 
 
-def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _joined(rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     def most(group: str, name: str) -> Any:
         values = [(row.get(group) or {}).get(name) for row in rows]
         return max((v for v in values if v is not None), default=None)

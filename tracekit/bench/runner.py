@@ -164,7 +164,7 @@ def _repeated(wanted: Wanted, configs: Sequence[timing.Config], progress: Progre
     return Done(content, why, grids, plots.charts(content), files, [next_], failed)
 
 
-def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[Any]]]:
+def _plan(wanted: Wanted) -> tuple[Plan, dict[str, Sequence[object]]]:
     """The plan, and the axes with the defaults of those that were not given."""
     axes = {name: values for name, values in wanted.axes.items() if list(values) != [None]}
     for dtype in axes.get("dtype", ()):

@@ -116,7 +116,7 @@ def release() -> None:
 
 
 @cache
-def _nvml(device: str) -> tuple[Any, Any] | None:
+def _nvml(device: str) -> tuple[object, object] | None:
     """(module, handle) of an NVIDIA GPU, where nvidia-ml-py is installed (extra `energy`)."""
     import torch
 
@@ -153,7 +153,7 @@ def joules(device: str) -> float | None:
     return None if used is None else used / 1000
 
 
-def clocks(device: str) -> Mapping[str, Any]:
+def clocks(device: str) -> Mapping[str, object]:
     """Clocks in MHz, temperature in °C, power in W and reasons for throttling, as far as known."""
     reasons = _ask(device, lambda nvml, gpu: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu))
     watts = _ask(device, lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu))

@@ -93,7 +93,7 @@ def _name(measure: str) -> str:
     )
 
 
-def resources(content: Mapping[str, Any], row: Row) -> Grid:
+def resources(content: Mapping[str, object], row: Row) -> Grid:
     """Rates, tokens, memory, energy: one figure a line, each in its own unit as text."""
     columns = (Column("", "text"), Column("value", "text"), Column("definition", "text"))
     lines: list[tuple[str, str, str]] = []

@@ -64,7 +64,7 @@ class Outcome:
     interleaved: bool = False
 
 
-def sweep(plan: Plan, axes: Mapping[str, Sequence[Any]]) -> list[Config]:
+def sweep(plan: Plan, axes: Mapping[str, Sequence[object]]) -> list[Config]:
     """Every combination of the axes' values, the last axis fastest. Axes are BuildOptions' fields.
 
     An axis of one value changes the plan and is no axis of the sweep.
@@ -79,7 +79,7 @@ def sweep(plan: Plan, axes: Mapping[str, Sequence[Any]]) -> list[Config]:
     ]  # fmt: skip
 
 
-def side_by_side(plans: Sequence[Plan], axes: Mapping[str, Sequence[Any]]) -> list[Config]:
+def side_by_side(plans: Sequence[Plan], axes: Mapping[str, Sequence[object]]) -> list[Config]:
     """The sweep of each of several models, with the model as the first axis."""
     return [
         replace(config, axes={"model": plan.name, **config.axes})

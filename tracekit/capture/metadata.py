@@ -71,7 +71,7 @@ def _user() -> str:
         return ""
 
 
-def scrub(value: Any) -> Any:
+def scrub(value: object) -> Any:
     """Any JSON value with every text in it made `tidy`."""
     if isinstance(value, str):
         return tidy(value)

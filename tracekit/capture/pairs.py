@@ -52,7 +52,7 @@ def described(
     }
 
 
-def same_text(run: Request, plain: Request, target: Request, greedy: bool) -> dict[str, Any]:
+def same_text(run: Request, plain: Request, target: Request, greedy: bool) -> dict[str, object]:
     """Whether both runs of the pair gave the target's tokens, and the first place where not.
 
     Sampled text need not be the same: the two draw at different moments.

@@ -98,7 +98,7 @@ def plan(
     )  # fmt: skip
 
 
-def _extra(model: Model, given: Mapping[str, str]) -> dict[str, Any]:
+def _extra(model: Model, given: Mapping[str, str]) -> dict[str, object]:
     for key in given:
         if key not in model.takes:
             known = ", ".join(sorted(model.takes)) or "none"

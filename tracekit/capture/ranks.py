@@ -77,7 +77,7 @@ class Job:
 
     # ------------------------------------------------------------ agreeing
 
-    def same(self, value: Any) -> Any:
+    def same(self, value: object) -> Any:
         """The first rank's value, on every rank."""
         import torch.distributed as dist
 

@@ -77,7 +77,7 @@ class Recorder:
         self.last = 0  # end of what was timed last
         self._last_step = 0
         self._stamps: dict[Stage, list[tuple[Any, Any]]] = {}
-        self._markers: dict[str, Any] = {}
+        self._markers: dict[str, object] = {}
 
     def sample(self, number: int) -> _Span:
         """One request."""
@@ -129,7 +129,7 @@ class Recorder:
             return stamp
         return None
 
-    def end(self, span: _Span, begun: Any) -> None:
+    def end(self, span: _Span, begun: object) -> None:
         if span.stage is not None:
             if begun is not None and self.events is not None:
                 stamp = self.events()
@@ -165,7 +165,7 @@ class _Span:
         self.recorder = recorder
         self.stage = stage
         self.step = step
-        self.begun: Any = None
+        self.begun: object = None
         self.marker: Any = None
         if recorder.mark:
             self.marker = recorder.marker(name)
@@ -216,7 +216,7 @@ def request(
     return _seen(adapter, sample, recorder, tokens, state)
 
 
-def _finished(state: Any) -> bool:
+def _finished(state: object) -> bool:
     """Whether every row has its end. Raises: TracekitError for a state that does not say."""
     if not hasattr(state, "finished"):
         raise TracekitError(
@@ -227,7 +227,7 @@ def _finished(state: Any) -> bool:
     return bool(state.finished)
 
 
-def _decode(adapter: Any, state: Any, recorder: Recorder, most_steps: int) -> Any:
+def _decode(adapter: Any, state: Any, recorder: Recorder, most_steps: int) -> object:
     number = 0
     while not _finished(state) and number < most_steps:
         number += 1
@@ -236,7 +236,9 @@ def _decode(adapter: Any, state: Any, recorder: Recorder, most_steps: int) -> An
     return state
 
 
-def _seen(adapter: Any, sample: Sample, recorder: Recorder, tokens: Any, state: Any) -> Request:
+def _seen(
+    adapter: object, sample: Sample, recorder: Recorder, tokens: object, state: object
+) -> Request:
     shape = tuple(getattr(tokens, "shape", ()))
     ids = _rows(state)
     return Request(
@@ -272,7 +274,7 @@ def _rows(state: Any) -> list[list[int]]:
     return [list(row) for row in ids]
 
 
-def _text(adapter: Any, state: Any) -> tuple[str, ...]:
+def _text(adapter: object, state: object) -> tuple[str, ...]:
     """What was generated, a text a row. Raises: TracekitError where `text` gives anything else."""
     if state is None or not hasattr(adapter, "text"):
         return ()

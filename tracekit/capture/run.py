@@ -146,7 +146,7 @@ class Passes:
     def __init__(
         self,
         plan: Plan,
-        adapter: Any,
+        adapter: object,
         samples: Sequence[Sample],
         progress: Progress,
         part: Part | None = None,
@@ -436,7 +436,7 @@ def repaired(ids: Sequence[str], found: Mapping[str, Iterable[str]]) -> list[dic
     return [{"what": what, "samples": which} for what, which in where.items()]
 
 
-def about_data(plan: Plan, samples: Sequence[Sample]) -> dict[str, Any]:
+def about_data(plan: Plan, samples: Sequence[Sample]) -> dict[str, object]:
     """What was fed in: ids and facts of the samples, no paths beyond what the user typed."""
     return {
         "spec": metadata.tidy(plan.data),

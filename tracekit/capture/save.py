@@ -112,6 +112,6 @@ def _kept(event: Event, end: int, late: set[str]) -> bool:
     return microseconds.ns(event["ts"]) < end
 
 
-def _correlation(event: Event) -> Any:
+def _correlation(event: Event) -> object:
     args = event.get("args")
     return args.get("correlation") if isinstance(args, dict) else None

@@ -21,7 +21,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     }
     parameters = list(_parameters(command, hints))
 
-    def call(**given: Any) -> None:
+    def call(**given: object) -> None:
         for name, kind in groups.items():
             own = {field.name: given.pop(field.name) for field in dataclasses.fields(kind)}
             given[name] = kind(**own)
@@ -33,7 +33,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _parameters(command: Callable[..., None], hints: dict[str, Any]) -> Iterator[inspect.Parameter]:
+def _parameters(
+    command: Callable[..., None], hints: dict[str, object]
+) -> Iterator[inspect.Parameter]:
     for name, one in inspect.signature(command).parameters.items():
         kind = hints[name]
         if not dataclasses.is_dataclass(kind):

@@ -72,7 +72,7 @@ def say(text: str) -> None:
         sys.stdout.write(f"{plain.lines(text)}\n")
 
 
-def say_json(value: Any, *, indent: int | None = None) -> None:
+def say_json(value: object, *, indent: int | None = None) -> None:
     """JSON on standard output; only ASCII where that cannot write everything."""
     if sys.stdout is not None:
         everything = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"

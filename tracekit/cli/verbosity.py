@@ -78,7 +78,7 @@ def hearing(command: Callable[..., Any]) -> Callable[..., Any]:
         for name, kind in (("quiet", Quiet), ("verbose", Verbose))
     ]
 
-    def call(*positional: Any, quiet: bool, verbose: bool, **given: Any) -> Any:
+    def call(*positional: object, quiet: bool, verbose: bool, **given: object) -> object:
         set_level(quiet, verbose)
         return command(*positional, **given)
 

@@ -90,7 +90,9 @@ def _check(
         )
 
 
-def _taken(entry: dataset_entry.Dataset, given: Mapping[str, Any], spec: str) -> dict[str, Any]:
+def _taken(
+    entry: dataset_entry.Dataset, given: Mapping[str, object], spec: str
+) -> dict[str, object]:
     """The options that are given. Raises: UsageError for one that the data set does not take."""
     chosen = {key: value for key, value in given.items() if value is not None}
     for option in [key for key in chosen if key not in entry.takes]:

@@ -230,7 +230,7 @@ def _line(
     colour: str,
     dash: str,
     unit: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     import math
 
     return {

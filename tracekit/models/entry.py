@@ -73,7 +73,7 @@ class Adapter(Protocol):
     facts: Facts  # read after the last request: what the input decides is known then
 
     def load(self, sample: Sample) -> Any: ...  # disk to host
-    def preprocess(self, sample: Sample, raw: Any) -> Any: ...  # inputs on the device
+    def preprocess(self, sample: Sample, raw: object) -> object: ...  # inputs on the device
 
     # def encode(self, inputs) -> torch.Tensor: ...  [B, n, D] tokens in LLM space
     # def prefill(self, inputs, tokens: torch.Tensor | None) -> State: ...  first token, cache
@@ -125,7 +125,7 @@ class Model:
     title: str
     input: InputKind
     stages: tuple[Stage, ...]
-    sizes: Mapping[str, Any]  # "full" is the published configuration
+    sizes: Mapping[str, object]  # "full" is the published configuration
     build: Callable[[BuildOptions], Any]  # -> Adapter
     parameters: Callable[[str], Mapping[str, int]]  # size -> count per component, on `meta`
     # what `parameters` counts, by size, so that listing models needs no torch; a test counts anew

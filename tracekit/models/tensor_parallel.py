@@ -23,7 +23,7 @@ class Sharding:
     done: int = 0  # models that were divided
     why_not: str = ""  # of one that could not be
 
-    def __call__(self, model: Any) -> None:
+    def __call__(self, model: object) -> None:
         """Divides the linear layers of a causal model in place, unless its plan forbids it."""
         self.why_not = refusal(model, self.ranks)
         if not self.why_not:

@@ -28,7 +28,7 @@ SIZE = "own"
 NEEDED = (Stage.LOAD, Stage.PREPROCESS)
 
 
-def _parsed(_model: Any, recording: Recording, _options: BuildOptions) -> Any:
+def _parsed(_model: object, recording: Recording, _options: BuildOptions) -> object:
     return recording
 
 
@@ -101,7 +101,7 @@ class Request:
             self._open.enter_context(self.recorder.stage(stage))
         return before
 
-    def span(self, stage: Stage, call: Callable[[], Any]) -> Any:
+    def span(self, stage: Stage, call: Callable[[], Any]) -> object:
         """A method that is a stage. What it interrupts goes on behind it."""
         before = self.to(stage)
         out = call()
@@ -169,7 +169,7 @@ class WrappedAdapter:
         """Bytes on disk to host memory."""
         return self.wrapped.load(sample)
 
-    def preprocess(self, sample: Sample, raw: Any) -> Any:
+    def preprocess(self, sample: Sample, raw: object) -> object:
         """What `ask` is given."""
         return self.wrapped.preprocess(self.model, sample.parse(raw), self.options)
 
@@ -204,7 +204,7 @@ class WrappedAdapter:
 
 
 def _watching(at: Request, stage: Stage | None, original: Any) -> Callable[..., Any]:
-    def call(*given: Any, **named: Any) -> Any:
+    def call(*given: Any, **named: Any) -> object:
         if stage is None:
             return at.step(lambda: original(*given, **named))
         return at.span(stage, lambda: original(*given, **named))
@@ -212,7 +212,7 @@ def _watching(at: Request, stage: Stage | None, original: Any) -> Callable[..., 
     return call
 
 
-def _restore(owner: Any, name: str, own: Any) -> None:
+def _restore(owner: object, name: str, own: object) -> None:
     """Put back the instance's own attribute, or the class's."""
     if own is None:
         delattr(owner, name)
@@ -220,7 +220,7 @@ def _restore(owner: Any, name: str, own: Any) -> None:
         setattr(owner, name, own)
 
 
-def _place(model: Any, path: str, where: str) -> tuple[Any, str]:
+def _place(model: object, path: str, where: str) -> tuple[object, str]:
     """The object and attribute of a dotted path; of a module its forward.
 
     Raises: TracekitError where there is no such method.
@@ -255,7 +255,7 @@ def _parameters(model: Any) -> dict[str, int]:
     return {name: n for name, n in {**counts, "own": own}.items() if n}
 
 
-def _answer(said: Any, steps: int) -> Answer:
+def _answer(said: object, steps: int) -> Answer:
     """Texts or ids, as `ask` returned them."""
     if hasattr(said, "tolist"):
         said = said.tolist()
@@ -304,7 +304,7 @@ def resolve(name: str) -> Model:
     return _entry(found, name)
 
 
-def _entry(found: Any, name: str) -> Model:
+def _entry(found: object, name: str) -> Model:
     if isinstance(found, Model):
         return found
     if isinstance(found, Wrapped):
@@ -339,7 +339,7 @@ def _entry(found: Any, name: str) -> Model:
     )
 
 
-def _built(kind: Any, name: str, options: BuildOptions) -> Any:
+def _built(kind: Any, name: str, options: BuildOptions) -> object:
     try:
         adapter = kind(options)
     except TypeError as error:

@@ -96,7 +96,7 @@ class Loaded:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
 
-    def ask(self, name: str, **parameters: Any) -> Answer:
+    def ask(self, name: str, **parameters: object) -> Answer:
         """What the analysis `name` says of this trace; parameters are those of its `run`.
 
         Raises: TracekitError for an unknown name; MissingEventsError where the trace cannot tell.
@@ -148,7 +148,7 @@ def _method(trace: Loaded, name: str) -> Callable[..., Answer]:
     """`trace.NAME`, with what `help` says of the analysis and of its parameters."""
     entry = catalog.analysis(name)
 
-    def ask(**parameters: Any) -> Answer:
+    def ask(**parameters: object) -> Answer:
         return trace.ask(name, **parameters)
 
     measures = "".join(f"\n    {measure}: {said}" for measure, said in entry.definitions.items())

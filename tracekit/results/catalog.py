@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Result")
 
 
-def _nothing(_result: Any) -> list[Any]:
+def _nothing(_result: object) -> list[Any]:
     return []
 
 
-def _no_join(_results: Any) -> Any:
+def _no_join(_results: object) -> Any:
     return None
 
 

@@ -53,7 +53,7 @@ def answers(
     name: str | None = None,
     rank: int | None = None,
     progress: Callable[[str], None] = lambda _text: None,
-    **parameters: Any,
+    **parameters: object,
 ) -> Answers:
     """All that one trace can answer. Keyword parameters go to the analyses that take them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tracekit.records import dataclass
 from tracekit.results.result import Grid, Result
@@ -69,11 +69,11 @@ class Listed:
     folded: bool = True
 
 
-def _nothing(_result: Any, _one: Answers) -> tuple[()]:
+def _nothing(_result: object, _one: Answers) -> tuple[()]:
     return ()
 
 
-def _no_words(_result: Any) -> Mapping[str, str]:
+def _no_words(_result: object) -> Mapping[str, str]:
     return {}
 
 

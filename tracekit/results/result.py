@@ -67,7 +67,7 @@ def _of_rank(row: R, rank: str) -> R:
     return dataclasses.replace(row, rank=rank) if getattr(row, "rank", "") is None else row
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> Any:
     """Dataclasses, enums, numpy numbers and tuples as what `json` writes.
 
     Fields with `metadata={"json": False}` are what `merge` needs beside, and left out.

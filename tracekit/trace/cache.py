@@ -71,7 +71,7 @@ def _reader() -> str:
     return digest.hexdigest()[:12]
 
 
-def load(path: Path, text: Text, reread: Any) -> Trace | None:
+def load(path: Path, text: Text, reread: object) -> Trace | None:
     """The trace of an entry; None where there is none, or it is not whole."""
     try:
         return _load(path, text, reread)

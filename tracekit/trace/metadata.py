@@ -50,7 +50,7 @@ _FILE: Kind = {
 }  # fmt: skip
 
 
-def typed(meta: Mapping[str, Any]) -> dict[str, Any]:
+def typed(meta: Mapping[str, object]) -> dict[str, object]:
     """The keys of a file but its events, without those whose value is of the wrong kind.
 
     A list with one wrong element is wrong as a whole; an object, also one in a list, only loses
@@ -75,7 +75,7 @@ def _object(value: Mapping[str, Any], kind: dict[str, Kind]) -> dict[str, Any]:
     return kept
 
 
-def _is(value: Any, kind: Kind) -> bool:
+def _is(value: object, kind: Kind) -> bool:
     if value is None or kind is ANY:
         return True
     if isinstance(kind, list):

@@ -67,7 +67,7 @@ def write(trace: Trace, path: str | Path) -> int:
     return int(joined.num_rows)
 
 
-def _about(trace: Trace) -> dict[str, Any]:
+def _about(trace: Trace) -> dict[str, object]:
     source = trace.source
     return {
         "version": _VERSION,
@@ -121,7 +121,9 @@ def _slices(trace: Trace) -> pa.Table:
     return pa.table(columns)
 
 
-def _spread(table: Table, column: str, at: npt.NDArray[Any], found: npt.NDArray[Any]) -> pa.Array:
+def _spread(
+    table: Table, column: str, at: npt.NDArray[np.generic], found: npt.NDArray[Any]
+) -> pa.Array:
     """A side table's column with a row for each slice, null where a slice has none."""
     import pyarrow as pa
 
@@ -208,7 +210,7 @@ def _codes(column: Any) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
     return codes, tuple(text or "" for text in one.dictionary.to_pylist())
 
 
-def _numbers(column: Any, missing: int = -1) -> npt.NDArray[Any]:
+def _numbers(column: Any, missing: int = -1) -> npt.NDArray[np.generic]:
     import pyarrow as pa
 
     if pa.types.is_floating(column.type):

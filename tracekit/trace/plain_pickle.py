@@ -246,13 +246,13 @@ _KNOWN: Mapping[str, _Step] = {
 _STEPS: list[_Step] = [_KNOWN.get(chr(code), _rare) for code in range(256)]
 
 
-def _dict(value: object) -> dict[Any, Any]:
+def _dict(value: object) -> dict[object, object]:
     if type(value) is not dict:
         raise TypeError("items of what is no dict")
     return value
 
 
-def _list(value: object) -> list[Any]:
+def _list(value: object) -> list[object]:
     if type(value) is not list:
         raise TypeError("items of what is no list")
     return value

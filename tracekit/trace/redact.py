@@ -83,7 +83,7 @@ def _without_addresses(found: re.Match[str]) -> str:
     return run if first is None else f"{run[:first]}{REMOVED}{run[last:]}"
 
 
-def value(item: Any, key: str = "") -> Any:
+def value(item: object, key: str = "") -> Any:
     """Any JSON value scrubbed; `key` is the name under which it stands."""
     low = key.lower()
     if low in _NAME_KEYS and isinstance(item, str):
@@ -103,7 +103,7 @@ def value(item: Any, key: str = "") -> Any:
     return item
 
 
-def leaks(meta: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, int]:
+def leaks(meta: Mapping[str, object], names: Iterable[str] = ()) -> dict[str, int]:
     """How many of each kind of thing a trace carries that its author may not want to share.
 
     Kinds: 'access token', 'environment variables', 'package list', 'host or user name',
@@ -116,7 +116,7 @@ def leaks(meta: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, int]:
     return dict(found)
 
 
-def _look(item: Any, key: str, found: Counter[str]) -> None:
+def _look(item: object, key: str, found: Counter[str]) -> None:
     low = key.lower()
     if isinstance(item, Mapping):
         for name, inner in item.items():

@@ -109,7 +109,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.id)
 
-    def take(self, ids: I32, column: str, missing: Any) -> npt.NDArray[Any]:
+    def take(self, ids: I32, column: str, missing: object) -> npt.NDArray[Any]:
         """[N] or [N, n] the column at these slice ids; `missing` where a slice has no row."""
         values = self.columns[column]
         shape = (len(ids), *values.shape[1:])
@@ -172,7 +172,7 @@ _FORGETTING = Lock()
 _ABSENT: Any = object()
 
 
-def _bytes(value: Any, depth: int = 4) -> int:
+def _bytes(value: object, depth: int = 4) -> int:
     """Of the arrays that a value holds, about; one that is there twice counts twice."""
     if isinstance(value, np.ndarray):
         return value.nbytes

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any
 
 from tracekit.errors import UsageError
 from tracekit.records import dataclass
@@ -212,7 +211,7 @@ def names(trace: Trace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name))
 
 
-def _own_name(device: Any) -> str:
+def _own_name(device: object) -> str:
     if isinstance(device, Mapping):
         return str(device.get("name") or "")
     return ""

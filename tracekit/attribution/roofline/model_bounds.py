@@ -45,7 +45,7 @@ def needs(trace: Trace) -> tuple[Need, ...]:
     return stated(meta) if isinstance(meta, Mapping) else ()
 
 
-def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
+def stated(meta: Mapping[str, object]) -> tuple[Need, ...]:
     """The needs of the requests that `dims`, `tokens`, `dtype` and `batch_size` describe.
 
     They are as in docs/metadata.md; a stage whose dimensions are not known is left out.
@@ -72,7 +72,7 @@ def stated(meta: Mapping[str, Any]) -> tuple[Need, ...]:
     return tuple(need for need in out if need.passes)
 
 
-def prompts(counts: Mapping[str, Any], requests: int) -> list[int]:
+def prompts(counts: Mapping[str, object], requests: int) -> list[int]:
     """Positions that prefill filled, of each row, request by request; empty where not known."""
     each = [_whole(one) or 0 for one in _list(counts.get("prefill_each"))]
     one = _whole(counts.get("prefill")) or 0
@@ -80,18 +80,18 @@ def prompts(counts: Mapping[str, Any], requests: int) -> list[int]:
     return found if all(found) else []
 
 
-def _requests(meta: Mapping[str, Any], made: int) -> int:
+def _requests(meta: Mapping[str, object], made: int) -> int:
     profiled = meta.get("profiled")
     samples = profiled.get("samples") if isinstance(profiled, Mapping) else None
     return len(_list(samples)) or made
 
 
-def _attends_alike(llm: Llm, counts: Mapping[str, Any]) -> bool:
+def _attends_alike(llm: Llm, counts: Mapping[str, object]) -> bool:
     """Whether every request attends to as many of an encoder's tokens as `llm` states."""
     return not llm.cross_positions or _whole(counts.get("sensor")) == llm.cross_positions
 
 
-def _list(value: Any) -> Sequence[Any]:
+def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
@@ -188,7 +188,7 @@ class Llm:
         return (values * positions + other + self.state_values) * self.bytes_per_value
 
 
-def llm_of(meta: Mapping[str, Any]) -> Llm | None:
+def llm_of(meta: Mapping[str, object]) -> Llm | None:
     """The decoder that the metadata of one of our own captures describes, or None."""
     dims = meta.get("dims")
     llm = dims.get("llm") if isinstance(dims, Mapping) else None
@@ -201,7 +201,7 @@ _HEADS = ("heads", "kv_heads", "head_dim")
 _MEASURED = ("pair_flops", "cache_values")  # of the run, in place of the heads' formula
 
 
-def _shape(dims: Mapping[str, Any]) -> Llm | None:
+def _shape(dims: Mapping[str, object]) -> Llm | None:
     """The decoder, or None where a number is missing or the mixture contradicts itself."""
     stated = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
     found = {name: value for name, value in stated.items() if value is not None}
@@ -218,7 +218,7 @@ def _shape(dims: Mapping[str, Any]) -> Llm | None:
 
 
 def _encoder(
-    dims: Mapping[str, Any], dtype: str, requests: int, counts: Mapping[str, Any], batch: int
+    dims: Mapping[str, object], dtype: str, requests: int, counts: Mapping[str, object], batch: int
 ) -> list[Need]:
     """`flops` is of one row of the batch; weights are read once a request."""
     flops, weights = _whole(dims.get("flops")), _whole(dims.get("weight_parameters"))

@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="bench")
 
 
-def _axis(help_: str) -> Any:
+def _axis(help_: str) -> object:
     return typer.Option(metavar="VALUE[,VALUE…]", help=help_, rich_help_panel=SWEEP)
 
 
@@ -272,7 +272,7 @@ def _form(given: str | None) -> str | None:
     return None if given is None else opt.choice(given, tuple(paper.FORMS), "--table")
 
 
-def _say_table(contents: Sequence[Mapping[str, Any]], form: str) -> None:
+def _say_table(contents: Sequence[Mapping[str, object]], form: str) -> None:
     from tracekit.bench import paper
 
     process.say(paper.FORMS[form](paper.columns(contents)).rstrip("\n"))

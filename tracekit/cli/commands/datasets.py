@@ -296,7 +296,7 @@ def _entry(name: str) -> Dataset:
     return dataset_entry.dataset(opening.named(name))
 
 
-def _facts(entry: Dataset) -> dict[str, Any]:
+def _facts(entry: Dataset) -> dict[str, object]:
     return {
         "title": entry.title,
         "input": entry.kind,
@@ -315,6 +315,6 @@ def _facts(entry: Dataset) -> dict[str, Any]:
     }
 
 
-def _print_json(value: Any) -> None:
+def _print_json(value: object) -> None:
 
     process.say_json(value, indent=1)

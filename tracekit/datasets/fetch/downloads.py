@@ -244,7 +244,7 @@ def by_command(
     return download
 
 
-def _no_subset(where: str, subset: str | None, known: Mapping[str, Any] | None = None) -> None:
+def _no_subset(where: str, subset: str | None, known: Mapping[str, object] | None = None) -> None:
     if subset:
         names = ", ".join(name for name in known or {} if name)
         raise TracekitError(

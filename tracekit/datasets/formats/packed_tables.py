@@ -148,8 +148,8 @@ def from_arrays(arrays: Arrays, path: Path) -> Table:
     import numpy as np
 
     rate = None
-    vectors: list[tuple[str, npt.NDArray[Any]]] = []
-    matrices: list[tuple[str, npt.NDArray[Any]]] = []
+    vectors: list[tuple[str, npt.NDArray[np.generic]]] = []
+    matrices: list[tuple[str, npt.NDArray[np.generic]]] = []
     for name, array in arrays.items():
         last = name.rpartition(".")[2]
         if array.dtype.names is not None and array.ndim == 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from typing import Any
 
 from tracekit.datasets.formats.csv_rows import log
 from tracekit.errors import TracekitError
@@ -22,13 +21,13 @@ ALLOWED = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no numpy array")
         return super().find_class(module, name)
 
 
-def loads(data: bytes, where: object, *, trust: bool) -> Any:
+def loads(data: bytes, where: object, *, trust: bool) -> object:
     """What a pickle of numpy arrays, and of dicts and lists of them, holds.
 
     Raises: TracekitError unless `trust`, for a pickle that wants anything else, and for a damaged
@@ -53,7 +52,7 @@ def loads(data: bytes, where: object, *, trust: bool) -> Any:
         ) from None
 
 
-def npy_object(data: bytes, where: object, *, trust: bool) -> Any:
+def npy_object(data: bytes, where: object, *, trust: bool) -> object:
     """What an .npy file of dtype object holds, as `loads` reads it.
 
     Raises: TracekitError as `loads` does, and for what is no .npy file.

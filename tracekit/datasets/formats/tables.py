@@ -61,7 +61,9 @@ def is_number(cell: str) -> bool:
         return False
 
 
-def numbers(column: Sequence[str] | npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], list[int]]:
+def numbers(
+    column: Sequence[str] | npt.NDArray[np.generic],
+) -> tuple[npt.NDArray[np.float64], list[int]]:
     """[N] float64, and the rows whose cell is text that is no number; NaN is what is missing."""
     import numpy as np
 

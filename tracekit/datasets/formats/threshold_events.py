@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Image = npt.NDArray[Any]  # of numbers
+    Image = npt.NDArray[np.generic]  # of numbers
 
 
 THRESHOLD = 0.2

@@ -173,7 +173,7 @@ def _sample(
     run: Run,
     read: Callable[[], tuple[bytes, bytes]],
     parse: Callable[[Any], Recording],
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
 ) -> Sample:
     user, model, device, label = run.key
     return Sample(

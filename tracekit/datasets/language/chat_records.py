@@ -102,7 +102,7 @@ def sample(
     prompt: str | None,
     answer: str | None,
     name: str,
-    more: dict[str, Any] | None = None,
+    more: dict[str, object] | None = None,
 ) -> Sample:
     """A sample that reads its own line again, and parses the readings out of it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from tracekit.datasets.formats.csv_rows import Notes
 from tracekit.datasets.local.channels import Heading, scale_of
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Times = npt.NDArray[Any]  # float64 or int64
+    Times = npt.NDArray[np.generic]  # float64 or int64
 
 Mode = Literal["mend", "refuse", "ignore"]
 MODES: tuple[Mode, ...] = ("mend", "refuse", "ignore")

@@ -254,7 +254,7 @@ def _prompt(raw: bytes, path: Path, number: int) -> str:
     return text
 
 
-def _json(raw: bytes, path: Path) -> Any:
+def _json(raw: bytes, path: Path) -> object:
     try:
         return json.loads(raw)
     except ValueError as fault:

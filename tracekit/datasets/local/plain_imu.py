@@ -128,7 +128,7 @@ def from_table(table: Table, options: Options) -> Recording:
 
 def _timed(
     values: npt.NDArray[np.float64],
-    times: npt.NDArray[Any],
+    times: npt.NDArray[np.generic],
     head: Heading,
     place: Callable[[int], str],
     options: Options,
@@ -272,7 +272,7 @@ def _sound(
     head: Heading | None,
     options: Options,
     notes: Notes,
-) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.generic] | None, npt.NDArray[np.bool_]]:
     """The times in the column's unit, and which rows are whole; the others are noted by line."""
     import numpy as np
 
@@ -300,7 +300,7 @@ def _is_dates(column: Cells) -> bool:
     return any(dates.nanoseconds([str(cell)]) is not None for cell in column[:20])
 
 
-def _times(column: Cells) -> npt.NDArray[Any]:
+def _times(column: Cells) -> npt.NDArray[np.generic]:
     """[N] float64; int64 where every cell is a whole number, or a date (ns)."""
     import numpy as np
 

@@ -103,7 +103,7 @@ def parse(value: Any, file: Path, subset: str) -> Recording:
 
 
 def _with_gravity(
-    accel: npt.NDArray[np.float64], turned: Any
+    accel: npt.NDArray[np.float64], turned: object
 ) -> tuple[npt.NDArray[np.float64], str]:
     import numpy as np
 

@@ -80,7 +80,7 @@ def read(checkpoint: Path, tower: Path | None = None, named: Path | None = None)
     return Found(model, llm, vision, weights, special, said)
 
 
-def _special(model: Path, config: Mapping[str, Any], pieces: int) -> tuple[dict[str, int], int]:
+def _special(model: Path, config: Mapping[str, object], pieces: int) -> tuple[dict[str, int], int]:
     """Tokens beyond those of `model`, and how many rows the embeddings need for them.
 
     None without a tokenizer: the stand-in has no ids that training gave a meaning.
@@ -134,7 +134,7 @@ def _widen(weights: checkpoints.Weights, rows: int) -> None:
 def _from_clip(
     weights: checkpoints.Weights,
     folder: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     tower: Path | None,
 ) -> Any:
     """Add the tower of CLIP's own checkpoint to `weights`; returns its configuration, if any."""
@@ -162,7 +162,7 @@ def _from_clip(
 
 
 def vision_of(
-    shapes: Mapping[str, tuple[int, ...]], described: Any, where: object
+    shapes: Mapping[str, tuple[int, ...]], described: object, where: object
 ) -> dict[str, Any]:
     """CLIPVisionConfig's fields, from the shapes of the tower and what is `described` besides.
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tracekit.models.shared.golden import Golden
 
-VIT_L_14_336: Mapping[str, Any] = {
+VIT_L_14_336: Mapping[str, object] = {
     "hidden_size": 1024,
     "intermediate_size": 4096,
     "num_hidden_layers": 24,
@@ -48,7 +48,7 @@ VIT_L_14_336: Mapping[str, Any] = {
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-5,
 }
-TINY_VIT: Mapping[str, Any] = {
+TINY_VIT: Mapping[str, object] = {
     **VIT_L_14_336,
     "hidden_size": 48,
     "intermediate_size": 96,
@@ -124,7 +124,7 @@ class EventGPT(SensorLLM):
             **(said or {}),
         )
 
-    def preprocess(self, sample: Sample, raw: Any) -> Inputs:
+    def preprocess(self, sample: Sample, raw: object) -> Inputs:
         """Five images on the device, and the prompt's ids; every row of the batch is this sample.
 
         Raises: TracekitError for a sample that holds no events, or too long a stretch of them.

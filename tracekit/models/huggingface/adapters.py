@@ -71,7 +71,7 @@ class CausalLM:
         """Bytes of the prompt, picture or sound on disk to host memory."""
         return sample.read()
 
-    def preprocess(self, sample: Sample, raw: Any) -> Inputs:
+    def preprocess(self, sample: Sample, raw: object) -> Inputs:
         """The tokenised prompt on the device; rows are copies."""
         recording = sample.parse(raw)
         question = self.options.prompt or recording.text or sample.prompt or self.default_prompt
@@ -132,7 +132,7 @@ class PromptedLM(CausalLM):
                 hint="leave it out for this model",
             )
 
-    def _owner(self) -> Any:
+    def _owner(self) -> object:
         inner = getattr(self.model, "model", self.model)
         owner = inner if hasattr(inner, self.features) else self.model
         if not hasattr(owner, self.features):
@@ -196,7 +196,7 @@ class PromptedLM(CausalLM):
         with run_plainly(self.model, "encode"):
             return self.encoded(inputs)
 
-    def encoded(self, inputs: Inputs) -> Any:
+    def encoded(self, inputs: Inputs) -> object:
         """The encoder's pass."""
         run = getattr(self.owner, self.features)
         wanted = inspect.signature(run).parameters
@@ -218,7 +218,7 @@ class PromptedLM(CausalLM):
         return None if mark is None else row.count(mark)
 
     @contextmanager
-    def _encoded(self, tokens: Any) -> Iterator[None]:
+    def _encoded(self, tokens: object) -> Iterator[None]:
         """Inside, asking the encoder gives `tokens`."""
         setattr(self.owner, self.features, lambda *_given, **_named: tokens)
         try:

@@ -108,7 +108,7 @@ class LibraryDecoder(Decoder):
             self.kept = dimensions.kept(held, self.model.config, len(request.ids))
         return request
 
-    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, Any]:
+    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, object]:
         """Positions [B, T] as `generate` counts them, made on the device."""
         if not self._positions:
             return {}
@@ -131,7 +131,7 @@ class LibraryDecoder(Decoder):
         logits: torch.Tensor = out.logits.float()
         return logits[:, -1] if keep == 1 else logits
 
-    def empty_cache(self, rows: int, positions: int) -> Any:
+    def empty_cache(self, rows: int, positions: int) -> object:
         """A cache of transformers, or the place of a state that the model makes by itself."""
         return Carried() if self.carries else super().empty_cache(rows, positions)
 

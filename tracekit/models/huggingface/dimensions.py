@@ -154,7 +154,7 @@ def _crossed(
     }
 
 
-def _latent(text: Any) -> int | None:
+def _latent(text: object) -> int | None:
     """d_k + d_v of a head of latent attention, whose cache may hold what they are made from."""
     if _whole(text, "kv_lora_rank") is None:
         return None
@@ -162,7 +162,7 @@ def _latent(text: Any) -> int | None:
     return sum(part for part in parts if part) if all(parts) else None
 
 
-def _states_alone(state: Any, rows: int) -> dict[str, int] | None:
+def _states_alone(state: object, rows: int) -> dict[str, int] | None:
     values = _values(state)
     return {"cache_values": 0, "pair_flops": 0, "state_values": values // rows} if values else None
 
@@ -172,7 +172,7 @@ def _values(state: Any) -> int:
     return sum(int(one.numel()) for one in _tensors(state))
 
 
-def _tensors(state: Any) -> Iterator[Any]:
+def _tensors(state: object) -> Iterator[Any]:
     if hasattr(state, "numel"):
         yield state
     elif isinstance(state, Mapping):

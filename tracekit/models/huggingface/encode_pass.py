@@ -74,8 +74,8 @@ def counted(run: Callable[[], object]) -> tuple[int, int]:
         """Notes the parameters that operators take, but for those of which they read rows."""
 
         def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
+            self, func: Any, types: object, args: Any = (), kwargs: Any = None
+        ) -> object:
             if func.overloadpacket.__name__ not in ROWS_ALONE:
                 for one in args:
                     if isinstance(one, torch.nn.Parameter):
@@ -90,7 +90,7 @@ def counted(run: Callable[[], object]) -> tuple[int, int]:
 
 
 def attention_flops(
-    query: Sequence[int], key: Sequence[int], value: Sequence[int], *_more: Any, **_named: Any
+    query: Sequence[int], key: Sequence[int], value: Sequence[int], *_more: object, **_named: object
 ) -> int:
     """QKᵀ and PV of [B, heads, positions, width]: torch's counter knows the CPU's kernel not."""
     return 2 * math.prod(query[:3]) * key[2] * (query[3] + value[3])

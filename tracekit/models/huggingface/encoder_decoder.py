@@ -21,7 +21,7 @@ from tracekit.models.shared.decoder.request import Request, without_gradients
 class SequenceDecoder(LibraryDecoder):
     """A decoder that attends to what an encoder gave, by transformers' pair of caches."""
 
-    def __init__(self, model: Any, options: BuildOptions, *, eos: Sequence[int]) -> None:
+    def __init__(self, model: object, options: BuildOptions, *, eos: Sequence[int]) -> None:
         """Raises: TracekitError where the attention or cache asked for cannot be had here."""
         if options.compile:
             raise TracekitError(
@@ -30,14 +30,14 @@ class SequenceDecoder(LibraryDecoder):
                 hint="leave it out for this model",
             )
         super().__init__(model, options, eos=eos, positions=False)
-        self._read: Mapping[str, Any] = {}  # what each pass is given of the encoder
+        self._read: Mapping[str, object] = {}  # what each pass is given of the encoder
 
     def prefill(self, embeds: Any = None, *, ids: Any = None, **more: Any) -> Request:
         """The first token after the start tokens `ids`; `more` is what the encoder gave."""
         self._read = more
         return super().prefill(embeds, ids=ids)
 
-    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, Any]:
+    def pass_inputs(self, rows: int, start: int, length: int) -> Mapping[str, object]:
         """What the encoder gave."""
         return self._read
 
@@ -49,7 +49,7 @@ class SequenceDecoder(LibraryDecoder):
         logits: torch.Tensor = out.logits.float()
         return logits[:, -1] if keep == 1 else logits
 
-    def empty_cache(self, rows: int, positions: int) -> Any:
+    def empty_cache(self, rows: int, positions: int) -> object:
         """A cache of the decoder's own keys and values, and one of the encoder's tokens."""
         from transformers import DynamicCache, EncoderDecoderCache
 
@@ -72,7 +72,7 @@ class EncoderDecoder(CausalLM):
         """The decoder's first ids [B, n] on the device."""
         return torch.tensor([self._start] * rows).to(self.options.device)
 
-    def preprocess(self, sample: Sample, raw: Any) -> Inputs:
+    def preprocess(self, sample: Sample, raw: object) -> Inputs:
         """The tokenised prompt on the device; rows are copies.
 
         Raises: TracekitError for a prompt that is longer than the encoder's positions.
@@ -101,7 +101,7 @@ class EncoderDecoder(CausalLM):
         with run_plainly(self.model, "encode"):
             return self.encoded(inputs)
 
-    def encoded(self, inputs: Inputs) -> Any:
+    def encoded(self, inputs: Inputs) -> object:
         """The encoder's pass."""
         return self.encoder(**inputs.more, return_dict=True)
 

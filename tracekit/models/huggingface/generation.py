@@ -9,13 +9,13 @@ from typing import Any
 from tracekit.records import dataclass
 
 # fields that are applied, in the order in which `generate` applies them, and what is no effect
-APPLIED: Mapping[str, Any] = {
+APPLIED: Mapping[str, object] = {
     "sequence_bias": None, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0,
     "bad_words_ids": None, "min_length": 0, "min_new_tokens": 0, "forced_bos_token_id": None,
     "forced_eos_token_id": None, "suppress_tokens": None, "begin_suppress_tokens": None,
 }  # fmt: skip
 # fields that are not: what `generate` would do, and what is done here
-IGNORED: Mapping[str, tuple[Any, str]] = {
+IGNORED: Mapping[str, tuple[object, str]] = {
     "num_beams": (1, "one beam"),
     "penalty_alpha": (None, "no contrastive search"),
     "guidance_scale": (1.0, "no guidance"),
@@ -35,7 +35,7 @@ IGNORED: Mapping[str, tuple[Any, str]] = {
 class Effects:
     """Fields of a generation configuration that would change the text."""
 
-    applied: Mapping[str, Any] = field(default_factory=dict)
+    applied: Mapping[str, object] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)  # what is done in place of each
 
     def sentences(self) -> list[str]:
@@ -50,11 +50,11 @@ class Effects:
         return said
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{len(value)} entries" if isinstance(value, list | dict) else str(value)
 
 
-def effects(config: Any, eos: Collection[int]) -> Effects:
+def effects(config: object, eos: Collection[int]) -> Effects:
     """The effects of a generation configuration on text that is not sampled.
 
     A least length is none where end tokens are passed over (`eos` empty).
@@ -73,7 +73,7 @@ def effects(config: Any, eos: Collection[int]) -> Effects:
     return Effects(applied, ignored)
 
 
-def processors(found: Effects, prompt: int, most: int, eos: Collection[int], device: Any) -> Any:
+def processors(found: Effects, prompt: int, most: int, eos: Collection[int], device: Any) -> object:
     """transformers' own processors of logits, for a prompt and a whole of so many positions."""
     import transformers
 

@@ -173,7 +173,7 @@ def _tables() -> dict[Form, Mapping[str, str]]:
     return {form: getattr(modeling_auto, name, {}) for name, form in _TABLES}
 
 
-def _tabled(config: Any, kind: str, named: str | None) -> tuple[Form | None, str | None]:
+def _tabled(config: object, kind: str, named: str | None) -> tuple[Form | None, str | None]:
     """The form of the architecture, or where none is named, of the model type; and its class."""
     sees = hasattr(config, "vision_config")
     for form, table in _tables().items():

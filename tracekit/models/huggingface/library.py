@@ -61,7 +61,7 @@ def said_plainly(where: object) -> Iterator[None]:
 
 
 @contextmanager
-def run_plainly(model: Any, stage: str) -> Iterator[None]:
+def run_plainly(model: object, stage: str) -> Iterator[None]:
     """A model that fails in a stage, as one line that says how; too little memory stays itself.
 
     Raises: TracekitError.

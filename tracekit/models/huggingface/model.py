@@ -84,7 +84,7 @@ def _config(folder: Path) -> Any:
         return AutoConfig.from_pretrained(folder, **LOCAL)
 
 
-def architecture(config: Any) -> tuple[Any, kinds.Found]:
+def architecture(config: object) -> tuple[Any, kinds.Found]:
     """The class of transformers that a configuration is of, and how it is taken.
 
     Raises: TracekitError for one that generates no text, or cannot be taken stage by stage.
@@ -95,7 +95,7 @@ def architecture(config: Any) -> tuple[Any, kinds.Found]:
     return getattr(transformers, found.architecture), found
 
 
-def skeleton(config: Any) -> Any:
+def skeleton(config: object) -> Any:
     """The model of a configuration on `meta`."""
     return weights.skeleton(architecture(config)[0], config)
 

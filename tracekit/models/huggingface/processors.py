@@ -35,7 +35,7 @@ def processor(folder: Path) -> Any:
         return _without_video(kind, folder)
 
 
-def _named(folder: Path) -> Any:
+def _named(folder: Path) -> object:
     """The processor's class that the folder names; None where it names none."""
     import transformers
 
@@ -54,7 +54,7 @@ def _takes_video(kind: Any) -> bool:
 def pictures_only(kind: Any) -> Any:
     """The class of a processor that may lack its part for videos."""
 
-    def check(_self: Any, name: str, given: Any) -> Any:
+    def check(_self: object, name: str, given: object) -> Any:
         return type(given)
 
     return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
@@ -70,7 +70,7 @@ class _NoVideo:
             raise AttributeError(name)
 
 
-def _without_video(kind: Any, folder: Path) -> Any:
+def _without_video(kind: Any, folder: Path) -> object:
     from transformers import AutoImageProcessor, AutoTokenizer
 
     images: Any = AutoImageProcessor

@@ -73,7 +73,7 @@ def base_of(folder: Path) -> str | None:
     return str(said) if said else None
 
 
-def merged(model: Any, folder: Path) -> Any:
+def merged(model: object, folder: Path) -> Any:
     """The base model with the folder's adapter added to its weights.
 
     Raises: TracekitError where peft is not installed, or cannot read it.
@@ -86,7 +86,7 @@ def merged(model: Any, folder: Path) -> Any:
         return found.merge_and_unload().eval()
 
 
-def check_quantization(config: Any, where: object) -> None:
+def check_quantization(config: object, where: object) -> None:
     """Nothing where the weights can be read. Raises: TracekitError for want of a package."""
     method = quantization(config)
     absent = [name for name in PACKAGES.get(method or "", ()) if not _found(name)]
@@ -98,7 +98,7 @@ def check_quantization(config: Any, where: object) -> None:
         )
 
 
-def quantization(config: Any) -> str | None:
+def quantization(config: object) -> str | None:
     """How config.json says that the weights are quantized."""
     said = getattr(config, "quantization_config", None)
     if said is None:
@@ -181,7 +181,7 @@ def _around(model: Any, path: str) -> Any:
 # ---------------------------------------------------------------- from the folder
 
 
-def loaded(kind: Any, folder: Path, config: Any, options: BuildOptions) -> Any:
+def loaded(kind: Any, folder: Path, config: Any, options: BuildOptions) -> object:
     """The model with the folder's weights. Raises: TracekitError where they do not fit."""
     check_quantization(config, folder)
     checked(folder)

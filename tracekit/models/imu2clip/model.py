@@ -62,7 +62,7 @@ class Imu2Clip(EncoderAdapter):
             "imu2clip", encoder, options, flops=flops(config), tokens=1, config=asdict(config)
         )
 
-    def preprocess(self, sample: Sample, raw: Any) -> torch.Tensor:
+    def preprocess(self, sample: Sample, raw: object) -> torch.Tensor:
         """[B, 6, 1000] on the device, raw units; every row of the batch is this window.
 
         Raises: TracekitError for a recording that holds no window.

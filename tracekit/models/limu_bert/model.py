@@ -101,7 +101,7 @@ class LimuBert(EncoderAdapter):
         self._lengths.add(int(inputs.shape[1]))
         return super().encode(inputs)
 
-    def preprocess(self, sample: Sample, raw: Any) -> torch.Tensor:
+    def preprocess(self, sample: Sample, raw: object) -> torch.Tensor:
         """[B, T, 6] on the device; every row of the batch is this window.
 
         Raises: TracekitError for a recording that holds no window.

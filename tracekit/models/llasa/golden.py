@@ -20,7 +20,7 @@ GOLDENS = ("LLaSA (LLaVA fork with LIMU-BERT tower)",)
 
 
 @torch.no_grad()
-def golden(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, object]:
     """Our outputs by the golden's names."""
     steps = int(case.sidecar["decode_steps"])
     config = LlasaConfig(

@@ -97,7 +97,7 @@ class Llasa(SensorLLM):
         return _facts(self.net, self, self._seen)
 
     @frozen
-    def preprocess(self, sample: Sample, raw: Any) -> Inputs:
+    def preprocess(self, sample: Sample, raw: object) -> Inputs:
         """The window at 20 Hz, acceleration over 9.8, and the prompt; rows are copies."""
         import torch
 

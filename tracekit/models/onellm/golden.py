@@ -41,7 +41,7 @@ class Taps:
     def on(self, module: Any, name: str, pick: Callable[[Any, Any], Any]) -> None:
         """Keep `pick(inputs, output)` of a module's first call."""
 
-        def keep(_module: Any, given: Any, out: Any) -> None:
+        def keep(_module: object, given: object, out: object) -> None:
             self.seen.setdefault(name, pick(given, out).detach().clone())
 
         module.register_forward_hook(keep)
@@ -72,7 +72,7 @@ GOLDENS = ("OneLLM (IMU path)",)
 
 
 @torch.no_grad()
-def golden(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, object]:
     """Our outputs by the golden's names."""
     steps = int(case.sidecar["decode_steps"])
     given = {name: torch.from_numpy(value) for name, value in case.under("in.").items()}

@@ -107,7 +107,7 @@ class OneLLM(SensorLLM):
         self.facts = _facts(net, config, options, self)
 
     @frozen
-    def preprocess(self, sample: Sample, raw: Any) -> Inputs:
+    def preprocess(self, sample: Sample, raw: object) -> Inputs:
         """The window at 200 Hz and the tokenised prompt, on the device; rows are copies."""
         import torch
 
@@ -217,7 +217,9 @@ def _components(net: Any) -> dict[str, int]:
     }
 
 
-def _sizes(llm: Any, counts: Mapping[str, int], config: OneLLMConfig, dtype: str) -> dict[str, Any]:
+def _sizes(
+    llm: Any, counts: Mapping[str, int], config: OneLLMConfig, dtype: str
+) -> dict[str, object]:
     """`Facts.dims` but for the prompt."""
     encoder = sum(counts.values()) - counts["llm"] - 2 * config.dim  # the tags enter in prefill
     return {
@@ -314,7 +316,7 @@ def rotated(weights: checkpoints.Weights, config: OneLLMConfig) -> None:
 class _Parts:
     encoder: Any
     llm: Any
-    _net: Any
+    _net: object
 
 
 def assembled(

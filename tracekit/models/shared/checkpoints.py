@@ -140,7 +140,7 @@ def of_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
     return weights
 
 
-def _load_pickle(torch: Any, path: Path) -> Any:
+def _load_pickle(torch: Any, path: Path) -> object:
     import warnings
 
     with warnings.catch_warnings():

@@ -49,7 +49,7 @@ def routed(model: Any, config: Any) -> Experts:
     return Experts(total, number, chosen)
 
 
-def _stated(config: Any, names: tuple[str, ...]) -> int | None:
+def _stated(config: object, names: tuple[str, ...]) -> int | None:
     """The first of these that a configuration, or its part on the MLP, gives as a whole number."""
     for place in (config, getattr(config, "ffn_config", None)):
         for name in names:

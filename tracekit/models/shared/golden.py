@@ -136,14 +136,14 @@ def check(path: Path) -> list[Check]:
     return checks
 
 
-def _extra(name: str, value: Any) -> Check:
+def _extra(name: str, value: object) -> Check:
     """What a model checked by itself (prompts, ids): True is right, a text says what is wrong."""
     if value is True:
         return Check(name, 0.0, 0.0, True)
     return Check(name, float("inf"), 0.0, False, str(value))
 
 
-def compare(name: str, ours: Any, expected: Any, atol: float, rtol: float) -> Check:
+def compare(name: str, ours: object, expected: object, atol: float, rtol: float) -> Check:
     """One output against what is expected. Integers must be equal."""
     import numpy as np
 

@@ -115,7 +115,7 @@ def asked(
     return form.text([question]), fit(ids(form, tokenizer, [question]), tokens, filler=filler)
 
 
-def golden(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, object]:
     """Every prompt of prompts.json; its ids too where LLaMA's tokenizer.model is at hand."""
     out: dict[str, Any] = {}
     named = os.environ.get(TOKENIZER_VARIABLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,7 @@ def draw(chances: torch.Tensor) -> torch.Tensor:
     return (chances / torch.empty_like(chances).exponential_(1.0)).argmax(dim=-1)
 
 
-def golden(case: Golden) -> dict[str, Any]:
+def golden(case: Golden) -> dict[str, object]:
     """The filtered distribution of every row of onellm_sampling."""
     import torch
 

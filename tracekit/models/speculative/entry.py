@@ -40,7 +40,7 @@ class Asked:
 class Built:
     """Models that are built, so that pairs which differ in γ alone share their weights."""
 
-    adapters: dict[object, Any] = field(default_factory=dict)
+    adapters: dict[object, object] = field(default_factory=dict)
 
     def get(self, name: str, entry: Model, options: BuildOptions) -> Any:
         """The adapter, built once for equal options."""

@@ -22,7 +22,7 @@ from tracekit.models.shared.decoder.network import llama
 from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 
-TINYLLAMA: Mapping[str, Any] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 2401.02385, table 2
+TINYLLAMA: Mapping[str, object] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 2401.02385, table 2
     "hidden_size": 2048,
     "intermediate_size": 5632,
     "num_hidden_layers": 22,
@@ -31,7 +31,7 @@ TINYLLAMA: Mapping[str, Any] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 240
     "vocab_size": 32000,
     "max_position_embeddings": 2048,
 }
-SHAPES: Mapping[str, Mapping[str, Any]] = {"tinyllama": TINYLLAMA}
+SHAPES: Mapping[str, Mapping[str, object]] = {"tinyllama": TINYLLAMA}
 ON = ("H100 SXM", "A100 SXM 80 GB", "L40S")
 NEW = 256  # tokens generated
 GAMMAS = (1, 2, 4, 8)

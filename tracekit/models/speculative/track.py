@@ -45,7 +45,7 @@ class Track:
         self._fed += width
         return logits
 
-    def _places(self, width: int) -> Mapping[str, Any]:
+    def _places(self, width: int) -> Mapping[str, object]:
         """Positions and mask of a pass; of rows of one length what the decoder itself says."""
         rows, begin = len(self.lengths), self._start + self._fed
         if all(length == self._start for length in self.lengths):

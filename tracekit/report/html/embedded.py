@@ -12,7 +12,7 @@ SERIES = 400  # numbers in order, such as one a bin: half of them would be anoth
 _AS_THEY_ARE = frozenset({int, float, bool, type(None)})
 
 
-def within(answers: Mapping[str, Any], limit: int) -> dict[str, Any]:
+def within(answers: Mapping[str, object], limit: int) -> dict[str, object]:
     """The answers, lists of the largest cut until all together are at most `limit` bytes."""
     most = dict.fromkeys(answers, 200)
     out = {name: cut(value, 200) for name, value in answers.items()}
@@ -61,7 +61,7 @@ def bounded(text: str) -> str:
     return f"{text[:half]} … {len(text) - 2 * half:,} characters … {text[-half:]}"
 
 
-def texts(value: Any) -> Any:
+def texts(value: object) -> Any:
     """JSON with all of its texts bounded."""
     if isinstance(value, str):
         return bounded(value)
@@ -76,7 +76,7 @@ def texts(value: Any) -> Any:
     return value
 
 
-def embedded(value: Any) -> str:
+def embedded(value: object) -> str:
     """JSON that may stand inside a <script>: no `<` in it ends the element or opens a comment."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
@@ -97,7 +97,7 @@ def unbroken(text: str) -> str:
     return _UNIT.sub("\u00a0", text)
 
 
-def coded(text: str) -> Any:
+def coded(text: str) -> object:
     """Escaped text, with what stands between backticks as code."""
     from markupsafe import escape
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracekit.report.html import plotly
 from tracekit.report.html.embedded import embedded, texts
@@ -39,7 +39,7 @@ _FIGURE = """<div id="ID" style="min-height:HEIGHTpx"></div>
 </script>"""
 
 
-def bundles(figures: Sequence[go.Figure]) -> Iterator[dict[str, Any]]:
+def bundles(figures: Sequence[go.Figure]) -> Iterator[dict[str, object]]:
     """Of each figure what a cell holds, by MIME type; the first brings the library with it."""
     library = _LIBRARY.replace("PACKED", plotly.packed())
     for figure in figures:

@@ -217,7 +217,7 @@ def _nav(page: Page, sections: Sequence[Section]) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _first_screen(view: Overview, draw: _Tables) -> dict[str, Any]:
+def _first_screen(view: Overview, draw: _Tables) -> dict[str, object]:
     return {
         "leaks": view.leaks,
         "headlines": view.headlines,
@@ -233,7 +233,7 @@ def _first_screen(view: Overview, draw: _Tables) -> dict[str, Any]:
     }
 
 
-def _assets(charts: bool, *, picture: bool) -> dict[str, Any]:
+def _assets(charts: bool, *, picture: bool) -> dict[str, object]:
     return {
         "tokens": safe(theme.css()),
         "css": safe(_asset("page.css")),

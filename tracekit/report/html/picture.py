@@ -138,7 +138,7 @@ def _note(tree: Tree, slices: Slices) -> str:
     return " ".join(said)
 
 
-def _legend(tree: Tree) -> tuple[Mapping[str, Any], ...]:
+def _legend(tree: Tree) -> tuple[Mapping[str, object], ...]:
     """Categories and causes that are in the picture, in their order."""
     work = dict.fromkeys(
         node.category for node in tree.nodes
@@ -164,7 +164,7 @@ def _base64(own: Picture, slices: Slices) -> str:
     return base64.b64encode(gzip.compress(whole, 9, mtime=0)).decode()
 
 
-def _columns(tree: Tree, slices: Slices) -> tuple[bytes, dict[str, Any]]:
+def _columns(tree: Tree, slices: Slices) -> tuple[bytes, dict[str, object]]:
     """The columns, and how each is laid out: [name, values, bytes a value]."""
     per_track = np.bincount(slices.track, minlength=len(tree.tracks))
     rest = slices.rest[:, np.lexsort((slices.rest[1], slices.rest[0]))]
@@ -198,7 +198,7 @@ def _differences(track: I64, start: I64, origin: int) -> I64:
     return out
 
 
-def _header(own: Picture) -> dict[str, Any]:
+def _header(own: Picture) -> dict[str, object]:
     tree = own.tree
     texts: dict[str, int] = {}
 

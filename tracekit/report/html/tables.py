@@ -150,7 +150,7 @@ def all_zero(grid: Grid, place: int) -> bool:
     )
 
 
-def _scale(column: Column, values: Sequence[Any], total: Any) -> tuple[float, str]:
+def _scale(column: Column, values: Sequence[object], total: object) -> tuple[float, str]:
     """Divisor and unit of a column, by its largest value."""
     steps = _SCALES.get(column.unit)
     if steps is None:
@@ -191,7 +191,7 @@ def _row(
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def cell(value: Any, column: Column, by: float) -> str:
+def cell(value: object, column: Column, by: float) -> str:
     """A number in its column's unit, without the unit; never scientific notation."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return escape(str(value))
@@ -225,7 +225,7 @@ def _names(grid: Grid, kept: Sequence[int], rows: Sequence[Sequence[Any]]) -> di
     return found
 
 
-def _text(value: Any, absent: str, names: Mapping[str, str]) -> str:
+def _text(value: object, absent: str, names: Mapping[str, str]) -> str:
     if value is None or value == "":
         return absent
     text = bounded(str(value))

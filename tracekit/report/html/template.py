@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracekit.errors import TracekitError
 from tracekit.files import is_ours, writing
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2.bccache import Bucket
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: object) -> object:
     """What the template prints: text of a trace is bounded, markup of ours is not."""
     return bounded(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 

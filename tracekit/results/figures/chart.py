@@ -116,7 +116,7 @@ def _alike(short: Mapping[str, str]) -> dict[str, list[str]]:
     return {shown: same for shown, same in alike.items() if len(same) > 1}
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
     """`base` with the entries of `over`, nested mappings merged."""
     out = dict(base)
     for key, value in over.items():

@@ -75,7 +75,7 @@ def lines(
 
 def _whiskers(
     values: Sequence[Number], spans: Sequence[tuple[Number, Number]], axis: Scale
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """From each value up and down to the ends of its interval; nothing where that is not known."""
     above, below = list[Number](), list[Number]()
     for value, (low, high) in zip(values, spans, strict=True):
@@ -152,7 +152,7 @@ def areas(
 
 def area(
     name: str, edges: Sequence[Number], values: Sequence[Number], unit: str, look: Mark
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """One part of a stacked area, flat within each bin; values and edges already scaled."""
     out: dict[str, Any] = {
         "type": "scatter", "mode": "lines", "name": escape(name), **_along(edges),
@@ -168,7 +168,7 @@ def area(
     return out
 
 
-def _along(edges: Sequence[Number]) -> dict[str, Any]:
+def _along(edges: Sequence[Number]) -> dict[str, object]:
     """x as start and step where it is even: as many numbers again would weigh as much as y."""
     first, last = (edges[0], edges[-1]) if len(edges) > 2 else (None, None)
     if first is not None and last is not None:

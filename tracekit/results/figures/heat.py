@@ -71,7 +71,7 @@ def heat(
 def _class(
     cells: Sequence[tuple[int, int, float]], place: int, said: str, rows: Sequence[str],
     columns: Sequence[str], say: Any,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """The cells of one class: bars of length 1 that begin where their column does."""
     return {
         "type": "bar", "orientation": "h", "name": escape(said),

@@ -134,7 +134,7 @@ def _key(place: int, p: Point, looks: Mapping[str, Mark]) -> list[str]:
     return [said, looks[p.category].colour, "symbol-circle"]
 
 
-def _strip(drawn: float | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _strip(drawn: float | None) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """A strip above the picture: the part of the time that it shows, and in grey what it does not.
 
     Nothing where that is not known, or all.
@@ -164,7 +164,7 @@ def _reach(values: Sequence[float]) -> tuple[float, float]:
     return (min(known) / 3, max(known) * 3) if known else (0.1, 10)
 
 
-def _roof(x: list[float], flops_per_s: list[float], *, dash: bool = False) -> dict[str, Any]:
+def _roof(x: list[float], flops_per_s: list[float], *, dash: bool = False) -> dict[str, object]:
     return {
         "type": "scatter", "mode": "lines", "x": x, "y": [v / 1e12 for v in flops_per_s],
         "line": {"color": "var(--text)", "width": 1.5, "dash": "dash" if dash else "solid"},
@@ -222,7 +222,7 @@ def _label(
     taken: Sequence[tuple[float, float]],
     frame: _Frame,
     flat: float | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The name of a roof, its right end at the first of the places that lies on fewest dots.
 
     `spots`: intensity, FLOP/s, and whether its bottom or its top is there. Below a roof it stays
@@ -252,7 +252,7 @@ def _cloud(
     looks: Mapping[str, Mark],
     whole: float,
     names: Mapping[int, str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     rates = [(p.intensity or 1.0, p.flops_per_s or 0.0) for p in own]
     return {
         "type": "scatter", "mode": "markers+text", "name": escape(group or "work"),

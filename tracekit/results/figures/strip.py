@@ -85,7 +85,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _dots(
     row: Sample, place: int, shown: Sequence[float], x: Sequence[float | None], said: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     last = max(len(shown) - 1, 1)
     colour = mark("total", place).colour
     return {
@@ -99,7 +99,7 @@ def _dots(
 
 def _medians(
     rows: Sequence[Sample], x: Sequence[float | None], said: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "type": "scatter", "mode": "markers", "name": "median", "x": list(x),
         "y": list(range(len(rows))),
@@ -116,7 +116,7 @@ def _said(row: Sample, axis: Scale) -> str:
     return f"{said}, 95 % interval {axis.say(row.low)} to {axis.say(row.high)}"
 
 
-def _intervals(rows: Sequence[Sample], axis: Scale) -> list[dict[str, Any]]:
+def _intervals(rows: Sequence[Sample], axis: Scale) -> list[dict[str, object]]:
     known = [(i, r.low, r.high) for i, r in enumerate(rows) if r.low is not None and r.high]
     return [
         {

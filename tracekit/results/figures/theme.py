@@ -8,7 +8,7 @@ hues are what the eye can tell apart; kinds of work that are kin share one and d
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tracekit.taxonomy import Category
 
@@ -170,7 +170,7 @@ def mark(name: str, place: int = 0) -> Mark:
     return MARKS.get(known) or MARKS.get(plain) or _SPARE[place % len(_SPARE)]
 
 
-def resolve(value: Any, *, dark: bool = False) -> Any:
+def resolve(value: object, *, dark: bool = False) -> object:
     """Plotly data with each `var(--token)` replaced by its colour, for where there is no page."""
     if isinstance(value, str):
         return TOKENS[value[4:-1]][dark] if value.startswith("var(--") else value
@@ -190,7 +190,7 @@ def css() -> str:
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif'
 
-_AXIS: dict[str, Any] = {
+_AXIS: dict[str, object] = {
     "gridcolor": "var(--grid)",
     "zerolinecolor": "var(--line)",
     "linecolor": "var(--line)",
@@ -201,7 +201,7 @@ _AXIS: dict[str, Any] = {
 }
 
 # What every chart's layout starts from.
-LAYOUT: dict[str, Any] = {
+LAYOUT: dict[str, object] = {
     "font": {"family": FONT, "size": 13, "color": "var(--text)"},
     "paper_bgcolor": "var(--bg)",
     "plot_bgcolor": "var(--bg)",

@@ -95,7 +95,7 @@ def tracks(
     return Chart(key, title, summary, data, layout, table)
 
 
-def _name(text: str, y: float) -> dict[str, Any]:
+def _name(text: str, y: float) -> dict[str, object]:
     """A track's name above its left end, so that it needs no margin on a narrow screen."""
     return {
         "x": 0, "xref": "paper", "xanchor": "left", "y": y, "yref": "paper", "yanchor": "bottom",
@@ -103,7 +103,7 @@ def _name(text: str, y: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _areas(row: Area, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, Any]]:
+def _areas(row: Area, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, object]]:
     """The areas, and what they say on hover: all parts of a bin that are there, in one text.
 
     Each area would say its own, also where it has no height and lies on another.
@@ -120,7 +120,7 @@ def _areas(row: Area, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[
     return [*out, _said(row, axis, y)] if out else []
 
 
-def _said(row: Area, axis: Scale, y: str) -> dict[str, Any]:
+def _said(row: Area, axis: Scale, y: str) -> dict[str, object]:
     """A mark that nobody sees in the middle of each bin, with the parts of the bin."""
     edges = axis.of(row.edges)
     middles = [((a or 0) + (b or 0)) / 2 for a, b in pairwise(edges)]
@@ -144,7 +144,7 @@ def _bin(parts: Sequence[tuple[str, float]]) -> str:
     return f"{', '.join(said)}{more} of the bin" if said else "nothing ran"
 
 
-def _blocks(row: Blocks, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, Any]]:
+def _blocks(row: Blocks, axis: Scale, y: str, looks: dict[str, Mark]) -> list[dict[str, object]]:
     """One bar trace a kind: blocks of a kind share a colour and a hatch."""
     out = []
     for kind in dict.fromkeys(block.kind for block in row.blocks):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from tracekit.results.figures.chart import Chart, escape, legend, paint, row_axis, scale
 from tracekit.results.figures.theme import Mark, mark
@@ -79,7 +78,7 @@ def waterfall(
     )  # fmt: skip
 
 
-def _each(looks: Sequence[Mark]) -> dict[str, Any]:
+def _each(looks: Sequence[Mark]) -> dict[str, object]:
     """A Plotly `marker` in which every bar has a look of its own."""
     marker = paint(mark("total"))
     marker["color"] = [look.colour for look in looks]

@@ -178,7 +178,7 @@ def _sum(total: Sum, read: Read) -> dict[int, int]:
     return shift
 
 
-def _moved(column: npt.NDArray[Any], shift: Mapping[int, int]) -> npt.NDArray[Any]:
+def _moved(column: npt.NDArray[Any], shift: Mapping[int, int]) -> npt.NDArray[np.generic]:
     if all(old == new for old, new in shift.items()) or not len(column):
         return column
     labelled = np.flatnonzero(column <= FIRST_LABEL)
@@ -188,7 +188,7 @@ def _moved(column: npt.NDArray[Any], shift: Mapping[int, int]) -> npt.NDArray[An
     return column
 
 
-def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[Any]:
+def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[np.generic]:
     found = [read.slices.columns.pop(name) for read in reads]
     return np.concatenate([*found, paired.column(name)]) if found else paired.column(name)
 
@@ -207,7 +207,7 @@ def _order(ts: I64, dur: I64) -> npt.NDArray[np.intp]:
     return order
 
 
-def _devices(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _devices(column: npt.NDArray[Any]) -> npt.NDArray[np.generic]:
     """Devices that are no small number (a process named by text) count down from -2."""
     odd = (column < -1) | (column >= 1 << 31)
     if odd.any():
@@ -226,7 +226,7 @@ class _Pairs:
         if any(len(read.begins) or len(read.ends) for read in reads):
             self._pair(total)
 
-    def _all(self, which: str, name: str) -> npt.NDArray[Any]:
+    def _all(self, which: str, name: str) -> npt.NDArray[np.generic]:
         parts: list[Slices] = [getattr(read, which) for read in self.reads]
         return np.concatenate([part.columns[name] for part in parts])
 

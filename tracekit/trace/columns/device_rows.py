@@ -82,7 +82,7 @@ def _hosts(columns: Mapping[str, Any]) -> Mask:
     return np.isin(columns["cat"], (Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON))
 
 
-def _shares(columns: Mapping[str, Any], rows: I64, host: Mask, *names: str) -> Mask:
+def _shares(columns: Mapping[str, object], rows: I64, host: Mask, *names: str) -> Mask:
     """[K] whether some host slice has the same process, or the same process and thread."""
     both = np.concatenate([rows, np.flatnonzero(host)])
     if len(both) == len(rows):
@@ -135,7 +135,7 @@ def _ascend_process(name: str) -> str:
     return _AGAIN if name.startswith(_ASCEND_AGAIN) else ""
 
 
-def _tasks(name: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[np.uint8]:
+def _tasks(name: npt.NDArray[np.generic], names: Sequence[str]) -> npt.NDArray[np.uint8]:
     """[K] Cat of tasks of the hardware, by their names."""
     distinct, inverse = np.unique(name, return_inverse=True)
     found = [

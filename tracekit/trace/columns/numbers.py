@@ -51,7 +51,7 @@ def nanoseconds(values: Sequence[Any]) -> tuple[I64, npt.NDArray[np.bool_]] | No
     return np.array([one or 0 for one in each], np.int64), usable
 
 
-def exact_ns(value: Any) -> int | None:
+def exact_ns(value: object) -> int | None:
     """ns of one value in µs, to the nearest beyond three decimals (ties to even); None: unusable.
 
     Text and integers only: a float has lost what was written.
@@ -93,7 +93,7 @@ def integers(values: Sequence[Any], missing: int = -1) -> I64:
     return np.array([integer(value, missing) for value in values], np.int64)
 
 
-def _packed(values: Sequence[Any], code: str) -> npt.NDArray[Any] | None:
+def _packed(values: Sequence[object], code: str) -> npt.NDArray[Any] | None:
     """[N] of struct's type "q" or "d", None where a value is of another: stricter than numpy."""
     try:
         buffer = struct.pack(f"{len(values)}{code}", *values)
@@ -130,10 +130,10 @@ def _whole(text: str) -> int | str:
     return text
 
 
-def decimals(values: Sequence[Any]) -> npt.NDArray[np.float64]:
+def decimals(values: Sequence[object]) -> npt.NDArray[np.float64]:
     """[N] float64, NaN for what is no number."""
 
-    def one(value: Any) -> float:
+    def one(value: object) -> float:
         try:
             return float(value) if isinstance(value, int | float | str) else float("nan")
         except (ValueError, OverflowError):
@@ -142,7 +142,7 @@ def decimals(values: Sequence[Any]) -> npt.NDArray[np.float64]:
     return np.array([one(value) for value in values], np.float64)
 
 
-def narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def narrow(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """The column in 32 bits where it fits: columns wait in this form for the last piece."""
     if len(column) and column.min() > -(1 << 31) and column.max() < 1 << 31:
         return column.astype(np.int32)
@@ -164,7 +164,7 @@ class Labels:
         index, distinct = _distinct(values)
         return np.array([self.number(value) for value in distinct], np.int64)[index]
 
-    def number(self, value: Any) -> int:
+    def number(self, value: object) -> int:
         """One pid or tid. Unsigned 64-bit ids come back as the signed number of the same bits."""
         if isinstance(value, str):
             value = _whole(value)
@@ -177,13 +177,13 @@ class Labels:
         return self.texts.setdefault(str(value), FIRST_LABEL - len(self.texts))
 
 
-def indexed(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[str]]:
+def indexed(values: Sequence[object]) -> tuple[npt.NDArray[np.int32], list[str]]:
     """[N] indices into the distinct texts among `values`, and those; None is no text: ''."""
     index, distinct = _distinct(values)
     return index, ["" if value is None else str(value) for value in distinct]
 
 
-def _distinct(values: Sequence[Any]) -> tuple[npt.NDArray[np.int32], list[Any]]:
+def _distinct(values: Sequence[object]) -> tuple[npt.NDArray[np.int32], list[Any]]:
     seen: defaultdict[Any, int] = defaultdict(count().__next__)
     try:
         index = np.fromiter(map(seen.__getitem__, values), np.int32, len(values))

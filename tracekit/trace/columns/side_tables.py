@@ -17,11 +17,11 @@ from tracekit.trace.columns.numbers import decimals, integer, integers
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat
 
-Array = npt.NDArray[Any]
+Array = npt.NDArray[np.generic]
 Column = Callable[[list[Any]], Array]
 
 # table: {attribute of the struct: (key in the file, how it is decoded)}
-ARGUMENTS: Mapping[str, Mapping[str, tuple[str, Any]]] = {
+ARGUMENTS: Mapping[str, Mapping[str, tuple[str, object]]] = {
     "copies": {
         "bytes": ("bytes", Any),
         "copy_kind": ("copy kind", Any),  # of torch's cupti_monitor, with the next two
@@ -105,7 +105,7 @@ class Part:
 
 
 def _first(one: str, two: str) -> Callable[[Any], Any]:
-    def get(args: Any) -> Any:
+    def get(args: object) -> Any:
         value = getattr(args, one)
         return getattr(args, two) if value is None else value
 
@@ -143,7 +143,7 @@ class _Strings:
             [-1 if t is None or t == "null" else put(t, len(self.index)) for t in texts], np.int32
         )
 
-    def of_any(self, values: list[Any]) -> Array:
+    def of_any(self, values: list[object]) -> Array:
         """[K] int32 of plain values as text; -1 for none."""
         put = self.index.setdefault
         return np.array(
@@ -152,7 +152,7 @@ class _Strings:
 
 
 def parts(
-    arguments: Sequence[Any], cat: npt.NDArray[np.uint8], tables: frozenset[str]
+    arguments: Sequence[object], cat: npt.NDArray[np.uint8], tables: frozenset[str]
 ) -> dict[str, Part]:
     """The side tables of slices, from their arguments (None where absent) and Cat, both [N]."""
     if not len(arguments):
@@ -182,7 +182,7 @@ def _part(rows: list[int], columns: dict[str, Array], strings: _Strings | None =
     return Part(np.array(rows, np.int64), columns, list(strings.index) if strings else [])
 
 
-def _values(arguments: Sequence[Any], rows: list[int], name: str) -> list[Any]:
+def _values(arguments: Sequence[object], rows: list[int], name: str) -> list[Any]:
     return [getattr(arguments[row], name) for row in rows]
 
 

@@ -135,7 +135,7 @@ def _timed(marks: list[Any], damage: dict[str, Damage], at: int) -> list[Any] | 
 
 
 def _usable(
-    events: Sequence[Any], usable: npt.NDArray[np.bool_], damage: dict[str, Damage], at: int
+    events: Sequence[object], usable: npt.NDArray[np.bool_], damage: dict[str, Damage], at: int
 ) -> list[Any]:
     """The events that can be used; the others are counted as damage."""
     if not usable.all():

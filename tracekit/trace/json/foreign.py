@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tracekit.trace.categories import CATS, UNDECIDED
 
@@ -172,7 +172,7 @@ _NSYS_KEYS = re.compile(
 )
 
 
-def of_keys(meta: Mapping[str, Any]) -> Foreign:
+def of_keys(meta: Mapping[str, object]) -> Foreign:
     """What a JSON object without `traceEvents` is, by its keys."""
     keys = set(meta)
     if {"nodes", "schema"} <= keys:

@@ -237,7 +237,7 @@ def _unreadable(name: str, fault: OSError) -> TracekitError:
     )
 
 
-_kept: list[Any] = []  # temporary copies live as long as the process: side tables are read later
+_kept: list[object] = []  # temporary copies live as long as the process: side tables are read later
 
 
 def _spooled(stream: IO[bytes]) -> str:

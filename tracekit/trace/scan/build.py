@@ -43,7 +43,7 @@ def machine_code() -> bytes:
     return found
 
 
-def _replace(name: str, compiled: Any) -> None:
+def _replace(name: str, compiled: object) -> None:
     """Lets all steps call what is compiled."""
     for module in (grammar, values, loops, kernel):
         if name in vars(module):
@@ -75,7 +75,7 @@ def _primitives() -> dict[str, Any]:
     wide = ir.VectorType(i8, memory.WIDTH)
 
     def made(count: int, body: Callable[..., Any]) -> Any:
-        def code(_context: Any, builder: Any, _signature: Any, given: Any) -> Any:
+        def code(_context: object, builder: Any, _signature: object, given: Any) -> Any:
             return body(builder, *given)
 
         # numba reads the number of arguments off the function
@@ -84,18 +84,18 @@ def _primitives() -> dict[str, Any]:
         return intrinsic(lambda _context, one, two: (types.int64(one, two), code))
 
     def load(kind: Any) -> Callable[..., Any]:
-        def body(builder: Any, address: Any) -> Any:
+        def body(builder: Any, address: Any) -> object:
             found = builder.load(builder.inttoptr(address, kind.as_pointer()), typ=kind)
             found.align = 1
             return found if kind in (i64, wide) else extend(builder, found)
 
         return body
 
-    def extend(builder: Any, found: Any) -> Any:
+    def extend(builder: Any, found: Any) -> object:
         return builder.zext(found, i64) if found.type == i8 else builder.sext(found, i64)
 
     def store(kind: Any) -> Callable[..., Any]:
-        def body(builder: Any, address: Any, value: Any) -> Any:
+        def body(builder: Any, address: Any, value: Any) -> object:
             value = value if kind == i64 else builder.trunc(value, kind)
             builder.store(value, builder.inttoptr(address, kind.as_pointer()), align=1)
             return ir.Constant(i64, 0)
@@ -105,24 +105,24 @@ def _primitives() -> dict[str, Any]:
     def same(builder: Any, some: Any, c: int) -> Any:
         return builder.icmp_unsigned("==", some, ir.Constant(wide, [c] * memory.WIDTH))
 
-    def bits(builder: Any, found: Any) -> Any:
+    def bits(builder: Any, found: Any) -> object:
         return builder.zext(builder.bitcast(found, ir.IntType(memory.WIDTH)), i64)
 
-    def special(builder: Any, address: Any) -> Any:
+    def special(builder: Any, address: object) -> Any:
         some = load(wide)(builder, address)
         # as signed numbers what is no ASCII is below zero
         low = builder.icmp_signed("<", some, ir.Constant(wide, [32] * memory.WIDTH))
         either = builder.or_(same(builder, some, 34), same(builder, some, 92))
         return bits(builder, builder.or_(low, either))
 
-    def dark(builder: Any, address: Any) -> Any:
+    def dark(builder: Any, address: object) -> object:
         some = load(wide)(builder, address)
         found = same(builder, some, 32)
         for c in b"\t\r\n":
             found = builder.or_(found, same(builder, some, c))
         return bits(builder, builder.not_(found))
 
-    def mixed(builder: Any, value: Any, more: Any) -> Any:
+    def mixed(builder: Any, value: Any, more: Any) -> object:
         factor = ir.Constant(i64, memory.FACTOR)
         product = builder.mul(builder.xor(value, more), factor)
         return builder.xor(product, builder.lshr(product, ir.Constant(i64, 32)))

@@ -60,7 +60,7 @@ class Rows:
             read.end, read.tail, read.last = at + found.end, tail, True
         return read
 
-    def _odd(self, index: int, at: int, found: Found) -> tuple[Read, Sequence[Any]] | None:
+    def _odd(self, index: int, at: int, found: Found) -> tuple[Read, Sequence[object]] | None:
         """The events that the kernel left, read one by one; None where one is damaged."""
         piece = Piece(index, at, b",".join(found.odd), last=False)
         read: Read | None = None
@@ -150,7 +150,7 @@ class Rows:
         return parts
 
 
-def _own(column: I64) -> npt.NDArray[Any]:
+def _own(column: I64) -> npt.NDArray[np.generic]:
     """The column in 32 bits where it fits, and no view of the scanner's."""
     small = narrow(column)
     return small.copy() if small is column else small

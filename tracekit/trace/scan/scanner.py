@@ -110,7 +110,7 @@ class Scanner:
             int(block[lay.END]) if last else None,
         )
 
-    def _give(self, field: int, array: npt.NDArray[Any]) -> None:
+    def _give(self, field: int, array: npt.NDArray[np.generic]) -> None:
         self._arrays[field] = array
         self._block[field] = array.ctypes.data
 

@@ -12,7 +12,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -147,7 +146,7 @@ def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
     return np.array(numbers, np.int64)[inverse]
 
 
-def _or_none(column: npt.NDArray[Any], at: I64) -> I64:
+def _or_none(column: npt.NDArray[np.generic], at: I64) -> I64:
     """[K] the values at these rows, -1 for row -1."""
     if not len(column):
         return np.full(len(at), -1, np.int64)
