@@ -250,6 +250,26 @@ def test_autograd_begins_where_backward_is_called_and_is_waited_for() -> None:
     assert found[WORK_CLOCK] == 16_500
 
 
+def test_what_the_main_thread_does_between_two_bursts_of_autograd_holds_nothing() -> None:
+    engine = "autograd::engine::evaluate_function: Mm"
+    names = NAMES | {"E": engine, "O": "aten::mm", "r": "cudaEventRecord"}
+    trace = drawn(
+        """
+        mark      SSSSSSSSSSSSSSSSSSSSSSS
+        op        OO.........OO....OO....
+        host      .a..........r....b.....
+        op 2      ....EEEEEEE...EE.......
+        host 2    .....c.yyyy...d........
+        stream 7  ..A...CCCC.....D..B....
+        """,
+        names,
+    )
+    # C 6 to 8, the call at 7 returns at 9 and not 11: all else 2 earlier
+    found = after(trace, half("C"))
+    assert found[HOST_CLOCK] == 21_000
+    assert found[WORK_CLOCK] == 17_000
+
+
 def test_cuda_graphs_leave_one_launch_of_a_stage() -> None:
     trace = drawn("""
         mark      SSSSSSSSSSSSSS

@@ -38,7 +38,7 @@ def forks(trace: Trace, found: Points) -> Forks:
     busy = _busy(trace, main)
     one, two, cut = [], [], []
     for own in engine.tolist():
-        for begin, end in _bursts(_busy(trace, own), busy):
+        for begin, end in _between_points(found, main, _bursts(_busy(trace, own), busy)):
             made = _fork(found, main, own, begin, end)
             if made is not None:
                 one += made[0]
@@ -69,6 +69,28 @@ def _bursts(own: Spans, busy: Spans) -> list[tuple[int, int]]:
         mine = own[pause == one]
         if fits[pause == one].all():
             out.append((int(mine[0, 0]), int(mine[-1, 1])))
+    return out
+
+
+def _between_points(
+    found: Points, main: int, bursts: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Bursts with no point of the other thread between them as one: what it does there, such as
+    recording an event, neither launches nor waits.
+    """
+    mains = _range(found, main)
+    if mains is None:
+        return []
+    when = found.when[slice(*mains)]
+    out: list[tuple[int, int]] = []
+    place = -1
+    for begin, end in bursts:
+        here = int(np.searchsorted(when, begin, side="right"))
+        if out and here == place:
+            out[-1] = out[-1][0], end
+        else:
+            out.append((begin, end))
+        place = int(np.searchsorted(when, end, side="right"))
     return out
 
 
