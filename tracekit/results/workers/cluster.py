@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tracekit import extras
@@ -15,7 +16,7 @@ from tracekit.results.result import Result
 from tracekit.results.workers.work import Done, Work, added, do
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 LOADED = "tracekit.results.workers.loaded"
 _PATIENCE_S = 30  # for a scheduler to answer
@@ -39,7 +40,7 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     analysis, a hundred times a second, is off or rare.
     """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     anywhere = "127.0.0.1:0"  # a free port
     method = _forked() if processes else "spawn"
@@ -53,7 +54,7 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
             "distributed.scheduler.dashboard.enabled": False,
             "distributed.worker.http.routes": [], "distributed.scheduler.http.routes": [],
         }),
-        LocalCluster(
+        _started(
             n_workers=count, threads_per_worker=1, processes=processes, memory_limit=None,
             dashboard_address=anywhere, worker_dashboard_address=anywhere,
             silence_logs=logging.CRITICAL,
@@ -61,6 +62,20 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
         yield client
+
+
+def _started(**given: Any) -> LocalCluster:
+    """A cluster that is up. One whose start is interrupted ends with this process, without a word:
+    what dask would do at its end expects workers that have started.
+    """
+    from distributed import LocalCluster
+    from distributed.deploy.spec import close_clusters
+
+    try:
+        return LocalCluster(**given)
+    except KeyboardInterrupt:
+        atexit.unregister(close_clusters)
+        raise
 
 
 def _forked() -> str:
