@@ -19,6 +19,7 @@ from tracekit.comparison import compare, decode, fields, runs, tables
 from tracekit.comparison.runs import Run
 from tracekit.comparison.splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.report.diff import wording
 from tracekit.results.result import Result
 from tracekit.trace.trace import Trace
 
@@ -126,6 +127,19 @@ def test_the_headline_is_the_wall_time_of_all_stages() -> None:
     first = compare.compare(answered(BEFORE), answered(AFTER)).splits[0]
     assert (first.of, first.by) == ("all stages", "clock")
     assert (first.before_ns, first.after_ns, first.relative) == (10_000, 9_000, -0.1)
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_one_instance_a_side_says_that_chance_is_not_known(instances: int) -> None:
+    def side(columns: int) -> Run:
+        stage = f"{'p' * columns}.{'q' * columns}." if instances > 1 else "p" * columns
+        names = {"p": "tracekit::decode", "q": "tracekit::decode"}
+        return answered(draw(f"mark {stage}\nhost a\nstream 7 .AA", names))
+
+    result = compare.compare(side(8), side(10))
+    (said,) = wording.headline(result, result.splits[0])
+    assert "25.0% slower" in said
+    assert ("each stage ran once a side, so what differs by chance" in said) == (instances == 1)
 
 
 def test_other_numbers_are_matched_by_what_identifies_their_row() -> None:

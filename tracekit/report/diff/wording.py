@@ -37,7 +37,15 @@ def headline(result: Comparison, head: Split | None) -> Iterable[str]:
         )
     if not same:
         said += f"; {why_not(result)}, so neither is called faster"
+    elif head.difference_ns and _once(result):
+        said += "; each stage ran once a side, so what differs by chance is not known"
     yield f"{said}."
+
+
+def _once(result: Comparison) -> bool:
+    """No stage has a second instance that would show how much it differs by itself."""
+    counts = [n for s in result.stages for n in (s.before_count, s.after_count) if n is not None]
+    return bool(counts) and max(counts) == 1
 
 
 def notes(result: Comparison) -> Iterable[str]:
