@@ -275,11 +275,15 @@ class Trace:
         return found
 
     def named(self, pattern: str | re.Pattern[str]) -> Mask:
-        """[N] whether the slice's name matches (`re.search`); each distinct name is tried once."""
+        """[N] whether the slice's name matches (`re.search`); each name met is tried once."""
         return self.once(("named", pattern), lambda: self._named(re.compile(pattern).search))
 
     def _named(self, search: Callable[[str], object]) -> Mask:
-        hits = np.array([found is not None for found in map(search, self.strings)], bool)
+        # names of kernels are long, and most patterns are for calls or ops
+        met = self.once("names", self._names)
+        tried = [search(self.strings[one]) is not None for one in met.tolist()]
+        hits = np.zeros(len(self.strings), bool)
+        hits[met] = tried
         some = np.flatnonzero(hits)
         if len(some) > _FEW:
             found = np.take(hits, self.name)
@@ -289,6 +293,12 @@ class Trace:
                 found |= self.name == one
         found.flags.writeable = False
         return found
+
+    def _names(self) -> npt.NDArray[np.intp]:
+        """The indices into `strings` that a slice has."""
+        seen = np.zeros(len(self.strings), bool)
+        seen[self.name] = True
+        return np.flatnonzero(seen)
 
     def text(self, row: int) -> str:
         """The name of one row."""
