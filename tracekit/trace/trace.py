@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from enum import IntEnum
 from threading import Lock, RLock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -167,28 +167,35 @@ _FEW = 8  # names
 # bytes that what was computed of a large trace may take: as much as its columns do
 _LARGE = 1_000_000  # slices
 _ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 56, 1 << 20
+_PICKED = 24  # of a row of a selection: its number, and of the columns start, length and name
 _HEAVY = "bytes of what is heavy"
 _FORGETTING = Lock()
 _ABSENT: Any = object()
 
 
-def _bytes(value: object, depth: int = 4) -> int:
-    """Of the arrays that a value holds, about; one that is there twice counts twice."""
+def _bytes(value: object, own: frozenset[int], depth: int = 4) -> int:
+    """Of the arrays that a value holds, about; one that is there twice counts twice.
+
+    Those whose `id` is in `own` are there anyway.
+    """
     if isinstance(value, np.ndarray):
-        return value.nbytes
+        return 0 if id(value) in own else value.nbytes
     if not depth or value is None or isinstance(value, str | int | float):
         return 0
     if isinstance(value, dict):
-        return 100 * len(value) if len(value) > 1000 else _bytes(list(value.values()), depth)
+        return 100 * len(value) if len(value) > 1000 else _bytes(list(value.values()), own, depth)
     if isinstance(value, tuple | list | set):
         if len(value) > 1000:
             return 40 * len(value)
-        return sum(_bytes(one, depth - 1) for one in value)
+        return sum(_bytes(one, own, depth - 1) for one in value)
     if isinstance(value, Trace):
-        return sum(getattr(value, name).nbytes for name in COLUMNS)
+        if value.picked is not None:
+            return _PICKED * len(value)
+        return sum(_bytes(getattr(value, name), own) for name in COLUMNS)
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-    own = [getattr(value, name, None) for name in slots]
-    return sum(_bytes(one, depth - 1) for one in (*own, *getattr(value, "__dict__", {}).values()))
+    held = [getattr(value, name, None) for name in slots]
+    held += getattr(value, "__dict__", {}).values()
+    return sum(_bytes(one, own, depth - 1) for one in held)
 
 
 def empty(source: Source) -> Trace:
@@ -232,9 +239,22 @@ class Trace:
     tables: dict[str, Table] = field(default_factory=dict, repr=False)  # shared by selections
     memo: dict[Any, Any] = field(default_factory=dict, repr=False)
     aside: tuple[Aside, ...] = ()  # what was impossible in it: see impossible.py
+    # of a selection: the rows of which trace it takes, column by column when each is asked for
+    picked: tuple[Trace, I32 | I64] | None = field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
-        return len(self.ts)
+        return len(self.ts if self.picked is None else self.picked[1])
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A column of a selection, at first."""
+            if name not in COLUMNS:
+                raise AttributeError(name)
+            whole, rows = self.picked
+            column = np.take(getattr(whole, name), rows)
+            object.__setattr__(self, name, column)
+            return column
 
     @property
     def end(self) -> I64:
@@ -254,14 +274,17 @@ class Trace:
         """The slices that a mask keeps, or that an index array names, as a smaller trace."""
         # rows by their numbers are picked faster than by a mask, of so many columns
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
-        picked: dict[str, Any] = {name: np.take(getattr(self, name), places) for name in COLUMNS}
-        return Trace(
-            source=self.source,
-            strings=self.strings,
-            origin_ns=self.origin_ns,
-            tables=self.tables,
-            **picked,
-        )
+        places = places.astype(np.int32 if len(self) < 1 << 31 else np.int64)
+        whole = self
+        if self.picked is not None:
+            whole, places = self.picked[0], self.picked[1][places]
+        part = object.__new__(Trace)
+        shared = {
+            name: getattr(self, name) for name in ("source", "strings", "origin_ns", "tables")
+        }
+        for name, value in {**shared, "memo": {}, "aside": (), "picked": (whole, places)}.items():
+            object.__setattr__(part, name, value)
+        return part
 
     def of(self, *cats: Cat) -> Trace:
         """The slices of these categories; the same object each time."""
@@ -341,7 +364,7 @@ class Trace:
         """Makes room after `key` was added; what is small, and answers, are kept."""
         if len(self) < _LARGE:
             return
-        weight = _bytes(found)
+        weight = _bytes(found, frozenset(id(getattr(self, name)) for name in COLUMNS))
         if weight < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
             return
         with _FORGETTING:
