@@ -13,6 +13,7 @@ point is the latest that its edges allow:
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,31 +65,38 @@ class Drawing:
     """Edges as they are found, block by block."""
 
     def __init__(self) -> None:
-        self._blocks: list[tuple[I64, I64, I64, I64, npt.NDArray[np.uint8], I64]] = []
+        self._counts: list[int] = []
+        # src, dst, fixed, work, kind, owner: of each block a column, or what holds for all of it
+        self._columns: tuple[list[I64 | int], ...] = tuple([] for _ in range(6))
 
     def add(
         self, kind: Kind, src: I64, dst: I64, *, fixed: I64 | int = 0, work: I64 | int = 0,
         owner: I64 | int = -1,
     ) -> None:  # fmt: skip
         """Edges of one kind; scalars hold for all of them."""
-        count = len(src)
-
-        def full(values: I64 | int) -> I64:
-            return np.broadcast_to(np.asarray(values, np.int64), (count,)).copy()
-
-        kinds = np.full(count, int(kind), np.uint8)
-        self._blocks.append((full(src), full(dst), full(fixed), full(work), kinds, full(owner)))
+        self._counts.append(len(src))
+        for blocks, values in zip(
+            self._columns, (src, dst, fixed, work, int(kind), owner), strict=True
+        ):
+            # of who calls, who may go on to change it
+            blocks.append(values if isinstance(values, int) else np.array(values, np.int64))
 
     def edges(self) -> Edges:
-        """All of them, by target."""
-        if not self._blocks:
-            none = np.empty(0, np.int64)
-            return Edges(none, none, none, none, none.astype(np.uint8), none)
-        src, dst, fixed, work, kind, owner = (
-            np.concatenate([block[i] for block in self._blocks]) for i in range(6)
-        )
-        order = np.argsort(dst, kind="stable")
-        return Edges(*(part[order] for part in (src, dst, fixed, work, kind, owner)))
+        """All of them, by target. The blocks are given up, one column after another."""
+        order = np.argsort(self._joined(1, np.int64), kind="stable")
+        columns: list[npt.NDArray[Any]] = []
+        for place, kind in enumerate((np.int64,) * 4 + (np.uint8, np.int64)):
+            columns.append(self._joined(place, kind)[order])
+            self._columns[place].clear()
+        return Edges(*columns)
+
+    def _joined(self, place: int, kind: type[np.generic]) -> npt.NDArray[Any]:
+        out = np.empty(sum(self._counts), kind)
+        begin = 0
+        for values, count in zip(self._columns[place], self._counts, strict=True):
+            out[begin : begin + count] = values
+            begin += count
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
