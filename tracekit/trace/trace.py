@@ -273,7 +273,7 @@ class Trace:
     def where(self, rows: Mask | npt.NDArray[np.intp]) -> Trace:
         """The slices that a mask keeps, or that an index array names, as a smaller trace."""
         # rows by their numbers are picked faster than by a mask, of so many columns
-        places = np.flatnonzero(rows) if rows.dtype == bool else rows
+        places: npt.NDArray[Any] = np.flatnonzero(rows) if rows.dtype == bool else rows
         places = places.astype(np.int32 if len(self) < 1 << 31 else np.int64)
         whole = self
         if self.picked is not None:

@@ -61,12 +61,15 @@ class Edges:
         return len(self.src)
 
 
+_DST, _KIND = 1, 4  # places of columns of Edges
+
+
 class Drawing:
     """Edges as they are found, block by block."""
 
     def __init__(self) -> None:
         self._counts: list[int] = []
-        # src, dst, fixed, work, kind, owner: of each block a column, or what holds for all of it
+        # as those of Edges: of each block a column, or what holds for all of it
         self._columns: tuple[list[I64 | int], ...] = tuple([] for _ in range(6))
 
     def add(
@@ -83,14 +86,14 @@ class Drawing:
 
     def edges(self) -> Edges:
         """All of them, by target. The blocks are given up, one column after another."""
-        order = np.argsort(self._joined(1, np.int64), kind="stable")
+        order = np.argsort(self._joined(_DST, np.int64), kind="stable")
         columns: list[npt.NDArray[Any]] = []
-        for place, kind in enumerate((np.int64,) * 4 + (np.uint8, np.int64)):
-            columns.append(self._joined(place, kind)[order])
+        for place in range(len(self._columns)):
+            columns.append(self._joined(place, np.uint8 if place == _KIND else np.int64)[order])
             self._columns[place].clear()
         return Edges(*columns)
 
-    def _joined(self, place: int, kind: type[np.generic]) -> npt.NDArray[Any]:
+    def _joined(self, place: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
         out = np.empty(sum(self._counts), kind)
         begin = 0
         for values, count in zip(self._columns[place], self._counts, strict=True):
