@@ -172,14 +172,14 @@ def graphable(replay: Replay) -> tuple[str, ...]:
     """Stages of which CUDA graphs may leave one launch: those with most launches, many each time,
     and no wait of the host inside, which no capture takes.
     """
-    gpu, launch = replay.graph, links.launch_row(replay.trace)
-    waits = np.isin(gpu.edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
-    returns = np.sort(gpu.when[gpu.edges.dst[waits]])
+    made, launch = replay.graph, links.launch_row(replay.trace)
+    waits = np.isin(made.edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
+    returns = np.sort(made.when[np.unique(made.edges.dst[waits])])
     found = []
     for window in replay.windows:
         if window.clock != WORK_CLOCK:
             continue
-        calls = launch[np.concatenate(window.ends) - gpu.end[0]]
+        calls = launch[np.concatenate(window.ends) - made.end[0]]
         count, times = len(np.unique(calls[calls >= 0])), len(window.begins)
         held = window.stage in replay.marks.families and _waits(replay, window.stage, returns)
         if count >= MANY * times and not held:

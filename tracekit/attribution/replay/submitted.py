@@ -46,11 +46,13 @@ class Submitted:
 def told(trace: Trace, seen: set[int]) -> list[tuple[int, int, int]]:
     """Rows of work whose launch follows waits: (row, when the last was told, how many)."""
     calls, launch = links.calls(trace), links.launch_row(trace)
+    waits = calls.named("StreamWaitEvent") & ~np.isin(calls.correlation, list(seen))
+    if not waits.any():
+        return []
     thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
     first = np.full(len(calls), -1, np.int64)
     rows = np.flatnonzero(launch >= 0)
     first[launch[rows[::-1]]] = rows[::-1]
-    waits = calls.named("StreamWaitEvent") & ~np.isin(calls.correlation, list(seen))
     told: dict[int, list[int]] = {}
     out = []
     for row in np.flatnonzero(waits | (first >= 0)).tolist():
