@@ -428,8 +428,8 @@ def test_a_command_line_shows_no_home_folder(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_line_break_in_a_name_does_not_break_a_markdown_table() -> None:
-    assert "\n" not in text._plain("a\nb|c")
-    assert text._plain("a|b") == "a\\|b"
+    assert "\n" not in text.plain("a\nb|c")
+    assert text.plain("a|b") == "a\\|b"
 
 
 # ---------------------------------------------------------------- a comparison

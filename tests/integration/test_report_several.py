@@ -186,7 +186,7 @@ def test_every_form_has_the_same_facts_side_by_side(tmp_path: Path) -> None:
     for note in together["notes"]:
         assert note in html
         assert note in " ".join(out.split())
-        assert text._plain(note) in markdown
+        assert text.plain(note) in markdown
     means = together["tables"]["stage-means"]
     assert [row[0] for row in means["rows"]] == ["prefill", "decode"]
     assert means["rows"][0][1:] == [100_000, 100_000]
