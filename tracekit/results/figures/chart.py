@@ -153,7 +153,7 @@ class Scale:
 
 
 _STEPS: Mapping[str, Sequence[tuple[float, float, str]]] = {  # from this size, divisor, name
-    "ns": ((1e11, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
+    "ns": ((1e10, 1e9, "s"), (1e5, 1e6, "ms"), (0, 1e3, "µs")),
     "bytes": (
         (1 << 34, 1 << 30, "GiB"),
         (1 << 20, 1 << 20, "MiB"),
