@@ -190,6 +190,8 @@ def test_rows_beyond_the_first_wait_in_the_file() -> None:
     assert "Not in this page, but in --csv: 10 rows." in table.note
     assert "Not measured: 'empty'" in table.note
     assert [head.label for head in table.heads] == ["kernel", "total"]
+    nameless = Grid("n", "N", (Column(""), Column("size", "bytes")), [("a", 16)])
+    assert [head.label for head in tables.html_table("k", nameless, 10).heads] == ["what", "size"]
 
 
 def test_a_column_has_one_unit_and_unknown_is_not_zero() -> None:

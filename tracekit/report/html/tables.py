@@ -19,6 +19,7 @@ LONG = 46  # a longer name is folded
 SHORT = 40  # to this
 MOST = 200  # rows of a table in the file
 FINEST = 6  # decimals of a number
+NAMELESS = "what"  # heads a column that has no name: a head that says nothing cannot be read out
 
 # words that are something else in a table than in a legend
 _PLAIN = frozenset(
@@ -109,7 +110,7 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
     if any(row[i] is None for row in rows for i in kept):
         notes.append(grid.absent)
     heads = tuple(
-        Head(grid.columns[i].label, scale[1], grid.columns[i].definition,
+        Head(grid.columns[i].label or NAMELESS, scale[1], grid.columns[i].definition,
              grid.columns[i].unit != "text")
         for i, scale in zip(kept, scales, strict=True)
     )  # fmt: skip
