@@ -19,7 +19,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, plural, share
+from tracekit.results.units import duration, left_out, plural, share
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
@@ -172,7 +172,7 @@ def tables(result: CodeLines) -> list[Grid]:
         Grid("lines", "Device work by line of code", rows, [
             (r.line or NONE, _code(r.own, r.line), r.phase, r.count, r.total_ns, r.share, r.kernel)
             for r in result.rows[:MOST]
-        ], f"{plural(left, 'more row')} left out here." if left > 0 else ""),
+        ], left_out(left, "row")),
         Grid("held", "Idle time by line of code", held, [
             (h.line or "no Python frame", _code(h.own, h.line), SHOWN[Reason(h.reason)], h.ns,
              h.count, h.longest_ns)

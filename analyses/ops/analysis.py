@@ -22,8 +22,8 @@ from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
-from tracekit.results.result import Column, Grid
-from tracekit.results.units import plural
+from tracekit.results.result import Column, Grid, defined
+from tracekit.results.units import left_out
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
@@ -139,10 +139,6 @@ def tables(result: Ops) -> list[Grid]:
     return [*_prefill_vs_decode(result), _op_grid(result), _phase_grid(result)]
 
 
-def _left_out(count: int) -> str:
-    return f" {plural(count - MOST, 'more op')} left out here." if count > MOST else ""
-
-
 def _prefill_vs_decode(result: Ops) -> list[Grid]:
     return prefill_vs_decode.grid(
         result.rows, noun="op", measure="self", ns=lambda row: int(row.self_ns),
@@ -151,36 +147,25 @@ def _prefill_vs_decode(result: Ops) -> list[Grid]:
 
 
 def _op_grid(result: Ops) -> Grid:
-    columns = (
-        Column("op"),
-        Column("category", "text", DEFINITIONS["category"]),
-        Column("phase", "text", DEFINITIONS["phase"]),
-        Column("count", "count", DEFINITIONS["count"]),
-        Column("self", "ns", DEFINITIONS["self"]),
-        Column("share", "share", DEFINITIONS["share"]),
-        Column("mean self", "ns", DEFINITIONS["mean self"]),
-        Column("total", "ns", DEFINITIONS["total"]),
-        Column("per token", "ns", DEFINITIONS["per token"]),
-    )
+    columns = (Column("op"), *defined(DEFINITIONS, {
+        "category": "text", "phase": "text", "count": "count", "self": "ns", "share": "share",
+        "mean self": "ns", "total": "ns", "per token": "ns",
+    }))  # fmt: skip
     rows = [
         (r.name, r.category.value, r.phase, r.count, r.self_ns, r.share, r.mean_self_ns,
          r.total_ns, r.per_token_ns)
         for r in result.rows[:MOST]
     ]  # fmt: skip
-    note = _left_out(len(result.rows)).strip()
+    note = left_out(len(result.rows) - MOST, "op")
     return Grid("ops", "Ops by self time, the longest first", columns, rows, note)
 
 
 def _phase_grid(result: Ops) -> Grid:
     columns = (
-        Column("phase", "text", DEFINITIONS["phase"]),
+        *defined(DEFINITIONS, {"phase": "text"}),
         Column("ops", "count", DEFINITIONS["count"]),
-        Column("self", "ns", DEFINITIONS["self"]),
-        Column(
-            "tokens",
-            "count",
-            "Tokens that prefill read, or that decode generated, all batch rows counted.",
-        ),
+        *defined(DEFINITIONS, {"self": "ns"}),
+        prefill_vs_decode.TOKEN_COUNT,
     )
     rows = [(p.phase, p.count, p.self_ns, p.tokens) for p in result.phases[:MOST]]
     count, own = sum(p.count for p in result.phases), sum(p.self_ns for p in result.phases)

@@ -12,7 +12,7 @@ from tracekit.attribution.stages import work_phases
 from tracekit.results import figures
 from tracekit.results.figures import Chart, Point
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import plural
+from tracekit.results.units import left_out, plural
 
 DEFINITIONS = {
     "FLOPs": "Multiply-adds of a product times two; causal attention counts the pairs it keeps. Of "
@@ -183,7 +183,7 @@ def _rest_grid(result: Roofline) -> Grid:
         for r in result.uncovered[:MOST]
     ]
     left = len(result.uncovered) - MOST
-    note = f"{plural(left, 'more row')} left out here." if left > 0 else ""
+    note = left_out(left, "row")
     return Grid("rest", "What no formula describes", columns, rows, note)
 
 

@@ -22,7 +22,7 @@ from tracekit.comparison.rates import Rate
 from tracekit.comparison.splits import Split
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, plural
+from tracekit.results.units import duration, left_out
 
 DEFINITIONS = {
     "difference": "After less before.",
@@ -192,7 +192,7 @@ def _stage_grid(stages: Sequence[StageChange]) -> Grid:
 
 def _more(rows: Sequence[object]) -> str:
     left = len(rows) - MOST
-    return f"{plural(left, 'more row')} left out here." if left > 0 else ""
+    return left_out(left, "row")
 
 
 def _change_columns(noun: str) -> tuple[Column, ...]:

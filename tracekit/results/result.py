@@ -139,6 +139,11 @@ class Column:
                 return str(value)
 
 
+def defined(definitions: Mapping[str, str], columns: Mapping[str, Unit]) -> tuple[Column, ...]:
+    """Columns, by label and unit, that mean what `definitions` says of their labels."""
+    return tuple(Column(label, unit, definitions[label]) for label, unit in columns.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A table of raw values, to be drawn in a terminal, as HTML, as Markdown or as CSV.

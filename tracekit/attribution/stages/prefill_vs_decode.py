@@ -14,6 +14,9 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import plural
 
 BOTH = ("prefill", "decode")
+TOKEN_COUNT = Column(
+    "tokens", "count", "Tokens that prefill read, or that decode generated, all batch rows counted."
+)
 MOST = 200
 DEAREST = 5
 TOKENS = "Over the tokens that prefill read, or that decode generated, all batch rows counted."
