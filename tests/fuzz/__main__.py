@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import importlib
+import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -16,39 +19,78 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.targets import TARGETS, enter
+import tests.fuzz.guided as guiding
+
+if "atheris" in sys.argv and guiding.there():
+    atheris = importlib.import_module("atheris")
+    with atheris.instrument_imports(include=["tracekit"]):
+        from tests.fuzz.targets import TARGETS, enter
+else:
+    from tests.fuzz.targets import TARGETS, enter
 
 SLOW = 20.0  # s for one small file: no end, as far as a user can tell
+
+
+class Session:
+    """Inputs so far, and the faults that they have shown."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self.given, self.folder = given, folder
+        self.names: list[str] = given.target or list(TARGETS)
+        self.weights = [TARGETS[name].weight for name in self.names]
+        self.done: Counter[str] = Counter()
+        self.taken: Counter[str] = Counter()
+        self.faults: dict[str, Path] = {}
+        self.begin = time.monotonic()
+
+    def another(self, rng: random.Random) -> bool:
+        """Tries one more; whether that is enough."""
+        name = rng.choices(self.names, self.weights)[0]
+        fault, fine = _one(name, rng, self.folder, self.given.keep)
+        self.done[name] += 1
+        self.taken[name] += fine
+        for key, path in fault.items():
+            if key not in self.faults:
+                self.faults[key] = path
+                print(f"fault in {name}: {key}\n  {path}", flush=True)
+        count = sum(self.done.values())
+        if self.given.verbose and count % 1000 == 0:
+            print(f"{count:,} inputs, {len(self.faults)} faults", flush=True)
+        return count >= self.given.inputs or self.seconds >= self.given.minutes * 60
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.begin
+
+    def told(self) -> int:
+        """Says what came of it: 0 where no input was a fault, 1 where one was."""
+        for name in self.names:
+            print(f"{name:12} {self.done[name]:>9,} inputs, {self.taken[name]:>9,} of them taken")
+        how = self.given.engine if self.given.engine != "random" else f"seed {self.given.seed}"
+        print(f"{sum(self.done.values()):,} inputs in {self.seconds:.0f} s ({how}): "
+              f"{len(self.faults)} faults", flush=True)  # fmt: skip
+        return 1 if self.faults else 0
 
 
 def main() -> int:
     """0 where no input was a fault, 1 where one was."""
     given = _arguments()
-    names = given.target or list(TARGETS)
-    weights = [TARGETS[name].weight for name in names]
-    rng = random.Random(given.seed)
-    done: Counter[str] = Counter()
-    taken: Counter[str] = Counter()
-    faults: dict[str, Path] = {}
-    begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tracekit-fuzz-") as folder:
-        while sum(done.values()) < given.inputs and time.monotonic() - begin < given.minutes * 60:
-            name = rng.choices(names, weights)[0]
-            fault, fine = _one(name, rng, Path(folder), given.keep)
-            done[name] += 1
-            taken[name] += fine
-            for key, path in fault.items():
-                if key not in faults:
-                    faults[key] = path
-                    print(f"fault in {name}: {key}\n  {path}", flush=True)
-            if given.verbose and sum(done.values()) % 1000 == 0:
-                print(f"{sum(done.values()):,} inputs, {len(faults)} faults", flush=True)
-    for name in names:
-        print(f"{name:12} {done[name]:>9,} inputs, {taken[name]:>9,} of them taken")
-    seconds = time.monotonic() - begin
-    print(f"{sum(done.values()):,} inputs in {seconds:.0f} s (seed {given.seed}): "
-          f"{len(faults)} faults")  # fmt: skip
-    return 1 if faults else 0
+        session = Session(given, Path(folder))
+        if given.engine == "atheris":
+
+            def guided(rng: random.Random) -> bool:
+                if session.another(rng):
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os._exit(session.told())  # atheris has no way back
+                return False
+
+            guiding.run(guided)
+        rng = random.Random(given.seed)
+        while not session.another(rng):
+            pass
+        return session.told()
 
 
 def _one(name: str, rng: random.Random, folder: Path, keep: Path) -> tuple[dict[str, Path], bool]:
@@ -89,8 +131,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", action="append", choices=list(TARGETS))
     parser.add_argument("--keep", type=Path, default=Path("traces/fuzz"), help="where faults go")
+    parser.add_argument("--engine", choices=("random", "atheris"), default="random",
+                        help="who chooses: chance, or libFuzzer by the code that is reached "
+                        "(pip install atheris; chance where it is not installed)")  # fmt: skip
     parser.add_argument("--verbose", action="store_true")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.engine == "atheris" and not guiding.there():
+        print("atheris is not installed (pip install atheris): chance chooses", flush=True)
+        given.engine = "random"
+    return given
 
 
 if __name__ == "__main__":

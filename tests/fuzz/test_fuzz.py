@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.examples import FACTOR, examples
+from tests.fuzz.guided import Chosen
 from tests.fuzz.targets import TARGETS, enter
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -62,3 +63,15 @@ def test_hypothesis_finds_no_mutation_that_is_a_fault(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         enter(name, path)
+
+
+def test_bytes_choose_as_chance_does() -> None:
+    """What libFuzzer is given instead of a seed makes files, also where it is short."""
+    for size in (0, 3, 4000):
+        rng = Chosen(random.Random(size).randbytes(size))
+        for name in ("read", "imu", "benchmark"):
+            ending, content = TARGETS[name].make(rng)
+            assert ending
+            assert isinstance(content, bytes)
+    picks = Chosen(b"\x01\x02\x03")
+    assert [picks.getrandbits(8) for _ in range(3)] == [1, 2, 3]
