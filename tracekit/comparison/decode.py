@@ -7,6 +7,7 @@ Of answers that no comparison reads by their fields, the numbers stay as they ar
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -28,6 +29,7 @@ from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
+_LONG = re.compile(rb"\d{19}")  # digits of a number that may need more than 64 bits
 # what comparisons read by its fields
 READ: tuple[type[Result], ...] = (
     Audit, Devices, Findings, Kernels, Ops, Roofline, Stages, Tokens,
@@ -58,11 +60,22 @@ def answer(name: str, raw: bytes, path: str) -> Result:
     kind = next((kind for kind in READ if kind.analysis == name), None)
     try:
         plain = msgspec.json.decode(raw, type=dict[str, object])
+        if _LONG.search(raw) and _too_large(plain):
+            raise unreadable(path, f"{name}, a number of more than 64 bits")
         if kind is None:
             return Untyped(plain)
         return _named(msgspec.convert(filled(plain, kind), kind))
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as fault:
         raise unreadable(path, f"{name}, {str(fault)[:1].lower()}{str(fault)[1:]}") from None
+
+
+def _too_large(value: object) -> bool:
+    """Whether a whole number in it is one that no column and no float can hold."""
+    if isinstance(value, dict):
+        return any(map(_too_large, value.values()))
+    if isinstance(value, list):
+        return any(map(_too_large, value))
+    return isinstance(value, int) and abs(value) >= 1 << 63
 
 
 def filled(value: object, kind: object) -> object:
