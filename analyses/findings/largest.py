@@ -19,6 +19,7 @@ _NO_FINDING = {
     Reason.GRAPH: "Kernels of one graph wait for one another: it is the graph's own order.",
     Reason.SHORT: "Single short gaps: few launches are near, or most of them are not waited for.",
     Reason.UNLINKED: "The launches are not in the file, so nobody can say what was waited for.",
+    Reason.PROFILER: "The profiler itself was at work: the program does not wait so without it.",
     Reason.LOST: "Work launched meanwhile is not in the file: whether the device waited at all "
     "nobody can say.",
     Reason.END: "Nothing was launched any more.",

@@ -291,3 +291,16 @@ def test_frames_of_libraries_are_told_from_those_of_the_program(text: str, libra
     trace = draw("python p\nhost a", names={"p": text})
     frame = holders.is_frame(trace) & holders.is_library_frame(trace)
     assert frame.any() == library
+
+
+def test_time_of_the_profiler_itself_is_no_work_of_the_program() -> None:
+    """Of a gap of 300 µs the profiler flushes 200 in which the host is in no op."""
+    host = [Slice(ts, 2_000, "cudaLaunchKernel", Cat.RUNTIME, correlation=n)
+            for n, ts in ((1, 0), (2, 308_000))]  # fmt: skip
+    work = [Slice(ts, 5_000, "k", Cat.KERNEL, 7, 0, 0, 7, n)
+            for n, ts in ((1, 3_000), (2, 311_000))]  # fmt: skip
+    flush = Slice(50_000, 200_000, "Buffer Flush", Cat.OVERHEAD, tid=0, pid=-1)
+    result = idle(build([*host, *work, flush]))
+    assert by_reason(result) == {"host_work": 102_000, "launch_latency": 1_000, "profiler": 200_000}
+    loading = Slice(50_000, 200_000, "Lazy Function Loading", Cat.OVERHEAD, tid=0, pid=-1)
+    assert "profiler" not in by_reason(idle(build([*host, *work, loading])))

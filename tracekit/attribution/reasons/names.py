@@ -17,6 +17,7 @@ class Reason(StrEnum):
     LAUNCHES = "launches"
     WORK = "host_work"
     SHORT = "short_host_gaps"
+    PROFILER = "profiler"
     OTHER_DEVICE = "other_device"
     COMMUNICATION = "communication"
     OTHER_STREAM = "other_stream"
@@ -46,6 +47,7 @@ SHOWN = {
     Reason.LAUNCHES: "host: many short launches",
     Reason.WORK: "host: long work between launches",
     Reason.SHORT: "host: single short gaps",
+    Reason.PROFILER: "host: the profiler itself",
     Reason.OTHER_DEVICE: "another device works",
     Reason.COMMUNICATION: "after communication",
     Reason.OTHER_STREAM: "waiting for another stream",
@@ -69,6 +71,8 @@ REASON_TEXTS = {
     "are waited for like this: the device waits for each.",
     Reason.WORK: "The host took 100 µs or more between two launches and was in none of the above.",
     Reason.SHORT: "The host took less than 100 µs, and most launches around are not waited for.",
+    Reason.PROFILER: "The launching thread was in no op or call, and the profiler recorded that it "
+    "was at work itself: flushing or asking for buffers. Without it the program does not wait so.",
     Reason.OTHER_DEVICE: "Another device that the same process launches on was busy.",
     Reason.COMMUNICATION: "Launched, not begun: it followed communication on another stream.",
     Reason.OTHER_STREAM: "Launched, not begun: its stream had been told to wait for an event of "

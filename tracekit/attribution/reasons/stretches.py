@@ -16,13 +16,14 @@ import numpy.typing as npt
 from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle, idle, launch_thread, neighbours
+from tracekit.attribution.idle.host_causes import LAZY
 from tracekit.attribution.reasons import after_wait
 from tracekit.attribution.reasons.names import HOST_REASONS, LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
 from tracekit.records import dataclass
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, intersect
-from tracekit.trace.trace import I64, Mask, Trace
+from tracekit.trace.spans.intervals import Spans, intersect, spans, union
+from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # what a class alone decides; the gap decides the others
 _DIRECT = {
@@ -93,7 +94,13 @@ def _stretches(trace: Trace, device: int) -> Stretches:
     waits = np.isin(why, [REASONS.index(r) for r in
                           (Reason.LATENCY, Reason.OTHER_STREAM, Reason.COMMUNICATION)])  # fmt: skip
     why[waits & (where[:, 1] - where[:, 0] >= SUSPECT_NS)] = REASONS.index(Reason.MISSING)
-    where, why, gap = _lost(trace, found, where, why.astype(np.uint8), gap)
+    outside = cause == ORDER.index(Cause.HOST_OUTSIDE)
+    outside &= np.isin(why, [REASONS.index(r) for r in HOST_REASONS - _HELD])
+    where, why, gap = _cut(
+        where, why.astype(np.uint8), gap, intersect(where[outside], _profiling(trace)),
+        Reason.PROFILER,
+    )  # fmt: skip
+    where, why, gap = _lost(trace, found, where, why, gap)
     where, why, gap = _turns(trace, device, where, why, gap)
     where, why, gap = _joined(where, why, gap)
     closer = found.closer[gap]
@@ -173,6 +180,12 @@ def _turns(
         return where, why, gap
     kept = np.isin(why, [REASONS.index(r) for r in _HELD])
     return _cut(where, why, gap, intersect(where[~kept], others), Reason.OTHER_DEVICE)
+
+
+def _profiling(trace: Trace) -> Spans:
+    """Flat: where the profiler says that it was at work itself, the loading of modules left out."""
+    own = trace.is_(Cat.OVERHEAD) & ~trace.named(LAZY)
+    return union(spans(trace.ts[own], trace.dur[own]))
 
 
 def _lost(

@@ -39,6 +39,7 @@ CAUSES: Mapping[Reason, str] = {
     Reason.LAUNCHES: "the host launches one short kernel after another",
     Reason.WORK: "the host does other work between launches",
     Reason.SHORT: "the host is late, in single gaps under 100 µs",
+    Reason.PROFILER: "the profiler itself holds the host",
     Reason.OTHER_DEVICE: "another device works",
     Reason.COMMUNICATION: "work waits for communication",
     Reason.OTHER_STREAM: "work waits for another stream",
