@@ -52,8 +52,8 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
         )  # fmt: skip
     apart = {i: _apart(grid, i, most) for i in kept}
     for row in grid.rows[:most]:
-        said = (f"{_said(grid.columns[i], row[i])}{apart[i].get(str(row[i]), '')}" for i in kept)
-        table.add_row(*(escape(one_line(text)) for text in said))
+        texts = (f"{_said(grid.columns[i], row[i])}{apart[i].get(str(row[i]), '')}" for i in kept)
+        table.add_row(*(escape(one_line(text)) for text in texts))
     if grid.total is not None:
         table.add_section()
         cells = [(grid.columns[i], grid.total[i]) for i in kept]

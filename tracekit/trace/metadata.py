@@ -61,7 +61,7 @@ def typed(meta: Mapping[str, object]) -> dict[str, object]:
 
 
 def _object(value: Mapping[str, Any], kind: dict[str, Kind]) -> dict[str, Any]:
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, item in value.items():
         wanted = kind.get(key, kind.get("*", ANY))
         if isinstance(wanted, dict) and isinstance(item, Mapping):

@@ -131,15 +131,16 @@ class PromptedSound(PromptedLM):
         It looks the prompt's embeddings up on the way, which is little beside the encoder.
         """
         kept: dict[str, Any] = {}
+        owner: Any = self.owner
         with ExitStack() as undo:
             for name in self.parts:
-                part = getattr(self.owner, name)
+                part = getattr(owner, name)
                 keep = lambda _part, _given, out, name=name: kept.update({name: out})  # noqa: E731
                 undo.callback(part.register_forward_hook(keep).remove)
-            stop = self.owner.language_model.register_forward_pre_hook(_stop)
+            stop = owner.language_model.register_forward_pre_hook(_stop)
             undo.callback(stop.remove)
             try:
-                self.owner(input_ids=inputs.ids, **inputs.more)
+                owner(input_ids=inputs.ids, **inputs.more)
             except _Stopped:
                 return kept
         raise RuntimeError("its language model was never called")
