@@ -28,7 +28,12 @@ def audit(trace: Trace, *, of: frozenset[str] | None = None) -> Audit:
 
 
 def _sorted(rows: list[Finding]) -> Audit:
-    rows.sort(key=lambda r: -VERDICTS.index(VERDICT[r.effect]))
+    def place(row: Finding) -> tuple[int, float]:
+        """Of what weighs alike what concerns more comes first; whole microseconds blur all."""
+        weighed = row.effect != "note" and row.check != "resolution"
+        return -VERDICTS.index(VERDICT[row.effect]), -(row.share or 0.0) if weighed else 0.0
+
+    rows.sort(key=place)
     return Audit(worst(VERDICT[r.effect] for r in rows), len(CHECKS), tuple(rows))
 
 

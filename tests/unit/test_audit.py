@@ -410,6 +410,19 @@ def test_time_in_which_the_host_is_blocked_names_what_it_is_blocked_in() -> None
     assert "For 60.0 ms of it the host waits for the device, most in `aten::copy_`." in row.what
 
 
+def test_what_concerns_most_is_the_first_reason() -> None:
+    """A hundredth of the work has no launch; of the window three quarters are not accounted for."""
+    trace = build([
+        Slice(0, 2_001, "k", Cat.KERNEL, 7, 0, 0, 7, 9),
+        Slice(100, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
+        Slice(200, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
+        Slice(5000, 50_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
+        Slice(3_000_000, 50_000, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
+    ])  # fmt: skip
+    degraded = [row.check for row in audit(trace).rows if row.effect == "degraded"]
+    assert degraded == ["hidden_work", "unlinked_work"]
+
+
 @pytest.mark.parametrize(("length", "effect"), [(1000, "note"), (1100, "degraded")])
 def test_work_without_a_launch_degrades_from_a_hundredth_of_the_busy_time_on(
     length: int, effect: str
