@@ -171,3 +171,18 @@ def test_the_command_has_a_row_for_every_file_and_says_which_job_it_is_of(folder
     together = json.loads(stated.stdout)["together"]
     assert together["names"] == ["rank 4", "rank 6"]
     assert together["jobs"][0]["told_by"] == "stated"
+
+
+def test_a_lone_trace_stands_beside_a_job(folder: Path, tmp_path: Path) -> None:
+    (other,) = drawn.draw(tmp_path / "lone", 1, steps=3)
+    paths = [other, *sorted(folder.glob("slow/rank[0-2].json"))]
+    sides = runs.read([engine.answers(path, ONLY) for path in paths])
+    assert [side.name for side in sides] == ["rank0", "rank 0", "rank 1", "rank 2"]
+    view = overview.overview(sides)
+    assert overview.title(sides) == "1 job of 3 ranks, and 1 other trace"
+    assert view.headlines[0].startswith("the job · Rank 2 holds the others up")
+    assert view.headlines[1].startswith("rank0 · ")
+    assert overview.to_json(sides)["jobs"][0]["members"] == [1, 2, 3]
+    assert [row[0] for row in next(g for g in view.grids if g.key == "traces").rows] == [
+        "rank0", "rank 0", "rank 1", "rank 2",
+    ]  # fmt: skip

@@ -57,8 +57,12 @@ def read(many: Sides) -> tuple[Part, ...]:
 
 def lone(many: Sides, parts: Sequence[Part]) -> list[Side]:
     """The traces that are of no job."""
+    return [many[place] for place in _alone(many, parts)]
+
+
+def _alone(many: Sides, parts: Sequence[Part]) -> list[int]:
     taken = {i for part in parts for i in part.members}
-    return [side for i, side in enumerate(many) if i not in taken]
+    return [place for place in range(len(many)) if place not in taken]
 
 
 def shown(many: Sides, parts: Sequence[Part]) -> list[Side]:
@@ -71,8 +75,7 @@ def shown(many: Sides, parts: Sequence[Part]) -> list[Side]:
         for part in parts
         for row in [r for r in part.job.rows if len(r.members) == 1][: each if part.name else None]
     ]
-    alone = [many.every.index(side) for side in lone(many, parts)[: jobs.ALONE]]
-    return [many[i] for i in sorted((*kept, *alone))]
+    return [many[i] for i in sorted((*kept, *_alone(many, parts)[: jobs.ALONE]))]
 
 
 def title(many: Sides, parts: Sequence[Part]) -> str:
