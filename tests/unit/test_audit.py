@@ -415,7 +415,7 @@ def test_what_concerns_most_is_the_first_reason() -> None:
     trace = build([
         Slice(0, 2_001, "k", Cat.KERNEL, 7, 0, 0, 7, 9),
         Slice(100, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=1),
-        Slice(200, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
+        Slice(1200, 1000, "cudaLaunchKernel", Cat.RUNTIME, correlation=2),
         Slice(5000, 50_000, "k", Cat.KERNEL, 7, 0, 0, 7, 1),
         Slice(3_000_000, 50_000, "k", Cat.KERNEL, 7, 0, 0, 7, 2),
     ])  # fmt: skip
