@@ -1,6 +1,6 @@
 """What a change would save: the trace replayed as a graph of what waited for what.
 
-Without a named change, the three that would save most of what is usually tried.
+Without a named change, those of the usual ones that save most, three at most.
 """
 
 from __future__ import annotations
@@ -177,6 +177,8 @@ def _notes(
             "Nothing is predicted: with nothing changed, the replay of this trace is off, or does "
             "not explain what its critical path waits for."
         )
+    elif asked is None and not said:
+        yield f"Of what is usually tried nothing saves {share(SOME)} of the device window."
     syncs = asked is not None and bool(asked.remove)
     if syncs or f"without {changes.HOST_SYNC}" in said:
         yield (

@@ -294,3 +294,10 @@ def test_a_finding_says_and_is_ranked_by_what_the_replay_makes_of_its_saving() -
 
 def test_it_is_a_section_of_the_page() -> None:
     assert "whatif" in engine.wanted(None)
+
+
+def test_where_nothing_would_save_much_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracekit.analyses.whatif.analysis.SOME", 1.0)
+    found = whatif(draw(PICTURE, names=NAMES))
+    assert not found.rows
+    assert "Of what is usually tried nothing saves 100% of the device window." in found.notes

@@ -154,7 +154,7 @@ def _tools(kept: _Kept) -> list[Callable[..., object]]:
         cuda_graphs: list[str] | None = None,
         device: list[str] | None = None,
     ) -> rows.WhatIfAnswer:
-        """What a change would save, by a replay, with its range. Without one, the best three.
+        """What a change would save, by a replay, with its range. Without one, up to three.
 
         scale: 'gemm=0.5' or 'kernel:REGEX=0.8'. remove: 'host_sync'. launch_cost: false for none.
         cuda_graphs: stages launched at once. device: names such as 'H100 SXM'.

@@ -54,7 +54,8 @@ def whatif(
 ) -> Answer:
     """What a change would make of each stage; `whatif(path, scale=["gemm=0.5"])`.
 
-    Without one, the three changes that would save most. What may be believed: docs/whatif.md.
+    Without one, those of the usual ones that save most, three at most. What may be believed:
+    docs/whatif.md.
 
     Raises: UsageError for a change of nothing that is there; MissingEventsError where the trace
     cannot be replayed; what `load` raises.

@@ -46,8 +46,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Predict what a change would save, with its error.
 
-        Without a change, the three that would save most. All changes happen at once, and on each
-        device in turn. What may be believed: docs/whatif.md.
+        Without a change, those of the usual ones that save most, three at most. All changes happen
+        at once, and on each device in turn. What may be believed: docs/whatif.md.
         """
         from tracekit.cli import terminal
         from tracekit.report import text_tables
