@@ -300,4 +300,4 @@ def test_where_nothing_would_save_much_that_is_said(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("tracekit.analyses.whatif.analysis.SOME", 1.0)
     found = whatif(draw(PICTURE, names=NAMES))
     assert not found.rows
-    assert "Of what is usually tried nothing saves 100% of the device window." in found.notes
+    assert "Of what is usually tried nothing saves 100.0% of the device window." in found.notes
