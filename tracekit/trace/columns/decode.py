@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tracekit.records import dataclass
-from tracekit.trace.columns.side_tables import ARGUMENTS
+from tracekit.trace.columns.side_tables import ARGUMENTS, KEPT_AS_TEXT
 from tracekit.trace.json.pieces import Piece
 from tracekit.trace.json.repair import Repaired, repaired
 from tracekit.trace.json.scanning import BOUNDARY, EVENT_START, value_end
@@ -68,7 +68,8 @@ def shapes(tables: frozenset[str]) -> Shapes:
     names: dict[str, str] = {"connection": "connection_id"}
     fields: list[Any] = [(name, Any, default) for name, default in wanted.items()]
     for table in sorted(tables):
-        for attribute, (key, kind) in ARGUMENTS.get(table, {}).items():
+        kind = msgspec.Raw if table in KEPT_AS_TEXT else Any
+        for attribute, key in ARGUMENTS.get(table, {}).items():
             if attribute not in wanted:
                 wanted[attribute] = None
                 names[attribute] = key

@@ -8,7 +8,6 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -18,68 +17,70 @@ from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat
 
 Array = npt.NDArray[np.generic]
+Cats = npt.NDArray[np.uint8]  # of the events whose arguments are given
 Column = Callable[[list[Any]], Array]
 
-# table: {attribute of the struct: (key in the file, how it is decoded)}
-ARGUMENTS: Mapping[str, Mapping[str, tuple[str, object]]] = {
+# table: {attribute of the struct: key in the file}
+ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "copies": {
-        "bytes": ("bytes", Any),
-        "copy_kind": ("copy kind", Any),  # of torch's cupti_monitor, with the next two
-        "source_kind": ("src kind", Any),
-        "target_kind": ("dst kind", Any),
-        "rocm_kind": ("kind", Any),
+        "bytes": "bytes",
+        "copy_kind": "copy kind",  # of torch's cupti_monitor, with the next two
+        "source_kind": "src kind",
+        "target_kind": "dst kind",
+        "rocm_kind": "kind",
     },
     "grids": {
-        "grid": ("grid", Any),
-        "block": ("block", Any),
-        "shared": ("shared memory", Any),
-        "registers": ("registers per thread", Any),
-        "warps_per_sm": ("warps per SM", Any),
-        "occupancy": ("est. achieved occupancy %", Any),
+        "grid": "grid",
+        "block": "block",
+        "shared": "shared memory",
+        "registers": "registers per thread",
+        "warps_per_sm": "warps per SM",
+        "occupancy": "est. achieved occupancy %",
     },
     "shapes": {
-        "dims": ("Input Dims", msgspec.Raw),
-        "dims_old": ("Input dims", msgspec.Raw),
-        "types": ("Input type", msgspec.Raw),
-        "concrete": ("Concrete Inputs", msgspec.Raw),
-        "strides": ("Input Strides", msgspec.Raw),
+        "dims": "Input Dims",
+        "dims_old": "Input dims",
+        "types": "Input type",
+        "concrete": "Concrete Inputs",
+        "strides": "Input Strides",
     },
     "ops": {
-        "external": ("External id", Any),
-        "external_old": ("external id", Any),
+        "external": "External id",
+        "external_old": "external id",
     },
     "python": {
-        "python_id": ("Python id", Any),
-        "parent_id": ("Python parent id", Any),
-        "module_id": ("Python module id", Any),
+        "python_id": "Python id",
+        "parent_id": "Python parent id",
+        "module_id": "Python module id",
     },
     "memory": {
-        "memory_bytes": ("Bytes", Any),
-        "allocated": ("Total Allocated", Any),
-        "reserved": ("Total Reserved", Any),
-        "device_type": ("Device Type", Any),
-        "memory_device": ("Device Id", Any),
-        "address": ("Addr", Any),
+        "memory_bytes": "Bytes",
+        "allocated": "Total Allocated",
+        "reserved": "Total Reserved",
+        "device_type": "Device Type",
+        "memory_device": "Device Id",
+        "address": "Addr",
     },
     "syncs": {
-        "wait_stream": ("wait_on_stream", Any),
-        "wait_event": ("wait_on_cuda_event_record_corr_id", Any),
+        "wait_stream": "wait_on_stream",
+        "wait_event": "wait_on_cuda_event_record_corr_id",
     },
     "collectives": {
-        "collective": ("Collective name", Any),
-        "dtype": ("dtype", Any),
-        "in_elements": ("In msg nelems", Any),
-        "out_elements": ("Out msg nelems", Any),
-        "group_size": ("Group size", Any),
-        "group_name": ("Process Group Name", Any),
-        "group_of": ("Process Group Description", Any),
-        "members": ("Process Group Ranks", Any),
-        "call_number": ("Seq", Any),
+        "collective": "Collective name",
+        "dtype": "dtype",
+        "in_elements": "In msg nelems",
+        "out_elements": "Out msg nelems",
+        "group_size": "Group size",
+        "group_name": "Process Group Name",
+        "group_of": "Process Group Description",
+        "members": "Process Group Ranks",
+        "call_number": "Seq",
     },
-    "kernel_modules": {"module_fqn": ("module_fqn", Any)},  # on the nodes of a replayed CUDA graph
-    "graph_nodes": {"graph_node": ("graph node id", Any)},  # the same
-    "launched": {"kernel": ("kernel", Any), "grid": ("grid", Any), "block": ("block", Any)},
+    "kernel_modules": {"module_fqn": "module_fqn"},  # on the nodes of a replayed CUDA graph
+    "graph_nodes": {"graph_node": "graph node id"},  # the same
+    "launched": {"kernel": "kernel", "grid": "grid", "block": "block"},
 }
+KEPT_AS_TEXT = {"shapes"}  # tables whose arguments are not decoded
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ def _values(arguments: Sequence[object], rows: list[int], name: str) -> list[Any
     return [getattr(arguments[row], name) for row in rows]
 
 
-def _copies(arguments: Sequence[Any], cat: Any) -> Part:
+def _copies(arguments: Sequence[Any], cat: Cats) -> Part:
     kinds = ("copy_kind", "source_kind", "target_kind")
     rows = _rows(arguments, cat, (Cat.MEMCPY, Cat.MEMSET), "bytes", *kinds, "rocm_kind")
     strings = _Strings()
@@ -200,7 +201,7 @@ def _copies(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, columns, strings)
 
 
-def _grids(arguments: Sequence[Any], cat: Any) -> Part:
+def _grids(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(arguments, cat, (Cat.KERNEL,), "grid", "block", "registers", "shared")
     columns = {name: triples(_values(arguments, rows, name)) for name in ("grid", "block")}
     for name in ("shared", "registers"):
@@ -210,7 +211,7 @@ def _grids(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, columns)
 
 
-def _shapes(arguments: Sequence[Any], cat: Any) -> Part:
+def _shapes(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(
         arguments, cat, (Cat.CPU_OP, Cat.ANNOTATION), "dims", "dims_old", "types", "concrete"
     )
@@ -222,19 +223,19 @@ def _shapes(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, columns, strings)
 
 
-def _ops(arguments: Sequence[Any], cat: Any) -> Part:
+def _ops(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(arguments, cat, (), "external", "external_old")
     external = _first("external", "external_old")
     return _part(rows, {"external": integers([external(arguments[row]) for row in rows])})
 
 
-def _python(arguments: Sequence[Any], cat: Any) -> Part:
+def _python(arguments: Sequence[Any], cat: Cats) -> Part:
     names = ("python_id", "parent_id", "module_id")
     rows = _rows(arguments, cat, (Cat.PYTHON,), *names)
     return _part(rows, {name: integers(_values(arguments, rows, name)) for name in names})
 
 
-def _syncs(arguments: Sequence[Any], cat: Any) -> Part:
+def _syncs(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(arguments, cat, (), "wait_stream", "wait_event")
     return _part(rows, {
         "wait_stream": integers(_values(arguments, rows, "wait_stream")),
@@ -242,7 +243,7 @@ def _syncs(arguments: Sequence[Any], cat: Any) -> Part:
     })  # fmt: skip
 
 
-def _collectives(arguments: Sequence[Any], cat: Any) -> Part:
+def _collectives(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(arguments, cat, (), "collective")
     strings = _Strings()
     columns = {name: strings.of_any(_values(arguments, rows, name))
@@ -261,7 +262,7 @@ def _group(one: Any) -> str | None:
     return ", ".join(dict.fromkeys(said)) or None
 
 
-def _kernel_modules(arguments: Sequence[Any], cat: Any) -> Part:
+def _kernel_modules(arguments: Sequence[Any], cat: Cats) -> Part:
     """Names of modules; what is no text, or empty, names none."""
     rows = [
         row
@@ -273,7 +274,7 @@ def _kernel_modules(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, {"path": strings.of_any(names)}, strings)
 
 
-def _graph_nodes(arguments: Sequence[Any], cat: Any) -> Part:
+def _graph_nodes(arguments: Sequence[Any], cat: Cats) -> Part:
     """Nodes by their number; CUPTI gives 0 to work of no graph."""
     rows = _rows(arguments, cat, GPU_WORK, "graph_node")
     node = integers(_values(arguments, rows, "graph_node"))
@@ -281,7 +282,7 @@ def _graph_nodes(arguments: Sequence[Any], cat: Any) -> Part:
     return Part(np.array(rows, np.int64)[known], {"node": node[known]})
 
 
-def _launched(arguments: Sequence[Any], cat: Any) -> Part:
+def _launched(arguments: Sequence[Any], cat: Cats) -> Part:
     rows = _rows(arguments, cat, (Cat.RUNTIME,), "kernel", "grid")
     strings = _Strings()
     columns = {"kernel": strings.of_any(_values(arguments, rows, "kernel"))}
@@ -289,7 +290,7 @@ def _launched(arguments: Sequence[Any], cat: Any) -> Part:
     return _part(rows, columns, strings)
 
 
-_MAKERS: Mapping[str, Callable[[Sequence[Any], Any], Part]] = {
+_MAKERS: Mapping[str, Callable[[Sequence[Any], Cats], Part]] = {
     "copies": _copies,
     "grids": _grids,
     "shapes": _shapes,

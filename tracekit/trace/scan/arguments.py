@@ -77,7 +77,7 @@ def keys(tables: frozenset[str]) -> Keys:
     """The arguments that the columns and these tables need."""
     names = dict(_COLUMNS) | {CONNECTION: "connection_id"}
     for table in sorted(tables):
-        names |= {attribute: key for attribute, (key, _) in ARGUMENTS.get(table, {}).items()}
+        names |= ARGUMENTS.get(table, {})
     # a slice with an argument of any other table is read by the code that knows that table
     others = tables - SPECS.keys() - LOOSE
     left = {attribute for table in others for attribute in ARGUMENTS.get(table, {})}
