@@ -122,7 +122,9 @@ def test_two_traces_are_compared_in_a_cell(tmp_path: Path) -> None:
     assert 'id="tk-' in found.report(tmp_path / "page.html").read_text()
 
 
-def test_a_figure_in_a_cell_is_markup_too_and_the_first_brings_the_library(tmp_path: Path) -> None:
+def test_a_figure_in_a_cell_is_markup_too_and_the_first_brings_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = tracekit.load(kineto(tmp_path / "a.json.gz", name=EVIL)).stages().figures
     assert len(figures) > 1
     first, second, *_ = notebook_figures.bundles(figures)
@@ -132,6 +134,11 @@ def test_a_figure_in_a_cell_is_markup_too_and_the_first_brings_the_library(tmp_p
         assert "Plotly.newPlot" in bundle["text/html"]
     assert len(first["text/html"]) > 300_000
     assert len(second["text/html"]) < 50_000
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    figures[1]._ipython_display_()  # alone, as the last value of a cell
+    assert len(shown[0]["text/html"]) > 300_000
+    assert shown[0][notebook_figures.MIME] == second[notebook_figures.MIME]
 
 
 def test_importing_tracekit_loads_no_numpy() -> None:

@@ -180,7 +180,7 @@ class Answer:
     @property
     def figures(self) -> list[go.Figure]:
         """Its charts as Plotly figures."""
-        return [chart.figure() for chart in self.charts]
+        return _figures(self.charts)
 
     def to_pandas(self) -> pd.DataFrame:
         """Its rows as a table, nested fields as `outer.inner`; times in ns."""
@@ -227,7 +227,7 @@ class Compared:
     @property
     def figures(self) -> list[go.Figure]:
         """The same as Plotly figures."""
-        return [chart.figure() for chart in self.charts]
+        return _figures(self.charts)
 
     def to_json(self) -> dict[str, Any]:
         """The same as `tracekit compare --json` has it."""
@@ -258,6 +258,13 @@ class Compared:
 
     def _ipython_display_(self) -> None:
         _show(self._repr_html_(), self.charts)
+
+
+def _figures(charts: Sequence[Chart]) -> list[go.Figure]:
+    """Figures that stay in a cell where nbconvert writes it."""
+    from tracekit.report.html import notebook_figures
+
+    return [notebook_figures.kept(chart.figure()) for chart in charts]
 
 
 def _show(markup: str, charts: Sequence[Chart]) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tracekit.report.html import plotly
 from tracekit.report.html.embedded import embedded, texts
@@ -37,6 +38,27 @@ _FIGURE = """<div id="ID" style="min-height:HEIGHTpx"></div>
   Plotly.newPlot(box, figure.data, figure.layout, {responsive: true, displaylogo: false});
 })();
 </script>"""
+
+
+@cache
+def _kept() -> type[go.Figure]:
+    """Plotly's figure, which as the last value of a cell leaves markup in it too."""
+    import plotly.graph_objects as go
+
+    class Figure(go.Figure):  # type: ignore[misc]  # plotly is untyped
+        def _ipython_display_(self) -> None:
+            import IPython.display
+
+            shell: Any = IPython.display
+            for bundle in bundles([self]):
+                shell.display(bundle, raw=True)
+
+    return Figure
+
+
+def kept(figure: go.Figure) -> go.Figure:
+    """The same figure; where it is shown alone it brings the library with it."""
+    return _kept()(figure.data, figure.layout)
 
 
 def bundles(figures: Sequence[go.Figure]) -> Iterator[dict[str, object]]:
