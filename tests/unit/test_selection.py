@@ -95,3 +95,23 @@ def test_what_was_not_asked_for_longest_is_forgotten_and_the_trace_itself_weighs
     for name in ("a", "itself", "b"):
         of(name)
     assert made == ["itself", "a", "b", "c", "b"]
+
+
+def test_what_has_no_room_pushes_nothing_out_and_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_LARGE", 0)
+    monkeypatch.setattr(module, "_LIGHT", 1)
+    monkeypatch.setattr(module, "_ROOM", 20_000)
+    monkeypatch.setattr(module, "_ROOM_A_SLICE", 0)
+    whole, made = draw(PICTURE), []
+
+    def of(name: str, size: int) -> None:
+        whole.once(name, lambda: made.append(name) or np.zeros(size, np.int64))
+
+    for name, size in (("a", 1_000), ("giant", 9_000), ("giant", 9_000), ("b", 1_000)):
+        of(name, size)
+    assert made == ["a", "giant", "b"]
+    for name, size in (("a", 1_000), ("b", 1_000), ("giant", 9_000)):
+        of(name, size)
+    assert made == ["a", "giant", "b", "giant"]

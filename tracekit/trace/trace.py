@@ -370,8 +370,11 @@ class Trace:
         with _FORGETTING:
             heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
             heavy[key] = weight
-            over = sum(heavy.values()) - max(_ROOM, _ROOM_A_SLICE * len(self))
-            for old in list(heavy):
+            room = max(_ROOM, _ROOM_A_SLICE * len(self))
+            if weight > room:  # pushes nothing out, and goes first as the next one comes
+                return
+            over = sum(heavy.values()) - room
+            for old in sorted(heavy, key=lambda one: heavy[one] <= room):
                 if over <= 0 or old == key:
                     return
                 over -= heavy.pop(old)
