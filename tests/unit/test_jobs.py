@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_jobs_of_one_folder_are_told_apart_by_when_they_begin() -> None:
 
 
 def test_process_groups_and_backends_tell_jobs_of_one_world_apart() -> None:
-    def of(members: list[int], **more: object) -> dict[str, object]:
+    def of(members: list[int], **more: Any) -> dict[str, Any]:
         group = {"pg_name": "0", "pg_desc": "default_pg", "ranks": members}
         return {"pg_config": [group, {"pg_name": "1", "pg_desc": "tp", "ranks": [1]}], **more}
 

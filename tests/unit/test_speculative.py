@@ -303,7 +303,8 @@ def windowed(window: int, seed: int = 0, **given: Any) -> Decoder:
     config = MistralConfig(**shape, num_hidden_layers=2, num_attention_heads=2,
                            num_key_value_heads=2, sliding_window=window)  # fmt: skip
     torch.manual_seed(3)
-    model = MistralForCausalLM(config).eval()
+    model: Any = MistralForCausalLM(config)
+    model.eval()
     torch.manual_seed(seed)
     with torch.no_grad():  # weights of which every window makes another text
         for name, value in model.named_parameters():
