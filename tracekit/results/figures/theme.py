@@ -120,6 +120,7 @@ MARKS: dict[str, Mark] = {
             "many short launches",
             "long work between launches",
             "single short gaps",
+            "the profiler itself",
         )
     },
     "another device works": Mark("var(--idle-device)", "var(--on-light)", "|"),
