@@ -204,7 +204,7 @@ def test_every_token_that_a_look_names_has_a_light_and_a_dark_colour() -> None:
     for look in [*theme.MARKS.values(), *(theme.mark("unknown", i) for i in range(40))]:
         for token in (look.colour, look.on):
             assert theme.resolve(token) != token
-            assert theme.resolve(token, dark=True).startswith("#")
+            assert str(theme.resolve(token, dark=True)).startswith("#")
 
 
 def test_a_long_name_is_cut_in_its_middle() -> None:
