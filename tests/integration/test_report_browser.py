@@ -704,5 +704,5 @@ def test_a_comparison_draws_its_waterfalls_and_fits_the_screen(
     assert ("Not the same work" in first) == (not result.same_work)
     if not result.same_work:
         totals = at.page.locator(".tile").filter(has_text="Difference").inner_text()
-        assert "faster" not in totals
-        assert "slower" not in totals
+        assert "less time" not in totals
+        assert "more time" not in totals

@@ -138,7 +138,7 @@ def test_one_instance_a_side_says_that_chance_is_not_known(instances: int) -> No
 
     result = compare.compare(side(8), side(10))
     (said,) = wording.headline(result, result.splits[0])
-    assert "25.0% slower" in said
+    assert "25.0% more time" in said
     assert ("each stage ran once a side, so what differs by chance" in said) == (instances == 1)
 
 

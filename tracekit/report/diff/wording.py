@@ -152,6 +152,8 @@ def change(ns: float, share: float | None, *, judged: bool = True) -> tuple[str,
     """The change with its sign, and in a word: of other work only that it is more or less."""
     sign = "+" if ns > 0 else "−" if ns < 0 else ""
     more, less = ("slower", "faster") if judged else ("more", "less")
+    if judged and share is not None:  # 55 % less time is 2.2 times as fast, and not 55 % faster
+        more, less = "more time", "less time"
     word = more if ns > 0 else less if ns < 0 else "the same"
     part = "" if share is None or not ns else f"{units.share(abs(share))} "
     if share is not None and share > 2:
