@@ -145,7 +145,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(
     assert said.count("error: ") == 1
 
 
-@pytest.mark.parametrize("command", [*WRITERS.keys() - {"convert"}])
+@pytest.mark.parametrize("command", [one for one in WRITERS if one != "convert"])
 def test_a_name_that_says_another_thing_than_what_comes_is_wrong_usage(
     command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
