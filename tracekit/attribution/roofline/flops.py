@@ -15,6 +15,8 @@ from typing import Any
 from tracekit.attribution.roofline.formulas import registry
 from tracekit.attribution.roofline.formulas.work import MATRIX, Call, Lengths, Work
 
+_MOST = 1 << 63  # no op does as much; sizes that a damaged file holds may be infinite
+
 
 @lru_cache(maxsize=65536)
 def of_op(
@@ -32,9 +34,10 @@ def of_op(
     try:
         arguments = (_list(dims), _list(types), [str(v) for v in _list(values)], _list(strides))
         work = formula.run(Call(*arguments, hint, lengths))
-    except (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError, StopIteration):
+    except (KeyError, IndexError, ValueError, TypeError, ArithmeticError, StopIteration):
         return None  # arguments that this version of the op does not have, or not recorded
-    real = work.bytes > 0 and (work.flops > 0 or work.family not in MATRIX)
+    real = 0 < work.bytes < _MOST and work.flops < _MOST
+    real = real and (work.flops > 0 or work.family not in MATRIX)
     return work if real else None
 
 
