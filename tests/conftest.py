@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import fresh
 from tests.examples import examples
 
 # tiny models: several threads only wait for each other; before torch is imported anywhere
@@ -19,13 +18,6 @@ settings.load_profile("tracekit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TRACES = frozenset(path.name.split(".")[0] for path in (SHARED / "traces").glob("*.json*"))
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """A worker of the whole suite loads torch anyway: before all else, so that servers share it."""
-    of_files = any(".py" in name for name in session.config.args)
-    if "PYTEST_XDIST_WORKER" in os.environ and not of_files:
-        fresh.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

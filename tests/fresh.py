@@ -1,12 +1,12 @@
 """`tracekit …` in a process of its own that need not start Python and load packages first.
 
-A server that has loaded what every command loads forks a child for each: `tests/served.py`.
+A server that has loaded what every command loads forks a child for each: the child has its own
+packages, folder, streams and exit code, as any new process has.
 """
 
 from __future__ import annotations
 
 import atexit
-import importlib
 import json
 import subprocess
 import sys
@@ -14,10 +14,46 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
-from tests import served
-
+SERVER = """
+import importlib, json, os, signal, sys, traceback
+for name in sys.argv[1:]:
+    __import__(name)
+def command(asked):
+    from tracekit.cli.app import main
+    sys.argv = ["tracekit", *asked["args"]]
+    try:
+        main()
+    except SystemExit as ended:
+        return ended.code or 0
+def call(asked):
+    module, name = asked["call"]
+    print(json.dumps(getattr(importlib.import_module(module), name)(*asked["args"])))
+for line in sys.stdin:
+    asked = json.loads(line)
+    child = os.fork()
+    if not child:
+        signal.alarm(300 if asked.get("call") else 120)  # a loaded machine is five times slower
+        for number, path in ((1, "out"), (2, "err")):
+            os.dup2(os.open(asked[path], os.O_WRONLY | os.O_CREAT, 0o600), number)
+        os.chdir(asked["cwd"])
+        sys.path[:0] = asked["path"]
+        for package, folder in asked["beside"].items():
+            importlib.import_module(package).__path__.append(folder)
+        was_loaded = sys.modules.keys() & set(asked["absent"])
+        assert not was_loaded, was_loaded
+        sys.modules.update(dict.fromkeys(asked["absent"]))
+        try:
+            code = (call if asked.get("call") else command)(asked) or 0
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 # nothing here asks for an entry by its name, so that a child finds those of its own path
 LOADED = (
     "tracekit.cli.app",
@@ -32,27 +68,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @lru_cache
-def _server(loaded: tuple[str, ...]) -> tuple[IO[str], IO[str]]:
-    """Where a server of these modules is asked, and where it answers."""
-    command = [sys.executable, "-m", "tests.served", *loaded]
-    server = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+def _server(loaded: tuple[str, ...]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SERVER, *loaded]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
-    assert server.stdin is not None
-    assert server.stdout is not None
-    return server.stdin, server.stdout
-
-
-_early: dict[tuple[str, ...], tuple[IO[str], IO[str]]] = {}
-
-
-def start() -> None:
-    """Both servers, of a process that has loaded nothing else yet and will need the same."""
-    for loaded in (LOADED, MODELS):
-        for name in loaded:
-            importlib.import_module(name)
-        _early[loaded] = served.forked()
+    return server
 
 
 def _asked(
@@ -64,14 +84,16 @@ def _asked(
     beside: Mapping[str, Path] | None = None,
     **more: Any,
 ) -> subprocess.CompletedProcess[str]:
-    ask, answers = _early.get(loaded) or _server(loaded)
+    server = _server(loaded)
+    assert server.stdin is not None
+    assert server.stdout is not None
     with TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         asked = {"args": args, "cwd": str(cwd), "path": [str(p) for p in path],
                  "beside": {name: str(place) for name, place in (beside or {}).items()},
                  "absent": list(absent), "out": str(out), "err": str(err), **more}  # fmt: skip
-        print(json.dumps(asked), file=ask, flush=True)
-        code = int(answers.readline())
+        print(json.dumps(asked), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
         return subprocess.CompletedProcess(
             list(args), code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
         )

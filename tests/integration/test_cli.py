@@ -99,8 +99,7 @@ WRITTEN_WRONGLY = {
 def test_bad_input_is_one_clear_line(case: str, tmp_path: Path) -> None:
     args = bad_inputs(tmp_path)[case]
     before = sorted(tmp_path.iterdir())
-    loaded = fresh.MODELS if args[0] == "capture" else fresh.LOADED
-    ran = fresh.tracekit(*args, cwd=tmp_path, loaded=loaded)
+    ran = fresh.tracekit(*args, cwd=tmp_path)
     assert ran.returncode == (2 if case in WRITTEN_WRONGLY else 1), (ran.stdout, ran.stderr)
     assert "Traceback" not in ran.stderr
     lines = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]

@@ -52,8 +52,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def tracekit(site: Path, *args: object) -> subprocess.CompletedProcess[str]:
-    loaded = fresh.MODELS if args[0] in ("capture", "models") else fresh.LOADED
-    return fresh.tracekit(*args, cwd=site.parent, path=[site], loaded=loaded)
+    return fresh.tracekit(*args, cwd=site.parent, path=[site])
 
 
 def answered(site: Path, *args: object) -> dict[str, object]:
