@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.answers.critical_path import CauseShare, CriticalPath, LongEdge, PathThrough
@@ -17,7 +18,6 @@ from tracekit.attribution import hta_results
 from tracekit.attribution.hta_results import Edge
 from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.records import dataclass
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

@@ -52,6 +52,7 @@ READERS = {
         "from tracekit.trace.scan import machine; machine.kernel = lambda: None\n" + LOAD.format("")
     ),
     "analyze with its page": PAGE_OF.format(""),
+    "analyze with its page, one core": PAGE_OF.format(", processes=1"),
     "analyze --only devices": PAGE_OF.format(", ['devices']"),
     "hta": (
         "import logging; logging.disable(logging.CRITICAL)\n"
@@ -71,7 +72,12 @@ READERS = {
     ),
 }
 SLOW = ("hta", "tracelens", "json")
-PLAIN_ONLY = ("json", "the bytes alone", "ours, one thread")  # elsewhere they say the same
+PLAIN_ONLY = (
+    "json",
+    "the bytes alone",
+    "ours, one thread",
+    "analyze with its page, one core",
+)  # elsewhere they say the same
 PEERS = {"hta": "HolisticTraceAnalysis", "tracelens": "TraceLens"}
 SMALL = "`tracekit analyze` of 9 MB"
 Medians = dict[str, dict[str, float]]  # by reader or command: wall, cpu (s), peak (bytes)

@@ -15,6 +15,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.machinery import PathFinder
@@ -23,7 +24,6 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tracekit.errors import TracekitError, UsageError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
 from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import IdleReason
-from tracekit.records import dataclass
 from tracekit.results.findings import Ask, Draft
 from tracekit.results.units import duration, plural, share
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracekit.attribution.reasons.names import Reason
-from tracekit.records import dataclass
 from tracekit.taxonomy import FindingKind
 
 

@@ -7,12 +7,12 @@ far back as it was recorded; what was freed in it and not allocated in it was th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.answers.memory import Device, Failure, Holder, Memory, Reserve
 from tracekit.attribution.program_code import is_library, spoken
-from tracekit.records import dataclass
 from tracekit.trace.snapshot import Block, Event, Frame, Segment, Snapshot
 from tracekit.trace.trace import I64
 

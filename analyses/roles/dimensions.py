@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracekit.answers.roles import Aligned, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
-from tracekit.records import dataclass
 from tracekit.trace.trace import Trace
 
 from .names import IN_FRONT

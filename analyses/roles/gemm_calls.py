@@ -6,6 +6,7 @@ On a trace with kernels the items are kernels; on one without, framework ops wit
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from tracekit.attribution.roofline import op_formulas
 from tracekit.attribution.roofline.formulas.work import MATRIX, Known, Weights, Work
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import around_ops, innermost
-from tracekit.records import dataclass
 from tracekit.taxonomy import DECODE_STEP, Category
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace

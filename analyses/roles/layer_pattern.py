@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask
 
 GEMM, ATTENTION = 1, 2  # kinds of call

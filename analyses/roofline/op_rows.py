@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from tracekit.attribution.roofline.formulas.work import MATRIX
 from tracekit.attribution.roofline.op_formulas import Described, described
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.attribution.stages import work_phases
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace

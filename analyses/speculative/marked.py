@@ -13,12 +13,12 @@ another without overlap, so that they and the rest add up to the round to the na
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.answers.speculative import Parts
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Trace
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import instances
-from tracekit.records import dataclass
 from tracekit.taxonomy import ACCEPT, DRAFT_STEP, ROLL_BACK, ROUND, TRANSLATE, VERIFY, Stage
 from tracekit.trace.spans import nesting
 from tracekit.trace.trace import I64, Cat, Trace

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.attribution.stages.instances import Markers, innermost, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE, UNLAUNCHED
-from tracekit.records import dataclass
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Trace
 

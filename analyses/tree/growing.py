@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tracekit.answers.tree import IDLE, OTHERS, ROOT, STAGE, Node
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64

@@ -6,6 +6,8 @@ what they are in.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.answers.tree import MODULE, OP, OUTSIDE_OPS, STAGE
@@ -14,7 +16,6 @@ from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE
-from tracekit.records import dataclass
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Trace
 

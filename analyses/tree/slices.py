@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.answers.tree import Slices, Track
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import Markers
-from tracekit.records import dataclass
 from tracekit.trace.spans import detail, segments
 from tracekit.trace.trace import HOST, I32, I64, Mask, Trace
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.answers.tree import CAUSE, HOST, IDLE
@@ -10,7 +12,6 @@ from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER
 from tracekit.attribution.reasons import holders
 from tracekit.attribution.stages.instances import innermost, markers_if_any
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace

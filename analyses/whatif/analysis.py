@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tracekit.answers.whatif import Inferred, Outcome, Replayed, WhatIf
 from tracekit.attribution import links
@@ -23,7 +24,6 @@ from tracekit.attribution.replay.predict import (
     replay,
 )
 from tracekit.attribution.roofline.devices import datasheet
-from tracekit.records import dataclass
 from tracekit.results.catalog import Analysis
 from tracekit.results.units import plural, share
 from tracekit.trace.trace import Cat, Trace

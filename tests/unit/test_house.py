@@ -19,7 +19,6 @@ LOOSE = {
     "extras",
     "files",
     "plain",
-    "records",
     "registry",
     "taxonomy",
     "version",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.results.trust import Trust, Verdict, worst
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from tracekit.attribution.collectives.arrivals import Arrival, RankCalls, Waiting, meet
 from tracekit.attribution.collectives.by_group import GroupCollective
 from tracekit.attribution.collectives.clocks import HostClock, align
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.results.units import duration, plural
 

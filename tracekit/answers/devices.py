@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 
 from tracekit.attribution.collectives.by_group import Collective
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 
 WINDOW = (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
 

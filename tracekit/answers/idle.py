@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracekit.attribution.gaps import Gap, HostCall
 from tracekit.attribution.idle.by_cause import By
 from tracekit.attribution.reasons.before import Before
 from tracekit.attribution.reasons.rows import IdleReason
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 

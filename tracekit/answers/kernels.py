@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracekit.attribution.kernels import inductor_names, kernel_rules
 from tracekit.attribution.kernels.graphs.origin import Match
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.unfused import Unfused
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tracekit.records import dataclass
+from dataclasses import dataclass
+
 from tracekit.results.result import Result
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracekit.attribution.stages import work_phases
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from tracekit.attribution.roofline.utilization import Rates
-from tracekit.records import dataclass
 from tracekit.results.findings import LEAST
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.stage_bounds import StageBound
 from tracekit.attribution.roofline.utilization import Rates
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 
 ACCEPTED = "Draft tokens that the target kept, over draft tokens that were made."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.alike import alike
 from tracekit.attribution.stages.nesting import Span, depths
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage, Whole
 from tracekit.trace.capture_facts import captured

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from tracekit.attribution.breakdown import Spent
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 
 TTFT = "Time to first token: load, preprocess, encode and prefill of one request."

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.trace.trace import I64
 

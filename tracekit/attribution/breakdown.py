@@ -7,6 +7,7 @@ kernel runs, a copy only where no kernel does, a fill only where neither does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.by_cause import by_cause, suspect_by_cause
 from tracekit.attribution.idle.host_time import host_split, kinds
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import EMPTY, Spans, covered, spans, subtract, union

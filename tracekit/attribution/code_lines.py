@@ -9,13 +9,13 @@ is known.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.reasons import holders
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from tracekit.attribution.idle.causes import Idle, idle, launch_thread
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Trace
 

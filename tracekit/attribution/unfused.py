@@ -9,6 +9,7 @@ stream 7  BB.ss.mm.BB        bmm, pointwise, softmax, bmm: a fused attention doe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classif
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.kernels.inductor_names import fusable
 from tracekit.attribution.stages import work_phases
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.bench import file, statistics
 from tracekit.bench.file import Row
 from tracekit.errors import TracekitError, UsageError
-from tracekit.records import dataclass
 from tracekit.report.ci import Case
 from tracekit.results import units
 from tracekit.results.result import Column, Grid

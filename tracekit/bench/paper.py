@@ -10,13 +10,13 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tracekit import files, plain
 from tracekit.bench import file, statistics
 from tracekit.bench.file import Row
-from tracekit.records import dataclass
 
 ENDINGS = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 NOTE = (

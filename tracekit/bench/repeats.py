@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tracekit.bench import file
 from tracekit.capture.plan import Progress, quiet
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 # options that are this command's alone, and how many words each takes with it
 _OWN = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.bench import file, statistics
 from tracekit.bench.file import DEFINITIONS, Row
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 

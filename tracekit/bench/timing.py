@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.recorder import Recorder, Request
 from tracekit.capture.run import Passes
 from tracekit.errors import TracekitError, UsageError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Sample

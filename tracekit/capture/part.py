@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tracekit.capture.ranks import Job
 from tracekit.errors import UsageError
 from tracekit.models.tensor_parallel import Sharding, asked
-from tracekit.records import dataclass
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import field
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from tracekit import extras
 from tracekit.datasets.entry import Sample
 from tracekit.errors import TracekitError, UsageError
 from tracekit.models.entry import BuildOptions, Model
-from tracekit.records import dataclass
 from tracekit.results import units
 
 Progress = Callable[[str, int, int | None], None]  # phase, done, of how many

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,7 +22,6 @@ from typing import Any
 from tracekit import files
 from tracekit.capture.save import is_capture
 from tracekit.errors import TracekitError, UsageError
-from tracekit.records import dataclass
 
 _NAME = re.compile(r"rank\d+\.pt\.trace\.json\.gz")
 _FAILED = "tracekit/failed"

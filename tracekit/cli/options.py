@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tracekit.cli import complete, for_ci
-from tracekit.records import dataclass
 
 ModelName = Annotated[
     str,

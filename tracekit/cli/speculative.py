@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,6 @@ import typer
 from tracekit.cli import complete, process
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from tracekit.models.speculative.entry import Asked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tracekit.answers.audit import Audit, Finding
@@ -12,7 +12,6 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.comparison.runs import Run
-from tracekit.records import dataclass
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tracekit.answers.findings import Finding, Findings
@@ -22,7 +23,6 @@ from tracekit.comparison.fields import WORDS, FieldChange, fields, relative
 from tracekit.comparison.rates import Rate, rates
 from tracekit.comparison.runs import Run
 from tracekit.comparison.splits import Split, splits
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage
 

@@ -8,13 +8,13 @@ explain is said to be not explained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
 from tracekit.attribution.hta_results import Temporal
 from tracekit.attribution.idle.cause_names import HOST_SIDE, Cause
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid, Result
 from tracekit.results.units import duration

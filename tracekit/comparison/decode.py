@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
 
@@ -25,7 +25,6 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 

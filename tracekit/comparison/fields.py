@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from tracekit.records import dataclass
+from dataclasses import dataclass
 
 Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after

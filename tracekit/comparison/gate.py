@@ -7,6 +7,7 @@ else of requests. One process a side says nothing of what differs from process t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import fmean
 from typing import Literal
@@ -19,7 +20,6 @@ from tracekit.comparison.compare import Comparison
 from tracekit.comparison.rates import Rate
 from tracekit.comparison.runs import Run
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 from tracekit.results.student import half_width

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
 from tracekit.comparison.comparability import TRACES, Difference
 from tracekit.comparison.fields import relative
 from tracekit.comparison.runs import Run
-from tracekit.records import dataclass
 from tracekit.trace import run_facts
 
 TTFT, TPOT = "TTFT", "TPOT"

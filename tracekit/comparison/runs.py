@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,6 @@ import msgspec
 
 from tracekit.comparison import decode
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results import engine, jobs
 from tracekit.results.engine import Answers
 from tracekit.results.result import Result, of_rank

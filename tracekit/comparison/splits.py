@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from tracekit.answers.devices import Device, Devices
@@ -12,7 +13,6 @@ from tracekit.attribution.idle.host_time import Host
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.comparison.fields import relative
 from tracekit.comparison.runs import Run
-from tracekit.records import dataclass
 from tracekit.taxonomy import Whole
 from tracekit.trace.ranks import named
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tracekit.datasets.entry import Dataset, Recording, Sample
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid, Result
 
 COUNTED = 0.01  # parsers of free text differ by so much, as a share

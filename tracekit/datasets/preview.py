@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets import checks, quality
 from tracekit.datasets.entry import Recording, Sample
 from tracekit.datasets.quality import Quality
-from tracekit.records import dataclass
 from tracekit.results.figures import Chart, escape
 from tracekit.results.first_screen import KeyNumber, Verdict
 from tracekit.results.result import Column, Grid

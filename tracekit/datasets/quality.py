@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tracekit.datasets import checks
 from tracekit.datasets.checks import Probe
 from tracekit.datasets.entry import Recording
-from tracekit.records import dataclass
 from tracekit.results.first_screen import sentence
 from tracekit.results.units import plural, share
 

@@ -8,6 +8,7 @@ the SDK takes a slot for a field's default, and then writes no schema.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tracekit import plain
 from tracekit.answers.findings import Findings
@@ -15,7 +16,6 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages, Total
 from tracekit.answers.whatif import WhatIf
 from tracekit.errors import UsageError
-from tracekit.records import dataclass
 from tracekit.report.one.overview import Overview as Screen
 from tracekit.report.one.overview import overview
 from tracekit.results.answers import Answers

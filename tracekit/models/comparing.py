@@ -8,6 +8,7 @@ on a device that does nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit import extras
@@ -19,7 +20,6 @@ from tracekit.attribution.roofline.utilization import least
 from tracekit.errors import UsageError
 from tracekit.models import entry as model_entry
 from tracekit.models.entry import Description, Model, Vocabulary
-from tracekit.records import dataclass
 
 DEVICES = ("H100 SXM", "A100 SXM 80 GB", "L40S")
 GAMMAS = (1, 2, 4, 8)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from tracekit.datasets.entry import InputKind, Sample
-from tracekit.records import dataclass
 from tracekit.registry import Kind
 from tracekit.taxonomy import Stage
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tracekit import extras
 from tracekit.errors import TracekitError, UsageError
 from tracekit.models import entry as model_entry
-from tracekit.records import dataclass
 
 
 def about(name: str) -> dict[str, Any]:

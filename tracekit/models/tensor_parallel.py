@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 # the styles of a plan that torch has too; others are of mixtures of experts and packed weights
 STYLES = ("colwise", "rowwise", "colwise_rep", "colwise_gather_output")

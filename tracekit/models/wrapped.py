@@ -12,13 +12,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import InputKind, Recording, Sample
 from tracekit.errors import TracekitError
 from tracekit.models.entry import BuildOptions, Facts, Model
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

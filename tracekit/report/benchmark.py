@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tracekit.records import dataclass
 from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart

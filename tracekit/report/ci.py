@@ -7,11 +7,11 @@ https://github.com/testmoapp/junitxml.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit import plain
 from tracekit.files import writing
-from tracekit.records import dataclass
 from tracekit.report.one.overview import Overview
 
 

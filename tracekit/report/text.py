@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from tracekit.files import check, starts, writing
-from tracekit.records import dataclass
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
 from tracekit.report.html.tables import all_zero, brief

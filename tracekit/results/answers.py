@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result, to_plain
 from tracekit.results.trust import Trust
 from tracekit.trace import run_facts

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.registry import Kind
 from tracekit.results import merging
 from tracekit.results.result import of_rank

@@ -10,10 +10,9 @@ its reason, kernel time by phase and category, communication and copies by what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from tracekit.records import dataclass
 from tracekit.results.result import Result, Unit
 from tracekit.taxonomy import FindingKind, OwnKind
 

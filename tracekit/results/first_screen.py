@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from tracekit.records import dataclass
 from tracekit.results.result import Grid, Result
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ then by when they begin. What none of these tells apart is no job.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Literal
 
-from tracekit.records import dataclass
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.trace.trace import Source

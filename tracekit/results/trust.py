@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
-
-from tracekit.records import dataclass
 
 Verdict = Literal["trusted", "degraded", "refused"]
 VERDICTS: tuple[Verdict, ...] = ("trusted", "degraded", "refused")  # the better first

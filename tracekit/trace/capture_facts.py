@@ -7,8 +7,8 @@ left out here, so that it is absent everywhere else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Source
 

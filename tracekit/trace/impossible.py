@@ -7,11 +7,10 @@ below zero or wrapped around. One such record stretches a window by years, so no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracekit.records import dataclass
 from tracekit.trace.ranks import last_before
 from tracekit.trace.trace import GPU_WORK, I64, Aside, Cat, Mask, Table, Trace
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 
-from tracekit.records import dataclass
 from tracekit.trace import ranks, redact
 from tracekit.trace.capture_facts import CaptureFacts, captured, whole
 from tracekit.trace.trace import Source

@@ -10,11 +10,11 @@ import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from tracekit.errors import NotATraceError
-from tracekit.records import dataclass
 from tracekit.trace import plain_pickle
 
 _MOST_BYTES = 1 << 30

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
@@ -20,7 +21,6 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives.calls import calls
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Trace
 
 # all ranks wait for all others; a broadcast, a reduction to one or a message do not make them

@@ -8,14 +8,13 @@ waiting (or contention). Source of bus bandwidths: nccl-tests, doc/PERFORMANCE.m
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives import link_peaks
 from tracekit.attribution.collectives.calls import Calls, calls
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 

@@ -8,12 +8,12 @@ torch/csrc/profiler/util.h.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I32, I64, Trace

@@ -14,11 +14,11 @@ Ranks that share no call are joined over others, and their errors add up.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution.collectives.arrivals import Met, RankCalls, met
-from tracekit.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ Datasheets state both directions added up; the numbers here are half of that.
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from tracekit.attribution.roofline import devices
-from tracekit.records import dataclass
 from tracekit.trace.trace import Trace
 
 MACHINE = 8  # devices that one machine holds, in the machines of the devices below

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import Cat, Mask, Trace

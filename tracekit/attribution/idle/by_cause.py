@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
-from tracekit.records import dataclass
 from tracekit.results.result import Column
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import Spans, covered, intersect

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
-from tracekit.records import dataclass
 from tracekit.trace.spans.intervals import Spans, covered, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 

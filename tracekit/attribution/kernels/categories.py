@@ -8,6 +8,7 @@ is known (graphs/); elsewhere its name alone decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,6 @@ import numpy.typing as npt
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.graphs import origin
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost

@@ -10,8 +10,8 @@ before elementwise (`elementwise_kernel<…direct_copy_kernel…>`).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 
 C = Category

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Trace
 
 FUSED = " + "  # between the modules of a fused kernel

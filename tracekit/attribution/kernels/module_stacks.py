@@ -10,6 +10,7 @@ the frames around the captured launch (graphs/) say it.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +18,6 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
 from tracekit.attribution.kernels.graphs.origin import origin
-from tracekit.records import dataclass
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
 

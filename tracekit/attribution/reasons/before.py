@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
@@ -11,7 +13,6 @@ from tracekit.attribution.reasons import holders
 from tracekit.attribution.reasons.rows import Holder, summed
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import HOST, I64, Trace
 

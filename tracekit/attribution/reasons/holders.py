@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
-from tracekit.records import dataclass
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace

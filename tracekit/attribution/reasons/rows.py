@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
@@ -10,7 +12,6 @@ from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, Reason
 from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace

@@ -10,6 +10,8 @@ launches; one op that holds the host as long is host work.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +22,6 @@ from tracekit.attribution.idle.host_causes import LAZY
 from tracekit.attribution.reasons import after_wait
 from tracekit.attribution.reasons.names import HOST_REASONS, LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect, spans, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
 from tracekit.errors import UsageError
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 from tracekit.trace.trace import I64, Mask
 

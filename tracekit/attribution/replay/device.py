@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
@@ -9,7 +11,6 @@ from tracekit.attribution.idle.causes import SUSPECT_NS
 from tracekit.attribution.replay.graph import Drawing, Kind
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.replay.waits import NEAR_NS
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask, Trace
 
 

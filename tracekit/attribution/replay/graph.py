@@ -12,13 +12,13 @@ point is the latest that its edges allow:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64
 
 NEVER = -(1 << 60)  # no bound

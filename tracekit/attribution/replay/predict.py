@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -15,7 +16,6 @@ from tracekit.attribution.replay.graph import Graph
 from tracekit.attribution.replay.solve import Plan
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.taxonomy import Whole
 from tracekit.trace.trace import I64, Trace
 

@@ -5,10 +5,11 @@ A launch call returns at once while the queue of its stream has room; CUDA's hol
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask, Trace
 
 DEPTH = 1022  # launches; measured on NVIDIA devices, where nothing says it

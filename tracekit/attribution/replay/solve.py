@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution.replay.graph import NEVER, Graph
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.trace.scan import asked, machine
 from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.trace import I64

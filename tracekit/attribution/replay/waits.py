@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.submitted import Submitted, told
 from tracekit.attribution.replay.timing import Timing
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # a call that waits for all streams of a device, by its name

@@ -10,9 +10,9 @@ its `window_size=(left, right)`, where -1 is no limit.
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from tracekit.errors import UsageError
-from tracekit.records import dataclass
 from tracekit.trace.trace import Trace
 
 TERA, GIGA = 1e12, 1e9

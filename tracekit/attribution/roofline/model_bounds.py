@@ -20,10 +20,10 @@ MFU: Chowdhery et al., arXiv 2204.02311, appendix B.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.attribution.roofline.devices import DTYPES
-from tracekit.records import dataclass
 from tracekit.trace.trace import Trace
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tracekit.attribution import links
@@ -9,7 +11,6 @@ from tracekit.attribution.kernels.graphs import lost, origin
 from tracekit.attribution.roofline import flops, step_lengths
 from tracekit.attribution.roofline.formulas import communication, registry
 from tracekit.attribution.roofline.formulas.work import Lengths, Work
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 

@@ -11,9 +11,7 @@ eq. 1 and theorem 3.8, where verifying costs one step and nothing else is counte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
-
-from tracekit.records import dataclass
+from dataclasses import dataclass, field
 
 _CLOSE = 1e-9
 

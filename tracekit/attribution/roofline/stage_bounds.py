@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.model_bounds import Need
 from tracekit.attribution.roofline.utilization import least
-from tracekit.records import dataclass
 
 N = TypeVar("N", int, float)
 

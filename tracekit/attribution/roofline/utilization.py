@@ -5,11 +5,10 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known, Work
-from tracekit.records import dataclass
 
 VECTOR = "float32"  # at whose peak vector units work, whatever is in memory
 

@@ -8,11 +8,11 @@ PR 37524 (sums of squares); SGLang PR 23419 and 24911 (step[MODE key=value …])
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 
-from tracekit.records import dataclass
 from tracekit.taxonomy import DECODE_STEP, PREFIX, ROUND, SAMPLE, Stage
 
 

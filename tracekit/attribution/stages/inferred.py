@@ -13,11 +13,11 @@ replayed graphs, which leave no ops) nothing is.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask, Trace
 
 LEAST = 3  # decode steps in a row, of one form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,6 @@ from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names, inferred
 from tracekit.attribution.stages.annotation_names import Phase, Step, Writer
 from tracekit.errors import MissingEventsError, UsageError
-from tracekit.records import dataclass
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Mask, Trace
 

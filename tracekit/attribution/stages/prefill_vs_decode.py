@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
 from tracekit.attribution.stages.work_phases import ALL
-from tracekit.records import dataclass
 from tracekit.results import figures
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
-from tracekit.records import dataclass
 from tracekit.taxonomy import DECODE_STEP, ROUND, SAMPLE, Stage
 from tracekit.trace.trace import Trace
 

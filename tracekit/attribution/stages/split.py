@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.causes import idle
-from tracekit.records import dataclass
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ from tracekit.attribution.roofline.model_bounds import prompts
 from tracekit.attribution.stages.annotation_names import Step
 from tracekit.attribution.stages.instances import Markers, around_ops, innermost, markers
 from tracekit.errors import MissingEventsError
-from tracekit.records import dataclass
 from tracekit.taxonomy import DECODE_STEP
 from tracekit.trace.trace import Trace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -13,7 +13,6 @@ from tracekit.capture.plan import Plan
 from tracekit.capture.recorder import Recorder
 from tracekit.models.speculative.pair import Pair
 from tracekit.models.speculative.track import Track
-from tracekit.records import dataclass
 
 WARM, TIMES = 5, 40  # passes of each kind that nobody times, and that are timed
 

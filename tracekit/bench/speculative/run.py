@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from tracekit.capture.plan import Progress, quiet
 from tracekit.files import free, writable
 from tracekit.models.speculative.entry import Asked, Built, alone, pair
 from tracekit.models.speculative.pair import Pair
-from tracekit.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,6 @@ from tracekit.cli import complete, for_ci, process, speculative
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
 from tracekit.cli.light import Group
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,6 @@ from tracekit.cli import options as opt
 from tracekit.cli import process, verbosity
 from tracekit.cli.groups import grouped
 from tracekit.cli.speculative import Pairing
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

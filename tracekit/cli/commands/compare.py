@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,6 @@ import typer
 from tracekit.cli import for_ci, process
 from tracekit.cli import options as opt
 from tracekit.cli.groups import grouped
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from tracekit.comparison.compare import Comparison

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.comparison import compare, runs
@@ -14,7 +15,6 @@ from tracekit.comparison.fleet.index import located
 from tracekit.comparison.fleet.trend import Series
 from tracekit.comparison.splits import Split
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results import engine, units
 from tracekit.trace.inputs import archives
 

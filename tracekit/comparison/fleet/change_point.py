@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-
-from tracekit.records import dataclass
 
 F64 = npt.NDArray[np.float64]
 PERMUTATIONS = 9_999

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
-from tracekit.records import dataclass
 from tracekit.taxonomy import Category
 
 SCHEMA = "tracekit-index/1"

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tracekit.comparison.fleet import rows as making
@@ -15,7 +15,6 @@ from tracekit.comparison.fleet import store
 from tracekit.comparison.fleet.columns import Row
 from tracekit.comparison.fleet.rows import File
 from tracekit.errors import UsageError
-from tracekit.records import dataclass
 from tracekit.results.workers import run
 from tracekit.results.workers.run import Where
 from tracekit.results.workers.work import Asked

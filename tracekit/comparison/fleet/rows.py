@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
@@ -11,7 +12,6 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Split, Stages, Total
 from tracekit.answers.tokens import Tokens
 from tracekit.comparison.fleet.columns import CATEGORIES, COLUMNS, STAGE, TRACE, Row, Value
-from tracekit.records import dataclass
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.version import __version__

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
 from tracekit.comparison.fleet import change_point
 from tracekit.comparison.fleet.columns import STAGE, TRACE, Row, Value
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results.result import Result
 from tracekit.results.units import plural
 

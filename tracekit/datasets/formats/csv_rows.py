@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracekit import extras
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

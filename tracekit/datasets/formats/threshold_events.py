@@ -13,10 +13,8 @@ that is linear below 20 of 255 and logarithmic above; leaks of 0.1 Hz a pixel (s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
-
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from tracekit.datasets.formats import windows_20hz
 from tracekit.datasets.formats.csv_rows import Notes, cells_per_line, line_starts
 from tracekit.datasets.formats.text_lines import Run
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from tracekit.datasets.formats.csv_rows import (
 )
 from tracekit.datasets.formats.labels import canonical
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.entry import Recording
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from tracekit.datasets.formats.csv_rows import G
-from tracekit.records import dataclass
 
 Kind = Literal["acceleration", "angular velocity", "time", "gravity"]
 

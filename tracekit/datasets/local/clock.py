@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracekit.datasets.formats.csv_rows import Notes
 from tracekit.datasets.local.channels import Heading, scale_of
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from tracekit.datasets.formats.tables import Table
 from tracekit.datasets.local import channels, clock, dates
 from tracekit.datasets.local.channels import Heading, Kind
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekit.datasets.formats.csv_rows import G
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from tracekit.datasets.entry import Recording, Sample
 from tracekit.datasets.formats.csv_rows import Notes, OnError, first_line, log
 from tracekit.datasets.formats.text_lines import items
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 HALF_S = 2.5  # IMU2CLIP: a narration's time, so much before and after
 LONGEST = 128  # characters of a narration that IMU2CLIP keeps

@@ -6,14 +6,13 @@ Source: github.com/XduSyL/EventGPT; the vision tower may be inside, or be CLIP's
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
 from tracekit.errors import TracekitError
 from tracekit.models.shared import checkpoints, tokenizers
-from tracekit.records import dataclass
 
 TOWER = "model.visual_tower.visual_tower.vision_model."
 PUBLISHED = "vision_model."  # the same tensors in CLIP's own checkpoint

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,6 @@ from tracekit.models.shared.decoder.network import TINY, VICUNA_7B
 from tracekit.models.shared.decoder.request import Request
 from tracekit.models.shared.decoder.request import without_gradients as frozen
 from tracekit.models.shared.sensor_llm import SensorLLM
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

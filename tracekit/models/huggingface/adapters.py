@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from tracekit.models.huggingface.processors import processor
 from tracekit.models.huggingface.text import Text, templated
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.decoder.request import Request, without_gradients
-from tracekit.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
@@ -13,7 +14,6 @@ from tracekit.models.shared.decoder.cache import CACHES, cache_argument
 from tracekit.models.shared.decoder.decoder import Decoder
 from tracekit.models.shared.decoder.request import Request
 from tracekit.models.shared.sampling import choose
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import torch

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
-
-from tracekit.records import dataclass
 
 # fields that are applied, in the order in which `generate` applies them, and what is no effect
 APPLIED: Mapping[str, object] = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from tracekit.datasets.entry import InputKind
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 TEXT_STAGES = (Stage.LOAD, Stage.PREPROCESS, Stage.PREFILL, Stage.DECODE)

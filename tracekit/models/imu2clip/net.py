@@ -5,9 +5,9 @@ Source: Moon et al., arXiv 2210.14395; facebookresearch/imu2clip, encoder "mw2".
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
+from torch import Tensor, nn
 
 CHANNELS = 6
 

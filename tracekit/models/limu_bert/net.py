@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,7 +17,6 @@ from torch.nn import functional
 from tracekit.errors import TracekitError
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.checkpoints import Weights
-from tracekit.records import dataclass
 
 Attention = Literal["sdpa", "eager"]
 PREFIX = "transformer."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from tracekit.models.shared.decoder.request import Request
 from tracekit.models.shared.decoder.request import without_gradients as frozen
 from tracekit.models.shared.decoder.shape import dims, read_per_pass
 from tracekit.models.shared.sensor_llm import SensorLLM
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

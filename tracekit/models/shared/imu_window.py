@@ -7,13 +7,13 @@ documentation and J. O. Smith, Digital Audio Resampling, ccrma.stanford.edu/~jos
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil, gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import TracekitError
 from tracekit.models.shared.tokenizers import SentencePiece, Tokenizer, fit, with_marker
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     from tracekit.models.shared.golden import Golden

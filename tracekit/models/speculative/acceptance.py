@@ -5,10 +5,10 @@ Source: Leviathan et al. 2023, arXiv 2211.17192, algorithm 1; Chen et al. 2023, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracekit.models.shared.sampling import distribution, draw
-from tracekit.records import dataclass
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from tracekit.models.entry import BuildOptions, Model
 from tracekit.models.shared import build_options
 from tracekit.models.speculative.loop import Rule
 from tracekit.models.speculative.pair import NGRAM, Pair, Side
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 DRAFT = "draft."  # before the name of an option that goes to the draft

@@ -9,6 +9,7 @@ measurement.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.attribution.roofline import model_bounds, speculative_law
@@ -19,7 +20,6 @@ from tracekit.models.entry import QUESTION, BuildOptions
 from tracekit.models.shared import checkpoints
 from tracekit.models.shared.decoder import shape
 from tracekit.models.shared.decoder.network import llama
-from tracekit.records import dataclass
 from tracekit.results.result import Column, Grid
 
 TINYLLAMA: Mapping[str, object] = {  # TinyLlama 1.1B, Zhang et al. 2024, arXiv 2401.02385, table 2

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tracekit.models.speculative.acceptance import Draft, judge
-from tracekit.records import dataclass
 from tracekit.taxonomy import ACCEPT, ROLL_BACK, ROUND, VERIFY
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracekit.datasets.entry import Sample
@@ -22,7 +22,6 @@ from tracekit.models.speculative import loop, vocabulary
 from tracekit.models.speculative.drafts import LookUp, ModelDraft
 from tracekit.models.speculative.track import Track, check
 from tracekit.models.speculative.translated import Cost, TranslatedDraft
-from tracekit.records import dataclass
 from tracekit.taxonomy import Stage
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tracekit.models.shared.tokenizers import UNK
 from tracekit.models.speculative.acceptance import Draft
 from tracekit.models.speculative.loop import Parts, Text
 from tracekit.models.speculative.track import Track
 from tracekit.models.speculative.vocabulary import Words
-from tracekit.records import dataclass
 from tracekit.taxonomy import DRAFT_STEP, TRANSLATE
 
 

@@ -7,10 +7,10 @@ OneLLM, Vicuna (EventGPT, LLaSA) and TinyLlama have LLaMA's SentencePiece ids. W
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 
 
 class Words(Protocol):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, embedded, safe, texts
 from tracekit.results.figures import Chart

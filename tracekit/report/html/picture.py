@@ -12,7 +12,7 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from tracekit.answers.tree import (
     Tree,
 )
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
-from tracekit.records import dataclass
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, safe
 from tracekit.results import units

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracekit.answers.findings import Findings
 from tracekit.answers.tree import Trees
-from tracekit.records import dataclass
 from tracekit.report import device_words, facts
 from tracekit.report.html import picture, tables
 from tracekit.report.html.picture import Picture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from math import floor, log10
 from statistics import median
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.report.html.embedded import bounded, coded
 from tracekit.results.figures import distinct, shorten
 from tracekit.results.figures.theme import MARKS, Mark

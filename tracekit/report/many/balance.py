@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from tracekit.answers.collectives import Collectives
@@ -11,7 +12,6 @@ from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
 from tracekit.attribution.collectives.clocks import HostClock
 from tracekit.attribution.stages.annotation_names import recognise
-from tracekit.records import dataclass
 from tracekit.report.many import groups, runs
 from tracekit.report.many.groups import Row
 from tracekit.report.many.ranks import has

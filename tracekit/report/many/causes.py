@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from tracekit.answers.collectives import Collectives, Straggler
@@ -16,7 +17,6 @@ from tracekit.answers.devices import Devices
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.kernels import Kernels
 from tracekit.attribution.reasons.names import HOST_REASONS, Reason
-from tracekit.records import dataclass
 from tracekit.report.many.runs import Side
 from tracekit.results.figures.chart import shorten
 from tracekit.results.result import Column, Grid

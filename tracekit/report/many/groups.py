@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from tracekit.records import dataclass
+from dataclasses import dataclass
 
 ALONE = 24  # at most as many ranks have a row each
 WORST = 8  # of more ranks, those that stand out most do, before the groups

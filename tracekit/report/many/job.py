@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.attribution.collectives.arrivals import waited_for
 from tracekit.attribution.collectives.clocks import HostClock
-from tracekit.records import dataclass
 from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
 from tracekit.report.many.groups import ALONE, Row

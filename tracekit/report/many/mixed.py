@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from tracekit.answers.findings import Findings
-from tracekit.records import dataclass
 from tracekit.report import facts
 from tracekit.report.many import job as jobs
 from tracekit.report.many import runs

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracekit.answers.devices import BUSY, IDLE, WINDOW
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
-from tracekit.records import dataclass
 from tracekit.report.many import job as jobs
 from tracekit.report.many import mixed, pairs, run_charts, runs, trace_tables
 from tracekit.report.many.job import Job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import overload
 
@@ -14,7 +14,6 @@ from tracekit.answers.ops import Op, Ops
 from tracekit.answers.stages import PHASES, Alike, Stages, Total
 from tracekit.answers.tokens import Latency, Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
-from tracekit.records import dataclass
 from tracekit.results import jobs
 from tracekit.results.answers import Answers
 from tracekit.results.jobs import Job

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from tracekit.answers.stages import Instance, Split, Stages
-from tracekit.records import dataclass
 from tracekit.report.many import groups
 from tracekit.report.many.groups import Row
 from tracekit.report.many.runs import Side

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracekit.answers.findings import Finding as Claim
 from tracekit.answers.findings import Findings
-from tracekit.records import dataclass
 from tracekit.report import device_words
 from tracekit.report.one.headline import headline
 from tracekit.results import catalog, units

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
 from tracekit import extras
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.figures.theme import Mark

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.results.figures.chart import Chart, escape
 from tracekit.results.figures.curves import lines
 

@@ -6,11 +6,10 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log10
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, escape, legend, shorten
 from tracekit.results.figures.theme import Mark, mark

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, distinct, escape, legend, scale, shorten
 from tracekit.results.figures.theme import Mark, mark

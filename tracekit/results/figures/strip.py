@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.results.figures.chart import Chart, Scale, escape, row_axis, scale
 from tracekit.results.figures.theme import mark
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, Number, Scale, escape, legend, scale, shorten
 from tracekit.results.figures.curves import area

@@ -6,13 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results import jobs
 from tracekit.results.answers import Answers, unread
 from tracekit.results.result import Result

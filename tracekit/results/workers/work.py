@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.columns import release
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
 from tracekit.trace.columns.device_rows import Words, decide

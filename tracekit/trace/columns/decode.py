@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.side_tables import ARGUMENTS, KEPT_AS_TEXT
 from tracekit.trace.json.pieces import Piece
 from tracekit.trace.json.repair import Repaired, repaired

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.categories import ASIDE, OPS
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, Cat, Unknown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from tracekit.errors import NotATraceError
-from tracekit.records import dataclass
 from tracekit.trace.columns.decode import Shapes, decode
 from tracekit.trace.json.outline import closing, outline
 from tracekit.trace.json.pieces import Cutter

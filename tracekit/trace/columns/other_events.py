@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.numbers import Labels, decimals, indexed, integers, nanoseconds
 from tracekit.trace.columns.side_tables import Part
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.numbers import decimals, integer, integers
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, decode
 from tracekit.trace.columns.numbers import Labels, indexed, integers, nanoseconds

@@ -15,9 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, Any
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.decode import shapes
 from tracekit.trace.columns.slices import Read, read_piece
 from tracekit.trace.json.pieces import SIZE, Cutter

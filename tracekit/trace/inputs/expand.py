@@ -9,10 +9,10 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tracekit.errors import TracekitError
-from tracekit.records import dataclass
 from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16

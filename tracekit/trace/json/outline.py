@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
 from tracekit.errors import NotATraceError
-from tracekit.records import dataclass
 from tracekit.trace.json.foreign import WANTED, Foreign, of_bytes, of_events, of_keys
 from tracekit.trace.json.repair import repaired
 from tracekit.trace.json.scanning import key_at, skip_space, value_end

@@ -6,7 +6,8 @@ Where that is follows from the text alone, so processes that share nothing agree
 
 from __future__ import annotations
 
-from tracekit.records import dataclass
+from dataclasses import dataclass
+
 from tracekit.trace.json.scanning import BOUNDARY, is_event
 from tracekit.trace.json.source import Text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from tracekit.records import dataclass
 from tracekit.trace.json.scanning import STRING
 
 # a text, or a word that JSON has not: only the second is replaced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from tracekit import files
 from tracekit.errors import TracekitError
 from tracekit.files import starts
-from tracekit.records import dataclass
 from tracekit.trace import redact
 from tracekit.trace.categories import category
 from tracekit.trace.columns import documents

@@ -13,6 +13,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tracekit.files import writing, writing_new
-from tracekit.records import dataclass
 from tracekit.trace.columns.documents import document
 from tracekit.trace.perfetto.microseconds import ns, us
 from tracekit.trace.perfetto.rows import NUMBERS, set_time, time_of

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.numbers import FARTHEST_NS
 from tracekit.trace.perfetto.rows import Item
 

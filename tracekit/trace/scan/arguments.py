@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.memory import mixed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Decoded, Shapes, closes, shapes
 from tracekit.trace.columns.numbers import narrow

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.records import dataclass
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.scan import arguments
 from tracekit.trace.scan import layout as lay

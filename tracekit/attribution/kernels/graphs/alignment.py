@@ -7,10 +7,10 @@ Source: Wagner, Fischer, "The String-to-String Correction Problem", JACM 21(1), 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask
 
 MOST = 36_000_000  # cells of a table: 6,000 nodes by as many launches

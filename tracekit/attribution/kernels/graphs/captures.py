@@ -7,12 +7,12 @@ without captures may hold the same work run eagerly, which says the same of a re
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
-from tracekit.records import dataclass
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 

@@ -8,13 +8,12 @@ times say nothing of host and device together: the work comes after all captures
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.trace import HOST, I64, Table, Trace
 
 _TABLES = ("shapes", "ops", "python")

@@ -7,7 +7,7 @@ op_row, ops         the op of each piece of work, captured or launched
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -18,7 +18,6 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import graft, matching
 from tracekit.attribution.kernels.graphs.replays import Replay, replays
 from tracekit.attribution.kernels.graphs.words import Words, grids_of_calls
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Mask, Trace
 
 T = TypeVar("T", bound=np.generic)

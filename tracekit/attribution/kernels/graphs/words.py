@@ -7,12 +7,11 @@ the grid on the launch call itself, CUDA does not: there a captured launch has n
 from __future__ import annotations
 
 import re
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.records import dataclass
 from tracekit.trace.trace import I64, Cat, Trace
 
 UNNAMED = -1

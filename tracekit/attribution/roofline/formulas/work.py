@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from math import prod
 
 from tracekit.attribution.roofline.devices import BYTES, DTYPES
-from tracekit.records import dataclass
 
 
 class Family(StrEnum):
