@@ -73,13 +73,17 @@ def test_a_selection_is_copied_as_any_trace() -> None:
     assert same(again, part, slice(None))
 
 
-def test_what_was_not_asked_for_longest_is_forgotten_and_the_trace_itself_weighs_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def room_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any trace is large, and two arrays of 8,000 bytes have room beside it."""
     monkeypatch.setattr(module, "_LARGE", 0)
     monkeypatch.setattr(module, "_LIGHT", 1)
     monkeypatch.setattr(module, "_ROOM", 20_000)
     monkeypatch.setattr(module, "_ROOM_A_SLICE", 0)
+
+
+@pytest.mark.usefixtures("room_for_two")
+def test_what_was_not_asked_for_longest_is_forgotten_and_the_trace_itself_weighs_nothing() -> None:
     whole, made = draw(PICTURE), []
 
     def of(name: str) -> object:
@@ -89,7 +93,7 @@ def test_what_was_not_asked_for_longest_is_forgotten_and_the_trace_itself_weighs
 
         return whole.once(name, make)
 
-    for name in ("itself", "a", "b", "a", "c", "itself"):  # two of 8,000 bytes have room
+    for name in ("itself", "a", "b", "a", "c", "itself"):
         of(name)
     assert made == ["itself", "a", "b", "c"]
     for name in ("a", "itself", "b"):
@@ -97,13 +101,8 @@ def test_what_was_not_asked_for_longest_is_forgotten_and_the_trace_itself_weighs
     assert made == ["itself", "a", "b", "c", "b"]
 
 
-def test_what_has_no_room_pushes_nothing_out_and_goes_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "_LARGE", 0)
-    monkeypatch.setattr(module, "_LIGHT", 1)
-    monkeypatch.setattr(module, "_ROOM", 20_000)
-    monkeypatch.setattr(module, "_ROOM_A_SLICE", 0)
+@pytest.mark.usefixtures("room_for_two")
+def test_what_has_no_room_pushes_nothing_out_and_goes_first() -> None:
     whole, made = draw(PICTURE), []
 
     def of(name: str, size: int) -> None:
