@@ -65,7 +65,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "window_ns", "integer",
         "of the trace: each device from its first work to its last, added up; of a stage: of the "
-        "work it launched; suspect time left out",
+        "work it launched; unaccounted time left out",
     ),
     Column("busy_ns", "integer", "of the window: some work ran"),
     Column("idle_ns", "integer", "of the window: none did"),
