@@ -9,8 +9,10 @@ import pytest
 
 from tracekit.bench import file, statistics
 from tracekit.bench.speculative import costs, page, run
+from tracekit.capture import plan as planning
 from tracekit.models.onellm import model as onellm
 from tracekit.models.speculative import full_size
+from tracekit.models.speculative.entry import Built
 from tracekit.report import benchmark
 from tracekit.results import units
 
@@ -113,6 +115,23 @@ def test_the_interval_of_a_ratio_is_that_of_its_pairs() -> None:
     assert found == pytest.approx((0.4375 - 0.2568, 0.4375 + 0.2568), abs=1e-4)
     assert statistics.ratio_interval([1, 2], [2, 4]) is None
     assert statistics.ratio_interval([1, 2, 3], [2, 4, 6]) is None  # all alike: nothing varies
+
+
+@pytest.mark.parametrize(("free_gib", "size"), [(40, "tiny"), (70, "full")])
+def test_all_of_a_benchmark_is_of_the_size_at_which_target_and_drafts_fit_together(
+    free_gib: int, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OneLLM alone takes 33 GiB of float32 with room to work, with EventGPT 65; look-up none."""
+    monkeypatch.setattr(planning, "free_bytes", lambda _device: free_gib << 30)
+    wanted = run.Wanted(target="onellm", drafts=["eventgpt", "ngram"], gammas=[1, 2],
+                        plan={"device": "cpu", "dtype": "float32"})  # fmt: skip
+    found = run.configured(wanted, wanted.asked(), Built())
+    assert [one.plan.options.size for one in found] == [size] * 5
+    assert f"size {size}, because" in found[0].plan.why
+    weights = [
+        planning.weight_bytes(one.plan.model, one.plan.options.size, "float32") for one in found
+    ]
+    assert weights[0] > 0 == sum(weights[1:])  # each is in memory once
 
 
 def test_a_pair_at_full_size_costs_what_its_shapes_say() -> None:

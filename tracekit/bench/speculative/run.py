@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from tracekit.bench.timing import Config
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Progress, quiet
 from tracekit.files import free, writable
+from tracekit.models.entry import Model
 from tracekit.models.speculative.entry import Asked, Built, alone, pair
 from tracekit.models.speculative.pair import Pair
 
@@ -56,7 +56,7 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     """
     extras.need("capture", "torch", "transformers", where="speculative")
     asked, built = wanted.asked(), Built()
-    configs = _configs(wanted, asked, built)
+    configs = configured(wanted, asked, built)
     path = wanted.output or free(file.default_path(configs[:1]))
     writable(path)
     outcomes = timing.bench(configs, samples=wanted.samples, progress=progress)
@@ -72,25 +72,37 @@ def run(wanted: Wanted, progress: Progress = quiet) -> Done:
     )
 
 
-def _configs(wanted: Wanted, asked: Sequence[Asked], built: Built) -> list[Config]:
-    """The target alone, then each pair; all read the same samples."""
+def configured(wanted: Wanted, asked: Sequence[Asked], built: Built) -> list[Config]:
+    """The target alone, then each pair; all read the same samples, and are of one size."""
     models = [pair(one, built) for one in asked]
     also = tuple(sorted({kind for model in models for kind in model.also}))
-    own = dataclasses.replace(alone(asked[0], built), also=also)
-    shared: set[str] = set()
+    whole = _together(alone(asked[0], built), asked, models)
     name = "-".join(["speculative", *wanted.drafts, wanted.target])
-    found = [_config(name, own, wanted, {"draft": ALONE})]
+    first = _config(name, replace(whole, also=also), wanted.plan, {"draft": ALONE})
+    of_size = {**wanted.plan, "size": first.plan.options.size}
+    found = [first]
     for one, model in zip(asked, models, strict=True):
-        if one.draft in shared:  # its weights are counted with the first of its pairs
-            model = dataclasses.replace(model, weight_bytes=lambda _size, _dtype: 0)
-        shared.add(one.draft)
-        model = dataclasses.replace(model, also=also)
-        found.append(_config(one.name, model, wanted, {"draft": one.draft, "gamma": one.gamma}))
+        # its weights are counted with the first
+        model = replace(model, also=also, weight_bytes=lambda _size, _dtype: 0)
+        found.append(_config(one.name, model, of_size, {"draft": one.draft, "gamma": one.gamma}))
     return found
 
 
-def _config(name: str, model: Any, wanted: Wanted, axes: Mapping[str, Any]) -> Config:
-    plan = planning.plan(name, model=model, **wanted.plan)
+def _together(own: Model, asked: Sequence[Asked], models: Sequence[Model]) -> Model:
+    """The target, of the sizes that all pairs have, and as large as it is with all drafts."""
+    of_draft = {one.draft: model for one, model in zip(asked, models, strict=True)}
+
+    def weights(size: str, dtype: str) -> int:
+        target = planning.weight_bytes(own, size, dtype)
+        pairs = (planning.weight_bytes(model, size, dtype) for model in of_draft.values())
+        return target + sum(both - target for both in pairs)
+
+    shared = {size: of for size, of in own.sizes.items() if all(size in m.sizes for m in models)}
+    return replace(own, sizes=shared or own.sizes, weight_bytes=weights)
+
+
+def _config(name: str, model: Model, of: Mapping[str, Any], axes: Mapping[str, object]) -> Config:
+    plan = planning.plan(name, model=model, **of)
     return Config(timing.with_fixed_length(plan), axes)
 
 
