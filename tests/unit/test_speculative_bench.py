@@ -14,6 +14,7 @@ from tracekit.models.onellm import model as onellm
 from tracekit.models.speculative import full_size
 from tracekit.models.speculative.entry import Built
 from tracekit.report import benchmark
+from tracekit.report.benchmark import About
 from tracekit.results import units
 
 
@@ -54,11 +55,11 @@ def test_a_benchmark_holds_pairs_against_the_target_alone(
             assert sum(at**n for n in range(row["gamma"] + 1)) == pytest.approx(cost)
         else:
             assert cost > row["gamma"] + 1 if at is None else cost <= 1
-    about = page.about(done.content)
-    assert about.title == "ngram, llasa drafting for onellm"
-    assert "decode steps of onellm" in about.headline  # random weights: no word of a gain
-    assert about.notes[0].startswith("Random weights: acceptance")
-    labels = [tile.label for tile in about.tiles]
+    screen = page.about(done.content)
+    assert screen.title == "ngram, llasa drafting for onellm"
+    assert "decode steps of onellm" in screen.headline  # random weights: no word of a gain
+    assert screen.notes[0].startswith("Random weights: acceptance")
+    labels = [tile.label for tile in screen.tiles]
     assert {"Best speed-up", "Break-even α", "TTFT", "TPOT"} <= set(labels)
     drawn = {chart.key: chart for chart in done.charts}
     assert list(drawn) == ["law-1", "law-2", "over-gamma", "ttft", "tpot"]
@@ -66,7 +67,7 @@ def test_a_benchmark_holds_pairs_against_the_target_alone(
     first = said["rows"][2]
     assert curve["y"][-1] == pytest.approx(2 / first["round_cost"]["median"], abs=1e-3)  # α = 1
     assert (point["x"], point["name"]) == ([round(first["alpha"], 4)], "γ 1 (as it ran)")
-    out = benchmark.write(tmp_path / "p.html", about, done.grids, done.charts, page.definitions())
+    out = benchmark.write(tmp_path / "p.html", screen, done.grids, done.charts, page.definitions())
     text = out.read_text(encoding="utf-8")
     assert json.loads(text.partition('id="tk-bench">')[2].partition("</script>")[0])["speculative"]
     assert len(text) < 1_000_000
@@ -81,7 +82,7 @@ def row(draft: str, **more: object) -> dict[str, object]:
     return made | more
 
 
-def headline(*rows: dict[str, object], random: bool = False) -> str:
+def about(*rows: dict[str, object], random: bool = False) -> About:
     told = {"target": "t", "random_weights": random, "note": None, "rows": list(rows),
             "alone": {"ttft_ns": 1e6, "tpot_ns": 1.5e6}}  # fmt: skip
     content = {
@@ -89,7 +90,11 @@ def headline(*rows: dict[str, object], random: bool = False) -> str:
         "environment": {"device": {"name": "d"}, "versions": {}, "driver": None, "commit": None,
                         "clocks": {}, "load_average": None}, "model": "t",
     }  # fmt: skip
-    return page.about(content).headline
+    return page.about(content)
+
+
+def headline(*rows: dict[str, object], random: bool = False) -> str:
+    return about(*rows, random=random).headline
 
 
 def test_the_first_sentence_of_a_pair_says_a_gain_only_beyond_chance() -> None:
@@ -106,6 +111,12 @@ def test_the_first_sentence_of_a_pair_says_a_gain_only_beyond_chance() -> None:
     assert unsure.startswith("Whether a draft pays is within the noise: small at γ 4")
     assert "Weights are random" in headline(row("small"), random=True)
     assert headline(row("small", break_even=None), random=True).startswith("No acceptance would")
+    faster = row("small", gamma=8, break_even=0.5, decode_speedup=slow | {"median": 1.9})
+    drawn = about(row("small"), faster, random=True)
+    assert drawn.headline.startswith("small at γ 4 would pay from 40.0%")
+    tiles = {tile.label: (tile.value, tile.sub) for tile in drawn.tiles}
+    assert tiles["Break-even α"] == ("0.40", "small at γ 4; a round costs 2.00 steps")
+    assert tiles["Best speed-up"][1].startswith("small at γ 8")
 
 
 def test_the_interval_of_a_ratio_is_that_of_its_pairs() -> None:

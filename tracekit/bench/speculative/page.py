@@ -84,6 +84,13 @@ def _headline(told: Mapping[str, Any], best: Row | None) -> str:
     return f"{said}: {why}{first}."
 
 
+def _pays_first(told: Mapping[str, Any]) -> Row | None:
+    """The pair and γ that pays from the least acceptance on; None where none pays at any."""
+    rows = [row for row in _timed(told["rows"]) if row["round_cost"]]
+    paying = [row for row in rows if row["break_even"] is not None]
+    return min(paying, key=lambda row: row["break_even"], default=None)
+
+
 def _from(row: Row) -> str:
     at = row["break_even"]
     return "at no acceptance" if at is None else f"from {share(at)} on"
@@ -92,9 +99,8 @@ def _from(row: Row) -> str:
 def _of_costs(told: Mapping[str, Any]) -> str:
     """With random weights acceptance is chance: what rounds cost says from where a draft pays."""
     known = [row for row in _timed(told["rows"]) if row["round_cost"]]
-    paying = [row for row in known if row["break_even"] is not None]
-    if paying:
-        row = min(paying, key=lambda one: one["break_even"])
+    row = _pays_first(told)
+    if row is not None:
         return (
             f"{_named(row)} would pay from {share(row['break_even'])} of judged drafts accepted "
             f"on: a round costs {row['round_cost']['median']:.2f} decode steps of "
@@ -133,9 +139,11 @@ def _key_numbers(told: Mapping[str, Any], best: Row | None) -> Iterator[KeyNumbe
         sure = f"{known[0]:.2f} to {known[1]:.2f}" if known else "of judged drafts"
         sub = "random weights: means nothing" if told["random_weights"] else sure
         yield KeyNumber("Accepted, α", f"{best['alpha']:.2f}", sub, "", warn)
-    cost = best["round_cost"]
-    most = f"a round costs {cost['median']:.2f} steps" if cost else ""
-    yield KeyNumber("Break-even α", least(best["break_even"]), most, LAW)
+    # Of the pair that the first sentence names: by its costs where the weights are random.
+    said = (told["random_weights"] and _pays_first(told)) or best
+    cost = said["round_cost"]
+    most = f"; a round costs {cost['median']:.2f} steps" if cost else ""
+    yield KeyNumber("Break-even α", least(said["break_even"]), f"{_named(said)}{most}", LAW)
     if best["tokens_per_round"] is not None:
         yield KeyNumber("Tokens a round", f"{best['tokens_per_round']:.2f}",
                         f"{best['rounds']:.1f} rounds a request", "", warn)  # fmt: skip
