@@ -55,6 +55,8 @@ FORMS: dict[str, bytes] = {
     "a bare list with white space around": b"\n\t " + json.dumps(EVENTS).encode() + b" \r\n ",
     "events last": json.dumps({"a": {"traceEvents": []}, "traceEvents": EVENTS}).encode(),
     "events first": json.dumps({"traceEvents": EVENTS, "z": [{"ph": 1}, {"ph": 2}]}).encode(),
+    "an empty list before": b'{"traceEvents":[ ], "a": 1, ' + json.dumps(whole())[1:].encode(),
+    "an empty list after": json.dumps(whole())[:-1].encode() + b', "traceEvents": []}',
     "carriage returns": json.dumps(whole(), indent=1).replace("\n", "\r\n").encode(),
     "a byte-order mark": b"\xef\xbb\xbf" + json.dumps(whole()).encode(),
     "a comma too many": json.dumps({"traceEvents": EVENTS})[:-2].encode() + b",\n]}",
@@ -82,6 +84,18 @@ def test_every_form_is_the_same_trace(form: str, tmp_path: Path) -> None:
     assert links.launch_row(trace).tolist() == [0]
     assert (trace.device.max(), trace.stream.max()) == (0, 7)
     assert trace.origin_ns == 8000
+
+
+def test_a_second_list_of_events_is_said_to_be_unread(tmp_path: Path) -> None:
+    more = json.dumps([KERNEL])
+    twice = json.dumps(whole())[:-1] + f', "z": 1, "traceEvents": {more}}}'
+    trace = kineto.load(write(tmp_path, twice))
+    assert rows(trace) == WANT
+    assert trace.source.meta == {"schemaVersion": 1, "z": 1}
+    [lost] = trace.source.losses
+    assert lost.what == (
+        f"another list of events, of {len(more)} bytes, follows the first and is not read"
+    )
 
 
 @pytest.mark.parametrize("members", [1, 3])

@@ -17,6 +17,7 @@ from tracekit.trace.json.source import Text
 _HEAD = 1 << 16
 _WIDEST_HEAD = 1 << 26
 _SAMPLE = 1 << 18
+_EVENTS = b"traceEvents"
 
 
 @dataclass(slots=True)
@@ -97,16 +98,21 @@ def _of_object(head: bytes, start: int, text: Text, whole: bool) -> Outline | No
     at = start + 1
     while entry := key_at(head, at):
         key, at = entry
-        if key == b"traceEvents" and head[at : at + 1] == b"[":
+        if key == _EVENTS and head[at : at + 1] == b"[":
             found.first = skip_space(head, at + 1)
             if found.first >= len(head) and not whole:
                 return None
-            return found
+            # an empty list may be of a writer that began anew: a later one has the events
+            if head[found.first : found.first + 1] != b"]":
+                return found
         end = value_end(head, at)
         if end is None:
             break
-        _store(found, key, head[at:end])
+        if key != _EVENTS or found.first < 0:
+            _store(found, key, head[at:end])
         at = skip_space(head, end)
+    if found.first >= 0 and (whole or head[at : at + 1] == b"}"):
+        return found
     if head[at : at + 1] == b"}":
         raise _refused(of_keys(found.meta), text)
     # a head that is itself damaged: the name alone tells where the events are
@@ -144,7 +150,11 @@ def closing(found: Outline, tail: bytes) -> Iterator[str]:
             if end is None:
                 yield "the file ends inside what follows the events"
                 return
-            _store(found, entry[0], tail[entry[1] : end])
+            if entry[0] != _EVENTS:
+                _store(found, entry[0], tail[entry[1] : end])
+            elif tail[entry[1] : end].strip(b"[] \t\r\n"):
+                size = f"{end - entry[1]:,} bytes"
+                yield f"another list of events, of {size}, follows the first and is not read"
             at = skip_space(tail, end)
         if tail[at : at + 1] != b"}":
             yield "the object around the events is not closed"
