@@ -44,6 +44,15 @@ SEEN = {
     "gfx1201 Radeon RX 9070 XT": "Radeon RX 9070 XT (gfx1201)",
     "AMD Radeon RX 9070 XT": "Radeon RX 9070 XT (gfx1201)",
     "AMD Radeon RX 9070": "Radeon RX 9070",
+    "NVIDIA B100": "B100",
+    "NVIDIA A800-SXM4-80GB": "A800 SXM 80 GB",
+    "NVIDIA L20": "L20",
+    "Tesla P100-PCIE-16GB": "P100 PCIe",
+    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": "RTX PRO 6000 Blackwell",
+    "NVIDIA GeForce RTX 3090 Ti": "RTX 3090 Ti",
+    "NVIDIA GeForce RTX 4080": "RTX 4080",
+    "Quadro RTX 8000": "Quadro RTX 8000",
+    "AMD Radeon RX 7900 XTX": "Radeon RX 7900 XTX",
 }
 # names without a datasheet, or that may be one of two devices
 UNKNOWN = ("", "NVIDIA A100-PG509-200", "AMD Radeon Graphics", "Quadro GP100", "NVIDIA H20-3e",
@@ -84,6 +93,8 @@ STATED = {
     "H100 SXM": (989.4, 3350), "H100 PCIe": (756, 2000), "H200": (989.4, 4800),
     "A100 SXM 80 GB": (312, 2039), "A100 40 GB": (312, 1555), "MI300X": (1307.4, 5300),
     "MI325X": (1307.4, 6000), "MI355X": (2516.6, 8000), "L4": (121, 300), "L40S": (362.05, 864),
+    "B100": (1750, 8000), "RTX PRO 6000 Blackwell": (503.8, 1792), "P100 PCIe": (18.7, 732),
+    "MI210": (181, 1638.4), "MI250X (one die of two)": (191.5, 1638.4),
 }  # fmt: skip
 
 
@@ -108,6 +119,28 @@ def test_devices_of_one_kind_say_which_it_was_and_a_mixture_does_not() -> None:
     assert devices.of_trace(half_known) is None
     assert devices.of_trace(draw(picture, meta={"deviceProperties": "damaged"})) is None
     assert devices.of_trace(draw(picture)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "gib", "minor", "told"),
+    [
+        ("AMD Radeon Graphics", 104, 63.98, 0, "MI210, or one die of an MI250"),
+        ("AMD Instinct MI250X / MI250", 110, 63.98, 0, "MI250X (one die of two)"),
+        ("AMD Radeon Graphics", 304, 191.98, 4, "MI300X"),
+        ("AMD Radeon Graphics", 256, 287.98, 5, None),  # MI350X and MI355X have as many
+        ("AMD Radeon Graphics", 104, 31.98, 0, None),
+        ("AMD Eng Sample", 304, 191.98, 4, None),
+    ],
+)
+def test_units_and_memory_tell_what_a_vague_name_is(
+    name: str, units: int, gib: float, minor: int, told: str | None
+) -> None:
+    one = {"name": name, "numSms": units, "totalGlobalMem": int(gib * 2**30), "computeMajor": 9,
+           "computeMinor": minor}  # fmt: skip
+    found = devices.of_trace(draw("host a\nstream 7 A", meta={"deviceProperties": [one, one]}))
+    assert (found.name if found else None) == told
+    other = {**one, "numSms": 38}
+    assert devices.of_trace(draw("host a", meta={"deviceProperties": [one, other]})) is None
 
 
 def test_a_capture_of_ours_names_its_device_itself() -> None:

@@ -67,6 +67,8 @@ _A100 = {"f64": 19.5, "f32": 19.5, "tf32": 156.0, "f16": 312.0, "bf16": 312.0, "
 _MI300X = {"f64": 163.4, "f32": 163.4, "tf32": 653.7, "f16": 1307.4, "bf16": 1307.4, "f8": 2614.9,
            "i8": 2614.9}  # fmt: skip
 
+_MI210 = {"f64": 45.3, "f32": 45.3, "f16": 181.0, "bf16": 181.0, "i8": 181.0}
+
 # The first whose pattern is found in the name. More of a name comes before less of it.
 DEVICES: tuple[Device, ...] = (
     _device("GB300", r"\bGB300\b", 8000, 450 * GIGA, "NVIDIA GB300 NVL72 datasheet",
@@ -77,6 +79,8 @@ DEVICES: tuple[Device, ...] = (
             f64=40, f32=80, tf32=1250, f16=2500, bf16=2500, f8=5000, i8=5000),
     _device("B200", r"\bB200\b", 7700, PCIE5, "NVIDIA Blackwell datasheet (HGX B200)",
             f64=37, f32=75, tf32=1100, f16=2250, bf16=2250, f8=4500, i8=4500),
+    _device("B100", r"\bB100\b", 8000, PCIE5, "NVIDIA Blackwell architecture brief (HGX B100)",
+            f64=30, f32=60, tf32=900, f16=1750, bf16=1750, f8=3500, i8=3500),
     _device("H200 NVL", r"\bH200 NVL\b", 4800, PCIE5, "NVIDIA H200 datasheet (NVL)",
             f64=60, f32=60, tf32=417.5, f16=835.5, bf16=835.5, f8=1670.5, i8=1670.5),
     _device("H200", r"(?<!G)\bH200\b", 4800, PCIE5, "NVIDIA H200 datasheet (SXM)", **_H100),
@@ -103,6 +107,11 @@ DEVICES: tuple[Device, ...] = (
             "NVIDIA A100 datasheet (80 GB PCIe)", **_A100),
     _device("A100 40 GB", r"\bA100-(SXM4|PCIE|PCIe)-40GB", 1555, PCIE4,
             "NVIDIA A100 datasheet (40 GB)", **_A100),
+    # made for export: A100 with slower NVLink alone
+    _device("A800 SXM 80 GB", r"\bA800-SXM.*80GB", 2039, PCIE4,
+            "NVIDIA A800 datasheet (80 GB SXM)", **_A100),
+    _device("A800 PCIe 80 GB", r"\bA800 80GB PCIe", 1935, PCIE4,
+            "NVIDIA A800 datasheet (80 GB PCIe)", **_A100),
     _device("A30", r"\bA30\b", 933, PCIE4, "NVIDIA A30 datasheet",
             f64=10.3, f32=10.3, tf32=82, f16=165, bf16=165, i8=330),
     _device("A40", r"\bA40\b", 696, PCIE4, "NVIDIA A40 datasheet",
@@ -114,12 +123,19 @@ DEVICES: tuple[Device, ...] = (
     _device("T4", r"\bT4\b", 320, PCIE3, "NVIDIA T4 datasheet", f64=0.25, f32=8.1, f16=65, i8=130),
     _device("RTX A6000", r"\bRTX A6000\b(?! Laptop)", 768, PCIE4, "NVIDIA RTX A6000 datasheet",
             f32=38.7, tf32=77.4, f16=154.8, bf16=154.8, i8=309.7),
+    _device("RTX A5000", r"\bRTX A5000\b(?! Laptop)", 768, PCIE4, "NVIDIA RTX A5000 datasheet",
+            f32=27.8, tf32=55.6, f16=111.1, bf16=111.1, i8=222.2),
+    _device("RTX PRO 6000 Blackwell", r"\bRTX PRO 6000 Blackwell Workstation", 1792, PCIE5,
+            "NVIDIA RTX Blackwell PRO architecture whitepaper (workstation edition)",
+            f32=125.9, tf32=251.9, f16=503.8, bf16=503.8, f8=1007.6, i8=1007.6),
     _device("RTX 6000 Ada", r"\bRTX 6000 Ada\b", 960, PCIE4, "NVIDIA RTX 6000 Ada datasheet",
             f32=91.1, tf32=182.1, f16=364.2, bf16=364.2, f8=728.5, i8=728.5),
     _device("L40S", r"\bL40S\b", 864, PCIE4, "NVIDIA L40S datasheet",
             f32=91.6, tf32=183, f16=362.05, bf16=362.05, f8=733, i8=733),
     _device("L40", r"\bL40\b", 864, PCIE4, "NVIDIA L40 datasheet",
             f32=90.5, tf32=90.5, f16=181.05, bf16=181.05, f8=362, i8=362),
+    _device("L20", r"\bL20\b", 864, PCIE4, "NVIDIA L20 datasheet",
+            f32=59.8, tf32=59.8, f16=119.5, bf16=119.5, f8=239, i8=239),
     _device("L4", r"\bL4\b", 300, PCIE4, "NVIDIA L4 datasheet",
             f32=30.3, tf32=60, f16=121, bf16=121, f8=242.5, i8=242.5),
     _device("V100S", r"\bV100S-", 1134, PCIE3, "NVIDIA V100 datasheet (V100S PCIe)",
@@ -131,6 +147,12 @@ DEVICES: tuple[Device, ...] = (
             f64=8.2, f32=16.4, f16=130.8),
     _device("V100 PCIe", r"\bV100-PCIE", 900, PCIE3, "NVIDIA V100 datasheet (PCIe)",
             f64=7, f32=14, f16=112),
+    _device("P100 SXM2", r"\bP100-SXM2-16GB", 732, PCIE3, "NVIDIA Tesla P100 datasheet (NVLink)",
+            f64=5.3, f32=10.6, f16=21.2),
+    _device("P100 PCIe", r"\bP100-PCIE-16GB", 732, PCIE3, "NVIDIA Tesla P100 datasheet (PCIe)",
+            f64=4.7, f32=9.3, f16=18.7),
+    _device("Quadro RTX 8000", r"\bQuadro RTX [68]000\b(?! with Max-Q)", 672, PCIE3,
+            "NVIDIA Quadro RTX 6000 and 8000 datasheets", f32=16.3, f16=130.5, i8=261),
     # tensor cores with float32 accumulation, as torch uses them
     _device("RTX 5090", r"RTX 5090(?! (D|Laptop))", 1792, PCIE5,
             "NVIDIA RTX Blackwell architecture whitepaper",
@@ -138,6 +160,12 @@ DEVICES: tuple[Device, ...] = (
     _device("RTX 4090", r"RTX 4090(?! (D|Laptop))", 1008, PCIE4,
             "NVIDIA Ada GPU architecture whitepaper",
             f32=82.6, tf32=82.6, f16=165.2, bf16=165.2, f8=330.3, i8=660.6),
+    _device("RTX 4080", r"RTX 4080(?! (SUPER|Laptop))", 716.8, PCIE4,
+            "NVIDIA Ada GPU architecture whitepaper",
+            f32=48.7, tf32=48.7, f16=97.5, bf16=97.5, f8=194.9, i8=389.9),
+    _device("RTX 3090 Ti", r"RTX 3090 Ti\b", 1008, PCIE4,
+            "NVIDIA Ampere GA102 architecture whitepaper",
+            f32=40, tf32=40, f16=80, bf16=80, i8=320),
     _device("RTX 3090", r"RTX 3090(?! Ti)", 936, PCIE4,
             "NVIDIA Ampere GA102 architecture whitepaper",
             f32=35.6, tf32=35.6, f16=71, bf16=71, i8=284),
@@ -155,10 +183,15 @@ DEVICES: tuple[Device, ...] = (
     _device("MI250 (one die of two)", r"(?<!/ )(?<!/)\bMI250\b", 1638.4, PCIE4,
             "AMD Instinct MI250 datasheet, halved",
             f64=45.25, f32=45.25, f16=181.05, bf16=181.05, i8=181.05),
-    _device("MI210", r"\bMI210\b", 1638.4, PCIE4, "AMD Instinct MI210 datasheet",
-            f64=45.3, f32=45.3, f16=181, bf16=181, i8=181),
+    _device("MI210", r"\bMI210\b", 1638.4, PCIE4, "AMD Instinct MI210 datasheet", **_MI210),
+    # no name says so: see `_by_units`
+    _device("MI210, or one die of an MI250", r"(?!)", 1638.4, PCIE4,
+            "AMD Instinct MI210 datasheet, equal to half an MI250; told by 104 compute units and "
+            "64 GiB", **_MI210),
     _device("MI100", r"\bMI100\b", 1228.8, PCIE4, "AMD Instinct MI100 datasheet",
             f64=11.5, f32=46.1, f16=184.6, bf16=92.3, i8=184.6),
+    _device("Radeon RX 7900 XTX", r"RX 7900 XTX\b", 960, PCIE4, "AMD Radeon RX 7900 XTX datasheet",
+            f32=61.4, f16=122.8, bf16=122.8, i8=122.8),
     # a name that is only the architecture's gets the peaks of the largest chip of it
     _device("Radeon 8060S (gfx1151)", r"\b8060S\b|^(?!.*8050S).*\bgfx1151\b", 256, None,
             "AMD Ryzen AI Max+ 395 datasheet, and 512 FLOPs a clock and CU of RDNA 3.5",
@@ -171,6 +204,17 @@ DEVICES: tuple[Device, ...] = (
 )  # fmt: skip
 
 _SLICE = re.compile(r"\bMIG\b")
+# What ROCm calls a device whose name it does not know, or that has one PCI id with another
+_VAGUE = re.compile(r"^AMD Radeon Graphics$|\bMI250X\s*/\s*MI250\b|\bMI200\b")
+# (compute units, GiB of memory) of the architecture (9, 0), (9, 4), (9, 5) … that have one meaning
+_BY_UNITS: Mapping[tuple[tuple[int, int], int, int], str] = {
+    ((9, 0), 120, 32): "MI100",
+    ((9, 0), 110, 64): "MI250X (one die of two)",
+    ((9, 0), 104, 64): "MI210, or one die of an MI250",
+    ((9, 4), 228, 128): "MI300A",
+    ((9, 4), 304, 192): "MI300X",
+    ((9, 4), 304, 256): "MI325X",
+}
 
 
 def named(name: str) -> Device | None:
@@ -222,16 +266,40 @@ def of_trace(trace: Trace) -> Device | None:
     Device ids of the events do not index the list of devices (on ROCm they count from elsewhere),
     so only a list of devices of one kind says which one it was.
     """
-    found = [named(name) for name in names(trace)]
+    found = [named(name) or _by_units(trace, name) for name in names(trace)]
     first = found[0] if found else None
     return first if all(device is first for device in found) else None
 
 
-def units(trace: Trace) -> int | None:
-    """SMs, or compute units, of the device, where all that are listed have as many."""
+def _by_units(trace: Trace, name: str) -> Device | None:
+    """The device behind a name that says only its maker's, by its compute units and its memory."""
+    if not _VAGUE.search(name):
+        return None
+    found = {_told(one) for one in _listed(trace) if one.get("name") == name}
+    only = found.pop() if len(found) == 1 else None
+    return next((device for device in DEVICES if device.name == only), None)
+
+
+def _told(one: Mapping[str, object]) -> str | None:
+    major, minor, units, memory = (
+        one.get(key) for key in ("computeMajor", "computeMinor", "numSms", "totalGlobalMem")
+    )
+    if not (isinstance(major, int) and isinstance(minor, int) and isinstance(units, int)
+            and isinstance(memory, int)):  # fmt: skip
+        return None
+    return _BY_UNITS.get(((major, minor), units, round(memory / 2**30)))
+
+
+def _listed(trace: Trace) -> list[Mapping[str, object]]:
+    """The devices that the trace lists."""
     listed = trace.source.meta.get("deviceProperties")
     rows = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
-    found = {one.get("numSms") for one in rows if isinstance(one, Mapping)}
+    return [one for one in rows if isinstance(one, Mapping)]
+
+
+def units(trace: Trace) -> int | None:
+    """SMs, or compute units, of the device, where all that are listed have as many."""
+    found = {one.get("numSms") for one in _listed(trace)}
     only = found.pop() if len(found) == 1 else None
     return only if isinstance(only, int) and only > 0 else None
 
