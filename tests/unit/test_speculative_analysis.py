@@ -252,7 +252,7 @@ def test_steps_of_sglang_are_rounds_from_verify_to_verify() -> None:
 
 
 def test_drafts_that_an_engine_does_not_mark_are_a_part_of_the_rest() -> None:
-    names = {"v": "step[TARGET_VERIFY bs=2 toks=10]"}  # n-grams, looked up on the host
+    names = {"v": "step[NGRAM_VERIFY bs=2 toks=10]"}  # n-grams, looked up on the host
     (row,) = answer(draw("mark vvvv...vvvv...vvvv", names)).rows
     assert (row.rounds, row.drafted, row.accepted) == (3, None, None)
     assert [(r.spent.draft_ns, r.spent.verify_ns) for r in row.ledger] == [(0, 4_000)] * 3

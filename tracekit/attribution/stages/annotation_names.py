@@ -72,10 +72,11 @@ _MODES = {
     "MIXED": Phase.MIXED,
     "IDLE": Phase.IDLE,
     "DUMMY_FIRST": Phase.IDLE,
-    "TARGET_VERIFY": Phase.VERIFY,
-    "DRAFT_EXTEND": Phase.DRAFT,
-    "DRAFT_EXTEND_V2": Phase.DRAFT,
+    "PREBUILT": Phase.IDLE,  # the cache came from a prefill elsewhere: nothing runs
 }
+# of speculation the mode, or SpecInputType: TARGET_VERIFY, EAGLE_VERIFY, NGRAM_VERIFY, EAGLE_DRAFT,
+# DRAFT_EXTEND, DRAFT_EXTEND_V2, EAGLE_DRAFT_EXTEND …
+_SPECULATES = {"VERIFY": Phase.VERIFY, "DRAFT": Phase.DRAFT}
 
 # Regions that libraries mark by themselves: no part of a request that a user named
 _LIBRARY = re.compile(
@@ -122,13 +123,19 @@ def _sglang(mode: str, rest: str) -> Step:
     values = dict(re.findall(r"(\w+)=(\d+)", rest))
     batch = int(values["bs"]) if "bs" in values else None
     tokens = int(values["toks"]) if "toks" in values else None
-    phase = _MODES.get(mode.upper())
+    phase = _mode(mode.upper())
     family = phase.value if phase else f"step[{mode}]"
     if phase is Phase.PREFILL:
         return Step(Writer.SGLANG, phase, family, batch, tokens, 0, 0)
     if phase is Phase.DECODE:
         return Step(Writer.SGLANG, phase, family, 0, 0, batch, batch if tokens is None else tokens)
     return Step(Writer.SGLANG, phase, family)
+
+
+def _mode(mode: str) -> Phase | None:
+    words = mode.split("_")
+    speculates = (phase for word, phase in _SPECULATES.items() if word in words)
+    return _MODES.get(mode) or next(speculates, None)
 
 
 def _tokens(text: str | None) -> int | None:
