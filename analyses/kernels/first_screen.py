@@ -87,11 +87,16 @@ def _most_of(stage: Total, result: Kernels) -> bool:
     return mine >= NEARLY * launched and mine >= LEAST * whole
 
 
-def grids(result: Kernels, _one: Answers) -> Iterator[Listed]:
+def grids(result: Kernels, one: Answers) -> Iterator[Listed]:
     """Those that cost most in prefill, beside those that cost most in decode."""
+    stages, phases = one.get(Stages), result.main_phases
+    wholes = {p.phase: p.total_ns for p in result.phases}
+    depths = stages.depths if stages is not None else {}
     yield Listed(
-        prefill_vs_decode.dearest(result.rows, result.main_phases, "kernel",
-                                  "Durations added up."),
+        prefill_vs_decode.dearest(
+            result.rows, phases, "kernel", "Durations added up.",
+            prefill_vs_decode.inside(phases, wholes, depths, "kernel"),
+        ),
         folded=False,
     )  # fmt: skip
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tracekit.analyses.kernels.first_screen import FIRST_SCREEN
 
 from tests.decoder import H100, Decoder
 from tests.drawing import draw
+from tracekit.answers.kernels import Kernels
 from tracekit.cli import terminal
 from tracekit.report import text_tables
 from tracekit.report.html.tables import html_table
@@ -136,3 +138,29 @@ def test_the_sentences_say_how_near_the_roof_the_gemms_of_each_phase_came() -> N
     assert len(said) == 2
     assert re.search(r"its GEMMs at \d+% of peak FLOP/s", said[0])
     assert re.search(r"its GEMMs at \d+% of the memory bandwidth", said[1])
+
+
+def test_a_table_of_stages_says_what_stages_inside_them_took() -> None:
+    names = {"p": "prefill", "d": "decode", "q": "attention", "s": "sampling", "x": "log"}
+    picture = """
+        mark      pppppppppp.ddddddd
+        mark      .qqqqq.......ss.x.
+        host      a.b.....c..d.e..f.
+        stream 7  .A.BBBBB.CC.D.E..F
+    """
+    trace = draw(picture, names)
+    one = engine.of_trace(trace, ["kernels", "stages"])
+    kernels = one.get(Kernels)
+    assert kernels is not None
+    (listed,) = FIRST_SCREEN.grids(kernels, one)
+    shown = {row[0] for row in listed.grid.rows} | {row[3] for row in listed.grid.rows}
+    assert shown == {"A", "C", "D", ""}
+    assert listed.grid.note == (
+        "7.00 µs of kernel time is not in this table: it belongs to stages inside prefill and "
+        "decode (attention 5.00 µs, log 1.00 µs, sampling 1.00 µs), each for itself."
+    )
+    bare = engine.of_trace(draw("mark pppp\nhost a\nstream 7 .A", {"p": "prefill"}), ["kernels"])
+    kernels = bare.get(Kernels)
+    assert kernels is not None
+    (listed,) = FIRST_SCREEN.grids(kernels, bare)
+    assert listed.grid.note == ""

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from tracekit.attribution.stages.work_phases import ALL
 from tracekit.results import figures
 from tracekit.results.figures import Chart
+from tracekit.results.findings import LEAST
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import plural
+from tracekit.results.units import duration, plural
 
 BOTH = ("prefill", "decode")
 TOKEN_COUNT = Column(
@@ -19,6 +20,7 @@ TOKEN_COUNT = Column(
 )
 MOST = 200
 DEAREST = 5
+INSIDE = 4  # stages inside others that a note names
 TOKENS = "Over the tokens that prefill read, or that decode generated, all batch rows counted."
 
 
@@ -86,10 +88,12 @@ class Cost(Protocol):
     def per_token_ns(self) -> float | None: ...
 
 
-def dearest(rows: Sequence[Cost], phases: Sequence[str], noun: str, measured: str) -> Grid:
+def dearest(
+    rows: Sequence[Cost], phases: Sequence[str], noun: str, measured: str, note: str = ""
+) -> Grid:
     """The rows that cost most in each phase, side by side; `rows` are sorted, the dearest first.
 
-    `measured` says in a sentence what the time of a row is.
+    `measured` says in a sentence what the time of a row is, `note` what is in no column.
     """
     whole = list(phases) == [ALL]  # a trace without phases
     columns: list[Column] = []
@@ -112,7 +116,36 @@ def dearest(rows: Sequence[Cost], phases: Sequence[str], noun: str, measured: st
     lines = [list(chain(*parts)) for parts in zip(*cells, strict=True)]
     title = f"{noun.capitalize()}s that cost most"
     title += "" if whole else " in " + " and in ".join(phases)
-    return Grid("beside", title, tuple(columns), [line for line in lines if any(line)])
+    return Grid("beside", title, tuple(columns), [line for line in lines if any(line)], note)
+
+
+def inside(
+    phases: Sequence[str], wholes: Mapping[str, int], depths: Mapping[str, int], noun: str
+) -> str:
+    """Of stages inside these: their time, which is in none of the columns of `dearest`.
+
+    `wholes` is the time of each phase, `depths` how deep each family lies, in a tree's order.
+    """
+    found: list[str] = []
+    around: int | None = None  # the depth of the phase that the families are inside of
+    for family, depth in depths.items():
+        if around is not None and depth <= around:
+            around = None
+        if family in phases:
+            around = depth if around is None else around
+        elif around is not None:
+            found.append(family)
+    spent = sorted(((wholes.get(family, 0), family) for family in found), reverse=True)
+    missing, own = sum(ns for ns, _ in spent), sum(wholes.get(phase, 0) for phase in phases)
+    if not missing or missing < LEAST * (missing + own):
+        return ""
+    named = ", ".join(f"{family} {duration(ns)}" for ns, family in spent[:INSIDE] if ns)
+    more = len([ns for ns, _ in spent[INSIDE:] if ns])
+    named += f" and {plural(more, 'more stage')}" if more else ""
+    return (
+        f"{duration(missing)} of {noun} time is not in this table: it belongs to stages inside "
+        f"{' and '.join(phases)} ({named}), each for itself."
+    )
 
 
 @dataclass(frozen=True, slots=True)
