@@ -135,7 +135,7 @@ def inside(
             around = depth if around is None else around
         elif around is not None:
             found.append(family)
-    spent = sorted(((wholes.get(family, 0), family) for family in found), reverse=True)
+    spent = sorted(((wholes.get(one, 0), one) for one in found), key=lambda own: (-own[0], own[1]))
     missing, own = sum(ns for ns, _ in spent), sum(wholes.get(phase, 0) for phase in phases)
     if not missing or missing < LEAST * (missing + own):
         return ""
