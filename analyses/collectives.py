@@ -187,7 +187,7 @@ ANALYSIS = Analysis(
     merge=merge,
     tables=tables,
     charts=charts,
-    needs=frozenset({"collectives"}),
+    needs=frozenset({"collectives", "shapes"}),
     definitions=DEFINITIONS,
     order=62,
 )

@@ -156,7 +156,13 @@ def _spec(result: Roofline) -> devices.Device | None:
 
 
 def _again(row: Op, spec: devices.Device | None) -> Op:
-    return replace(row, rates=_rates(row, row.flops, row.bytes, row.total_ns, spec))
+    rates = _rates(row, row.flops, row.bytes, row.total_ns, spec)
+    return _linked(replace(row, rates=rates), row.rates.floor_ns)
+
+
+def _linked(row: Op, floor_ns: float | None) -> Op:
+    """A row whose rates were taken anew, with the floor that links give a collective."""
+    return replace(row, rates=op_rows.by_link(row, floor_ns or 0.0))
 
 
 def _rates(row: Op, done: int, moved: int, ns: int, spec: devices.Device | None) -> Rates:
@@ -168,7 +174,9 @@ def _rates(row: Op, done: int, moved: int, ns: int, spec: devices.Device | None)
 def _add(one: Op, two: Op, spec: devices.Device | None) -> Op:
     longer = max(one, two, key=lambda r: (r.total_ns, r.kernel))
     done, moved, ns = one.flops + two.flops, one.bytes + two.bytes, one.total_ns + two.total_ns
-    return replace(
+    floors = [r.rates.floor_ns for r in (one, two)]
+    both = None if None in floors else sum(ns or 0.0 for ns in floors)
+    added = replace(
         longer,
         calls=one.calls + two.calls,
         kernels=one.kernels + two.kernels,
@@ -179,6 +187,7 @@ def _add(one: Op, two: Op, spec: devices.Device | None) -> Op:
         helper_ns=one.helper_ns + two.helper_ns,
         limit=one.limit if one.limit == two.limit else None,
     )
+    return _linked(added, both)
 
 
 ANALYSIS = Analysis(

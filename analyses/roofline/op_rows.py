@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from tracekit.answers.roofline import Coverage, Limit, Op, Uncovered
 from tracekit.attribution import links
+from tracekit.attribution.collectives import by_group
 from tracekit.attribution.kernels import kernel_rules, module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.formulas import registry
-from tracekit.attribution.roofline.formulas.work import MATRIX
+from tracekit.attribution.roofline.formulas.work import MATRIX, Family
 from tracekit.attribution.roofline.op_formulas import Described, described
-from tracekit.attribution.roofline.utilization import rates_of
+from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
@@ -82,7 +83,7 @@ def rows_of(
     kernels, calls = np.bincount(group, minlength=size), np.bincount(kind, minlength=size)
     longest = segments.longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], size)
     helped = _helpers(trace, all_, called, kind, size)
-    filled = _filled(trace, row, group, size)
+    filled, linked = _filled(trace, row, group, size), _linked(trace, row, group, size)
     out = []
     for at, (w, p, c, tf32, name, inside) in enumerate(distinct.tolist()):
         work, many, ns = found.works[w], int(calls[at]), int(total[at])
@@ -93,8 +94,19 @@ def rows_of(
             many * work.bytes, rates_of(work, many, ns, spec, dtype), work.family, work.known,
             None, int(helped[at]), modules[inside] if inside >= 0 else None,
         )  # fmt: skip
+        one = replace(one, rates=by_link(one, float(linked[at])))
         out.append(replace(one, limit=limit(one, float(filled[at]))))
     return out
+
+
+def by_link(row: Op, floor_ns: float) -> Rates:
+    """The rates of a collective with the least time that its bytes take on the links, where that is
+    known (not NaN); those of any other row unchanged.
+    """
+    if row.family is not Family.COMMUNICATION or not floor_ns > 0:
+        return row.rates
+    part = floor_ns / row.total_ns if row.total_ns else None
+    return replace(row.rates, floor_ns=floor_ns, floor_share=part, bound="link")
 
 
 def limit(row: Op, filled: float) -> Limit | None:
@@ -102,6 +114,8 @@ def limit(row: Op, filled: float) -> Limit | None:
 
     `filled` is the most blocks of its kernels over the SMs of the device.
     """
+    if row.family is Family.COMMUNICATION:
+        return "communication"
     part = row.rates.floor_share
     mean = row.total_ns / max(row.kernels, 1)
     small = mean < SHORT_NS or filled < 0.5 or (filled < 1 and mean < BRIEF_NS)
@@ -118,6 +132,13 @@ def _helpers(trace: Trace, all_: Calls, called: I64, kind: I64, size: int) -> I6
     mine = ~all_.own
     group = of_call[all_.call[mine]]
     return segments.sums(group, links.work(trace).dur[all_.row[mine]], size + 1)[:size]
+
+
+def _linked(trace: Trace, row: I64, group: I64, size: int) -> npt.NDArray[np.float64]:
+    """[size] least ns of these kernels by the links between devices; NaN where not all have it."""
+    floor = by_group.link_floors(trace)[row]
+    out = np.bincount(group, np.where(floor > 0, floor, np.nan), minlength=size)
+    return np.asarray(out, np.float64)
 
 
 def _filled(trace: Trace, row: I64, group: I64, size: int) -> npt.NDArray[np.float64]:
@@ -164,7 +185,7 @@ NO_CAPTURE = "replayed by a graph whose capture is not known"
 NO_OP = "no op around its launch"
 NO_FORMULA = "no formula for the op"
 NO_ARGUMENTS = "the recorded arguments do not say enough"
-COMMUNICATION = "communication: no roof of the device's memory bounds it"
+COMMUNICATION = "communication of a size that is not recorded"
 
 
 def uncovered_of(trace: Trace) -> tuple[Uncovered, ...]:

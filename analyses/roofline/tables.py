@@ -24,7 +24,8 @@ DEFINITIONS = {
     "only take away (a window, padding), so that there is no floor.",
     "limit": "What bounds it: compute or memory, whichever takes longer at its peak; latency where "
     "its kernels are shorter than 5 µs on the mean, or have fewer blocks than half of the device's "
-    "SMs (than the SMs, below 10 µs), and reach less than 60 % of the floor.",
+    "SMs (than the SMs, below 10 µs), and reach less than 60 % of the floor; communication, where "
+    "other devices do: their links, and waiting for them.",
     "helpers": "Durations of kernels that the calls launched beside their own: layout changes "
     "around a convolution. Part of no other column.",
     "in module": "Class of the innermost nn.Module around the calls.",
@@ -33,7 +34,8 @@ DEFINITIONS = {
     "FLOP/s": "FLOPs over time.",
     "of peak": "FLOP/s over the datasheet's dense peak for the dtype.",
     "of bandwidth": "Least bytes over time, over the datasheet's memory bandwidth.",
-    "floor": "The larger of FLOPs over peak and least bytes over bandwidth.",
+    "floor": "The larger of FLOPs over peak and least bytes over bandwidth; of a collective what "
+    "each link carries (see bus bandwidth) over the link's peak, within one machine.",
     "of floor": "Floor over time: 100 % is as fast as the device can.",
     "bound": "Which of the two is larger.",
     "took": "From the start of each marker to its end or the end of its work, whichever is later.",
@@ -49,8 +51,8 @@ DEFINITIONS = {
     "by kernels alike": "Of the kernel time: launched before the recording, and described by a run "
     "of 20 kernels or more, one after the other, of the same names and grids, whose launches are "
     "recorded. Part of covered.",
-    "communication": "Part of the kernel time in collectives, which the links bound, not the "
-    "memory: they have bytes, and no floor.",
+    "communication": "Part of the kernel time in collectives, which the links and other ranks "
+    "bound, not the memory. Covered where their size is known.",
     "why": "Why no formula describes it.",
     "dense": "Part of the kernel time in GEMM and attention kernels.",
 }

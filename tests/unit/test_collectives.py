@@ -13,6 +13,7 @@ from tracekit.analyses.devices.findings import findings as device_findings
 from tests.examples import examples
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.answers.devices import Devices
+from tracekit.answers.roofline import Roofline
 from tracekit.attribution.collectives.arrivals import RankCalls, meet
 from tracekit.attribution.collectives.link_peaks import in_one_machine
 from tracekit.errors import MissingEventsError
@@ -98,6 +99,98 @@ def test_parameters_stand_on_the_op_where_the_kernel_has_none(tmp_path: Path) ->
     ]  # fmt: skip
     (row,) = collectives(trace_of(tmp_path, *host, kernel)).rows
     assert (row.group, row.group_size, row.bytes) == ("0", 2, 2_000_000)
+
+
+OLD = "ncclKernel_SendRecv_RING_SIMPLE_Sum_int8_t(ncclDevComm*, unsigned long, ncclWork*)"
+SCATTER = "c10d::_reduce_scatter_base_"
+
+
+def step(at: int, gradients: Sequence[Sequence[int]]) -> list[dict[str, object]]:
+    """One step as torch 2.0 writes it: gradients copied to their bucket, which is reduced, and a
+    scatter of 8 × 3 int32 to each of 8 ranks; 10 and 4 µs.
+    """
+    out: list[dict[str, object]] = []
+
+    def host(ts: float, us: float, name: str, **args: object) -> None:
+        cat = "cpu_op" if "Input Dims" in args else "cuda_runtime"
+        out.append({"ph": "X", "cat": cat, "name": name, "pid": 9, "tid": 9, "ts": ts, "dur": us,
+                    "args": args})  # fmt: skip
+
+    def kernel(ts: float, us: float, number: int) -> None:
+        out.append({"ph": "X", "cat": "kernel", "name": OLD, "pid": 0, "tid": 7, "ts": ts,
+                    "dur": us, "args": {"device": 0, "stream": 7, "correlation": number,
+                                        "grid": [2, 1, 1], "block": [544, 1, 1]}})  # fmt: skip
+
+    for place, sizes in enumerate(gradients):
+        host(at + 2 * place, 1, "torch::distributed::reducer::mul_out",
+             **{"Input Dims": [sizes], "Input type": ["float"]})  # fmt: skip
+    lists: dict[str, object] = {"Input Dims": [[], []], "Input type": ["TensorList", "Scalar"]}
+    host(at + 10, 6, "c10d::allreduce_", **lists)
+    host(at + 11, 4, "record_param_comms", **lists)
+    host(at + 12, 1, "cudaLaunchKernel", correlation=at + 1)
+    host(at + 20, 6, SCATTER, **{"Input Dims": [[3], [24]], "Input type": ["int", "int"]})
+    host(at + 21, 4, "record_param_comms", **{"Input Dims": [[24]], "Input type": ["int"]})
+    host(at + 22, 1, "cudaLaunchKernel", correlation=at + 2)
+    kernel(at + 30, 10, at + 1)
+    kernel(at + 41, 4, at + 2)
+    return out
+
+
+def of_steps(folder: Path, *steps: Sequence[Sequence[int]]) -> Trace:
+    """A kernel of the step before, then these steps."""
+    (_, lost) = (one for one in step(0, []) if one["cat"] == "kernel")
+    events = [lost, *(one for at, own in enumerate(steps, 1) for one in step(100 * at, own))]
+    path = written(folder, events, name="NVIDIA A100-SXM4-80GB")
+    return kineto.load(path, tables=frozenset({"collectives", "shapes", "grids"}))
+
+
+def test_ops_say_what_older_torch_does_not_write_beside_them(tmp_path: Path) -> None:
+    """Gradients of 3 × 4 and 5 float32; 24 int32 of which each of 8 ranks gets 3."""
+    rows = {r.name: r for r in collectives(of_steps(tmp_path, [[3, 4], [5]], [[3, 4], [5]])).rows}
+    assert {name: r.bytes for name, r in rows.items()} == {
+        "allreduce": 2 * 4 * 17, SCATTER[6:-1]: 2 * 4 * 24, "SendRecv": None,
+    }  # fmt: skip
+    scatter = rows["_reduce_scatter_base"]
+    assert (scatter.group_size, scatter.received_bytes) == (8, 2 * 4 * 3)
+    assert scatter.bus_bytes_per_s == pytest.approx(4 * 24 / 4e-6 * 7 / 8)
+
+
+def test_buckets_that_differ_from_step_to_step_are_not_taken(tmp_path: Path) -> None:
+    trace = of_steps(tmp_path, [[3, 4], [5]], [[3, 4]])
+    assert {r.bytes for r in collectives(trace).rows if r.name == "allreduce"} == {None}
+
+
+def test_a_collective_from_before_the_recording_is_that_of_its_round(tmp_path: Path) -> None:
+    result = catalog.ask(of_steps(tmp_path, *[[[3, 4], [5]]] * 2), Roofline)
+    assert {(r.op, r.calls, r.bytes, r.limit) for r in result.rows} == {
+        ("record_param_comms", 2, 2 * 2 * 68, "communication"),
+        (SCATTER, 2, 2 * 4 * 27, "communication"),
+    }
+    assert [(r.op, r.calls, r.bytes) for r in result.alike] == [(SCATTER, 1, 4 * 27)]
+    assert result.covered_share == 1
+    one = catalog.ask(of_steps(tmp_path, [[3, 4], [5]]), Roofline)  # one round repeats nothing
+    assert not one.alike
+
+
+def test_what_a_link_carries_is_the_floor_of_a_collective(tmp_path: Path) -> None:
+    """2 MB in 20 µs over NVLink 4 of 450 GB/s, 8 ranks: 3.5 MB of it on each link."""
+    kernel = call(30, 20, ranks=8)
+    said = kernel["args"]
+    assert isinstance(said, dict)
+    said["correlation"] = 5
+    op = {"Collective name": "allreduce", "dtype": "BFloat16",
+          "In msg nelems": 1_000_000, "Out msg nelems": 1_000_000,
+          "Input Dims": [[[1_000_000]]], "Input type": ["TensorList"]}  # fmt: skip
+    host = {"ph": "X", "cat": "cpu_op", "name": "record_param_comms", "pid": 9, "tid": 9,
+            "ts": 0, "dur": 20, "args": op}  # fmt: skip
+    launch = {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 9, "tid": 9,
+              "ts": 5, "dur": 5, "args": {"correlation": 5}}  # fmt: skip
+    path = written(tmp_path, [host, launch, kernel])
+    (row,) = catalog.ask(kineto.load(path), Roofline).rows
+    assert row.bytes == 2 * 2_000_000
+    assert (row.limit, row.rates.bound) == ("communication", "link")
+    assert row.rates.floor_ns == pytest.approx(3.5e6 / 450)
+    assert row.rates.floor_share == pytest.approx(3.5e6 / 450 / 20_000)
 
 
 def test_without_communication_there_is_a_reason(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tracekit.answers.roofline import Op, Roofline
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost
 from tracekit.attribution.roofline import flops, step_lengths
-from tracekit.attribution.roofline.formulas import registry
+from tracekit.attribution.roofline.formulas import communication, registry
 from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths, Work
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results import catalog, engine
@@ -236,9 +236,20 @@ def test_a_list_of_tensors_has_the_dtype_of_its_kernel() -> None:
     added = of("aten::_foreach_add_", [[[4], [2]], [[4], [2]], []], [L, L, S], hint=apply)
     assert added is not None
     assert (added.flops, added.bytes) == (6, 3 * 24)
-    talk = of("record_param_comms", [[[10]], []], [L, S], hint="collective of BFloat16")
-    assert talk is not None
-    assert talk.bytes == 2 * 20
+
+
+def test_a_collective_moves_what_goes_in_and_what_comes_out() -> None:
+    """One tensor of 10 bfloat16; 8 in and 1 out; gradients of 17 float32 in a bucket."""
+    sized = communication.recorded("BFloat16", -1, -1)
+    for hint, moved, known in (
+        (sized, 2 * 20, Known.LEAST),
+        (communication.recorded("Float", 8, 1), 4 * 9, Known.EXACT),
+        (communication.bucket(68, "float32"), 2 * 68, Known.LEAST),
+    ):
+        talk = of("record_param_comms", [[[10]], []], [L, S], hint=hint)
+        assert talk is not None
+        assert (talk.bytes, talk.known, talk.family) == (moved, known, Family.COMMUNICATION)
+    assert of("record_param_comms", [[], []], [L, S], hint=sized) is None
 
 
 def test_what_is_repeated_by_a_stride_of_zero_is_in_memory_once() -> None:

@@ -11,7 +11,7 @@ from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
-Limit = Literal["compute", "memory", "latency"]
+Limit = Literal["compute", "memory", "latency", "communication"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Op:
     rates: Rates
     family: Family = Family.GEMM
     known: Known = Known.EXACT  # how far the recorded arguments say FLOPs and bytes
-    limit: Limit | None = None  # what bounds it: `rates.bound`, or latency
+    limit: Limit | None = None  # what bounds it: `rates.bound`, or latency, or other devices
     helper_ns: int = 0  # durations of kernels beside its own: layout changes of a convolution
     module: str | None = None  # class of the innermost nn.Module around most of its time
 
@@ -46,7 +46,7 @@ class Coverage:
     dense_ns: int  # of GEMM and attention kernels
     covered_ns: int  # of those whose op has a formula
     alike_ns: int = 0  # of covered_ns: launched before the recording, known by kernels alike
-    communication_ns: int = 0  # of kernel_ns: no roof of the device's memory bounds it
+    communication_ns: int = 0  # of kernel_ns: collectives, covered where their size is known
 
 
 @dataclass(frozen=True, slots=True)

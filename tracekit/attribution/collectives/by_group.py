@@ -11,12 +11,15 @@ import re
 from dataclasses import dataclass, fields
 
 import numpy as np
+import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives import link_peaks
 from tracekit.attribution.collectives.calls import Calls, calls
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
+
+F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,26 @@ def by_group(trace: Trace) -> tuple[GroupCollective, ...]:
             received_bytes=_sum(every.received[own]),
         ))  # fmt: skip
     return tuple(sorted(found, key=lambda c: (c.device, -c.total_ns, c.name, c.group or "")))
+
+
+def link_floors(trace: Trace) -> F64:
+    """[G] ns that each row of `links.work` takes at least by the bytes that a link carries of it;
+    -1 for all but collectives of known size within one machine of known links.
+    """
+    every, peak = calls(trace), link_peaks.of_trace(trace)
+    out = np.full(len(links.work(trace)), -1.0)
+    if peak is None or not len(every.row):
+        return out
+    key = np.stack([every.name, every.ranks, every.member], axis=1)
+    kinds, which = segments.distinct(key)
+    ns = np.full(len(kinds), np.nan)  # a byte
+    for at, (name, ranks, member) in enumerate(kinds.tolist()):
+        factor = bus_factor(every.names[name], ranks)
+        if factor is not None and link_peaks.in_one_machine(ranks, every.members[member]):
+            ns[at] = factor / peak.bytes_per_s * 1e9
+    floor = np.where(every.size > 0, every.size, np.nan) * ns[which]
+    out[every.row] = np.nan_to_num(floor, nan=-1.0)
+    return out
 
 
 def _sum(size: I64) -> int | None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
+from tracekit.attribution.roofline import messages
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I32, I64, Trace
@@ -53,14 +54,18 @@ def calls(trace: Trace) -> Calls:
 def _calls(trace: Trace) -> Calls:
     gpu, table = links.work(trace), trace.table("collectives")
     row = np.flatnonzero(communication(trace))
-    said = _told_by(trace, row)
-    names, name = _names(trace, row, table.take(said, "collective", -1).astype(np.int64))
+    said, around = _told_by(trace, row), _around(trace, row)
+    names, name = _names(trace, row, table.take(said, "collective", -1).astype(np.int64), around)
+    sent, received = (_of_op(around, size) for size in _messages(trace))
+    size = _sizes(trace, said, "in_elements", "out_elements")
+    got = _sizes(trace, said, "out_elements")
     groups, group = _texts(table.strings, _column(trace, said, "group"))
     members, member = _texts(table.strings, _column(trace, said, "members"))
     return Calls(
         names=names, groups=groups, members=members, row=row, name=name, group=group,
-        member=member, size=_sizes(trace, said, "in_elements", "out_elements"),
-        received=_sizes(trace, said, "out_elements"), ranks=_column(trace, said, "group_size"),
+        member=member, size=np.where(size > 0, size, np.maximum(sent, received)),
+        received=np.where(size > 0, got, received),
+        ranks=_ranks(trace, _column(trace, said, "group_size"), around, sent, received),
         sequence=_column(trace, said, "sequence"),
         exposed_ns=gpu.dur[row] - _hidden(trace, row),
     )  # fmt: skip
@@ -99,13 +104,57 @@ def _told_by(trace: Trace, row: I64) -> I32:
     return out
 
 
-def _names(trace: Trace, row: I64, told: I64) -> tuple[tuple[str, ...], I64]:
+def _around(trace: Trace, row: I64) -> I64:
+    """[C] the outermost of c10d's ops around each launch, by a row of `links.ops`; -1 for none.
+
+    `record_param_comms` lies within the op that was called, which has all of the arguments.
+    """
+    ops, above = links.ops(trace), links.op_parent_row(trace)
+    talks = ops.named(r"^(?:c10d::|record_param_comms$)")
+    at, out = links.op_row(trace)[row], np.full(len(row), -1, np.int64)
+    for _ in range(_ABOVE):
+        inside = np.flatnonzero(at >= 0)
+        found = inside[talks[at[inside]]]
+        out[found] = at[found]
+        at[inside] = above[at[inside]]
+    return out
+
+
+def _messages(trace: Trace) -> tuple[I64, I64]:
+    sizes = messages.of_ops(trace)
+    return sizes.sent, sizes.received
+
+
+def _ranks(trace: Trace, ranks: I64, around: I64, sent: I64, received: I64) -> I64:
+    """[C] as recorded; else how often a gather's result, or a scatter's input, holds the other."""
+    splits = np.append(
+        links.ops(trace).named(r"^c10d::_(?:allgather|reduce_scatter)_base_$"), False
+    )
+    less, more = np.minimum(sent, received), np.maximum(sent, received)
+    whole = splits[around] & (ranks <= 0) & (less > 0) & (more % np.maximum(less, 1) == 0)
+    return np.where(whole, more // np.maximum(less, 1), ranks)
+
+
+def _of_op(around: I64, size: I64) -> I64:
+    """[C] the size that each call's op says; -1 where it says none."""
+    out = np.full(len(around), -1, np.int64)
+    known = around >= 0
+    out[known] = size[around[known]]
+    return np.where(out > 0, out, -1)
+
+
+def _names(trace: Trace, row: I64, told: I64, around: I64) -> tuple[tuple[str, ...], I64]:
     """The distinct names, and [C] which of them each call has."""
-    gpu, strings = links.work(trace), trace.table("collectives").strings
-    kinds, which = segments.distinct(np.stack([told, gpu.name[row].astype(np.int64)], axis=1))
+    gpu, ops, strings = links.work(trace), links.ops(trace), trace.table("collectives").strings
+    op = np.full(len(row), -1, np.int64)
+    op[around >= 0] = ops.name[around[around >= 0]]
+    name = gpu.name[row].astype(np.int64)
+    kinds, which = segments.distinct(np.stack([told, op, name], axis=1))
     texts = [
-        (strings[n] if n >= 0 else "") or _of_kernel(trace.strings[kernel])
-        for n, kernel in kinds.tolist()
+        (strings[n] if n >= 0 else "")
+        or _of_op_name(trace.strings[called] if called >= 0 else "")
+        or _of_kernel(trace.strings[kernel])
+        for n, called, kernel in kinds.tolist()
     ]
     names = tuple(dict.fromkeys(texts))
     return names, np.array([names.index(text) for text in texts], np.int64)[which]
@@ -117,6 +166,13 @@ def _texts(strings: tuple[str, ...], code: I64) -> tuple[tuple[str, ...], I64]:
     texts = [strings[n] if n >= 0 else "" for n in kinds.tolist()]
     distinct = tuple(dict.fromkeys(texts))
     return distinct, np.array([distinct.index(text) for text in texts], np.int64)[which]
+
+
+def _of_op_name(name: str) -> str:
+    """`c10d::_allgather_base_` says _allgather_base; NCCL before 2.18 runs most collectives in a
+    kernel that is named for another one.
+    """
+    return name.removeprefix("c10d::").removesuffix("_") if name.startswith("c10d::") else ""
 
 
 def _of_kernel(name: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost, origin
-from tracekit.attribution.roofline import flops, step_lengths
+from tracekit.attribution.roofline import flops, messages, step_lengths
 from tracekit.attribution.roofline.formulas import communication, registry
 from tracekit.attribution.roofline.formulas.work import Lengths, Work
 from tracekit.trace.spans import segments
@@ -141,6 +141,7 @@ def _of_ops(trace: Trace) -> OfOps:
         number = {work: at for at, work in enumerate(works)}
         index = np.array([number[work] if work else -1 for work in found], np.int64)
         own[rows] = index[inverse] if len(rows) else own[rows]
+        own[messages.inside(trace, own >= 0)] = -1
         opaque = np.array([text in registry.OPAQUE for text in trace.strings], bool)[ops.name]
     known = (own >= 0) | later
     here = np.arange(len(ops))
@@ -154,13 +155,30 @@ def _of_ops(trace: Trace) -> OfOps:
 
 
 def _hints(trace: Trace) -> tuple[I64, tuple[str, ...]]:
-    """[O] the dtype of a collective, else the first kernel that each op launched itself, as an
-    index into the second; -1 for none.
+    """[O] what is known of a collective beside its arguments, else the first kernel that each op
+    launched itself, as an index into the second; -1 for none.
     """
-    op, gpu, table = links.op_row(trace), links.work(trace), trace.table("collectives")
-    out = np.full(len(links.ops(trace)), -1, np.int64)
+    op, gpu, ops = links.op_row(trace), links.work(trace), links.ops(trace)
+    out = np.full(len(ops), -1, np.int64)
     mine = np.flatnonzero(op >= 0)[::-1]  # the first is written last
     out[op[mine]] = gpu.name[mine]
-    dtype = table.take(links.ops(trace).id, "dtype", -1).astype(np.int64)
-    out = np.where(dtype >= 0, dtype + len(trace.strings), out)
-    return out, (*trace.strings, *(f"{communication.OF}{text}" for text in table.strings))
+    texts = list(trace.strings)
+    sizes, told = messages.of_ops(trace), _recorded(trace)
+    for at in np.flatnonzero((sizes.bucket >= 0) & (told[:, 0] < 0)).tolist():
+        out[at] = len(texts)
+        texts.append(communication.bucket(int(sizes.sent[at]), sizes.dtype[sizes.bucket[at]]))
+    rows = np.flatnonzero(told[:, 0] >= 0)
+    distinct, inverse = segments.distinct(told[rows])
+    out[rows] = len(texts) + inverse if len(rows) else out[rows]
+    names = trace.table("collectives").strings
+    texts += [communication.recorded(names[d], sent, got) for d, sent, got in distinct.tolist()]
+    return out, tuple(texts)
+
+
+def _recorded(trace: Trace) -> I64:
+    """[O, 3] dtype (index into the table's strings) and numbers of elements in and out that the
+    profiler wrote beside the arguments of each op; -1 where it did not.
+    """
+    table, ids = trace.table("collectives"), links.ops(trace).id
+    columns = ("dtype", "in_elements", "out_elements")
+    return np.stack([table.take(ids, c, -1).astype(np.int64) for c in columns], axis=1)

@@ -4,7 +4,8 @@ A device works off launches from before the window of the profiler: their kernel
 the ops that launched them are not. Where a model repeats its layers, the same kernels over the same
 grids follow in the same order with their launches. What such a kernel computes is then known: by
 the longest run of kernels, one after the other, that it shares with launched ones, where all runs
-as long say the same op over the same shapes. Which layer it belongs to is not known.
+as long say the same op over the same shapes. Which layer it belongs to is not known. Collectives
+are few and have streams of their own: see lost_collectives.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit.attribution import links
-from tracekit.attribution.kernels.graphs import matching
+from tracekit.attribution.kernels.graphs import lost_collectives, matching
 from tracekit.attribution.kernels.graphs.origin import grids
 from tracekit.attribution.kernels.graphs.words import Words
 from tracekit.trace.spans import segments
@@ -29,10 +30,10 @@ def alike(trace: Trace) -> I64:
 
 def _alike(trace: Trace) -> I64:
     gpu, launch = links.work(trace), links.launch_row(trace)
-    out = np.full(len(gpu), -1, np.int64)
+    out = lost_collectives.alike(trace)
     size = grids(trace)
     usable = (gpu.cat == Cat.KERNEL) & (size > 0).all(axis=1)
-    lost = np.flatnonzero(usable & (launch < 0))
+    lost = np.flatnonzero(usable & (launch < 0) & (out < 0))
     known = np.flatnonzero(usable & (launch >= 0) & ~links.replayed(trace))
     if not len(lost) or not len(known):
         return out
