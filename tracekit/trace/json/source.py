@@ -20,6 +20,7 @@ from tracekit.trace.json.swollen import Swollen
 
 _STORED_BLOCK = 1 << 16  # compressed bytes at a time
 _COPY_BLOCK = 1 << 20
+_WINDOW = 8 << 20  # bytes of unpacked text held at first: a piece, and what follows it
 
 
 class Text:
@@ -48,11 +49,14 @@ class Text:
         return self._file.read(-1 if length is None else length)
 
     def into(self, buffer: Any, start: int) -> None:
-        """Fills a writable buffer with plain text from `start`; several threads may.
+        """Fills a writable buffer with text from `start`; of a plain file several threads may.
 
         Raises: TracekitError where the text ends before.
         """
         view = memoryview(buffer).cast("B")
+        if self._inflate is not None:
+            self._inflate.into(view, start)
+            return
         done = 0
         while done < len(view):
             if hasattr(os, "preadv"):
@@ -91,6 +95,44 @@ class Text:
         self._file.close()
 
 
+class _Window:
+    """A stretch of text that grows at its end and shrinks at its start, in memory that stays."""
+
+    def __init__(self) -> None:
+        self.base = 0  # offset in the text of what is held
+        self._room = memoryview(bytearray(_WINDOW))
+        self._first = self._stop = 0  # of the text in the room
+
+    @property
+    def end(self) -> int:
+        """Offset in the text after what is held."""
+        return self.base + self._stop - self._first
+
+    def append(self, some: bytes) -> None:
+        if self._stop + len(some) > len(self._room):
+            held = self._room[self._first : self._stop]
+            if 2 * (len(held) + len(some)) > len(self._room):
+                self._room = memoryview(bytearray(4 * (len(held) + len(some))))
+            self._room[: len(held)] = held
+            self._first, self._stop = 0, len(held)
+        self._room[self._stop : self._stop + len(some)] = some
+        self._stop += len(some)
+
+    def drop(self, before: int) -> None:
+        """Lets go of the text before an offset."""
+        count = min(before - self.base, self._stop - self._first)
+        if count > 0:
+            self.base += count
+            self._first += count
+
+    def at(self, start: int, length: int | None) -> memoryview:
+        """Text from an offset, good until more is appended; fewer bytes only where it ends."""
+        assert start >= self.base, "the text before this offset is forgotten"
+        first = min(self._first + start - self.base, self._stop)
+        stop = self._stop if length is None else min(first + length, self._stop)
+        return self._room[first:stop]
+
+
 class _Inflate:
     """A window on the text of a gzip file, any number of members."""
 
@@ -104,8 +146,7 @@ class _Inflate:
         self._fresh = True  # the member has given nothing yet
         self._first = True
         self._member_at = 0  # where the member starts in the file
-        self._text = bytearray()
-        self._base = 0  # offset of _text[0]
+        self._text = _Window()
         self._floor = 0  # nothing before this will be asked for
         self._done = False
         self._swollen = Swollen()
@@ -118,51 +159,51 @@ class _Inflate:
 
     @property
     def size(self) -> int | None:
-        return self._base + len(self._text) if self._done else None
+        return self._text.end if self._done else None
 
     def read(self, start: int, length: int | None) -> bytes:
-        assert start >= self._base, "the text before this offset is forgotten"
-        while not self._done and (length is None or self._base + len(self._text) < start + length):
+        return bytes(self._at(start, length))
+
+    def into(self, view: memoryview, start: int) -> None:
+        view[:] = self._at(start, len(view))
+
+    def _at(self, start: int, length: int | None) -> memoryview:
+        while not self._done and (length is None or self._text.end < start + length):
             self._more()
-        at = start - self._base
-        with memoryview(self._text) as view:
-            return bytes(view[at:] if length is None else view[at : at + length])
+        return self._text.at(start, length)
 
     def drain(self) -> None:
         while not self._done:
-            self._floor = self._base + len(self._text)
+            self._floor = self._text.end
             self._more()
 
     def forget(self, before: int) -> None:
         self._floor = max(before, self._floor)
-        drop = min(self._floor - self._base, len(self._text))
-        if drop > 0:
-            del self._text[:drop]
-            self._base += drop
+        self._text.drop(self._floor)
 
     def _more(self) -> None:
         """Inflates one block."""
         self.forget(self._floor)
         stored = self._file.read(_STORED_BLOCK)
         if not stored:
-            self._text += self._swollen.rest()
+            self._text.append(self._swollen.rest())
             self._done = True
             if not self._fresh:
                 self._fault = "the compressed file is cut short"
             return
         while stored:
             if self._fresh and not self._first and stored[:1] != b"\x1f":
-                self._text += self._swollen.rest()
+                self._text.append(self._swollen.rest())
                 self._done = True
                 if stored.strip(b"\0"):
                     self._fault = "what follows the compressed data is no gzip and was not read"
                 return
             try:
-                self._text += self._swollen.take(self._member.decompress(stored), len(stored))
+                self._text.append(self._swollen.take(self._member.decompress(stored), len(stored)))
             except self._bad as fault:
                 self._done = True
-                self._text += self._swollen.take(self._salvaged(len(stored)), len(stored))
-                self._text += self._swollen.rest()
+                self._text.append(self._swollen.take(self._salvaged(len(stored)), len(stored)))
+                self._text.append(self._swollen.rest())
                 self._fault = f"the compressed file is damaged ({fault})"
                 return
             self._fresh = False

@@ -48,13 +48,16 @@ class Shared:
             start, stop = bounds
             last = stop is None
             self.over = last
-            if last or self.text.compressed:
-                raw = self.text.read(start, None if stop is None else max(stop - start, 0))
+            if stop is None:
+                raw = self.text.read(start)
                 rows.scanner.room(len(raw))[:] = np.frombuffer(raw, np.uint8)
                 return index, start, len(raw), last
-        assert stop is not None
-        length = max(stop - start, 0)
-        self.text.into(rows.scanner.room(length), start)
+            length = max(stop - start, 0)
+            room = rows.scanner.room(length)
+            if self.text.compressed:  # one thread at a time
+                self.text.into(room, start)
+                return index, start, length, last
+        self.text.into(room, start)
         return index, start, length, last
 
 
