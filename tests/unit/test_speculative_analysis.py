@@ -22,6 +22,7 @@ from tracekit.attribution.roofline.speculative_law import (
 )
 from tracekit.errors import MissingEventsError
 from tracekit.report import text, traces
+from tracekit.report.one.headline import headline
 from tracekit.report.one.overview import overview
 from tracekit.results import catalog, engine
 from tracekit.trace.trace import Trace
@@ -153,7 +154,14 @@ def test_a_trace_without_rounds_is_not_answered() -> None:
 def test_random_weights_are_said_and_the_break_even_still_shown() -> None:
     run = meta([(2, 1), (2, 0)], random_weights=True, size="tiny", title="OneLLM 7B")
     one = engine.of_trace(draw(HOST, NAMES, meta=run), path="a.json")
-    numbers = {number.label: number for number in overview(one).tiles}
+    view = overview(one)
+    assert view.headlines == (
+        "Drafting cannot pay here: at γ 2 a round costs 4.83 target steps (2.17 to accept, roll "
+        "back and on the host) and makes 3 tokens at most; decode ran at 0.31 times the speed of "
+        "the target alone (whole requests 0.44), 25% of the draft tokens accepted (random weights: "
+        "means nothing).",
+    )
+    numbers = {number.label: number for number in view.tiles}
     assert numbers["Speed-up"].value == "0.31×"
     assert (numbers["Accepted"].value, numbers["Accepted"].level) == ("25.0%", "warn")
     assert "means nothing" in numbers["Accepted"].sub
@@ -204,6 +212,11 @@ def test_a_draft_whose_prefill_eats_the_gain_is_one_sentence() -> None:
     assert "The draft takes 20.0 µs before the first token, 5.0 times" in own.what
     assert own.numbers["saved_ns"] == 24_000 - 16_000
     assert own.saves_ns == 20_000
+    assert headline(one) == (
+        "Drafting pays here: at γ 2 a round costs 2.00 target steps (a verify pass of 1.00) and "
+        "pays from α 0.62 on; decode ran at 1.50 times the speed of the target alone (whole "
+        "requests 1.30), 100% of the draft tokens accepted."
+    )
 
 
 def test_an_output_that_is_not_the_targets_is_a_finding() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,11 +24,13 @@ from tracekit.results.first_screen import Verdict
 from tracekit.results.result import Grid
 from tracekit.version import __version__
 
-NODES = 2500  # table cells that are shown at first, over the whole page
+NODES = 1800  # table cells that are shown at first, over the whole page
 BYTES = 1_900_000  # of a page; what follows shrinks until it fits
 ROWS_BYTES = 380_000  # of rows in the file, estimated
 PICTURE_BYTES = 440_000  # of all pictures of a page together
 DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
+# sections of a trace or a comparison that are printed: what else it says is for the screen
+PRINTED = frozenset({"stages", "tree", "speculative", "kernels", "findings"})
 # control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -82,6 +84,7 @@ class Section:
     open: tuple[HtmlTable, ...]
     closed: tuple[HtmlTable, ...]  # folded under their titles
     definitions: tuple[tuple[str, str], ...]
+    printed: bool
 
 
 def fill(page: Page) -> str:
@@ -148,7 +151,8 @@ def _filled(page: Page, part: float) -> str:
         first=tables.spread(page.unfolded, NODES),
         most=_most(page.grids, int(page.rows_bytes * part)),
     )
-    sections = [_section(own, draw, part) for own in page.sections]
+    printed = _printed([own.name for own in page.sections])
+    sections = [_section(own, draw, part, own.name in printed) for own in page.sections]
     data = within(page.data, int(DATA_BYTES * part))
     charts = bool(page.overview.charts) or any(own.figures for own in sections)
     return template().render(
@@ -185,7 +189,15 @@ class _Tables:
         )
 
 
-def _section(own: Part, draw: _Tables, part: float) -> Section:
+def _printed(names: Sequence[str]) -> Set[str]:
+    """The sections that are printed; all, on a page that has none of those of a trace."""
+    known = PRINTED.intersection(names)
+    if not known:
+        return set(names)
+    return known if "kernels" in known else known | {"ops"}
+
+
+def _section(own: Part, draw: _Tables, part: float, printed: bool) -> Section:
     shown = _open(own)
     return Section(
         name=own.name,
@@ -201,6 +213,7 @@ def _section(own: Part, draw: _Tables, part: float) -> Section:
         open=draw(own.name, shown),
         closed=draw(own.name, [grid for grid in own.grids if grid not in shown]),
         definitions=tuple(_definitions(own.definitions, own.grids, gpu=own.gpu)),
+        printed=printed,
     )
 
 

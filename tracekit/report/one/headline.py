@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracekit.answers.devices import Devices
 from tracekit.answers.memory import Memory
-from tracekit.report.one import device_headline, host_headline
+from tracekit.report.one import device_headline, host_headline, speculative_headline
 from tracekit.results.answers import Answers
 from tracekit.results.units import bytes_, share
 from tracekit.results.unknown_work import device_kind, neutral
@@ -17,6 +17,8 @@ def headline(one: Answers) -> str:
     """
     if one.source.snapshot is not None:
         return _of_snapshot(one)
+    if said := speculative_headline.headline(one):
+        return said
     devices = one.get(Devices)
     if devices is None or not devices.rows:
         return host_headline.headline(one)

@@ -1,5 +1,5 @@
 // Plotly's charts: drawn after the text, in the reader's colours, light on a page of many.
-import {all, byId} from './dom.js';
+import {all, byId, pause} from './dom.js';
 import {range, remember} from './fragment.js';
 import {bytesOf, unzipped} from './packed.js';
 import {isPrinting, resolve, schemeChanges, theme} from './theme.js';
@@ -157,23 +157,29 @@ export function showChart(id, state) {
   return true;
 }
 
-const pause = () => new Promise(done => setTimeout(done, 0));
 async function tryDraw(box) {
   try { await draw(box); } catch (fault) { console.error(fault); box.textContent = 'This chart could not be drawn; the table holds the same numbers.'; }
   await pause();
 }
-// a chart waits until it comes near: a page is at hand before its last chart is drawn
+// A page is at hand before its last chart is drawn: at first those in sight are, then, once the reader
+// moves, each as it comes near.
 const AHEAD = 900;  // px
-const near = globalThis.IntersectionObserver && new IntersectionObserver(seen => {
-  for (const {target, isIntersecting} of seen) if (isIntersecting) { arrives(target); tryDraw(target); }
-}, {rootMargin: AHEAD + 'px'});
+let ahead = 0, near = null;
+function watch(margin) {
+  near?.disconnect();
+  ahead = margin;
+  near = globalThis.IntersectionObserver && new IntersectionObserver(seen => {
+    for (const {target, isIntersecting} of seen) if (isIntersecting) { arrives(target); tryDraw(target); }
+  }, {rootMargin: margin + 'px'});
+  for (const box of boxes()) if (box.dataset.later) near?.observe(box);
+}
 function arrives(box) {
   near?.unobserve(box);
   delete box.dataset.later;
 }
 function isFar(box) {
   const {top, bottom} = box.getBoundingClientRect();
-  return Boolean(near) && (!box.offsetParent || top > innerHeight + AHEAD || bottom < -AHEAD);
+  return Boolean(near) && (!box.offsetParent || top > innerHeight + ahead || bottom < -ahead);
 }
 async function drawAll() {
   for (const box of boxes()) {
@@ -183,6 +189,19 @@ async function drawAll() {
       near.observe(box);
     } else await tryDraw(box);
   }
+}
+// While the browser has nothing else to do, the others are drawn too, for pictures of the whole page and
+// for who scrolls fast; where one takes long, the machine is slow or busy and the rest wait to be near.
+const LONG = 30;  // ms
+const NODES = 5800;  // elements of a page from which on nothing is drawn ahead
+function drawAhead() {
+  const next = boxes().find(box => box.dataset.later && box.offsetParent);
+  if (!next || !globalThis.requestIdleCallback || document.getElementsByTagName('*').length > NODES) return;
+  requestIdleCallback(async () => {
+    const begun = performance.now();
+    if (next.dataset.later) { arrives(next); await tryDraw(next); }
+    if (performance.now() - begun < LONG) drawAhead();
+  });
 }
 async function loadPlotly() {
   const packed = bytesOf(byId('tk-plotly').textContent.trim());
@@ -195,19 +214,23 @@ async function loadPlotly() {
   URL.revokeObjectURL(script.src);
 }
 
-
 /** Draws every chart; where that cannot be, their places say what holds the same numbers. */
 export async function drawCharts() {
   if (!boxes().length) return;
   try {
     await loadPlotly();
+    await pause();  // a task of its own for the first chart
+    watch(0);
+    addEventListener('scroll', () => watch(AHEAD), {once: true, passive: true});
+    const begun = performance.now();
     await drawAll();
+    if (performance.now() - begun < 8 * LONG) drawAhead();  // the first takes longer than those after it
   } catch (fault) {
     console.error(fault);
     for (const box of boxes()) box.textContent = 'This browser cannot draw the charts; the tables hold the same numbers.';
     return;
   }
-  schemeChanges(() => isPrinting() ? boxes().forEach(draw) : drawAll());
+  schemeChanges(() => isPrinting() ? boxes().filter(box => !box.closest('.onscreen')).forEach(draw) : drawAll());
   let timer, width = innerWidth;
   addEventListener('resize', () => {
     if (innerWidth === width) return;

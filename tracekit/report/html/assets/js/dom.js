@@ -15,6 +15,9 @@ export function make(tag, properties = {}, ...children) {
   return made;
 }
 
+/** Lets the browser answer the reader before the work goes on. */
+export const pause = () => new Promise(done => setTimeout(done, 0));
+
 /** Puts text on the clipboard, also where the page is a file and the browser offers no other way. */
 export async function copyText(text, from) {
   try { await navigator.clipboard.writeText(text); } catch {

@@ -96,6 +96,7 @@ export function paintIcicle(canvas, model, state, ink, width) {
     const size = Math.max(one.width - (one.width > 3 ? 1 : 0), 0.5);
     box(to, ink, one.x, one.y, size, one.height, mark, one.row < deepest);
     to.fillStyle = ink(one.row < deepest ? 'var(--text)' : mark[1]);
+    if (room(one.width) < 3) continue;
     const whole = model.caption(one.node), text = whole.length > room(one.width) ? model.shortName(one.node) : whole;
     label(to, text, one.x, one.y + ROW / 2, one.width, mark[2] && one.row >= deepest ? ink(mark[0]) : '', names[one.row]);
   }

@@ -1,5 +1,5 @@
 // The linked picture: an icicle from stage to kernel above the slices of every track.
-import {all, byId, copyText, make, reveal} from '../dom.js';
+import {all, byId, copyText, make, pause, reveal} from '../dom.js';
 import {filterTables} from '../filter.js';
 import {range, remember} from '../fragment.js';
 import {neighbour} from './icicle.js';
@@ -22,10 +22,16 @@ const KEYS = [
 /** Unpacks and draws a figure; what was asked for in the address is shown. */
 async function drawPicture(figure) {
   const data = byId(figure.id + '-data');
-  const model = modelOf(unpack(await (await unzipped(bytesOf(data.textContent.trim()))).arrayBuffer()));
+  const packed = await (await unzipped(bytesOf(data.textContent.trim()))).arrayBuffer();
   data.remove();
+  await pause();  // each step is a task of its own, so that none keeps the reader waiting
+  const columns = unpack(packed);
+  await pause();
+  const model = modelOf(columns);
+  await pause();
   const own = new Picture(figure, model);
   pictures.set(figure.id, own);
+  await pause();
   own.draw();
   schemeChanges(() => own.draw());
   let timer;
