@@ -30,6 +30,7 @@ from tracekit.results.figures import Area, Block, Blocks, Chart, shorten, tracks
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.ranks import named
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
@@ -144,7 +145,7 @@ def _kinds(trace: Trace) -> tuple[list[str], npt.NDArray[np.intp]]:
     if len(links.work(trace)):
         return names, classify(trace).category.astype(np.intp)
     ops = links.ops(trace)
-    said, inverse = np.unique(ops.name, return_inverse=True)
+    said, inverse = segments.codes(ops.name)
     found = [_op_kind(trace.strings[int(name)]) for name in said]
     kind = np.array([len(names) if k is None else names.index(k) for k in found], np.intp)
     return [*names, "other ops"], kind[inverse]
@@ -168,7 +169,7 @@ def _marks(trace: Trace, window: int) -> tuple[tuple[Mark, ...], int]:
         marks = markers(trace)
     except MissingEventsError:
         return (), 0
-    _, of = np.unique(np.stack([marks.pid, marks.tid], axis=1), axis=0, return_inverse=True)
+    _, of = segments.distinct(np.stack([marks.pid, marks.tid], axis=1))
     of, length = of.reshape(-1), marks.end - marks.start
     own = np.flatnonzero(of == int(np.bincount(of, weights=length.astype(float)).argmax()))
     found = [

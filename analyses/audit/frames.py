@@ -10,6 +10,7 @@ from tracekit.attribution.idle.cause_names import Cause
 from tracekit.attribution.idle.causes import idle
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, gaps, intersect, total, union
 from tracekit.trace.spans.segments import bounds
 from tracekit.trace.trace import Trace
@@ -38,7 +39,7 @@ def marked(trace: Trace) -> list[Markers]:
 def device_window(trace: Trace) -> Spans:
     """Flat: from the first activity of each device to the end of its last."""
     gpu = links.work(trace)
-    devices, which = np.unique(gpu.device, return_inverse=True)
+    devices, which = segments.codes(gpu.device)
     first, last = bounds(which.astype(np.int64), gpu.ts, gpu.end, len(devices))
     return union(np.stack([first, last], axis=1)) if len(devices) else NOTHING
 

@@ -9,6 +9,7 @@ import numpy as np
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.results.units import count, duration, share
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union
 from tracekit.trace.spans.nesting import parents
 from tracekit.trace.spans.segments import reach
@@ -107,7 +108,7 @@ def _launched_in(trace: Trace, thread: I64, where: Spans) -> Mask:
     calls, lane = links.calls(trace), links.thread(trace)[trace.is_(Cat.RUNTIME)]
     at = np.stack([calls.ts, calls.ts + 1], axis=1)
     inside = np.zeros(len(calls) + 1, bool)  # the last for work without a launch
-    for one in np.unique(thread):
+    for one in segments.sorted_unique(thread):
         mine = np.flatnonzero(lane == one)
         inside[mine] = covered(union(where[thread == one]), at[mine]) > 0
     return np.asarray(inside[links.launch_row(trace)])

@@ -14,6 +14,7 @@ from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
 from tracekit.results.units import count, duration, plural
 from tracekit.results.unknown_work import unknown
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import spans, total, union
 from tracekit.trace.spans.segments import distinct, sums
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
@@ -163,7 +164,9 @@ def resolution(trace: Trace) -> Iterator[Finding]:
     if zero == len(gpu):
         return
     absolute = gpu.ts % 1000
-    coarse = len(gpu) > 3 and not (gpu.dur % 1000).any() and len(np.unique(absolute)) == 1
+    coarse = (
+        len(gpu) > 3 and not (gpu.dur % 1000).any() and len(segments.sorted_unique(absolute)) == 1
+    )
     if coarse:
         mean = int(gpu.dur.mean())
         what = (
@@ -203,7 +206,7 @@ def options(trace: Trace) -> Iterator[Finding]:
     without ops what the host was in while a device waited (not how long it waited).
     """
     meta = trace.source.meta
-    cats = set(np.unique(trace.cat).tolist())
+    cats = set(segments.sorted_unique(trace.cat).tolist())
     gpu = len(links.work(trace)) > 0
     absent = {
         "GPU activity, so only host time is known": (

@@ -13,6 +13,7 @@ from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.stages.instances import Markers, launched
 from tracekit.results.units import count, duration, share
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import (
     Spans,
     spans,
@@ -100,7 +101,7 @@ def _worked(trace: Trace, marks: Markers, mine: I64, full: Mask) -> Mask:
 def _starting(ts: I64, pid: I64, marks: Markers, mine: I64) -> I64:
     """[M] how many of these slices begin in each instance, in its process."""
     out = np.zeros(len(mine), np.int64)
-    for process in np.unique(marks.pid[mine]).tolist():
+    for process in segments.sorted_unique(marks.pid[mine]).tolist():
         own = marks.pid[mine] == process
         when = np.sort(ts if process == -1 else ts[pid == process])
         low, high = marks.start[mine[own]], marks.end[mine[own]]

@@ -20,6 +20,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, least_to_most, share
 from tracekit.results.unknown_work import device_kind
 from tracekit.trace.ranks import named
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
@@ -84,7 +85,7 @@ def _one(trace: Trace, device: int) -> Device:
 def _streams(trace: Trace, row: Device) -> list[Stream]:
     gpu = links.work(trace)
     mine = gpu.device == row.device
-    parts = {int(s): mine & (gpu.stream == s) for s in np.unique(gpu.stream[mine])}
+    parts = {int(s): mine & (gpu.stream == s) for s in segments.sorted_unique(gpu.stream[mine])}
     flat = {stream: _flat(gpu, rows) for stream, rows in parts.items()}
     found = []
     for stream, rows in parts.items():

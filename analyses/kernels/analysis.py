@@ -40,7 +40,7 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
     Raises: MissingEventsError for a trace without kernels, or where `stages` matches nothing.
     """
     gpu = links.work(trace)
-    row = np.flatnonzero(gpu.cat == Cat.KERNEL)
+    row = np.flatnonzero(gpu.is_(Cat.KERNEL))
     if not len(row):
         raise MissingEventsError(
             "no kernel events", where=trace.path, hint="capture with a GPU visible"

@@ -30,6 +30,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import limit
 from tracekit.taxonomy import Whole
 from tracekit.trace.ranks import named
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, spans, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -106,7 +107,7 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
     gpu, calls = links.work(trace), links.calls(trace)
     launch = links.launch_row(trace)[work]
     begin, end, start = calls.ts[launch], calls.end[launch], gpu.ts[work]
-    kernel = np.asarray(gpu.cat[work] == Cat.KERNEL)
+    kernel = np.asarray(gpu.cat[work] == int(Cat.KERNEL))
     distinct_calls, nodes = np.unique(launch, return_counts=True)
     delay = start - begin
     tklqt = int(np.maximum(delay, 0)[kernel].sum())
@@ -164,7 +165,7 @@ def _bound(saved_ns: int, idle_ns: int, window_ns: int) -> bool | None:
 def _calls(trace: Trace) -> tuple[Call, ...]:
     calls, nodes = links.calls(trace), links.launch_count(trace)
     rows = np.flatnonzero(nodes > 0)
-    names, inverse = np.unique(calls.name[rows], return_inverse=True)
+    names, inverse = segments.codes(calls.name[rows])
 
     def added(values: Any) -> I64:
         out = np.zeros(len(names), np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from tracekit.answers.launches import Depth
 from tracekit.attribution import links
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Trace
 
@@ -28,7 +29,7 @@ def depths(trace: Trace) -> tuple[Depth, ...]:
 
 
 def _depth(path: str, device: int, stream: int, asked: I64, begun: I64) -> Depth:
-    at, where = np.unique(np.concatenate([asked, begun]), return_inverse=True)
+    at, where = segments.codes(np.concatenate([asked, begun]))
     change = np.zeros(len(at), np.int64)
     np.add.at(change, where, np.repeat([1, -1], len(asked)))
     depth = np.cumsum(change)

@@ -14,6 +14,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Mask, Trace
@@ -107,7 +108,7 @@ def _thin(when: I64, value: I64) -> I64:
     bins = (when - when[0]) * (MOST_POINTS - 2) // span
     order = np.lexsort((value, bins))
     last = np.append(np.flatnonzero(np.diff(bins[order])), len(order) - 1)
-    return np.unique(np.concatenate([order[last], [0, len(when) - 1]]))
+    return segments.sorted_unique(np.concatenate([order[last], [0, len(when) - 1]]))
 
 
 def _peaks(path: str, name: str, own: dict[str, I64], marks: Markers) -> list[StagePeak]:
@@ -147,7 +148,7 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
     if not len(made):
         return []
     # only the largest sizes can end up in the table; each of them has all its allocations
-    sizes = np.unique(own["bytes"][made])[-MOST_PIECES:]
+    sizes = segments.sorted_unique(own["bytes"][made])[-MOST_PIECES:]
     made = made[own["bytes"][made] >= sizes[0]]
     when = own["ts"][made]
     op = op_around(trace, own["tid"][made], when)

@@ -60,7 +60,7 @@ def items(trace: Trace, stages: str | None = None) -> Items:
 def _kernels(trace: Trace, stages: str | None) -> Items:
     gpu = links.work(trace)
     phase = _phase(work_phases.of_work(trace, stages))
-    rows = np.flatnonzero((gpu.cat == Cat.KERNEL) & (phase >= 0))
+    rows = np.flatnonzero((gpu.is_(Cat.KERNEL)) & (phase >= 0))
     category = classify(trace).category.astype(np.int64)
     op = origin.op_row(trace)[rows]
     kind, key = _kind(category[rows]), np.full(len(rows), -1, np.int64)
@@ -143,7 +143,7 @@ def _products(works: tuple[Work, ...]) -> Mask:
 def _matches(strings: tuple[str, ...], name: npt.NDArray[np.integer], pattern: str) -> Mask:
     """[I] whether each name has the pattern."""
     search = re.compile(pattern).search
-    distinct, inverse = np.unique(name, return_inverse=True)
+    distinct, inverse = segments.codes(name)
     hits = np.array([search(strings[int(n)]) is not None for n in distinct], bool)
     return np.asarray(hits[inverse] if len(hits) else np.zeros(len(name), bool))
 
@@ -167,7 +167,7 @@ def _unfused(phase: I64, run: I64, kind: I64, call: I64, batched: Mask, soft: Ma
     first = first[at_run[first] == at_run[first + 1]]
     pair = np.zeros(many, bool)
     pair[first] = pair[first + 1] = True
-    fused = np.unique(phase[kind == ATTENTION])
+    fused = segments.sorted_unique(phase[kind == ATTENTION])
     return mine & pair[np.maximum(call, 0)] & ~np.isin(phase, fused) if many else mine
 
 
@@ -204,7 +204,7 @@ def _holds(trace: Trace, described: Mask) -> I64:
     parent = links.op_parent_row(trace)
     out = np.zeros(len(parent), bool)
     at = parent[described]
-    while len(at := np.unique(at[at >= 0])):
+    while len(at := segments.sorted_unique(at[at >= 0])):
         out[at] = True
         at = parent[at]
     return np.flatnonzero(out)
@@ -240,7 +240,7 @@ def calls(trace: Trace, found: Items) -> Calls:
     many = int(found.call.max(initial=-1)) + 1
     mine = np.flatnonzero(found.call >= 0)
     call = found.call[mine]
-    _, first = np.unique(call, return_index=True)
+    _, first = segments.firsts(call)
     head = mine[first]  # the first item of each call
     formulas = op_formulas.of_ops(trace)
     known = mine[found.formula[mine] >= 0]

@@ -43,7 +43,7 @@ class Calls:
 def calls_of(trace: Trace) -> Calls:
     """Of an op of products, own are the GEMM and attention kernels, where it has any."""
     gpu, classes, found = links.work(trace), classify(trace), described(trace)
-    row = np.flatnonzero((gpu.cat == Cat.KERNEL) & (found.call >= 0))
+    row = np.flatnonzero((gpu.is_(Cat.KERNEL)) & (found.call >= 0))
     call = found.call[row]
     matrix = np.array([work.family in MATRIX for work in found.works], bool)
     dense = classes.of(Category.GEMM) | classes.of(Category.ATTENTION)
@@ -164,7 +164,7 @@ def _tf32(trace: Trace) -> I64:
 def coverage_of(trace: Trace, phases: work_phases.Phases) -> list[Coverage]:
     """How much of the kernel time of each phase has a formula, helpers of its ops included."""
     gpu, classes = links.work(trace), classify(trace)
-    kernel = gpu.cat == Cat.KERNEL
+    kernel = gpu.is_(Cat.KERNEL)
     dense = classes.of(Category.GEMM) | classes.of(Category.ATTENTION)
     found = described(trace)
     known, talk = found.call >= 0, classes.of(Category.COMMUNICATION)
@@ -192,7 +192,7 @@ def uncovered_of(trace: Trace) -> tuple[Uncovered, ...]:
     """Kernels without a formula by their op, else by their name."""
     gpu, op = links.work(trace), origin.op_row(trace)
     names, strings = origin.op_names(trace)
-    row = np.flatnonzero((gpu.cat == Cat.KERNEL) & (described(trace).call < 0))
+    row = np.flatnonzero((gpu.is_(Cat.KERNEL)) & (described(trace).call < 0))
     mine = op[row]
     why = np.where(mine >= 0, 3, 2)
     why[links.replayed(trace)[row] & (mine < 0)] = 1

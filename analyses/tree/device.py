@@ -182,7 +182,7 @@ def categories(trace: Trace, node: I64, size: int) -> list[str | None]:
     """[size] the category of the kernels that end in each node."""
     category = classify(trace).category.astype(np.int64)
     out: list[str | None] = [None] * size
-    ends = np.unique(node)
+    ends = segments.sorted_unique(node)
     best = segments.longest(node, category, links.work(trace).dur, size) if len(node) else []
     for at in ends.tolist():
         out[at] = str(CATEGORIES[best[at]])

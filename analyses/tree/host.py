@@ -120,6 +120,6 @@ def _categories(trace: Trace, node: I64, size: int) -> list[str | None]:
     out: list[str | None] = [None] * size
     category = op_categories(trace)
     best = segments.longest(node, category.astype(np.int64), links.op_self_ns(trace), size)
-    for at in np.unique(node).tolist():
+    for at in segments.sorted_unique(node).tolist():
         out[at] = str(CATEGORIES[best[at]])
     return out

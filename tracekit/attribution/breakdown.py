@@ -117,8 +117,8 @@ def _places(trace: Trace) -> I64:
     found = place[classify(trace).category]
     # what the trace files as a copy or a fill is one, whatever else is known of it
     gpu = links.work(trace)
-    found[gpu.cat == Cat.MEMCPY] = ORDER.index(Category.MEMCPY)
-    found[gpu.cat == Cat.MEMSET] = ORDER.index(Category.MEMSET)
+    found[gpu.is_(Cat.MEMCPY)] = ORDER.index(Category.MEMCPY)
+    found[gpu.is_(Cat.MEMSET)] = ORDER.index(Category.MEMSET)
     return np.asarray(found, np.int64)
 
 

@@ -16,6 +16,7 @@ from tracekit.attribution.idle.causes import Idle, idle, launch_thread
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Trace
 
@@ -102,7 +103,7 @@ def host_calls(trace: Trace) -> tuple[HostCall, ...]:
     pick = np.flatnonzero(inner & host)
     thread = launch_thread(trace)[found.closer[found.gap[pick]]]
     time: Counter[tuple[str, str]] = Counter()
-    for number in np.unique(thread).tolist():
+    for number in segments.sorted_unique(thread).tolist():
         own = pick[thread == number]
         pieces, row = innermost_call(trace, number, found.spans[own])
         at = own[np.searchsorted(found.spans[own, 0], pieces[:, 0], side="right") - 1]
@@ -112,9 +113,8 @@ def host_calls(trace: Trace) -> tuple[HostCall, ...]:
 
 
 def _summed(cause: Any, name: Any, pieces: Spans) -> Iterable[tuple[int, int, int]]:
-    keys, inverse = np.unique(np.stack([cause, name], axis=1), axis=0, return_inverse=True)
-    ns = np.zeros(len(keys), np.int64)
-    np.add.at(ns, inverse.ravel(), pieces[:, 1] - pieces[:, 0])
+    keys, inverse = segments.distinct(np.stack([cause, name], axis=1).astype(np.int64))
+    ns = segments.sums(inverse, pieces[:, 1] - pieces[:, 0], len(keys))
     return ((int(k[0]), int(k[1]), int(n)) for k, n in zip(keys, ns, strict=True))
 
 

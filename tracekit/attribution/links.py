@@ -164,7 +164,7 @@ def stream(trace: Trace) -> Rows:
 
     def make() -> Rows:
         gpu = work(trace)
-        streams, own = np.unique(gpu.stream, return_inverse=True)
+        streams, own = segments.codes(gpu.stream)
         return np.asarray(gpu.device.astype(np.int64) * max(len(streams), 1) + own, np.int64)
 
     return trace.once("stream", make)

@@ -9,6 +9,7 @@ from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, Cat, Mask, Trace
 
 
@@ -39,7 +40,7 @@ def capturing(trace: Trace) -> Mask:
     change = calls.named(r"StreamBeginCapture").astype(np.int64)
     change -= calls.named(r"StreamEndCapture")
     inside = np.zeros(len(calls), bool)
-    for number in np.unique(thread[change != 0]):
+    for number in segments.sorted_unique(thread[change != 0]):
         mine = np.flatnonzero(thread == number)
         inside[mine] = np.cumsum(change[mine]) > 0
     try:

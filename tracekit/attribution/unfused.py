@@ -111,7 +111,7 @@ def _rows(
 ) -> list[Unfused]:
     gpu, ns = links.work(trace), alone(trace)[order]
     own = np.flatnonzero(group >= 0)
-    numbers, at = np.unique(group[own], return_inverse=True)
+    numbers, at = segments.codes(group[own])
     if not len(numbers):
         return []
     save = segments.sums(at, ns[own], len(numbers))
@@ -128,5 +128,5 @@ def _rows(
             phases.names[code], pattern, int((phase == code).sum()), int(size[phase == code].sum()),
             int(total[phase == code].sum()), int(save[phase == code].sum()),
         )
-        for code in np.unique(phase).tolist()
+        for code in segments.sorted_unique(phase).tolist()
     ]  # fmt: skip

@@ -63,7 +63,7 @@ def _kept(trace: Trace, gone: Mask) -> Trace:
     """What is left. Where no annotation is, those below zero stay, with no length: they say what
     was marked.
     """
-    notes = trace.cat == Cat.ANNOTATION
+    notes = trace.is_(Cat.ANNOTATION)
     bare = notes & (trace.dur < 0)
     if not bare.any() or (notes & ~gone).any():
         return trace.where(~gone)
@@ -138,7 +138,7 @@ def _out_of_turn(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     later, where most work is neither.
     """
     early, late = np.zeros(len(trace), bool), np.zeros(len(trace), bool)
-    call = np.flatnonzero((trace.cat == Cat.RUNTIME) & (trace.correlation > 0) & ~gone)
+    call = np.flatnonzero(trace.is_(Cat.RUNTIME) & (trace.correlation > 0) & ~gone)
     work = np.flatnonzero(trace.is_(*GPU_WORK) & (trace.correlation > 0) & ~gone)
     at = last_before(
         trace.correlation[call], trace.ts[call], trace.correlation[work], trace.ts[work]

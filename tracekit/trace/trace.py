@@ -293,7 +293,7 @@ class Trace:
         """[N] whether the slice is of one of these categories."""
         found = np.zeros(len(self), bool)
         for cat in cats:  # comparing bytes is many times faster than looking each up
-            found |= self.cat == cat
+            found |= self.cat == int(cat)  # a member of an enumeration is compared as int64
         return found
 
     def named(self, pattern: str | re.Pattern[str]) -> Mask:

@@ -19,6 +19,7 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.host_causes import first_use, host_causes
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -195,7 +196,7 @@ def _threads(trace: Trace, closer: I64, linked: Mask) -> list[tuple[int, Mask]]:
     """For each launching thread, the gaps that its launches end."""
     of_gap = np.full(len(closer), -1, np.int64)
     of_gap[linked] = launch_thread(trace)[closer[linked]]
-    return [(int(n), of_gap == n) for n in np.unique(of_gap[linked])]
+    return [(int(n), of_gap == n) for n in segments.sorted_unique(of_gap[linked])]
 
 
 def neighbours(trace: Trace, device: int) -> Spans:
@@ -205,10 +206,10 @@ def neighbours(trace: Trace, device: int) -> Spans:
     gpu, launch = links.work(trace), links.launch_row(trace)
     pid = np.full(len(gpu), -1, np.int64)
     pid[launch >= 0] = links.calls(trace).pid[launch[launch >= 0]]
-    mine = set(np.unique(pid[(gpu.device == device) & (launch >= 0)]).tolist())
+    mine = set(segments.sorted_unique(pid[(gpu.device == device) & (launch >= 0)]).tolist())
     parts = [
         busy(trace, other).busy
         for other in trace.devices
-        if other != device and mine & set(np.unique(pid[gpu.device == other]).tolist())
+        if other != device and mine & set(segments.sorted_unique(pid[gpu.device == other]).tolist())
     ]
     return union(np.concatenate(parts)) if parts else np.empty((0, 2), np.int64)

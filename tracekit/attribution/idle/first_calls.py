@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # A first call as long as this, and ten times as long as later calls of the op usually are
@@ -40,7 +41,7 @@ def _of(trace: Trace) -> Mask:
     if len(rows):
         rows = rows[_launch_inside(trace, rows)]
     of_op = trace.name[ops]
-    for name in np.unique(trace.name[rows]).tolist():
+    for name in segments.sorted_unique(trace.name[rows]).tolist():
         alike = ops[of_op == name]
         first, later = alike[0], trace.dur[alike[1:]]
         if first not in rows:
@@ -57,12 +58,12 @@ def _of(trace: Trace) -> Mask:
 def _launch_inside(trace: Trace, rows: I64) -> Mask:
     """[rows] whether a call that launches a kernel begins inside the op, on its thread."""
     kernels = links.launch_row(trace)[links.work(trace).is_(Cat.KERNEL)]
-    calls = links.call_rows(trace)[np.unique(kernels[kernels >= 0])]
+    calls = links.call_rows(trace)[segments.sorted_unique(kernels[kernels >= 0])]
     thread = links.thread(trace)
     order = np.lexsort((trace.ts[calls], thread[calls]))
     calls = calls[order]
     found = np.zeros(len(rows), bool)
-    for one in np.unique(thread[rows]).tolist():
+    for one in segments.sorted_unique(thread[rows]).tolist():
         mine, at = np.flatnonzero(thread[rows] == one), trace.ts[calls[thread[calls] == one]]
         low = np.searchsorted(at, trace.ts[rows[mine]], side="left")
         found[mine] = np.searchsorted(at, trace.end[rows[mine]], side="left") > low
@@ -73,5 +74,5 @@ def _loading(trace: Trace) -> I64:
     """Rows of ops of a millisecond or more around the loading of a module or library."""
     calls = np.flatnonzero(trace.is_(Cat.RUNTIME) & trace.named(LOADS))
     call_op = links.call_op_row(trace)[np.searchsorted(links.call_rows(trace), calls)]
-    ops = np.flatnonzero(trace.is_(Cat.CPU_OP))[np.unique(call_op[call_op >= 0])]
+    ops = np.flatnonzero(trace.is_(Cat.CPU_OP))[segments.sorted_unique(call_op[call_op >= 0])]
     return ops[trace.dur[ops] >= LOADING_NS]

@@ -10,6 +10,7 @@ from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -167,7 +168,7 @@ def first_use(trace: Trace) -> Mask:
         linked = np.flatnonzero(launch >= 0)[::-1]  # the earliest kernel of a call is written last
         kernel[launch[linked]] = gpu.name[linked]
         kind = np.where(kernel >= 0, kernel + len(trace.strings), calls.name)
-        _, first = np.unique(kind, return_index=True)  # calls are sorted by start
+        _, first = segments.firsts(kind)  # calls are sorted by start
         out = np.zeros(len(trace), bool)
         rows = np.flatnonzero(trace.is_(Cat.RUNTIME))[first]
         out[rows] = trace.dur[rows] >= FIRST_NS
@@ -185,7 +186,7 @@ def _usual_graphs(calls: Trace, kind: I64) -> I64:
     """
     graphs = np.flatnonzero(calls.named(GRAPH_LAUNCH))
     usual = []
-    for one in np.unique(kind[graphs]).tolist():
+    for one in segments.sorted_unique(kind[graphs]).tolist():
         mine = graphs[kind[graphs] == one]
         later = calls.dur[mine[1:]]
         if not len(later) or calls.dur[mine[0]] < 2 * float(np.median(later)):

@@ -78,8 +78,8 @@ def _classify(trace: Trace) -> Classes:
     rules = _Rules()
     decided = np.full(len(gpu), _UNDECIDED, np.int64)
     if len(gpu):
-        decided[gpu.cat == Cat.MEMCPY] = rules.number((Category.MEMCPY, "memcpy event"))
-        decided[gpu.cat == Cat.MEMSET] = rules.number((Category.MEMSET, "memset event"))
+        decided[gpu.is_(Cat.MEMCPY)] = rules.number((Category.MEMCPY, "memcpy event"))
+        decided[gpu.is_(Cat.MEMSET)] = rules.number((Category.MEMSET, "memset event"))
         for step in (_by_strong_name, _by_op, _by_name):
             todo = decided < 0
             if todo.any():

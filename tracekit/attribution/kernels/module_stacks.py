@@ -18,6 +18,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
 from tracekit.attribution.kernels.graphs.origin import origin
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -96,7 +97,7 @@ def work_row(trace: Trace) -> I64:
 def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     """[F] the class of the module of each row of `frames`, as an index into the second."""
     called = frames(trace)
-    distinct, inverse = np.unique(called.name, return_inverse=True)
+    distinct, inverse = segments.codes(called.name)
     found = [of_frame(trace.strings[int(n)]) for n in distinct]
     names = [m.kind if m else trace.strings[int(n)] for m, n in zip(found, distinct, strict=True)]
     classes = tuple(dict.fromkeys(names))

@@ -12,6 +12,7 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.causes import Idle, launch_thread
 from tracekit.attribution.idle.host_causes import blocking
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -29,7 +30,7 @@ def leads(trace: Trace, device: int, found: Idle) -> tuple[I64, I64]:
     thread = np.where(found.closer >= 0, launch_thread(trace)[found.closer], -1)
     thread[found.opener < 0] = -1
     flat, slices = busy(trace, device).busy, blocking(trace)
-    for one in np.unique(thread[thread >= 0]).tolist():
+    for one in segments.sorted_unique(thread[thread >= 0]).tolist():
         mine = np.flatnonzero(thread == one)
         own = np.flatnonzero(slices & (links.thread(trace) == one))
         blocked = union(spans(trace.ts[own], trace.dur[own]))

@@ -13,6 +13,7 @@ from tracekit.attribution.reasons import holders
 from tracekit.attribution.reasons.rows import Holder, summed
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import HOST, I64, Trace
 
@@ -36,7 +37,7 @@ def before(trace: Trace, pattern: str | None) -> tuple[Before, ...]:
     except MissingEventsError:
         return ()
     first = int(links.work(trace).ts.min())
-    working = {marks.family[i] for i in np.unique(launched(trace, marks)[0]).tolist()}
+    working = {marks.family[i] for i in segments.sorted_unique(launched(trace, marks)[0]).tolist()}
     idle = np.array([family not in working for family in marks.family], bool)
     thread = _threads(trace, marks)
     rows = np.flatnonzero((thread >= 0) & (marks.start < first) & idle & ~marks.nested)
@@ -59,7 +60,7 @@ def before(trace: Trace, pattern: str | None) -> tuple[Before, ...]:
 def _of(trace: Trace, thread: I64, where: Spans, cause: Cause) -> I64:
     """[W] ns of each window in which its thread was in what a cause says."""
     out = np.zeros(len(where), np.int64)
-    for one in np.unique(thread).tolist():
+    for one in segments.sorted_unique(thread).tolist():
         mine = thread == one
         out[mine] = covered(host_activity(trace, one)[cause], where[mine])
     return out
@@ -68,7 +69,7 @@ def _of(trace: Trace, thread: I64, where: Spans, cause: Cause) -> I64:
 def _threads(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each instance as a value of `links.thread`, -1 for any."""
     host = np.flatnonzero(trace.is_(*HOST))
-    threads, index = np.unique(links.thread(trace)[host], return_index=True)
+    threads, index = segments.firsts(links.thread(trace)[host])
     at = host[index]
     number = dict(
         zip(zip(trace.pid[at].tolist(), trace.tid[at].tolist(), strict=True), threads.tolist(),

@@ -7,6 +7,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.reasons.stretches import Stretches
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 MOST = 1_000  # stretches of one device that are looked at: the longest
@@ -25,7 +26,7 @@ def named(trace: Trace, every: Stretches, held: I64) -> I64:
     length = every.spans[:, 1] - every.spans[:, 0]
     rows = rows[np.argsort(-length[rows], kind="stable")[:MOST]]
     calls, thread = links.call_rows(trace), links.thread(trace)
-    for number in np.unique(every.thread[rows]).tolist():
+    for number in segments.sorted_unique(every.thread[rows]).tolist():
         own = calls[thread[calls] == number]
         begins, ends = trace.ts[own], trace.end[own]
         for row in rows[every.thread[rows] == number].tolist():
@@ -45,7 +46,7 @@ def _most(trace: Trace, calls: I64, length: int) -> tuple[int, int] | None:
     """The first of the calls of the name with most time, and how many; None where it is little."""
     if len(calls) < 2:
         return None
-    _, which = np.unique(trace.name[calls], return_inverse=True)
+    _, which = segments.codes(trace.name[calls])
     ns = np.bincount(which, weights=trace.dur[calls])
     top, count = int(ns.argmax()), np.bincount(which)
     if count[top] < 2 or 2 * ns[top] < length:

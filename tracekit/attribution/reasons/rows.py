@@ -111,8 +111,8 @@ def _stages(trace: Trace, pattern: str | None) -> _Stages:
     number = np.array([marks.families.index(family) for family in marks.family], np.int64)
     at = innermost(trace, pattern)
     family = np.where(at >= 0, number[at], -1)
-    working = np.unique(at[at >= 0])  # instances, by their start
-    _, place = np.unique(number[working], return_index=True)
+    working = segments.sorted_unique(at[at >= 0])  # instances, by their start
+    _, place = segments.firsts(number[working])
     return _Stages(
         marks.families,
         tuple(np.bincount(number[working], minlength=len(marks.families)).tolist()),
@@ -135,7 +135,7 @@ def _unseen(trace: Trace, every: Stretches, length: I64) -> I64:
     """[S] ns of each stretch of other work, or between steps, in no slice of its thread."""
     out = np.zeros(len(length), np.int64)
     rows = np.flatnonzero(every.of(Reason.WORK, Reason.STEPS) & (every.thread >= 0))
-    for thread in np.unique(every.thread[rows]).tolist():
+    for thread in segments.sorted_unique(every.thread[rows]).tolist():
         mine = rows[every.thread[rows] == thread]
         out[mine] = length[mine] - covered(holders.recorded(trace, thread), every.spans[mine])
     return out

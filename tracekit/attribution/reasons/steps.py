@@ -9,6 +9,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
 from tracekit.attribution.stages.annotation_names import Phase, Writer
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 # a step does the work of a model; the other stages of a request are no steps
@@ -63,7 +64,7 @@ def _eras(trace: Trace) -> tuple[I64, Mask]:
         linked = np.flatnonzero(launch >= 0)
         pid = links.calls(trace).pid[launch[linked]]
         when = links.launch_start(trace)[linked]
-        for process in np.unique(starts.pid).tolist():
+        for process in segments.sorted_unique(starts.pid).tolist():
             own = np.flatnonzero(starts.pid == process)
             mine = pid == process
             at = np.searchsorted(starts.ts[own], when[mine], side="right") - 1
@@ -81,7 +82,8 @@ def _edges(trace: Trace) -> tuple[Mask, Mask]:
     """
     notes = links.marks(trace)
     found = {
-        int(n): annotation_names.recognise(notes.strings[int(n)]) for n in np.unique(notes.name)
+        int(n): annotation_names.recognise(notes.strings[int(n)])
+        for n in segments.sorted_unique(notes.name)
     }
     for writers in ((Writer.VLLM, Writer.SGLANG), (Writer.TRACEKIT,)):
         edges = [
@@ -120,7 +122,7 @@ def _one_a_step(trace: Trace, count: I64) -> Mask:
     steps = notes.ts[notes.named(r"^ProfilerStep#\d+$")]
     step = np.searchsorted(steps, links.calls(trace).ts[graph], side="right") - 1
     out = np.zeros(len(count), bool)
-    out[graph] = len(graph) > 0 and step[0] >= 0 and len(np.unique(step)) == len(graph)
+    out[graph] = len(graph) > 0 and step[0] >= 0 and len(segments.sorted_unique(step)) == len(graph)
     return out
 
 
@@ -148,13 +150,17 @@ def _repeated(trace: Trace) -> Trace:
     notes, calls = links.marks(trace), links.calls(trace)
     issued = calls.ts[links.launch_count(trace) > 0]
     best, length = notes.where(np.zeros(len(notes), bool)), 0
-    for name in np.unique(notes.name).tolist():
+    for name in segments.sorted_unique(notes.name).tolist():
         text = notes.strings[name]
         mine = notes.where(notes.name == name)
         if len(mine) < _FEWEST or _PART.search(text) or annotation_names.is_library(text):
             continue
         step = annotation_names.recognise(text)
-        if step is not None or (mine.end[:-1] > mine.ts[1:]).any() or len(np.unique(mine.tid)) > 1:
+        if (
+            step is not None
+            or (mine.end[:-1] > mine.ts[1:]).any()
+            or len(segments.sorted_unique(mine.tid)) > 1
+        ):
             continue
         at = np.searchsorted(mine.ts, issued, side="right") - 1
         inside = (at >= 0) & (issued < mine.end[np.maximum(at, 0)])

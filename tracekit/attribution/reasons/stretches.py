@@ -218,7 +218,7 @@ def _cut(
     where: Spans, why: npt.NDArray[np.uint8], gap: I64, inside: Spans, reason: Reason
 ) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
     """The same, with the parts that lie in `inside` for another reason."""
-    edges = np.unique(np.concatenate([where.ravel(), inside.ravel()]))
+    edges = segments.sorted_unique(np.concatenate([where.ravel(), inside.ravel()]))
     pieces = np.stack([edges[:-1], edges[1:]], axis=1)
     at = np.searchsorted(where[:, 0], pieces[:, 0], side="right") - 1
     real = (at >= 0) & (pieces[:, 0] < where[np.maximum(at, 0), 1])

@@ -87,6 +87,6 @@ def _lag(edges: Edges, work: device.Work, target: Targets) -> I64:
     waited = np.isin(edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
     out[waited] = target.lag[edges.owner[waited]]
     first = int(work.start[0]) if len(work.start) else 0
-    gap = edges.kind == Kind.GAP
+    gap = edges.kind == int(Kind.GAP)
     out[gap] = work.unlinked_lag[edges.dst[gap] - first]
     return out

@@ -14,6 +14,7 @@ from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
 from tracekit.errors import UsageError
 from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask
 
 HOST_SYNC = "host_sync"
@@ -65,7 +66,7 @@ def weights(replay: Replay, change: Change) -> Weights:
         dropped |= np.isin(kind, (Kind.WAIT, Kind.COPY_WAIT))
         factor[np.isin(kind, (Kind.CALL, Kind.COPY_CALL))] = 0.0
     if not change.launch_cost:
-        factor[replay.graph.edges.kind == Kind.LAUNCH] = 0.0
+        factor[replay.graph.edges.kind == int(Kind.LAUNCH)] = 0.0
     for stage in change.cuda_graphs:
         inside, room = _inside(replay, stage)
         factor[inside] = 0.0
@@ -83,7 +84,7 @@ def of_work(replay: Replay, factor: npt.NDArray[np.float64]) -> Weights:
 def _scale(
     replay: Replay, factor: npt.NDArray[np.float64], of_row: npt.NDArray[np.float64]
 ) -> None:  # fmt: skip
-    runs = replay.graph.edges.kind == Kind.RUN
+    runs = replay.graph.edges.kind == int(Kind.RUN)
     factor[runs] *= of_row[replay.graph.edges.owner[runs]]
 
 
@@ -161,11 +162,11 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
     own = np.flatnonzero(host & (of >= 0) & ends)
     launches = own[edges.kind[own] == Kind.LAUNCH]
     launches = launches[np.lexsort((when[edges.src[launches]], of[launches]))]
-    some, first = np.unique(of[launches], return_index=True)
+    some, first = segments.firsts(of[launches])
     out = np.zeros(len(edges), bool)
     out[own[np.isin(of[own], some)]] = True
     out[launches[first]] = False
-    return out, (edges.kind == Kind.SLOT) & np.isin(instance(edges.dst), some)
+    return out, (edges.kind == int(Kind.SLOT)) & np.isin(instance(edges.dst), some)
 
 
 def graphable(replay: Replay) -> tuple[str, ...]:
@@ -174,13 +175,13 @@ def graphable(replay: Replay) -> tuple[str, ...]:
     """
     made, launch = replay.graph, links.launch_row(replay.trace)
     waits = np.isin(made.edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
-    returns = np.sort(made.when[np.unique(made.edges.dst[waits])])
+    returns = np.sort(made.when[segments.sorted_unique(made.edges.dst[waits])])
     found = []
     for window in replay.windows:
         if window.clock != WORK_CLOCK:
             continue
         calls = launch[np.concatenate(window.ends) - made.end[0]]
-        count, times = len(np.unique(calls[calls >= 0])), len(window.begins)
+        count, times = len(segments.sorted_unique(calls[calls >= 0])), len(window.begins)
         held = window.stage in replay.marks.families and _waits(replay, window.stage, returns)
         if count >= MANY * times and not held:
             found.append((count, window.stage))

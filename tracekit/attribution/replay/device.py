@@ -11,6 +11,7 @@ from tracekit.attribution.idle.causes import SUSPECT_NS
 from tracekit.attribution.replay.graph import Drawing, Kind
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.replay.waits import NEAR_NS
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 
@@ -87,7 +88,7 @@ def _later_nodes(trace: Trace) -> Mask:
     """[G] work whose launch began another row before."""
     launch = links.launch_row(trace)
     later = np.ones(len(launch), bool)
-    later[np.unique(launch, return_index=True)[1]] = False
+    later[segments.firsts(launch)[1]] = False
     return later
 
 
@@ -104,10 +105,12 @@ def _nodes(trace: Trace, times: Timing, out: Drawing, start: I64, end: I64) -> N
     if top > (1 << 62) // (len(own) + 1):
         return
     number = np.zeros(int(launch[own].max()) + 1, np.int64)
-    number[np.unique(launch[own])] = np.arange(len(np.unique(launch[own])))
+    number[segments.sorted_unique(launch[own])] = np.arange(
+        len(segments.sorted_unique(launch[own]))
+    )
     last = np.full(len(gpu), -1, np.int64)  # until when an earlier node of any stream ran
     found: list[tuple[I64, I64]] = []  # a node, and one that had ended before it
-    for one in np.unique(stream[own]).tolist():
+    for one in segments.sorted_unique(stream[own]).tolist():
         mine = own[stream[own] == one]
         mine = mine[np.lexsort((gpu.end[mine], launch[mine]))]
         keys = number[launch[mine]] * top + gpu.end[mine]

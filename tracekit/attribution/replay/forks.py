@@ -8,6 +8,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.host import Points
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -66,7 +67,7 @@ def _bursts(own: Spans, busy: Spans) -> list[tuple[int, int]]:
     following = busy[np.minimum(pause + 1, len(busy) - 1), 0]
     fits = apart & (~last | (own[:, 1] <= following)) & (pause >= 0)
     out = []
-    for one in np.unique(pause[fits]):
+    for one in segments.sorted_unique(pause[fits]):
         mine = own[pause == one]
         if fits[pause == one].all():
             out.append((int(mine[0, 0]), int(mine[-1, 1])))

@@ -63,7 +63,7 @@ def call_thread(trace: Trace) -> I64:
 
 def marker_thread(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each marker; of a marker of any process the one that launches most."""
-    number, first = np.unique(links.thread(trace), return_index=True)
+    number, first = segments.firsts(links.thread(trace))
     own = zip(trace.pid[first].tolist(), trace.tid[first].tolist(), strict=True)
     owner = dict(zip(own, number.tolist(), strict=True))
     calls, count = call_thread(trace), links.launch_count(trace)

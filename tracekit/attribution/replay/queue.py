@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 DEPTH = 1022  # launches; measured on NVIDIA devices, where nothing says it
@@ -32,7 +33,7 @@ def slots(trace: Trace, submitted: I64, launch: I64, long: Mask) -> Slots:
     row = np.full(len(gpu), -1, np.int64)
     full = np.zeros(len(long), bool)
     waits: list[I64] = []
-    for one in np.unique(stream[launch >= 0]):
+    for one in segments.sorted_unique(stream[launch >= 0]):
         mine = _firsts(np.flatnonzero((stream == one) & (launch >= 0)), launch)
         mine = mine[np.argsort(submitted[mine], kind="stable")]
         started = np.sort(gpu.ts[mine])
@@ -57,4 +58,4 @@ def slots(trace: Trace, submitted: I64, launch: I64, long: Mask) -> Slots:
 
 def _firsts(rows: I64, launch: I64) -> I64:
     """Of each launch the first of these rows: a graph takes one place."""
-    return rows[np.unique(launch[rows], return_index=True)[1]]
+    return rows[segments.firsts(launch[rows])[1]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 
@@ -13,7 +14,7 @@ class Submitted:
 
     def __init__(self, trace: Trace, submitted: I64) -> None:
         gpu, stream = links.work(trace), links.stream(trace)
-        self.streams: list[int] = np.unique(stream).tolist()
+        self.streams: list[int] = segments.sorted_unique(stream).tolist()
         self.device: dict[int, int] = {}
         self.number: dict[tuple[int, int], int] = {}  # by device and stream
         self._own: dict[int, tuple[I64, I64, I64]] = {}

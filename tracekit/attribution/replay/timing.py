@@ -126,7 +126,7 @@ def _latency(trace: Trace, key: I64, submitted: I64, previous: I64, told: Mask) 
     gpu, launch = links.work(trace), links.launch_row(trace)
     taken = gpu.ts - submitted
     first = np.zeros(len(gpu), bool)  # of a graph launch only the first node waits for the call
-    first[np.unique(launch, return_index=True)[1]] = True
+    first[segments.firsts(launch)[1]] = True
     own = (submitted >= 0) & first & (taken >= 0)
     if not own.any():
         return np.zeros(len(gpu), np.int64)
@@ -183,7 +183,7 @@ def _by_kind(
 ) -> I64:
     """[N] `how` of the values of each key, over the rows of `of`; `otherwise` where it has none."""
     out = otherwise.copy()
-    for one in np.unique(key[of]):
+    for one in segments.sorted_unique(key[of]):
         mine = of & (key == one)
         out[key == one] = round(how(values[mine]))
     return out

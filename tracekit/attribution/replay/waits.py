@@ -9,6 +9,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.replay.submitted import Submitted, told
 from tracekit.attribution.replay.timing import Timing
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # a call that waits for all streams of a device, by its name
@@ -75,7 +76,7 @@ def _records(trace: Trace) -> dict[int, int]:
     kinds = np.flatnonzero(trace.is_(Cat.SYNC) & ~trace.named("Wait"))
     if not len(kinds):
         return {}
-    numbers, first = np.unique(links.calls(trace).correlation, return_index=True)
+    numbers, first = segments.firsts(links.calls(trace).correlation)
     by_number = dict(zip(numbers.tolist(), first.tolist(), strict=True))
     return {
         by_number[number]: row
@@ -129,7 +130,7 @@ def _measured(trace: Trace, times: Timing, waiting: Mask, call: I64, work: I64) 
     waited = done > calls.ts
     rest = np.where(waited, calls.end - done, calls.dur)
     cost, usual = rest.copy(), rest.copy()
-    for name in np.unique(calls.name[call]).tolist():
+    for name in segments.sorted_unique(calls.name[call]).tolist():
         own = calls.name == name
         late = own & waited & (waiting | times.blocks)
         early = own & ~waited & waiting

@@ -141,7 +141,7 @@ def _is_stage(step: Step) -> bool:
 
 def _by_name(notes: Trace, ask: Callable[[str], T]) -> dict[int, T]:
     """What `ask` says of each distinct name, by its number."""
-    return {int(n): ask(notes.strings[int(n)]) for n in np.unique(notes.name)}
+    return {int(n): ask(notes.strings[int(n)]) for n in segments.sorted_unique(notes.name)}
 
 
 def _rows(notes: Trace, step: dict[int, Step | None], keep: Callable[[Step], bool]) -> Mask:
@@ -225,7 +225,7 @@ def _number(keys: Iterable[object]) -> I64:
 def _inside(group: I64, end: I64) -> Mask:
     """[M] whether an earlier row of the group (sorted by start, longer first) reaches past it."""
     order = np.argsort(group, kind="stable")
-    ends, rank = np.unique(end[order], return_inverse=True)
+    ends, rank = segments.codes(end[order])
     base = group[order] * (len(ends) + 1)
     reach = np.maximum.accumulate(base + rank)
     out = np.zeros(len(group), bool)
@@ -319,9 +319,9 @@ def around_ops(trace: Trace, stages: str | None = None) -> I64:
 
 def _around_ops(trace: Trace, marks: Markers) -> I64:
     every = links.ops(trace)
-    threads = np.unique(np.concatenate([every.tid, marks.tid]), return_inverse=True)[1]
+    threads = segments.codes(np.concatenate([every.tid, marks.tid]))[1]
     thread, mark_thread = threads[: len(every)], threads[len(every) :]
-    pids = np.unique(np.concatenate([every.pid, marks.pid]), return_inverse=True)[1]
+    pids = segments.codes(np.concatenate([every.pid, marks.pid]))[1]
     pid, mark_pid = pids[: len(every)], pids[len(every) :]
     width = int(threads.max()) + 1
 

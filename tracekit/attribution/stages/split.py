@@ -137,9 +137,9 @@ def _own(trace: Trace, pairs: Pairs, groups: int) -> dict[str, I64]:
     def covers(keep: Mask) -> I64:
         return segments.union_ns(group[keep], start[keep], end[keep], groups)
 
-    is_kernel = cat == Cat.KERNEL
+    is_kernel = cat == int(Cat.KERNEL)
     kernel = covers(is_kernel)
-    copied = covers(is_kernel | (cat == Cat.MEMCPY))
+    copied = covers(is_kernel | (cat == int(Cat.MEMCPY)))
     everything = covers(np.ones(len(row), bool))
     return {
         "count": np.bincount(group, minlength=groups),

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracekit.trace.trace import I64
 
-_NARROW = 1 << 16
+_NARROW = 1 << 12
 
 
 def sums(group: I64, values: I64, groups: int) -> I64:
@@ -20,6 +20,11 @@ def sums(group: I64, values: I64, groups: int) -> I64:
 
 def sorted_unique(values: I64) -> I64:
     """The distinct values, ascending. numpy's own hashes, which is slower by far here."""
+    if (room := _room(values)) is not None:
+        low, width = room
+        seen = np.zeros(width, bool)
+        seen[values - low] = True
+        return np.flatnonzero(seen) + low
     ordered = np.sort(values)
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
@@ -34,16 +39,36 @@ def codes(values: I64) -> tuple[I64, I64]:
     """
     if not len(values):
         return values, np.empty(0, np.int64)
-    low = int(values.min())
-    width = int(values.max()) - low + 1
-    if width > max(_NARROW, 2 * len(values)):
+    if (room := _room(values)) is None:
         found, inverse = np.unique(values, return_inverse=True)
         return found, np.asarray(inverse).reshape(-1)
+    low, width = room
     place = values - low
     seen = np.zeros(width, bool)
     seen[place] = True
     code = np.cumsum(seen) - 1
     return np.flatnonzero(seen) + low, code[place]
+
+
+def firsts(values: I64) -> tuple[I64, I64]:
+    """The distinct values, ascending, and the first row that has each."""
+    if (room := _room(values)) is None:
+        found, first = np.unique(values, return_index=True)
+        return found, np.asarray(first)
+    low, width = room
+    row = np.full(width, -1, np.int64)
+    row[values[::-1] - low] = np.arange(len(values) - 1, -1, -1)  # what is written last stays
+    known = np.flatnonzero(row >= 0)
+    return known + low, row[known]
+
+
+def _room(values: I64) -> tuple[int, int] | None:
+    """The least value and the width of all, where a table of that width is no larger than they."""
+    if not len(values):
+        return None
+    low = int(values.min())
+    width = int(values.max()) - low + 1
+    return (low, width) if width <= max(_NARROW, 2 * len(values)) else None
 
 
 def longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:

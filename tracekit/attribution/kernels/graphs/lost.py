@@ -32,7 +32,7 @@ def _alike(trace: Trace) -> I64:
     gpu, launch = links.work(trace), links.launch_row(trace)
     out = lost_collectives.alike(trace)
     size = grids(trace)
-    usable = (gpu.cat == Cat.KERNEL) & (size > 0).all(axis=1)
+    usable = gpu.is_(Cat.KERNEL) & (size > 0).all(axis=1)
     lost = np.flatnonzero(usable & (launch < 0) & (out < 0))
     known = np.flatnonzero(usable & (launch >= 0) & ~links.replayed(trace))
     if not len(lost) or not len(known):
@@ -41,7 +41,7 @@ def _alike(trace: Trace) -> I64:
     _, code = segments.distinct(np.concatenate([word[:, None], size], axis=1))
     says = matching.says(trace, {})
     track = np.stack([gpu.device.astype(np.int64), gpu.stream], axis=1)
-    for place in np.unique(track[lost], axis=0):
+    for place in segments.distinct(track[lost])[0]:
         mine, other = (rows[(track[rows] == place).all(axis=1)] for rows in (lost, known))
         if len(other) < SHORTEST:
             continue

@@ -12,6 +12,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.graphs.words import UNNAMED
 from tracekit.taxonomy import Category
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 _CODE = {category: code for code, category in enumerate(Category)}
@@ -25,17 +26,17 @@ _BESIDE = frozenset((_CODE[Category.COPY], _CODE[Category.ELEMENTWISE], _CODE[Ca
 def of_work(trace: Trace) -> I64:
     """[G] the category that the name of each row of `links.work` says, or -1."""
     gpu = links.work(trace)
-    distinct, inverse = np.unique(gpu.name, return_inverse=True)
+    distinct, inverse = segments.codes(gpu.name)
     found = [name_rules.of_kernel(trace.strings[int(n)])[0] for n in distinct]
     codes = [NOTHING if one is Category.OTHER else _CODE[one] for one in found]
     out = np.array(codes, np.int64)[np.asarray(inverse).reshape(-1)]
-    return np.where(gpu.cat == Cat.KERNEL, out, NOTHING)
+    return np.where(gpu.is_(Cat.KERNEL), out, NOTHING)
 
 
 def of_calls(trace: Trace) -> I64:
     """[R] the category that the op around each call says, or -1."""
     ops, row, parent = links.ops(trace), links.call_op_row(trace), links.op_parent_row(trace)
-    distinct, inverse = np.unique(row, return_inverse=True)
+    distinct, inverse = segments.codes(row)
     codes = []
     for op in distinct.tolist():
         code, at = NOTHING, op

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 UNNAMED = -1
@@ -39,11 +40,11 @@ class Words:
     def of_work(self, trace: Trace) -> I64:
         """[G] of each row of `links.work`."""
         gpu = links.work(trace)
-        distinct, inverse = np.unique(gpu.name, return_inverse=True)
+        distinct, inverse = segments.codes(gpu.name)
         table = np.array([self.of(trace.strings[int(n)]) for n in distinct], np.int64)
         out = table[inverse.reshape(-1)] if len(table) else np.empty(0, np.int64)
-        out[gpu.cat == Cat.MEMCPY] = self.of(_COPY)
-        out[gpu.cat == Cat.MEMSET] = self.of(_FILL)
+        out[gpu.is_(Cat.MEMCPY)] = self.of(_COPY)
+        out[gpu.is_(Cat.MEMSET)] = self.of(_FILL)
         return out
 
     def of_calls(self, trace: Trace) -> I64:
