@@ -4,9 +4,10 @@
     python scripts/roofline_coverage.py TRACE…       # or folders of traces
     python scripts/roofline_coverage.py --least 0.85 FOLDER
 
-A trace without shapes has no formulas: it is listed, and left out of `--least`. So is communication
-of which no size is recorded: no roof of the device's memory bounds it. The first share is of all
-kernel time, the second, which `--least` is about, of the rest.
+The first share is of all kernel time. The second, which `--least` is about, is of the kernel time
+of which the trace holds sizes: not of work whose op is not recorded (launched before the recording,
+or replayed by a graph whose capture is not there), nor of collectives without sizes. A trace
+without shapes has no formulas: it is listed, and left out of `--least`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from tracekit.analyses.roofline.op_rows import COMMUNICATION
 
 from tracekit.answers.roofline import Roofline
 from tracekit.errors import TracekitError
@@ -56,12 +55,10 @@ def line(path: Path, most: int) -> tuple[str, float | None]:
     if found is None or not whole:
         why = answers.unanswered.get("roofline") or (found.unshaped if found else None)
         return f"| {name} | {why or 'no kernels'} | | | |", None
-    talk = sum(row.total_ns for row in found.uncovered if row.why == COMMUNICATION)
-    covered = sum(c.covered_ns for c in found.coverage)
-    part = covered / (whole - talk) if whole > talk else None
-    cells = (name, share(covered / whole), share(part) if part is not None else "–",
-             duration(whole), rest(found, whole, most))  # fmt: skip
-    return f"| {' | '.join(cells)} |", part
+    shares = (found.covered_share, found.sized_share)
+    said = (share(one) if one is not None else "–" for one in shares)
+    cells = (name, *said, duration(whole), rest(found, whole, most))
+    return f"| {' | '.join(cells)} |", found.sized_share
 
 
 def main() -> int:
@@ -71,7 +68,7 @@ def main() -> int:
     parser.add_argument("--least", type=float, help="exit 1 where a trace has less")
     asked = parser.parse_args()
     print(
-        "| trace | covered | without communication | kernel time | the longest of the rest |\n"
+        "| trace | covered | of what has sizes | kernel time | the longest of the rest |\n"
         "| --- | --- | --- | --- | --- |"
     )
     below = []

@@ -103,6 +103,9 @@ def _finish(
         covered_share=work_phases.share(
             sum(c.covered_ns for c in cover), sum(c.kernel_ns for c in cover)
         ),
+        sized_share=work_phases.share(
+            sum(c.covered_ns for c in cover), sum(c.kernel_ns - c.unsized_ns for c in cover)
+        ),
         device=spec.name if spec else None,
         source=spec.source if spec else None,
         peaks=dict(spec.flops) if spec else {},
@@ -124,7 +127,7 @@ def merge(one: Roofline, two: Roofline) -> Roofline:
         coverage[part.phase] = part if old is None else Coverage(
             part.phase, old.kernel_ns + part.kernel_ns, old.dense_ns + part.dense_ns,
             old.covered_ns + part.covered_ns, old.alike_ns + part.alike_ns,
-            old.communication_ns + part.communication_ns,
+            old.communication_ns + part.communication_ns, old.unsized_ns + part.unsized_ns,
         )  # fmt: skip
     stages: dict[tuple[str, str], StageBound] = {}
     for floor in (*one.floors, *two.floors):

@@ -15,7 +15,7 @@ from tracekit.attribution.kernels import kernel_rules, module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
-from tracekit.attribution.roofline.formulas import registry
+from tracekit.attribution.roofline.formulas import named_kernels, registry
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family
 from tracekit.attribution.roofline.op_formulas import Described, described
 from tracekit.attribution.roofline.utilization import Rates, rates_of
@@ -72,9 +72,11 @@ def rows_of(
     names, strings = origin.op_names(trace)
     module, modules = module_stacks.kinds(trace)
     head = row[first]
+    op = found.op[called]
+    of_op = np.where(op >= 0, names[op] if len(names) else -1, -1 - gpu.name[head])
     key = np.stack([
         found.work[called], phases.code[head], classes.category[head].astype(np.int64), multiplied,
-        names[found.op[called]], module[head],
+        of_op, module[head],
     ], axis=1) if len(called) else np.empty((0, 6), np.int64)  # fmt: skip
     distinct, kind = segments.distinct(key)
     size = len(distinct)
@@ -89,7 +91,8 @@ def rows_of(
         work, many, ns = found.works[w], int(calls[at]), int(total[at])
         dtype = "tf32" if tf32 and work.dtype == "float32" else work.dtype
         one = Op(
-            strings[name], work.shape, dtype, CATEGORIES[c], phases.names[p],
+            strings[name] if name >= 0 else named_kernels.called(trace.strings[-1 - name]),
+            work.shape, dtype, CATEGORIES[c], phases.names[p],
             trace.strings[longest[at]], many, int(kernels[at]), ns, many * work.flops,
             many * work.bytes, rates_of(work, many, ns, spec, dtype), work.family, work.known,
             None, int(helped[at]), modules[inside] if inside >= 0 else None,
@@ -168,13 +171,14 @@ def coverage_of(trace: Trace, phases: work_phases.Phases) -> list[Coverage]:
     dense = classes.of(Category.GEMM) | classes.of(Category.ATTENTION)
     found = described(trace)
     known, talk = found.call >= 0, classes.of(Category.COMMUNICATION)
+    unsized = ~known & ((origin.op_row(trace) < 0) | talk)
     out = []
     for code, name in enumerate(phases.names):
         mine = kernel & (phases.code == code)
         if mine.any():
             parts = (
                 int(gpu.dur[mine & part].sum())
-                for part in (kernel, dense, known, found.alike, talk)
+                for part in (kernel, dense, known, found.alike, talk, unsized)
             )
             out.append(Coverage(name, *parts))
     return out

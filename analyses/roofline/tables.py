@@ -54,6 +54,9 @@ DEFINITIONS = {
     "communication": "Part of the kernel time in collectives, which the links and other ranks "
     "bound, not the memory. Covered where their size is known.",
     "why": "Why no formula describes it.",
+    "without sizes": "Part of the kernel time of which the trace holds no sizes: no op around the "
+    "launch, the launch or the capture of its graph not recorded, or a collective's message.",
+    "covered, of sized": "Covered, over the kernel time of which the trace holds sizes.",
     "dense": "Part of the kernel time in GEMM and attention kernels.",
 }
 MOST = 200
@@ -150,26 +153,29 @@ def _coverage_grid(result: Roofline) -> Grid:
         Column("covered", "share", DEFINITIONS["covered"]),
         Column("by kernels alike", "share", DEFINITIONS["by kernels alike"]),
         Column("communication", "share", DEFINITIONS["communication"]),
+        Column("without sizes", "share", DEFINITIONS["without sizes"]),
+        Column("covered, of sized", "share", DEFINITIONS["covered, of sized"]),
     )  # fmt: skip
+    parts = [(c.dense_ns, c.covered_ns, c.alike_ns, c.communication_ns, c.unsized_ns)
+             for c in result.coverage]  # fmt: skip
     rows = [
-        (c.phase, c.kernel_ns, *(
-            work_phases.share(part, c.kernel_ns)
-            for part in (c.dense_ns, c.covered_ns, c.alike_ns, c.communication_ns)
-        ))
-        for c in result.coverage
-    ]  # fmt: skip
-    total = sum(c.kernel_ns for c in result.coverage)
-    dense, alike, talk = (
-        work_phases.share(sum(parts), total)
-        for parts in zip(*((c.dense_ns, c.alike_ns, c.communication_ns) for c in result.coverage),
-                         strict=True)
-    ) if result.coverage else (None, None, None)  # fmt: skip
-    last = ("all", total, dense, result.covered_share, alike, talk)
+        (c.phase, *_coverage(c.kernel_ns, own))
+        for c, own in zip(result.coverage, parts, strict=True)
+    ]
+    every = [sum(column) for column in zip(*parts, strict=True)] or [0] * 5
+    last = ("all", *_coverage(sum(c.kernel_ns for c in result.coverage), every))
     note = (
         "Kernels of a graph replay have an op, and so shapes, where the trace of their capture is "
         "known (--graph-capture)."
     )
     return Grid("coverage", "How much of the kernel time has formulas", columns, rows, note, last)
+
+
+def _coverage(total: int, parts: Sequence[int]) -> tuple[int | float | None, ...]:
+    """The cells of a row: kernel time, the share of each part, and of what has sizes."""
+    covered, unsized = parts[1], parts[-1]
+    shares = (work_phases.share(part, total) for part in parts)
+    return (total, *shares, work_phases.share(covered, total - unsized))
 
 
 def _rest_grid(result: Roofline) -> Grid:

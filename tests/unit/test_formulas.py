@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import pytest
-from tracekit.analyses.roofline.op_rows import limit
+from tracekit.analyses.roofline.op_rows import NO_ARGUMENTS, NO_FORMULA, limit
 
 from tests.real import loaded
 from tracekit.answers.roofline import Op, Roofline
 from tracekit.attribution import links
-from tracekit.attribution.kernels.graphs import lost
-from tracekit.attribution.roofline import flops, step_lengths
-from tracekit.attribution.roofline.formulas import communication, registry
+from tracekit.attribution.kernels.graphs import lost, origin
+from tracekit.attribution.roofline import flops, op_formulas, step_lengths
+from tracekit.attribution.roofline.formulas import communication, named_kernels, registry
 from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths, Work
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results import catalog, engine
@@ -252,6 +253,44 @@ def test_a_collective_moves_what_goes_in_and_what_comes_out() -> None:
     assert of("record_param_comms", [[], []], [L, S], hint=sized) is None
 
 
+def test_the_name_and_grid_of_a_kernel_without_an_op_say_what_it_moves() -> None:
+    """Blocks of 128 threads, 4 values each: two whole blocks and a value of the third at least."""
+    start = "void at::native::vectorized_elementwise_kernel<4, at::native::"
+    for functor, tensors, size, done in (
+        ("FillFunctor<float>", 1, 4, 0),
+        ("CUDAFunctor_add<c10::BFloat16>", 3, 6, 1),
+        ("BinaryFunctor<float, float, bool, at::native::(anonymous namespace)::Compare<float> >",
+         3, 9, 1),
+        ("AUnaryFunctor<float, double, double, at::native::MulFunctor<double> >", 2, 16, 1),
+    ):  # fmt: skip
+        for array in (f"at::detail::Array<char*, {tensors}>", f"std::array<char*, {tensors}ul>"):
+            work = named_kernels.of_kernel(f"{start}{functor}, {array} >(int)", 3, 128)
+            assert work is not None
+            values = 2 * 128 * 4 + 1
+            assert (work.flops, work.bytes) == (done * values, size * values)
+            assert (work.known, work.shape) == (Known.LEAST, "1025")
+    lone = f"{start}exp_kernel(int)::{{lambda(float)#1}}, std::array<char*, 2ul> >(int)"
+    assert named_kernels.of_kernel(lone, 3, 128) is None  # its result may be of any type
+
+
+def test_what_names_say_is_never_more_than_what_ops_say() -> None:
+    """ResNet on MI300X: kernels of which both are known."""
+    trace = loaded("tl_mi300_resnet_act_checkpoint")
+    gpu, grid, found = links.work(trace), origin.grids(trace), op_formulas.described(trace)
+    many, tried = Counter(found.call.tolist()), 0
+    for at in (gpu.named("vectorized_elementwise") & (found.call >= 0)).nonzero()[0].tolist():
+        sizes = [int(n) for n in grid[at]]
+        name = trace.strings[gpu.name[at]]
+        work = named_kernels.of_kernel(name, prod(sizes[:3]), prod(sizes[3:]))
+        told = found.each[found.call[at]]
+        if work is None or many[int(found.call[at])] > 1:
+            continue
+        tried += 1
+        block = prod(sizes[3:]) * 8 * 3 * 2  # of three tensors of bfloat16, 8 values a thread
+        assert told.bytes - block <= work.bytes <= told.bytes
+    assert tried > 300
+
+
 def test_what_is_repeated_by_a_stride_of_zero_is_in_memory_once() -> None:
     work = of("aten::mul", [[4, 3], [4, 3]], [F, F], strides=[[3, 1], [0, 1]])
     assert work is not None
@@ -360,6 +399,22 @@ def test_kernels_from_before_the_recording_are_known_by_a_run_of_the_same_kernel
     result = catalog.ask(trace, Roofline)
     assert 0.29 < sum(r.total_ns for r in result.alike) / 45_432_698 < 0.31
     assert result.uncovered[0].what == "aten::arange"
+
+
+def test_the_share_of_what_has_sizes_leaves_out_what_has_none() -> None:
+    """Two fills that were launched before the recording take 96 % of the time."""
+    result = catalog.ask(loaded("hta_trace_compare_base"), Roofline)
+    assert (result.covered_share, result.sized_share, result.uncovered) == (1, 1, ())
+    row = result.rows[0]
+    assert (row.op, row.calls, row.known) == ("FillFunctor<float>", 2, Known.LEAST)
+    assert row.bytes == 2 * 4 * (88_496 * 128 * 4 + 1)
+    whole = catalog.ask(loaded("tl_vllm_prefilldecode_piecewise"), Roofline)
+    lacking = sum(c.unsized_ns for c in whole.coverage)
+    assert whole.covered_share is not None
+    assert whole.sized_share is not None
+    assert whole.covered_share < 0.2 < 0.99 < whole.sized_share
+    known = (NO_ARGUMENTS, NO_FORMULA)
+    assert lacking == sum(r.total_ns for r in whole.uncovered if r.why not in known)
 
 
 def test_the_script_prints_a_table_of_coverage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,7 @@ class Coverage:
     covered_ns: int  # of those whose op has a formula
     alike_ns: int = 0  # of covered_ns: launched before the recording, known by kernels alike
     communication_ns: int = 0  # of kernel_ns: collectives, covered where their size is known
+    unsized_ns: int = 0  # of kernel_ns: neither an op's arguments nor anything else says the sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Roofline(Result):
     unshaped: str | None  # why there are no rows, where there are none
     uncovered: tuple[Uncovered, ...] = ()  # the longest first
     alike: tuple[Op, ...] = ()  # launched before the recording, described by kernels alike
+    sized_share: float | None = None  # of the kernel time of which the trace holds sizes
     stated: tuple[Op, ...] = ()  # products by their role and the model's dimensions in our metadata
 
     @property

@@ -9,10 +9,10 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost, origin
 from tracekit.attribution.roofline import flops, messages, step_lengths
-from tracekit.attribution.roofline.formulas import communication, registry
+from tracekit.attribution.roofline.formulas import communication, named_kernels, registry
 from tracekit.attribution.roofline.formulas.work import Lengths, Work
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Mask, Trace
+from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _ALIKE = -2  # no replay: a call like another
 _ARGUMENTS = ("dims", "types", "concrete", "strides")
@@ -24,7 +24,7 @@ class Described:
 
     call: I64  # [G] the call that each row of `links.work` belongs to, or -1
     alike: Mask  # [G] known by kernels alike, its own launch is not in the trace: see lost.py
-    op: I64  # [C] the op, as a row of `graphs.origin.over_ops`
+    op: I64  # [C] the op, as a row of `graphs.origin.over_ops`; -1: the kernel's name says it
     work: I64  # [C] index into works
     works: tuple[Work, ...]
     like: Mask  # [C] a call of work that is known by kernels alike
@@ -75,11 +75,34 @@ def _described(trace: Trace) -> Described:
     place[known] = np.arange(len(known))
     call_of = np.full(len(row), -1, np.int64)
     call_of[mine] = place[which]
-    every = tuple(number)
+    row, own = _by_name(trace, call_of < 0, number)
+    call_of[row] = len(known) + np.arange(len(row))
+    every, of_call = tuple(number), np.concatenate([work[known], own])
     return Described(
-        call_of, (same >= 0) & (call_of >= 0), pair[known, 0], work[known], every,
-        pair[known, 1] == _ALIKE, tuple(map(every.__getitem__, work[known].tolist())),
+        call_of, (same >= 0) & (call_of >= 0),
+        np.concatenate([pair[known, 0], np.full(len(row), -1)]), of_call, every,
+        np.concatenate([pair[known, 1] == _ALIKE, np.zeros(len(row), bool)]),
+        tuple(map(every.__getitem__, of_call.tolist())),
     )  # fmt: skip
+
+
+def _by_name(trace: Trace, lacking: Mask, number: dict[Work, int]) -> tuple[I64, I64]:
+    """Of kernels that lack work: those whose own name and grid say it, as rows of `links.work`, and
+    the index of each one's work, which enters `number`.
+
+    Not of those around which an op is recorded: its arguments say more, or it has other kernels.
+    """
+    gpu, size = links.work(trace), origin.grids(trace)
+    row = np.flatnonzero(lacking & (gpu.cat == Cat.KERNEL) & (origin.op_row(trace) < 0))
+    row = row[(size[row] > 0).all(axis=1)]
+    key = np.stack([
+        gpu.name[row].astype(np.int64), size[row, :3].prod(axis=1), size[row, 3:].prod(axis=1)
+    ], axis=1)  # fmt: skip
+    distinct, inverse = segments.distinct(key)
+    found = [named_kernels.of_kernel(trace.strings[n], g, b) for n, g, b in distinct.tolist()]
+    code = [number.setdefault(one, len(number)) if one else -1 for one in found]
+    own = np.array(code, np.int64)[inverse] if len(row) else np.empty(0, np.int64)
+    return row[own >= 0], own[own >= 0]
 
 
 def _with_lengths(trace: Trace, op: int, lengths: Lengths | None) -> Work | None:
