@@ -43,11 +43,12 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
     degraded = [name for names, p in parts.items() if p > frames.MATERIAL for name in names]
     idle_ns = total(frames.device_idle(trace))
     what = (
-        f"{duration(inside)} passed with work launched more than {duration(causes.SUSPECT_NS)} "
-        "before and none of this file running: the device probably ran work that the file does not "
-        "hold (a step that was cut out, another process), waited for another device, or loaded a "
-        f"kernel.{_blocked(trace, intersect(suspect, device))} It is left out of every window, "
-        "idle time and share."
+        f"{duration(inside)} of the device's time is unaccounted for: work had been launched more "
+        f"than {duration(causes.SUSPECT_NS)} before, and none of this file ran. The device probably "
+        "ran work that the file does not hold (a step that was cut out, another process), waited "
+        "for another device, or loaded a kernel."
+        f"{_blocked(trace, intersect(suspect, device))} It is left out of every window, idle time "
+        "and share."
     )
     waits = int((covered(device, suspect) > 0).sum())
     effect: Effect = "degraded" if degraded else "note"

@@ -214,8 +214,8 @@ def test_a_draft_whose_prefill_eats_the_gain_is_one_sentence() -> None:
     assert own.saves_ns == 20_000
     assert headline(one) == (
         "Drafting pays here: at γ 2 a round costs 2.00 target steps (a verify pass of 1.00) and "
-        "pays from α 0.62 on; decode ran at 1.50 times the speed of the target alone (whole "
-        "requests 1.30), 100% of the draft tokens accepted."
+        "pays from an acceptance α of 0.62 on; decode ran at 1.50 times the speed of the target "
+        "alone (whole requests 1.30), 100% of the draft tokens accepted."
     )
 
 

@@ -46,7 +46,7 @@ def _lead(result: Speculative, law: Law, own: Curve) -> str:
     costs = f"at γ {own.gamma} a round costs {own.cost:.2f} target steps ({_dearest(law, own)})"
     if own.break_even is None:
         return f"Drafting cannot pay here: {costs} and makes {own.gamma + 1} tokens at most"
-    pays = f"and pays from α {own.break_even:.2f} on"
+    pays = f"and pays from an acceptance α of {own.break_even:.2f} on"
     known = [own for own in (result.speedup, law.measured, law.predicted) if own is not None]
     if not known or law.random_weights:
         return f"Speculative decoding: {costs} {pays}"
