@@ -44,9 +44,9 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
     idle_ns = total(frames.device_idle(trace))
     what = (
         f"{duration(inside)} of the device's time is unaccounted for: work had been launched more "
-        f"than {duration(causes.SUSPECT_NS)} before, and none of this file ran. The device probably "
-        "ran work that the file does not hold (a step that was cut out, another process), waited "
-        "for another device, or loaded a kernel."
+        f"than {duration(causes.SUSPECT_NS)} before, and none of this file ran. The device "
+        "probably ran work that the file does not hold (a step that was cut out, another process), "
+        "waited for another device, or loaded a kernel."
         f"{_blocked(trace, intersect(suspect, device))} It is left out of every window, idle time "
         "and share."
     )
