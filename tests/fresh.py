@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 SERVER = """
-import importlib, json, os, signal, sys, traceback
+import atexit, importlib, json, os, signal, sys, traceback
 for name in sys.argv[1:]:
     __import__(name)
 def command(asked):
@@ -34,6 +34,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     child = os.fork()
     if not child:
+        atexit._clear()  # what is the server's to do at its end
         signal.alarm(300 if asked.get("call") else 120)  # a loaded machine is five times slower
         for number, path in ((1, "out"), (2, "err")):
             os.dup2(os.open(asked[path], os.O_WRONLY | os.O_CREAT, 0o600), number)
@@ -49,6 +50,7 @@ for line in sys.stdin:
         except BaseException:
             traceback.print_exc()
             code = 1
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import os
 import platform
@@ -125,7 +126,7 @@ def _new_file(given: Path) -> tuple[Path, Path]:
         _sweep(target.parent.absolute())
         stem = target.name.removesuffix(ending)[:100]
         handle, name = tempfile.mkstemp(
-            prefix=f".{stem}{_mark()}{os.getpid()}-", suffix=ending, dir=target.parent
+            prefix=f".{stem}.{_mark()}{os.getpid()}-", suffix=ending, dir=target.parent
         )
     except (OSError, RuntimeError, ValueError) as fault:  # a circle of links; a NUL byte
         raise _unwritable(given, fault) from None
@@ -140,18 +141,26 @@ def _endings(path: Path) -> list[str]:
 
 def _mark() -> str:
     """What stands in the name of a temporary file of this machine before the process's number."""
-    return f".tracekit-{zlib.crc32(platform.node().encode()):08x}-"
+    return f"tracekit-{zlib.crc32(platform.node().encode()):08x}-"
 
 
 @lru_cache(maxsize=64)
 def _sweep(folder: Path) -> None:
-    """Removes the temporary files that a killed process has left."""
-    left = re.compile(rf"\..*{re.escape(_mark())}(\d+)-\w{{8}}(?:\.[^.]*){{0,2}}")
+    """Removes the temporary files and folders that a killed process has left."""
+    left = re.compile(rf"(?:\..*\.)?{_mark()}(\d+)-\w{{8}}(?:\.[^.]*){{0,2}}")
     with suppress(OSError):
         for path in folder.iterdir():
             found = left.fullmatch(path.name)
             if found and not _runs(int(found[1])):
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # another has removed it, or it is another user's
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _runs(process: int) -> bool:
@@ -187,6 +196,37 @@ def _unwritable(target: Path, fault: Exception) -> TracekitError:
     )
 
 
+# ---------------------------------------------------------------- what goes away
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder that goes away with the block. Those that killed processes left go now."""
+    folder = _scratch()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def passing() -> Path:
+    """As `scratch`, a folder that goes away with this process."""
+    folder, process = _scratch(), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == process:  # a forked process ends without it
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return folder
+
+
+def _scratch() -> Path:
+    place = tempfile.gettempdir()
+    _sweep(Path(place))
+    return Path(tempfile.mkdtemp(prefix=f"{_mark()}{os.getpid()}-", dir=place))
+
+
 # ---------------------------------------------------------------- what is no file
 
 
@@ -217,8 +257,8 @@ def _descriptor(path: Path) -> int | None:
 @contextmanager
 def _through(path: Path) -> Iterator[Path]:
     """A temporary path whose content is written into what is there."""
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
-        temporary = Path(folder) / path.with_suffix("").name
+    with scratch() as folder:
+        temporary = folder / path.with_suffix("").name
         temporary = temporary.with_name(temporary.name + "".join(_endings(path)))
         yield temporary
         number = _descriptor(path)

@@ -12,7 +12,6 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 import warnings
@@ -27,6 +26,8 @@ if "atheris" in sys.argv and guiding.there():
         from tests.fuzz.targets import TARGETS, enter
 else:
     from tests.fuzz.targets import TARGETS, enter
+
+from tracekit import files
 
 SLOW = 20.0  # s for one small file: no end, as far as a user can tell
 
@@ -76,8 +77,8 @@ class Session:
 def main() -> int:
     """0 where no input was a fault, 1 where one was."""
     given = _arguments()
-    with tempfile.TemporaryDirectory(prefix="tracekit-fuzz-") as folder:
-        session = Session(given, Path(folder))
+    with files.scratch() as folder:
+        session = Session(given, folder)
         if given.engine == "atheris":
 
             def guided(rng: random.Random) -> bool:

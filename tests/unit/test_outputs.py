@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gzip
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -343,6 +345,29 @@ def test_what_a_killed_process_left_goes_with_the_next_writing(here: Path) -> No
     with files.writing(here / "b.json") as temporary:
         temporary.write_text("whole")
     assert sorted(p.name for p in here.iterdir()) == [".a.123-notes.json", "b.json"]
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_temporary_folders_go_with_their_process_or_with_the_next(
+    killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    child = os.fork()
+    if not child:
+        atexit._clear()
+        for folder in (files.passing(), files.passing()):
+            (folder / "copy.trace").write_text("[]")
+        with files.scratch() as folder:
+            (folder / "one").mkdir()
+        if killed:
+            os.kill(os.getpid(), 9)
+        atexit._run_exitfuncs()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.iterdir())) == 2 * killed
+    with files.scratch() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_eight_processes_at_once_leave_one_whole_file(here: Path) -> None:

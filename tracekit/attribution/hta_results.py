@@ -12,7 +12,6 @@ import contextlib
 import io
 import logging
 import os
-import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tracekit import extras
+from tracekit import extras, files
 from tracekit.errors import TracekitError
 from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
@@ -119,8 +118,8 @@ def loaded(path: str, *, exact: bool = False) -> Iterator[Any]:
     _installed()
     if not Path(path).is_file():
         raise HtaError("it reads files only, and this is no file")
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
-        name = _suiting(Path(path).absolute(), Path(folder))
+    with files.scratch() as folder:
+        name = _suiting(Path(path).absolute(), folder)
         with _quiet(exact):
             from hta.trace_analysis import TraceAnalysis
 
@@ -283,9 +282,9 @@ def _overlay(asked: Any, graph: Any, target: Path) -> None:
     """
     from tracekit.trace.perfetto.export import export
 
-    with tempfile.TemporaryDirectory() as folder:
+    with files.scratch() as folder:
         with _quiet():
             made = asked.overlay_critical_path_analysis(
-                0, graph, folder, only_show_critical_events=False
+                0, graph, str(folder), only_show_critical_events=False
             )
         export(made, target)

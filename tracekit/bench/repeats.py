@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from tracekit.bench import file
 from tracekit.capture.plan import Progress, quiet
 from tracekit.errors import TracekitError
+from tracekit.files import scratch
 
 # options that are this command's alone, and how many words each takes with it
 _OWN = {
@@ -60,7 +60,7 @@ def run(
     Raises: TracekitError where a process fails, or none was complete.
     """
     found: list[list[dict[str, Any]]] = [[] for _ in sides]
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+    with scratch() as folder:
         try:
             for number in range(runs):
                 order = list(range(len(sides)))[:: -1 if number % 2 else 1]
@@ -68,7 +68,7 @@ def run(
                 for at in order:
                     label = f" of {sides[at].name}" if len(sides) > 1 else ""
                     progress(f"run {number + 1} of {runs}{label}", number, runs)
-                    out = Path(folder) / f"{at}-{number}.json"
+                    out = folder / f"{at}-{number}.json"
                     complete[at] = _one(sides[at], given, out)
                 for at, content in complete.items():
                     found[at].append(content)

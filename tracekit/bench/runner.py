@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from tracekit.bench import comparison, file, paper, plots, repeats, statistics, 
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.errors import UsageError
-from tracekit.files import free, writable
+from tracekit.files import free, scratch, writable
 from tracekit.results.result import Column, Grid
 
 if TYPE_CHECKING:
@@ -193,8 +192,8 @@ def _alone(wanted: Wanted, plan: Plan, stage: str, progress: Progress) -> Done:
         0
     ].plan
     path = _place(wanted, [timing.Config(plan)])
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
-        samples = list(wanted.samples or planning.feed(plan, Path(folder)))
+    with scratch() as folder:
+        samples = list(wanted.samples or planning.feed(plan, folder))
         progress("loading weights", 0, None)
         with planning.memory_errors(plan):
             adapter = planning.build(plan)

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import itertools
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from tracekit.capture.plan import Plan, Progress, quiet
 from tracekit.capture.recorder import Recorder, Request
 from tracekit.capture.run import Passes
 from tracekit.errors import TracekitError, UsageError
+from tracekit.files import scratch
 
 if TYPE_CHECKING:
     from tracekit.datasets.entry import Sample
@@ -103,9 +103,9 @@ def bench(
     Raises: TracekitError where the data or a checkpoint cannot be read, or nothing was complete.
     """
     outcomes = [Outcome(config) for config in configs]
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder, _still():
+    with scratch() as folder, _still():
         plan = configs[0].plan
-        found = _feeds(configs, samples, Path(folder))
+        found = _feeds(configs, samples, folder)
         try:
             if len(configs) > 1 and _fit_together(configs):
                 _in_turns(outcomes, found, progress, sweep=True)

@@ -75,8 +75,8 @@ def capture(
     path = output or files.free(default_path(plan))
     if part is None:
         _check_writable(path)
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
-        found = list(samples or planning.feed(plan, Path(folder) / "data"))
+    with files.scratch() as folder:
+        found = list(samples or planning.feed(plan, folder / "data"))
         found, repairs = watched(planning.repeat(found, plan))
         progress("loading weights", 0, None)
         adapter = planning.build(plan)
@@ -87,7 +87,7 @@ def capture(
             passes = Passes(plan, adapter, found, progress, part)
             passes.warm_up(mark=True)
             unprofiled, alone = passes.plain()
-            exported = Path(folder) / "exported.json"
+            exported = folder / "exported.json"
             profiled, interrupted = passes.profiled(profiling, exported)
         if not profiled:
             raise TracekitError(
@@ -105,7 +105,7 @@ def capture(
         complete = len(profiled) if interrupted else None
         if part is not None:
             part.tell(facts)
-            own = save.save(exported, Path(folder) / path.name, facts, complete=complete)
+            own = save.save(exported, folder / path.name, facts, complete=complete)
             path = part.job.publish(own, path)
         else:
             with patient():

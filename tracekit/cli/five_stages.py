@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit import files
 from tracekit.cli import process
 from tracekit.errors import UsageError
 
@@ -66,9 +66,9 @@ def _main(name: str, given: argparse.Namespace, model: Model | None) -> int:
         "data_options": {} if given.rate_hz is None else {"rate_hz": given.rate_hz},
     }  # fmt: skip
     out = terminal.console()
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder, progress.phases() as report:
+    with files.scratch() as folder, progress.phases() as report:
         settled = planning.plan(name, model=model, **plan)
-        found = [cut(one, given.duration_sec) for one in planning.feed(settled, Path(folder))]
+        found = [cut(one, given.duration_sec) for one in planning.feed(settled, folder)]
         output = file.place(
             given.output_dir / f"{name}_5stages.json", plan["data"], given.checkpoint
         )

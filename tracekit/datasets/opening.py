@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracekit import files
 from tracekit.datasets import entry as dataset_entry
 from tracekit.datasets import pairing
 from tracekit.datasets.entry import Dataset, InputKind, Sample
-from tracekit.datasets.formats import folders
 from tracekit.datasets.formats.csv_rows import OnError
 from tracekit.errors import TracekitError, UsageError
 
@@ -184,7 +184,7 @@ def _path(spec: str) -> tuple[Path, str]:
 
 def _folder(name: str, entry: Dataset, data_dir: Path | None, workdir: Path | None) -> Path:
     if entry.access == "generated":
-        return workdir if workdir is not None else folders.passing()
+        return workdir if workdir is not None else files.passing()
     if entry.access == "not released" and data_dir is None:
         raise TracekitError(entry.how_to_get, where=name, hint=f"source: {entry.source}")
     if data_dir is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from tracekit.bench.speculative.told import told_of
 from tracekit.bench.timing import Config
 from tracekit.capture import plan as planning
 from tracekit.capture.plan import Progress, quiet
-from tracekit.files import free, writable
+from tracekit.files import free, scratch, writable
 from tracekit.models.entry import Model
 from tracekit.models.speculative.entry import Asked, Built, alone, pair
 from tracekit.models.speculative.pair import Pair
@@ -114,9 +113,9 @@ def _all_costs(
 ) -> dict[str, Costs]:
     """Of each draft, measured with its longest drafts; the models are there already."""
     found: dict[str, Costs] = {}
-    with tempfile.TemporaryDirectory(prefix="tracekit-") as folder:
+    with scratch() as folder:
         plan = configs[0].plan
-        [sample, *_] = wanted.samples or planning.feed(plan, Path(folder))
+        [sample, *_] = wanted.samples or planning.feed(plan, folder)
         for config in configs[1:]:
             draft, gamma = str(config.axes["draft"]), int(config.axes["gamma"])
             if draft in found or gamma != max(wanted.gammas):

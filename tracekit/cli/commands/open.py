@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tracekit import files
 from tracekit.cli import process
 
 
@@ -25,7 +26,6 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Show a trace in Perfetto's UI; the file is served on loopback and goes nowhere else."""
-        import tempfile
         import webbrowser
 
         from tracekit.cli import terminal
@@ -36,13 +36,13 @@ def register(app: typer.Typer) -> None:
         out = terminal.console(stderr=True)
         ui = serve.offline_ui() if offline else None
         with (
-            tempfile.TemporaryDirectory(prefix="tracekit-") as folder,
+            files.scratch() as folder,
             # a port that is taken is told before the trace is prepared
             serve.serving(name=trace.name, ui=ui) as server,
         ):
             served = trace
             if not raw:
-                mended = Path(folder) / "mended.json.gz"
+                mended = folder / "mended.json.gz"
                 with terminal.status(trace.name) as say:
                     done = export(trace, mended, progress=say)
                 if done.cures:

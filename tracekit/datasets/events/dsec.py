@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tracekit.datasets.entry import Dataset, InputKind, Recording, Sample
 from tracekit.datasets.fetch import downloads
-from tracekit.datasets.formats import event_files, folders
+from tracekit.datasets.formats import event_files
 from tracekit.datasets.formats.csv_rows import OnError
 from tracekit.datasets.local import synthetic
 from tracekit.errors import TracekitError
+from tracekit.files import passing
 
 WINDOW_MS = 50
 LICENCE = "CC BY-SA 4.0 (from memory, not re-checked)"
@@ -44,7 +45,7 @@ def samples(
     length = max(1, round(window_ms))
     made: Iterator[Sample] = iter(())
     if "imu" in also:
-        made = synthetic.samples(folders.passing(), subset="sitting", seed=seed, kind="imu")
+        made = synthetic.samples(passing(), subset="sitting", seed=seed, kind="imu")
     for file in files:
         for start, rows in _windows(file, length):
             one = _sample(file, start, length, rows)

@@ -1,18 +1,8 @@
-"""Folders: names written in another case, as unpacking on another system does; and passing ones."""
+"""Folders whose names are written in another case, as unpacking on another system does."""
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from pathlib import Path
-
-
-def passing() -> Path:
-    """A folder for generated samples that goes away with the process."""
-    folder = Path(tempfile.mkdtemp(prefix="tracekit-data-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def inside(folder: Path, *names: str) -> Path:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tracekit import extras
+from tracekit import extras, files
 from tracekit.errors import TracekitError, reason
 from tracekit.results.result import Result
 from tracekit.results.workers.work import Done, Work, added, do
@@ -54,10 +54,11 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
             "distributed.scheduler.dashboard.enabled": False,
             "distributed.worker.http.routes": [], "distributed.scheduler.http.routes": [],
         }),
+        files.scratch() as folder,
         _started(
             n_workers=count, threads_per_worker=1, processes=processes, memory_limit=None,
             dashboard_address=anywhere, worker_dashboard_address=anywhere,
-            silence_logs=logging.CRITICAL,
+            local_directory=str(folder), silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip

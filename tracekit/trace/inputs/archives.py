@@ -6,11 +6,8 @@ with it: compressed tars can only be read from their begin.
 
 from __future__ import annotations
 
-import atexit
 import re
-import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from tracekit import files
 from tracekit.errors import TracekitError
 
 MEMBER = "!/"
@@ -99,8 +97,7 @@ def _is_archive(path: Path) -> bool:
 
 @lru_cache(maxsize=64)
 def _unpacked(archive: Path, _changed_ns: int, size: int) -> dict[str, Path]:
-    folder = Path(tempfile.mkdtemp(prefix="tracekit-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = files.passing()
     found: dict[str, Path] = {}
     room = _RATIO * size + _ANYWAY
     try:

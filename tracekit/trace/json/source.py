@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
-from tracekit import extras
+from tracekit import extras, files
 from tracekit.errors import TracekitError, reason
 from tracekit.trace.json.swollen import Swollen
 
@@ -278,17 +277,16 @@ def _unreadable(name: str, fault: OSError) -> TracekitError:
     )
 
 
-_kept: list[object] = []  # temporary copies live as long as the process: side tables are read later
-
-
 def _spooled(stream: IO[bytes]) -> str:
-    """The path of a temporary copy of a stream that can be read only once."""
-    copy = tempfile.NamedTemporaryFile(prefix="tracekit-", suffix=".trace")  # noqa: SIM115
-    while block := stream.read(_COPY_BLOCK):
-        copy.write(block)
-    copy.flush()
-    _kept.append(copy)
-    return copy.name
+    """The path of a copy of a stream that can be read only once.
+
+    It lives as long as the process: side tables are read later.
+    """
+    place = files.passing() / "copy.trace"
+    with open(place, "wb") as copy:
+        while block := stream.read(_COPY_BLOCK):
+            copy.write(block)
+    return str(place)
 
 
 def _fetched(address: str) -> str:
