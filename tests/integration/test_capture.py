@@ -21,7 +21,8 @@ from tests.conftest import shared
 from tests.integration import small_model
 from tracekit.capture import metadata, run
 from tracekit.capture import plan as planning
-from tracekit.capture.run import Captured, Profiling, capture
+from tracekit.capture.profiling import Profiling, patient
+from tracekit.capture.run import Captured, capture
 from tracekit.capture.summary import summary
 from tracekit.errors import TracekitError
 from tracekit.models import entry as model_entry
@@ -249,11 +250,11 @@ def heard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("heard")
 def test_a_ctrl_c_while_writing_loses_nothing_and_a_second_one_is_heard() -> None:
-    with run.patient():
+    with patient():
         signal.raise_signal(signal.SIGINT)
         survived = True
     assert survived
-    with pytest.raises(KeyboardInterrupt), run.patient():
+    with pytest.raises(KeyboardInterrupt), patient():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,8 @@ from tracekit.analyses.roles.names import IN_FRONT
 from tests.unit.test_causal_lm import saved
 from tests.unit.test_wrapped import FORK, example
 from tracekit.capture import plan as planning
-from tracekit.capture.run import Captured, Profiling, capture
+from tracekit.capture.profiling import Profiling
+from tracekit.capture.run import Captured, capture
 from tracekit.results import engine
 from tracekit.taxonomy import Stage
 from tracekit.trace import kineto

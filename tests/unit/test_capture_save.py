@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.capture import save
+from tracekit.capture.description import token_counts
 from tracekit.capture.recorder import Request
-from tracekit.capture.run import token_counts
 from tracekit.models.entry import Facts
 from tracekit.taxonomy import SAMPLE
 

@@ -18,6 +18,7 @@ from tracekit.attribution.roofline.model_bounds import Need
 from tracekit.bench import sensors, timing
 from tracekit.bench.timing import Config, Outcome
 from tracekit.capture import metadata, run
+from tracekit.capture.description import token_counts
 from tracekit.errors import TracekitError
 from tracekit.files import check, numbered, starts, writing, writing_new
 from tracekit.results.result import to_plain
@@ -101,7 +102,7 @@ def _configuration(outcome: Outcome) -> dict[str, Any]:
             "notes": metadata.scrub(list(facts.notes)),
         }  # fmt: skip
     if facts is not None and outcome.requests:
-        counts = run.token_counts(facts, outcome.requests)
+        counts = token_counts(facts, outcome.requests)
         del counts["prefill_each"]  # each sample has its own
         made = set(counts["generated"])
         found["tokens"] = {**counts, "generated": made.pop() if len(made) == 1 else None}

@@ -8,8 +8,9 @@ from tracekit.capture import plan as planning
 from tracekit.capture import ranks, run
 from tracekit.capture.part import Part
 from tracekit.capture.plan import Plan, Progress, quiet
+from tracekit.capture.profiling import Profiling
 from tracekit.capture.ranks import Job
-from tracekit.capture.run import Captured, Profiling
+from tracekit.capture.run import Captured
 from tracekit.errors import UsageError
 from tracekit.models.tensor_parallel import Sharding
 from tracekit.taxonomy import Stage

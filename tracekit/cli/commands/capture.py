@@ -30,7 +30,7 @@ PROFILER = "The profiler"
 
 @dataclass(frozen=True, slots=True)
 class Profiler:
-    """What the profiler records beyond slices; the fields are those of `capture.run.Profiling`."""
+    """What the profiler records beyond slices, as `capture.profiling.Profiling` takes it."""
 
     record_shapes: Annotated[
         bool, typer.Option("--record-shapes", help="Of ops.", rich_help_panel=PROFILER)
@@ -133,8 +133,9 @@ def _capture_rank(
 ) -> None:
     """One rank of several: the first speaks for all, but where another has failed."""
     from tracekit.capture import parallel as together
-    from tracekit.capture import ranks, run
+    from tracekit.capture import ranks
     from tracekit.capture.plan import quiet
+    from tracekit.capture.profiling import Profiling
     from tracekit.capture.summary import full_size
     from tracekit.cli import progress, terminal
 
@@ -149,7 +150,7 @@ def _capture_rank(
             out = terminal.console()
             if world.first:
                 out.print(f"{planned.model.title}, {planned.why}", markup=False)
-            profiling = run.Profiling(**dataclasses.asdict(profiler))
+            profiling = Profiling(**dataclasses.asdict(profiler))
             with progress.phases() as report:
                 captured = together.capture(
                     planned, output, job, wanted=parallel, profiling=profiling,
@@ -179,12 +180,13 @@ def _planned(asked: Callable[[], str | Asked], plan: Callable[[], dict[str, Any]
 
 def _capture(planned: Plan, output: Path | None, profiler: Profiler) -> None:
     from tracekit.capture import run
+    from tracekit.capture.profiling import Profiling
     from tracekit.capture.summary import full_size
     from tracekit.cli import progress, terminal
 
     out = terminal.console()
     out.print(f"{planned.model.title}, {planned.why}", markup=False)
-    profiling = run.Profiling(**dataclasses.asdict(profiler))
+    profiling = Profiling(**dataclasses.asdict(profiler))
     with progress.phases() as report:
         captured = run.capture(planned, output, profiling=profiling, progress=report)
     _say(out, captured, full_size(planned))
