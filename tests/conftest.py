@@ -6,9 +6,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.examples import examples
 
@@ -23,25 +25,37 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 TRACES = frozenset(path.name.split(".")[0] for path in (SHARED / "traces").glob("*.json*"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Together(LoadScopeScheduling):
     """Tests of one real trace run in one worker, which reads it once; else those of one file do.
 
-    Those of the browser run in one worker too, which starts it once. Files with slow tests come
-    first: at the end, one worker would wait for the other.
+    Those of the browser run in one worker too, which starts it once.
     """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(nodeid)
+
+
+def together(test: str) -> str:
+    """What tests of one worker share: a trace by its name, or their file."""
+    file, _, name = test.partition("::")
+    given = name.partition("[")[2].removesuffix("]").split("-")
+    return next((one for one in given if one in TRACES and "browser" not in file), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Not by marks and `--dist loadgroup`: of these xdist 3.8 sees nothing under pytest 9.2."""
+    return Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end, one worker would wait for the other."""
     long = {
         item.path
         for item in items
         if item.get_closest_marker("slow") or item.get_closest_marker("browser")
     }
     items.sort(key=lambda item: item.path not in long)
-    for item in items:
-        if isinstance(item, pytest.Function):
-            given = item.callspec.params.values() if hasattr(item, "callspec") else ()
-            named = [value for value in given if isinstance(value, str) and value in TRACES]
-            file = str(item.path.relative_to(Path(__file__).parent))
-            browser = item.get_closest_marker("browser") is not None
-            item.add_marker(pytest.mark.xdist_group(named[0] if named and not browser else file))
 
 
 # tests keep much of what they make: a search after each 700 new objects finds little
