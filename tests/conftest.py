@@ -79,10 +79,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Temporary folders of tests, of the processes that they start too, are pytest's to remove."""
     with pytest.MonkeyPatch.context() as patch:
-        # what torch compiles stays where it keeps it, for both workers and the next run
-        kept = Path(tempfile.gettempdir(), f"torchinductor_{getpass.getuser()}")
-        if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
-            patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(kept))
+        # but what torch compiles, for both workers and the next run, and tools that were set up
+        for name, folder in (
+            ("TORCHINDUCTOR_CACHE_DIR", f"torchinductor_{getpass.getuser()}"),
+            ("TRACEKIT_TOOLS_DIR", "tracekit-tools"),
+        ):
+            patch.setenv(name, os.environ.get(name, str(Path(tempfile.gettempdir(), folder))))
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("t")))
         patch.setattr(tempfile, "tempdir", None)
         yield
