@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from tests import conftest
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -81,3 +83,15 @@ def test_the_sdist_holds_what_a_wheel_is_built_from_and_no_samples() -> None:
     assert {"tracekit", "analyses", "scripts/build_hook.py", "scripts/readme_hook.py"} <= set(kept)
     assert not {"reports", "traces", "tests"} & set(kept)
     assert all((ROOT / name).exists() for name in kept)
+
+
+def test_tests_of_one_trace_share_a_worker_and_else_those_of_one_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conftest, "TRACES", frozenset({"one_trace"}))
+    assert conftest.together("tests/unit/test_a.py::test_b[one_trace]") == "one_trace"
+    assert conftest.together("tests/unit/test_c.py::test_d[2-one_trace-x]") == "one_trace"
+    assert conftest.together("tests/unit/test_c.py::test_d[other_trace]") == "tests/unit/test_c.py"
+    assert conftest.together("tests/unit/test_c.py::test_e") == "tests/unit/test_c.py"
+    browser = "tests/integration/test_report_browser.py"
+    assert conftest.together(f"{browser}::test_f[one_trace]") == browser
