@@ -28,6 +28,7 @@ from tracekit.taxonomy import Category, FindingKind
 from tracekit.trace.ranks import named
 from tracekit.trace.trace import Trace
 
+from . import alike
 from .largest import largest
 from .replayed import saving
 
@@ -224,17 +225,18 @@ def _ranked(rows: Iterable[Finding]) -> tuple[Finding, ...]:
     largest share first. What a replay predicts counts, where it is said.
     """
 
-    def weight(f: Finding) -> float:
-        if f.saves_ns is None and "could_read_bytes" in f.numbers:
-            return (1 - _BEST) * f.numbers.get("gemm_ns", 0.0)
-        # what a wait before it is the cause of is saved there, and would be gone without it too
-        return (f.saves_ns or 0) + f.numbers.get("after_sync_ns", 0.0)
-
     def place(f: Finding) -> tuple[bool, float, float, str, str]:
         part = f.number if f.unit == "share" else 0.0
-        return f.kind in _LAST, -weight(f), -part, f.trace, f.what
+        return f.kind in _LAST, -_weight(f), -part, f.trace, f.what
 
     return tuple(sorted(rows, key=place))
+
+
+def _weight(f: Finding) -> float:
+    if f.saves_ns is None and "could_read_bytes" in f.numbers:
+        return (1 - _BEST) * f.numbers.get("gemm_ns", 0.0)
+    # what a wait before it is the cause of is saved there, and would be gone without it too
+    return (f.saves_ns or 0) + f.numbers.get("after_sync_ns", 0.0)
 
 
 def _together(rows: Iterable[Withheld]) -> tuple[Withheld, ...]:
@@ -249,9 +251,11 @@ def _together(rows: Iterable[Withheld]) -> tuple[Withheld, ...]:
 
 
 def merge(one: Findings, two: Findings) -> Findings:
-    """The findings of both, ranked together; each says its trace."""
+    """The findings of both, ranked together; each says its trace, and of ranks of one file those
+    that say the same are one.
+    """
     return Findings(
-        _ranked((*one.rows, *two.rows)),
+        _ranked(alike.together((*one.rows, *two.rows), _weight)),
         _together((*one.withheld, *two.withheld)),
         one.largest + two.largest,
     )

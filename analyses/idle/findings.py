@@ -7,14 +7,14 @@ are of the device window without unaccounted time: work that the file lacks is i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
 from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import IdleReason
-from tracekit.results.findings import Ask, Draft
+from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
 
 from . import unseen
@@ -28,6 +28,7 @@ from .waits import after_waits, because, next_step, syncs
 PART = 0.15  # of a reason's time: a stage that is worth its name
 MOSTLY = 0.9  # of a reason's time: in this stage, or held by this
 ONCE_NS = 2_000_000  # a stretch of one op as long as this is something that it does once
+_Parts = dict[int, tuple[int, list[IdleReason]]]  # of each device, ns and rows of a reason
 _FRAMEWORK = re.compile(r"^(?:aten|autograd|torch|c10d)::|Backward\d*$")
 
 
@@ -36,29 +37,47 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     launches = ask(Launches)
     seen = {row.device: row.seen_window_ns for row in result.rows}
     sync = syncs(result.reasons, seen)
+    found: dict[Reason, _Parts] = {Reason.SYNC: by_device(sync, seen)}
+    for reason in RULES:
+        if reason is not Reason.SYNC:
+            found[reason] = _worth(result.reasons, reason, seen, waited=bool(sync))
+    told = [reason for reason, parts in found.items() if parts]
     for reason, rule in RULES.items():
-        rows = sync if reason is Reason.SYNC else [r for r in result.reasons if r.reason == reason]
-        if reason is Reason.LATENCY and are_long(rows):
-            continue  # `_lacking` says it
-        parts = by_device(rows, seen)
-        if parts:
-            yield _said(reason, rule, parts, seen, launches, told=bool(sync))
+        if reason in told:
+            yield _said(reason, rule, found[reason], seen, launches, told)
     yield from set_up_outside(result)
     yield from before_first_work(result)
     yield from lacking(result)
     yield from unseen_waits(result, seen)
 
 
+def _worth(
+    reasons: Sequence[IdleReason], reason: Reason, seen: dict[int, int], *, waited: bool
+) -> _Parts:
+    """By device, the rows that are worth a finding of their own.
+
+    `waited`: what comes after waits of the host is theirs, so a reason that has little beside it
+    would say the same as they.
+    """
+    rows = [row for row in reasons if row.reason == reason]
+    if reason is Reason.LATENCY and are_long(rows):
+        return {}  # `lacking` says it
+    parts = by_device(rows, seen)
+    if not waited or reason not in LATE:
+        return parts
+    own = {d: ns - sum(row.after_sync_ns for row in mine) for d, (ns, mine) in parts.items()}
+    return {d: part for d, part in parts.items() if own[d] >= LEAST * seen[d]}
+
+
 def _said(
     reason: Reason,
     rule: Rule,
-    parts: dict[int, tuple[int, list[IdleReason]]],
+    parts: _Parts,
     seen: dict[int, int],
     launches: Launches | None,
-    *,
-    told: bool,
+    told: Sequence[Reason],
 ) -> Draft:
-    """`told`: another finding has what comes after waits of the host."""
+    """`told`: of these reasons there are findings."""
     device, (ns, rows) = next(iter(parts.items()))
     window = seen[device]
     by_stage = _shares(rows)
@@ -70,9 +89,9 @@ def _said(
         "window_ns": window,
     }
     where = _where(by_stage, ns, numbers)
-    after = sum(row.after_sync_ns for row in rows) if told else 0
+    after = sum(row.after_sync_ns for row in rows) if Reason.SYNC in told else 0
     holders = [holder for row in rows for holder in row.holders]
-    why = because(reason, rule.because, rows, numbers)
+    why = because(reason, rule.because, rows, told, numbers)
     said = (
         f"{which} is idle for {share(ns / window)} of its window ({duration(ns)} of "
         f"{duration(window)}) {unseen.because(reason, why, rows)}: "
@@ -81,7 +100,7 @@ def _said(
         f"{after_waits(reason, after, ns, numbers)}{_others(parts, seen, numbers)}"
     )
     more, do = _launched(reason, rows, launches, numbers)
-    saves = _saves(reason, rule, ns, after, window)
+    saves = _saves(reason, rule, ns, after)
     explains = {row.reason for row in rows if reason is Reason.SYNC and 2 * after > row.ns}
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", saves, window,
@@ -109,13 +128,11 @@ def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]
     return f"{plural(count, 'stretch', 'stretches')}, the longest {duration(longest)}"
 
 
-def _saves(reason: Reason, rule: Rule, ns: int, after: int, window: int) -> int | None:
-    """Its time less what `host_sync` saves of it; of steps that are all the waits', not known."""
+def _saves(reason: Reason, rule: Rule, ns: int, after: int) -> int | None:
+    """Its time less what `host_sync` saves of it."""
     if not rule.saves:
         return None
-    if reason is Reason.SYNC:
-        return ns
-    return None if reason is Reason.STEPS and ns - after < 0.01 * window else ns - after
+    return ns if reason is Reason.SYNC else ns - after
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +178,7 @@ def _once(reason: Reason, parts: list[_Share], ns: int) -> str:
     return ""
 
 
-def _others(
-    parts: dict[int, tuple[int, list[IdleReason]]], seen: dict[int, int], numbers: dict[str, float]
-) -> str:
+def _others(parts: _Parts, seen: dict[int, int], numbers: dict[str, float]) -> str:
     """The range over the devices that wait alike; their times are never added up."""
     if len(parts) < 2:
         return ""

@@ -10,6 +10,7 @@ from tracekit.attribution.reasons.rows import IdleReason
 from tracekit.results.units import duration
 
 from .by_device import by_device
+from .rules import RULES
 
 
 def syncs(reasons: Sequence[IdleReason], seen: Mapping[int, int]) -> list[IdleReason]:
@@ -26,8 +27,17 @@ def syncs(reasons: Sequence[IdleReason], seen: Mapping[int, int]) -> list[IdleRe
     return direct + after if by_device(direct + after, seen) else []
 
 
-def because(reason: Reason, plain: str, rows: list[IdleReason], numbers: dict[str, float]) -> str:
-    """Why the device waits; of waits of the host, how much comes during and how much after."""
+def because(
+    reason: Reason,
+    plain: str,
+    rows: list[IdleReason],
+    beside: Sequence[Reason],
+    numbers: dict[str, float],
+) -> str:
+    """Why the device waits; of waits of the host, how much comes during and how much after.
+
+    What comes after is said once where a finding of its own (`beside`) tells it too.
+    """
     late = sum(row.ns for row in rows if row.reason in LATE)
     if reason is not Reason.SYNC or not late:
         return plain
@@ -36,9 +46,12 @@ def because(reason: Reason, plain: str, rows: list[IdleReason], numbers: dict[st
     said = f"{duration(late)} after them"
     if during:
         said = f"{duration(during)} during the waits, {said}"
+    names = {row.reason: RULES[Reason(row.reason)].kind for row in rows if row.reason in beside}
+    again = [name for key, name in names.items() if key in LATE]
+    told = f", in what {' and '.join(f'`{name}`' for name in again)} tells" if again else ""
     return (
         "because the host waits for the device in a blocking sync, a blocking copy or `.item()` "
-        f"({said}: without them it would have launched the next work by then)"
+        f"({said}{told}: without them it would have launched the next work by then)"
     )
 
 

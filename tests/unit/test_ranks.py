@@ -230,10 +230,29 @@ def test_every_row_of_one_rank_names_it_and_of_one_process_none(tmp_path: Path) 
         for kind in kinds:
             result = catalog.ask(trace, kind)
             rows = getattr(result, "rows")  # noqa: B009
-            assert {row.rank for row in rows} == names, kind
+            # what ranks have alike is one finding, of which `ranks` names all
+            every = {one.rank for row in rows for one in getattr(row, "ranks", ())}
+            assert every | {row.rank for row in rows} == names, kind
         idle = catalog.ask(trace, IdleTime)
         assert {r.rank for r in (*idle.reasons, *idle.longest)} == names
         assert {q.rank for q in catalog.ask(trace, Launches).queues} == names
+
+
+def test_what_ranks_wait_for_alike_is_one_finding_that_names_them(tmp_path: Path) -> None:
+    trace = merged(FORMS["sglang"], tmp_path, count=7, mark="step[DECODE bs=1]")
+    found = catalog.ask(trace, Findings)
+    kinds = [row.kind for row in found.rows]
+    assert len(kinds) == len(set(kinds))
+    # each is idle 16 µs before three launches' kernels, in windows of 310 to 370 µs
+    (row,) = (row for row in found.rows if row.kind == "launch_latency")
+    assert [one.number for one in row.ranks] == [48 / (310 + 10 * n) for n in range(7)]
+    assert [one.rank for one in row.ranks] == [f"TP{n:02d}-DP00" for n in range(7)]
+    assert (row.rank, row.number) == ("TP00-DP00", row.ranks[0].number)
+    assert row.what.endswith(
+        " The same on rank TP01-DP00 (15.0%), rank TP02-DP00 (14.5%), rank TP03-DP00 (14.1%), rank "
+        "TP04-DP00 (13.7%) and 2 more ranks (13.0% to 13.3%)."
+    )
+    assert row.numbers["ranks"] == 7
 
 
 def test_ranks_of_a_file_stand_side_by_side_and_no_window_is_a_sum(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
+from tracekit.taxonomy import FindingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,16 @@ class Saving:
     predicted_ns: int | None  # None where only a range is said
     low_ns: int
     high_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfRank:
+    """What a finding that several ranks of a file have alike comes to on one of them."""
+
+    rank: str
+    stage: str | None
+    number: float  # in the finding's unit
+    saves_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +48,20 @@ class Finding:
     trust: Verdict  # trusted, or degraded: the worst of those answers
     why: tuple[str, ...]  # not trusted fully
     numbers: Mapping[str, float]  # that the sentence states, by name
-    rank: str | None = None  # of a file of several; None where it holds one process
+    rank: str | None = None  # of a file of several, that with most; None where it holds one process
     replayed: Saving | None = None  # where the trace can be replayed without the cause
     saves_at_most_ns: int | None = None  # of the cause's own time; None where there is no bound
+    # every rank of the file that has it, the row's own too, the largest number first; () where one
+    ranks: tuple[OfRank, ...] = ()
+
+    @property
+    def alike(self) -> tuple[str | None, ...]:
+        """What it says of a rank that others may say too: idle time has one cause wherever it is,
+        other rules speak of a stage and advise on it.
+        """
+        if self.rests_on[:1] == ("idle",) and self.kind != FindingKind.RECORD_MORE:
+            return self.kind, self.unit
+        return self.kind, self.unit, self.stage, self.do
 
 
 @dataclass(frozen=True, slots=True)

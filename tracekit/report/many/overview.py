@@ -37,6 +37,7 @@ from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
 NARROW = "\u00a0"  # a number and its unit stay together
+NAMED = 6  # ranks that a sentence names
 ACTIONS = 3  # on the first screen, or one a trace
 
 
@@ -298,13 +299,13 @@ def _findings(many: Sides, parts: Sequence[Part]) -> Iterable[Finding]:
 
 def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding]:
     """The largest of those that many ranks or repeats have alike."""
-    alike: dict[tuple[str | None, str], list[tuple[int, str, Finding]]] = {}
+    alike: dict[tuple[str | None, ...], list[tuple[int, str, Finding]]] = {}
     for side in many:
         result = side.one.get(Findings)
         rows = () if result is None else result.rows
         for row, found in zip(rows, findings(side.one), strict=False):
             own = (row.saves_ns or 0, side.name, found)
-            alike.setdefault((row.stage, row.do), []).append(own)
+            alike.setdefault(row.alike, []).append(own)
     # what the headline is about comes first
     if job is not None and (late := jobs.finding(job)) is not None:
         yield late
@@ -313,8 +314,17 @@ def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding
         _, name, found = max(same, key=lambda own: own[0])
         if job is not None:
             found = dataclasses.replace(found, claim=jobs.met(job, name, found.claim))
-        also = f" So on {len(same)} of {len(many)}; this is the largest." if len(same) > 1 else ""
+        also = _so_on([name for _, name, _ in same], len(many))
         yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
+
+
+def _so_on(names: Sequence[str], of: int) -> str:
+    """On which of the ranks, or repeats, the same is so, where on more than one."""
+    own = list(dict.fromkeys(names))
+    if len(own) < 2:
+        return ""
+    few = f" ({', '.join(own[:NAMED])}{', …' if own[NAMED:] else ''})" if len(own) < of else ""
+    return f" So on {len(own)} of {of}{few}; this is the largest."
 
 
 def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
