@@ -13,7 +13,7 @@ from functools import reduce
 
 import numpy as np
 
-from tracekit.answers.roles import Aligned, Role, Roles
+from tracekit.answers.roles import Aligned, Part, Role, Roles
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
@@ -29,6 +29,7 @@ from . import dimensions, gemm_calls, placement, role_rows
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .gemm_calls import PHASES
+from .parts import parts_of
 
 LEAST = 0.005  # of a phase: a place with less is in the table only
 
@@ -65,7 +66,8 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
     rows = dimensions.filled(trace, seen, aligned)
     told = "metadata" if rows != seen else None
     shapes = "recorded" if any(r.rows for r in seen) else told
-    return _finish(rows, aligned, found.on_gpu, spec, shapes)
+    parts = parts_of(trace, found, made, rows)
+    return _finish(rows, aligned, found.on_gpu, spec, shapes, parts)
 
 
 # ---------------------------------------------------------------- of one trace or of many
@@ -73,7 +75,7 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
 
 def _finish(
     rows: Iterable[Role], phases: Iterable[Aligned], on_gpu: bool,
-    spec: devices.Device | None, shapes: str | None,
+    spec: devices.Device | None, shapes: str | None, parts: Iterable[Part],
 ) -> Roles:  # fmt: skip
     """The result of these rows, with all that needs a whole, or another phase, taken anew."""
     whole = {p.phase: p for p in phases}
@@ -92,6 +94,7 @@ def _finish(
         device=spec.name if spec else None,
         source=spec.source if spec else None,
         shapes=shapes,
+        parts=tuple(sorted(parts, key=lambda p: (-p.total_ns, p.role, p.phase, p.kernel))),
     )
 
 
@@ -109,7 +112,22 @@ def merge(one: Roles, two: Roles) -> Roles:
         rows.values(), phases.values(), one.on_gpu or two.on_gpu,
         spec if one.device == two.device else None,
         one.shapes if one.shapes == two.shapes else one.shapes or two.shapes,
+        _joined((*one.parts, *two.parts)),
     )  # fmt: skip
+
+
+def _joined(parts: Iterable[Part]) -> Iterable[Part]:
+    """Parts that are alike but for their numbers added up."""
+    sums: dict[Part, Part] = {}
+    for part in parts:
+        key = replace(part, calls=0, count=0, total_ns=0, flops=0, bytes=0, names=())
+        old = sums.get(key, key)
+        sums[key] = replace(
+            part, calls=old.calls + part.calls, count=old.count + part.count,
+            total_ns=old.total_ns + part.total_ns, flops=old.flops + part.flops,
+            bytes=old.bytes + part.bytes, names=old.names + part.names,
+        )  # fmt: skip
+    return sums.values()
 
 
 def join(results: Sequence[Roles]) -> Roles | None:

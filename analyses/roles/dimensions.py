@@ -14,6 +14,7 @@ from tracekit.answers.roles import Aligned, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
+from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Trace
 
 from .names import IN_FRONT
@@ -29,13 +30,33 @@ class Stated:
     rows: Mapping[str, int]  # of all passes, by phase
     head_rows: int  # of a pass: prefill applies the head to the last position alone
     passes: Mapping[str, int]  # by phase: one a request to prefill, one a token after the first
+    lengths: tuple[int, ...]  # positions that prefill filled, of each row, request by request
+    made: tuple[int, ...]  # tokens, of each row, request by request
+
+    def attention(self, phase: str) -> tuple[int, int]:
+        """FLOPs and least bytes of all attention of a phase: queries and results once, and of each
+        pass the keys and values of its context.
+        """
+        done = kept = 0
+        for length, tokens in zip(self.lengths, self.made, strict=True):
+            if phase == Stage.PREFILL:
+                done, kept = done + self.llm.pairs_flops(1, length), kept + self.cached(length)
+                continue
+            for at in range(length + 1, length + tokens):
+                done, kept = done + self.llm.pairs_flops(at, at), kept + self.cached(at)
+        wide = 2 * self.llm.layers * self.llm.heads * self.llm.head_dim * self.llm.bytes_per_value
+        return self.head_rows * done, self.head_rows * kept + self.rows[phase] * wide
+
+    def cached(self, positions: int) -> int:
+        """Bytes of the keys and values of a row, in all layers."""
+        return self.llm.kept_bytes(positions) - self.llm.state_values * self.llm.bytes_per_value
 
 
 def filled(trace: Trace, rows: Sequence[Role], phases: Sequence[Aligned]) -> list[Role]:
     """The rows, with rows, weights, FLOPs and bytes where the metadata has them and no shape is
     recorded, as of the nodes of a replayed graph; unchanged elsewhere.
     """
-    known = _stated(trace)
+    known = stated(trace)
     lacking = [row for row in rows if row.category == "gemm" and row.calls and row.rows is None]
     if known is None or not lacking:
         return list(rows)
@@ -45,7 +66,8 @@ def filled(trace: Trace, rows: Sequence[Role], phases: Sequence[Aligned]) -> lis
     return [_filled(row, known, matrices) if row in lacking else row for row in rows]
 
 
-def _stated(trace: Trace) -> Stated | None:
+def stated(trace: Trace) -> Stated | None:
+    """What the metadata of one of our own captures says; None for any other trace."""
     meta = trace.source.meta.get("tracekit")
     if not isinstance(meta, Mapping):
         return None
@@ -65,7 +87,7 @@ def _stated(trace: Trace) -> Stated | None:
         return None
     passes = {"prefill": len(made), "decode": sum(max(n - 1, 0) for n in made)}
     rows = {"prefill": sum(lengths) * batch, "decode": passes["decode"] * batch}
-    return Stated(llm, width, dtype, rows, batch, passes)
+    return Stated(llm, width, dtype, rows, batch, passes, tuple(lengths), tuple(made))
 
 
 def _matrices(known: Stated) -> dict[str, tuple[int, int]]:

@@ -40,6 +40,7 @@ class Items:
     phase: I64  # [I] index into PHASES
     run: I64  # [I] the pass, ascending
     ns: I64  # [I] duration of a kernel, self time of an op
+    row: I64  # [I] of `links.work`, or of `links.ops`
     name: I64  # [I] index into strings
     category: I64  # [I] index into classify.CATEGORIES
     kind: I64  # [I] GEMM, ATTENTION or 0
@@ -83,8 +84,8 @@ def _kernels(trace: Trace, stages: str | None) -> Items:
     formula = np.where(product[formula], formula, -1)
     work = calls_of.each
     return _made(
-        trace, work, True, run, (when, gpu.ts[rows]), gpu.dur[rows], gpu.name[rows], category[rows],
-        kind, key, formula, batched,
+        trace, work, True, run, (when, gpu.ts[rows]), rows, gpu.dur[rows], gpu.name[rows],
+        category[rows], kind, key, formula, batched,
     )  # fmt: skip
 
 
@@ -106,15 +107,15 @@ def _ops(trace: Trace, stages: str | None) -> Items:
     thread = links.thread(trace)[trace.is_(Cat.CPU_OP)][rows]
     return _made(
         trace, work, False, (phase[rows], thread, marked, step), (ops.ts[rows], -ops.dur[rows]),
-        links.op_self_ns(trace)[rows], ops.name[rows], category[rows], kind[rows], key[rows],
+        rows, links.op_self_ns(trace)[rows], ops.name[rows], category[rows], kind[rows], key[rows],
         formula[rows], ops.named(BATCHED)[rows],
     )  # fmt: skip
 
 
 def _made(
     trace: Trace, work: tuple[Work, ...], on_gpu: bool, run: tuple[npt.NDArray[np.integer], ...],
-    when: tuple[I64, I64], ns: I64, name: npt.NDArray[np.integer], category: I64, kind: I64,
-    key: I64, formula: I64, batched: Mask,
+    when: tuple[I64, I64], row: I64, ns: I64, name: npt.NDArray[np.integer], category: I64,
+    kind: I64, key: I64, formula: I64, batched: Mask,
 ) -> Items:  # fmt: skip
     """In order; `run` is what tells passes apart, the phase first, and `when` the launch first."""
     order = np.lexsort((*when[::-1], *run[::-1]))
@@ -129,7 +130,8 @@ def _made(
         kind = np.where(unfused, ATTENTION, kind)
         call = layer_pattern.join(passes, kind, key, goes_on)
     return Items(
-        on_gpu, keys[:, 0], passes, ns[order], name[order].astype(np.int64), category[order],
+        on_gpu, keys[:, 0], passes, ns[order], row[order], name[order].astype(np.int64),
+        category[order],
         kind, call, key, formula[order], work,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from tracekit.results.catalog import Analysis, ask
 from tracekit.trace.trace import Cat, Trace
 
 from . import op_rows
-from .dimensions import by_dimensions
+from .dimensions import by_dimensions, lacking, parts_of, with_stated
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .tables import DEFINITIONS, charts, tables
@@ -40,11 +40,15 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     alike: list[Op] = []
     coverage: list[Coverage] = []
     uncovered: tuple[Uncovered, ...] = ()
+    parts = parts_of(trace, stages)
+    stated = by_dimensions(parts, spec)
     shaped, why = False, None
     if not len(trace.of(Cat.KERNEL)):
         why = "no kernel events"
     elif not any(len(one.table("shapes")) for one in origin.hosts(trace)):
         why = "captured without shapes"
+        if parts:
+            coverage = op_rows.coverage_of(trace, work_phases.of_work(trace, stages))
     else:
         shaped = True
         phases = work_phases.of_work(trace, stages)
@@ -57,7 +61,7 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
             where=trace.path,
             hint="capture with record_shapes=True and a GPU visible",
         )
-    stated = by_dimensions(trace, stages)
+    coverage, uncovered = with_stated(coverage, stated), lacking(uncovered, parts)
     return _finish(rows, alike, found, coverage, spec, why, uncovered, stated)
 
 

@@ -1,43 +1,76 @@
-"""Products of which no shape is recorded, by their role and the model's dimensions.
+"""Work of which no shape is recorded, by its place in a layer and the model's dimensions.
 
 Our own captures say the dimensions of their model. Where a layer repeats as the model has it, and
-its matrices add up to the model's weights, each GEMM of a replayed graph has a role, so a shape.
+its matrices add up to the model's weights, each GEMM of a replayed graph has a role, so a shape;
+and so have the norms, rotary embeddings, activations and attentions between them.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import replace
 
-from tracekit.answers.roles import Role, Roles
-from tracekit.answers.roofline import Op
+from tracekit.answers.roles import Part, Roles
+from tracekit.answers.roofline import Coverage, Op, Uncovered
+from tracekit.attribution.roofline import devices
+from tracekit.attribution.roofline.formulas.work import Work
+from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.errors import MissingEventsError
 from tracekit.results.catalog import ask
-from tracekit.taxonomy import Category
 from tracekit.trace.trace import Trace
 
-from .op_rows import limit
+from .op_rows import NO_CAPTURE, limit
 
 
-def by_dimensions(trace: Trace, stages: str | None) -> list[Op]:
-    """One row a role and phase. They are in no coverage, which counts kernels by their ops."""
+def parts_of(trace: Trace, stages: str | None) -> tuple[Part, ...]:
+    """The kernels that no op and the dimensions describe; none where roles cannot be told."""
     try:
-        found = ask(trace, Roles, **({} if stages is None else {"stages": stages}))
+        return ask(trace, Roles, **({} if stages is None else {"stages": stages})).parts
     except MissingEventsError:
-        return []
-    return [op for row in found.rows if row.by_metadata and (op := _op(row)) is not None]
+        return ()
 
 
-def _op(row: Role) -> Op | None:
-    matrix = re.fullmatch(r"(\d+) → (\d+)", row.weights or "")
-    if matrix is None or not row.calls or row.rows is None:
-        return None
-    # prompts of several lengths multiply as many rows each
-    m = str(row.rows // row.calls) if row.rows % row.calls == 0 else "m"
+def by_dimensions(parts: Sequence[Part], spec: devices.Device | None) -> list[Op]:
+    """One row a role, phase and kernel."""
+    return [_op(part, spec) for part in parts]
+
+
+def _op(part: Part, spec: devices.Device | None) -> Op:
+    work = Work(part.flops, part.bytes, part.dtype, part.shape, None, part.family, part.known)
     one = Op(
-        op=row.role, shape=f"{m}×{matrix[2]}×{matrix[1]}", dtype=row.dtype or "",
-        category=Category.GEMM, phase=row.phase, kernel=row.kernel, calls=row.calls,
-        kernels=row.count, total_ns=row.total_ns, flops=row.flops or 0, bytes=row.bytes or 0,
-        rates=row.rates,
+        op=part.role, shape=part.shape, dtype=part.dtype, category=part.category,
+        phase=part.phase, kernel=part.kernel, calls=part.calls, kernels=part.count,
+        total_ns=part.total_ns, flops=part.flops, bytes=part.bytes,
+        rates=rates_of(work, 1, part.total_ns, spec, part.dtype), family=part.family,
+        known=part.known,
     )  # fmt: skip
     return replace(one, limit=limit(one, 1.0))
+
+
+def with_stated(coverage: Sequence[Coverage], stated: Sequence[Op]) -> list[Coverage]:
+    """What dimensions describe is covered, and has sizes."""
+    sums: dict[str, int] = {}
+    for row in stated:
+        sums[row.phase] = sums.get(row.phase, 0) + row.total_ns
+    return [
+        replace(
+            one, covered_ns=one.covered_ns + sums.get(one.phase, 0),
+            unsized_ns=max(one.unsized_ns - sums.get(one.phase, 0), 0),
+        )
+        for one in coverage
+    ]  # fmt: skip
+
+
+def lacking(uncovered: Sequence[Uncovered], parts: Sequence[Part]) -> tuple[Uncovered, ...]:
+    """What no formula describes, without the kernels that dimensions do."""
+    told: dict[str, list[int]] = {}
+    for name, count, ns in (one for part in parts for one in part.names):
+        old = told.setdefault(name, [0, 0])
+        old[0], old[1] = old[0] + count, old[1] + ns
+    out = []
+    for row in uncovered:
+        count, ns = told.get(row.what, (0, 0))
+        if count and row.why == NO_CAPTURE:
+            row = replace(row, count=row.count - count, total_ns=row.total_ns - ns)
+        out += [row] if row.count > 0 else []
+    return tuple(sorted(out, key=lambda r: (-r.total_ns, r.what, r.why)))

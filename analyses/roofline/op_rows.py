@@ -139,7 +139,7 @@ def _helpers(trace: Trace, all_: Calls, called: I64, kind: I64, size: int) -> I6
 
 def _linked(trace: Trace, row: I64, group: I64, size: int) -> npt.NDArray[np.float64]:
     """[size] least ns of these kernels by the links between devices; NaN where not all have it."""
-    floor = by_group.link_floors(trace)[row]
+    floor = by_group.link_bounds(trace)[row]
     out = np.bincount(group, np.where(floor > 0, floor, np.nan), minlength=size)
     return np.asarray(out, np.float64)
 

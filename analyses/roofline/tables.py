@@ -75,7 +75,7 @@ def tables(result: Roofline) -> list[Grid]:
         title = "Launched before the recording, by kernels alike"
         grids.append(_op_grid(result, "alike", title, result.alike))
     if result.stated:
-        title = "Products by the model's dimensions, as in its metadata"
+        title = "Kernels without an op, by the model's dimensions in its metadata"
         grids.append(_op_grid(result, "stated", title, result.stated))
     if result.uncovered and result.rows:
         grids.append(_rest_grid(result))

@@ -12,6 +12,7 @@ from tracekit.analyses.kernels import analysis as kernels
 from tracekit.analyses.ops import analysis as ops
 from tracekit.analyses.roles import analysis as roles
 from tracekit.analyses.roles.analysis import Roles, join, merge
+from tracekit.analyses.roofline.op_rows import NO_CAPTURE
 
 from analyses.roles.role_rows import Pair, Role
 from tests.decoder import H100, MATRICES, Decoder
@@ -20,6 +21,7 @@ from tests.random_traces import traces
 from tests.real import loaded
 from tracekit.answers.roofline import Roofline
 from tracekit.attribution.roofline import devices, weight_bound
+from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.errors import MissingEventsError
 from tracekit.results import catalog
 from tracekit.results.result import to_plain
@@ -148,13 +150,54 @@ def test_a_replay_has_the_shapes_that_the_models_dimensions_say() -> None:
     result = roles.roles(trace)
     assert result.shapes == "recorded"  # of prefill
     assert {r.phase for r in result.rows if r.by_metadata} == {"decode"}
-    stated = {op.op: op for op in catalog.ask(trace, Roofline).stated}
+    stated = {op.op: op for op in catalog.ask(trace, Roofline).stated if op.family == Family.GEMM}
+    assert stated.keys() == set(NAMES.values())
     for letter, places in (("q", 3), ("down", 3), ("head", 1)):
         one, (k, n) = stated[NAMES[letter]], MATRICES[letter]
         assert (one.phase, one.shape, one.calls) == ("decode", f"1×{n}×{k}", 4 * places)
         assert (one.flops, one.bytes) == (4 * places * 2 * k * n, 4 * places * 2 * (k * n + k + n))
         assert one.dtype == "bfloat16"
         assert one.rates.bytes_share == pytest.approx(2 * (k * n + k + n) / 5e-6 / 3350e9)
+
+
+def test_all_of_a_replayed_layer_has_the_sizes_of_the_model() -> None:
+    """Four passes of one row over contexts of 17 to 20; three layers 64 wide, 4 heads of 16, 2 of
+    keys, an MLP of 192; bfloat16.
+    """
+    result = catalog.ask(both(replay=True, tracekit=described(16, [5]), **H100), Roofline)
+    rows = {op.op: op for op in result.stated if op.family != Family.GEMM}
+    norm, context = 4 * 3 * 64, 17 + 18 + 19 + 20
+    want = {  # kernels, FLOPs, bytes
+        "work before query projection": (12, 4 * norm, 2 * 2 * norm),
+        "work before MLP gate projection": (12, 4 * norm, 2 * 2 * norm),
+        "work before the head": (4, 4 * 4 * 64, 2 * 2 * 4 * 64),
+        "work before attention": (12, 3 * 4 * 3 * 96, 2 * 2 * 4 * 3 * 96),
+        "work before MLP down projection": (12, 4 * 3 * 192, 2 * 2 * 4 * 3 * 192),
+        "attention": (
+            12, 4 * 3 * 4 * 16 * context, 2 * (2 * 3 * 2 * 16 * context + 4 * 3 * 2 * 64)
+        ),
+    }  # fmt: skip
+    assert {op: (r.kernels, r.flops, r.bytes) for op, r in rows.items()} == want
+    assert {r.known for r in rows.values()} == {Known.LEAST}
+    assert rows["attention"].rates.floor_ns == pytest.approx(want["attention"][2] / 3350)
+    (decode,) = (c for c in result.coverage if c.phase == "decode")
+    one = 3 * (7 * 5_000 + 5_000) + 1_000 + 5_000 + 1_000  # a pass; the last is argmax
+    assert (decode.kernel_ns, decode.covered_ns) == (4 * one, 4 * (one - 1_000))
+    assert decode.unsized_ns == 4_000
+    (rest,) = (r for r in result.uncovered if r.why == NO_CAPTURE)
+    assert (rest.what, rest.count, rest.total_ns) == ("argmax_kernel", 4, 4_000)
+
+
+def test_kernels_that_do_not_fit_the_layers_have_no_sizes() -> None:
+    """A rotary kernel is missing in one layer of one pass: all others of its name stay unknown."""
+    model = Decoder()
+    model.stage("prefill", [16])
+    model.stage("decode", [1] * 4, replay=True)
+    lost = max((s for s in model.slices if s.name == "rotary_kernel"), key=lambda s: s.ts)
+    model.slices.remove(lost)
+    parts = roles.roles(model.trace(tracekit=described(16, [5]), **H100)).parts
+    assert "work before attention" not in {p.role for p in parts}
+    assert "attention" in {p.role for p in parts}
 
 
 def test_prompts_of_different_lengths_are_each_counted_by_their_own() -> None:

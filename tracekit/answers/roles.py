@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.findings import LEAST
 from tracekit.results.result import Result
-from tracekit.taxonomy import Stage
+from tracekit.taxonomy import Category, Stage
 
 Bound = Literal["memory", "compute"]
 
@@ -39,6 +40,29 @@ class Role:
     weight_share: float | None  # of the memory bandwidth, by the weights alone
     kernel: str  # that took most of the time, or op
     by_metadata: bool = False  # rows, weights, FLOPs and bytes are by the dimensions of our capture
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Kernels of one name at one place of a layer in one phase whose sizes no op says: by the
+    dimensions of our capture.
+    """
+
+    role: str
+    phase: str
+    category: Category
+    family: Family
+    kernel: str  # that took most of the time
+    shape: str  # for a reader: rows of all passes × values of a row, m×n×k of a GEMM
+    dtype: str
+    calls: int
+    count: int  # kernels
+    total_ns: int  # their durations
+    flops: int
+    bytes: int  # least
+    known: Known
+    # name, count and ns of each of its kernels
+    names: tuple[tuple[str, int, int], ...] = field(default=(), metadata={"json": False})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +121,7 @@ class Roles(Result):
     device: str | None
     source: str | None  # of the peaks
     shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known
+    parts: tuple[Part, ...] = ()  # of our own captures: every kernel that the dimensions describe
 
     def phase(self, name: str) -> Aligned | None:
         """How this phase was read; None where the trace lacks it."""

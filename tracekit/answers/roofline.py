@@ -76,7 +76,7 @@ class Roofline(Result):
     uncovered: tuple[Uncovered, ...] = ()  # the longest first
     alike: tuple[Op, ...] = ()  # launched before the recording, described by kernels alike
     sized_share: float | None = None  # of the kernel time of which the trace holds sizes
-    stated: tuple[Op, ...] = ()  # products by their role and the model's dimensions in our metadata
+    stated: tuple[Op, ...] = ()  # no op: by their role and the model's dimensions in our metadata
 
     @property
     def products(self) -> tuple[Op, ...]:

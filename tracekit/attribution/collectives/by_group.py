@@ -79,7 +79,7 @@ def by_group(trace: Trace) -> tuple[GroupCollective, ...]:
     return tuple(sorted(found, key=lambda c: (c.device, -c.total_ns, c.name, c.group or "")))
 
 
-def link_floors(trace: Trace) -> F64:
+def link_bounds(trace: Trace) -> F64:
     """[G] ns that each row of `links.work` takes at least by the bytes that a link carries of it;
     -1 for all but collectives of known size within one machine of known links.
     """
