@@ -222,9 +222,17 @@ def passing() -> Path:
 
 
 def _scratch() -> Path:
-    place = tempfile.gettempdir()
-    _sweep(Path(place))
-    return Path(tempfile.mkdtemp(prefix=f"{_mark()}{os.getpid()}-", dir=place))
+    """Raises: TracekitError where the system's place for temporary files takes none."""
+    try:
+        place = tempfile.gettempdir()
+        _sweep(Path(place))
+        return Path(tempfile.mkdtemp(prefix=f"{_mark()}{os.getpid()}-", dir=place))
+    except OSError as fault:
+        raise TracekitError(
+            f"no room for temporary files ({fault.strerror or fault})",
+            where=os.environ.get("TMPDIR") or "the system's temporary folder",
+            hint="free some space there, or name another folder with TMPDIR",
+        ) from None
 
 
 # ---------------------------------------------------------------- what is no file

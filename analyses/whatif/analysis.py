@@ -202,8 +202,9 @@ def _notes(
             "10 %: another host is in no range."
         )
     if made.graph.inferred:
-        count = plural(len(made.graph.inferred), "wait")
-        yield f"{count} between streams are inferred from times: no record of the file says them."
+        number = len(made.graph.inferred)
+        count = plural(number, "wait between streams is", "waits between streams are")
+        yield f"{count} inferred from times: no record of the file says so."
 
 
 def merge(one: WhatIf, two: WhatIf) -> WhatIf:

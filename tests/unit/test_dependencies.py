@@ -219,6 +219,7 @@ def core(folder: Path, *args: object, extra: str = "") -> subprocess.CompletedPr
         (("compare", TRACE, TRACE, "-o", "diff.html"), "diff.html"),
         (("export", TRACE, "out.json.gz"), "out.json.gz"),
         (("datasets",), None),
+        (("models",), None),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )
@@ -233,7 +234,6 @@ def test_the_core_alone_answers(tmp_path: Path, args: tuple[object, ...], made: 
     ("args", "extra"),
     [
         (("capture", "onellm", "--samples", 1, "--max-new-tokens", 2, "-o", "t.json"), "capture"),
-        (("models", "info", "eventgpt"), "capture"),
         (("crosscheck", TRACE), "hta"),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else str(given),
@@ -251,7 +251,6 @@ def test_an_extra_brings_all_that_its_command_needs(
     [
         (("capture", "onellm"), "capture"),
         (("bench", "onellm"), "capture"),
-        (("models",), "capture"),
         (("models", "info", "hf:a/b"), "capture"),
         (("models", "download", "hf:a/b", "--yes"), "capture"),
         (("datasets", "download", "opensqa", "-o", "x"), "datasets"),

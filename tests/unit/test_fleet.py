@@ -270,6 +270,7 @@ def test_ranks_of_a_job_are_one_point_and_the_refused_are_none(analysed: list[Ro
     bad: Row = {**analysed[0], "trace": "bad", "verdict": "refused", "world_size": 2}
     found = trend.trend([*ranks, bad], "t")
     ((point,),) = [one.points for one in found.series]
+    assert found.series[0].title.endswith(", 2 ranks")
     assert (point.trace, point.traces, point.values["TPOT"]) == ("job/rank0.json", 2, 820_500)
     assert any("1 of 3 traces is refused by its audit" in note for note in found.notes)
 

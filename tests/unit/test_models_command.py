@@ -66,6 +66,10 @@ def test_a_download_shows_the_licence_and_asks_first(
     refused = run("download", "onellm", "--to", str(tmp_path), answer="n\n")
     assert refused.exit_code == 1
     assert "LLaMA 2 Community License" in refused.output
+    for nobody in ("", "\n"):
+        assert run("download", "onellm", "--to", str(tmp_path), answer=nobody).exit_code == 1
+    with pytest.raises(TracekitError, match=r"not accepted, and nothing was fetched; .*--yes"):
+        raise refused.exception or AssertionError
     assert not asked
     done = run("download", "onellm", "--to", str(tmp_path), answer="y\n")
     assert asked == [("csuhan/OneLLM-7B", tmp_path)]
@@ -102,7 +106,7 @@ def test_no_network_is_one_clear_line(tmp_path: Path) -> None:
         line = str(told.value)
         assert "cannot be reached (Connection refused)" in line
         assert len(line) < 200, line
-        assert "again" in line
+        assert "run the same command again" in line
 
 
 def test_a_full_disk_is_not_said_to_be_the_network(tmp_path: Path) -> None:

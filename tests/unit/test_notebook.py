@@ -13,7 +13,7 @@ import pytest
 
 import tracekit
 from tests.integration.test_report import EVIL, kineto
-from tracekit.errors import MissingEventsError
+from tracekit.errors import MissingEventsError, UsageError
 from tracekit.report.html import notebook_figures
 
 
@@ -24,6 +24,15 @@ def test_each_analysis_is_a_method_that_returns_what_the_engine_says(tmp_path: P
     assert list(answer.to_pandas()["wall_ns"]) == [100_000, 100_000]
     assert "stages" in dir(trace)
     assert trace.stages().result is answer.result  # computed once
+
+
+def test_a_call_takes_lists_and_says_what_it_does_not_take(tmp_path: Path) -> None:
+    path = kineto(tmp_path / "a.json.gz")
+    trace = tracekit.load(path)
+    for given in (["gemm=0.5"], "gemm=0.5"):
+        assert trace.whatif(scale=given).result is trace.whatif(scale=("gemm=0.5",)).result
+    with pytest.raises(UsageError, match="one trace, and was given a list; load each"):
+        tracekit.load([path, path])  # type: ignore[arg-type]
 
 
 def test_a_prompt_shows_an_answer_as_tables(tmp_path: Path) -> None:

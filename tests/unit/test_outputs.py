@@ -368,6 +368,9 @@ def test_temporary_folders_go_with_their_process_or_with_the_next(
     with files.scratch() as folder:
         assert list(tmp_path.iterdir()) == [folder]
     assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(TracekitError, match="no room for temporary files"), files.scratch():
+        pass
 
 
 def test_eight_processes_at_once_leave_one_whole_file(here: Path) -> None:

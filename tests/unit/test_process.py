@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tracekit.cli import process
+from tracekit.cli import process, progress
 from tracekit.errors import TracekitError
 
 NAMES = ("a\x1b[31mred\x07", "bidi\u202eevil", "\x9b31m", "日本", "é")
 # prints a megabyte, then ends as commands do; what Python itself says must not be heard
 LONG = """
-from tracekit.cli import process
+from tracekit.cli import process, progress
 import sys
 sys.exit(process.run(lambda: process.say('x' * 10**6)))
 """
@@ -164,3 +164,13 @@ def test_what_was_asked_to_be_ignored_stays_ignored() -> None:
         assert process.run(lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_log_says_how_far_a_long_phase_is_every_ten_seconds() -> None:
+    said: list[str] = []
+    now = iter([0.0, 0.0, 4.0, 9.9, 10.0, 10.0, 12.0, 30.0, 30.0])
+    say = progress.in_a_log(said.append, lambda: next(now))
+    for done in (0, 1, 2, 3, 4):  # begins at 0 s; 4, 9.9, 10, 12
+        say("timing", done, 9)
+    say("warm-up", 0, None)
+    assert said == ["timing (9)", "timing: 3 of 9", "warm-up"]

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tracekit.cli import process
+from tracekit.cli.app import app
 from tracekit.errors import NotATraceError
 from tracekit.trace import kineto
 
@@ -139,6 +141,16 @@ def test_binary_files_that_say_nothing_are_known_by_their_name(
     (tmp_path / name).write_bytes(b"\x12\x00\x01\x02" * 9)
     with pytest.raises(NotATraceError, match=words):
         kineto.load(tmp_path / name)
+
+
+def test_columns_are_not_rewritten_and_the_way_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "columns.parquet"
+    path.write_bytes(b"PAR1" + bytes(99))
+    assert process.run(lambda: app(["export", str(path), str(tmp_path / "out.json")])) == 1
+    said = capfd.readouterr().err
+    assert "a Parquet file: columns, and no events to rewrite; give the trace" in said
 
 
 def test_a_database_that_sqlite_wrote_is_refused(tmp_path: Path) -> None:

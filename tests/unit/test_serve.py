@@ -1,5 +1,7 @@
 """The loopback server behind `tracekit open`."""
 
+import io
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -97,6 +99,28 @@ def test_a_transfer_under_way_ends_before_the_server_does(tmp_path: Path) -> Non
     reader.join(20)
     assert len(first + rest[0]) == 8 << 20
     assert server.fetched.is_set()
+
+
+def test_who_reads_the_address_through_a_pipe_gets_it_while_it_is_served(
+    trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracekit.cli import process
+    from tracekit.cli.app import app
+    from tracekit.trace.perfetto import serve
+
+    monkeypatch.setattr(serve.serving.__wrapped__, "__kwdefaults__",  # type: ignore[attr-defined]
+                        {"ui": None, "port": 0})  # fmt: skip
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(raw), "utf-8"))  # type: ignore[type-var]
+    read: list[bytes] = []
+
+    def browser(address: str) -> None:
+        assert raw.getvalue().decode() == f"{address}\n"
+        read.append(urllib.request.urlopen(address.split("url=")[1]).read())
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    assert process.run(lambda: app(["open", str(trace), "--raw"])) == 0
+    assert read == [trace.read_bytes()]
 
 
 def test_a_taken_port_is_told_before_the_trace_is_read(

@@ -15,6 +15,7 @@ from tracekit.taxonomy import Stage
 
 FIRST = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)
 
+LARGE = 1 << 30  # bytes of a network that a CPU takes long for
 BUSY = 0.9  # profiling does not make a request this much faster
 
 COLUMNS = (
@@ -62,12 +63,14 @@ def full_size(plan: Plan) -> str:
         return ""
     need = planning.weight_bytes(model, "full", "bfloat16") * planning.HEADROOM
     room = f"{units.bytes_(need)} of free memory in bfloat16"
+    if need >= LARGE:
+        room += ", on a GPU to be of use"
     if model.download is None:
         return f"tracekit capture {plan.name} --checkpoint FILE; {room}; weights: {model.weights}"
     folder = f"weights/{plan.name}"
     return (
         f"tracekit models download {plan.name} --output-dir {folder} ({model.weights}), then "
-        f"tracekit capture {plan.name} --checkpoint {folder}; {room}, on a GPU to be of use"
+        f"tracekit capture {plan.name} --checkpoint {folder}; {room}"
     )
 
 

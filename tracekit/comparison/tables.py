@@ -22,7 +22,7 @@ from tracekit.comparison.rates import Rate
 from tracekit.comparison.splits import Split
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, left_out
+from tracekit.results.units import duration
 
 DEFINITIONS = {
     "difference": "After less before.",
@@ -191,8 +191,7 @@ def _stage_grid(stages: Sequence[StageChange]) -> Grid:
 
 
 def _more(rows: Sequence[object]) -> str:
-    left = len(rows) - MOST
-    return left_out(left, "row")
+    return f"The first {MOST} of {len(rows):,} rows." if len(rows) > MOST else ""
 
 
 def _change_columns(noun: str) -> tuple[Column, ...]:

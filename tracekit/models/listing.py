@@ -15,12 +15,13 @@ from tracekit.models import entry as model_entry
 def about(name: str) -> dict[str, Any]:
     """One model's facts as plain JSON values; parameters are of its largest size.
 
-    Raises: TracekitError for an unknown model, and without torch.
+    Raises: TracekitError for an unknown model; without torch for one whose entry states no counts.
     """
     name = model_entry.named(name)
-    extras.need("capture", "torch", where="counting parameters")
     entry = model_entry.model(name)
     size = "full" if "full" in entry.sizes else next(iter(entry.sizes))
+    if size not in entry.counts:
+        extras.need("capture", "torch", where=f"counting the parameters of {name}")
     counts = dict(entry.counts[size] if size in entry.counts else entry.parameters(size))
     return {
         "name": name,

@@ -6,11 +6,13 @@ Each analysis of the catalogue is a method; what it returns shows as its tables 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekit.errors import UsageError
 from tracekit.extras import MissingExtraError
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
@@ -35,8 +37,15 @@ def load(
     `graph_capture` names traces in which graphs replayed here were captured; without, they are
     looked for beside it.
 
-    Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file.
+    Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file;
+    UsageError for what is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(
+            f"load takes the path of one trace, and was given a {type(path).__name__}",
+            where="tracekit.load",
+            hint="load each of several by itself; tracekit.compare(a, b) takes two",
+        )
     given = (graph_capture,) if isinstance(graph_capture, str | Path) else graph_capture
     found = kineto.load(path, strict=strict, snapshots=True)
     return Loaded(graph_captures.attached(found, given))
@@ -87,6 +96,18 @@ def _run(side: str | Path | Loaded) -> Run:
     return runs.saved(str(side)) or runs.of(engine.answers(side))
 
 
+def _as_declared(name: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters of an analysis; of several values a list will do, of one the value alone."""
+    own = inspect.signature(catalog.analysis(name).run).parameters
+    several = {key for key, one in own.items() if isinstance(one.default, tuple)}
+    return {
+        key: tuple(given) if isinstance(given, list | set)
+        else (given,) if key in several and isinstance(given, str)
+        else given
+        for key, given in parameters.items()
+    }  # fmt: skip
+
+
 def _texts(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -102,7 +123,8 @@ class Loaded:
 
         Raises: TracekitError for an unknown name; MissingEventsError where the trace cannot tell.
         """
-        return Answer(name, catalog.answer(self.trace, name, **parameters))
+        given = _as_declared(name, parameters)
+        return Answer(name, catalog.answer(self.trace, name, **given))
 
     def __getattr__(self, name: str) -> Callable[..., Answer]:
         if name.startswith("_") or name not in catalog.analyses():

@@ -107,8 +107,10 @@ def caution(title: str, size: str | None, random: bool) -> str:
     """What must be known before a time of this run is quoted; empty for a published network."""
     if size != "tiny" or not random:
         return ""
-    name = title.partition(":")[0]
-    return f"Tiny random network: times are of this network, not of {name}."
+    names = title.partition(":")[0].partition(", γ = ")[0].split(" drafts for ")
+    if len(names) > 1:
+        return f"Tiny random networks: times are of these, not of {' and '.join(names)}."
+    return f"Tiny random network: times are of this network, not of {names[0]}."
 
 
 def captured(source: Source) -> CaptureFacts | None:

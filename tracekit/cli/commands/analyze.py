@@ -151,7 +151,12 @@ def _warnings(many: Sequence[Answers]) -> list[str]:
     for one in many:
         found = ", ".join(f"{count:,} × {kind}" for kind, count in one.leaks.items())
         if found:
-            cure = f"before sharing it: tracekit export --scrub {one.path} OUT"
+            made = one.path.endswith(".parquet")  # which is no trace that could be rewritten
+            cure = (
+                "before sharing it: export --scrub of the trace that it was made of, then convert"
+                if made
+                else f"before sharing it: tracekit export --scrub {one.path} OUT"
+            )
             warnings.append(f"warning: {one.path} carries {found}; {cure}")
     return warnings
 

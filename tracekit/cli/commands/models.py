@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,16 +64,31 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Fetch a model's published weights, once its licence is accepted."""
         from tracekit.cli import terminal
+        from tracekit.errors import TracekitError
         from tracekit.models import listing
 
         wanted, out = listing.download(name, to), terminal.console()
         out.print(f"{wanted.what}\nlicence: {wanted.terms}", markup=False)
-        if not yes:
-            typer.confirm("Do you accept these terms?", abort=True)
+        if not yes and not _accepted():
+            raise TracekitError(
+                "its terms were not accepted, and nothing was fetched",
+                where=name, hint="answer y, or give --yes once you have read them",
+            )  # fmt: skip
         wanted.start()
         out.print(f"{name} is in {wanted.where}", markup=False)
         if to is not None:
             process.hint(f"next: tracekit capture {name} --checkpoint {to}")
+
+
+def _accepted() -> bool:
+    """Whether the user says yes; not where nobody answers. Ctrl-C is Ctrl-C."""
+    if sys.stdout is not None:
+        sys.stdout.write("Do you accept these terms? [y/N] ")
+        sys.stdout.flush()
+    answer = sys.stdin.readline() if sys.stdin is not None else ""
+    if not answer and sys.stdout is not None:
+        sys.stdout.write("\n")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _register_compare(group: typer.Typer) -> None:

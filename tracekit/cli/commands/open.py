@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Show a trace in Perfetto's UI; the file is served on loopback and goes nowhere else."""
+        import sys
         import webbrowser
 
         from tracekit.cli import terminal
@@ -54,6 +55,8 @@ def register(app: typer.Typer) -> None:
             open_text(served).close()  # said here, not to the browser
             server.trace = served
             process.say(server.address)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # whoever reads a pipe needs it now, not when all is over
             if not no_browser:
                 webbrowser.open(server.address)
             out.print("Serving until Ctrl-C." if offline else "Serving until fetched, or Ctrl-C.")

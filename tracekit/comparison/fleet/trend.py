@@ -85,9 +85,13 @@ class Series:
         """What ran, in words."""
         known = [f"{value}" for key, value in self.work.items()
                  if value is not None and key not in ("batch_size", "world_size")]  # fmt: skip
-        known += [f"{word} {self.work[key]}" for key, word in (("batch_size", "batch"),
-                  ("world_size", "ranks")) if self.work.get(key) is not None]  # fmt: skip
-        return ", ".join(known) or "traces that do not say what ran"
+        known = known or ["traces that do not say what ran"]
+        batch, ranks = self.work.get("batch_size"), self.work.get("world_size")
+        if batch is not None:
+            known.append(f"batch {batch}")
+        if isinstance(ranks, int):
+            known.append(plural(ranks, "rank"))
+        return ", ".join(known)
 
     @property
     def changes(self) -> list[tuple[Measure, Change]]:

@@ -29,7 +29,9 @@ def failed(fault: BaseException, where: object) -> TracekitError:
         )
     if _cut_off(fault):
         return TracekitError(
-            f"cannot be reached ({said})", where=where, hint=f"is there a network? {AGAIN}"
+            f"cannot be reached ({said})",
+            where=where,
+            hint="is there a network? then run the same command again: what had come is kept",
         )
     return TracekitError(f"cannot be fetched ({said})", where=where, hint=AGAIN)
 

@@ -47,6 +47,11 @@ MAGIC: Mapping[bytes, Foreign] = {
         f"an SQLite database ({_NSYS} or rocprofv3 export is one), not a Kineto trace", _CAPTURE
     ),
     b"\x28\xb5\x2f\xfd": Foreign("compressed with zstd: unpack it first", "unzstd FILE"),
+    # `analyze` reads it; what rewrites events has none of them here
+    b"PAR1": Foreign(
+        "a Parquet file: columns, and no events to rewrite",
+        "give the trace (.json, .json.gz) that it was made of",
+    ),
     b"BZh": Foreign("compressed with bzip2: unpack it first", "bunzip2 FILE"),
     b"\xfd7zXZ": Foreign("compressed with xz: unpack it first", "unxz FILE"),
     b"\x04\x22\x4d\x18": Foreign("compressed with lz4: unpack it first", "unlz4 FILE"),
