@@ -48,6 +48,9 @@ def test_the_other_keys_of_the_page_are_somewhere_in_the_answer(analysis: str) -
         "tokens": REQUEST,
         "roles": {
             "words",
+            "family",
+            "known",
+            "shape",
             "prefill_ns",
             "decode_ns",
             "call_ratio",

@@ -394,7 +394,7 @@ HEADLINES = {
     whisper_of_short_kernels: r"GPU idle for 49\.4% .*: for 43\.9% the host launches one short "
     r"kernel after another \(`aten::addmm`\)",
     experts_on_many_devices: r"Communication that no other kernel covers takes 50\.0% .*most in "
-    r"SendRecv \(120 calls\); other kernels take 12\.0 ms: expert GEMMs 55%, other GEMMs 45%",
+    r"alltoall_base \(120 calls\); other kernels take 12\.0 ms: expert GEMMs 55%, other GEMMs 45%",
     diffusion_by_compiled_graphs: r"GPU busy for 100\.0% .*: GEMMs 55%, attention 35%",
     loading_data: r"GPU idle for 8\d\.\d% .*: for 8\d\.\d% the host loads data",
     training_with_a_fused_optimiser: r"GPU busy for .*GEMMs 62%, the optimiser 38%",
