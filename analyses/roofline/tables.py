@@ -33,6 +33,7 @@ DEFINITIONS = {
     "time": "Durations of the kernels that the calls launched, helpers left out, added up.",
     "FLOP/s": "FLOPs over time.",
     "of peak": "FLOP/s over the datasheet's dense peak for the dtype.",
+    "bandwidth": "Least bytes over time.",
     "of bandwidth": "Least bytes over time, over the datasheet's memory bandwidth.",
     "floor": "The larger of FLOPs over peak and least bytes over bandwidth; of a collective what "
     "each link carries (see bus bandwidth) over the link's peak, within one machine.",
@@ -123,22 +124,25 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
         Column("dtype"), Column("phase"), Column("in module", "text", DEFINITIONS["in module"]),
         Column("calls", "count", "Calls of the op."),
         Column("time", "ns", DEFINITIONS["time"]),
-        Column("FLOPs", "flop", DEFINITIONS["FLOPs"]),
-        Column("least bytes", "bytes", DEFINITIONS["least bytes"]),
-        Column("intensity", "number", DEFINITIONS["intensity"]),
-        Column("FLOP/s", "flop/s", DEFINITIONS["FLOP/s"]),
-        Column("of peak", "share", DEFINITIONS["of peak"]),
-        Column("of bandwidth", "share", DEFINITIONS["of bandwidth"]),
+        Column("bandwidth", "bytes/s", DEFINITIONS["bandwidth"]),
+        Column("floor", "ns", DEFINITIONS["floor"]),
         Column("of floor", "share", DEFINITIONS["of floor"]),
         Column("limit", "text", DEFINITIONS["limit"]),
+        Column("of bandwidth", "share", DEFINITIONS["of bandwidth"]),
+        Column("FLOP/s", "flop/s", DEFINITIONS["FLOP/s"]),
+        Column("of peak", "share", DEFINITIONS["of peak"]),
+        Column("least bytes", "bytes", DEFINITIONS["least bytes"]),
+        Column("FLOPs", "flop", DEFINITIONS["FLOPs"]),
+        Column("intensity", "number", DEFINITIONS["intensity"]),
         Column("known", "text", DEFINITIONS["known"]),
         Column("helpers", "ns", DEFINITIONS["helpers"]),
         Column("most time in kernel", "text", "The kernel with most of the time."),
     )  # fmt: skip
     rows = [
-        (r.op, r.shape, r.dtype, r.phase, r.module or "", r.calls, r.total_ns, r.flops, r.bytes,
-         r.rates.intensity, r.rates.flops_per_s, r.rates.flops_share, r.rates.bytes_share,
-         r.rates.floor_share, r.limit, r.known.value, r.helper_ns, r.kernel)
+        (r.op, r.shape, r.dtype, r.phase, r.module or "", r.calls, r.total_ns,
+         r.rates.bytes_per_s, r.rates.floor_ns, r.rates.floor_share, r.limit, r.rates.bytes_share,
+         r.rates.flops_per_s, r.rates.flops_share, r.bytes, r.flops, r.rates.intensity,
+         r.known.value, r.helper_ns, r.kernel)
         for r in ops[:MOST]
     ]  # fmt: skip
     left = len(ops) - MOST
