@@ -76,7 +76,7 @@ class _Asked:
     """The answers of the other analyses to one trace."""
 
     def __init__(self, trace: Trace, stages: str | None) -> None:
-        self._trace, self._stages = trace, stages
+        self._trace, self._stages, self.entries = trace, stages, catalog.entries()
         self.any = False  # of the analyses that look for findings answered
 
     def __call__(self, kind: type[R], /) -> R | None:
@@ -89,7 +89,7 @@ class _Asked:
 
         Raises: MissingEventsError where the stages that the user named are not there.
         """
-        entry = catalog.entries().get(name)
+        entry = self.entries.get(name)
         if entry is None:
             return None
         takes = inspect.signature(entry.run).parameters
@@ -104,7 +104,7 @@ class _Asked:
 
 def _drafts(asked: _Asked) -> Iterator[tuple[str, Draft]]:
     """What the rules of each analysis claim, with its name."""
-    for name, entry in catalog.entries().items():
+    for name, entry in asked.entries.items():
         rules = entry.findings
         result = asked.answer(name) if rules is not None else None
         if rules is not None and result is not None:

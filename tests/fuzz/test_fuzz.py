@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
+import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,20 @@ def test_bytes_choose_as_chance_does() -> None:
             assert isinstance(content, bytes)
     picks = Chosen(b"\x01\x02\x03")
     assert [picks.getrandbits(8) for _ in range(3)] == [1, 2, 3]
+
+
+def test_processes_share_the_inputs_and_tell_of_their_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import tests.fuzz.__main__ as fuzz
+
+    def broken(_path: Path) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setitem(TARGETS, "read", replace(TARGETS["read"], enter=broken))
+    given = ["--inputs", "5", "--jobs", "2", "--target", "read", "--keep", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["fuzz", *given])
+    assert fuzz.main() == 1
+    said = capfd.readouterr().out
+    assert re.search(r"^5 inputs in \d+ s \(seed 0\): 1 faults$", said, re.MULTILINE)
+    assert len(list(tmp_path.glob("read/*.json"))) >= 2  # of each process
