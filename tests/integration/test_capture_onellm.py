@@ -35,7 +35,7 @@ def test_a_newcomer_gets_a_trace_in_its_place(
     assert trace.name.endswith(".pt.trace.json.gz")
     assert f"tracekit analyze traces/{trace.name}" in said
     assert "size tiny, as asked for" in said
-    assert "Its text is noise" in said
+    assert "The text is noise" in said
     facts = kineto.load(trace).source.meta["tracekit"]
     tokens = facts["tokens"]
     assert (tokens["sensor"], tokens["tags"]) == (30, 2)

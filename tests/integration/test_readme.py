@@ -102,6 +102,8 @@ def test_what_the_demo_and_the_docs_say_of_the_full_size_is_so() -> None:
 def test_only_a_tiny_random_network_is_said_to_be_one() -> None:
     pair = "EventGPT 7B drafts for OneLLM 7B, γ = 4"
     assert caution(pair, "tiny", True).endswith("of these, not of EventGPT 7B and OneLLM 7B.")
+    two = caution("OneLLM 7B, LLaSA 7B", "tiny", True, several=True)
+    assert two == "Tiny random networks: times are of these, not of OneLLM 7B, LLaSA 7B."
     assert caution("EventGPT 7B: an event camera", "tiny", True).endswith("not of EventGPT 7B.")
     assert caution("OneLLM 7B", "full", True) == caution("OneLLM 7B", "tiny", False) == ""
 

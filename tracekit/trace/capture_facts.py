@@ -103,14 +103,18 @@ class CaptureFacts:
         return self.dataset or self.spec
 
 
-def caution(title: str, size: str | None, random: bool) -> str:
-    """What must be known before a time of this run is quoted; empty for a published network."""
+def caution(title: str, size: str | None, random: bool, *, several: bool = False) -> str:
+    """What must be known before a time of this run is quoted; empty for a published network.
+
+    `title` is of one model, of a pair, or of `several` with commas between.
+    """
     if size != "tiny" or not random:
         return ""
-    names = title.partition(":")[0].partition(", γ = ")[0].split(" drafts for ")
-    if len(names) > 1:
-        return f"Tiny random networks: times are of these, not of {' and '.join(names)}."
-    return f"Tiny random network: times are of this network, not of {names[0]}."
+    draft, drafts, target = title.partition(":")[0].partition(", γ = ")[0].partition(" drafts for ")
+    name = f"{draft} and {target}" if drafts else draft
+    if drafts or several:
+        return f"Tiny random networks: times are of these, not of {name}."
+    return f"Tiny random network: times are of this network, not of {name}."
 
 
 def captured(source: Source) -> CaptureFacts | None:

@@ -260,7 +260,9 @@ def _header(out: Console, content: Mapping[str, Any], why: str) -> None:
     facts = [row.get("facts") or {} for row in rows]
     random = [one for one in facts if one.get("random_weights")]
     if random:
-        said = caution(content["title"], random[0].get("size"), True)
+        models = {(row.get("axes") or {}).get("model") for row in rows}
+        size = random[0].get("size")
+        said = caution(content["title"], size, True, several=len(models) > 1)
         out.print(said or "Weights are random, on which the timing does not depend.", markup=False)
     out.print()
 

@@ -207,7 +207,7 @@ def _say(out: Console, captured: Captured, at_full_size: str, ranks: int = 1) ->
     if facts["random_weights"]:
         timing = caution(facts["title"], facts["size"], True)
         timing = timing or "Weights are random: the timing is the model's."
-        text = " Its text is noise, and is not shown." if any(facts["text"]) else ""
+        text = " The text is noise, and is not shown." if any(facts["text"]) else ""
         out.print(Text(f"{timing}{text}"), soft_wrap=True)
     out.print()
     text_tables.show(out, summary(captured))

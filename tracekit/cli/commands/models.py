@@ -125,6 +125,7 @@ def _register_compare(group: typer.Typer) -> None:
         """Models side by side: what they are, what they need at least, who can draft for whom."""
         from tracekit.bench import measured as of_files
         from tracekit.capture import metadata
+        from tracekit.cli import terminal
         from tracekit.models import comparing
         from tracekit.report import model_tables
         from tracekit.results.result import to_plain
@@ -137,10 +138,12 @@ def _register_compare(group: typer.Typer) -> None:
 
             files.check(output, inputs=measured or [], ours=is_page, force=force)
             opt.ends(output, opt.PAGE)
-        found = comparing.compare(
-            names, dtype=dtype, on=on or comparing.DEVICES, tokens=tokens,
-            measured=of_files.read(measured or []),
-        )  # fmt: skip
+        with terminal.status(", ".join(names)) as doing:
+            doing("counting what each needs")
+            found = comparing.compare(
+                names, dtype=dtype, on=on or comparing.DEVICES, tokens=tokens,
+                measured=of_files.read(measured or []),
+            )  # fmt: skip
         if as_json:
             process.say_json(to_plain(found), indent=2)
         elif form is not None:
