@@ -89,6 +89,22 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         b'{"traceEvents": [{"ph": "X", "pid": 1, "ts": 1, "dur": 1, "name": "fusion", "args": '
         b'{"hlo_op": "fusion", "hlo_module": "jit_step"}}]}', "profile of JAX",
     ),
+    "ONNX Runtime": (
+        b'[{"cat":"Node","ph":"X","ts":1,"dur":2,"name":"MatMul_kernel_time"},'
+        b'{"cat":"Kernel","ph":"X","ts":2,"dur":1,"name":"sgemm"}]', "ONNX Runtime",
+    ),
+    "DevTools": (
+        b'{"traceEvents": [{"cat": "v8,devtools.timeline", "ph": "X", "ts": 1, "dur": 2, "name": '
+        b'"RunTask"}]}', "DevTools",
+    ),
+    "VizTracer": (
+        b'{"traceEvents": [{"cat": "FEE", "ph": "X", "ts": 1, "dur": 2, "name": "f (a.py:1)"}]}',
+        "VizTracer",
+    ),
+    "torch before Kineto": (
+        b'[{"name": "mm", "ph": "X", "ts": 1, "dur": 2, "tid": 0, "pid": "CUDA functions"}]',
+        "before Kineto",
+    ),
     "rocprof's table": (
         b'"Name","Calls","TotalDurationNs","AverageNs"\n"k",1,2,2\n', "rocprof CSV",
     ),

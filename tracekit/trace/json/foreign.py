@@ -213,10 +213,38 @@ _XLA_PROCESS = re.compile(rb'"name"\s*:\s*"(?:/job:[^"]*)?/(?:device|host):')
 _XLA_ARGUMENT = re.compile(rb'"(?:hlo_op|hlo_module|hlo_category)"\s*:')
 
 
+_PERFETTO_OPENS = f"open it at ui.perfetto.dev; {_CAPTURE}"
+# ONNX Runtime calls a category of its own `Kernel`, as the oldest files of Kineto do
+_ONNX = re.compile(rb'"cat"\s*:\s*"(?:Session|Node)"')
+_ONNX_NAME = re.compile(rb'"(?:[^"]*_kernel_time|model_loading[^"]*|session_initialization)"')
+# trace events of others, by what nobody else writes
+_EVENTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
+    (
+        re.compile(rb'"cat"\s*:\s*"[^"]*devtools\.timeline'),
+        Foreign("a performance profile of Chrome's DevTools, not a Kineto trace", _CAPTURE),
+    ),
+    (
+        re.compile(rb'"cat"\s*:\s*"FEE"'),
+        Foreign("a VizTracer trace of Python functions, not a Kineto trace", _PERFETTO_OPENS),
+    ),
+    (
+        re.compile(rb'"pid"\s*:\s*"(?:CPU|CUDA) functions"'),
+        Foreign("a trace of the profiler that PyTorch had before Kineto", _CAPTURE),
+    ),
+)
+
+
 def of_events(sample: bytes) -> Foreign | None:
     """What trace-event JSON of another profiler is, by its first events; None where it is ours."""
-    if b'"X"' not in sample or _OURS.search(sample):
+    if b'"X"' not in sample:
         return None
+    if _ONNX.search(sample) and _ONNX_NAME.search(sample):
+        return Foreign("a profile of ONNX Runtime, not a Kineto trace", _PERFETTO_OPENS)
+    if _OURS.search(sample):
+        return None
+    for mark, found in _EVENTS:
+        if mark.search(sample):
+            return found
     if _XLA_PROCESS.search(sample) or _XLA_ARGUMENT.search(sample):
         return Foreign(
             "a profile of JAX, TensorFlow or PyTorch/XLA (XLA's processes, no category of "
