@@ -17,7 +17,7 @@ from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
 from tracekit.results.findings import Draft
 from tracekit.taxonomy import Category, FindingKind
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import Mask, Trace
 
 # the kinds whose cause the replay can take away, wholly or in part: work that takes less
 _WORK: Mapping[str, Category] = {
@@ -85,5 +85,21 @@ def _less(made: Replay, draft: Draft, stages: str | None) -> Weights | None:
     spent = int(gpu.dur[rows].sum())
     if draft.saves_ns is None or not spent:
         return None
+    if draft.kind == FindingKind.COPY and 2 * _held(made.trace, rows) > spent:
+        return None
     left = max(1 - draft.saves_ns / spent, 0.0)
     return changes.of_work(made, np.where(rows, left, 1.0))
+
+
+def _held(trace: Trace, copies: Mask) -> int:
+    """ns of copies for most of which their calls held the host, without having returned after them.
+
+    A call that copies from or to pageable memory returns when the driver has taken the last bytes.
+    The host would be free without the copy: a replay, in which the call takes its time, says less.
+    """
+    gpu, calls, launch = links.work(trace), links.calls(trace), links.launch_row(trace)
+    own = np.flatnonzero(copies & (launch >= 0) & (gpu.dur > 0))
+    call = launch[own]
+    inside = np.minimum(gpu.end[own], calls.end[call]) - np.maximum(gpu.ts[own], calls.ts[call])
+    held = (2 * inside > gpu.dur[own]) & (calls.end[call] < gpu.end[own])
+    return int(gpu.dur[own][held].sum())

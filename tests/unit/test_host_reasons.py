@@ -94,6 +94,19 @@ def test_a_copy_to_pageable_memory_whose_launch_returns_when_it_is_done_is_a_wai
     assert Kind.HOST_WORK not in found
 
 
+def test_a_copy_that_holds_its_call_until_its_last_bytes_saves_its_own_time() -> None:
+    program = Program()
+    for _ in range(8):
+        program.launch("Memcpy HtoD (Pageable -> Device)", 500, call="cudaMemcpyAsync",
+                       call_us=480, cat=Cat.MEMCPY)  # fmt: skip
+        layers(program, 10, 40)
+        program.busy(400)
+    copy = rows(program)[Kind.COPY]
+    # the host would be free without it: a replay whose call takes its 480 µs would save nothing
+    assert copy.replayed is None
+    assert copy.saves_ns == copy.saves_at_most_ns == 8 * 500_000
+
+
 # ---------------------------------------------------------------- first calls
 
 
