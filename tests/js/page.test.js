@@ -123,9 +123,12 @@ test('the model says what a node and a slice are, with their floor and the comma
   };
   const columns = {start: [0, 5000], dur: [1000, 2000], name: [0, 0], node: [3, 3], restTrack: [], restStart: [], restLength: [], restNs: [], restCount: []};
   const own = model.modelOf({header, columns}), state = {idle: true};
-  assert.deepEqual(model.said(own, 2, state), ['kernel gemm<1>: 3.00 µs, 75.0 % of all', '2 calls', 'kind: gemm', 'in decode', 'floor 1.50 µs (50.0 %)', 'mostly by run.py:3 main']);
+  assert.deepEqual(model.said(own, 2, state), ['kernel gemm<1>: 3.00 µs, 75.0% of all', '2 calls', 'kind: gemm', 'in decode', 'floor 1.50 µs (50.0%)', 'mostly by run.py:3 main']);
   assert.deepEqual(model.saidOfSlice(own, 1), ['gemm<1>: 2.00 µs', 'at 5.00 µs, on stream 7', 'in decode', 'mean of 2 1.50 µs', 'floor 750 ns on average', 'mostly launched by run.py:3 main']);
   assert.equal(own.command(1e6, 1.1e6), `tracekit export 'it'"'"'s.json' cut.json.gz --from 800us --to 1300us && tracekit open cut.json.gz`);
   assert.deepEqual([own.rowsOf(1), own.rowsOf(3), own.term(2), own.term(0)], [[0, 1], [], 'gemm<1>', '']);
   assert.equal(own.own({idle: false})[0], 3000);
+  // of two nodes of one name a search finds the longer
+  const twice = model.modelOf({header: {...header, parent: [-1, 0, 0, 1], kind: [0, 1, 1, 2], name: [0, 1, 1, 2], ns: [9, 4, 5, 3]}, columns});
+  assert.deepEqual(model.nodesByName(twice), [2, 3]);
 });

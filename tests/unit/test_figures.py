@@ -110,6 +110,8 @@ def test_parts_of_a_split_bar_keep_their_order_and_add_up() -> None:
     chart = split_bars(
         "k", "t", ["a", "b"], {"kernel": [3e6, 1e6], "memcpy": [0, 0], "idle": [1e6, 2e6]}
     )
+    small = split_bars("k", "t", ["a", "b", "c"], {"kernel": [2.4e5, 123.4e6, 1.234e6]})
+    assert small.data[0]["text"] == ["0.240", "123", "1.23"]  # three digits each
     assert [trace["name"] for trace in chart.data] == ["kernel", "idle"]  # nothing to draw
     assert [sum(trace["x"][i] for trace in chart.data) for i in (0, 1)] == [4.0, 3.0]
     assert chart.layout["xaxis"]["title"]["text"] == "ms"
@@ -159,6 +161,13 @@ def test_a_roofline_meets_its_ridge_and_leaves_out_what_has_no_logarithm() -> No
     assert roof["x"][0] == slope["x"][1] == 500
     assert roof["y"][0] == pytest.approx(slope["y"][1])
     assert len(cloud["x"]) == 1
+
+
+def test_the_number_of_a_point_stands_beside_it_where_others_are_above() -> None:
+    points = [Point("a", 2, 1e12, "gemm", total_ns=9), Point("b", 2, 1.4e12, "gemm", total_ns=1)]
+    (*_, cloud) = roofline("k", "t", points, peaks={"bf16": 1e15}, bytes_per_s=2e12).data
+    assert cloud["text"] == ["1", ""]
+    assert cloud["textposition"] == ["middle right", "top center"]
 
 
 def test_a_slope_names_what_changes_most_and_has_numbers_for_each_unit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 from typing import Any
 
 from tracekit.results.figures.chart import (
@@ -24,10 +25,10 @@ INSIDE = "└ "  # before the name of a row that is part of one above; names end
 
 
 def _inside(value: Number) -> str:
+    """Three significant digits, four decimals at most; a bar of nothing says nothing."""
     if not value:
         return ""
-    size = abs(value)
-    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"
+    return f"{value:,.{min(max(2 - floor(log10(abs(value))), 0), 4)}f}"
 
 
 def split_bars(

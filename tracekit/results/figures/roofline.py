@@ -77,7 +77,8 @@ def roofline(
         looks.setdefault(p.category, mark(p.category, len(looks)))
     for place, group in enumerate(groups):
         own = [p for p in kept if p.group == group]
-        data.append(_cloud(own, group, place, looks, whole, names))
+        sides = [_side(p, kept, frame) for p in own]
+        data.append(_cloud(own, group, place, looks, whole, names, sides))
     keys = legend(looks)
     if len(groups) > 1:
         keys += [[g, "var(--dim)", f"symbol-{_SYMBOLS[i % 4]}"] for i, g in enumerate(groups)]
@@ -183,6 +184,19 @@ def _at(intensity: float, flops_per_s: float, frame: _Frame) -> tuple[float, flo
     return x * _WIDE, y * _HIGH
 
 
+_SIDES = {"top center": (0, 22), "middle right": (22, 0), "middle left": (-22, 0)}  # px
+
+
+def _side(point: Point, points: Sequence[Point], frame: _Frame) -> str:
+    """Where the number of a point stands: above it, or beside it where other points are above."""
+    x, y = _at(point.intensity or 1, point.flops_per_s or 1, frame)
+    others = [_at(p.intensity or 1, p.flops_per_s or 1, frame) for p in points if p is not point]
+    for side, (right, up) in _SIDES.items():
+        if all(abs(a - x - right) > 14 or abs(b - y - up) > 18 for a, b in others):
+            return side
+    return "top center"
+
+
 def _roofs(
     peaks: Mapping[str, float],
     bytes_per_s: float | None,
@@ -251,13 +265,14 @@ def _cloud(
     looks: Mapping[str, Mark],
     whole: float,
     names: Mapping[int, str],
+    sides: Sequence[str],
 ) -> dict[str, object]:
     rates = [(p.intensity or 1.0, p.flops_per_s or 0.0) for p in own]
     return {
         "type": "scatter", "mode": "markers+text", "name": escape(group or "work"),
         "x": [i for i, _ in rates], "y": [f / 1e12 for _, f in rates],
         "text": [escape(names.get(id(p), "")) for p in own],
-        "textposition": "top center", "textfont": {"size": 13, "color": "var(--text)"},
+        "textposition": list(sides), "textfont": {"size": 13, "color": "var(--text)"},
         "marker": {
             "color": [looks[p.category].colour for p in own],
             "symbol": _SYMBOLS[place % len(_SYMBOLS)],

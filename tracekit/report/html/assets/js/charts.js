@@ -21,7 +21,7 @@ function shares(data, layout) {
   for (const trace of data) trace.x.forEach((v, i) => { totals[i] = (totals[i] || 0) + (v || 0); });
   for (const trace of data) {
     trace.x = trace.x.map((v, i) => v === null || !totals[i] ? null : 100 * v / totals[i]);
-    trace.text = trace.x.map(v => v ? `${v.toFixed(v < 10 ? 1 : 0)} %` : '');
+    trace.text = trace.x.map(v => v ? `${v.toFixed(v < 10 ? 1 : 0)}%` : '');
   }
   layout.xaxis = {...layout.xaxis, title: {text: '% of the row'}, range: [0, 100]};
 }

@@ -29,7 +29,7 @@ export function forCommand(ns) {
   return whole % 1000 ? `${whole}ns` : whole % 1e6 ? `${whole / 1000}us` : `${whole / 1e6}ms`;
 }
 
-export const share = part => part > 0 && part < 0.001 ? '< 0.1 %' : `${(100 * part).toFixed(1)} %`;
+export const share = part => part > 0 && part < 0.001 ? '<0.1%' : `${(100 * part).toFixed(1)}%`;
 export const count = n => n.toLocaleString('en-US');
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 

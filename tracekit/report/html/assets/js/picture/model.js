@@ -91,6 +91,16 @@ export function modelOf({header, columns}) {
   return model;
 }
 
+/** Of the nodes of one name and kind the one with most time; the root is none. */
+export function nodesByName(model) {
+  const found = new Map(), {ns} = model.header;
+  for (let node = 1; node < ns.length; node++) {
+    const key = `${model.kind(node)} ${model.name(node)}`, known = found.get(key);
+    if (known === undefined || ns[node] > ns[known]) found.set(key, node);
+  }
+  return [...found.values()];
+}
+
 /** One node in a sentence, for the readout and for those who cannot see. */
 export function said(model, at, state) {
   const kind = model.shownKind(at), of = at > 0 ? `, ${share(model.share(at, state))} of all` : '';
