@@ -4,7 +4,7 @@ import {filterTables} from '../filter.js';
 import {range, remember} from '../fragment.js';
 import {neighbour} from './icicle.js';
 import {firstAfter, nextOf, sliceAt, within, zoomed} from './lanes.js';
-import {nodesByName, modelOf, said, saidOfSlice} from './model.js';
+import {modelOf, nodesByName, said, saidOfSlice} from './model.js';
 import {bytesOf, unpack, unzipped} from '../packed.js';
 import {parts} from '../parts.js';
 import {paintIcicle, paintLanes} from './paint.js';
@@ -46,7 +46,7 @@ function showPicture(id, state) {
   return Boolean(own);
 }
 
-/** The nodes that can be looked for, of one name and kind the nodesByName: [{text, kind, go}]. */
+/** The nodes that can be looked for, of one name and kind the longest: [{text, kind, go}]. */
 function nodesToFind() {
   return [...pictures.values()].flatMap(own => nodesByName(own.model).map(node => ({
     text: own.model.name(node), kind: own.model.shownKind(node), ns: own.model.header.ns[node],
@@ -366,7 +366,7 @@ async function drawPictures() {
     try { await drawPicture(figure); } catch (fault) {
       console.error(fault);
       const place = figure.querySelector('.wait');
-      if (place) place.textContent = 'This browser cannot draw the picture; the table holds the nodesByName parts.';
+      if (place) place.textContent = 'This browser cannot draw the picture; the table holds the longest parts.';
     }
   }
 }
