@@ -49,7 +49,7 @@ def drawn(
         op("aten::ones")  # what generate() does before
         for queries in run:
             op("aten::embedding")
-            if queries > 1:
+            if queries > 2:
                 op("aten::triu")  # a mask, which one query does not need
             for _ in range(2):
                 op("aten::linear", slower if queries > 1 else 1)
@@ -107,6 +107,11 @@ def test_a_generation_is_a_prefill_and_its_decode_steps() -> None:
 
 def test_shapes_tell_decode_where_the_prompt_was_read_before_the_trace_began() -> None:
     assert said(drawn([[1, 1, 1, 1]], shapes=True)) == ["decode"] * 4
+
+
+def test_heads_that_are_folded_into_the_queries_of_one_token_do_not_hide_that_it_decodes() -> None:
+    assert said(drawn([[7, 2, 2, 2]], shapes=True)) == ["prefill", *["decode"] * 3]
+    assert passes(drawn([[7, 2, 2, 2]], shapes=True, cache="aten::mul")) is None
     with pytest.raises(MissingEventsError):
         markers(drawn([[1, 1, 1, 1]]))
 

@@ -44,7 +44,7 @@ COMMUNICATION = _rule(
     r"quick_?reduce", r"hccl", r"(?<![a-z])uccl", r"symm(etric)?_mem", r"userbuffers", r"mori::",
     r"(?<![a-z])ub_(all|reduce)",
     r"deep_?ep(::|\d)", r"(?<![a-z])ep::", r"(intra|inter)node", r"cached_notify",
-    r"(?<![a-z_])barrier_kernel",
+    r"(?<![a-z_])barrier_(all_)?kernel",
     r"notify_(dispatch|combine)", r"low_latency_(dispatch|combine)", r"get_dispatch_layout",
     r"Ep(Dispatch|Combine)(Intra|Inter)", r"moe_?a2a", r"moe_comm", r"pplx",
     r"(put|wait)_signal_kernel", r"send_?recv",

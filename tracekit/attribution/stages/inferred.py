@@ -150,9 +150,14 @@ def _decoding(
     usual = form == np.bincount(form).argmax()
     if (queries > 0).all():
         decode = queries == 1
-        return decode if _runs(decode) else None
-    # no shapes: the passes that are all alike decode if others come before them, and they keep what
-    # a cache keeps in every layer; an encoder in a loop has no pass that is not like the others
+        if _runs(decode):
+            return decode
+        # heads that share keys and values may be folded into the queries of a single token
+        if usual.all() or queries[usual].max() >= queries[~usual].min():
+            return None
+    # no shapes, or none that say so: the passes that are all alike decode if others come before
+    # them, and they keep what a cache keeps in every layer; an encoder in a loop has no pass that
+    # is not like the others
     keeps = np.concatenate([[0], np.cumsum(ops.named(_KEEPS))])
     kept = keeps[close] - keeps[begin] >= layers
     before = np.concatenate([[False], ~usual[:-1]])
