@@ -2,18 +2,23 @@
 """How fast and in how much memory large traces are read and explained, beside HTA and TraceLens.
 
     scripts/bench_reader.py [--megabytes 388] [--repeats 3] [--slow-repeats 1]
-                            [--layouts plain,gzip] [--only ours,hta] [--trace TRACE]
-                            [--keep FOLDER] [--write] [--note TEXT]
+                            [--layouts plain,gzip] [--only ours;hta] [--peers plain,gzip]
+                            [--also eight,5gb] [--trace TRACE] [--keep FOLDER] [--write]
+                            [--note TEXT]
 
 A real trace is repeated, in the layout that Kineto writes (scripts/large_trace.py), as `plain`, the
 same compressed (`gzip`), with three times the Python frames (`stacks`), and with counters and names
 of threads (`counters`). Every reader loads each in a process of its own, in turn, so that noise of
 the machine falls on all alike; medians are shown. Readers that take a minute or more (peers,
 `json`) run once, and what says nothing of a layout runs on `plain` only, so that all of it takes
-about ten minutes on two quiet cores. Times are of the call, without start-up, but for the commands,
-whose times have it. At the end stand the goals, and whether they are reached. Memory is the peak of
-the resident sets of the process and its children, sampled, so shared pages count more than once.
-Peers are run where they are installed. `--write` puts the tables into docs/performance.md.
+about ten minutes on two quiet cores. `--also eight` adds the analysis of eight such traces in one
+call, `--also 5gb` loading and analysing one of 5 GB (five minutes and 5 GB of disk more). Times
+are of the call, without start-up, but for the commands, whose times have it. At the end stand the
+goals, and whether they are reached (scripts/bench_goals.py). Memory is the peak of the resident
+sets of the process and its children, sampled, so shared pages count more than once. Peers run where
+they are installed, on the layouts of `--peers`: HolisticTraceAnalysis, and AMD's TraceLens, which
+comes from its repository (what PyPI has under that name is another). `--write` puts the tables into
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -29,48 +34,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 
+import bench_goals
 import large_trace
+from bench_code import READERS, SHARES, TIMED
+from bench_goals import Medians
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = ROOT.parent / "shared" / "traces" / "tl_h100_qwen15_05b.json.gz"
 PAGE = ROOT / "docs" / "performance.md"
 START, END = "<!-- measured: scripts/bench_reader.py -->", "<!-- end of measured -->"
 LAYOUTS = ("plain", "gzip", "stacks", "counters")
-LOAD = "from tracekit.trace import kineto; made = lambda: kineto.load(path{})"
-PAGE_OF = (
-    "from tracekit.results import engine\nfrom tracekit.report import facts, traces\n"
-    "made = lambda: (facts.sha256_soon(path), traces.render([engine.answers(path{})], command=''))"
-)
-OPENED = "(gzip.open if path.endswith('.gz') else open)(path, 'rb')"
-READERS = {
-    "ours": LOAD.format(""),
-    "ours, one thread": LOAD.format(", processes=1"),
-    "ours, without [fast]": (
-        "from tracekit.trace.scan import machine; machine.kernel = lambda: None\n" + LOAD.format("")
-    ),
-    "analyze with its page": PAGE_OF.format(""),
-    "analyze with its page, one core": PAGE_OF.format(", processes=1"),
-    "analyze --only devices": PAGE_OF.format(", ['devices']"),
-    "hta": (
-        "import logging; logging.disable(logging.CRITICAL)\n"
-        "from hta.trace_analysis import TraceAnalysis\n"
-        "made = lambda: TraceAnalysis(trace_files={0: path}, trace_dir='')"
-    ),
-    "tracelens": (
-        "from TraceLens import TreePerfAnalyzer\nmade = lambda: TreePerfAnalyzer.from_file(path)"
-    ),
-    "json": f"import json, gzip\nmade = lambda: json.load({OPENED})",
-    "the bytes alone": f"import gzip\nmade = lambda: len({OPENED}.read())",
-    "the bytes, piece by piece": (
-        "import os\nfrom isal import igzip\nbuffer = bytearray(2 << 20)\n"
-        "opened = igzip.open if path.endswith('.gz') else open\n"
-        "def made():\n    with opened(path, 'rb') as file:\n"
-        "        while file.readinto(buffer):\n            pass"
-    ),
-}
 SLOW = ("hta", "tracelens", "json")
 PLAIN_ONLY = (
     "json",
@@ -78,50 +54,13 @@ PLAIN_ONLY = (
     "ours, one thread",
     "analyze with its page, one core",
 )  # elsewhere they say the same
-PEERS = {"hta": "HolisticTraceAnalysis", "tracelens": "TraceLens"}
-SMALL = "`tracekit analyze` of 9 MB"
-Medians = dict[str, dict[str, float]]  # by reader or command: wall, cpu (s), peak (bytes)
-TIMED = """
-import sys, time, os, json
-path = sys.argv[1]
-{code}
-def cpu():
-    t = os.times()
-    return t.user + t.system + t.children_user + t.children_system
-before, start = cpu(), time.perf_counter()
-kept = made()
-print(json.dumps(dict(wall=time.perf_counter() - start, cpu=cpu() - before)))
-"""
-SHARES = """
-import sys, time, json
-from collections import Counter
-from tracekit.trace import kineto
-from tracekit.trace.columns.assemble import Assembly
-from tracekit.trace.scan import rows, scanner, threads
-spent, inside = Counter(), []
-def timed(cls, name, what):
-    plain = getattr(cls, name)
-    def one(*given, **named):
-        start = time.thread_time()
-        inside.append(0.0)
-        try:
-            return plain(*given, **named)
-        finally:
-            own = time.thread_time() - start
-            spent[what] += own - inside.pop()
-            if inside:
-                inside[-1] += own
-    setattr(cls, name, one)
-timed(threads.Shared, "next", "the bytes: cut into pieces and read")
-timed(scanner.Scanner, "scan", "the compiled pass over the text")
-timed(rows.Rows, "read", "columns of a piece, and events that are read one by one")
-timed(Assembly, "add", "texts and categories of a piece into those of the trace")
-timed(Assembly, "trace", "joining, sorting")
-start = time.process_time()
-kineto.load(sys.argv[1], processes=1)
-spent["the rest"] = time.process_time() - start - sum(spent.values())
-print(json.dumps(spent))
-"""
+# by reader: the distribution, and a module that only it has
+PEERS = {
+    "hta": ("HolisticTraceAnalysis", "hta.trace_analysis"),
+    "tracelens": ("TraceLens", "TraceLens.TreePerf"),
+}
+ALSO = ("eight", "5gb")
+LONGEST_S = 900  # what takes longer has failed
 
 
 def environment() -> dict[str, str]:
@@ -131,12 +70,17 @@ def environment() -> dict[str, str]:
 
 
 def run(command: list[str]) -> tuple[str, float, int]:
-    """What a command printed ('' where it failed), its seconds, and its peak memory in bytes."""
+    """What a command printed ('' where it failed), its seconds, and its peak memory in bytes.
+
+    One that takes longer than LONGEST_S is ended, and has failed.
+    """
     start, peak = time.perf_counter(), 0
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), text=True
     )
     while process.poll() is None:
+        if time.perf_counter() - start > LONGEST_S:
+            process.kill()
         peak = max(peak, resident(process.pid))
         time.sleep(0.02)
     assert process.stdout is not None
@@ -208,7 +152,10 @@ def table(results: Medians) -> list[str]:
         ratios = ("", "")
         if base:
             ratios = (f"{base['wall'] / wall:.1f}", f"{base['peak'] / peak:.1f}")
-        shown = f"{PEERS[name]} {metadata.version(PEERS[name])}, load" if name in PEERS else name
+        shown = name
+        if name in PEERS:
+            package = PEERS[name][0]
+            shown = f"{package} {metadata.version(package)}, load"
         lines.append(f"| {shown} | {wall:.2f} | {found['cpu']:.2f} | {peak / 1e6:.0f} |"
                      f" {ratios[0]} | {ratios[1]} |")  # fmt: skip
     return lines
@@ -219,7 +166,12 @@ def of_layout(
 ) -> tuple[list[str], Medians]:
     """What is shown of a layout, and the medians of each reader."""
     path, count = build(trace, folder, layout, given.megabytes)
-    names = [name for name in given.only if layout == "plain" or name not in PLAIN_ONLY]
+    names = [
+        name
+        for name in given.only
+        if (layout == "plain" or name not in PLAIN_ONLY)
+        and (layout in given.peers or name not in PEERS)
+    ]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for turn in range(max(given.repeats, given.slow_repeats)):
         for name in names:
@@ -245,25 +197,34 @@ def of_shares(path: Path) -> list[str]:
     return [*lines, ""]
 
 
-def of_commands(folder: Path, large: Path, repeats: int) -> tuple[list[str], Medians]:
+def like(large: Path, number: int) -> str:
+    """The same file under another name."""
+    path = large.with_name(f"{number}-{large.name}")
+    if not path.exists():
+        os.link(large, path)
+    return str(path)
+
+
+def of_commands(
+    folder: Path, large: Path, repeats: int, also: list[str]
+) -> tuple[list[str], Medians]:
     """The commands as a user types them, start-up included, and the medians of each."""
     small = ROOT.parent / "shared" / "traces" / "tl_h100_nsfw.json.gz"
-    page = str(folder / "page.html")
-    second = folder / f"second-{large.name}"
-    if not second.exists():
-        os.link(large, second)
+    page = ["-o", str(folder / "page.html")]
+    out = str(folder / "out.json.gz")
     commands = {
-        "`tracekit --help`": (["--help"], repeats),
-        "`tracekit analyze` of plain": (["analyze", str(large), "-o", page], 1),
-        "`tracekit compare` of plain and its like": (
-            ["compare", str(large), str(second), "-o", page], 1,
-        ),
-        "`tracekit export` of plain": (["export", str(large), str(folder / "out.json.gz")], 1),
-    }  # fmt: skip
+        bench_goals.HELP: (["--help"], repeats),
+        bench_goals.ANALYZE: (["analyze", str(large), *page], 1),
+        bench_goals.COMPARE: (["compare", str(large), like(large, 2), *page], 1),
+        bench_goals.EXPORT: (["export", str(large), out, "--force"], 1),
+    }
+    if "eight" in also:
+        eight = [like(large, number) for number in range(2, 9)]
+        commands[bench_goals.EIGHT] = (["analyze", str(large), *eight, *page], 1)
     if small.exists():
-        eight = folder / "eight.json"
-        large_trace.build(small, eight, 8)
-        commands[SMALL] = (["analyze", str(eight), "-o", page], max(repeats, 3))
+        nine = folder / "nine.json"
+        large_trace.build(small, nine, 8)
+        commands[bench_goals.SMALL] = (["analyze", str(nine), *page], max(repeats, 3))
     code = "from tracekit.cli.app import main; main()"
     lines = ["### Commands, start-up included", "", "| command | wall s | CPU s | peak MB |",
              "| --- | ---: | ---: | ---: |"]  # fmt: skip
@@ -278,6 +239,18 @@ def of_commands(folder: Path, large: Path, repeats: int) -> tuple[list[str], Med
     return [*lines, ""], found
 
 
+def of_5_gb(trace: Path, folder: Path) -> tuple[list[str], Medians]:
+    """A trace of 5 GB, loaded and explained once each."""
+    path, count = build(trace, folder, "plain", 5000)
+    results: Medians = {}
+    for name in ("ours", "analyze with its page"):
+        one = measured(name, path)
+        results[name] = {**one, "events": count} if one else {}
+    path.unlink()  # of this size they are not kept
+    path.with_suffix(".count").unlink()
+    return [f"### plain: 5,000 MB, {count:,} events", "", *table(results), ""], results
+
+
 def command_run(code: str, arguments: list[str]) -> dict[str, float]:
     """Wall and CPU seconds and peak memory of a command; nothing where it failed."""
     before = os.times()
@@ -286,45 +259,6 @@ def command_run(code: str, arguments: list[str]) -> dict[str, float]:
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system
     return {"wall": wall, "cpu": cpu, "peak": peak} if printed else {}
-
-
-def goals(layouts: dict[str, Medians], commands: Medians) -> list[str]:
-    """What was asked for beside what was measured."""
-    rows: list[tuple[str, str, float | None, bool]] = []
-
-    def ask(what: str, unit: str, asked: float, value: float | None, *, least: bool) -> None:
-        met = value is not None and (value >= asked if least else value <= asked)
-        bound = f"{'at least' if least else 'at most'} {asked:g}{unit}"
-        rows.append((what, bound, value, met))
-
-    for name, one in layouts.items():
-        hta, ours = one.get("hta"), one.get("ours")
-        if hta and ours:
-            ask(f"{name}: load, HTA's wall ÷", " ×", 60, hta["wall"] / ours["wall"], least=True)
-            ask(f"{name}: load, HTA's memory ÷", " ×", 15, hta["peak"] / ours["peak"], least=True)
-        if hta and (page := one.get("analyze with its page")):
-            ask(f"{name}: analyze with its page, HTA's load ÷", " ×", 20,
-                hta["wall"] / page["wall"], least=True)  # fmt: skip
-    plain, packed = (layouts.get(name, {}).get("ours") for name in ("plain", "gzip"))
-    if plain and packed:
-        ask("gzip ÷ plain: load", " ×", 1.3, packed["wall"] / plain["wall"], least=False)
-    ask("`tracekit --help`", " s", 0.2, at(commands, "`tracekit --help`", "wall"), least=False)
-    ask(SMALL, " s", 0.8, at(commands, SMALL, "wall"), least=False)
-    one = at(commands, "`tracekit analyze` of plain", "peak")
-    two = at(commands, "`tracekit compare` of plain and its like", "peak")
-    if one and two:
-        ask("compare of two ÷ analyze of one: memory", " ×", 1.1, two / one, least=False)
-    lines = ["### Goals", "", "| what | asked | measured | reached |", "| --- | --- | ---: | --- |"]
-    lines += [
-        f"| {what} | {asked} | {'not measured' if value is None else f'{value:.2f}'} |"
-        f" {'yes' if met else 'no'} |"
-        for what, asked, value, met in rows
-    ]
-    return [*lines, ""]
-
-
-def at(found: Medians, name: str, key: str) -> float | None:
-    return found[name][key] if name in found else None
 
 
 def bandwidth() -> str:
@@ -369,6 +303,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--slow-repeats", type=int, default=1, help=", ".join(SLOW))
     parser.add_argument("--layouts", default=",".join(LAYOUTS))
     parser.add_argument("--only", default=",".join(READERS), help="readers, joined by ;")
+    parser.add_argument("--peers", default=",".join(LAYOUTS), help="layouts that peers read too")
+    parser.add_argument("--also", default="", help=f"what takes longer: {', '.join(ALSO)}")
     parser.add_argument("--keep", type=Path, help="where the large traces stay, and are reused")
     parser.add_argument("--write", action="store_true", help="into docs/performance.md")
     parser.add_argument("--note", default="", help="a sentence on the machine")
@@ -376,11 +312,21 @@ def parsed() -> argparse.Namespace:
     named = list(READERS) if given.only == parser.get_default("only") else given.only.split(";")
     if unknown := sorted(set(named) - set(READERS)):
         parser.error(f"no reader {unknown[0]!r}; there are: {'; '.join(READERS)}")
-    given.only = [name for name in named if name not in PEERS or found(PEERS[name])]
-    given.layouts = given.layouts.split(",")
-    if unknown := sorted(set(given.layouts) - set(LAYOUTS)):
-        parser.error(f"no layout {unknown[0]!r}; there are: {', '.join(LAYOUTS)}")
+    given.only = [name for name in named if name not in PEERS or is_there(PEERS[name][1])]
+    for option, known in (("layouts", LAYOUTS), ("peers", LAYOUTS), ("also", ALSO)):
+        chosen = [name for name in getattr(given, option).split(",") if name]
+        setattr(given, option, chosen)
+        if unknown := sorted(set(chosen) - set(known)):
+            parser.error(f"--{option}: no {unknown[0]!r}; there are: {', '.join(known)}")
     return given
+
+
+def is_there(module: str) -> bool:
+    """Whether a module can be imported; its packages are."""
+    try:
+        return util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def main() -> None:
@@ -396,10 +342,15 @@ def main() -> None:
             said, layouts[layout] = of_layout(given.trace, folder, layout, given)
             print("\n".join(said), flush=True)
             lines += said
-        large = build(given.trace, folder, "plain", given.megabytes)[0]
+        large, count = build(given.trace, folder, "plain", given.megabytes)
         lines += of_shares(large)
-        said, commands = of_commands(folder, large, given.repeats)
-        lines += [*said, *goals(layouts, commands)]
+        said, commands = of_commands(folder, large, given.repeats, given.also)
+        lines += said
+        huge: Medians = {}
+        if "5gb" in given.also:
+            said, huge = of_5_gb(given.trace, folder)
+            lines += said
+        lines += bench_goals.table(layouts, commands, huge, count)
     print("\n".join(lines))
     if given.write:
         before, rest = PAGE.read_text().split(START)
