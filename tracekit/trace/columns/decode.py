@@ -104,12 +104,17 @@ def counting() -> Shapes:
 
 def decode(piece: Piece, shape: Shapes, exact: bool = False) -> Decoded:
     """The events of a piece. Whatever the text is, what can be kept is, and the rest is counted."""
-    decoder = shape.exact if exact else shape.fast
+    found = at_once(piece, shape.exact if exact else shape.fast)
+    return _slowly(piece, shape) if found is None else found
+
+
+def at_once(piece: Piece, decoder: Any) -> Decoded | None:
+    """The events of a piece that `decoder` takes as a list; None where it does not."""
     if not piece.last:
         try:
             return Decoded(decoder.decode(b"".join((b"[", piece.text, b"]"))))
         except _MALFORMED:
-            return _slowly(piece, shape)
+            return None
     text = b"[" + piece.text
     try:
         events = decoder.decode(text)
@@ -117,14 +122,14 @@ def decode(piece: Piece, shape: Shapes, exact: bool = False) -> Decoded:
     except _MALFORMED as fault:
         found = _TRAILING.search(str(fault))
         if found is None:
-            return _slowly(piece, shape)
+            return None
         end = text.rindex(b"]", 0, int(found[1]) - 1)
         try:
             events = decoder.decode(memoryview(text)[: end + 1])
         except _MALFORMED:
-            return _slowly(piece, shape)
+            return None
         if not _END.match(text, end):
-            return _slowly(piece, shape)
+            return None
     return Decoded(events, end=piece.at + end - 1, tail=text[end:])
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from tracekit.errors import NotATraceError
-from tracekit.trace.columns.decode import Shapes, decode
+from tracekit.trace.columns.decode import Decoded, Shapes, at_once, decode
 from tracekit.trace.json.outline import closing, outline
-from tracekit.trace.json.pieces import Cutter
+from tracekit.trace.json.pieces import Cutter, Piece
 from tracekit.trace.json.source import opened
 
 
@@ -53,7 +53,38 @@ def document(path: str | Path) -> Document:
 
 
 def events(path: str | Path, about: About) -> Iterator[Any]:
-    """The same event by event; `about` is filled as they are read.
+    """The same event by event; `about` is filled as they are read. Raises: as `parts`."""
+    for part in parts(path, about):
+        yield from part.whole()
+
+
+class Part:
+    """A piece of a trace, to be decoded once; what was decoded last is what counts."""
+
+    def __init__(self, piece: Piece) -> None:
+        self.text = piece.text
+        self._piece = piece
+        self.read: Decoded | None = None
+
+    def by(self, decoder: Any, without: bytes = b"") -> Sequence[Any] | None:
+        """Its events as a decoder of a list makes them; None where it takes them not all.
+
+        `without`: characters that are left out before.
+        """
+        piece = self._piece
+        if without:
+            piece = replace(piece, text=piece.text.translate(None, without))
+        self.read = at_once(piece, decoder)
+        return None if self.read is None else self.read.events
+
+    def whole(self) -> Sequence[Any]:
+        """Its events as dicts, of a damaged piece those that can be read."""
+        self.read = decode(self._piece, _whole())
+        return self.read.events
+
+
+def parts(path: str | Path, about: About) -> Iterator[Part]:
+    """A trace piece by piece; each is to be decoded before the next is asked for.
 
     Raises: NotATraceError with what the file is instead, TracekitError for a file that cannot be
     read.
@@ -65,9 +96,11 @@ def events(path: str | Path, about: About) -> Iterator[Any]:
         cutter = Cutter(text, found.first)
         index = count = 0
         while (piece := cutter.piece(index)) is not None:
-            read = decode(piece, _whole())
+            part = Part(piece)
+            yield part
+            read = part.read
+            assert read is not None, "each part is decoded before the next"
             count += len(read.events)
-            yield from read.events
             about.damage += [one.what for one in read.damage.values()]
             if read.end is not None:
                 about.damage += closing(found, read.tail)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from tracekit import files
 from tracekit.errors import TracekitError
 from tracekit.files import starts
 from tracekit.trace import redact
-from tracekit.trace.categories import category
 from tracekit.trace.columns import documents
-from tracekit.trace.perfetto import layout, normalize
-from tracekit.trace.perfetto.microseconds import ns, us
-from tracekit.trace.perfetto.rows import Item, Row, Rows, time_of
-from tracekit.trace.spans.intervals import Spans, covered
-from tracekit.trace.trace import GPU_WORK, Cat
+from tracekit.trace.perfetto import cut, layout, normalize, reading
+from tracekit.trace.perfetto.rows import ABSENT, NONE, Rows, joined, kept_whole
+from tracekit.trace.perfetto.settle import settle
+from tracekit.trace.perfetto.writing import Writer
+from tracekit.trace.spans.intervals import Spans
+from tracekit.trace.trace import I64
 from tracekit.version import __version__
 
 Event = dict[str, Any]
@@ -76,7 +75,7 @@ def export(
 ) -> Exported:
     """Writes `source` to `target` such that Perfetto shows all of it; gzipped if it ends in .gz.
 
-    The file is read twice; in memory is of each event what decides where it is drawn.
+    The file is read twice; in memory is of each event what decides where it is drawn: 80 bytes.
 
     Raises: TracekitError where the file is no trace, the stage is not in it, nothing is left after
     the cut, or the target cannot be written, or is the source.
@@ -85,173 +84,99 @@ def export(
     wanted = wanted or Wanted()
     done = Exported()
     progress("reading")
-    about, rows = documents.About(), Rows()
-    normal = _read(source, about, rows)
+    about, reader = documents.About(), reading.Reader()
+    rows = reader.read(source, about)
+    mended = reader.each.done + normalize.together(rows)
     document = about.meta
-    done.cures += [f"damaged: {what}" for what in about.damage]
     document.pop(_MARK, None)
-    events = normal.events
-    done.cures += [f"{count:,} {what}" for what, count in normal.done.items()]
-    done.slices_in = _slices(events)
+    done.cures += [f"damaged: {what}" for what in about.damage]
+    done.cures += [f"{count:,} {what}" for what, count in mended.items()]
     done.cures += wanted.missing
+    done.slices_in = int(rows.slices.sum())
     if wanted.drop or wanted.cuts:
         progress("cutting")
-        events = _cut(events, wanted)
-        if not _slices(events):
+        rows = _cut(rows, wanted)
+        done.slices_out = int(rows.slices.sum())
+        if not done.slices_out:
             raise TracekitError(
                 "nothing is left after the cut",
                 where=source,
                 hint="widen --from/--to, or choose another stage",
             )
-        document["tracekit_cut"] = {
-            "by": f"tracekit {__version__}",
-            "stage": wanted.stage,
-            "from_ns": wanted.from_ns,
-            "to_ns": wanted.to_ns,
-            "dropped_categories": sorted(wanted.drop),
-            "slices_before": done.slices_in,
-            "slices_after": _slices(events),
-        }
+        document["tracekit_cut"] = _said(wanted, done)
     if wanted.scrub:
         progress("scrubbing")
-        names = {str(e["name"]) for e in events if "name" in e}
-        done.scrubbed = redact.leaks(document, names)
+        done.scrubbed = redact.leaks(document, _names(rows))
         document = redact.value(document)
         rows.scrub()
-        events = [e if isinstance(e, Row) else redact.value(e) for e in events]
-    events += wanted.tracks
-    document = {_MARK: f"tracekit {__version__}", **document, "traceEvents": events}
+    tracks = kept_whole(map(dict, wanted.tracks), rows)
+    done.slices_out, done.slices_added = int(rows.slices.sum()), int(tracks.slices.sum())
+    rows = joined([rows, tracks])
+    document = {_MARK: f"tracekit {__version__}", **document}
     progress("mending")
-    rebased = _needs_rebase(events)
-    if rebased:
-        layout.rebase(document)
+    if _needs_rebase(rows):
+        _rebase(rows, document)
         done.cures.append("times start at 0, so that a double holds every nanosecond")
-    settled = layout.settle(events)
+    settled, named = settle(rows)
     if settled.trimmed:
         done.cures.append(f"{settled.trimmed:,} frames of the profiler end where a marker starts")
     if settled.moved:
         done.cures.append(f"{settled.moved:,} slices that cross another are on an extra row")
-    if not rebased:  # whose times have them
-        _three_decimals(events)
     progress("writing")
-    document["traceEvents"] = _whole(events, about.stored, scrub=wanted.scrub)
-    layout.write(document, target)
-    done.slices_added = _slices(wanted.tracks)
-    done.slices_out = _slices(events) - done.slices_added
+    writer = Writer(reader, rows, scrub=wanted.scrub)
+    layout.write_text(document, writer.blocks(named), target)
     return done
 
 
-def _read(source: str | Path, about: documents.About, rows: Rows) -> normalize.Normalized:
-    """The events that can be drawn; what is of no slice, and pairs of `B` and `E`, whole."""
-    each = normalize.Each()
-    found: list[Item] = []
-    for event in documents.events(source, about):
-        sound = each.take(event)
-        if sound is not None:
-            found.append(sound if sound.get("ph") == "M" else rows.add(sound))
-    return normalize.together([*found, *each.pairs()], each)
+def _names(rows: Rows) -> set[str]:
+    """Every name that an event has."""
+    said = rows.tables["name"].said
+    used = np.unique(rows.codes["name"]).tolist()
+    return {str(said[code]) for code in used if said[code] is not ABSENT}
 
 
-def _whole(items: Sequence[Item], stored: str, *, scrub: bool) -> Iterator[Event]:
-    """The events themselves: of rows what they say is read again."""
-    each, about = normalize.Each(), documents.About()
-    sound = (one for e in documents.events(stored, about) if (one := each.take(e)) is not None)
-    at = -1
-    for item in items:
-        if not isinstance(item, Row):
-            yield item
-            continue
-        for event in sound:
-            if event.get("ph") != "M":
-                at += 1
-                if at == item.at:
-                    yield item.onto(redact.value(event) if scrub else event)
-                    break
+def _starts(rows: Rows) -> I64:
+    """Times of all events but those that name something."""
+    return rows.ts[(rows.ts != NONE) & ~rows.is_("M")]
 
 
-def _slices(events: Iterable[Item]) -> int:
-    return sum(event.get("ph") == "X" for event in events)
+def _needs_rebase(rows: Rows) -> bool:
+    starts = _starts(rows)
+    return bool(len(starts)) and not 0 <= starts.min() <= starts.max() < EXACT_US * 1000
 
 
-def _needs_rebase(events: Sequence[Item]) -> bool:
-    times = (time_of(event, "ts") for event in events if event.get("ph") != "M")
-    return any(at is not None and not 0 <= at < EXACT_US * 1000 for at in times)
-
-
-def _three_decimals(events: Sequence[Item]) -> None:
-    """Times in whole ns: rounding start and length apart could push a child past its parent."""
-    for event in events:
-        if isinstance(event, Row):  # whose times are
-            continue
-        for key in ("ts", "dur"):
-            if key in event:
-                event[key] = us(ns(event[key]))
+def _rebase(rows: Rows, document: dict[str, Any]) -> None:
+    """As `layout.rebase`: times relative to the first, whole ns."""
+    origin = int(_starts(rows).min())
+    rows.ts = np.where(rows.ts == NONE, NONE, np.maximum(rows.ts - origin, 0))
+    layout.move_base(document, origin)
 
 
 # ---------------------------------------------------------------- cutting
 
 
-def _cut(events: Sequence[Item], wanted: Wanted) -> list[Item]:
+def _cut(rows: Rows, wanted: Wanted) -> Rows:
     """The slices that overlap the windows, the work launched in them, and what hangs on these."""
-    events = [e for e in events if e.get("cat") not in wanted.drop or e.get("ph") == "M"]
-    if not wanted.cuts:
-        return _with_their_flows(events, [True] * len(events))
-    slices = [i for i, e in enumerate(events) if e.get("ph") == "X"]
-    start = np.array([ns(events[i]["ts"]) for i in slices], np.int64)
-    length = np.array([ns(events[i]["dur"]) for i in slices], np.int64)
-    windows = _windows(wanted, int(start.min()) if len(start) else 0)
-    # a slice without length counts where it lies
-    overlaps = covered(windows, np.stack([start, start + np.maximum(length, 1)], 1)) > 0
-    begins_inside = covered(windows, np.stack([start, start + 1], 1)) > 0
-    cats = [category(str(events[i].get("cat", ""))) for i in slices]
-    numbers = [(events[i].get("args") or {}).get("correlation") for i in slices]
-    launched = {
-        number
-        for number, cat, inside in zip(numbers, cats, begins_inside, strict=True)
-        if cat == Cat.RUNTIME and inside
-    } - {None}
-    calls = {number for number, cat in zip(numbers, cats, strict=True) if cat == Cat.RUNTIME}
-    keep = [True] * len(events)
-    for at, i in enumerate(slices):
-        correlation = numbers[at]
-        if cats[at] not in GPU_WORK or correlation not in calls:
-            keep[i] = bool(overlaps[at])
-        elif wanted.spans is not None:
-            keep[i] = correlation in launched
-        else:
-            keep[i] = bool(overlaps[at]) or correlation in launched
-    for i, event in enumerate(events):
-        if event.get("ph") not in ("X", "M", "s", "t", "f") and "ts" in event:
-            at_ns = ns(event["ts"])
-            keep[i] = bool(covered(windows, np.array([[at_ns, at_ns + 1]]))[0])
-    return _with_their_flows(events, keep)
+    rows = cut.without(rows, wanted.drop)
+    keep = np.ones(len(rows), bool)
+    if wanted.cuts:
+        start = rows.ts[rows.slices]
+        windows = _windows(wanted, int(start.min()) if len(start) else 0)
+        keep = cut.around(rows, windows, launched=wanted.spans is not None)
+    return cut.with_their_flows(rows, keep)
 
 
-def _with_their_flows(events: Sequence[Item], keep: list[bool]) -> list[Item]:
-    """What is kept, with the flow arrows that still have a slice at both ends."""
-    ends = {
-        (e.get("pid"), e.get("tid"), e["ts"])
-        for e, kept in zip(events, keep, strict=True)
-        if kept and e.get("ph") == "X"
+def _said(wanted: Wanted, done: Exported) -> dict[str, Any]:
+    """What the file says of its being cut."""
+    return {
+        "by": f"tracekit {__version__}",
+        "stage": wanted.stage,
+        "from_ns": wanted.from_ns,
+        "to_ns": wanted.to_ns,
+        "dropped_categories": sorted(wanted.drop),
+        "slices_before": done.slices_in,
+        "slices_after": done.slices_out,
     }
-    flows = [e for e in events if e.get("ph") in ("s", "t", "f")]
-    held = [(e.get("pid"), e.get("tid"), e["ts"]) in ends for e in flows]
-    whole = Counter(
-        _flow(e) for e, ok in zip(flows, held, strict=True) if ok and e["ph"] in ("s", "f")
-    )
-    return [
-        e
-        for e, kept in zip(events, keep, strict=True)
-        if (
-            (e.get("pid"), e.get("tid"), e["ts"]) in ends and whole[_flow(e)] > 1
-            if e.get("ph") in ("s", "t", "f")
-            else kept
-        )
-    ]
-
-
-def _flow(event: Item) -> tuple[Any, Any, str]:
-    return event.get("cat"), event.get("name"), str(event.get("id"))
 
 
 def _windows(wanted: Wanted, origin: int) -> Spans:

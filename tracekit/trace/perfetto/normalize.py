@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tracekit.trace.columns.numbers import FARTHEST_NS
-from tracekit.trace.perfetto.rows import Item
+import numpy as np
 
-Event = dict[str, Any]
+from tracekit.trace.columns.numbers import FARTHEST_NS
+from tracekit.trace.perfetto.rows import ABSENT, FLOWS, NONE, Event, Rows, kept_whole
+from tracekit.trace.trace import I64
 
 _FARTHEST_US = FARTHEST_NS // 1000  # as the reader has it
 _MOST_DIGITS = 20  # of a time in µs: more than that has
 _IDS, _TEXTS = {int, str, type(None)}, {str, type(None)}  # as JSON gives them
+_READABLE = "names with control characters made readable"
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -29,15 +31,22 @@ _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 class Normalized:
     """Sound events, and what was done to make them so; counts are absent where nothing was."""
 
-    events: list[Item]
+    events: list[Event]
     done: Counter[str] = field(default_factory=Counter)  # in words: how many
 
 
 def normalize(events: Iterable[Any]) -> Normalized:
     """Copies of the events that can be drawn, with `ts` and `dur` as int or Decimal µs."""
     each = Each()
-    whole: list[Item] = [one for event in events if (one := each.take(event)) is not None]
-    return together([*whole, *each.pairs()], each)
+    found = [one for event in events if (one := each.take(event)) is not None] + each.pairs()
+    rows = kept_whole(found)
+    done = each.done + together(rows)
+    for row, event in rows.whole.items():
+        for key in rows.changed:
+            value = rows.id.get(row) if key == "id" else rows.said(key, row)
+            if key in event:
+                event[key] = value
+    return Normalized(found, done)
 
 
 class Each:
@@ -68,18 +77,22 @@ class Each:
         made = _paired(self._pending, self._pairing)
         return [one for event in made if (one := _sound(event, self._typing)) is not None]
 
+    def note_readable(self, times: int) -> None:
+        """Notes that so many events have a name that `readable` changed."""
+        self._typing[_READABLE] += times
+
     @property
     def done(self) -> Counter[str]:
         """In words: how many."""
         return Counter({**self._pairing, **(self._pairing + self._typing)})
 
 
-def together(events: list[Item], each: Each) -> Normalized:
-    """The events after what can be mended only of all: ids that mean two things."""
-    out = Normalized(events, each.done)
-    _separate_processes(out)
-    _renumber_flows(out)
-    return out
+def together(rows: Rows) -> Counter[str]:
+    """Mends what can be mended only of all events, ids that mean two things; in words: how many."""
+    done: Counter[str] = Counter()
+    _separate_processes(rows, done)
+    _renumber_flows(rows, done)
+    return done
 
 
 def _sound(event: Event, done: Counter[str]) -> Event | None:
@@ -176,28 +189,30 @@ def _name(event: Event, done: Counter[str]) -> None:
     if not isinstance(name, str):
         name = event["name"] = str(name)
     if _CONTROLS.search(name):
-        # Unicode has a picture for each
-        event["name"] = _CONTROLS.sub(
-            lambda c: "\N{SYMBOL FOR DELETE}" if c[0] == "\x7f" else chr(0x2400 + ord(c[0])), name
-        )
-        done["names with control characters made readable"] += 1
+        event["name"] = readable(name)
+        done[_READABLE] += 1
 
 
-def _separate_processes(out: Normalized) -> None:
+def readable(name: str) -> str:
+    """A name with control characters as Unicode's pictures of them."""
+    return _CONTROLS.sub(
+        lambda c: "\N{SYMBOL FOR DELETE}" if c[0] == "\x7f" else chr(0x2400 + ord(c[0])), name
+    )
+
+
+def _separate_processes(rows: Rows, done: Counter[str]) -> None:
     """Process ids that Perfetto takes for one (low 32 bits, negative as 0) are told apart."""
+    table, codes = rows.tables["pid"], rows.codes["pid"]
     taken: dict[int, int] = {}
-    new: dict[int, int] = {}
-    for event in out.events:
-        pid = event.get("pid")
-        if isinstance(pid, int) and pid not in new:
-            new[pid] = _free(taken, pid)
-    changed = {pid for pid, to in new.items() if pid != to}
-    for event in out.events if changed else ():
-        pid = event.get("pid")
-        if isinstance(pid, int) and pid in changed:
-            event["pid"] = new[pid]
-    if changed:
-        out.done["process ids that fall together renumbered"] += len(changed)
+    new = np.arange(len(table.said), dtype=np.int32)
+    for row in np.sort(np.unique(codes, return_index=True)[1]).tolist():
+        code = int(codes[row])
+        pid = table.said[code]
+        if isinstance(pid, int) and (free := _free(taken, pid)) != pid:
+            new[code] = table.code(free)
+            done["process ids that fall together renumbered"] += 1
+            rows.changed.add("pid")
+    rows.codes["pid"] = new[codes]
 
 
 def _free(taken: dict[int, int], pid: int) -> int:
@@ -208,22 +223,41 @@ def _free(taken: dict[int, int], pid: int) -> int:
     return free
 
 
-def _renumber_flows(out: Normalized) -> None:
+def _renumber_flows(rows: Rows, done: Counter[str]) -> None:
     """Flow ids that start twice: each start keeps the ends up to the next start."""
-    flows: defaultdict[Hashable, list[Item]] = defaultdict(list)
-    for event in out.events:
-        if event.get("ph") in ("s", "t", "f") and "id" in event:
-            flows[event.get("cat"), event.get("name"), str(event["id"])].append(event)
+    some = np.flatnonzero(rows.is_(*FLOWS))
+    if not _repeated(rows, np.flatnonzero(rows.is_("s"))):
+        return
+    flows: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for row in some.tolist():
+        number = rows.id.get(row)
+        if number is not ABSENT:
+            flows[rows.said("cat", row), rows.said("name", row), str(number)].append(row)
     fresh = 1 << 40
-    for events in flows.values():
-        starts = sum(event["ph"] == "s" for event in events)
+    for own in flows.values():
+        phases = {row: rows.said("ph", row) for row in own}
+        starts = sum(phase == "s" for phase in phases.values())
         if starts < 2:
             continue
-        events.sort(key=lambda event: (event["ts"], "stf".index(event["ph"])))
+        own.sort(key=lambda row: (rows.ts[row], "stf".index(phases[row])))
         seen = 0
-        for event in events:
-            seen += event["ph"] == "s"
+        for row in own:
+            seen += phases[row] == "s"
             if seen > 1:
-                event["id"] = fresh + seen
+                rows.id.put(row, fresh + seen)
         fresh += starts + 1
-        out.done["flow ids used twice renumbered"] += starts - 1
+        rows.changed.add("id")
+        done["flow ids used twice renumbered"] += starts - 1
+
+
+def _repeated(rows: Rows, starts: I64) -> bool:
+    """Whether two of these flows may have one id."""
+    if rows.id.odd:
+        return True
+    keys = rows.id.values[starts], rows.codes["name"][starts], rows.codes["cat"][starts]
+    order = np.lexsort(keys)
+    number = keys[0][order]
+    same = (number[1:] == number[:-1]) & (number[1:] != NONE)
+    for key in keys[1:]:
+        same &= np.diff(key[order]) == 0
+    return bool(same.any())
