@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.real import EVERY, loaded, trace_file
 from tracekit.errors import TracekitError
 from tracekit.report.tracks import asked
 from tracekit.trace import kineto
+from tracekit.trace.columns import documents
+from tracekit.trace.perfetto import reading
 from tracekit.trace.perfetto.export import Wanted, export
 from tracekit.trace.trace import GPU_WORK
 
@@ -211,3 +214,61 @@ def test_a_damaged_trace_is_exported_up_to_the_damage_and_says_so(
         "tracekit::prefill",
     ]  # fmt: skip
     assert any("middle of an event" in words for words in done.cures)
+
+
+# counters, metadata between events, escapes, secrets, times as text, an odd id, no length
+ODD = r"""{"traceEvents": [
+ {"ph": "M", "name": "process_name", "pid": 9, "tid": 0, "args": {"name": "python", "labels": "é"}},
+ {"ph": "X", "cat": "cpu_op", "name": "a\tb", "pid": 9, "tid": 8589934593, "ts": 1.000, "dur": 3.5,
+  "args": {"correlation": 7, "path": "\/home\/anna\/x", "token": "t1"}},
+ {"ph": "X", "cat": "cpu_op", "name": "/home/anna/n", "pid": 9, "tid": 8589934593, "ts": 2,
+  "dur": 9.000},
+ {"ph": "M", "name": "thread_name", "pid": 9, "tid": 8589934593, "ts": 3.25,
+  "args": {"name": "main"}},
+ {"ph": "C", "name": "load", "pid": 9, "ts": 3.125,
+  "args": {"load": 1e3, "host": "h", "env": [1]}},
+ {"ph": "i", "name": null, "pid": "p@x.org", "tid": null, "ts": 3.500, "s": "g",
+  "cname": "x@y.org"},
+ {"ph": "s", "cat": "ac2g", "name": "ac2g", "id": 5, "pid": 9, "tid": 8589934593, "ts": 2.000},
+ {"ph": "f", "cat": "ac2g", "name": "ac2g", "id": 5, "pid": 9, "tid": 8589934593, "ts": 2.000,
+  "bp": "e"},
+ {"ph": "s", "cat": "ac2g", "name": "ac2g", "id": 5, "pid": 9, "tid": 8589934593, "ts": 4.000},
+ {"ph": "X", "cat": "kernel", "name": "k", "pid": -1, "tid": 7, "ts": 5.000, "dur": "0.500",
+  "args": {"correlation": 7, "user1": "/home/anna2"}},
+ {"ph": "X", "cat": "kernel", "name": "k", "pid": -1, "tid": 7, "ts": 6.000, "dur": 0.500,
+  "args": {"correlation": 7, "user3": "/home/anna4"}}
+]}"""
+
+
+def events_of(path: Path) -> list[Any]:
+    return list(json.loads(path.read_bytes(), parse_float=Decimal)["traceEvents"])
+
+
+@pytest.mark.parametrize(
+    "wanted", [Wanted(), Wanted(scrub=True), Wanted(drop=("kernel",), to_ns=6_000, scrub=True)]
+)
+@pytest.mark.parametrize("name", ["odd", "hta_call_stack_backward", "hta_alexnet_a100"])
+def test_what_is_copied_is_what_events_one_by_one_would_be(
+    name: str, wanted: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "odd.json"
+    source.write_text(ODD)
+    source = source if name == "odd" else trace_file(name)
+    quick, slow = tmp_path / "quick.json", tmp_path / "slow.json"
+    taken: list[bool] = []
+    known = reading.Reader.at_once
+
+    def noted(self: reading.Reader, part: documents.Part) -> Any:
+        taken.append((rows := known(self, part)) is not None)
+        return rows
+
+    monkeypatch.setattr(reading.Reader, "at_once", noted)
+    done = export(source, quick, wanted)
+    assert all(taken)
+    monkeypatch.setattr(reading.Reader, "at_once", lambda *_: None)
+    again = export(source, slow, wanted)
+    assert events_of(quick) == events_of(slow)
+    assert sorted(done.cures) == sorted(again.cures)
+    assert done.scrubbed == again.scrubbed
+    text = quick.read_text()
+    assert not wanted.scrub or not any(secret in text for secret in ("anna", "x.org", '"t1"'))

@@ -60,10 +60,10 @@ def with_their_flows(rows: Rows, keep: Mask) -> Rows:
     is_flow = rows.is_(*FLOWS)
     flows = np.flatnonzero(is_flow)
     if len(flows):
-        lanes = rows.lanes
+        tracks = rows.tracks
         kept = np.flatnonzero(keep & rows.slices)
-        ends = set(zip(lanes[kept].tolist(), rows.ts[kept].tolist(), strict=True))
-        own = zip(lanes[flows].tolist(), rows.ts[flows].tolist(), strict=True)
+        ends = set(zip(tracks[kept].tolist(), rows.ts[kept].tolist(), strict=True))
+        own = zip(tracks[flows].tolist(), rows.ts[flows].tolist(), strict=True)
         held = np.array([one in ends for one in own], bool)
         at_end = rows.is_("s", "f")[flows] & held
         names = [_flow(rows, row) for row in flows.tolist()]

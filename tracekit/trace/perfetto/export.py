@@ -86,11 +86,11 @@ def export(
     progress("reading")
     about, reader = documents.About(), reading.Reader()
     rows = reader.read(source, about)
-    mended = reader.each.done + normalize.together(rows)
+    repairs = reader.each.done + normalize.together(rows)
     document = about.meta
     document.pop(_MARK, None)
     done.cures += [f"damaged: {what}" for what in about.damage]
-    done.cures += [f"{count:,} {what}" for what, count in mended.items()]
+    done.cures += [f"{count:,} {what}" for what, count in repairs.items()]
     done.cures += wanted.missing
     done.slices_in = int(rows.slices.sum())
     if wanted.drop or wanted.cuts:
@@ -137,7 +137,8 @@ def _names(rows: Rows) -> set[str]:
 
 def _starts(rows: Rows) -> I64:
     """Times of all events but those that name something."""
-    return rows.ts[(rows.ts != NONE) & ~rows.is_("M")]
+    found: I64 = rows.ts[(rows.ts != NONE) & ~rows.is_("M")]
+    return found
 
 
 def _needs_rebase(rows: Rows) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from queue import Queue
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -85,7 +85,7 @@ def _write_text(
             return
         # no name and no time in the gzip header: the same events give the same bytes
         with gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
-            _write_beside(texts, out)
+            _write_on_a_thread(texts, out)
 
 
 def _whole_text(head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -97,7 +97,7 @@ def _whole_text(head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"\n]}\n"
 
 
-def _write_beside(texts: Iterable[bytes], out: IO[bytes]) -> None:
+def _write_on_a_thread(texts: Iterable[bytes], out: gzip.GzipFile) -> None:
     """Writes texts on a thread of its own: to compress them takes no interpreter."""
     waiting: Queue[bytes | None] = Queue(_AHEAD)
     faults: list[BaseException] = []

@@ -141,7 +141,7 @@ class Reader:
         found: list[Rows] = []
         count = 0
         for part in documents.parts(source, about):
-            rows = self._quickly(part)
+            rows = self.at_once(part)
             if rows is None:
                 self._quick.append(None)
                 rows = self._slowly(part)
@@ -176,7 +176,7 @@ class Reader:
         rows.whole = {at: one for at, one in enumerate(events) if one.get("ph") == "M"}
         return rows
 
-    def _quickly(self, part: documents.Part) -> Rows | None:
+    def at_once(self, part: documents.Part) -> Rows | None:
         """The rows of a piece; None where an event is not sound, or of no usual type."""
         if not part.text.isascii():
             try:

@@ -97,7 +97,7 @@ class Numbers:
 
     def all(self, missing: Any) -> list[Any]:
         """[N] every value."""
-        found = self.values.tolist()
+        found: list[Any] = self.values.tolist()
         for at in np.flatnonzero(self.values == NONE).tolist():
             found[at] = missing
         for at, value in self.odd.items():
@@ -136,11 +136,11 @@ class Rows:
         found = self.tables[key].said[self.codes[key][row]]
         return None if found is ABSENT else found
 
-    def lane(self, row: int) -> tuple[Any, Any]:
+    def track(self, row: int) -> tuple[Any, Any]:
         return self.said("pid", row), self.said("tid", row)
 
     @property
-    def lanes(self) -> I64:
+    def tracks(self) -> I64:
         """[N] process and thread as one number."""
         return self.codes["pid"].astype(np.int64) << 32 | self.codes["tid"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from tracekit.trace.perfetto.rows import ABSENT, FLOWS, NONE, Event, Rows
 from tracekit.trace.trace import I64, Mask
 
-Lane = tuple[Any, Any]  # (pid, tid)
+Track = tuple[Any, Any]  # (pid, tid)
 
 # Python frames that are a marker being opened or closed: with stacks on, the profiler records its
 # own `__enter__` as a frame that begins before the marker does and ends inside it.
@@ -41,26 +41,26 @@ def settle(rows: Rows) -> tuple[Settled, list[Event]]:
     names.renumber()
     slices = np.flatnonzero(rows.slices & (rows.ts != NONE) & (rows.dur != NONE))
     kinds = _Kinds(rows)
-    lanes = rows.lanes  # as they are before any slice moves
-    arrows = _Arrows(rows, lanes)
+    tracks = rows.tracks  # as they are before any slice moves
+    arrows = _Arrows(rows, tracks)
     trimmed = moved = 0
-    for own in _by_lane(lanes, slices):
-        lane = rows.lane(int(own[0]))
+    for own in _by_track(tracks, slices):
+        track = rows.track(int(own[0]))
         trimmed += _trim(rows, own, kinds)
         for level, spilled in enumerate(_layers(rows, own, kinds), start=1):
-            fresh = names.overlap(lane, level)
-            arrows.move(spilled, int(lanes[own[0]]), fresh)
+            fresh = names.overlap(track, level)
+            arrows.move(spilled, int(tracks[own[0]]), fresh)
             rows.codes["tid"][spilled] = fresh
             rows.changed.add("tid")
             moved += len(spilled)
     return Settled(trimmed, moved), names.added
 
 
-def _by_lane(lanes: I64, slices: I64) -> Iterator[I64]:
-    """The slices of each lane, the lane that comes first in the file first."""
+def _by_track(tracks: I64, slices: I64) -> Iterator[I64]:
+    """The slices of each track, the track that comes first in the file first."""
     if not len(slices):
         return
-    own = lanes[slices]
+    own = tracks[slices]
     order = np.argsort(own, kind="stable")
     parts = np.split(slices[order], np.flatnonzero(np.diff(own[order])) + 1)
     yield from sorted(parts, key=lambda part: int(part[0]))
@@ -177,28 +177,28 @@ def _spill(rows: Rows, own: I64) -> I64:
 
 
 class _Arrows:
-    """Flow events by lane and time; looked at where a slice moves only."""
+    """Flow events by track and time; looked at where a slice moves only."""
 
-    def __init__(self, rows: Rows, lanes: I64) -> None:
-        self.rows, self.lanes = rows, lanes
+    def __init__(self, rows: Rows, tracks: I64) -> None:
+        self.rows, self.tracks = rows, tracks
         self._found: dict[tuple[int, int], list[int]] | None = None
 
     def _known(self) -> dict[tuple[int, int], list[int]]:
         if self._found is None:
             self._found = defaultdict(list)
             some = np.flatnonzero(self.rows.is_(*FLOWS) & (self.rows.ts != NONE))
-            lanes, times = self.lanes[some].tolist(), self.rows.ts[some].tolist()
-            for row, lane, at in zip(some.tolist(), lanes, times, strict=True):
-                self._found[lane, at].append(row)
+            tracks, times = self.tracks[some].tolist(), self.rows.ts[some].tolist()
+            for row, track, at in zip(some.tolist(), tracks, times, strict=True):
+                self._found[track, at].append(row)
         return self._found
 
-    def move(self, slices: I64, lane: int, fresh: int) -> None:
+    def move(self, slices: I64, track: int, fresh: int) -> None:
         """Lets the arrows of these slices go with them."""
         rows, known = self.rows, self._known()
         if not known:
             return
         for one, at in zip(slices.tolist(), rows.ts[slices].tolist(), strict=True):
-            for arrow in known.get((lane, at), ()):
+            for arrow in known.get((track, at), ()):
                 number = rows.correlation.get(one)
                 found = rows.id.get(arrow)
                 if number in (ABSENT, None) or _text(found) == _text(number):
@@ -213,40 +213,40 @@ def _text(value: Any) -> str:
 
 
 class _Names:
-    """Names of lanes, and the events that name new ones."""
+    """Names of tracks, and the events that name new ones."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self.threads: dict[Lane, str] = {}
+        self.threads: dict[Track, str] = {}
         self.used: dict[Any, set[int]] = defaultdict(set)
         self.added: list[Event] = []
-        self.lanes = _first_of_each(rows.lanes)
-        for row in self.lanes:
-            pid, tid = rows.lane(row)
+        self.tracks = _first_of_each(rows.tracks)
+        for row in self.tracks:
+            pid, tid = rows.track(row)
             if isinstance(tid, int):
                 self.used[pid].add(tid)
         for event in _meta(rows.whole.values(), "thread_name"):
-            lane = event.get("pid"), event.get("tid")
-            self.threads[lane] = str((event.get("args") or {}).get("name", ""))
+            track = event.get("pid"), event.get("tid")
+            self.threads[track] = str((event.get("args") or {}).get("name", ""))
         _name_devices(rows.whole.values())
 
     def renumber(self) -> None:
         """Perfetto keeps 31 bits of a thread id, and takes a negative one for the main thread."""
-        rows, lanes = self.rows, self.rows.lanes
-        for row in self.lanes:
-            lane = pid, tid = rows.lane(row)
+        rows, tracks = self.rows, self.rows.tracks
+        for row in self.tracks:
+            track = pid, tid = rows.track(row)
             if not isinstance(tid, int) or 0 <= tid < 1 << 31:
                 continue
-            name = self.threads.get(lane) or f"thread {tid}"
+            name = self.threads.get(track) or f"thread {tid}"
             fresh = self._fresh(pid, name)
             self.threads[pid, rows.tables["tid"].said[fresh]] = name
-            rows.codes["tid"][lanes == lanes[row]] = fresh
+            rows.codes["tid"][tracks == tracks[row]] = fresh
             rows.changed.add("tid")
 
-    def overlap(self, lane: Lane, level: int) -> int:
-        """The code of a row of the same process that no thread has, named after `lane`."""
-        pid, tid = lane
-        return self._fresh(pid, f"{self.threads.get(lane) or tid} (overlap {level})")
+    def overlap(self, track: Track, level: int) -> int:
+        """The code of a row of the same process that no thread has, named after `track`."""
+        pid, tid = track
+        return self._fresh(pid, f"{self.threads.get(track) or tid} (overlap {level})")
 
     def _fresh(self, pid: Any, name: str) -> int:
         # far above thread ids, which Linux keeps below 2**22, and inside Perfetto's 31 bits
@@ -258,9 +258,9 @@ class _Names:
         return self.rows.tables["tid"].code(fresh)
 
 
-def _first_of_each(lanes: I64) -> Sequence[int]:
-    """The first row of each lane, in order."""
-    first: list[int] = np.sort(np.unique(lanes, return_index=True)[1]).tolist()
+def _first_of_each(tracks: I64) -> Sequence[int]:
+    """The first row of each track, in order."""
+    first: list[int] = np.sort(np.unique(tracks, return_index=True)[1]).tolist()
     return first
 
 

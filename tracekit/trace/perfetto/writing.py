@@ -48,7 +48,7 @@ class Writer:
             places = (at[start:stop] - count).tolist()
             some = events if len(places) == len(events) else [events[k] for k in places]
             if some:
-                yield self._block(self._mended(piece, some, start, stop))
+                yield self._block(self._adjusted(piece, some, start, stop))
             start, count = stop, count + len(events)
         rest = [rows.onto(rows.whole[row], row) for row in range(inside, len(rows))]
         if rest or last:
@@ -58,10 +58,12 @@ class Writer:
         lines: bytes = self._encode(events)[:-1]
         return lines.replace(b"\n", b",\n")
 
-    def _mended(self, piece: Again, events: Sequence[Any], start: int, stop: int) -> Sequence[Any]:
+    def _adjusted(
+        self, piece: Again, events: Sequence[Any], start: int, stop: int
+    ) -> Sequence[Any]:
         rows = self.rows
         if piece.is_whole:
-            out = [
+            out: list[Any] = [
                 rows.onto(redact.value(event) if self.scrub else event, row)
                 for row, event in zip(range(start, stop), events, strict=True)
             ]
