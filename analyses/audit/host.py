@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.results.units import count, duration, share
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import compiled, segments
 from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union
 from tracekit.trace.spans.nesting import parents
 from tracekit.trace.spans.segments import reach
@@ -66,6 +66,9 @@ def _crossed(trace: Trace, cats: tuple[Cat, ...]) -> tuple[I64, Mask, I64]:
         parent = np.where(above >= 0, place[above], -1)
     else:
         parent = parents(thread, start, end)
+    if loops := compiled.of(len(rows)):
+        crossed, until = loops.crossed(parent, thread, int(thread.max()) + 1, start, end)
+        return rows, crossed & (trace.dur[rows] > 0), until
     # slices at the top of a thread are siblings of one another
     family = np.where(parent >= 0, parent, -1 - thread)
     order = np.argsort(family, kind="stable")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.machine import compiled
 from tests.real import NAMES, trace_file
 from tracekit.attribution.replay import solve
 from tracekit.errors import NotATraceError
@@ -29,24 +28,6 @@ from tracekit.trace.trace import TABLES, Trace
 ALL = frozenset(TABLES)
 COLUMNS = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id")
 SAID = ("processes", "threads", "labels", "events", "cats", "losses", "unknown", "meta")
-
-
-@cache
-def compiled() -> asked.Kernel:
-    """The kernel as machine code, made by whichever worker asks first."""
-    if not machine.installed():
-        pytest.skip("numba is not installed")
-    import llvmlite.binding as llvm
-
-    path, until = machine.place(llvm), time.monotonic() + 300
-    while not path.exists() and time.monotonic() < until:
-        code = "import sys; from tracekit.trace.scan.machine import make; make(sys.argv[1])"
-        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
-        time.sleep(0.2)
-    machine.kernel.cache_clear()
-    found = machine.kernel()
-    assert found is not None
-    return found
 
 
 def scanned(path: Path, kernel: asked.Kernel, size: int, many: int = 1) -> Trace | None:

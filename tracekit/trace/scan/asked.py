@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.trace import I64, Mask
+from tracekit.trace.spans.compiled import Coded, Stack
+from tracekit.trace.spans.intervals import Spans
+from tracekit.trace.trace import I32, I64, Mask
 
 Kernel = Callable[[int], int]
+Columns = Mapping[int, I64 | I32 | Mask]
+
+_ROOMS = (1 << 10, 1 << 16)  # distinct numbers: a table that stays near the processor, and the most
+_NEVER = np.iinfo(np.int64).min
 
 
-def _run(
-    run: Kernel, job: int, columns: Mapping[int, I64 | Mask], numbers: Mapping[int, int]
-) -> I64:
+def _run(run: Kernel, job: int, columns: Columns, numbers: Mapping[int, int]) -> I64:
     """The block after a run; columns are contiguous and live until it is over."""
     block = np.zeros(lay.FIELDS, np.int64)
     block[lay.JOB] = job
@@ -23,7 +27,7 @@ def _run(
         block[field] = column.ctypes.data
     for field, number in numbers.items():
         block[field] = number
-    run(block.ctypes.data)
+    block[lay.STATUS] = run(block.ctypes.data)
     return block
 
 
@@ -75,3 +79,95 @@ def path(run: Kernel, above: I64, cost: I64, when: I64, begin: int, until: int) 
 
 def _whole(column: I64) -> I64:
     return np.ascontiguousarray(column, np.int64)
+
+
+class Loops:
+    """The loops over spans, as `compiled.Loops` has them."""
+
+    def __init__(self, run: Kernel) -> None:
+        self._run = run
+
+    def nested(self, track: I64, end: I64, candidate: Mask) -> I64:
+        return nested(self._run, track, end, candidate)
+
+    def stack(self, track: I32, begin: I64, end: I64, tracks: int) -> Stack | None:
+        made = Stack(track, _whole(begin), _whole(end), np.empty(len(track), np.int32), tracks)
+        block = _run(self._run, lay.STACK, _of(made), {lay.LENGTH: len(track)})
+        return None if block[lay.STATUS] < 0 else made
+
+    def around(self, made: Stack, track: I64, begin: I64, end: I64) -> I64 | None:
+        out = np.empty(len(track), np.int64)
+        given = {
+            **_of(made), lay.ASKED_TRACKS: _whole(track), lay.ASKED_BEGINS: _whole(begin),
+            lay.ASKED_ENDS: _whole(end), lay.OUT: out,
+        }  # fmt: skip
+        numbers = {lay.LENGTH: len(made.track), lay.ASKED: len(track), lay.LANES: made.tracks}
+        block = _run(self._run, lay.AROUND, given, numbers)
+        return None if block[lay.STATUS] < 0 else out
+
+    def union(self, begin: I64, end: I64) -> Spans | None:
+        out = np.empty((len(begin), 2), np.int64)
+        apart = begin.strides == end.strides
+        if not apart:
+            begin, end = _whole(begin), _whole(end)
+        block = _run(
+            self._run, lay.UNITE, {lay.OUT: out},
+            {lay.BEGINS: begin.ctypes.data, lay.ENDS: end.ctypes.data, lay.LENGTH: len(begin),
+             lay.STRIDE: begin.strides[0]},
+        )  # fmt: skip
+        return None if block[lay.STATUS] < 0 else _first(out, block)
+
+    def intersect(self, one: Spans, two: Spans) -> Spans | None:
+        out = np.empty((len(one) + len(two), 2), np.int64)
+        given = {lay.BEGINS: _whole(one), lay.ASKED_BEGINS: _whole(two), lay.OUT: out}
+        block = _run(self._run, lay.MEET, given, {lay.LENGTH: len(one), lay.ASKED: len(two)})
+        return None if block[lay.STATUS] < 0 else _first(out, block)
+
+    def covered(self, flat: Spans, windows: Spans) -> I64:
+        sums, out = np.zeros(len(flat) + 1, np.int64), np.empty(len(windows), np.int64)
+        np.cumsum(flat[:, 1] - flat[:, 0], out=sums[1:])
+        given = {
+            lay.BEGINS: _whole(flat), lay.SUMS: sums, lay.ASKED_BEGINS: _whole(windows),
+            lay.OUT: out,
+        }  # fmt: skip
+        _run(self._run, lay.COVER, given, {lay.LENGTH: len(flat), lay.ASKED: len(windows)})
+        return out
+
+    def coded(self, values: I64) -> Coded | None:
+        out, whole = np.empty(len(values), np.int32), _whole(values)
+        for room in _ROOMS:
+            first, places = np.empty(room, np.int64), np.zeros(4 * room, np.int32)
+            given: Columns = {
+                lay.BEGINS: whole, lay.PLACES: places, lay.FIRST: first, lay.OUT: out,
+            }  # fmt: skip
+            numbers = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1, lay.ROOM: room}
+            block = _run(self._run, lay.CODE, given, numbers)
+            if block[lay.STATUS] == lay.DONE:
+                return Coded(first[: block[lay.RESULT]], out)
+        return None
+
+    def crossed(
+        self, parent: I64, track: I64, tracks: int, begin: I64, end: I64
+    ) -> tuple[Mask, I64]:
+        crossed, until = np.empty(len(track), bool), np.empty(len(track), np.int64)
+        reach = np.full(len(track) + tracks, _NEVER)
+        given = {
+            lay.ABOVE: _whole(parent), lay.TRACKS: _whole(track), lay.BEGINS: _whole(begin),
+            lay.ENDS: _whole(end), lay.LASTS: reach, lay.MARKS: crossed, lay.OUT: until,
+        }  # fmt: skip
+        _run(self._run, lay.CROSS, given, {lay.LENGTH: len(track)})
+        return crossed, until
+
+
+def _of(made: Stack) -> Columns:
+    """The columns of spans in order, and where each track's last is kept meanwhile."""
+    return {
+        lay.TRACKS: made.track, lay.BEGINS: made.begin, lay.ENDS: made.end, lay.ABOVE: made.above,
+        lay.LASTS: np.full(made.tracks, -1, np.int64),
+    }  # fmt: skip
+
+
+def _first(out: Spans, block: I64) -> Spans:
+    """The spans that were written, without the room for more."""
+    count = int(block[lay.RESULT])
+    return out if count == len(out) else out[:count].copy()

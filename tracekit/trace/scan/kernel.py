@@ -25,7 +25,7 @@ from tracekit.trace.scan.grammar import (
     put,
     value,
 )  # fmt: skip
-from tracekit.trace.scan.loops import longest, nest, order, path
+from tracekit.trace.scan.loops import loop
 from tracekit.trace.scan.memory import byte, mixed, put_byte, put_half, put_word, word
 from tracekit.trace.scan.values import decimal, nanoseconds, numeral, plain, same, text, whole
 
@@ -394,14 +394,8 @@ def scan(f: int) -> int:
 def run(f: int) -> int:
     """What the caller asked for."""
     job = get(f, lay.JOB)
-    if job == lay.NEST:
-        return nest(f)
-    if job == lay.ORDER:
-        return order(f)
-    if job == lay.LONGEST:
-        return longest(f)
-    if job == lay.PATH:
-        return path(f)
+    if job != lay.SCAN:
+        return loop(job, f)
     return scan(f)
 
 

@@ -21,7 +21,7 @@ SLOWLY, COUNT, SLICE, FLOW, MEMORY = range(5)
 NOTHING, WHOLE, WORDS, OTHER = range(4)
 
 # what is asked for
-SCAN, NEST, ORDER, LONGEST, PATH = range(5)
+SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, CROSS = range(12)
 
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row
@@ -31,6 +31,9 @@ KEY_ROW = KEY_BYTES + 32
     # given: what is asked for, and for it spans, or a graph; else a text
     JOB, TRACKS, ENDS, CANDIDATES, ABOVE,
     POINTS, FIRST, EDGE_END, WAITING, SORTED, WEIGHT, EXTRA, WHEN, COST, FROM, UNTIL, RESULT,
+    # spans in order of time, what is asked of each of other spans, and where answers go
+    BEGINS, STRIDE, LASTS, LANES, ASKED, ASKED_TRACKS, ASKED_BEGINS, ASKED_ENDS, SUMS, ROOM, OUT,
+    MARKS, STATUS,
     BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
     # counted
     ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
@@ -46,4 +49,4 @@ KEY_ROW = KEY_BYTES + 32
     # of the value at hand
     KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(86)  # fmt: skip
+) = range(99)  # fmt: skip

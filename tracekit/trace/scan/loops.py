@@ -1,4 +1,4 @@
-"""Loops over columns in which each step needs the one before: nesting, and paths of graphs.
+"""Loops over columns in which each step needs the one before: nesting, spans, paths of graphs.
 
 As `kernel`: plain Python that numba compiles. What is given lies in the block, columns by address.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import get, put
-from tracekit.trace.scan.memory import byte, put_word, word
+from tracekit.trace.scan.memory import byte, half, mixed, put_byte, put_half, put_word, word
 
 
 def nest(f: int) -> int:
@@ -76,4 +76,240 @@ def path(f: int) -> int:
     return lay.DONE
 
 
-STEPS = (nest, order, longest, path)
+def stack(f: int) -> int:
+    """ABOVE of spans in order of time, the longer first: the nearest before on its track that ends
+    no earlier. REFUSED where they are not in that order.
+    """
+    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
+    above, lasts = get(f, lay.ABOVE), get(f, lay.LASTS)
+    begun = until = 0
+    for k in range(get(f, lay.LENGTH)):
+        begin, end = word(begins + 8 * k), word(ends + 8 * k)
+        if k and (begin < begun or (begin == begun and end > until)):
+            return lay.REFUSED
+        begun, until = begin, end
+        lane = lasts + 8 * half(tracks + 4 * k)
+        at = word(lane)
+        while at >= 0 and word(ends + 8 * at) < end:
+            at = half(above + 4 * at)
+        put_half(above + 4 * k, at)
+        put_word(lane, k)
+    return lay.DONE
+
+
+def around(f: int) -> int:
+    """OUT: of each span asked for, the innermost of those of `stack` around it, or -1.
+
+    REFUSED where what is asked for is not in order of its start.
+    """
+    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
+    above, lasts, lanes = get(f, lay.ABOVE), get(f, lay.LASTS), get(f, lay.LANES)
+    lane, start, stop = get(f, lay.ASKED_TRACKS), get(f, lay.ASKED_BEGINS), get(f, lay.ASKED_ENDS)
+    out, count = get(f, lay.OUT), get(f, lay.LENGTH)
+    k = before = 0
+    for q in range(get(f, lay.ASKED)):
+        begin, end, own = word(start + 8 * q), word(stop + 8 * q), word(lane + 8 * q)
+        if q and begin < before:
+            return lay.REFUSED
+        before = begin
+        while k < count and word(begins + 8 * k) <= begin:
+            put_word(lasts + 8 * half(tracks + 4 * k), k)
+            k += 1
+        at = -1
+        if own >= 0 and own < lanes:
+            at = word(lasts + 8 * own)
+        while at >= 0 and word(ends + 8 * at) < end:
+            at = half(above + 4 * at)
+        put_word(out + 8 * q, at)
+    return lay.DONE
+
+
+def put_span(out: int, begin: int, end: int) -> int:
+    """Writes a pair; where the next one goes."""
+    put_word(out, begin)
+    put_word(out + 8, end)
+    return out + 16
+
+
+def unite(f: int) -> int:
+    """OUT: the instants of all spans as flat ones; RESULT: how many. REFUSED: not in order."""
+    begins, ends, stride = get(f, lay.BEGINS), get(f, lay.ENDS), get(f, lay.STRIDE)
+    at = out = get(f, lay.OUT)
+    opened = low = high = before = 0
+    for k in range(get(f, lay.LENGTH)):
+        begin, end = word(begins + stride * k), word(ends + stride * k)
+        if end <= begin:
+            continue
+        if opened and begin < before:
+            return lay.REFUSED
+        before = begin
+        if opened and begin <= high:
+            high = max(high, end)
+            continue
+        if opened:
+            at = put_span(at, low, high)
+        opened, low, high = 1, begin, end
+    if opened:
+        at = put_span(at, low, high)
+    put(f, lay.RESULT, (at - out) // 16)
+    return lay.DONE
+
+
+def meet(f: int) -> int:
+    """OUT: what pairs at BEGINS and at ASKED_BEGINS share; RESULT: how many. REFUSED where those of
+    either overlap.
+    """
+    one, two, ones, twos = (
+        get(f, lay.BEGINS), get(f, lay.ASKED_BEGINS), get(f, lay.LENGTH), get(f, lay.ASKED),
+    )  # fmt: skip
+    at = out = get(f, lay.OUT)
+    for k in range(1, ones):
+        if word(one + 16 * k) < word(one + 16 * k - 8):
+            return lay.REFUSED
+    for k in range(1, twos):
+        if word(two + 16 * k) < word(two + 16 * k - 8):
+            return lay.REFUSED
+    i = k = 0
+    while i < ones and k < twos:
+        stop, end = word(one + 16 * i + 8), word(two + 16 * k + 8)
+        begin = max(word(one + 16 * i), word(two + 16 * k))
+        if min(stop, end) > begin:
+            at = put_span(at, begin, min(stop, end))
+        if stop <= end:
+            i += 1
+        if end <= stop:
+            k += 1
+    put(f, lay.RESULT, (at - out) // 16)
+    return lay.DONE
+
+
+def place(flat: int, count: int, instant: int, at: int) -> int:
+    """How many flat spans begin by an instant; sought from `at`, a guess, in growing steps."""
+    step, low, high = 1, at, at
+    if at < count and word(flat + 16 * at) <= instant:
+        low = high = at + 1
+        while high < count and word(flat + 16 * high) <= instant:
+            low = high + 1
+            high += step
+            step *= 2
+        high = min(high, count)
+    else:
+        while low > 0 and word(flat + 16 * low - 16) > instant:
+            high = low - 1
+            low = max(low - step, 0)
+            step *= 2
+    while low < high:
+        middle = (low + high) // 2
+        if word(flat + 16 * middle) <= instant:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def behind(flat: int, sums: int, instant: int, at: int) -> int:
+    """What flat spans cover before an instant by which `at` of them begin."""
+    found = word(sums + 8 * at)
+    if at > 0:
+        found -= max(word(flat + 16 * at - 8) - instant, 0)
+    return found
+
+
+def cover(f: int) -> int:
+    """OUT: how much of each window flat spans cover; SUMS: their lengths so far, from 0."""
+    flat, count, sums = get(f, lay.BEGINS), get(f, lay.LENGTH), get(f, lay.SUMS)
+    windows, out = get(f, lay.ASKED_BEGINS), get(f, lay.OUT)
+    low = high = 0
+    for k in range(get(f, lay.ASKED)):
+        begin, end = word(windows + 16 * k), word(windows + 16 * k + 8)
+        if end <= begin:
+            put_word(out + 8 * k, 0)
+            continue
+        low, high = place(flat, count, begin, low), place(flat, count, end, high)
+        put_word(out + 8 * k, behind(flat, sums, end, high) - behind(flat, sums, begin, low))
+    return lay.DONE
+
+
+def code(f: int) -> int:
+    """OUT: which distinct number each is, as they come; FIRST: where each comes first; RESULT: how
+    many. FULL where those are more than ROOM.
+    """
+    values, places, mask = get(f, lay.BEGINS), get(f, lay.PLACES), get(f, lay.PLACE_MASK)
+    first, room, out, count, known = (
+        get(f, lay.FIRST), get(f, lay.ROOM), get(f, lay.OUT), 0, 0,
+    )  # fmt: skip
+    for k in range(get(f, lay.LENGTH)):
+        value = word(values + 8 * k)
+        if k and word(values + 8 * k - 8) == value:
+            put_half(out + 4 * k, known)
+            continue
+        at = mixed(value, 0) & mask
+        while True:
+            known = half(places + 4 * at) - 1
+            if known < 0:
+                if count == room:
+                    return lay.FULL
+                known = count
+                count += 1
+                put_word(first + 8 * known, k)
+                put_half(places + 4 * at, count)
+                break
+            if word(values + 8 * word(first + 8 * known)) == value:
+                break
+            at = (at + 1) & mask
+        put_half(out + 4 * k, known)
+    put(f, lay.RESULT, count)
+    return lay.DONE
+
+
+def cross(f: int) -> int:
+    """MARKS: whether a span begins inside one beside it that ended later so far; OUT: when that
+    ends, or the span itself.
+
+    ABOVE says what encloses it, LASTS how far those inside each span reach, then those on top of
+    each track.
+    """
+    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
+    above, lasts, count = get(f, lay.ABOVE), get(f, lay.LASTS), get(f, lay.LENGTH)
+    marks, out = get(f, lay.MARKS), get(f, lay.OUT)
+    for k in range(count):
+        family = word(above + 8 * k)
+        if family < 0:
+            family = count + word(tracks + 8 * k)
+        reach, end = word(lasts + 8 * family), word(ends + 8 * k)
+        put_byte(marks + k, 1 if reach > word(begins + 8 * k) else 0)
+        put_word(out + 8 * k, min(reach, end))
+        if end > reach:
+            put_word(lasts + 8 * family, end)
+    return lay.DONE
+
+
+def loop(job: int, f: int) -> int:
+    """What is asked for beside reading text."""
+    if job == lay.NEST:
+        return nest(f)
+    if job == lay.ORDER:
+        return order(f)
+    if job == lay.LONGEST:
+        return longest(f)
+    if job == lay.PATH:
+        return path(f)
+    if job == lay.STACK:
+        return stack(f)
+    if job == lay.AROUND:
+        return around(f)
+    if job == lay.UNITE:
+        return unite(f)
+    if job == lay.MEET:
+        return meet(f)
+    if job == lay.COVER:
+        return cover(f)
+    if job == lay.CODE:
+        return code(f)
+    return cross(f)
+
+
+STEPS = (
+    nest, order, longest, path, stack, around, put_span, unite, meet, place, behind, cover, code,
+    cross, loop,
+)  # fmt: skip

@@ -1,6 +1,6 @@
 """The compiled kernel: found in the cache, else made there by a process in the background.
 
-What is loaded is an object file of some 25 kB. That takes llvmlite, which numba brings, and not
+What is loaded is an object file of some 33 kB. That takes llvmlite, which numba brings, and not
 numba itself, whose import alone takes longer than reading 100 MB.
 """
 
@@ -13,15 +13,15 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tracekit.files import writing
 from tracekit.trace.columns import release
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.scan.asked import Kernel, nested
-from tracekit.trace.spans import nesting
+from tracekit.trace.scan.asked import Kernel, Loops
+from tracekit.trace.spans import compiled
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[2:]; "
@@ -92,7 +92,7 @@ def kernel() -> Kernel | None:
         return None
     found = _loaded(llvm, code)
     release.code_of("llvmlite")
-    nesting.quick = partial(nested, found)
+    compiled.loops = Loops(found)
     return found
 
 

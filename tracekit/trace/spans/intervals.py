@@ -7,6 +7,8 @@ functions take flat spans and return flat spans, in O(N log N) at most and witho
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.trace.spans import compiled
+
 Spans = npt.NDArray[np.int64]
 
 EMPTY: Spans = np.empty((0, 2), np.int64)
@@ -20,6 +22,10 @@ def spans(start: npt.ArrayLike, duration: npt.ArrayLike) -> Spans:
 
 def union(parts: Spans) -> Spans:
     """Flat spans that cover the same instants; empty and negative ones cover none."""
+    if loops := compiled.of(len(parts)):
+        found = loops.union(parts[:, 0], parts[:, 1])
+        if found is not None:
+            return found
     start, end = np.ascontiguousarray(parts[:, 0]), np.ascontiguousarray(parts[:, 1])
     real = end > start
     if not real.all():
@@ -51,6 +57,10 @@ def intersect(one: Spans, two: Spans) -> Spans:
     """Flat spans covered by both."""
     if not len(one) or not len(two):
         return EMPTY
+    if loops := compiled.of(len(one) + len(two)):
+        found = loops.intersect(one, two)
+        if found is not None:
+            return found
     # for each of `one`, the run of `two` that overlaps it
     low = np.searchsorted(two[:, 1], one[:, 0], side="right")
     high = np.searchsorted(two[:, 0], one[:, 1], side="left")
@@ -82,6 +92,8 @@ def covered(flat: Spans, windows: Spans) -> npt.NDArray[np.int64]:
     """[W] ns of each window (any windows, overlapping too) that flat spans cover."""
     if not len(flat):
         return np.zeros(len(windows), np.int64)
+    if loops := compiled.of(len(windows)):
+        return loops.covered(flat, windows)
     length = np.concatenate([[0], np.cumsum(flat[:, 1] - flat[:, 0])])
 
     def before(instant: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

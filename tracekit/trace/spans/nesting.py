@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-I64 = npt.NDArray[np.int64]
+from tracekit.trace.spans import compiled
+from tracekit.trace.spans.segments import codes
+from tracekit.trace.trace import I64
 
-
-# the same as `previous_reaching`, compiled, where a large trace has loaded it
-quick: Callable[[I64, I64, npt.NDArray[np.bool_]], I64] | None = None
-_MANY = 10_000
+_TRACKS = 1 << 16
 
 
 def innermost(
@@ -37,6 +36,68 @@ def innermost(
 
 class Nest:
     """M spans made ready to be asked, many times, which of them is around what."""
+
+    def __init__(self, track: I64, start: I64, end: I64) -> None:
+        self._timed = _timed(track, start, end)
+        self._sorted = None if self._timed else _Sorted(track, start, end)
+
+    @property
+    def parents(self) -> I64:
+        """[M] for each span, the index of the innermost other one around it, or -1.
+
+        Of spans that are equal the earlier index is the parent.
+        """
+        if self._timed:
+            return self._timed.made.above.astype(np.int64)
+        assert self._sorted
+        return self._sorted.parents
+
+    def around(self, track: I64, start: I64, end: I64) -> I64:
+        """[N] for each of these spans, the index of the innermost one around it, or -1."""
+        if self._timed:
+            return self._timed.around(track, start, end)
+        assert self._sorted
+        return self._sorted.around(track, start, end)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Timed:
+    """As `Nest`, of spans in order of time, in compiled loops."""
+
+    loops: compiled.Loops
+    made: compiled.Stack
+    numbers: I64 | None  # of each track, ascending; None where they are from 0
+
+    def around(self, track: I64, start: I64, end: I64) -> I64:
+        if self.numbers is not None:
+            at = np.minimum(np.searchsorted(self.numbers, track), len(self.numbers) - 1)
+            track = np.where(self.numbers[at] == track, at, -1)
+        found = self.loops.around(self.made, track, start, end)
+        if found is not None:
+            return found
+        order = np.argsort(start, kind="stable")
+        ordered = self.loops.around(self.made, track[order], start[order], end[order])
+        assert ordered is not None
+        out = np.empty_like(ordered)
+        out[order] = ordered
+        return out
+
+
+def _timed(track: I64, start: I64, end: I64) -> _Timed | None:
+    """None without compiled loops, and where spans are not in order of time."""
+    loops = compiled.of(len(track))
+    if loops is None or len(track) >= 1 << 31:
+        return None
+    numbers = None
+    if int(track.min()) < 0 or int(track.max()) >= _TRACKS:
+        numbers, track = codes(track)
+    count = len(numbers) if numbers is not None else int(track.max()) + 1
+    made = loops.stack(track.astype(np.int32), start, end, count)
+    return _Timed(loops, made, numbers) if made else None
+
+
+class _Sorted:
+    """As `Nest`, of spans in any order."""
 
     def __init__(self, track: I64, start: I64, end: I64) -> None:
         order = _order(track, start, end)
@@ -129,8 +190,8 @@ def previous_reaching(track: I64, end: I64, candidate: npt.NDArray[np.bool_]) ->
     pointer of what they point at, all at once, until none falls short. What is skipped ends before
     the skipper does, so a pointer never jumps over an answer.
     """
-    if quick is not None and len(track) > _MANY:
-        return quick(track, end, candidate)
+    if loops := compiled.of(len(track)):
+        return loops.nested(track, end, candidate)
     position = np.arange(len(track))
     last = np.maximum.accumulate(np.where(candidate, position, -1))
     above = np.concatenate([[-1], last[:-1]]) if len(last) else last

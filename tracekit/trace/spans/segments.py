@@ -6,7 +6,8 @@ from math import prod
 
 import numpy as np
 
-from tracekit.trace.trace import I64
+from tracekit.trace.spans import compiled
+from tracekit.trace.trace import I32, I64
 
 _NARROW = 1 << 12
 
@@ -40,6 +41,9 @@ def codes(values: I64) -> tuple[I64, I64]:
     if not len(values):
         return values, np.empty(0, np.int64)
     if (room := _room(values)) is None:
+        loops = compiled.of(len(values))
+        if loops is not None and (made := loops.coded(values)) is not None:
+            return _ascending(values[made.first], made.code)
         found, inverse = np.unique(values, return_inverse=True)
         return found, np.asarray(inverse).reshape(-1)
     low, width = room
@@ -48,6 +52,14 @@ def codes(values: I64) -> tuple[I64, I64]:
     seen[place] = True
     code = np.cumsum(seen) - 1
     return np.flatnonzero(seen) + low, code[place]
+
+
+def _ascending(distinct: I64, code: I32) -> tuple[I64, I64]:
+    """Distinct numbers in order, and what indexes them."""
+    order = np.argsort(distinct)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return distinct[order], place[code]
 
 
 def firsts(values: I64) -> tuple[I64, I64]:
