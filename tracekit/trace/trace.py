@@ -17,6 +17,7 @@ from tracekit.trace.snapshot import Snapshot
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.integer[Any]]  # of any width
 T = TypeVar("T")
 
 

@@ -149,7 +149,7 @@ def _decoding(
     form = _forms(ops, begin, close)
     usual = form == np.bincount(form).argmax()
     if (queries > 0).all():
-        decode = queries == 1
+        decode: Mask = queries == 1
         if _runs(decode):
             return decode
         # heads that share keys and values may be folded into the queries of a single token

@@ -9,7 +9,7 @@ import numpy as np
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.spans.compiled import Coded, Stack
 from tracekit.trace.spans.intervals import Spans
-from tracekit.trace.trace import I32, I64, Mask
+from tracekit.trace.trace import I32, I64, Ints, Mask
 
 Kernel = Callable[[int], int]
 Columns = Mapping[int, I64 | I32 | Mask]
@@ -77,7 +77,7 @@ def path(run: Kernel, above: I64, cost: I64, when: I64, begin: int, until: int) 
     return int(block[lay.RESULT]), int(block[lay.FROM])
 
 
-def _whole(column: I64) -> I64:
+def _whole(column: Ints) -> I64:
     return np.ascontiguousarray(column, np.int64)
 
 
@@ -133,7 +133,7 @@ class Loops:
         _run(self._run, lay.COVER, given, {lay.LENGTH: len(flat), lay.ASKED: len(windows)})
         return out
 
-    def coded(self, values: I64) -> Coded | None:
+    def coded(self, values: Ints) -> Coded | None:
         out, whole = np.empty(len(values), np.int32), _whole(values)
         for room in _ROOMS:
             first, places = np.empty(room, np.int64), np.zeros(4 * room, np.int32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tracekit.trace.trace import I32, I64, Mask
+from tracekit.trace.trace import I32, I64, Ints, Mask
 
 MANY = 10_000  # rows: of fewer, numpy is as fast
 
@@ -59,7 +59,7 @@ class Loops(Protocol):
         """As `intervals.covered`."""
         ...
 
-    def coded(self, values: I64) -> Coded | None:
+    def coded(self, values: Ints) -> Coded | None:
         """What `segments.codes` makes of them, not sorted; None where most are distinct."""
         ...
 

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from tracekit.trace.spans import compiled
-from tracekit.trace.trace import I32, I64
+from tracekit.trace.trace import I32, I64, Ints
 
 _NARROW = 1 << 12
 
@@ -19,7 +19,7 @@ def sums(group: I64, values: I64, groups: int) -> I64:
     return out
 
 
-def sorted_unique(values: I64) -> I64:
+def sorted_unique(values: Ints) -> I64:
     """The distinct values, ascending. numpy's own hashes, which is slower by far here."""
     if (room := _room(values)) is not None:
         low, width = room
@@ -29,23 +29,23 @@ def sorted_unique(values: I64) -> I64:
     ordered = np.sort(values)
     fresh = np.ones(len(ordered), bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
-    return np.asarray(ordered[fresh])
+    return np.asarray(ordered[fresh], np.int64)
 
 
-def codes(values: I64) -> tuple[I64, I64]:
+def codes(values: Ints) -> tuple[I64, I64]:
     """The distinct values, ascending, and [N] which of them each is.
 
     As `numpy.unique`, without sorting where the values lie close together, as most numbers of a
     trace do.
     """
     if not len(values):
-        return values, np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     if (room := _room(values)) is None:
         loops = compiled.of(len(values))
         if loops is not None and (made := loops.coded(values)) is not None:
             return _ascending(values[made.first], made.code)
         found, inverse = np.unique(values, return_inverse=True)
-        return found, np.asarray(inverse).reshape(-1)
+        return np.asarray(found, np.int64), np.asarray(inverse).reshape(-1)
     low, width = room
     place = values - low
     seen = np.zeros(width, bool)
@@ -54,12 +54,12 @@ def codes(values: I64) -> tuple[I64, I64]:
     return np.flatnonzero(seen) + low, code[place]
 
 
-def _ascending(distinct: I64, code: I32) -> tuple[I64, I64]:
+def _ascending(distinct: Ints, code: I32) -> tuple[I64, I64]:
     """Distinct numbers in order, and what indexes them."""
     order = np.argsort(distinct)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    return distinct[order], place[code]
+    return np.asarray(distinct[order], np.int64), place[code]
 
 
 def firsts(values: I64) -> tuple[I64, I64]:
@@ -74,7 +74,7 @@ def firsts(values: I64) -> tuple[I64, I64]:
     return known + low, row[known]
 
 
-def _room(values: I64) -> tuple[int, int] | None:
+def _room(values: Ints) -> tuple[int, int] | None:
     """The least value and the width of all, where a table of that width is no larger than they."""
     if not len(values):
         return None
