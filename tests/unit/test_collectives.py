@@ -240,6 +240,16 @@ def test_without_numbers_order_counts_only_where_all_is_alike(tmp_path: Path) ->
     assert both(tmp_path, one, [call(40, 10, elements=7), two[1]]).arrivals == ()
 
 
+def test_calls_that_do_not_end_together_are_not_one_call(tmp_path: Path) -> None:
+    """Of as many calls each, other ones were left of the second: the clocks differ by 9 s."""
+    one = [call(20_000 * i, 9_000) for i in range(5)]
+    same = [call(9_000_000 + 20_000 * i + 4_000, 5_000) for i in range(5)]
+    (row,) = both(tmp_path, one, same).arrivals
+    assert (row.met_by, row.skew_ns) == ("order", 20_000_000)
+    other = [*same[:4], call(9_000_000 + 100_000 + 4_000, 5_000)]
+    assert both(tmp_path, one, other).arrivals == ()
+
+
 def test_a_broadcast_is_no_meeting(tmp_path: Path) -> None:
     sent = [call(0, 10, name="broadcast")]
     assert both(tmp_path, sent, sent).arrivals == ()

@@ -28,7 +28,7 @@ SAID = {
     "loads data",
     "tl_h100_qwen15_05b": "kernels take 45.4 ms: unfused elementwise and copy kernels 61%",
     "hta_negative_queue_a100": "525 ms of 1.23 s on the device are unaccounted for. Communication "
-    "that no other kernel covers takes 26.2% of the 706 ms window, 185 ms, most in SendRecv",
+    "that no other kernel covers takes 26.2% of the 706 ms window, 185 ms, most in allreduce",
     "hta_mtia_inference": "Device busy, or waiting for events, for 95.7% of its 443 ms window; "
     "kernels take 424 ms (812 ms added up over streams): `event_wait` 43%",
     "hta_cuda_event_sync_multi_stream": "for 95.4% the host launches nothing, and the file does "

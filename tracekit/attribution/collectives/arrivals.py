@@ -6,7 +6,8 @@ What the others take longer is waiting for it. Durations alone say this, so cloc
 machines need not agree.
 
 Calls are met by the number that PyTorch gives them in their group; without it by their order, and
-then only where every rank has as many, of the same sizes.
+then only where every rank has as many, of the same sizes, and all kernels of each call do end
+together: a file that somebody thinned has as many of other calls.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tracekit.trace.trace import I64, Trace
 
 # all ranks wait for all others; a broadcast, a reduction to one or a message do not make them
 _ALL_WAIT = re.compile(r"allreduce|allgather|reducescatter|alltoall|barrier")
+_TOGETHER_NS = 1_000_000
 Key = tuple[str, str, str]  # process group, its ranks, collective
 
 
@@ -177,7 +179,20 @@ def _met(key: Key, many: Sequence[RankCalls]) -> Met | None:
     ends = [end[rows] for i, rows in zip(ranks, own, strict=True)
             if (end := many[i].end) is not None]  # fmt: skip
     end = np.stack(ends, axis=1) if len(ends) == len(ranks) else None
-    return Met(key, ranks, dur, end, by) if len(dur) else None
+    if not len(dur) or (by == "order" and end is not None and not _ends_together(end, dur)):
+        return None
+    return Met(key, ranks, dur, end, by)
+
+
+def _ends_together(end: I64, dur: I64) -> bool:
+    """Whether kernels that end in one call do so within the shortest of it, or a millisecond.
+
+    What the clocks of the ranks differ by is taken off: the median of their calls.
+    """
+    apart = end - end[:, :1]
+    apart = apart - np.median(apart, axis=0).astype(np.int64)
+    width = apart.max(axis=1) - apart.min(axis=1)
+    return bool((width <= np.maximum(dur.min(axis=1), _TOGETHER_NS)).all())
 
 
 def _came_last(one: Met) -> npt.NDArray[np.int64]:
