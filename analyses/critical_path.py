@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tracekit.answers.critical_path import CauseShare, CriticalPath, LongEdge, PathThrough
 from tracekit.attribution import hta_results
@@ -37,8 +38,7 @@ CAUSES = {
 MOST_EDGES = 50
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
+class _Region(Struct, frozen=True):
     """What the path leads through."""
 
     name: str | None  # of an annotation; None: the whole trace

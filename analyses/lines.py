@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, SHOWN, Rea
 from tracekit.attribution.reasons.stretches import stretches
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

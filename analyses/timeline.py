@@ -10,7 +10,6 @@ first kind in the order of `Category` that covers it, so kinds add up to the str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import units
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Area, Block, Blocks, Chart, shorten, tracks

@@ -7,7 +7,6 @@ A test fails where they are stale.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import sys
 import types
@@ -19,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from tracekit import records  # noqa: E402
 from tracekit.results import catalog  # noqa: E402
 
 HEAD = (
@@ -53,19 +53,17 @@ def fields_doc() -> str:
 
 
 def fields(kind: Any, depth: int = 0) -> Iterable[str]:
-    """A line for each field of a dataclass, nested ones indented."""
+    """A line for each field of a record, nested ones indented."""
     hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        if not field.metadata.get("json", True):
-            continue
-        said, inner = describe(hints[field.name])
-        yield f"{'  ' * depth}{field.name}: {said}".rstrip()
+    for name in records.json_names(kind):
+        said, inner = describe(hints[name])
+        yield f"{'  ' * depth}{name}: {said}".rstrip()
         if inner is not None and depth < 4:
             yield from fields(inner, depth + 1)
 
 
 def describe(kind: Any) -> tuple[str, Any]:
-    """A type in JSON's words, and the dataclass inside it, if there is one."""
+    """A type in JSON's words, and the record inside it, if there is one."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         some = [one for one in inside if one is not type(None)]
@@ -79,7 +77,7 @@ def describe(kind: Any) -> tuple[str, Any]:
         return f"{{}} {said}".rstrip(), inner
     if origin is typing.Literal:
         return " | ".join(f'"{one}"' for one in inside), None
-    if dataclasses.is_dataclass(kind):
+    if records.is_record_type(kind):
         return "", kind
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return "text", None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tracekit.answers.audit import VERDICT, Audit, Finding
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
 from tracekit.results.trust import VERDICTS, worst

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from tracekit.answers.findings import Finding, OfRank
+from tracekit.records import replace
 from tracekit.results.trust import worst
 from tracekit.results.units import duration, plural, share
 from tracekit.trace.ranks import named

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from tracekit.answers.audit import Audit
@@ -17,6 +16,7 @@ from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings, Saving, Withheld
 from tracekit.answers.stages import Stages
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.records import replace
 from tracekit.results import catalog
 from tracekit.results.catalog import Analysis
 from tracekit.results.findings import LEAST, Draft

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -23,6 +22,7 @@ from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.reasons import rows as reason_rows
 from tracekit.attribution.reasons.before import before
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import add_fields
 from tracekit.trace.spans.intervals import clip, covered, spans, union

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.attribution.reasons.names import Reason
 from tracekit.taxonomy import FindingKind
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """How a reason is said: `... the GPU waits {because}.`"""
 
     kind: FindingKind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tracekit.answers.devices import IDLE, WINDOW
 from tracekit.answers.idle import IdleTime, Lengths
 from tracekit.answers.stages import Split
@@ -13,6 +11,7 @@ from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.reasons.names import REASON_TEXTS, REASONS, Reason
 from tracekit.attribution.reasons.names import SHOWN as SHOWN_REASONS
 from tracekit.attribution.reasons.rows import Holder
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, least_to_most, limit, share

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import IdleReason
+from tracekit.records import replace
 from tracekit.results.units import duration
 
 from .by_device import by_device

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.unfused import added, unfused
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from tracekit.answers.kernels import Kernels
 from tracekit.attribution.kernels.graphs.origin import LEAST, RELATED, Match
+from tracekit.records import replace
 from tracekit.results.first_screen import Remark
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import count, share

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from tracekit.answers.memory import AtPeak, Device, Memory, Piece, StagePeak
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

@@ -7,9 +7,9 @@ far back as it was recorded; what was freed in it and not allocated in it was th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.memory import Device, Failure, Holder, Memory, Reserve
 from tracekit.attribution.program_code import is_library, spoken
@@ -42,8 +42,7 @@ def of_snapshot(snapshot: Snapshot, path: str) -> Memory:
     return Memory(tuple(rows), (), (), tuple(held), tuple(reserves), tuple(failures))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Past:
+class _Past(Struct, frozen=True, eq=False):
     """Lives of blocks over E events; state 0 is before the first, state i after event i - 1."""
 
     bytes: I64  # [B] asked for

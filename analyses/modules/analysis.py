@@ -8,7 +8,6 @@ name on the work of a CUDA graph (roots are the names without a dot), the work i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

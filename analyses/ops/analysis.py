@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, defined

@@ -8,7 +8,6 @@ Rows of a phase add up to its kernel time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import reduce
 
 import numpy as np
@@ -18,6 +17,7 @@ from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tracekit.answers.roles import Aligned, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
+from tracekit.records import replace
 from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Trace
 
 from .names import IN_FRONT
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(Struct, frozen=True):
     """What a capture says of its decoder."""
 
     llm: Llm

@@ -6,10 +6,10 @@ On a trace with kernels the items are kernels; on one without, framework ops wit
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CODE, classify, op_categories
@@ -32,8 +32,7 @@ EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)"
 BATCHED = r"^aten::(bmm|baddbmm)$"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Items:
+class Items(Struct, frozen=True, eq=False):
     """I kernels, or ops, of PHASES: by forward pass, then by launch."""
 
     on_gpu: bool
@@ -224,8 +223,7 @@ def _step(trace: Trace, pid: I64, when: I64) -> I64:
 # ---------------------------------------------------------------- calls
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """C GEMM and attention calls: see layers.Order; their formulas where shapes are recorded."""
 
     phase: I64  # [C] index into PHASES

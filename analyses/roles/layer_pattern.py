@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
+from tracekit.records import replace
 from tracekit.trace.trace import I64, Mask
 
 GEMM, ATTENTION = 1, 2  # kinds of call

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution.roofline.formulas.work import Weights
 from tracekit.trace.spans import segments
@@ -22,8 +22,7 @@ from .layer_pattern import ATTENTION, NOWHERE, Layout
 from .names import LAST, OUTSIDE_LAYERS
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One role of a layer."""
 
     role: str
@@ -31,8 +30,7 @@ class Kind:
     call: str = ""  # gemm or attention; empty for other work
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class Placed(Struct, frozen=True, eq=False):
     """What each of I items is: rows of `key` [I, 2] are (index into PHASES, index into kinds)."""
 
     key: I64

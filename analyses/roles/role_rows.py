@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from tracekit.attribution.roofline.formulas.work import Weights
 from tracekit.attribution.roofline.utilization import rates
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
+from tracekit.records import replace
 from tracekit.results.units import duration, plural, rate, share
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace

@@ -8,7 +8,6 @@ not. A bound from below or above is said to be one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from tracekit.answers.roofline import Coverage, Op, Roofline, Uncovered
 from tracekit.answers.stages import Stages
@@ -19,6 +18,7 @@ from tracekit.attribution.roofline.stage_bounds import StageBound, join, of_need
 from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis, ask
 from tracekit.trace.trace import Cat, Trace
 

@@ -8,7 +8,6 @@ and so have the norms, rotary embeddings, activations and attentions between the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tracekit.answers.roles import Part, Roles
 from tracekit.answers.roofline import Coverage, Op, Uncovered
@@ -16,6 +15,7 @@ from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.formulas.work import Work
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import ask
 from tracekit.trace.trace import Trace
 

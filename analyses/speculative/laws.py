@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from statistics import median
 
 from tracekit.answers.speculative import Curve, Law, Round, Row, Verify
 from tracekit.attribution.roofline import speculative_law
 from tracekit.attribution.roofline.speculative_law import Costs
+from tracekit.records import replace
 
 GAMMAS = range(1, 9)
 ALPHAS = tuple(round(0.025 * i, 3) for i in range(41))

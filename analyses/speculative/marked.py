@@ -13,9 +13,9 @@ another without overlap, so that they and the rest add up to the round to the na
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.speculative import Parts
 from tracekit.attribution import links
@@ -26,8 +26,7 @@ DRAFT, TRANSLATE, VERIFY, ACCEPT, ROLL_BACK, REST = range(6)
 KINDS = 6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Marked:
+class Marked(Struct, frozen=True, eq=False):
     """R rounds, and P parts within them; rows of `links.marks`, sorted by start.
 
     Rounds of a request follow one another on its thread; `group` numbers the requests.
@@ -44,8 +43,7 @@ class Marked:
     part_end: I64
 
 
-@dataclass(frozen=True, slots=True)
-class Took:
+class Took(Struct, frozen=True):
     """One round, in ns of the trace."""
 
     start_ns: int

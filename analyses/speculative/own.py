@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import instances
@@ -19,8 +19,7 @@ from .marked import Marked
 AHEAD = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)  # of decode
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request with rounds; times in ns of the trace."""
 
     number: int  # of its sample marker, else its place
@@ -95,8 +94,7 @@ def _marked(notes: Trace, thread: I64, kinds: I64, chosen: I64, group: I64) -> M
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stages:
+class _Stages(Struct, frozen=True, eq=False):
     """Rows of `links.marks` that mark stages before decode, and the sample each row lies in."""
 
     notes: Trace

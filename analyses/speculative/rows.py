@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 
 from tracekit.answers.speculative import Parts, Plain, Round, Row
+from tracekit.records import replace
 from tracekit.trace.capture_facts import (
     CaptureFacts,
     PairFacts,
@@ -110,7 +110,7 @@ def _sum(values: Iterable[int | None]) -> int | None:
 
 def added(parts: Sequence[Parts]) -> Parts:
     """Field by field."""
-    return Parts(*(sum(getattr(one, f.name) for one in parts) for f in fields(Parts)))
+    return Parts(*(sum(getattr(one, name) for one in parts) for name in Parts.__struct_fields__))
 
 
 def _tokens(run: CaptureFacts | None, ledger: Sequence[Round], place: int) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 
 from tracekit.answers.speculative import (
     ACCEPTED,
@@ -89,7 +88,7 @@ def total(result: Speculative) -> Parts:
 
 
 def _added(parts: list[Parts]) -> Parts:
-    return Parts(*(sum(getattr(one, f.name) for one in parts) for f in fields(Parts)))
+    return Parts(*(sum(getattr(one, name) for one in parts) for name in Parts.__struct_fields__))
 
 
 def _parts(result: Speculative) -> Grid:

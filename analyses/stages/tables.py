@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean, median, pstdev
 
 from tracekit.answers.stages import EXPOSED, PARTS, Instance, Split, Stages, Total, spent
 from tracekit.attribution.idle.by_cause import SUSPECT
 from tracekit.attribution.stages.alike import ALIKE
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration, plural

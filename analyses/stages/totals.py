@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import fmean, median, pstdev
 from typing import TypeVar
 
 from tracekit.answers.stages import Instance, Total
 from tracekit.attribution.idle.host_time import add_kinds
 from tracekit.attribution.stages.split import LaunchedDetail
+from tracekit.records import replace
 from tracekit.results.result import add_fields
 
 R = TypeVar("R")

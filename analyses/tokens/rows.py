@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
 
 from tracekit.answers.tokens import Fit, Latency, Line, Request, Slow
+from tracekit.records import replace
 
 from .columns import parts_of
 from .growth import fit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart

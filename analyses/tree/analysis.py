@@ -8,14 +8,13 @@ stream 7  ...AAA..BBB.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from tracekit.answers.tree import FILL, KERNEL, ROOT, Tree, Trees
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import markers_if_any
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import shorten
 from tracekit.results.result import Column, Grid

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chains:
+class Chains(Struct, frozen=True, eq=False):
     """C distinct chains; each is another one and a name at its end."""
 
     code: I64  # [N] the chain of each row

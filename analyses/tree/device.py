@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.tree import COPY, FILL, KERNEL, MODULE, OP, STAGE
 from tracekit.attribution import code_lines, links
@@ -29,8 +29,7 @@ _LEAF = {Cat.KERNEL: KERNEL, Cat.MEMCPY: COPY, Cat.MEMSET: FILL}
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Around:
+class Around(Struct, frozen=True, eq=False):
     """What is around each row, by one number, and each number as a path."""
 
     code: I64  # [G]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from tracekit.answers.tree import IDLE, OTHERS, ROOT, STAGE, Node
 from tracekit.results import units
@@ -15,8 +15,7 @@ from tracekit.trace.trace import I64
 Step = tuple[str, str]  # kind, name
 
 
-@dataclass(slots=True)
-class Growing:
+class Growing(Struct):
     """Nodes in order of creation, a parent before its children; the first is all."""
 
     parent: list[int] = field(default_factory=lambda: [-1])
@@ -45,8 +44,7 @@ class Growing:
         return here
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
+class Sums(Struct, frozen=True, eq=False):
     """What each of N nodes has by itself, without its children."""
 
     count: I64

@@ -6,9 +6,8 @@ what they are in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.tree import MODULE, OP, OUTSIDE_OPS, STAGE
 from tracekit.attribution import links
@@ -27,8 +26,7 @@ _MARK, _MODULE, _OP = range(3)
 _KINDS = (STAGE, MODULE, OP)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Host:
+class Host(Struct, frozen=True, eq=False):
     """Stages, modules and ops of all threads as one forest, H rows."""
 
     kind: I64  # [H] _MARK, _MODULE, _OP

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.tree import Slices, Track
 from tracekit.attribution import links
@@ -21,8 +21,7 @@ STREAMS, THREADS = 32, 10  # tracks
 FOCUS = 3  # stages of which one instance is drawn whole, where there is room
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(Struct, frozen=True, eq=False):
     """Slices of one kind on their tracks."""
 
     tracks: list[Track]
@@ -35,8 +34,7 @@ class Rows:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class Drawn(Struct, frozen=True, eq=False):
     tracks: tuple[Track, ...]
     names: tuple[str, ...]
     slices: Slices | None

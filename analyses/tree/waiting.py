@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.tree import CAUSE, HOST, IDLE
 from tracekit.attribution.idle import causes
@@ -25,8 +24,7 @@ WORDS = (*(NAMES[cause] for cause in ORDER), "work probably missing in the file"
 _HOST_SIDE = np.array([cause in HOST_SIDE for cause in ORDER])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Waits:
+class Waits(Struct, frozen=True, eq=False):
     """W stretches in which a device had no work, from its first activity to its last."""
 
     device: I64  # [W]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.answers.whatif import Inferred, Outcome, Replayed, WhatIf
 from tracekit.attribution import links
@@ -35,8 +36,7 @@ SOME = 0.001  # of what was measured: what saves less is not listed there
 MOST_INFERRED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class _Scenario:
+class _Scenario(Struct, frozen=True):
     """A change with its name, and what it may make of the edges: the first is the best guess."""
 
     said: str

@@ -82,7 +82,7 @@ def test_attending_layers_multiply_what_is_stated(kind: str, folder: Path) -> No
     assert stated - rest == sum(found.decode.values()) - again - unchosen
     # torch computes the pairs that the mask then hides
     pairs = llm["pair_flops"] + llm["window_pair_flops"]
-    whole = Llm(**{key: value for key, value in llm.items() if key in Llm.__dataclass_fields__})
+    whole = Llm(**{key: value for key, value in llm.items() if key in Llm.__struct_fields__})
     hidden = pairs * length * length - whole.pairs_flops(1, length)
     stated, _bytes = found.needs["prefill"].passes[0]
     assert stated - rest * length == sum(found.prefill.values()) - hidden - unchosen * length

@@ -264,9 +264,8 @@ def test_on_a_real_gpu_each_model_gives_what_it_gives_on_the_cpu(setup: Setup, n
 
 
 def test_sums_that_are_off_by_a_nanosecond_are_found(setup: Setup) -> None:
-    from dataclasses import replace
-
     from tracekit.answers.stages import Stages
+    from tracekit.records import replace
     from tracekit.results import engine
 
     answers = engine.answers(small_trace(setup))

@@ -1,6 +1,5 @@
 """Answers on two cores are the answers of one, and what both need is computed once."""
 
-import dataclasses
 import threading
 from collections import Counter
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.drawing import draw
+from tracekit.records import replace
 from tracekit.results import at_once, catalog, engine
 from tracekit.trace.trace import Trace
 
@@ -56,7 +56,7 @@ def test_two_threads_give_what_one_gives_and_compute_nothing_twice(
 def test_a_fault_is_that_of_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(at_once, "_LARGE", 0)
     last = list(catalog.entries())[-1]
-    broken = dataclasses.replace(catalog.analysis(last), run=lambda _trace: 1 / 0)
+    broken = replace(catalog.analysis(last), run=lambda _trace: 1 / 0)
     entry = catalog.analysis
 
     monkeypatch.setattr(catalog, "analysis", lambda name: broken if name == last else entry(name))

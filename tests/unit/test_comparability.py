@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from tracekit.attribution.roofline.utilization import rates
 from tracekit.comparison import comparability, compare, fields, tables
 from tracekit.comparison.fields import FieldChange
 from tracekit.comparison.runs import Run
+from tracekit.records import replace
 from tracekit.report.diff import page, wording
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict

@@ -1,7 +1,6 @@
 """Findings: only what the trace supports, ranked, with the audit's verdict on each."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from tests.random_traces import traces
 from tests.real import loaded
 from tracekit.answers.audit import Audit
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import catalog
 from tracekit.results.findings import Ask, Draft
 from tracekit.results.result import Result, to_plain

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from tracekit.answers.modules import Modules
 from tracekit.answers.roofline import Roofline
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, origin
+from tracekit.records import replace
 from tracekit.report import notebook
 from tracekit.results import engine
 from tracekit.trace import graph_captures, kineto

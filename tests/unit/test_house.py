@@ -19,6 +19,7 @@ LOOSE = {
     "extras",
     "files",
     "plain",
+    "records",
     "registry",
     "taxonomy",
     "version",

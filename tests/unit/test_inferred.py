@@ -71,16 +71,16 @@ def drawn(
 
 
 def with_shapes(trace: Trace, text: dict[int, str]) -> Trace:
-    import dataclasses
-
     import numpy as np
+
+    from tracekit.records import replace
 
     strings = tuple(dict.fromkeys(text.values()))
     ids = trace.id[np.array(sorted(text))]
     dims = np.array([strings.index(text[row]) for row in sorted(text)], np.int32)
     none = np.full(len(dims), -1, np.int32)
     table = Table(ids, {"dims": dims, "types": none, "concrete": none, "strides": none}, strings)
-    return dataclasses.replace(trace, tables={**trace.tables, "shapes": table})
+    return replace(trace, tables={**trace.tables, "shapes": table})
 
 
 def said(trace: Trace) -> list[str]:

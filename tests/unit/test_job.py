@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,6 +17,7 @@ from tests import real
 from tracekit.answers.collectives import Collectives
 from tracekit.attribution.collectives.arrivals import RankCalls
 from tracekit.attribution.collectives.clocks import align
+from tracekit.records import replace
 from tracekit.report import traces
 from tracekit.report.many import causes, groups, overview
 from tracekit.report.many import job as jobs

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tracekit.records import replace
 from tracekit.report import traces as page
 from tracekit.results import engine
 from tracekit.trace import kineto, run_facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tests.drawing import draw
 from tests.integration.test_report import kineto
 from tracekit.answers.findings import Finding, Findings, Saving
 from tracekit.answers.stages import Split, Stages, spent
+from tracekit.records import replace
 from tracekit.report import traces
 from tracekit.report.one.overview import overview, saving
 from tracekit.results import engine

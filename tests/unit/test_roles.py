@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.results import catalog
 from tracekit.results.result import to_plain
 from tracekit.trace import kineto

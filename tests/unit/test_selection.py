@@ -1,12 +1,12 @@
 """Selections take columns when asked; a large trace forgets what was not asked for longest."""
 
-import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from tests.drawing import draw
+from tracekit.records import replace
 from tracekit.trace import trace as module
 from tracekit.trace.trace import COLUMNS, GPU_WORK, Cat, Trace
 
@@ -66,10 +66,10 @@ def test_columns_are_taken_when_they_are_asked_for_and_kept() -> None:
 
 def test_a_selection_is_copied_as_any_trace() -> None:
     part = draw(PICTURE).of(Cat.CPU_OP)
-    named = dataclasses.replace(part, memo={}, aside=())
+    named = replace(part, memo={}, aside=())
     assert named.picked is None
     assert same(named, part, slice(None))
-    again = pickle.loads(pickle.dumps(dataclasses.replace(part, memo={})))
+    again = pickle.loads(pickle.dumps(replace(part, memo={})))
     assert same(again, part, slice(None))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -23,6 +22,7 @@ from tracekit.models.speculative.drafts import LookUp, ModelDraft
 from tracekit.models.speculative.loop import Rule, Text
 from tracekit.models.speculative.track import Track, check
 from tracekit.models.speculative.vocabulary import Shared
+from tracekit.records import replace
 
 VOCAB = 24
 SHAPE = {**TINY, "vocab_size": VOCAB, "hidden_size": 16, "intermediate_size": 32}

@@ -12,13 +12,13 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tracekit.answers.collectives import Collectives
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.report.many import overview, runs
 from tracekit.results import engine, merging
 from tracekit.results.workers import cluster, machine, pool, run

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.results.result import Result
 from tracekit.results.trust import Trust, Verdict, worst
@@ -12,8 +13,7 @@ Effect = Literal["note", "degraded", "refused"]  # of a finding on the answers t
 VERDICT: dict[Effect, Verdict] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
 
 
-@dataclass(frozen=True, slots=True)
-class Audit(Result):
+class Audit(Result, Struct, frozen=True):
     """What is odd about the trace; the worst first. No row: every check passed."""
 
     analysis = "audit"
@@ -28,8 +28,7 @@ class Audit(Result):
         return Trust(worst(VERDICT[r.effect] for r in mine), tuple(r.what for r in mine))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is odd about a trace, and what it does to the answers that it touches."""
 
     trace: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class KernelCounter:
+class KernelCounter(Struct, frozen=True):
     """One hardware counter of all ranges of one kernel."""
 
     kernel: str  # as the range is called
@@ -21,8 +20,7 @@ class KernelCounter:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Counters(Result):
+class Counters(Result, Struct, frozen=True):
     analysis = "counters"
 
     rows: tuple[KernelCounter, ...]  # by counter, the most first

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class CauseShare:
+class CauseShare(Struct, frozen=True):
     cause: str
     ns: int
     share: float | None  # of the path
     edges: int
 
 
-@dataclass(frozen=True, slots=True)
-class PathThrough:
+class PathThrough(Struct, frozen=True):
     """The path through one instance."""
 
     trace: str
@@ -29,8 +27,7 @@ class PathThrough:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class LongEdge:
+class LongEdge(Struct, frozen=True):
     trace: str
     name: str
     cause: str
@@ -40,8 +37,7 @@ class LongEdge:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class CriticalPath(Result):
+class CriticalPath(Result, Struct, frozen=True):
     analysis = "critical_path"
 
     rows: tuple[PathThrough, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import fmean
+
+from msgspec import Struct
 
 from tracekit.attribution.collectives.by_group import Collective
 from tracekit.results.result import Result
@@ -17,8 +18,7 @@ BUSY = "Share of the device's window in which it had work."
 IDLE = "Part of the window in which no stream of the device had work."
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """One device. window = kernel + memcpy + memset + idle, exactly; all in ns."""
 
     device: int
@@ -66,8 +66,7 @@ class Device:
         return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """One stream of a device."""
 
     trace: str
@@ -81,8 +80,7 @@ class Stream:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Devices(Result):
+class Devices(Result, Struct, frozen=True):
     analysis = "devices"
 
     rows: tuple[Device, ...]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
 from tracekit.taxonomy import FindingKind
 
 
-@dataclass(frozen=True, slots=True)
-class Saving:
+class Saving(Struct, frozen=True):
     """What a replay of the trace says that removing a cause saves of the device window."""
 
     predicted_ns: int | None  # None where only a range is said
@@ -20,8 +20,7 @@ class Saving:
     high_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class OfRank:
+class OfRank(Struct, frozen=True):
     """What a finding that several ranks of a file have alike comes to on one of them."""
 
     rank: str
@@ -30,8 +29,7 @@ class OfRank:
     saves_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One claim that the trace supports."""
 
     trace: str
@@ -64,8 +62,7 @@ class Finding:
         return self.kind, self.unit, self.stage, self.do
 
 
-@dataclass(frozen=True, slots=True)
-class Largest:
+class Largest(Struct, frozen=True):
     """The largest share of a device's idle time, or of all kernel time, and what is said of it."""
 
     trace: str
@@ -79,8 +76,7 @@ class Largest:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
+class Withheld(Struct, frozen=True):
     """Findings that rest on answers which the audit refuses."""
 
     trace: str
@@ -90,8 +86,7 @@ class Withheld:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Findings(Result):
+class Findings(Result, Struct, frozen=True):
     analysis = "findings"
 
     rows: tuple[Finding, ...]  # the largest saving first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.attribution.gaps import Gap, HostCall
 from tracekit.attribution.idle.by_cause import By
@@ -12,8 +12,7 @@ from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceIdle:
+class DeviceIdle(Struct, frozen=True):
     """The idle part of one device's window; the classes add up to it."""
 
     device: int
@@ -47,8 +46,7 @@ class DeviceIdle:
         return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
 
 
-@dataclass(frozen=True, slots=True)
-class StageIdle:
+class StageIdle(Struct, frozen=True):
     """Idle time of all instances of a family, all devices together."""
 
     family: str
@@ -77,8 +75,7 @@ class StageIdle:
         return self.launched_causes.less(self.launched_suspect_causes)
 
 
-@dataclass(frozen=True, slots=True)
-class Lengths:
+class Lengths(Struct, frozen=True):
     """Gaps of one length class, all devices together."""
 
     under_ns: int | None  # None: the longest class has no end
@@ -93,8 +90,7 @@ class Lengths:
         return self.causes.less(self.suspect_causes)
 
 
-@dataclass(frozen=True, slots=True)
-class IdleTime(Result):
+class IdleTime(Result, Struct, frozen=True):
     analysis = "idle"
 
     rows: tuple[DeviceIdle, ...]

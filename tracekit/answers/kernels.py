@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.attribution.kernels import inductor_names, kernel_rules
 from tracekit.attribution.kernels.graphs.origin import Match
@@ -14,8 +14,7 @@ from tracekit.taxonomy import Category
 Shape = tuple[int, int, int]  # of a grid or a block: x, y, z
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """What launched a part of a row's kernels. None where the trace does not say."""
 
     op: str | None
@@ -27,8 +26,7 @@ class Origin:
     total_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(Struct, frozen=True):
     """All kernels of one name, category and phase. Durations are added up, overlaps and all."""
 
     name: str
@@ -82,8 +80,7 @@ class Kernel:
         return inductor_names.fusable(self.name, self.category)
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseTotal:
+class PhaseTotal(Struct, frozen=True):
     phase: str
     count: int
     total_ns: int  # sum of the durations of its kernels
@@ -92,8 +89,7 @@ class PhaseTotal:
     tokens: int | None  # that prefill read, or that decode generated
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     phase: str
     category: Category
     count: int
@@ -103,8 +99,7 @@ class Share:
     alone_ns: int = 0  # of total_ns: nothing else ran on the device
 
 
-@dataclass(frozen=True, slots=True)
-class Kernels(Result):
+class Kernels(Result, Struct, frozen=True):
     analysis = "kernels"
 
     rows: tuple[Kernel, ...]  # the longest first

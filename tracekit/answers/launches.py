@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
+class Depth(Struct, frozen=True):
     """Activities launched and not begun on one stream; a graph launch counts each of its nodes.
 
     +1 as the launch starts, -1 as the work does.
@@ -27,8 +26,7 @@ class Depth:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """Over launches or activities; in ns."""
 
     mean_ns: float
@@ -37,8 +35,7 @@ class Spread:
     max_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Launching:
+class Launching(Struct, frozen=True):
     """The launches of one stage (all its instances), or of the whole trace. Times in ns."""
 
     trace: str
@@ -76,8 +73,7 @@ class Launching:
         return isinstance(self.stage, Whole)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Launching calls of one name."""
 
     name: str
@@ -86,8 +82,7 @@ class Call:
     host_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class DelayClass:
+class DelayClass(Struct, frozen=True):
     """Activities whose launch delay is in one class."""
 
     under_ns: int | None  # None: the longest class has no end
@@ -95,8 +90,7 @@ class DelayClass:
     delay_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Launches(Result):
+class Launches(Result, Struct, frozen=True):
     analysis = "launches"
 
     rows: tuple[Launching, ...]  # by trace and stage; the last of a trace is the whole of it

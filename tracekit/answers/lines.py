@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLine:
+class CodeLine(Struct, frozen=True):
     """Work that one line of Python launched in one phase, and idle time that it held."""
 
     line: str | None  # folder/file.py:12 function; None: no frame around the launch
@@ -21,8 +20,7 @@ class CodeLine:
     kernel_ns: int  # its time
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLine:
+class HeldLine(Struct, frozen=True):
     """Idle time of all devices, added up, in which one line of Python held the launching thread."""
 
     line: str | None  # None: no frame over half of the stretch
@@ -33,8 +31,7 @@ class HeldLine:
     longest_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class CodeLines(Result):
+class CodeLines(Result, Struct, frozen=True):
     """Rows add up to all device work; held and the rest to idle time with a reason of the host."""
 
     analysis = "lines"

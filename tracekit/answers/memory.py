@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """One memory. The allocator's own totals as it wrote them with each event, in bytes."""
 
     trace: str  # the file
@@ -28,8 +27,7 @@ class Device:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class StagePeak:
+class StagePeak(Struct, frozen=True):
     trace: str
     memory: str
     stage: str
@@ -41,8 +39,7 @@ class StagePeak:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Allocations of one size by one op in one stage."""
 
     memory: str
@@ -55,8 +52,7 @@ class Piece:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Blocks that were held at the peak of a memory snapshot, by the stack that allocated them."""
 
     memory: str
@@ -67,8 +63,7 @@ class Holder:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AtPeak:
+class AtPeak(Struct, frozen=True):
     """Allocations of a trace that were live at the peak, by who made them."""
 
     memory: str
@@ -79,8 +74,7 @@ class AtPeak:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
+class Reserve(Struct, frozen=True):
     """Where the reserved bytes were when the snapshot was taken; the parts add up to `reserved`."""
 
     memory: str
@@ -95,8 +89,7 @@ class Reserve:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """An allocation that failed for want of memory."""
 
     memory: str
@@ -107,8 +100,7 @@ class Failure:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Memory(Result):
+class Memory(Result, Struct, frozen=True):
     analysis = "memory"
 
     rows: tuple[Device, ...]

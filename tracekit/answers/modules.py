@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleTime:
+class ModuleTime(Struct, frozen=True):
     """All calls of one module, or of all modules of a class, in one phase. Sums of durations."""
 
     module: str  # LlamaMLP_3, or the class; by names on the kernels layers.3.mlp, or layers.*.mlp
@@ -25,8 +24,7 @@ class ModuleTime:
     share: float | None  # of the GPU time of its phase; of host time of all calls without a GPU
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """GPU work of a phase, and the part that is outside every module."""
 
     phase: str
@@ -36,8 +34,7 @@ class Rest:
     outside_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Modules(Result):
+class Modules(Result, Struct, frozen=True):
     analysis = "modules"
 
     rows: tuple[ModuleTime, ...]  # each module, the longest first

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.attribution.stages import work_phases
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(Struct, frozen=True):
     """All ops of one name, category and phase. Host time, of all threads added up."""
 
     name: str
@@ -30,16 +29,14 @@ class Op:
         return self.self_ns
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseTotal:
+class PhaseTotal(Struct, frozen=True):
     phase: str
     count: int
     self_ns: int
     tokens: int | None  # that prefill read, or that decode generated
 
 
-@dataclass(frozen=True, slots=True)
-class Ops(Result):
+class Ops(Result, Struct, frozen=True):
     analysis = "ops"
 
     rows: tuple[Op, ...]  # the longest first

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results.findings import LEAST
@@ -14,8 +16,7 @@ from tracekit.taxonomy import Category, Stage
 Bound = Literal["memory", "compute"]
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Struct, frozen=True):
     """All work of one place of a layer in one phase, over all layers and passes."""
 
     role: str
@@ -65,8 +66,7 @@ class Part:
     names: tuple[tuple[str, int, int], ...] = field(default=(), metadata={"json": False})
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """One role in both phases."""
 
     role: str
@@ -78,8 +78,7 @@ class Pair:
     row_ratio: float | None  # a row of a call in decode over one in prefill
 
 
-@dataclass(frozen=True, slots=True)
-class Aligned:
+class Aligned(Struct, frozen=True):
     """How a phase was read."""
 
     phase: str
@@ -110,8 +109,7 @@ class Aligned:
         return None if self.gemm_floor_ns is None else int(self.gemm_ns - self.gemm_floor_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Roles(Result):
+class Roles(Result, Struct, frozen=True):
     analysis = "roles"
 
     rows: tuple[Role, ...]  # in the order of a layer

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.stage_bounds import StageBound
@@ -14,8 +15,7 @@ from tracekit.taxonomy import Category
 Limit = Literal["compute", "memory", "latency", "communication"]
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(Struct, frozen=True):
     """All calls of one op with one shape, in one phase."""
 
     op: str
@@ -37,8 +37,7 @@ class Op:
     module: str | None = None  # class of the innermost nn.Module around most of its time
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """How much of the GPU time has formulas; nothing is extrapolated from it."""
 
     phase: str
@@ -50,8 +49,7 @@ class Coverage:
     unsized_ns: int = 0  # of kernel_ns: neither an op's arguments nor anything else says the sizes
 
 
-@dataclass(frozen=True, slots=True)
-class Uncovered:
+class Uncovered(Struct, frozen=True):
     """Kernels that no formula describes, by their op, and why."""
 
     what: str  # the op, else the kernel
@@ -60,8 +58,7 @@ class Uncovered:
     total_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Roofline(Result):
+class Roofline(Result, Struct, frozen=True):
     analysis = "roofline"
 
     rows: tuple[Op, ...]  # the longest first

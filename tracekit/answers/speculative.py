@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
@@ -24,8 +25,7 @@ LAW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """A span of rounds by what it was spent on, in ns."""
 
     draft_ns: int
@@ -48,8 +48,7 @@ class Parts:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+class Round(Struct, frozen=True):
     """One round. `wall_ns` = the parts of `spent`."""
 
     number: int
@@ -64,8 +63,7 @@ class Round:
     device: Parts | None  # busy with the work that each part launched; None without a device
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """A request without the profiler. In ns; None where it is not known."""
 
     ttft_ns: int
@@ -74,8 +72,7 @@ class Plain:
     tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One request; of a serving engine, which marks steps, all steps of a thread."""
 
     trace: str
@@ -112,8 +109,7 @@ class Row:
         return sum(self.draft_stages.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Struct, frozen=True):
     """A pass of the target over so many positions, against its single step."""
 
     length: int
@@ -122,8 +118,7 @@ class Verify:
     steps: float  # over the target's step
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """The law for one draft length."""
 
     gamma: int
@@ -137,8 +132,7 @@ class Curve:
     speedups: tuple[float, ...]  # at `Law.alphas`
 
 
-@dataclass(frozen=True, slots=True)
-class Law:
+class Law(Struct, frozen=True):
     """What was measured of one pair, and what it makes of every acceptance."""
 
     draft: str | None
@@ -165,8 +159,7 @@ class Law:
         return next((curve for curve in self.curves if curve.gamma == self.gamma), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Speculative(Result):
+class Speculative(Result, Struct, frozen=True):
     analysis = "speculative"
 
     basis: str  # whose marks, and what the times are, in words

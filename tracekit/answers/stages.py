@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.alike import alike
@@ -113,8 +114,7 @@ class _Measured:
         return detail.exposed_communication_ns if detail else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Instance(_Measured):
+class Instance(_Measured, Struct, frozen=True):
     stage: str  # the recognised phase, or the name itself
     name: str
     start_ns: int  # from the first slice of the trace
@@ -148,8 +148,7 @@ class Instance(_Measured):
         return None if start is None else (start, self.launched.window_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Total(_Measured):
+class Total(_Measured, Struct, frozen=True):
     """All instances of one family. Time that several share counts once."""
 
     family: str  # Whole.STAGES: all of them
@@ -179,8 +178,7 @@ class Total(_Measured):
         return self.family.capitalize() if self.family in PHASES else self.family
 
 
-@dataclass(frozen=True, slots=True)
-class Alike:
+class Alike(Struct, frozen=True):
     """The instances of one stage that are alike, of all that it has: see ALIKE."""
 
     rows: tuple[Instance, ...]
@@ -197,8 +195,7 @@ class Alike:
         return [row.wall_ns for row in self.rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(Struct, frozen=True):
     """One instance of a stage, as a mean over those that are alike."""
 
     total: Total
@@ -265,8 +262,7 @@ def _device_parts(own: Clock | Launched, suspect_ns: int) -> dict[str, int]:
     }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Unattributed:
+class Unattributed(Struct, frozen=True):
     """GPU work that no stage launched."""
 
     outside_count: int  # launched, but inside no stage
@@ -274,8 +270,7 @@ class Unattributed:
     busy_ns: int  # device time that only such work covers
 
 
-@dataclass(frozen=True, slots=True)
-class Stages(Result):
+class Stages(Result, Struct, frozen=True):
     analysis = "stages"
 
     chosen: str  # what the stages are, in words

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One kind of work of a strip: ns of each bin that it covered."""
 
     kind: str
     busy_ns: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
+class Strip(Struct, frozen=True):
     """One stream, or one thread of a trace without a GPU; or several that had the least work."""
 
     label: str
@@ -26,8 +24,7 @@ class Strip:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A stretch of the host's annotations; `count` neighbours of one name may be one stretch."""
 
     name: str
@@ -36,8 +33,7 @@ class Mark:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A part of a stretch in which no stream of the device had work; `cause` is a causes.Cause."""
 
     device: int
@@ -47,8 +43,7 @@ class Gap:
     before: str  # the work that ended it
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline(Result):
+class Timeline(Result, Struct, frozen=True):
     """One trace on its own axis; times in ns from the first slice of the trace."""
 
     path: str
@@ -65,8 +60,7 @@ class Timeline(Result):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Timelines(Result):
+class Timelines(Result, Struct, frozen=True):
     analysis = "timeline"
 
     rows: tuple[Timeline, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.attribution.breakdown import Spent
 from tracekit.results.result import Result
@@ -12,8 +13,7 @@ TTFT = "Time to first token: load, preprocess, encode and prefill of one request
 TPOT = "Time per output token: (end to end − TTFT) / (tokens − 1)."
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(Struct, frozen=True):
     """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions.
 
     They reckon with neighbours that are alike: see analyses/tokens/growth.py.
@@ -29,8 +29,7 @@ class Fit:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One request part or decoded token (or one engine step). wall = the parts of `spent`."""
 
     trace: str
@@ -45,8 +44,7 @@ class Line:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """Latencies of one request, in ns; None where the trace does not mark what they need."""
 
     trace: str
@@ -60,8 +58,7 @@ class Request:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(Struct, frozen=True):
     """Over all requests; in ns."""
 
     requests: int
@@ -79,8 +76,7 @@ class Latency:
         return 1e9 / self.tpot_ns if self.tpot_ns else None
 
 
-@dataclass(frozen=True, slots=True)
-class Slow:
+class Slow(Struct, frozen=True):
     """What made the slowest twentieth of the tokens slow; the parts add up to the excess."""
 
     count: int
@@ -90,8 +86,7 @@ class Slow:
     parts: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens(Result):
+class Tokens(Result, Struct, frozen=True):
     analysis = "tokens"
 
     basis: str  # what the lines are, in words

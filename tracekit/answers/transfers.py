@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """All copies or memsets of one direction, kind of host memory, phase and op."""
 
     direction: str  # HtoD, DtoH, DtoD, PtoP, HtoH, fill, or unknown
@@ -26,8 +25,7 @@ class Transfer:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(Struct, frozen=True):
     direction: str
     host_memory: str | None
     count: int
@@ -42,8 +40,7 @@ class Direction:
     blocked_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Transfers(Result):
+class Transfers(Result, Struct, frozen=True):
     analysis = "transfers"
 
     rows: tuple[Transfer, ...]  # the longest first

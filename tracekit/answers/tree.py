@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from tracekit.results.result import Result
 from tracekit.trace.trace import I64
 
@@ -14,8 +16,7 @@ WAITING = frozenset({IDLE, CAUSE, HOST})  # no work of a device: where it waited
 LEAVES = frozenset({KERNEL, COPY, FILL})
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A stage, a module, an op, a kernel, or a cause of idleness, by all that is around it."""
 
     parent: int  # place of the one around it; -1 for the first, which is all
@@ -34,8 +35,7 @@ class Node:
         return self.kind in WAITING
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     """A row of the picture: a stream, a thread, or the idle time of a device."""
 
     label: str
@@ -45,8 +45,7 @@ class Track:
     ns: int  # their durations added up
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Slices:
+class Slices(Struct, frozen=True, eq=False):
     """S slices that are drawn one by one, by track and start, and R runs of all others.
 
     Times in ns from the first slice of the trace.
@@ -80,8 +79,7 @@ class Tree:
     slices: Slices | None = field(default=None, compare=False, metadata={"json": False})
 
 
-@dataclass(frozen=True, slots=True)
-class Trees(Result):
+class Trees(Result, Struct, frozen=True):
     analysis = "tree"
 
     rows: tuple[Tree, ...]

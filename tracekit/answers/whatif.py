@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.results.result import Result
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """One stage after one change, on one clock. None where it is not said."""
 
     trace: str
@@ -42,8 +41,7 @@ class Outcome:
         return None if ns is None else self.measured_ns - ns
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """One stage with nothing changed: how well its time is explained."""
 
     trace: str
@@ -57,8 +55,7 @@ class Replayed:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inferred:
+class Inferred(Struct, frozen=True):
     """Work that waits for work of another stream, though no record says so."""
 
     trace: str
@@ -68,8 +65,7 @@ class Inferred:
     rank: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIf(Result):
+class WhatIf(Result, Struct, frozen=True):
     analysis = "whatif"
 
     rows: tuple[Outcome, ...]  # by change, that which saves most first

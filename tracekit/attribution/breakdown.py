@@ -7,9 +7,9 @@ kernel runs, a copy only where no kernel does, a fill only where neither does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle import cause_names, causes
@@ -27,8 +27,7 @@ KERNELS = tuple(c for c in CATEGORIES if c not in LAST)
 ORDER = (*KERNELS, *LAST)
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """Where a span of time went; in ns. The parts add up to it.
 
     On a trace with GPU work `kernel` to `idle` are known, else `host` is.

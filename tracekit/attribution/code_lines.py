@@ -9,9 +9,9 @@ is known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import origin
@@ -20,8 +20,7 @@ from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lines:
+class Lines(Struct, frozen=True, eq=False):
     """Lines of code, and which of them each row has."""
 
     names: tuple[str, ...]  # folder/file.py:12 function
@@ -67,8 +66,7 @@ def _launching(trace: Trace) -> tuple[_Said, Mask]:
     return _texts(trace, at, holders.spoken), ours >= 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Said:
+class _Said(Struct, frozen=True, eq=False):
     """A text of each of S rows."""
 
     texts: tuple[str, ...]  # some perhaps twice; "" for no text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import By, by_cause, by_row
@@ -23,8 +23,7 @@ from tracekit.trace.trace import I64, Trace
 MOST = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """One of the longest gaps, on all devices together."""
 
     trace: str
@@ -42,8 +41,7 @@ class Gap:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class HostCall:
+class HostCall(Struct, frozen=True):
     """What the launching threads did in host-side idle time: the innermost op or call."""
 
     cause: str

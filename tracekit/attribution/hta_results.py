@@ -15,11 +15,11 @@ import os
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit import extras, files
 from tracekit.errors import TracekitError
@@ -146,8 +146,7 @@ def _suiting(path: Path, folder: Path) -> Path:
     return link
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """What HTA takes for GPU work: rows with a stream. Spans in ns from its own first event."""
 
     real: Spans  # of kernels, copies and memsets
@@ -173,8 +172,7 @@ def gpu_rows(path: str) -> Rows:
     return Rows(spans[real], spans, others)
 
 
-@dataclass(frozen=True, slots=True)
-class Temporal:
+class Temporal(Struct, frozen=True):
     """Of GPU work: window = busy + idle."""
 
     window_ns: int  # first start to last end
@@ -193,8 +191,7 @@ def temporal(path: str) -> Temporal:
     return Temporal(round(window * 1000), round((window - idle) * 1000), round(idle * 1000))
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """Idle time in ns by stream, as HTA classes it."""
 
     host_wait: Mapping[int, int]
@@ -213,8 +210,7 @@ def idle(path: str) -> Waits:
     return Waits(out.get("host_wait", {}), out.get("kernel_wait", {}), out.get("other", {}))
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """One edge of the critical path."""
 
     name: str  # of the slice it stands for

@@ -9,9 +9,9 @@ stream 7  BB.ss.mm.BB        bmm, pointwise, softmax, bmm: a fused attention doe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
@@ -28,8 +28,7 @@ _PRODUCT = r"^aten::(?:bmm|baddbmm|matmul)(?:_out)?$"
 _SOFTMAX = r"softmax"
 
 
-@dataclass(frozen=True, slots=True)
-class Unfused:
+class Unfused(Struct, frozen=True):
     """Kernels of one phase that could be fused. Times in ns."""
 
     phase: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.answers.audit import Audit, Finding
 from tracekit.answers.kernels import Kernels
@@ -12,6 +13,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.comparison.runs import Run
+from tracekit.records import replace
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
@@ -20,8 +22,7 @@ TRACES = "number of traces"
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One fact in which the runs differ.
 
     run: other work (model, batch, tokens …); stage: a stage that one side lacks, or has more often;
@@ -43,8 +44,7 @@ class Difference:
         return f"{self.what} {self.before or 'not said'} → {self.after or 'not said'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(Struct, frozen=True):
     """What the audit holds against the numbers of one side, or of both in the same words."""
 
     side: Literal["before", "after", "both"]
@@ -53,8 +53,7 @@ class Caution:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Audits:
+class Audits(Struct, frozen=True):
     before: str | None  # the verdict; None where the side was not audited
     after: str | None
     cautions: tuple[Caution, ...]

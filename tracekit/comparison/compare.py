@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
@@ -31,8 +32,7 @@ State = Literal["both", "new", "gone"]
 NOT_ASKED = "not asked"
 
 
-@dataclass(frozen=True, slots=True)
-class StageChange:
+class StageChange(Struct, frozen=True):
     """All instances of one stage. Numbers of a side without it are None."""
 
     stage: str
@@ -47,8 +47,7 @@ class StageChange:
     after_mean_ns: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class KernelChange:
+class KernelChange(Struct, frozen=True):
     """Kernels of one name and category, of one phase where both sides have the same phases."""
 
     name: str
@@ -67,8 +66,7 @@ class KernelChange:
     by_speed_ns: float | None  # the rest: each run shorter or longer
 
 
-@dataclass(frozen=True, slots=True)
-class OpChange:
+class OpChange(Struct, frozen=True):
     """All kernels that one op launched, whatever they are called: what replaced what."""
 
     op: str | None  # None: no op around the launch (a graph replay, a direct launch)
@@ -81,8 +79,7 @@ class OpChange:
     difference_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class FindingChange:
+class FindingChange(Struct, frozen=True):
     """What to do of both sides, matched by stage and advice. None: not found on that side."""
 
     stage: str | None
@@ -93,8 +90,7 @@ class FindingChange:
     after_saves_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Foretold:
+class Foretold(Struct, frozen=True):
     """One stage, or the device window, if of all that changed only this had. Differences in ns."""
 
     change: str
@@ -107,14 +103,12 @@ class Foretold:
     measured_ns: int | None  # where all kernels change: what it did, whatever the cause
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Struct, frozen=True):
     rows: tuple[Foretold, ...] = ()
     why_not: str = ""  # why nothing is predicted
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison(Result):
+class Comparison(Result, Struct, frozen=True):
     before: str
     after: str
     same_work: bool  # all differences are settings: the totals can be compared
@@ -245,8 +239,7 @@ def _kernel_sum(kernels: Kernels) -> int:
     return sum(row.total_ns for row in kernels.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cost:
+class _Cost(Struct, frozen=True):
     """A row of kernels, or of ops by self time."""
 
     name: str
@@ -257,8 +250,7 @@ class _Cost:
     ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Costs:
+class _Costs(Struct, frozen=True):
     rows: Sequence[_Cost]
     phases: frozenset[str]  # those that are marked
 

@@ -8,7 +8,8 @@ explain is said to be not explained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
@@ -25,8 +26,7 @@ ROUNDED_NS = 2_000  # at most, of each activity: starts up and ends down to whol
 FLOAT_NS = 250  # of HTA's float µs, where times are absolute
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One quantity. None: that side has no answer."""
 
     quantity: str
@@ -36,8 +36,7 @@ class Check:
     why: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CrossCheck(Result):
+class CrossCheck(Result, Struct, frozen=True):
     path: str
     hta: str  # version
     rows: tuple[Check, ...]
@@ -143,8 +142,7 @@ _OTHER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnIdle:
+class _OwnIdle(Struct, frozen=True):
     """Our idle time in HTA's classes, in ns."""
 
     host_wait: int

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
 
 import msgspec
+from msgspec import Struct
 
+from tracekit import records
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Findings
@@ -25,6 +26,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
@@ -35,8 +37,7 @@ READ: tuple[type[Result], ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Untyped(Result):
+class Untyped(Result, Struct, frozen=True):
     """The answer of an analysis that no comparison reads by its fields: any numbers."""
 
     plain: Mapping[str, object]
@@ -82,7 +83,7 @@ def filled(value: object, kind: object) -> object:
     arms = typing.get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if isinstance(value, dict):
         for arm in arms:
-            if isinstance(arm, type) and is_dataclass(arm):
+            if records.is_record_type(arm):
                 return _filled_object(value, arm)
     if isinstance(value, list):
         for arm in arms:
@@ -104,7 +105,7 @@ def _filled_object(value: dict[str, object], kind: type) -> dict[str, object]:
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
     known = typing.get_type_hints(kind)
-    return {field.name: known[field.name] for field in fields(kind)}
+    return {name: known[name] for name in records.names(kind)}
 
 
 def _named(result: Result) -> Result:

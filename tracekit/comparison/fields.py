@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after
@@ -25,8 +26,7 @@ LEAST_SHARE = 0.001  # of the headline: a smaller change of time is noise
 LEAST_RELATIVE = 0.01  # of the value before
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One number of one result that differs. None: that side does not have it."""
 
     analysis: str

@@ -7,12 +7,12 @@ else of requests. One process a side says nothing of what differs from process t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from statistics import fmean
 from typing import Literal
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.stages import Stages
 from tracekit.comparison import rates
@@ -30,8 +30,7 @@ LEAST = 0.01  # a smaller change is none; a stage of a smaller share of all stag
 Verdict = Literal["slower", "faster", "no change"]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One time before and after; the interval is of the change, over before."""
 
     what: str
@@ -46,8 +45,7 @@ class Line:
     gated: bool  # whether a regression of it fails the gate
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """Every time that can be judged, against what is allowed."""
 
     allowed: float  # a share

@@ -8,7 +8,6 @@ waits, host work.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from tracekit.attribution.stages import work_phases
 from tracekit.comparison.compare import Comparison, Foretold, Prediction
 from tracekit.comparison.runs import Run
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
 from tracekit.taxonomy import Category
 from tracekit.trace.trace import Trace
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
@@ -16,8 +17,7 @@ from tracekit.trace import run_facts
 TTFT, TPOT = "TTFT", "TPOT"
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """A time that does not grow with how much was done: of one request, token or instance."""
 
     what: str
@@ -30,8 +30,7 @@ class Rate:
     clear: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(Struct, frozen=True):
     """A mean, where it is known, and the values behind it; in ns."""
 
     mean: float | None

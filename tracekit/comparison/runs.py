@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct, field
 
 from tracekit.comparison import decode
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.results import engine, jobs
 from tracekit.results.engine import Answers
 from tracekit.results.result import Result, of_rank
@@ -22,8 +23,7 @@ R = TypeVar("R", bound=Result)
 MARK = b'{"schema": "tracekit/'  # with which the answers in a file begin
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What is known of one of two runs."""
 
     path: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+from msgspec import Struct
 
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernels
@@ -25,8 +26,7 @@ OVERLAP = "overlap, counted once"
 SUSPECT = "suspect"  # idle time in which the device probably ran work that the file lacks
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One term of a split, in ns. Not known (None) where a side has no such time."""
 
     name: str
@@ -35,8 +35,7 @@ class Part:
     difference_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """A total of both sides as the sum of its parts: the parts explain the whole change."""
 
     of: str  # a stage's family, a device, all kernels; Whole.STAGES: all stages

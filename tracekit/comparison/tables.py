@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeVar
@@ -20,6 +19,7 @@ from tracekit.comparison.compare import (
 from tracekit.comparison.fields import LEAST_RELATIVE, LEAST_SHARE, relative
 from tracekit.comparison.rates import Rate
 from tracekit.comparison.splits import Split
+from tracekit.records import replace
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid
 from tracekit.results.units import duration
@@ -78,7 +78,7 @@ def _telling(grid: Grid) -> Grid:
         return (*row[:at], *row[at + 1 :])
 
     total = None if grid.total is None else short(grid.total)
-    return dataclasses.replace(
+    return replace(
         grid, columns=short(grid.columns), rows=[short(row) for row in grid.rows], total=total
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
@@ -14,8 +15,7 @@ from tracekit.results.result import Grid
 from tracekit.version import __version__
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """What ran, where and when."""
 
     title: str

@@ -7,16 +7,16 @@ https://github.com/testmoapp/junitxml.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tracekit import plain
 from tracekit.files import writing
 from tracekit.report.one.overview import Overview
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One thing that was looked at. `failed` says what was found; empty: nothing."""
 
     group: str  # the trace, the comparison

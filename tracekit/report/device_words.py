@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from tracekit.records import replace
 from tracekit.results.figures import Chart
 from tracekit.results.first_screen import KeyNumber
 from tracekit.results.result import Grid

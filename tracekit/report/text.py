@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
+
 from tracekit.files import check, starts, writing
+from tracekit.records import replace
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
 from tracekit.report.html.tables import all_zero, brief
@@ -129,8 +131,7 @@ def plain(text: object) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """A CSV file that is to be written."""
 
     path: Path

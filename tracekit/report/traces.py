@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tracekit.answers.audit import Audit
 from tracekit.answers.findings import Findings
 from tracekit.answers.timeline import Timelines
 from tracekit.answers.tree import Trees
+from tracekit.records import replace
 from tracekit.report import device_words, facts
 from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
@@ -58,13 +58,13 @@ def render(many: Sequence[Answers], *, command: str = "", sums: Sums | None = No
         model = _single(known[0], source, [one for one in sides if one.fault])
     else:
         model = many_sections.model(sides, source, sums)
-    return page.fill(dataclasses.replace(model, of=_identity(many)))
+    return page.fill(replace(model, of=_identity(many)))
 
 
 def _single(one: Answers, source: Sequence[Source], unread: Sequence[Answers]) -> Page:
     view, kind = overview(one), device_kind(one.source)
     lost = (f"{facts.file_name(o.path)} could not be read: {o.fault}" for o in unread)
-    view = dataclasses.replace(view, notes=(*view.notes, *lost))
+    view = replace(view, notes=(*view.notes, *lost))
     tree = one.get(Trees)
     # the picture shows the slices that the timeline has in bins
     hidden = {Timelines.analysis} if tree is not None and pictures(tree) else frozenset()
@@ -90,7 +90,7 @@ def _single(one: Answers, source: Sequence[Source], unread: Sequence[Answers]) -
 def _undoubled(own: Part, view: Overview) -> Part:
     """The section without the charts that the overview has already."""
     kept = [chart for chart in own.charts if (own.name, chart.key) not in view.doubled]
-    return dataclasses.replace(own, charts=kept)
+    return replace(own, charts=kept)
 
 
 def _with_findings(view: Overview, one: Answers) -> Overview:
@@ -102,7 +102,7 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
     kept = tuple(grid for grid in grids if grid.rows or grid.note)
     if device_kind(one.source) != "GPU":
         kept = tuple(map(device_words.of_grid, kept))
-    return dataclasses.replace(view, grids=(*view.grids, *kept))
+    return replace(view, grids=(*view.grids, *kept))
 
 
 def _sources(many: Sequence[Answers]) -> list[Source]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tracekit.attribution.gaps import inner_gaps
 from tracekit.attribution.idle import cause_names, causes
 from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.errors import MissingEventsError, TracekitError, UsageError
+from tracekit.records import replace
 from tracekit.results import catalog
 from tracekit.taxonomy import DECODE_STEP
 from tracekit.trace import impossible, kineto, ranks

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from tracekit.results.result import Result, to_plain
 from tracekit.results.trust import Trust
@@ -14,8 +15,7 @@ from tracekit.trace.trace import Source
 R = TypeVar("R", bound=Result)
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """What one trace answered, and why it could not answer the rest."""
 
     path: str

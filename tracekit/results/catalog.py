@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from tracekit.errors import MissingEventsError
 from tracekit.registry import Kind
@@ -31,8 +32,7 @@ def _no_join(_results: object) -> Any:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis(Generic[R]):
+class Analysis(Struct, Generic[R], frozen=True, kw_only=True):
     """One question that a trace can answer.
 
     `run(trace, *, ...)` is pure: parameters are keyword-only with defaults. It raises

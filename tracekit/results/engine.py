@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.records import replace
 from tracekit.results import at_once, catalog, merging
 from tracekit.results import result as results
 from tracekit.results.answers import Answers

@@ -10,8 +10,9 @@ its reason, kernel time by phase and category, communication and copies by what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from tracekit.results.result import Result, Unit
 from tracekit.taxonomy import FindingKind, OwnKind
@@ -28,8 +29,7 @@ class Ask(Protocol):
         """None where the trace cannot answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A finding before it is ranked."""
 
     kind: FindingKind | OwnKind  # the latter is declared in `kinds` of the analysis' entry

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct
 
 from tracekit.results.result import Grid, Result
 
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Result)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyNumber:
+class KeyNumber(Struct, frozen=True):
     """A large number of the first screen."""
 
     label: str
@@ -26,8 +26,7 @@ class KeyNumber:
     level: str = ""  # 'warn' where the number must not be taken as it stands
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """How far the numbers may be trusted, in a line."""
 
     level: str  # '', 'warn', 'bad'
@@ -42,8 +41,7 @@ class Verdict:
         return f"{self.text} {self.more}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """A part of a sentence; remarks on one thing are joined, in the order of their analyses.
 
     `Remark("Decode", "GPU idle for 3.1% of its 10.5 ms GPU window")`.
@@ -53,16 +51,14 @@ class Remark:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """A chart, and the key of the chart of the analysis' own section that it stands for."""
 
     chart: Chart
     instead_of: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """A table; folded under its title, or open."""
 
     grid: Grid
@@ -77,8 +73,7 @@ def _no_words(_result: object) -> Mapping[str, str]:
     return {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstScreen(Generic[R]):
+class FirstScreen(Struct, Generic[R], frozen=True, kw_only=True):
     """What an analysis adds, each a function of its result and of all that the trace answered."""
 
     order: int  # the place of all that it adds: the lowest first

@@ -9,10 +9,11 @@ then by when they begin. What none of these tells apart is no job.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePath
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
@@ -23,8 +24,7 @@ _HOUR_NS = 3_600_000_000_000
 _EARLIEST_NS = 1_420_070_400_000_000_000  # 2015: an earlier begin counts from elsewhere
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """Ranks of one job: places among the traces that were given."""
 
     name: str  # what sets it apart from the other jobs; empty where there is no other

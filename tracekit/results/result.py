@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from tracekit import extras
+from msgspec import Struct
+
+from tracekit import extras, records
+from tracekit.records import replace
 from tracekit.results import units
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ Unit = Literal[
 
 
 class Result:
-    """Base of every result: a frozen dataclass of plain numbers, text and tuples of such rows."""
+    """Base of every result: a frozen record of plain numbers, text and tuples of such rows.
+
+    A record is a `msgspec.Struct` or a dataclass.
+    """
 
     __slots__ = ()
     analysis: ClassVar[str]  # whose answer it is
@@ -51,32 +54,35 @@ class Result:
 
 def of_rank(result: R, rank: str) -> R:
     """The result with the rank in each row that has a field for it and none in it."""
-    assert dataclasses.is_dataclass(result)
-    assert not isinstance(result, type)
     rows = {
-        field.name: tuple(_of_rank(row, rank) for row in value)
-        for field in dataclasses.fields(result)
-        if isinstance(value := getattr(result, field.name), tuple)
+        name: tuple(_of_rank(row, rank) for row in value)
+        for name in records.names(type(result))
+        if isinstance(value := getattr(result, name), tuple)
     }
-    return dataclasses.replace(result, **rows)
+    record: Any = result
+    made: R = replace(record, **rows)
+    return made
 
 
 def _of_rank(row: R, rank: str) -> R:
-    if not dataclasses.is_dataclass(row) or isinstance(row, type):
+    if not records.is_record_type(type(row)):
         return row
-    return dataclasses.replace(row, rank=rank) if getattr(row, "rank", "") is None else row
+    record: Any = row
+    made: R = replace(record, rank=rank) if getattr(row, "rank", "") is None else row
+    return made
 
 
 def to_plain(value: object) -> Any:
-    """Dataclasses, enums, numpy numbers and tuples as what `json` writes.
+    """Records, enums, numpy numbers and tuples as what `json` writes.
 
-    Fields with `metadata={"json": False}` are what `merge` needs beside, and left out.
+    Fields of a dataclass with `metadata={"json": False}` are what `merge` needs beside, and left
+    out.
     """
     kind = type(value)
     if kind in _AS_IT_IS:  # most of what there is
         return value
-    if dataclasses.is_dataclass(kind):
-        return {name: to_plain(getattr(value, name)) for name in _written(kind)}
+    if records.is_record_type(kind):
+        return {name: to_plain(getattr(value, name)) for name in records.json_names(kind)}
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
     if isinstance(value, Mapping):
@@ -98,14 +104,7 @@ def to_plain(value: object) -> Any:
 _AS_IT_IS = frozenset({str, int, bool, type(None)})
 
 
-@cache
-def _written(kind: type) -> tuple[str, ...]:
-    """The fields of a dataclass that are in its JSON."""
-    return tuple(f.name for f in dataclasses.fields(kind) if f.metadata.get("json", True))
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column of a grid: what it is called, its unit, and its one-sentence definition."""
 
     label: str
@@ -144,8 +143,7 @@ def defined(definitions: Mapping[str, str], columns: Mapping[str, Unit]) -> tupl
     return tuple(Column(label, unit, definitions[label]) for label, unit in columns.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A table of raw values, to be drawn in a terminal, as HTML, as Markdown or as CSV.
 
     `key` is stable and unique within an analysis. A row is as long as `columns`; values are in
@@ -184,10 +182,10 @@ def add_fields(one: R, two: R) -> R:
 
     Raises: ValueError where two texts, or the lengths of two rows, differ.
     """
-    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+    if records.is_record_type(type(one)):
         sums = {
-            f.name: add_fields(getattr(one, f.name), getattr(two, f.name))
-            for f in dataclasses.fields(one)
+            name: add_fields(getattr(one, name), getattr(two, name))
+            for name in records.names(type(one))
         }
         return type(one)(**sums)
     if isinstance(one, int | float) and not isinstance(one, bool):

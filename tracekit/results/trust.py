@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 Verdict = Literal["trusted", "degraded", "refused"]
 VERDICTS: tuple[Verdict, ...] = ("trusted", "degraded", "refused")  # the better first
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """The verdict on one answer, or on several together, and a sentence for each reason."""
 
     verdict: Verdict

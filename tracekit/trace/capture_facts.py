@@ -7,7 +7,8 @@ left out here, so that it is absent everywhere else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Source
@@ -15,8 +16,7 @@ from tracekit.trace.trace import Source
 _LONGEST_NS = 10**18  # a longer time is none
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRun:
+class PlainRun(Struct, frozen=True):
     """A request without the profiler, by the stages that it went through."""
 
     ttft_ns: int  # all stages before decode
@@ -33,8 +33,7 @@ class PlainRun:
         return self.decode_ns / (self.tokens - 1) if self.tokens and self.tokens > 1 else None
 
 
-@dataclass(frozen=True, slots=True)
-class RoundFacts:
+class RoundFacts(Struct, frozen=True):
     """What one round made, added up over the rows of the batch that were not done."""
 
     drafted: int
@@ -43,8 +42,7 @@ class RoundFacts:
     rows: int  # of the batch
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(Struct, frozen=True):
     """One request: `rounds` by their number."""
 
     same_as_target: bool | None
@@ -53,8 +51,7 @@ class RequestFacts:
     rounds: tuple[RoundFacts, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PairFacts:
+class PairFacts(Struct, frozen=True):
     """Which models ran, and what each request gave."""
 
     draft: str | None
@@ -63,8 +60,7 @@ class PairFacts:
     requests: tuple[RequestFacts, ...]  # by the number of the sample
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureFacts:
+class CaptureFacts(Struct, frozen=True):
     """What ran, and how it was recorded. None, or empty: the trace does not say."""
 
     model: str | None

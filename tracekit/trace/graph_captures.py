@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.trace import kineto
 from tracekit.trace.json.source import opened
 from tracekit.trace.trace import Cat, GraphCapture, Trace

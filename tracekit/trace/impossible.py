@@ -7,10 +7,11 @@ below zero or wrapped around. One such record stretches a window by years, so no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
 
+from tracekit.records import replace
 from tracekit.trace.ranks import last_before
 from tracekit.trace.trace import GPU_WORK, I64, Aside, Cat, Mask, Table, Trace
 
@@ -254,8 +255,7 @@ def _shifted(whole: Trace, kept: Trace) -> Trace:
     return replace(kept, ts=ts, origin_ns=kept.origin_ns + by, source=source, tables={}, memo={})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shifted:
+class _Shifted(Struct, frozen=True, eq=False):
     """Side tables of a trace whose time begins later."""
 
     trace: Trace

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
+from tracekit.records import replace
 from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 
@@ -46,8 +47,7 @@ def split(trace: Trace) -> tuple[Trace, ...]:
     return trace.once("ranks", lambda: _split(trace))
 
 
-@dataclass(frozen=True, slots=True)
-class _Owners:
+class _Owners(Struct, frozen=True):
     """Who owns what of a file of several ranks."""
 
     names: tuple[str, ...]
@@ -340,8 +340,7 @@ def _part(trace: Trace, owners: _Owners, number: int) -> Trace:
     return replace(part, device=device, memo={})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tables:
+class _Tables(Struct, frozen=True, eq=False):
     """The side tables of one rank, from those of the whole file."""
 
     trace: Trace

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from pathlib import PurePath
 
+from msgspec import Struct
+
+from tracekit.records import replace
 from tracekit.trace import ranks, redact
 from tracekit.trace.capture_facts import CaptureFacts, captured, whole
 from tracekit.trace.trace import Source
@@ -56,8 +58,7 @@ NAMES: Mapping[str, str] = {**WORK, **RECORDED, **SETTINGS}
 LONG = 28  # characters of a name in a legend or in the head of a column
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """What is known of a run, by the keys of NAMES. None: the trace does not say."""
 
     model: str | None = None
@@ -88,7 +89,7 @@ class RunFacts:
     @property
     def said(self) -> dict[str, Value]:
         """All that the trace says, by key."""
-        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        every = {name: getattr(self, name) for name in self.__struct_fields__}
         return {key: value for key, value in every.items() if value is not None}
 
 

@@ -10,9 +10,10 @@ import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from tracekit.errors import NotATraceError
 from tracekit.trace import plain_pickle
@@ -36,8 +37,7 @@ class Block(NamedTuple):
     frames: tuple[Frame, ...]  # innermost first; empty where not recorded
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """What the allocator got from the driver at once."""
 
     device: int
@@ -55,8 +55,7 @@ class Event(NamedTuple):
     frames: tuple[Frame, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What the allocator held at one moment, and what it did before, as far as it was recorded."""
 
     segments: tuple[Segment, ...]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tracekit.trace.snapshot import Snapshot
 
@@ -41,8 +42,7 @@ GPU_WORK = (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)
 HOST = (Cat.CPU_OP, Cat.RUNTIME, Cat.ANNOTATION, Cat.PYTHON)
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """A part of the file that could not be used."""
 
     what: str
@@ -52,8 +52,7 @@ class Loss:
     events_kept: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """Slices of one process and of a category that is not known: they are in no answer."""
 
     category: str  # the file's own; "" where it gives none
@@ -63,8 +62,7 @@ class Unknown:
     on_host: bool  # all lie on threads that have ops, annotations or Python frames
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where a trace came from, and what its file says beside the slices."""
 
     path: str
@@ -87,16 +85,14 @@ class Source:
     captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GraphCapture:
+class GraphCapture(Struct, frozen=True, eq=False):
     """Another trace, in which graphs that this one replays may have been captured."""
 
     trace: Trace
     given: bool  # named by the user; else found beside this one
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class Table(Struct, frozen=True, eq=False):
     """A side table: rarer fields, sorted by the `id` of the slice that they belong to.
 
     Names: see `TABLES`. Tables whose rows are no slices (memory, counters, flows) have id -1.
@@ -207,8 +203,7 @@ def empty(source: Source) -> Trace:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aside:
+class Aside(Struct, frozen=True, eq=False):
     """Records of one kind that cannot be true, as they stand in the file."""
 
     what: str  # they have, in words
@@ -216,7 +211,7 @@ class Aside:
     cut: bool  # they are in the trace still, but shorter
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """Columns of N slices, sorted by start, the longer first; all arrays are read-only.
 
@@ -236,11 +231,12 @@ class Trace:
     stream: I64  # of GPU work; -1 on the host and where unknown
     correlation: I64  # shared by a launch and the work it issued; -1 where there is none
     id: I32  # the row in the whole trace; survives a selection
-    tables: dict[str, Table] = field(default_factory=dict, repr=False)  # shared by selections
-    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    # shared by selections
+    tables: dict[str, Table] = dataclasses.field(default_factory=dict, repr=False)
+    memo: dict[Any, Any] = dataclasses.field(default_factory=dict, repr=False)
     aside: tuple[Aside, ...] = ()  # what was impossible in it: see impossible.py
     # of a selection: the rows of which trace it takes, column by column when each is asked for
-    picked: tuple[Trace, I32 | I64] | None = field(default=None, init=False, repr=False)
+    picked: tuple[Trace, I32 | I64] | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ts if self.picked is None else self.picked[1])

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives.calls import calls
@@ -30,8 +30,7 @@ _TOGETHER_NS = 1_000_000
 Key = tuple[str, str, str]  # process group, its ranks, collective
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RankCalls:
+class RankCalls(Struct, frozen=True, eq=False):
     """The calls of one rank in which all ranks wait for all others; columns sorted by start."""
 
     rank: str
@@ -44,8 +43,7 @@ class RankCalls:
     end: I64 | None = None  # [C] absolute ns by the clock of the rank's host
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """The calls of one collective of one process group that every rank has."""
 
     group: str | None
@@ -61,8 +59,7 @@ class Arrival:
     met_by: str  # "number" or "order"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """What one rank waited for others in the calls above, and how often they waited for it."""
 
     rank: str
@@ -101,8 +98,7 @@ def _base(trace: Trace) -> int:
     return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Met:
+class Met(Struct, frozen=True, eq=False):
     """The calls of one collective that all its ranks have."""
 
     key: Key

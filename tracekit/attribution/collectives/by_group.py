@@ -8,10 +8,11 @@ waiting (or contention). Source of bus bandwidths: nccl-tests, doc/PERFORMANCE.m
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives import link_peaks
@@ -22,8 +23,7 @@ from tracekit.trace.trace import I64, Trace
 F64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Collective:
+class Collective(Struct, frozen=True):
     """All kernels of one collective on one device. Sizes and rates None where not recorded."""
 
     trace: str
@@ -42,8 +42,7 @@ class Collective:
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-@dataclass(frozen=True, slots=True)
-class GroupCollective(Collective):
+class GroupCollective(Collective, frozen=True):
     """The same of one process group."""
 
     group: str | None = None  # as the profiler names the process group
@@ -69,7 +68,7 @@ def by_group(trace: Trace) -> tuple[GroupCollective, ...]:
         members = every.members[every.member[first]]
         near = peak is not None and link_peaks.in_one_machine(row.group_size or 0, members)
         most = peak.bytes_per_s if peak and near else None
-        said = {field.name: getattr(row, field.name) for field in fields(Collective)}
+        said = asdict(row)
         found.append(GroupCollective(
             **said, group=every.groups[every.group[first]] or None,
             link=peak.link if peak and near else None, link_bytes_per_s=most,

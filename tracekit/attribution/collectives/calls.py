@@ -8,9 +8,9 @@ torch/csrc/profiler/util.h.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
@@ -28,8 +28,7 @@ _BYTES = {
 _ABOVE = 8  # framework ops around a launch that are looked at for the parameters
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """Columns of C calls, sorted by start. -1, or "" of `texts`, is what the file does not say."""
 
     names: tuple[str, ...]

@@ -14,15 +14,14 @@ Ranks that share no call are joined over others, and their errors add up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution.collectives.arrivals import Met, RankCalls, met
 
 
-@dataclass(frozen=True, slots=True)
-class HostClock:
+class HostClock(Struct, frozen=True):
     """How far the clock of one rank's host is ahead of the first rank's."""
 
     rank: str
@@ -32,8 +31,7 @@ class HostClock:
     calls: int  # that it rests on
 
 
-@dataclass(frozen=True, slots=True)
-class _Edge:
+class _Edge(Struct, frozen=True):
     """What one collective says of two ranks: how far the second is ahead of the first."""
 
     ahead: float

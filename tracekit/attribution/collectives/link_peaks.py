@@ -6,7 +6,8 @@ Datasheets state both directions added up; the numbers here are half of that.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from tracekit.attribution.roofline import devices
 from tracekit.trace.trace import Trace
@@ -14,14 +15,13 @@ from tracekit.trace.trace import Trace
 MACHINE = 8  # devices that one machine holds, in the machines of the devices below
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPeak:
+class LinkPeak(Struct, frozen=True):
     """The links of one device to its peers, added up."""
 
     bytes_per_s: float
     link: str
     source: str
-    pattern: re.Pattern[str] = field(repr=False)
+    pattern: re.Pattern[str]
 
 
 def _links(pattern: str, gigabytes: float, link: str, source: str) -> LinkPeak:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
@@ -13,8 +12,7 @@ from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Busy:
+class Busy(Struct, frozen=True, eq=False):
     """Flat spans. A nanosecond counts once: kernels before copies before memsets."""
 
     kernel: Spans

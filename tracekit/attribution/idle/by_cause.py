@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
@@ -15,8 +15,7 @@ from tracekit.trace.spans.intervals import Spans, covered, intersect
 from tracekit.trace.trace import I64
 
 
-@dataclass(frozen=True, slots=True)
-class By:
+class By(Struct, frozen=True):
     """Idle time by class, in ns. Classes: tracekit/attribution/idle/causes.py."""
 
     host_sync: int

@@ -10,10 +10,10 @@ not asked for it; during the launch call the host was asking; after it the devic
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
@@ -31,8 +31,7 @@ WAIT_EVENT = re.compile(r"StreamWaitEvent")
 SUSPECT_NS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Idle:
+class Idle(Struct, frozen=True, eq=False):
     """P disjoint spans, sorted, that cover every instant of [0, end of trace) without work.
 
     The gaps before the first activity and after the last are included, G in all.
@@ -45,7 +44,7 @@ class Idle:
     opener: I64  # [G] row of `links.work` that ends last before it; -1 for the first gap
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
-    known: dict[Cause, Spans] = field(default_factory=dict, repr=False)
+    known: dict[Cause, Spans] = field(default_factory=dict)
 
     def of(self, cause: Cause) -> Spans:
         """The spans of one class, sorted and disjoint."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.host_stack import innermost_call
@@ -25,8 +25,7 @@ COPIES = re.compile(
 COLLECTIVES = re.compile(r"^(?:gloo|mpi|ucc):\w")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """The marker's own thread, where no GPU work was recorded. wall = op + copy + other, in ns."""
 
     op_ns: int
@@ -34,8 +33,7 @@ class Host:
     other_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class HostDetail:
+class HostDetail(Struct, frozen=True):
     """Of the parts of a Host, in ns."""
 
     elsewhere_ns: int  # of other_ns: another thread of the process ran an op
@@ -61,8 +59,7 @@ def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[
     return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere, open_ns
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _HostSpans:
+class _HostSpans(Struct, frozen=True, eq=False):
     """Flat spans of one thread, or with pid -1 of all."""
 
     ops: Spans

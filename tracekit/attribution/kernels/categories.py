@@ -8,10 +8,10 @@ is known (graphs/); elsewhere its name alone decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
@@ -28,8 +28,7 @@ _Decision = tuple[Category, str]
 _UNDECIDED = -1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Classes:
+class Classes(Struct, frozen=True, eq=False):
     """Categories of the G rows of `links.work`."""
 
     category: npt.NDArray[np.int16]  # [G] index into CATEGORIES

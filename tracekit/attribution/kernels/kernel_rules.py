@@ -10,15 +10,15 @@ before elementwise (`elementwise_kernel<…direct_copy_kernel…>`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.taxonomy import Category
 
 C = Category
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """`category` for names in which `pattern` is found; `name` is what a reader is told."""
 
     name: str

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.trace.trace import I64, Trace
@@ -23,8 +23,7 @@ from tracekit.trace.trace import I64, Trace
 FUSED = " + "  # between the modules of a fused kernel
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(Struct, frozen=True):
     """A module by its fully qualified name."""
 
     name: str  # layers.0.mlp.w1, as torch wrote it

@@ -10,10 +10,10 @@ the frames around the captured launch (graphs/) say it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
@@ -25,8 +25,7 @@ from tracekit.trace.trace import I64, Cat, Trace
 FRAME = re.compile(r"^nn\.Module: (?P<kind>.*?)(?:_(?P<number>\d+))?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Struct, frozen=True):
     """A module by its frame's name."""
 
     name: str  # LlamaMLP_3

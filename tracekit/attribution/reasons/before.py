@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.cause_names import Cause
@@ -18,8 +17,7 @@ from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import HOST, I64, Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Struct, frozen=True):
     """Of all instances of a stage that launches nothing, what comes before the first work."""
 
     stage: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
@@ -17,8 +17,7 @@ MOST = 5_000  # stretches of one device that are named: the longest
 _FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Held:
+class Held(Struct, frozen=True, eq=False):
     """Of S stretches: rows of the trace, -1 where there is none."""
 
     slice: I64  # [S] the innermost host slice over at least half of the stretch

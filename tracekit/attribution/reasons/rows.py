@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.reasons import called, holders
@@ -19,8 +18,7 @@ from tracekit.trace.trace import I64, Mask, Trace
 NAMED = 5  # holders of a row, the longest first
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """What the launching thread was in for at least half of each of these stretches.
 
     None where the trace has no such slice. Only the longest stretches of a device are named.
@@ -35,8 +33,7 @@ class Holder:
     calls: int | None = None  # calls of this name, where they take half of a stretch together
 
 
-@dataclass(frozen=True, slots=True)
-class IdleReason:
+class IdleReason(Struct, frozen=True):
     """Idle time of one device with one reason, between its first and last work.
 
     The rows of a device add up to the idle time of its window.
@@ -92,8 +89,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stages:
+class _Stages(Struct, frozen=True, eq=False):
     """Who launched what. Shapes: F families, G rows of `links.work`."""
 
     names: tuple[str, ...]  # [F]

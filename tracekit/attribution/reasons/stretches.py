@@ -10,10 +10,9 @@ launches; one op that holds the host as long is host work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.cause_names import ORDER, Cause
@@ -55,8 +54,7 @@ AROUND = 8  # launches on either side
 FEWEST = 8  # launches in all, else nothing follows one another
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stretches:
+class Stretches(Struct, frozen=True, eq=False):
     """S disjoint spans of one device's idle time between its first and last work, sorted."""
 
     spans: Spans  # [S, 2]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
@@ -24,8 +24,7 @@ SHARE = 0.05  # of the GPU time: less is not tried
 MANY, MOST_STAGES = 5, 3  # launches an instance from which a graph is tried, and of how many stages
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """All that is changed at once."""
 
     scale: tuple[str, ...] = ()  # `gemm=0.5`, `kernel:REGEX=0.8`

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.causes import SUSPECT_NS
@@ -15,8 +14,7 @@ from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Work(Struct, frozen=True, eq=False):
     """The points of G rows of `links.work`, and what of them has no reason in the file."""
 
     start: I64  # [G] points

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.host import Points
@@ -17,8 +16,7 @@ ENGINE = r"^autograd::engine::evaluate_function|Backward\d*$|^torch::autograd::A
 MOSTLY = 0.1  # of a thread's ops
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forks:
+class Forks(Struct, frozen=True, eq=False):
     """Index pairs of `Points`: the second begins where the first says so; and steps to cut."""
 
     one: I64

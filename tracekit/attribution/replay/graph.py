@@ -12,12 +12,12 @@ point is the latest that its edges allow:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.trace.trace import I64
 
@@ -46,8 +46,7 @@ class Kind(IntEnum):
     ANCHOR = 16  # a marker's end inside a wait moves with the wait's end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Edges:
+class Edges(Struct, frozen=True, eq=False):
     """E edges. Times in ns."""
 
     src: I64
@@ -102,8 +101,7 @@ class Drawing:
         return out
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class Graph(Struct, frozen=True, eq=False):
     """V points of a trace and the edges between them."""
 
     when: I64  # [V] as recorded

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import WAITING
@@ -18,8 +17,7 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 _ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """The calls that launch or wait: [R] each; points are -1 for other calls."""
 
     launches: Mask
@@ -29,8 +27,7 @@ class Calls:
     end: I64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Points:
+class Points(Struct, frozen=True, eq=False):
     """P points of threads, by thread and time."""
 
     thread: I64

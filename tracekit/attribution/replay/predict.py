@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay import solve
@@ -39,16 +39,14 @@ class Gives(IntEnum):
     POINT = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
+class Weights(Struct, frozen=True, eq=False):
     """What a change makes of the edges: [E] each."""
 
     factor: npt.NDArray[np.float64]  # of their work
     dropped: npt.NDArray[np.bool_]  # waits that are no more
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """The sum of a stage's instances on one clock: the last of `ends` less `begins`, of each."""
 
     stage: str
@@ -57,8 +55,7 @@ class Window:
     ends: tuple[I64, ...]  # points, of each instance
 
 
-@dataclass(frozen=True, slots=True)
-class Fidelity:
+class Fidelity(Struct, frozen=True):
     """How well a stage's time is replayed with nothing changed."""
 
     stage: str
@@ -86,8 +83,7 @@ class Fidelity:
         return Gives.RANGE if off <= WORST_RESIDUAL and lag <= WORST_LAG else Gives.NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
+class Predicted(Struct, frozen=True):
     """What a change makes of one stage on one clock; None where it is not said."""
 
     predicted_ns: int | None

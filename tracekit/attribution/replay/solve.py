@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution.replay.graph import NEVER, Graph
 from tracekit.errors import MissingEventsError
@@ -18,8 +17,7 @@ Lists = tuple[list[int], list[int], list[int]]
 _MANY = 10_000  # points: of fewer, loading the kernel takes longer than it saves
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class Plan(Struct, frozen=True, eq=False):
     """A graph made ready to be evaluated many times."""
 
     graph: Graph

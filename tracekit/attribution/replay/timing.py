@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
@@ -21,8 +21,7 @@ MOST_NS = 100_000  # no launch onto an idle device takes longer; what does waite
 MOST_GAP_NS = 20_000  # nor does a device pause longer between work that is there
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Timing:
+class Timing(Struct, frozen=True, eq=False):
     """Of R rows of `links.calls` and G rows of `links.work`. Times in ns."""
 
     submit: I64  # [R] when a launch call submits; its start where it launches nothing

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.submitted import Submitted, told
@@ -19,8 +18,7 @@ EVENT_CALL = r"(?i:event)"
 NEAR_NS = 20_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
+class Targets(Struct, frozen=True, eq=False):
     """K pairs: a call, and work that had to end before it returned."""
 
     call: I64  # row of `links.calls`
@@ -145,8 +143,7 @@ def _measured(trace: Trace, times: Timing, waiting: Mask, call: I64, work: I64) 
     return Targets(call, work, np.asarray(after), cost, np.asarray(lag))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Events:
+class Events(Struct, frozen=True, eq=False):
     """K pairs of rows of `links.work` on two streams: the second waits for the first."""
 
     one: I64

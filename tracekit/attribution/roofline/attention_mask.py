@@ -10,13 +10,11 @@ its `window_size=(left, right)`, where -1 is no limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """Query i sees keys i + first … i + last; None: no limit on that side."""
 
     first: int | None = None

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from tracekit.errors import UsageError
 from tracekit.trace.trace import Trace
@@ -17,8 +18,7 @@ from tracekit.trace.trace import Trace
 TERA, GIGA = 1e12, 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """Peaks of one device. Rates in units a second."""
 
     name: str
@@ -27,7 +27,7 @@ class Device:
     bus_bytes_per_s: float | None  # to the host, one direction
     bus: str
     source: str
-    pattern: re.Pattern[str] = field(repr=False)
+    pattern: re.Pattern[str]
 
 
 # What torch calls a dtype in shapes, in our metadata and in kernel names, and the key here

@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.roofline.formulas.work import dtype_of, size_of
@@ -29,8 +29,7 @@ _BASE = re.compile(r"^c10d::(?:alltoall_base_|_allgather_base_|_reduce_scatter_b
 _TALK = "record_param_comms"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Messages:
+class Messages(Struct, frozen=True, eq=False):
     """What each of O rows of `links.ops` sends and receives, in bytes; -1 where it does not say."""
 
     sent: I64  # [O]

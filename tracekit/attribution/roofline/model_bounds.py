@@ -20,15 +20,15 @@ MFU: Chowdhery et al., arXiv 2204.02311, appendix B.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.trace.trace import Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """What a stage has to do at least, for all its forward passes."""
 
     stage: str
@@ -99,8 +99,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Llm:
+class Llm(Struct, frozen=True):
     """A decoder: docs/metadata.md, `dims.llm`."""
 
     layers: int
@@ -203,7 +202,7 @@ _MEASURED = ("pair_flops", "cache_values")  # of the run, in place of the heads'
 
 def _shape(dims: Mapping[str, object]) -> Llm | None:
     """The decoder, or None where a number is missing or the mixture contradicts itself."""
-    stated = {name: _whole(dims.get(name)) for name in Llm.__dataclass_fields__}
+    stated = {name: _whole(dims.get(name)) for name in Llm.__struct_fields__}
     found = {name: value for name, value in stated.items() if value is not None}
     measured = all(name in found for name in _MEASURED)
     needed = _NEEDED if measured else (*_NEEDED, *_HEADS)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost, origin
@@ -18,8 +17,7 @@ _ALIKE = -2  # no replay: a call like another
 _ARGUMENTS = ("dims", "types", "concrete", "strides")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Described:
+class Described(Struct, frozen=True, eq=False):
     """C calls of ops with a formula. A captured op is called anew by each replay of its graph."""
 
     call: I64  # [G] the call that each row of `links.work` belongs to, or -1
@@ -31,8 +29,7 @@ class Described:
     each: tuple[Work, ...]  # [C] the work itself
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OfOps:
+class OfOps(Struct, frozen=True, eq=False):
     """O ops, those of captures too, and the formulas that describe them."""
 
     nearest: I64  # [O] the op with a formula at or above each, or -1

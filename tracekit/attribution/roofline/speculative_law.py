@@ -11,7 +11,8 @@ eq. 1 and theorem 3.8, where verifying costs one step and nothing else is counte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _CLOSE = 1e-9
 
@@ -21,8 +22,7 @@ def tokens_per_round(alpha: float, gamma: int) -> float:
     return sum(alpha**i for i in range(gamma + 1))  # the quotient cancels near α = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """What a round is made of, in decode steps of the target alone."""
 
     draft: float  # c: one step of the draft

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
 
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.model_bounds import Need
 from tracekit.attribution.roofline.utilization import least
+from tracekit.records import replace
 
 N = TypeVar("N", int, float)
 
@@ -18,8 +20,7 @@ DEFINITION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StageBound:
+class StageBound(Struct, frozen=True):
     """The least time of a stage beside what it took. None: not known."""
 
     stage: str

@@ -5,16 +5,16 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
 
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known, Work
+from tracekit.records import replace
 
 VECTOR = "float32"  # at whose peak vector units work, whatever is in memory
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """How `flops` and least `bytes` in `total_ns` compare with the device; None: not known."""
 
     intensity: float | None  # FLOPs a byte

@@ -8,10 +8,11 @@ PR 37524 (sums of squares); SGLang PR 23419 and 24911 (step[MODE key=value …])
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
+
+from msgspec import Struct
 
 from tracekit.taxonomy import DECODE_STEP, PREFIX, ROUND, SAMPLE, Stage
 
@@ -39,8 +40,7 @@ class Writer(StrEnum):
     INFERRED = "inferred"  # nobody: see inferred.py
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A recognised annotation. Counts are None where the name does not say."""
 
     writer: Writer

@@ -13,9 +13,9 @@ replayed graphs, which leave no ops) nothing is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.trace.trace import I64, Mask, Trace
@@ -47,8 +47,7 @@ _SCAN = (
 LONGER, EVEN = 3.0, 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Passes:
+class Passes(Struct, frozen=True):
     """P forward passes with the drawing of their token, in order; times in ns of the trace."""
 
     start: I64

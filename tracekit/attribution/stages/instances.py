@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names, inferred
@@ -30,8 +30,7 @@ CHOICES = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Markers:
+class Markers(Struct, frozen=True, eq=False):
     """M stage instances, sorted by start, the longer first. Times in ns of the trace."""
 
     start: I64

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from tracekit.attribution.stages.work_phases import ALL
 from tracekit.results import figures
@@ -148,8 +149,7 @@ def inside(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """What one row took in one phase."""
 
     ns: float

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
@@ -16,8 +16,7 @@ ORDER = tuple(stage.value for stage in Stage)
 REST = "rest of decode"  # after the last token
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A part runs from the end of the part before it (the first: from its own start) to its own
     end, so the parts of a request leave nothing out. Times from the first slice of the trace.
     """

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.causes import idle
+from tracekit.records import replace
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -17,8 +18,7 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 Pairs = tuple[I64, I64]  # (group, row of `links.work`)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Struct, frozen=True):
     """What the devices did in a span. wall = kernel + memcpy + memset + idle, in ns."""
 
     kernel_ns: int
@@ -27,8 +27,7 @@ class Clock:
     idle_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClockDetail:
+class ClockDetail(Struct, frozen=True):
     """Of the parts of a Clock, in ns."""
 
     communication_ns: int  # of kernel_ns
@@ -36,8 +35,7 @@ class ClockDetail:
     suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """The work that a span launched, on any thread of its process.
 
     window = kernel + memcpy + memset + other + idle, in ns.
@@ -52,8 +50,7 @@ class Launched:
     idle_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchedDetail:
+class LaunchedDetail(Struct, frozen=True):
     """Of the parts of a Launched, in ns where nothing else is said."""
 
     kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap
@@ -161,8 +158,8 @@ def _rows(own: dict[str, I64], window: I64, device: I64, first: I64) -> list[ByL
         "idle_ns": window - device,
         "start_ns": first,
     }
-    names = [f.name for kind in (Launched, LaunchedDetail) for f in fields(kind)]
+    names = [*Launched.__struct_fields__, *LaunchedDetail.__struct_fields__]
     table = zip(*(columns[name].tolist() for name in names), strict=True)
-    cut = len(fields(Launched))
+    cut = len(Launched.__struct_fields__)
     rows = [(Launched(*values[:cut]), LaunchedDetail(*values[cut:])) for values in table]
     return [(w, d) if w.count else (w, replace(d, start_ns=None)) for w, d in rows]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.roofline.model_bounds import prompts
@@ -28,8 +28,7 @@ UNLAUNCHED = "launch not in the trace"
 NO_PHASE = frozenset({OUTSIDE, UNLAUNCHED})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Phases:
+class Phases(Struct, frozen=True, eq=False):
     """Phases of the G rows of `links.work`, or of the rows of `links.ops`."""
 
     code: npt.NDArray[np.int64]  # [G] or [O] index into names

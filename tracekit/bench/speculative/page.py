@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from tracekit.bench import about as benchmark
 from tracekit.bench import file, statistics
 from tracekit.bench.speculative.tables import ALONE, interval, least
 from tracekit.bench.speculative.told import law_of
+from tracekit.records import replace
 from tracekit.report.benchmark import About
 from tracekit.results import figures
 from tracekit.results.figures import Chart, Here, Sample
@@ -35,7 +35,7 @@ def about(content: Mapping[str, Any]) -> About:
     told = content["speculative"]
     drafts = ", ".join(dict.fromkeys(row["draft"] for row in told["rows"]))
     found, best = benchmark.about(content), _best(told["rows"])
-    return dataclasses.replace(
+    return replace(
         found, title=f"{drafts} drafting for {told['target']}", headline=_headline(told, best),
         notes=tuple(_notes(told)), tiles=tuple(_key_numbers(told, best)),
     )  # fmt: skip
@@ -225,7 +225,7 @@ def _over_gamma(drafts: Mapping[str, Sequence[Row]]) -> Chart:
         "yaxis": {**drawn.layout["yaxis"], "title": {"text": "speed-up of decode, ×"}},
         "dragmode": False,
     }
-    return dataclasses.replace(drawn, layout={**drawn.layout, **axes})
+    return replace(drawn, layout={**drawn.layout, **axes})
 
 
 def _distributions(content: Mapping[str, Any]) -> Iterator[Chart]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 import sys
 from dataclasses import dataclass
@@ -192,6 +191,7 @@ def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> Non
 
     from tracekit.cli import terminal
     from tracekit.comparison import gate, tables
+    from tracekit.records import replace
     from tracekit.report import text, text_tables
     from tracekit.report.diff import page
     from tracekit.results.first_screen import Verdict
@@ -209,14 +209,14 @@ def _print(result: Comparison, judged: Gate | None, reading: opt.Reading) -> Non
         shown = view if reading.full else text.short(view)
         if judged is not None:
             verdict = Verdict("bad" if judged.slower else "", "Gate", gate.said(judged))
-            shown = dataclasses.replace(
+            shown = replace(
                 shown, verdicts=(verdict, *shown.verdicts), grids=(gate.grid(judged), *shown.grids)
             )
         process.say("\n".join(text.screen(title, subtitle, shown)))
         return
     out = terminal.console()
     if reading.full:
-        view = dataclasses.replace(view, grids=())
+        view = replace(view, grids=())
     terminal.screen(out, title, subtitle, view)
     for table in tables.tables(result) if reading.full else ():
         text_tables.show(out, table, 40, rest=terminal.ANALYZED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +57,8 @@ def register(app: typer.Typer) -> None:
 
         A second run reads only what is new or changed. Columns: docs/fleet.md.
         """
+        from msgspec.structs import asdict
+
         from tracekit import files
         from tracekit.cli import terminal
         from tracekit.comparison.fleet import index as keeping
@@ -81,7 +82,7 @@ def register(app: typer.Typer) -> None:
         for line in (*found.notes, *(f"error: {fault}" for fault in done.faults)):
             process.complain(line)
         if as_json:
-            process.say_json({"index": str(output), **dataclasses.asdict(done)})
+            process.say_json({"index": str(output), **asdict(done)})
         elif done.traces or not done.faults:
             process.say(_said(done, output))
             if done.traces:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tracekit.comparison import compare, runs
 from tracekit.comparison.compare import Comparison, KernelChange
@@ -23,8 +24,7 @@ _ASKED = (*rows.ASKED, "ops")
 _SHARE = 0.1  # of a change: a kernel of less explains nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One change, explained; without sentences `why_not` says why it is not."""
 
     before: str

@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 F64 = npt.NDArray[np.float64]
 PERMUTATIONS = 9_999
 _BLOCK = 1 << 20  # values permuted at once
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePoint:
+class ChangePoint(Struct, frozen=True):
     """The first value of another level, and how sure that there is one."""
 
     at: int  # its place in the series

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.taxonomy import Category
 
@@ -27,8 +28,7 @@ def of_category(category: str) -> str:
 CATEGORIES = {one.value: of_category(one.value) for one in Category if one not in _NO_KERNELS}
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     name: str
     type: Type
     says: str

@@ -7,8 +7,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from tracekit.comparison.fleet import rows as making
 from tracekit.comparison.fleet import store
@@ -24,8 +25,7 @@ _BATCH = 8  # files a worker, after which what is done is kept
 _SHARE = 0.05  # of the time is for keeping what is done, where one process reads
 
 
-@dataclass(slots=True)
-class Update:
+class Update(Struct):
     """What an update did."""
 
     new: int = 0

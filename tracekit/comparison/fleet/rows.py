@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
@@ -21,8 +22,7 @@ ASKED = tuple(kind.analysis for kind in (Stages, Tokens, Devices, Kernels, Findi
 _EARLIEST_US, _LATEST_US = 1_420_070_400_000_000, 4_102_444_800_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """What is known of a trace file without reading it as one."""
 
     trace: str  # as the index names it

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
+
+from msgspec import Struct
 
 from tracekit.comparison.fleet import change_point
 from tracekit.comparison.fleet.columns import STAGE, TRACE, Row, Value
@@ -21,8 +22,7 @@ WORK = ("model", "size", "dtype", "device", "batch_size", "world_size")  # what 
 By = Literal["date", "label"]
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """A trace of a series, or the ranks of a job, of which values are means."""
 
     trace: str  # of ranks the first
@@ -33,8 +33,7 @@ class Point:
     values: Mapping[str, float]  # by measure; without those that it does not say
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A measure has another level from one trace on."""
 
     trace: str  # the first of the new level
@@ -48,8 +47,7 @@ class Change:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """One number of each trace that says it."""
 
     name: str
@@ -58,8 +56,7 @@ class Measure:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A kind of finding: in how many traces, and from when to when."""
 
     kind: str
@@ -68,8 +65,7 @@ class Kind:
     last: str
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(Struct, frozen=True):
     """Traces of the same work, in order."""
 
     work: Mapping[str, Value]
@@ -100,8 +96,7 @@ class Series:
         return sorted(every, key=lambda one: (one[1].place, one[1].p, one[0].name))
 
 
-@dataclass(frozen=True, slots=True)
-class Trend(Result):
+class Trend(Result, Struct, frozen=True):
     index: str
     by: By
     series: tuple[Series, ...]  # the longest first

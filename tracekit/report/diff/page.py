@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tracekit.comparison import tables
 from tracekit.comparison.compare import Comparison, KernelChange
 from tracekit.comparison.rates import Rate
 from tracekit.comparison.splits import Part, Split
+from tracekit.records import replace
 from tracekit.report import facts
 from tracekit.report.diff import slopes, wording
 from tracekit.report.html.page import Page, Source, fill, made_by, save
@@ -124,9 +124,7 @@ def screen(result: Comparison) -> Overview:
     keys += ["stages", *(key for key, s in _splits(result) if s.by == "category")]
     keys += ["kernels", "ops"] if result.kernels else ["host-ops"]
     keys += ["predicted", "findings", "times"]
-    return dataclasses.replace(
-        view, grids=(*view.grids, *(grids[key] for key in keys if key in grids))
-    )
+    return replace(view, grids=(*view.grids, *(grids[key] for key in keys if key in grids)))
 
 
 def _splits(result: Comparison) -> list[tuple[str, Split]]:

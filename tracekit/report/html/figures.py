@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, embedded, safe, texts
@@ -11,8 +12,7 @@ from tracekit.results.figures import Chart
 from tracekit.results.figures.theme import Mark
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     id: str
     title: str
     label: str

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from tracekit.files import numbered, starts, writing, writing_new
+from tracekit.records import replace
 from tracekit.report.html import plotly, scripts, tables
 from tracekit.report.html.embedded import embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
@@ -37,8 +38,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 Source = tuple[str, str, bool]  # a name, a value, whether this is code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """The parts of a page."""
 
     title: str
@@ -70,8 +70,7 @@ class Page:
         ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A section as the template draws it."""
 
     name: str
@@ -172,8 +171,7 @@ def _filled(page: Page, part: float) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
+class _Tables(Struct, frozen=True):
     """Grids as tables of one page."""
 
     first: int  # rows that are shown at first
@@ -182,9 +180,7 @@ class _Tables:
     def __call__(self, section: str, grids: Sequence[Grid]) -> tuple[HtmlTable, ...]:
         made = (tables.html_table(section, grid, self.first, self.most) for grid in grids)
         return tuple(
-            dataclasses.replace(
-                own, first=safe(own.first), rest=safe(own.rest), total=safe(own.total)
-            )
+            replace(own, first=safe(own.first), rest=safe(own.rest), total=safe(own.total))
             for own in made
         )
 

@@ -12,10 +12,10 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.answers.tree import (
     CAUSE,
@@ -28,6 +28,7 @@ from tracekit.answers.tree import (
     Tree,
 )
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
+from tracekit.records import replace
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, safe
 from tracekit.results import units
@@ -44,8 +45,7 @@ _PLAIN = "var(--lane)"
 _FOLDER = re.compile(r"^\S*/(?=[^/\s]+\.py\(\d+\))")  # of a Python frame
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """A tree and its slices, to be drawn in a page."""
 
     key: str  # unique in its section
@@ -63,8 +63,7 @@ class Picture:
         return replace(self, title=neutral(self.title), device="device")
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(Struct, frozen=True):
     """As the template puts it into a page."""
 
     id: str

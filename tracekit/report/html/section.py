@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tracekit.answers.findings import Findings
 from tracekit.answers.tree import Trees
+from tracekit.records import replace
 from tracekit.report import device_words, facts
 from tracekit.report.html import picture, tables
 from tracekit.report.html.picture import Picture
@@ -22,8 +24,7 @@ from tracekit.results.unknown_work import device_kind, neutral
 HERO = frozenset({Findings.analysis})  # shown in the overview, not as sections
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """A section before it is drawn."""
 
     name: str
@@ -38,8 +39,7 @@ class Part:
     pictures: tuple[Picture, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Struct, frozen=True):
     """Analyses that a trace could not answer for one reason."""
 
     titles: tuple[str, ...]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from math import floor, log10
 from statistics import median
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.report.html.embedded import bounded, coded
 from tracekit.results.figures import distinct, shorten
@@ -42,8 +43,7 @@ _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, 
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """A column as the page shows it: `unit` is that of every cell below."""
 
     label: str
@@ -58,8 +58,7 @@ class Head:
         return " ".join(name for name, on in (("n", self.numeric), ("w", wide)) if on)
 
 
-@dataclass(frozen=True, slots=True)
-class HtmlTable:
+class HtmlTable(Struct, frozen=True):
     """A grid ready for the page: `first` rows are shown, `rest` waits in a <template>."""
 
     id: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
+
+from msgspec import Struct
 
 from tracekit.answers.collectives import Collectives
 from tracekit.answers.devices import Devices
@@ -65,8 +66,7 @@ def clock_sentence(found: Sequence[HostClock]) -> str:
 # ---------------------------------------------------------------- bubbles
 
 
-@dataclass(frozen=True, slots=True)
-class Bubble:
+class Bubble(Struct, frozen=True):
     """One rank of a pipeline, ns of its device; the mean of several devices."""
 
     window_ns: float
@@ -134,8 +134,7 @@ def bubble_sentence(sides: Sequence[Side]) -> str:
 # ---------------------------------------------------------------- tokens and experts
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """What work one rank was given; None where its file does not say."""
 
     prefill_tokens: int | None

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from msgspec import Struct
 
 from tracekit.answers.collectives import Collectives, Straggler
 from tracekit.answers.devices import Devices
@@ -45,8 +46,7 @@ EVERYWHERE = 0.8  # of the compute time: slower in so much of it is no matter of
 MOST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Apart:
+class Apart(Struct, frozen=True):
     """One rank against the median of all: ns more (or less) of each part of its window."""
 
     name: str

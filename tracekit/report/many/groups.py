@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 ALONE = 24  # at most as many ranks have a row each
 WORST = 8  # of more ranks, those that stand out most do, before the groups
 GROUPS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A rank, or neighbours: `members` are their places."""
 
     label: str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.attribution.collectives.arrivals import waited_for
 from tracekit.attribution.collectives.clocks import HostClock
+from tracekit.records import replace
 from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
 from tracekit.report.many.groups import ALONE, Row
@@ -22,8 +24,7 @@ from tracekit.results.result import Grid, Result
 from tracekit.results.units import duration
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What the ranks say together. Empty or None where they do not say it."""
 
     sides: tuple[Side, ...]

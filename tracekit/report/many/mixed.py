@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from msgspec import Struct
+
 from tracekit.answers.findings import Findings
+from tracekit.records import replace
 from tracekit.report import facts
 from tracekit.report.many import job as jobs
 from tracekit.report.many import runs
@@ -26,8 +27,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One job, its ranks called as if they were alone; `members` are places among the traces."""
 
     name: str  # empty where there is no other job
@@ -47,7 +47,7 @@ def read(many: Sides) -> tuple[Part, ...]:
     for found in many.jobs:
         own = [many[i] for i in found.members]
         sides = own if whole else [
-            dataclasses.replace(side, name=run_facts.rank_name(side.one.source)) for side in own
+            replace(side, name=run_facts.rank_name(side.one.source)) for side in own
         ]  # fmt: skip
         sums = many.sums.get(tuple(side.one.path for side in own))
         name = "" if whole else found.name or "the job"
@@ -115,7 +115,7 @@ def charts(parts: Sequence[Part]) -> Iterator[Chart | None]:
     """Those of each job; of many jobs of the first."""
     for place, part in enumerate(parts[:FEW], 1):
         for chart in jobs.charts(part.job):
-            yield chart and dataclasses.replace(
+            yield chart and replace(
                 chart, key=_key(chart.key, part, place), title=part.said(chart.title),
                 table=_key(chart.table, part, place) if chart.table else chart.table,
             )  # fmt: skip
@@ -127,7 +127,7 @@ def grids(many: Sides, parts: Sequence[Part]) -> Iterator[Grid | None]:
         yield _jobs(parts)
     for place, part in enumerate(parts, 1):
         for grid in jobs.grids(part.job):
-            yield grid and dataclasses.replace(
+            yield grid and replace(
                 grid, key=_key(grid.key, part, place), title=part.said(grid.title)
             )
 
@@ -136,9 +136,7 @@ def every_step(parts: Sequence[Part]) -> Iterator[Grid]:
     """A row for each step of each rank of each job."""
     for place, part in enumerate(parts, 1):
         for grid in jobs.every_step(part.job):
-            yield dataclasses.replace(
-                grid, key=_key(grid.key, part, place), title=part.said(grid.title)
-            )
+            yield replace(grid, key=_key(grid.key, part, place), title=part.said(grid.title))
 
 
 def _key(key: str, part: Part, place: int) -> str:

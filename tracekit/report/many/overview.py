@@ -5,15 +5,16 @@ Nothing here adds traces up.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.answers.devices import BUSY, IDLE, WINDOW
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
+from tracekit.records import replace
 from tracekit.report.many import job as jobs
 from tracekit.report.many import mixed, pairs, run_charts, runs, trace_tables
 from tracekit.report.many.job import Job
@@ -70,7 +71,7 @@ def to_json(many: Sides) -> dict[str, Any]:
 
 def brief(view: Overview) -> Overview:
     """The same for text, where the first findings stand as sentences: without their table."""
-    return dataclasses.replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
+    return replace(view, grids=tuple(g for g in view.grids if g.key != "findings"))
 
 
 def overview(many: Sides, parts: Sequence[Part] | None = None) -> Overview:
@@ -115,7 +116,7 @@ def _grids(many: Sides, parts: Sequence[Part], own: Sequence[Side]) -> list[Grid
 
 def whole(many: Sides) -> list[Grid]:
     """The same tables of every trace, however many, and every step of every rank."""
-    parts = [dataclasses.replace(part, job=jobs.whole(part.job)) for part in mixed.read(many)]
+    parts = [replace(part, job=jobs.whole(part.job)) for part in mixed.read(many)]
     every = [*_grids(many, parts, many), *mixed.every_step(parts)]
     return [grid for grid in every if grid is not None and grid.rows]
 
@@ -127,7 +128,7 @@ def _of_some(
     if len(own) == len(many):
         return list(grids)
     said = f"Of {len(many)} traces these {len(own)} are shown; --csv has all."
-    return [g and dataclasses.replace(g, note=f"{g.note} {said}".strip()) for g in grids]
+    return [g and replace(g, note=f"{g.note} {said}".strip()) for g in grids]
 
 
 # ---------------------------------------------------------------- what a reader must know
@@ -144,7 +145,7 @@ def _verdicts(many: Sequence[Side]) -> Iterable[Verdict]:
     odd = sorted(alike.items(), key=lambda own: (own[0].level != "bad", -len(own[1])))
     for verdict, names in odd[:FEW]:
         text = f"{listed(names)}: {verdict.text}"
-        yield dataclasses.replace(verdict, text=text, link="audit")
+        yield replace(verdict, text=text, link="audit")
     if rest := [name for _, names in odd[FEW:] for name in names]:
         yield Verdict("warn", "Also not trusted fully", f"{listed(rest)}.", "audit")
     fine = [name for name, verdict in said if not verdict.level]
@@ -204,8 +205,7 @@ def _each(key: str, many: Sequence[tuple[str, RunFacts]]) -> str:
 # ---------------------------------------------------------------- numbers, sentences, findings
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True):
     """A number of each trace, shown from its least to its most."""
 
     label: str
@@ -293,7 +293,7 @@ def _findings(many: Sides, parts: Sequence[Part]) -> Iterable[Finding]:
     each = max(ACTIONS // max(len(parts), 1), 2)
     for part in parts[:FEW]:
         for found in _alike(part.job.sides, part.job, each):
-            yield dataclasses.replace(found, claim=part.said(found.claim))
+            yield replace(found, claim=part.said(found.claim))
     yield from _of_each(mixed.lone(many, parts)[: max(FEW - len(parts), 0)])
 
 
@@ -313,9 +313,9 @@ def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding
     for same in sorted(alike.values(), key=lambda own: -max(o[0] for o in own))[:most]:
         _, name, found = max(same, key=lambda own: own[0])
         if job is not None:
-            found = dataclasses.replace(found, claim=jobs.met(job, name, found.claim))
+            found = replace(found, claim=jobs.met(job, name, found.claim))
         also = _so_on([name for _, name, _ in same], len(many))
-        yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
+        yield replace(found, claim=f"{name}: {found.claim}{also}")
 
 
 def _so_on(names: Sequence[str], of: int) -> str:
@@ -339,4 +339,4 @@ def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
         name, found = same[0]
         others = [other for other, _ in same[1:] if other != name]
         also = f" So in {', '.join(dict.fromkeys(others))}." if others else ""
-        yield dataclasses.replace(found, claim=f"{name}: {found.claim}{also}")
+        yield replace(found, claim=f"{name}: {found.claim}{also}")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import overload
 
+from msgspec import Struct
+
 from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels
 from tracekit.answers.ops import Op, Ops
@@ -25,8 +27,7 @@ FEW = 4  # more traces than this are points of a line, and only these are drawn 
 COLUMNS = 8  # more traces than this have no column each
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """One of the traces: its short name, its answers, what is known of its run."""
 
     name: str
@@ -110,8 +111,7 @@ def _named(many: Sequence[Answers], found: Sequence[Job]) -> list[str]:
     ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Measures:
+class Measures(Struct, frozen=True):
     """The large numbers of one trace, times in ns; None where it does not say."""
 
     wall: int | None  # of all stages
@@ -166,8 +166,7 @@ def whose(values: Sequence[tuple[float, str]], value: float, show: Callable[[flo
 # ---------------------------------------------------------------- what costs most
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """What the costs of several traces are made of: kernels by duration, or ops by self time."""
 
     kind: type[Kernels] | type[Ops]

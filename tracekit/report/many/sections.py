@@ -6,7 +6,6 @@ and says that it is one. Everything else stands trace by trace.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from tracekit.answers.audit import Audit
 from tracekit.answers.stages import Stages
 from tracekit.answers.timeline import Timelines
 from tracekit.answers.tree import Trees
+from tracekit.records import replace
 from tracekit.report import facts
 from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, Unanswered, pictures, section
@@ -123,14 +123,14 @@ def added_up(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> 
     """A section of the sum over all traces, which says so."""
     own = section(name, result, gpu=gpu)
     said = f"Added up over all {len(sides)} traces."
-    return dataclasses.replace(own, question=f"{own.question} {said}")
+    return replace(own, question=f"{own.question} {said}")
 
 
 def put_together(name: str, result: Result, sides: Sequence[Side], *, gpu: bool) -> Part:
     """A section of what the traces say together, which says so."""
     own = section(name, result, gpu=gpu)
     said = f"{' and '.join(side.name for side in sides)} are read as one run."
-    return dataclasses.replace(own, question=f"{own.question} {said}")
+    return replace(own, question=f"{own.question} {said}")
 
 
 def _of_some(own: Part, shown: Sequence[Side], sides: Sequence[Side]) -> Part:
@@ -139,7 +139,7 @@ def _of_some(own: Part, shown: Sequence[Side], sides: Sequence[Side]) -> Part:
         return own
     names = ", ".join(side.name for side in shown)
     said = f"Of {len(sides)} traces these {len(shown)} are shown: {names}; --csv has all."
-    return dataclasses.replace(own, question=f"{own.question} {said}")
+    return replace(own, question=f"{own.question} {said}")
 
 
 def by_trace(name: str, sides: Sequence[Side], *, gpu: bool) -> Part:
@@ -191,7 +191,7 @@ def _said(charts: Sequence[object], have: Sequence[tuple[Side, Result]], folded:
 
 
 def _labelled(chart: Chart, name: str, place: int) -> Chart:
-    return dataclasses.replace(
+    return replace(
         chart, key=f"{chart.key}-{place}", title=f"{name}: {chart.title}",
         summary=f"{name}: {chart.summary}",
     )  # fmt: skip
@@ -277,5 +277,5 @@ def unanswered(sides: Sequence[Side]) -> list[Unanswered]:
     for entry in unanswered_of([side.one for side in sides]):
         of = [side.name for side in sides if entry.reason in side.one.unanswered.values()]
         whose = "" if len(of) == len(sides) else overview.listed(of)
-        rows.append(dataclasses.replace(entry, of=whose))
+        rows.append(replace(entry, of=whose))
     return rows

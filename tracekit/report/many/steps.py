@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.answers.stages import Instance, Split, Stages
 from tracekit.report.many import groups
@@ -25,8 +26,7 @@ SHOWN = 10  # columns of a table
 _NUMBER = re.compile(r"#(\d+)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of one rank. None: not measured."""
 
     wall_ns: int
@@ -34,8 +34,7 @@ class Step:
     exposed_ns: int | None  # communication that no other kernel covers
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(Struct, frozen=True):
     """Shapes: R ranks, S steps that each of them has."""
 
     family: str
@@ -60,8 +59,7 @@ class Steps:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """What a heat map shows."""
 
     key: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
 
 from tracekit.answers.findings import Finding as Claim
 from tracekit.answers.findings import Findings
+from tracekit.records import replace
 from tracekit.report import device_words
 from tracekit.report.one.headline import headline
 from tracekit.results import catalog, units
@@ -23,8 +25,7 @@ FIRST = 3  # findings; all are in their table
 NOTHING = 0.02  # of what it would save at most
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A finding as the first screen says it."""
 
     claim: str
@@ -34,8 +35,7 @@ class Finding:
     link_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """All that the top of a page, and the terminal, say of one trace."""
 
     headlines: tuple[str, ...] = ()  # the biggest thing, a sentence a trace

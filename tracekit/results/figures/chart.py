@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape as _escape
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from tracekit import extras
 from tracekit.results import units
@@ -20,8 +21,7 @@ Number = float | None
 Series = Mapping[str, Sequence[Number]]
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """One Plotly figure as data. `key` is stable and unique within an analysis."""
 
     key: str
@@ -125,8 +125,7 @@ def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, 
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """From a raw unit to the one on the axis."""
 
     by: float

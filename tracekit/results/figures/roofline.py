@@ -6,17 +6,18 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import log10
 from typing import Any
 
+from msgspec import Struct
+
+from tracekit.records import replace
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, escape, legend, shorten
 from tracekit.results.figures.theme import Mark, mark
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One kind of work: FLOP per byte moved, FLOP per second, the time it took in all."""
 
     label: str

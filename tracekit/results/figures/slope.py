@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, distinct, escape, legend, scale, shorten
@@ -16,8 +17,7 @@ LONG = 21  # characters of a name
 APART = 0.062  # of the height: two names
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """One row on both sides. `values` [unit] are (left, right); None where a side lacks it."""
 
     label: str
@@ -27,8 +27,7 @@ class Pair:
     grey: bool = False  # no change of one thing, such as what one side lacks: dashed, no colour
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(Struct, frozen=True):
     """A unit to choose: its name on the button, the raw unit of its values, what it is of."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.results.figures.chart import Chart, Scale, escape, row_axis, scale
 from tracekit.results.figures.theme import mark
@@ -15,8 +16,7 @@ WIDE = 30  # times the least: then the axis is logarithmic
 REACH = 0.32  # of a row on either side of its middle
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """All values of one thing, in the order in which they were taken."""
 
     label: str

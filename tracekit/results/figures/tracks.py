@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
 
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, Number, Scale, escape, legend, scale, shorten
@@ -13,8 +14,7 @@ from tracekit.results.figures.curves import area
 from tracekit.results.figures.theme import Mark, mark
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """A stretch of a track. `kind` gives the colour; '' is a plain block in alternating greys."""
 
     start_ns: float
@@ -24,8 +24,7 @@ class Block:
     note: str = ""  # said on hover
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """A track of blocks that do not overlap."""
 
     label: str
@@ -33,8 +32,7 @@ class Blocks:
     named: bool = True  # write the label into blocks that are wide enough
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(Struct, frozen=True):
     """A track of stacked areas: `parts` [name][N], shares of one of each bin of `edges` [N+1]."""
 
     label: str

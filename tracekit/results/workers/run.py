@@ -6,12 +6,14 @@ import os
 import stat
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.results import jobs
 from tracekit.results.answers import Answers, unread
 from tracekit.results.result import Result
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]  # what is being done, in words
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """Who reads the traces; of nothing given, as many processes as this machine has room for."""
 
     workers: int | None = None
@@ -40,8 +41,7 @@ class Where:
         return self.scheduler is not None or self.scheduler_file is not None
 
 
-@dataclass(slots=True)
-class Together:
+class Together(Struct):
     """What came of many traces, in the order in which they were named."""
 
     paths: Sequence[str]

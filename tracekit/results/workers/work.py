@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from tracekit.errors import TracekitError
+from tracekit.records import replace
 from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
@@ -15,8 +17,7 @@ from tracekit.version import __version__
 DRAWN = 4  # traces whose slices a page draws: those of all others stay where they were read
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The same of every trace."""
 
     only: tuple[str, ...] | None = None
@@ -27,8 +28,7 @@ class Asked:
     ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One trace of many."""
 
     place: int  # among those named
@@ -40,8 +40,7 @@ class Work:
     version: str = __version__
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """Either its answers, or why there are none."""
 
     place: int

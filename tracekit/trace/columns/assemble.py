@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tracekit.trace.columns import release
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
@@ -29,8 +29,7 @@ _MOST_KINDS = (1 << 15) - 1
 UNPAIRED = "B events without an E, or the reverse"
 
 
-@dataclass(slots=True)
-class Sum:
+class Sum(Struct):
     """What is known of a file beside its slices, added up over pieces."""
 
     processes: dict[int, str] = field(default_factory=dict)

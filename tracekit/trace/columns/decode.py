@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from tracekit.trace.columns.side_tables import ARGUMENTS, KEPT_AS_TEXT
 from tracekit.trace.json.pieces import Piece
@@ -28,8 +28,7 @@ CUT = "the file ends in the middle of an event"
 UNCLOSED = "the file ends before the list of events does"
 
 
-@dataclass(slots=True)
-class Damage:
+class Damage(Struct):
     """One kind of damage in a piece."""
 
     what: str
@@ -39,8 +38,7 @@ class Damage:
     places: int = 0  # repaired, nothing lost
 
 
-@dataclass(slots=True)
-class Decoded:
+class Decoded(Struct):
     """The events of a piece."""
 
     events: Sequence[Any]  # of the struct that `shapes` made
@@ -49,8 +47,7 @@ class Decoded:
     tail: bytes = b""  # what the piece has from there
 
 
-@dataclass(frozen=True, slots=True)
-class Shapes:
+class Shapes(Struct, frozen=True):
     """What is read of an event: decoders for a list of events and for one of any shape."""
 
     event: Any

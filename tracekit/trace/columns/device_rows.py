@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.trace.categories import ASIDE, OPS
 from tracekit.trace.spans import segments
@@ -32,8 +32,7 @@ _ASCEND_WAITS = re.compile(
 _ASCEND_COPIES = re.compile(r"(?i)^(?:MEMCPY|SDMA|PCIE_DMA)")
 
 
-@dataclass(frozen=True, slots=True)
-class Odd:
+class Odd(Struct, frozen=True):
     """The slices of a file whose category does not say what they are, K of them."""
 
     rows: I64  # [K] rows of the columns
@@ -46,8 +45,7 @@ class Odd:
         return np.asarray(wanted[self.kind])
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """The texts that rows stand for."""
 
     names: Sequence[str]  # by index

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
 
 from tracekit.trace.columns.numbers import Labels, decimals, indexed, integers, nanoseconds
 from tracekit.trace.columns.side_tables import Part
@@ -14,8 +14,7 @@ from tracekit.trace.columns.side_tables import Part
 _FLOW = {"s": 0, "t": 1, "f": 2}
 
 
-@dataclass(slots=True)
-class Loose:
+class Loose(Struct):
     """What a piece holds beside slices."""
 
     processes: dict[int, str] = field(default_factory=dict)

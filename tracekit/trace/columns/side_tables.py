@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tracekit.trace.columns.numbers import decimals, integer, integers
 from tracekit.trace.columns.texts import Texts
@@ -82,8 +82,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
 KEPT_AS_TEXT = {"shapes"}  # tables whose arguments are not decoded
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Struct):
     """The rows of one side table that a piece holds."""
 
     rows: npt.NDArray[np.int64]  # of the piece's slices; -1 where a row is no slice

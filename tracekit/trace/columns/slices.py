@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, decode
@@ -28,8 +28,7 @@ _MOST_KINDS = 1 << 10
 KIND = "kind"  # a column too: index into `kinds`, -1 where the category is known
 
 
-@dataclass(slots=True)
-class Slices:
+class Slices(Struct):
     """Columns of some slices in file order, with names as indices of their own table."""
 
     count: int
@@ -52,8 +51,7 @@ class Slices:
             part.share(texts)
 
 
-@dataclass(slots=True)
-class Read:
+class Read(Struct):
     """All that is kept of one piece; small enough to send between processes."""
 
     index: int

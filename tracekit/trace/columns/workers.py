@@ -15,8 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import IO, Any
+
+from msgspec import Struct
 
 from tracekit.trace.columns.decode import shapes
 from tracekit.trace.columns.slices import Read, read_piece
@@ -34,8 +35,7 @@ _BOOT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What a process needs to know of the file."""
 
     path: str

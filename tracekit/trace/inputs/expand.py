@@ -9,8 +9,9 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from tracekit.errors import TracekitError
 from tracekit.trace.inputs import archives, remote
@@ -21,8 +22,7 @@ _HEAD = 1 << 16
 _EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"|"tracekit-capture/')
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(Struct, frozen=True):
     """The traces that are named, in the order in which people count ranks."""
 
     paths: tuple[str, ...]

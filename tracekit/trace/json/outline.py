@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct, field
 
 from tracekit.errors import NotATraceError
 from tracekit.trace.json.foreign import WANTED, Foreign, of_bytes, of_events, of_keys
@@ -20,8 +20,7 @@ _SAMPLE = 1 << 18
 _EVENTS = b"traceEvents"
 
 
-@dataclass(slots=True)
-class Outline:
+class Outline(Struct):
     """Where the events start, and the keys before them."""
 
     form: Literal["object", "list"]

@@ -6,7 +6,7 @@ Where that is follows from the text alone, so processes that share nothing agree
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tracekit.trace.json.scanning import BOUNDARY, is_event
 from tracekit.trace.json.source import Text
@@ -16,8 +16,7 @@ _WINDOW = 1 << 16  # to look for a boundary in
 _WIDEST = 1 << 24  # an event longer than this is no place to cut
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A run of whole events, as text, without the comma after the last."""
 
     index: int
@@ -26,8 +25,7 @@ class Piece:
     last: bool  # nothing but what follows the events comes after; `text` includes that
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
+class _Cut(Struct, frozen=True):
     end: int  # after the event before
     start: int  # of the event after
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tracekit.trace.json.scanning import STRING
 
@@ -33,16 +34,14 @@ NOT_UTF8 = "invalid UTF-8, shown as �"
 QUOTES = "unescaped quotes in a name, kept as they look"
 
 
-@dataclass(slots=True)
-class Places:
+class Places(Struct):
     """Where one kind of damage was repaired."""
 
     first: int  # offset in the text
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
+class Repaired(Struct, frozen=True):
     """JSON text that can be decoded, perhaps, and what was done to it."""
 
     text: bytes

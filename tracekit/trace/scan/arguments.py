@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part
 from tracekit.trace.scan import layout as lay
@@ -25,8 +25,7 @@ _DECIMALS = ("warps_per_sm", "occupancy")
 _POWERS = 10.0 ** np.arange(32)  # exact up to 22, and no more are asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """A side table: the categories of its rows, and what of a slice's arguments each column is."""
 
     cats: tuple[Cat, ...]  # any where none is named
@@ -64,8 +63,7 @@ SPECS: Mapping[str, Spec] = {
 _NO_ROW = {"grids": _DECIMALS, "shapes": ("strides",), "launched": ("block",)}
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """The arguments that are kept: the table that the kernel looks names up in."""
 
     table: npt.NDArray[np.uint8]  # [lay.KEYS, lay.KEY_ROW]
@@ -119,8 +117,7 @@ def _enter(rows: npt.NDArray[np.uint8], key: bytes, slot: int) -> None:
     rows[place, 32 : 32 + len(key)] = np.frombuffer(key, np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """The arguments of a piece, by slot."""
 
     keys: Keys

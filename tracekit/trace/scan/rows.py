@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Decoded, Shapes, closes, shapes
@@ -156,8 +156,7 @@ def _own(column: I64) -> npt.NDArray[np.generic]:
     return small.copy() if small is column else small
 
 
-@dataclass(frozen=True, slots=True)
-class _Cats:
+class _Cats(Struct, frozen=True):
     """The categories of some rows."""
 
     cat: npt.NDArray[np.uint8]  # [N] Cat

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.scan import arguments
@@ -40,8 +40,7 @@ _OF_TEXTS: dict[int, Any] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the kernel found in a piece: views of its buffers, good until the next piece."""
 
     events: int

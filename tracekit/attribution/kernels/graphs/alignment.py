@@ -7,9 +7,9 @@ Source: Wagner, Fischer, "The String-to-String Correction Problem", JACM 21(1), 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.trace.trace import I64, Mask
 
@@ -18,8 +18,7 @@ MOST = 36_000_000  # cells of a table: 6,000 nodes by as many launches
 Score = Callable[[int], I64]  # of node i with each launch: [M], 0 where it cannot be that
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Aligned:
+class Aligned(Struct, frozen=True, eq=False):
     """N nodes against M launches."""
 
     call: I64  # [N] the launch of each node, ascending; -1 for none

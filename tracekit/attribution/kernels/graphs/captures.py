@@ -7,9 +7,9 @@ without captures may hold the same work run eagerly, which says the same of a re
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
@@ -20,8 +20,7 @@ _BEGIN, _END = r"StreamBeginCapture", r"StreamEndCapture"
 _COPYING = re.compile(r"(?i)^(?:cuda|hip|cu|musa)mem(?:cpy|set)")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Captured:
+class Captured(Struct, frozen=True, eq=False):
     """The launches of one capture, or of one annotation where they ran eagerly."""
 
     call: I64  # [N] rows of `links.calls`

@@ -8,12 +8,13 @@ times say nothing of host and device together: the work comes after all captures
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from tracekit.attribution import links
+from tracekit.records import replace
 from tracekit.trace.trace import HOST, I64, Table, Trace
 
 _TABLES = ("shapes", "ops", "python")
@@ -21,8 +22,7 @@ _TEXTS = {"shapes": ("dims", "types", "concrete", "strides")}
 _COLUMNS = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Part(Struct, frozen=True, eq=False):
     """Work of the replays, and the launches of one trace that it was captured from."""
 
     host: Trace

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, unnamed
@@ -47,8 +47,7 @@ _PRODUCT = r"^aten::(?:mm|addmm|linear|_scaled_mm)$"
 _MATRIX = re.compile(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class Source(Struct, frozen=True, eq=False):
     """One capture of one file, in the words of the replays."""
 
     file: int  # which of the traces
@@ -61,8 +60,7 @@ class Source:
     label: str  # the annotations around it, and the name of its file
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Nodes:
+class Nodes(Struct, frozen=True, eq=False):
     """N nodes of one replay and what they are."""
 
     replay: Replay
@@ -171,8 +169,7 @@ def match(
     return [out[at] for at in range(len(replays))]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
+class _Fit(Struct, frozen=True, eq=False):
     """One capture that may be that of a replay."""
 
     source: Source

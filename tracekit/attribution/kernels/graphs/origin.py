@@ -7,17 +7,18 @@ op_row, ops         the op of each piece of work, captured or launched
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import graft, matching
 from tracekit.attribution.kernels.graphs.replays import Replay, replays
 from tracekit.attribution.kernels.graphs.words import Words, grids_of_calls
+from tracekit.records import replace
 from tracekit.trace.trace import I64, Mask, Trace
 
 T = TypeVar("T", bound=np.generic)
@@ -27,8 +28,7 @@ LEAST = (
 RELATED = 0.2  # below that it has nothing to do with this one
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """How one trace fits the replays of another."""
 
     path: str
@@ -51,8 +51,7 @@ class Match:
         return PurePath(self.path).name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Origin:
+class Origin(Struct, frozen=True, eq=False):
     """M rows of `links.work` whose capture is known."""
 
     trace: Trace  # the captures' host and this work: see graft.py

@@ -7,9 +7,9 @@ the grid on the launch call itself, CUDA does not: there a captured launch has n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 
 from tracekit.attribution import links
 from tracekit.trace.spans import segments
@@ -23,8 +23,7 @@ _COMPILED = re.compile(r"^triton_(poi|red|per|tem|mm|for)_")
 _FILL_KERNEL = re.compile(r"__amd_rocclr_fillBuffer")
 
 
-@dataclass(slots=True)
-class Words:
+class Words(Struct):
     """Words by number."""
 
     number: dict[str, int] = field(default_factory=dict)

@@ -7,7 +7,6 @@ tensor that the trace does not hold: FLOPs are exact, bytes count the least expe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 
 from tracekit.attribution.roofline.formulas.work import (
@@ -20,6 +19,7 @@ from tracekit.attribution.roofline.formulas.work import (
     entries,
     same,
 )
+from tracekit.records import replace
 
 # c10::ScalarType by number: half, float, bfloat16, fp8
 _SCALAR_TYPES = {5: 2, 6: 4, 15: 2, 23: 1, 24: 1}

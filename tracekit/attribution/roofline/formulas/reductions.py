@@ -7,7 +7,6 @@ is the smaller part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 
 from tracekit.attribution.roofline.formulas.work import (
@@ -19,6 +18,7 @@ from tracekit.attribution.roofline.formulas.work import (
     entries,
     sizes,
 )
+from tracekit.records import replace
 
 
 def _work(call: Call, at: int, bytes_: int, known: Known = Known.EXACT) -> Work:

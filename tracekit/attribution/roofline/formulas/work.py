@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from math import prod
+
+from msgspec import Struct
 
 from tracekit.attribution.roofline.devices import BYTES, DTYPES
 
@@ -41,8 +42,7 @@ class Known(StrEnum):
     MOST = "at most"  # what they do not say can only take from it: no floor
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """A matrix of weights [k, n] and the rows that the call multiplies with it."""
 
     rows: int  # tokens, all batch rows counted
@@ -51,8 +51,7 @@ class Weights:
     bytes: int  # of the matrix
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What one call of an op has to do at least."""
 
     flops: int
@@ -64,8 +63,7 @@ class Work:
     known: Known = Known.EXACT
 
 
-@dataclass(frozen=True, slots=True)
-class Lengths:
+class Lengths(Struct, frozen=True):
     """Lengths of the sequences of a step, as its annotation says: sums over requests.
 
     vLLM's and SGLang's `sq…sk…sqsq…sqsk…`: queries, keys, queries squared, queries × keys.
@@ -96,8 +94,7 @@ _NO_TENSOR = frozenset(("", "Scalar", "ScalarList", "TensorList", "GenericList",
                         "Double", "None", "Device", "String", "Generator"))  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(Struct, frozen=True, dict=True):
     """Arguments of one call, by position."""
 
     dims: Dims
@@ -186,8 +183,7 @@ def sizes(dims: Sequence[int]) -> str:
     return "×".join(str(n) for n in dims) or "1"
 
 
-@dataclass(frozen=True, slots=True)
-class Formula:
+class Formula(Struct, frozen=True):
     """How the work of one op is computed, and whose words its arguments are in."""
 
     run: Callable[[Call], Work]
