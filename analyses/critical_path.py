@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
 from tracekit.answers.critical_path import CauseShare, CriticalPath, LongEdge, PathThrough
 from tracekit.attribution import hta_results
 from tracekit.attribution.hta_results import Edge
 from tracekit.attribution.stages.instances import Markers, markers
 from tracekit.errors import MissingEventsError, TracekitError
+from tracekit.records import Record
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
@@ -38,7 +37,7 @@ CAUSES = {
 MOST_EDGES = 50
 
 
-class _Region(Struct, frozen=True):
+class _Region(Record, frozen=True):
     """What the path leads through."""
 
     name: str | None  # of an annotation; None: the whole trace

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
 from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import IdleReason
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
 
@@ -137,7 +135,7 @@ def _saves(reason: Reason, rule: Rule, ns: int, after: int) -> int | None:
     return ns if reason is Reason.SYNC else ns - after
 
 
-class _Share(Struct, frozen=True):
+class _Share(Record, frozen=True):
     """What one stage has of a reason's time; None: work that no stage launched."""
 
     stage: str | None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from tracekit.attribution.reasons.names import Reason
+from tracekit.records import Record
 from tracekit.taxonomy import FindingKind
 
 
-class Rule(Struct, frozen=True):
+class Rule(Record, frozen=True):
     """How a reason is said: `... the GPU waits {because}.`"""
 
     kind: FindingKind

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.memory import Device, Failure, Holder, Memory, Reserve
 from tracekit.attribution.program_code import is_library, spoken
+from tracekit.records import Record
 from tracekit.trace.snapshot import Block, Event, Frame, Segment, Snapshot
 from tracekit.trace.trace import I64
 
@@ -42,7 +42,7 @@ def of_snapshot(snapshot: Snapshot, path: str) -> Memory:
     return Memory(tuple(rows), (), (), tuple(held), tuple(reserves), tuple(failures))
 
 
-class _Past(Struct, frozen=True, eq=False):
+class _Past(Record, frozen=True, eq=False):
     """Lives of blocks over E events; state 0 is before the first, state i after event i - 1."""
 
     bytes: I64  # [B] asked for

@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.roles import Aligned, Role
 from tracekit.attribution.kernels import kernel_rules
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.attribution.roofline.model_bounds import Llm, llm_of, prompts
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Trace
 
 from .names import IN_FRONT
 
 
-class Stated(Struct, frozen=True):
+class Stated(Record, frozen=True):
     """What a capture says of its decoder."""
 
     llm: Llm

@@ -9,7 +9,6 @@ import re
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import CODE, classify, op_categories
@@ -18,6 +17,7 @@ from tracekit.attribution.roofline import op_formulas
 from tracekit.attribution.roofline.formulas.work import MATRIX, Known, Weights, Work
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import around_ops, innermost
+from tracekit.records import Record
 from tracekit.taxonomy import DECODE_STEP, Category
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -32,7 +32,7 @@ EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)"
 BATCHED = r"^aten::(bmm|baddbmm)$"
 
 
-class Items(Struct, frozen=True, eq=False):
+class Items(Record, frozen=True, eq=False):
     """I kernels, or ops, of PHASES: by forward pass, then by launch."""
 
     on_gpu: bool
@@ -223,7 +223,7 @@ def _step(trace: Trace, pid: I64, when: I64) -> I64:
 # ---------------------------------------------------------------- calls
 
 
-class Calls(Struct, frozen=True, eq=False):
+class Calls(Record, frozen=True, eq=False):
     """C GEMM and attention calls: see layers.Order; their formulas where shapes are recorded."""
 
     phase: I64  # [C] index into PHASES

@@ -13,13 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.roles import Part, Role
 from tracekit.attribution.kernels.categories import CATEGORIES
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.op_formulas import described
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
@@ -38,7 +37,7 @@ _ATTENTION, _ACTED, _HEAD = "work before attention", "work before MLP down proje
 _OPERATIONS = {Family.NORM: 4, Family.ROTARY: 3, Family.POINTWISE: 1}  # a value
 
 
-class _Group(Struct, frozen=True):
+class _Group(Record, frozen=True):
     """Kernels without an op of one role, and of one name where they are no call."""
 
     role: str

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution.roofline.formulas.work import Weights
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask
 
@@ -22,7 +22,7 @@ from .layer_pattern import ATTENTION, NOWHERE, Layout
 from .names import LAST, OUTSIDE_LAYERS
 
 
-class Kind(Struct, frozen=True):
+class Kind(Record, frozen=True):
     """One role of a layer."""
 
     role: str
@@ -30,7 +30,7 @@ class Kind(Struct, frozen=True):
     call: str = ""  # gemm or attention; empty for other work
 
 
-class Placed(Struct, frozen=True, eq=False):
+class Placed(Record, frozen=True, eq=False):
     """What each of I items is: rows of `key` [I, 2] are (index into PHASES, index into kinds)."""
 
     key: I64

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.answers.roofline import Coverage, Limit, Op, Uncovered
 from tracekit.attribution import links
@@ -20,7 +19,7 @@ from tracekit.attribution.roofline.formulas.work import MATRIX, Family
 from tracekit.attribution.roofline.op_formulas import Described, described
 from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -31,7 +30,7 @@ NEAR = 0.6  # of the floor: as fast as the device goes, whatever its size
 _DENSE = (Category.GEMM, Category.ATTENTION)
 
 
-class Calls(Struct, frozen=True, eq=False):
+class Calls(Record, frozen=True, eq=False):
     """Calls with a formula, and which kernels are theirs."""
 
     found: Described

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.speculative import Parts
 from tracekit.attribution import links
+from tracekit.records import Record
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -26,7 +26,7 @@ DRAFT, TRANSLATE, VERIFY, ACCEPT, ROLL_BACK, REST = range(6)
 KINDS = 6
 
 
-class Marked(Struct, frozen=True, eq=False):
+class Marked(Record, frozen=True, eq=False):
     """R rounds, and P parts within them; rows of `links.marks`, sorted by start.
 
     Rounds of a request follow one another on its thread; `group` numbers the requests.
@@ -43,7 +43,7 @@ class Marked(Struct, frozen=True, eq=False):
     part_end: I64
 
 
-class Took(Struct, frozen=True):
+class Took(Record, frozen=True):
     """One round, in ns of the trace."""
 
     start_ns: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import instances
+from tracekit.records import Record
 from tracekit.taxonomy import ACCEPT, DRAFT_STEP, ROLL_BACK, ROUND, TRANSLATE, VERIFY, Stage
 from tracekit.trace.spans import nesting
 from tracekit.trace.trace import I64, Cat, Trace
@@ -19,7 +19,7 @@ from .marked import Marked
 AHEAD = (Stage.LOAD, Stage.PREPROCESS, Stage.ENCODE, Stage.PREFILL)  # of decode
 
 
-class Request(Struct, frozen=True):
+class Request(Record, frozen=True):
     """One request with rounds; times in ns of the trace."""
 
     number: int  # of its sample marker, else its place
@@ -94,7 +94,7 @@ def _marked(notes: Trace, thread: I64, kinds: I64, chosen: I64, group: I64) -> M
     )  # fmt: skip
 
 
-class _Stages(Struct, frozen=True, eq=False):
+class _Stages(Record, frozen=True, eq=False):
     """Rows of `links.marks` that mark stages before decode, and the sample each row lies in."""
 
     notes: Trace

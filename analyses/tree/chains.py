@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64
 
 
-class Chains(Struct, frozen=True, eq=False):
+class Chains(Record, frozen=True, eq=False):
     """C distinct chains; each is another one and a name at its end."""
 
     code: I64  # [N] the chain of each row

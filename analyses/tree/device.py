@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.tree import COPY, FILL, KERNEL, MODULE, OP, STAGE
 from tracekit.attribution import code_lines, links
@@ -17,6 +16,7 @@ from tracekit.attribution.roofline.op_formulas import described
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.attribution.stages.instances import Markers, innermost, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE, UNLAUNCHED
+from tracekit.records import Record
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -29,7 +29,7 @@ _LEAF = {Cat.KERNEL: KERNEL, Cat.MEMCPY: COPY, Cat.MEMSET: FILL}
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
-class Around(Struct, frozen=True, eq=False):
+class Around(Record, frozen=True, eq=False):
     """What is around each row, by one number, and each number as a path."""
 
     code: I64  # [G]

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from tracekit.answers.tree import IDLE, OTHERS, ROOT, STAGE, Node
+from tracekit.records import Record
 from tracekit.results import units
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64
@@ -44,7 +45,7 @@ class Growing(Struct):
         return here
 
 
-class Sums(Struct, frozen=True, eq=False):
+class Sums(Record, frozen=True, eq=False):
     """What each of N nodes has by itself, without its children."""
 
     count: I64

@@ -7,7 +7,6 @@ what they are in.
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.tree import MODULE, OP, OUTSIDE_OPS, STAGE
 from tracekit.attribution import links
@@ -15,6 +14,7 @@ from tracekit.attribution.kernels import module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.attribution.stages.instances import Markers, markers_if_any
 from tracekit.attribution.stages.work_phases import OUTSIDE
+from tracekit.records import Record
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Trace
 
@@ -26,7 +26,7 @@ _MARK, _MODULE, _OP = range(3)
 _KINDS = (STAGE, MODULE, OP)
 
 
-class Host(Struct, frozen=True, eq=False):
+class Host(Record, frozen=True, eq=False):
     """Stages, modules and ops of all threads as one forest, H rows."""
 
     kind: I64  # [H] _MARK, _MODULE, _OP

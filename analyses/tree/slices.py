@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.tree import Slices, Track
 from tracekit.attribution import links
 from tracekit.attribution.stages.instances import Markers
+from tracekit.records import Record
 from tracekit.trace.spans import detail, segments
 from tracekit.trace.trace import HOST, I32, I64, Mask, Trace
 
@@ -21,7 +21,7 @@ STREAMS, THREADS = 32, 10  # tracks
 FOCUS = 3  # stages of which one instance is drawn whole, where there is room
 
 
-class Rows(Struct, frozen=True, eq=False):
+class Rows(Record, frozen=True, eq=False):
     """Slices of one kind on their tracks."""
 
     tracks: list[Track]
@@ -34,7 +34,7 @@ class Rows(Struct, frozen=True, eq=False):
     left_out: int = 0
 
 
-class Drawn(Struct, frozen=True, eq=False):
+class Drawn(Record, frozen=True, eq=False):
     tracks: tuple[Track, ...]
     names: tuple[str, ...]
     slices: Slices | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.tree import CAUSE, HOST, IDLE
 from tracekit.attribution.idle import causes
@@ -11,6 +10,7 @@ from tracekit.attribution.idle.by_cause import NAMES
 from tracekit.attribution.idle.cause_names import HOST_SIDE, ORDER
 from tracekit.attribution.reasons import holders
 from tracekit.attribution.stages.instances import innermost, markers_if_any
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace
@@ -24,7 +24,7 @@ WORDS = (*(NAMES[cause] for cause in ORDER), "work probably missing in the file"
 _HOST_SIDE = np.array([cause in HOST_SIDE for cause in ORDER])
 
 
-class Waits(Struct, frozen=True, eq=False):
+class Waits(Record, frozen=True, eq=False):
     """W stretches in which a device had no work, from its first activity to its last."""
 
     device: I64  # [W]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.whatif import Inferred, Outcome, Replayed, WhatIf
 from tracekit.attribution import links
 from tracekit.attribution.replay import changes, other_device
@@ -25,6 +23,7 @@ from tracekit.attribution.replay.predict import (
     replay,
 )
 from tracekit.attribution.roofline.devices import datasheet
+from tracekit.records import Record
 from tracekit.results.catalog import Analysis
 from tracekit.results.units import plural, share
 from tracekit.trace.trace import Cat, Trace
@@ -36,7 +35,7 @@ SOME = 0.001  # of what was measured: what saves less is not listed there
 MOST_INFERRED = 200
 
 
-class _Scenario(Struct, frozen=True):
+class _Scenario(Record, frozen=True):
     """A change with its name, and what it may make of the edges: the first is the best guess."""
 
     said: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.results.trust import Trust, Verdict, worst
 
@@ -13,7 +12,7 @@ Effect = Literal["note", "degraded", "refused"]  # of a finding on the answers t
 VERDICT: dict[Effect, Verdict] = {"note": "trusted", "degraded": "degraded", "refused": "refused"}
 
 
-class Audit(Result, Struct, frozen=True):
+class Audit(Result, Record, frozen=True):
     """What is odd about the trace; the worst first. No row: every check passed."""
 
     analysis = "audit"
@@ -28,7 +27,7 @@ class Audit(Result, Struct, frozen=True):
         return Trust(worst(VERDICT[r.effect] for r in mine), tuple(r.what for r in mine))
 
 
-class Finding(Struct, frozen=True):
+class Finding(Record, frozen=True):
     """One thing that is odd about a trace, and what it does to the answers that it touches."""
 
     trace: str

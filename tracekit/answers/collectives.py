@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from msgspec import Struct
-
 from tracekit.attribution.collectives.arrivals import Arrival, RankCalls, Waiting, meet
 from tracekit.attribution.collectives.by_group import GroupCollective
 from tracekit.attribution.collectives.clocks import HostClock, align
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.results.units import duration, plural
 
@@ -16,7 +15,7 @@ MOSTLY = 0.5  # of all skew: one rank is the reason, not chance
 WORTH = 0.05  # of the longest window: less is not worth a sentence
 
 
-class Straggler(Struct, frozen=True):
+class Straggler(Record, frozen=True):
     """The rank that the others wait for longest, over the calls of all collectives."""
 
     rank: str

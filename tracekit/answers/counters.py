@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class KernelCounter(Struct, frozen=True):
+class KernelCounter(Record, frozen=True):
     """One hardware counter of all ranges of one kernel."""
 
     kernel: str  # as the range is called
@@ -20,7 +19,7 @@ class KernelCounter(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Counters(Result, Struct, frozen=True):
+class Counters(Result, Record, frozen=True):
     analysis = "counters"
 
     rows: tuple[KernelCounter, ...]  # by counter, the most first

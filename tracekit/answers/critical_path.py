@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class CauseShare(Struct, frozen=True):
+class CauseShare(Record, frozen=True):
     cause: str
     ns: int
     share: float | None  # of the path
     edges: int
 
 
-class PathThrough(Struct, frozen=True):
+class PathThrough(Record, frozen=True):
     """The path through one instance."""
 
     trace: str
@@ -27,7 +26,7 @@ class PathThrough(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class LongEdge(Struct, frozen=True):
+class LongEdge(Record, frozen=True):
     trace: str
     name: str
     cause: str
@@ -37,7 +36,7 @@ class LongEdge(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class CriticalPath(Result, Struct, frozen=True):
+class CriticalPath(Result, Record, frozen=True):
     analysis = "critical_path"
 
     rows: tuple[PathThrough, ...]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import fmean
 
-from msgspec import Struct
-
 from tracekit.attribution.collectives.by_group import Collective
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 WINDOW = (
@@ -18,7 +17,7 @@ BUSY = "Share of the device's window in which it had work."
 IDLE = "Part of the window in which no stream of the device had work."
 
 
-class Device(Struct, frozen=True):
+class Device(Record, frozen=True):
     """One device. window = kernel + memcpy + memset + idle, exactly; all in ns."""
 
     device: int
@@ -66,7 +65,7 @@ class Device(Struct, frozen=True):
         return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
 
 
-class Stream(Struct, frozen=True):
+class Stream(Record, frozen=True):
     """One stream of a device."""
 
     trace: str
@@ -80,7 +79,7 @@ class Stream(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Devices(Result, Struct, frozen=True):
+class Devices(Result, Record, frozen=True):
     analysis = "devices"
 
     rows: tuple[Device, ...]

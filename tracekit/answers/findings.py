@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.results.trust import Verdict
 from tracekit.taxonomy import FindingKind
 
 
-class Saving(Struct, frozen=True):
+class Saving(Record, frozen=True):
     """What a replay of the trace says that removing a cause saves of the device window."""
 
     predicted_ns: int | None  # None where only a range is said
@@ -20,7 +19,7 @@ class Saving(Struct, frozen=True):
     high_ns: int
 
 
-class OfRank(Struct, frozen=True):
+class OfRank(Record, frozen=True):
     """What a finding that several ranks of a file have alike comes to on one of them."""
 
     rank: str
@@ -29,7 +28,7 @@ class OfRank(Struct, frozen=True):
     saves_ns: int | None
 
 
-class Finding(Struct, frozen=True):
+class Finding(Record, frozen=True):
     """One claim that the trace supports."""
 
     trace: str
@@ -62,7 +61,7 @@ class Finding(Struct, frozen=True):
         return self.kind, self.unit, self.stage, self.do
 
 
-class Largest(Struct, frozen=True):
+class Largest(Record, frozen=True):
     """The largest share of a device's idle time, or of all kernel time, and what is said of it."""
 
     trace: str
@@ -76,7 +75,7 @@ class Largest(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Withheld(Struct, frozen=True):
+class Withheld(Record, frozen=True):
     """Findings that rest on answers which the audit refuses."""
 
     trace: str
@@ -86,7 +85,7 @@ class Withheld(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Findings(Result, Struct, frozen=True):
+class Findings(Result, Record, frozen=True):
     analysis = "findings"
 
     rows: tuple[Finding, ...]  # the largest saving first

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from tracekit.attribution.gaps import Gap, HostCall
 from tracekit.attribution.idle.by_cause import By
 from tracekit.attribution.reasons.before import Before
 from tracekit.attribution.reasons.rows import IdleReason
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
 
-class DeviceIdle(Struct, frozen=True):
+class DeviceIdle(Record, frozen=True):
     """The idle part of one device's window; the classes add up to it."""
 
     device: int
@@ -46,7 +45,7 @@ class DeviceIdle(Struct, frozen=True):
         return self.seen_idle_ns / self.seen_window_ns if self.seen_window_ns else None
 
 
-class StageIdle(Struct, frozen=True):
+class StageIdle(Record, frozen=True):
     """Idle time of all instances of a family, all devices together."""
 
     family: str
@@ -75,7 +74,7 @@ class StageIdle(Struct, frozen=True):
         return self.launched_causes.less(self.launched_suspect_causes)
 
 
-class Lengths(Struct, frozen=True):
+class Lengths(Record, frozen=True):
     """Gaps of one length class, all devices together."""
 
     under_ns: int | None  # None: the longest class has no end
@@ -90,7 +89,7 @@ class Lengths(Struct, frozen=True):
         return self.causes.less(self.suspect_causes)
 
 
-class IdleTime(Result, Struct, frozen=True):
+class IdleTime(Result, Record, frozen=True):
     analysis = "idle"
 
     rows: tuple[DeviceIdle, ...]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from tracekit.attribution.kernels import inductor_names, kernel_rules
 from tracekit.attribution.kernels.graphs.origin import Match
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.unfused import Unfused
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
 Shape = tuple[int, int, int]  # of a grid or a block: x, y, z
 
 
-class Origin(Struct, frozen=True):
+class Origin(Record, frozen=True):
     """What launched a part of a row's kernels. None where the trace does not say."""
 
     op: str | None
@@ -26,7 +25,7 @@ class Origin(Struct, frozen=True):
     total_ns: int
 
 
-class Kernel(Struct, frozen=True):
+class Kernel(Record, frozen=True):
     """All kernels of one name, category and phase. Durations are added up, overlaps and all."""
 
     name: str
@@ -80,7 +79,7 @@ class Kernel(Struct, frozen=True):
         return inductor_names.fusable(self.name, self.category)
 
 
-class PhaseTotal(Struct, frozen=True):
+class PhaseTotal(Record, frozen=True):
     phase: str
     count: int
     total_ns: int  # sum of the durations of its kernels
@@ -89,7 +88,7 @@ class PhaseTotal(Struct, frozen=True):
     tokens: int | None  # that prefill read, or that decode generated
 
 
-class Share(Struct, frozen=True):
+class Share(Record, frozen=True):
     phase: str
     category: Category
     count: int
@@ -99,7 +98,7 @@ class Share(Struct, frozen=True):
     alone_ns: int = 0  # of total_ns: nothing else ran on the device
 
 
-class Kernels(Result, Struct, frozen=True):
+class Kernels(Result, Record, frozen=True):
     analysis = "kernels"
 
     rows: tuple[Kernel, ...]  # the longest first

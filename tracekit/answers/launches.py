@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
 
-class Depth(Struct, frozen=True):
+class Depth(Record, frozen=True):
     """Activities launched and not begun on one stream; a graph launch counts each of its nodes.
 
     +1 as the launch starts, -1 as the work does.
@@ -26,7 +25,7 @@ class Depth(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Spread(Struct, frozen=True):
+class Spread(Record, frozen=True):
     """Over launches or activities; in ns."""
 
     mean_ns: float
@@ -35,7 +34,7 @@ class Spread(Struct, frozen=True):
     max_ns: int
 
 
-class Launching(Struct, frozen=True):
+class Launching(Record, frozen=True):
     """The launches of one stage (all its instances), or of the whole trace. Times in ns."""
 
     trace: str
@@ -73,7 +72,7 @@ class Launching(Struct, frozen=True):
         return isinstance(self.stage, Whole)
 
 
-class Call(Struct, frozen=True):
+class Call(Record, frozen=True):
     """Launching calls of one name."""
 
     name: str
@@ -82,7 +81,7 @@ class Call(Struct, frozen=True):
     host_ns: int
 
 
-class DelayClass(Struct, frozen=True):
+class DelayClass(Record, frozen=True):
     """Activities whose launch delay is in one class."""
 
     under_ns: int | None  # None: the longest class has no end
@@ -90,7 +89,7 @@ class DelayClass(Struct, frozen=True):
     delay_ns: int
 
 
-class Launches(Result, Struct, frozen=True):
+class Launches(Result, Record, frozen=True):
     analysis = "launches"
 
     rows: tuple[Launching, ...]  # by trace and stage; the last of a trace is the whole of it

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class CodeLine(Struct, frozen=True):
+class CodeLine(Record, frozen=True):
     """Work that one line of Python launched in one phase, and idle time that it held."""
 
     line: str | None  # folder/file.py:12 function; None: no frame around the launch
@@ -20,7 +19,7 @@ class CodeLine(Struct, frozen=True):
     kernel_ns: int  # its time
 
 
-class HeldLine(Struct, frozen=True):
+class HeldLine(Record, frozen=True):
     """Idle time of all devices, added up, in which one line of Python held the launching thread."""
 
     line: str | None  # None: no frame over half of the stretch
@@ -31,7 +30,7 @@ class HeldLine(Struct, frozen=True):
     longest_ns: int
 
 
-class CodeLines(Result, Struct, frozen=True):
+class CodeLines(Result, Record, frozen=True):
     """Rows add up to all device work; held and the rest to idle time with a reason of the host."""
 
     analysis = "lines"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class Device(Struct, frozen=True):
+class Device(Record, frozen=True):
     """One memory. The allocator's own totals as it wrote them with each event, in bytes."""
 
     trace: str  # the file
@@ -27,7 +26,7 @@ class Device(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class StagePeak(Struct, frozen=True):
+class StagePeak(Record, frozen=True):
     trace: str
     memory: str
     stage: str
@@ -39,7 +38,7 @@ class StagePeak(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Piece(Struct, frozen=True):
+class Piece(Record, frozen=True):
     """Allocations of one size by one op in one stage."""
 
     memory: str
@@ -52,7 +51,7 @@ class Piece(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Holder(Struct, frozen=True):
+class Holder(Record, frozen=True):
     """Blocks that were held at the peak of a memory snapshot, by the stack that allocated them."""
 
     memory: str
@@ -63,7 +62,7 @@ class Holder(Struct, frozen=True):
     rank: str | None = None
 
 
-class AtPeak(Struct, frozen=True):
+class AtPeak(Record, frozen=True):
     """Allocations of a trace that were live at the peak, by who made them."""
 
     memory: str
@@ -74,7 +73,7 @@ class AtPeak(Struct, frozen=True):
     rank: str | None = None
 
 
-class Reserve(Struct, frozen=True):
+class Reserve(Record, frozen=True):
     """Where the reserved bytes were when the snapshot was taken; the parts add up to `reserved`."""
 
     memory: str
@@ -89,7 +88,7 @@ class Reserve(Struct, frozen=True):
     rank: str | None = None
 
 
-class Failure(Struct, frozen=True):
+class Failure(Record, frozen=True):
     """An allocation that failed for want of memory."""
 
     memory: str
@@ -100,7 +99,7 @@ class Failure(Struct, frozen=True):
     rank: str | None = None
 
 
-class Memory(Result, Struct, frozen=True):
+class Memory(Result, Record, frozen=True):
     analysis = "memory"
 
     rows: tuple[Device, ...]

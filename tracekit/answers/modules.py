@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class ModuleTime(Struct, frozen=True):
+class ModuleTime(Record, frozen=True):
     """All calls of one module, or of all modules of a class, in one phase. Sums of durations."""
 
     module: str  # LlamaMLP_3, or the class; by names on the kernels layers.3.mlp, or layers.*.mlp
@@ -24,7 +23,7 @@ class ModuleTime(Struct, frozen=True):
     share: float | None  # of the GPU time of its phase; of host time of all calls without a GPU
 
 
-class Rest(Struct, frozen=True):
+class Rest(Record, frozen=True):
     """GPU work of a phase, and the part that is outside every module."""
 
     phase: str
@@ -34,7 +33,7 @@ class Rest(Struct, frozen=True):
     outside_count: int
 
 
-class Modules(Result, Struct, frozen=True):
+class Modules(Result, Record, frozen=True):
     analysis = "modules"
 
     rows: tuple[ModuleTime, ...]  # each module, the longest first

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from tracekit.attribution.stages import work_phases
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
 
-class Op(Struct, frozen=True):
+class Op(Record, frozen=True):
     """All ops of one name, category and phase. Host time, of all threads added up."""
 
     name: str
@@ -29,14 +28,14 @@ class Op(Struct, frozen=True):
         return self.self_ns
 
 
-class PhaseTotal(Struct, frozen=True):
+class PhaseTotal(Record, frozen=True):
     phase: str
     count: int
     self_ns: int
     tokens: int | None  # that prefill read, or that decode generated
 
 
-class Ops(Result, Struct, frozen=True):
+class Ops(Result, Record, frozen=True):
     analysis = "ops"
 
     rows: tuple[Op, ...]  # the longest first

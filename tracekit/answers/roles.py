@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.utilization import Rates
+from tracekit.records import Record
 from tracekit.results.findings import LEAST
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category, Stage
@@ -16,7 +15,7 @@ from tracekit.taxonomy import Category, Stage
 Bound = Literal["memory", "compute"]
 
 
-class Role(Struct, frozen=True):
+class Role(Record, frozen=True):
     """All work of one place of a layer in one phase, over all layers and passes."""
 
     role: str
@@ -66,7 +65,7 @@ class Part:
     names: tuple[tuple[str, int, int], ...] = field(default=(), metadata={"json": False})
 
 
-class Pair(Struct, frozen=True):
+class Pair(Record, frozen=True):
     """One role in both phases."""
 
     role: str
@@ -78,7 +77,7 @@ class Pair(Struct, frozen=True):
     row_ratio: float | None  # a row of a call in decode over one in prefill
 
 
-class Aligned(Struct, frozen=True):
+class Aligned(Record, frozen=True):
     """How a phase was read."""
 
     phase: str
@@ -109,7 +108,7 @@ class Aligned(Struct, frozen=True):
         return None if self.gemm_floor_ns is None else int(self.gemm_ns - self.gemm_floor_ns)
 
 
-class Roles(Result, Struct, frozen=True):
+class Roles(Result, Record, frozen=True):
     analysis = "roles"
 
     rows: tuple[Role, ...]  # in the order of a layer

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.stage_bounds import StageBound
 from tracekit.attribution.roofline.utilization import Rates
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
 Limit = Literal["compute", "memory", "latency", "communication"]
 
 
-class Op(Struct, frozen=True):
+class Op(Record, frozen=True):
     """All calls of one op with one shape, in one phase."""
 
     op: str
@@ -37,7 +36,7 @@ class Op(Struct, frozen=True):
     module: str | None = None  # class of the innermost nn.Module around most of its time
 
 
-class Coverage(Struct, frozen=True):
+class Coverage(Record, frozen=True):
     """How much of the GPU time has formulas; nothing is extrapolated from it."""
 
     phase: str
@@ -49,7 +48,7 @@ class Coverage(Struct, frozen=True):
     unsized_ns: int = 0  # of kernel_ns: neither an op's arguments nor anything else says the sizes
 
 
-class Uncovered(Struct, frozen=True):
+class Uncovered(Record, frozen=True):
     """Kernels that no formula describes, by their op, and why."""
 
     what: str  # the op, else the kernel
@@ -58,7 +57,7 @@ class Uncovered(Struct, frozen=True):
     total_ns: int
 
 
-class Roofline(Result, Struct, frozen=True):
+class Roofline(Result, Record, frozen=True):
     analysis = "roofline"
 
     rows: tuple[Op, ...]  # the longest first

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 ACCEPTED = "Draft tokens that the target kept, over draft tokens that were made."
@@ -25,7 +24,7 @@ LAW = (
 )
 
 
-class Parts(Struct, frozen=True):
+class Parts(Record, frozen=True):
     """A span of rounds by what it was spent on, in ns."""
 
     draft_ns: int
@@ -48,7 +47,7 @@ class Parts(Struct, frozen=True):
         }  # fmt: skip
 
 
-class Round(Struct, frozen=True):
+class Round(Record, frozen=True):
     """One round. `wall_ns` = the parts of `spent`."""
 
     number: int
@@ -63,7 +62,7 @@ class Round(Struct, frozen=True):
     device: Parts | None  # busy with the work that each part launched; None without a device
 
 
-class Plain(Struct, frozen=True):
+class Plain(Record, frozen=True):
     """A request without the profiler. In ns; None where it is not known."""
 
     ttft_ns: int
@@ -72,7 +71,7 @@ class Plain(Struct, frozen=True):
     tokens: int | None
 
 
-class Row(Struct, frozen=True):
+class Row(Record, frozen=True):
     """One request; of a serving engine, which marks steps, all steps of a thread."""
 
     trace: str
@@ -109,7 +108,7 @@ class Row(Struct, frozen=True):
         return sum(self.draft_stages.values())
 
 
-class Verify(Struct, frozen=True):
+class Verify(Record, frozen=True):
     """A pass of the target over so many positions, against its single step."""
 
     length: int
@@ -118,7 +117,7 @@ class Verify(Struct, frozen=True):
     steps: float  # over the target's step
 
 
-class Curve(Struct, frozen=True):
+class Curve(Record, frozen=True):
     """The law for one draft length."""
 
     gamma: int
@@ -132,7 +131,7 @@ class Curve(Struct, frozen=True):
     speedups: tuple[float, ...]  # at `Law.alphas`
 
 
-class Law(Struct, frozen=True):
+class Law(Record, frozen=True):
     """What was measured of one pair, and what it makes of every acceptance."""
 
     draft: str | None
@@ -159,7 +158,7 @@ class Law(Struct, frozen=True):
         return next((curve for curve in self.curves if curve.gamma == self.gamma), None)
 
 
-class Speculative(Result, Struct, frozen=True):
+class Speculative(Result, Record, frozen=True):
     analysis = "speculative"
 
     basis: str  # whose marks, and what the times are, in words

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from msgspec import Struct
-
 from tracekit.attribution.idle.host_time import Host, HostDetail
 from tracekit.attribution.stages.alike import alike
 from tracekit.attribution.stages.nesting import Span, depths
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage, Whole
 from tracekit.trace.capture_facts import captured
@@ -114,7 +113,7 @@ class _Measured:
         return detail.exposed_communication_ns if detail else 0
 
 
-class Instance(_Measured, Struct, frozen=True):
+class Instance(_Measured, Record, frozen=True):
     stage: str  # the recognised phase, or the name itself
     name: str
     start_ns: int  # from the first slice of the trace
@@ -148,7 +147,7 @@ class Instance(_Measured, Struct, frozen=True):
         return None if start is None else (start, self.launched.window_ns)
 
 
-class Total(_Measured, Struct, frozen=True):
+class Total(_Measured, Record, frozen=True):
     """All instances of one family. Time that several share counts once."""
 
     family: str  # Whole.STAGES: all of them
@@ -178,7 +177,7 @@ class Total(_Measured, Struct, frozen=True):
         return self.family.capitalize() if self.family in PHASES else self.family
 
 
-class Alike(Struct, frozen=True):
+class Alike(Record, frozen=True):
     """The instances of one stage that are alike, of all that it has: see ALIKE."""
 
     rows: tuple[Instance, ...]
@@ -195,7 +194,7 @@ class Alike(Struct, frozen=True):
         return [row.wall_ns for row in self.rows]
 
 
-class Mean(Struct, frozen=True):
+class Mean(Record, frozen=True):
     """One instance of a stage, as a mean over those that are alike."""
 
     total: Total
@@ -262,7 +261,7 @@ def _device_parts(own: Clock | Launched, suspect_ns: int) -> dict[str, int]:
     }  # fmt: skip
 
 
-class Unattributed(Struct, frozen=True):
+class Unattributed(Record, frozen=True):
     """GPU work that no stage launched."""
 
     outside_count: int  # launched, but inside no stage
@@ -270,7 +269,7 @@ class Unattributed(Struct, frozen=True):
     busy_ns: int  # device time that only such work covers
 
 
-class Stages(Result, Struct, frozen=True):
+class Stages(Result, Record, frozen=True):
     analysis = "stages"
 
     chosen: str  # what the stages are, in words

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class Part(Struct, frozen=True):
+class Part(Record, frozen=True):
     """One kind of work of a strip: ns of each bin that it covered."""
 
     kind: str
     busy_ns: tuple[int, ...]
 
 
-class Strip(Struct, frozen=True):
+class Strip(Record, frozen=True):
     """One stream, or one thread of a trace without a GPU; or several that had the least work."""
 
     label: str
@@ -24,7 +23,7 @@ class Strip(Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
-class Mark(Struct, frozen=True):
+class Mark(Record, frozen=True):
     """A stretch of the host's annotations; `count` neighbours of one name may be one stretch."""
 
     name: str
@@ -33,7 +32,7 @@ class Mark(Struct, frozen=True):
     count: int
 
 
-class Gap(Struct, frozen=True):
+class Gap(Record, frozen=True):
     """A part of a stretch in which no stream of the device had work; `cause` is a causes.Cause."""
 
     device: int
@@ -43,7 +42,7 @@ class Gap(Struct, frozen=True):
     before: str  # the work that ended it
 
 
-class Timeline(Result, Struct, frozen=True):
+class Timeline(Result, Record, frozen=True):
     """One trace on its own axis; times in ns from the first slice of the trace."""
 
     path: str
@@ -60,7 +59,7 @@ class Timeline(Result, Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Timelines(Result, Struct, frozen=True):
+class Timelines(Result, Record, frozen=True):
     analysis = "timeline"
 
     rows: tuple[Timeline, ...]

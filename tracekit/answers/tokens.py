@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from tracekit.attribution.breakdown import Spent
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 TTFT = "Time to first token: load, preprocess, encode and prefill of one request."
 TPOT = "Time per output token: (end to end − TTFT) / (tokens − 1)."
 
 
-class Fit(Struct, frozen=True):
+class Fit(Record, frozen=True):
     """time = a + b · position, by least squares. `low` to `high` hold b in 95 % of repetitions.
 
     They reckon with neighbours that are alike: see analyses/tokens/growth.py.
@@ -29,7 +28,7 @@ class Fit(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Line(Struct, frozen=True):
+class Line(Record, frozen=True):
     """One request part or decoded token (or one engine step). wall = the parts of `spent`."""
 
     trace: str
@@ -44,7 +43,7 @@ class Line(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Request(Struct, frozen=True):
+class Request(Record, frozen=True):
     """Latencies of one request, in ns; None where the trace does not mark what they need."""
 
     trace: str
@@ -58,7 +57,7 @@ class Request(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Latency(Struct, frozen=True):
+class Latency(Record, frozen=True):
     """Over all requests; in ns."""
 
     requests: int
@@ -76,7 +75,7 @@ class Latency(Struct, frozen=True):
         return 1e9 / self.tpot_ns if self.tpot_ns else None
 
 
-class Slow(Struct, frozen=True):
+class Slow(Record, frozen=True):
     """What made the slowest twentieth of the tokens slow; the parts add up to the excess."""
 
     count: int
@@ -86,7 +85,7 @@ class Slow(Struct, frozen=True):
     parts: Mapping[str, float]
 
 
-class Tokens(Result, Struct, frozen=True):
+class Tokens(Result, Record, frozen=True):
     analysis = "tokens"
 
     basis: str  # what the lines are, in words

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class Transfer(Struct, frozen=True):
+class Transfer(Record, frozen=True):
     """All copies or memsets of one direction, kind of host memory, phase and op."""
 
     direction: str  # HtoD, DtoH, DtoD, PtoP, HtoH, fill, or unknown
@@ -25,7 +24,7 @@ class Transfer(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class Direction(Struct, frozen=True):
+class Direction(Record, frozen=True):
     direction: str
     host_memory: str | None
     count: int
@@ -40,7 +39,7 @@ class Direction(Struct, frozen=True):
     blocked_ns: int | None
 
 
-class Transfers(Result, Struct, frozen=True):
+class Transfers(Result, Record, frozen=True):
     analysis = "transfers"
 
     rows: tuple[Transfer, ...]  # the longest first

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.trace.trace import I64
 
@@ -16,7 +15,7 @@ WAITING = frozenset({IDLE, CAUSE, HOST})  # no work of a device: where it waited
 LEAVES = frozenset({KERNEL, COPY, FILL})
 
 
-class Node(Struct, frozen=True):
+class Node(Record, frozen=True):
     """A stage, a module, an op, a kernel, or a cause of idleness, by all that is around it."""
 
     parent: int  # place of the one around it; -1 for the first, which is all
@@ -35,7 +34,7 @@ class Node(Struct, frozen=True):
         return self.kind in WAITING
 
 
-class Track(Struct, frozen=True):
+class Track(Record, frozen=True):
     """A row of the picture: a stream, a thread, or the idle time of a device."""
 
     label: str
@@ -45,7 +44,7 @@ class Track(Struct, frozen=True):
     ns: int  # their durations added up
 
 
-class Slices(Struct, frozen=True, eq=False):
+class Slices(Record, frozen=True, eq=False):
     """S slices that are drawn one by one, by track and start, and R runs of all others.
 
     Times in ns from the first slice of the trace.
@@ -79,7 +78,7 @@ class Tree:
     slices: Slices | None = field(default=None, compare=False, metadata={"json": False})
 
 
-class Trees(Result, Struct, frozen=True):
+class Trees(Result, Record, frozen=True):
     analysis = "tree"
 
     rows: tuple[Tree, ...]

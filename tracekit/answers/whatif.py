@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Result
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Record, frozen=True):
     """One stage after one change, on one clock. None where it is not said."""
 
     trace: str
@@ -41,7 +40,7 @@ class Outcome(Struct, frozen=True):
         return None if ns is None else self.measured_ns - ns
 
 
-class Replayed(Struct, frozen=True):
+class Replayed(Record, frozen=True):
     """One stage with nothing changed: how well its time is explained."""
 
     trace: str
@@ -55,7 +54,7 @@ class Replayed(Struct, frozen=True):
     rank: str | None = None
 
 
-class Inferred(Struct, frozen=True):
+class Inferred(Record, frozen=True):
     """Work that waits for work of another stream, though no record says so."""
 
     trace: str
@@ -65,7 +64,7 @@ class Inferred(Struct, frozen=True):
     rank: str | None = None
 
 
-class WhatIf(Result, Struct, frozen=True):
+class WhatIf(Result, Record, frozen=True):
     analysis = "whatif"
 
     rows: tuple[Outcome, ...]  # by change, that which saves most first

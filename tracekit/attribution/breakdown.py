@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle import cause_names, causes
@@ -17,6 +16,7 @@ from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.idle.by_cause import by_cause, suspect_by_cause
 from tracekit.attribution.idle.host_time import host_split, kinds
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import EMPTY, Spans, covered, spans, subtract, union
@@ -27,7 +27,7 @@ KERNELS = tuple(c for c in CATEGORIES if c not in LAST)
 ORDER = (*KERNELS, *LAST)
 
 
-class Spent(Struct, frozen=True):
+class Spent(Record, frozen=True):
     """Where a span of time went; in ns. The parts add up to it.
 
     On a trace with GPU work `kernel` to `idle` are known, else `host` is.

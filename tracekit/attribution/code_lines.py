@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.reasons import holders
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 
-class Lines(Struct, frozen=True, eq=False):
+class Lines(Record, frozen=True, eq=False):
     """Lines of code, and which of them each row has."""
 
     names: tuple[str, ...]  # folder/file.py:12 function
@@ -66,7 +66,7 @@ def _launching(trace: Trace) -> tuple[_Said, Mask]:
     return _texts(trace, at, holders.spoken), ours >= 0
 
 
-class _Said(Struct, frozen=True, eq=False):
+class _Said(Record, frozen=True, eq=False):
     """A text of each of S rows."""
 
     texts: tuple[str, ...]  # some perhaps twice; "" for no text

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.by_cause import By, by_cause, by_row
@@ -16,6 +15,7 @@ from tracekit.attribution.idle.causes import Idle, idle, launch_thread
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Trace
@@ -23,7 +23,7 @@ from tracekit.trace.trace import I64, Trace
 MOST = 50
 
 
-class Gap(Struct, frozen=True):
+class Gap(Record, frozen=True):
     """One of the longest gaps, on all devices together."""
 
     trace: str
@@ -41,7 +41,7 @@ class Gap(Struct, frozen=True):
     rank: str | None = None  # of a file of several; None where it holds one process
 
 
-class HostCall(Struct, frozen=True):
+class HostCall(Record, frozen=True):
     """What the launching threads did in host-side idle time: the innermost op or call."""
 
     cause: str

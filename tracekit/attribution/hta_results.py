@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit import extras, files
 from tracekit.errors import TracekitError
+from tracekit.records import Record
 from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK
@@ -146,7 +146,7 @@ def _suiting(path: Path, folder: Path) -> Path:
     return link
 
 
-class Rows(Struct, frozen=True):
+class Rows(Record, frozen=True):
     """What HTA takes for GPU work: rows with a stream. Spans in ns from its own first event."""
 
     real: Spans  # of kernels, copies and memsets
@@ -172,7 +172,7 @@ def gpu_rows(path: str) -> Rows:
     return Rows(spans[real], spans, others)
 
 
-class Temporal(Struct, frozen=True):
+class Temporal(Record, frozen=True):
     """Of GPU work: window = busy + idle."""
 
     window_ns: int  # first start to last end
@@ -191,7 +191,7 @@ def temporal(path: str) -> Temporal:
     return Temporal(round(window * 1000), round((window - idle) * 1000), round(idle * 1000))
 
 
-class Waits(Struct, frozen=True):
+class Waits(Record, frozen=True):
     """Idle time in ns by stream, as HTA classes it."""
 
     host_wait: Mapping[int, int]
@@ -210,7 +210,7 @@ def idle(path: str) -> Waits:
     return Waits(out.get("host_wait", {}), out.get("kernel_wait", {}), out.get("other", {}))
 
 
-class Edge(Struct, frozen=True):
+class Edge(Record, frozen=True):
     """One edge of the critical path."""
 
     name: str  # of the slice it stands for

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
@@ -19,6 +18,7 @@ from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classif
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.kernels.inductor_names import fusable
 from tracekit.attribution.stages import work_phases
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -28,7 +28,7 @@ _PRODUCT = r"^aten::(?:bmm|baddbmm|matmul)(?:_out)?$"
 _SOFTMAX = r"softmax"
 
 
-class Unfused(Struct, frozen=True):
+class Unfused(Record, frozen=True):
     """Kernels of one phase that could be fused. Times in ns."""
 
     phase: str

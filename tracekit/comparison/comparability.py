@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
-
 from tracekit.answers.audit import Audit, Finding
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.comparison.runs import Run
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace import run_facts
 from tracekit.trace.run_facts import RunFacts
 
@@ -22,7 +20,7 @@ TRACES = "number of traces"
 VERBS = {"trusted": "trusts", "degraded": "degrades", "refused": "refuses"}
 
 
-class Difference(Struct, frozen=True):
+class Difference(Record, frozen=True):
     """One fact in which the runs differ.
 
     run: other work (model, batch, tokens …); stage: a stage that one side lacks, or has more often;
@@ -44,7 +42,7 @@ class Difference(Struct, frozen=True):
         return f"{self.what} {self.before or 'not said'} → {self.after or 'not said'}"
 
 
-class Caution(Struct, frozen=True):
+class Caution(Record, frozen=True):
     """What the audit holds against the numbers of one side, or of both in the same words."""
 
     side: Literal["before", "after", "both"]
@@ -53,7 +51,7 @@ class Caution(Struct, frozen=True):
     what: str
 
 
-class Audits(Struct, frozen=True):
+class Audits(Record, frozen=True):
     before: str | None  # the verdict; None where the side was not audited
     after: str | None
     cautions: tuple[Caution, ...]

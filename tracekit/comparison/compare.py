@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
-
 from tracekit.answers.findings import Finding, Findings
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.ops import Ops
@@ -24,6 +22,7 @@ from tracekit.comparison.fields import WORDS, FieldChange, fields, relative
 from tracekit.comparison.rates import Rate, rates
 from tracekit.comparison.runs import Run
 from tracekit.comparison.splits import Split, splits
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.taxonomy import Stage
 
@@ -32,7 +31,7 @@ State = Literal["both", "new", "gone"]
 NOT_ASKED = "not asked"
 
 
-class StageChange(Struct, frozen=True):
+class StageChange(Record, frozen=True):
     """All instances of one stage. Numbers of a side without it are None."""
 
     stage: str
@@ -47,7 +46,7 @@ class StageChange(Struct, frozen=True):
     after_mean_ns: float | None
 
 
-class KernelChange(Struct, frozen=True):
+class KernelChange(Record, frozen=True):
     """Kernels of one name and category, of one phase where both sides have the same phases."""
 
     name: str
@@ -66,7 +65,7 @@ class KernelChange(Struct, frozen=True):
     by_speed_ns: float | None  # the rest: each run shorter or longer
 
 
-class OpChange(Struct, frozen=True):
+class OpChange(Record, frozen=True):
     """All kernels that one op launched, whatever they are called: what replaced what."""
 
     op: str | None  # None: no op around the launch (a graph replay, a direct launch)
@@ -79,7 +78,7 @@ class OpChange(Struct, frozen=True):
     difference_ns: int
 
 
-class FindingChange(Struct, frozen=True):
+class FindingChange(Record, frozen=True):
     """What to do of both sides, matched by stage and advice. None: not found on that side."""
 
     stage: str | None
@@ -90,7 +89,7 @@ class FindingChange(Struct, frozen=True):
     after_saves_ns: int | None
 
 
-class Foretold(Struct, frozen=True):
+class Foretold(Record, frozen=True):
     """One stage, or the device window, if of all that changed only this had. Differences in ns."""
 
     change: str
@@ -103,12 +102,12 @@ class Foretold(Struct, frozen=True):
     measured_ns: int | None  # where all kernels change: what it did, whatever the cause
 
 
-class Prediction(Struct, frozen=True):
+class Prediction(Record, frozen=True):
     rows: tuple[Foretold, ...] = ()
     why_not: str = ""  # why nothing is predicted
 
 
-class Comparison(Result, Struct, frozen=True):
+class Comparison(Result, Record, frozen=True):
     before: str
     after: str
     same_work: bool  # all differences are settings: the totals can be compared
@@ -239,7 +238,7 @@ def _kernel_sum(kernels: Kernels) -> int:
     return sum(row.total_ns for row in kernels.rows)
 
 
-class _Cost(Struct, frozen=True):
+class _Cost(Record, frozen=True):
     """A row of kernels, or of ops by self time."""
 
     name: str
@@ -250,7 +249,7 @@ class _Cost(Struct, frozen=True):
     ns: int
 
 
-class _Costs(Struct, frozen=True):
+class _Costs(Record, frozen=True):
     rows: Sequence[_Cost]
     phases: frozenset[str]  # those that are marked
 

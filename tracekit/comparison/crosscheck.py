@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from msgspec import Struct
-
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
 from tracekit.attribution.hta_results import Temporal
 from tracekit.attribution.idle.cause_names import HOST_SIDE, Cause
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.results import catalog
 from tracekit.results.result import Column, Grid, Result
 from tracekit.results.units import duration
@@ -26,7 +25,7 @@ ROUNDED_NS = 2_000  # at most, of each activity: starts up and ends down to whol
 FLOAT_NS = 250  # of HTA's float µs, where times are absolute
 
 
-class Check(Struct, frozen=True):
+class Check(Record, frozen=True):
     """One quantity. None: that side has no answer."""
 
     quantity: str
@@ -36,7 +35,7 @@ class Check(Struct, frozen=True):
     why: tuple[str, ...]
 
 
-class CrossCheck(Result, Struct, frozen=True):
+class CrossCheck(Result, Record, frozen=True):
     path: str
     hta: str  # version
     rows: tuple[Check, ...]
@@ -142,7 +141,7 @@ _OTHER = (
 )
 
 
-class _OwnIdle(Struct, frozen=True):
+class _OwnIdle(Record, frozen=True):
     """Our idle time in HTA's classes, in ns."""
 
     host_wait: int

@@ -14,7 +14,6 @@ from functools import cache
 from types import NoneType, UnionType
 
 import msgspec
-from msgspec import Struct
 
 from tracekit import records
 from tracekit.answers.audit import Audit
@@ -26,7 +25,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
 from tracekit.errors import TracekitError
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results.result import Result
 from tracekit.taxonomy import Whole
 
@@ -37,7 +36,7 @@ READ: tuple[type[Result], ...] = (
 )  # fmt: skip
 
 
-class Untyped(Result, Struct, frozen=True):
+class Untyped(Result, Record, frozen=True):
     """The answer of an analysis that no comparison reads by its fields: any numbers."""
 
     plain: Mapping[str, object]

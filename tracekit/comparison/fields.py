@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from tracekit.records import Record
 
 Plain = Mapping[str, object]
 Pair = tuple[float | None, float | None]  # before, after
@@ -26,7 +26,7 @@ LEAST_SHARE = 0.001  # of the headline: a smaller change of time is noise
 LEAST_RELATIVE = 0.01  # of the value before
 
 
-class FieldChange(Struct, frozen=True):
+class FieldChange(Record, frozen=True):
     """One number of one result that differs. None: that side does not have it."""
 
     analysis: str

@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import Literal
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.stages import Stages
 from tracekit.comparison import rates
@@ -20,6 +19,7 @@ from tracekit.comparison.compare import Comparison
 from tracekit.comparison.rates import Rate
 from tracekit.comparison.runs import Run
 from tracekit.errors import TracekitError
+from tracekit.records import Record
 from tracekit.results import units
 from tracekit.results.result import Column, Grid
 from tracekit.results.student import half_width
@@ -30,7 +30,7 @@ LEAST = 0.01  # a smaller change is none; a stage of a smaller share of all stag
 Verdict = Literal["slower", "faster", "no change"]
 
 
-class Line(Struct, frozen=True):
+class Line(Record, frozen=True):
     """One time before and after; the interval is of the change, over before."""
 
     what: str
@@ -45,7 +45,7 @@ class Line(Struct, frozen=True):
     gated: bool  # whether a regression of it fails the gate
 
 
-class Gate(Struct, frozen=True):
+class Gate(Record, frozen=True):
     """Every time that can be judged, against what is allowed."""
 
     allowed: float  # a share

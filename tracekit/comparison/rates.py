@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.stages import Stages
 from tracekit.answers.tokens import Tokens
 from tracekit.comparison.comparability import TRACES, Difference
 from tracekit.comparison.fields import relative
 from tracekit.comparison.runs import Run
+from tracekit.records import Record
 from tracekit.trace import run_facts
 
 TTFT, TPOT = "TTFT", "TPOT"
 
 
-class Rate(Struct, frozen=True):
+class Rate(Record, frozen=True):
     """A time that does not grow with how much was done: of one request, token or instance."""
 
     what: str
@@ -30,7 +29,7 @@ class Rate(Struct, frozen=True):
     clear: bool | None
 
 
-class Times(Struct, frozen=True):
+class Times(Record, frozen=True):
     """A mean, where it is known, and the values behind it; in ns."""
 
     mean: float | None

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 
 from tracekit.comparison import decode
 from tracekit.errors import TracekitError
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results import engine, jobs
 from tracekit.results.engine import Answers
 from tracekit.results.result import Result, of_rank
@@ -23,7 +23,7 @@ R = TypeVar("R", bound=Result)
 MARK = b'{"schema": "tracekit/'  # with which the answers in a file begin
 
 
-class Run(Struct, frozen=True):
+class Run(Record, frozen=True):
     """What is known of one of two runs."""
 
     path: str

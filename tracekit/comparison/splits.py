@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, TypeVar
 
-from msgspec import Struct
-
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages
@@ -14,6 +12,7 @@ from tracekit.attribution.idle.host_time import Host
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.comparison.fields import relative
 from tracekit.comparison.runs import Run
+from tracekit.records import Record
 from tracekit.taxonomy import Whole
 from tracekit.trace.ranks import named
 
@@ -26,7 +25,7 @@ OVERLAP = "overlap, counted once"
 SUSPECT = "suspect"  # idle time in which the device probably ran work that the file lacks
 
 
-class Part(Struct, frozen=True):
+class Part(Record, frozen=True):
     """One term of a split, in ns. Not known (None) where a side has no such time."""
 
     name: str
@@ -35,7 +34,7 @@ class Part(Struct, frozen=True):
     difference_ns: int
 
 
-class Split(Struct, frozen=True):
+class Split(Record, frozen=True):
     """A total of both sides as the sum of its parts: the parts explain the whole change."""
 
     of: str  # a stage's family, a device, all kernels; Whole.STAGES: all stages

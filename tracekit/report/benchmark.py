@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.report.html.page import Page, fill, save
 from tracekit.report.one.overview import Overview
 from tracekit.results.figures import Chart
@@ -15,7 +14,7 @@ from tracekit.results.result import Grid
 from tracekit.version import __version__
 
 
-class About(Struct, frozen=True):
+class About(Record, frozen=True):
     """What ran, where and when."""
 
     title: str

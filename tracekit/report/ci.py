@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
 from tracekit import plain
 from tracekit.files import writing
+from tracekit.records import Record
 from tracekit.report.one.overview import Overview
 
 
-class Case(Struct, frozen=True):
+class Case(Record, frozen=True):
     """One thing that was looked at. `failed` says what was found; empty: nothing."""
 
     group: str  # the trace, the comparison

@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
-
 from tracekit.files import check, starts, writing
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
 from tracekit.report.html.tables import all_zero, brief
@@ -131,7 +129,7 @@ def plain(text: object) -> str:
     )
 
 
-class Sheet(Struct, frozen=True):
+class Sheet(Record, frozen=True):
     """A CSV file that is to be written."""
 
     path: Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from msgspec import Struct, field
+from msgspec import field
 
+from tracekit.records import Record
 from tracekit.results.result import Result, to_plain
 from tracekit.results.trust import Trust
 from tracekit.trace import run_facts
@@ -15,7 +16,7 @@ from tracekit.trace.trace import Source
 R = TypeVar("R", bound=Result)
 
 
-class Answers(Struct, frozen=True):
+class Answers(Record, frozen=True):
     """What one trace answered, and why it could not answer the rest."""
 
     path: str

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from msgspec import Struct, field
+from msgspec import field
 
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.registry import Kind
 from tracekit.results import merging
 from tracekit.results.result import of_rank
@@ -32,7 +33,7 @@ def _no_join(_results: object) -> Any:
     return None
 
 
-class Analysis(Struct, Generic[R], frozen=True, kw_only=True):
+class Analysis(Record, Generic[R], frozen=True, kw_only=True):
     """One question that a trace can answer.
 
     `run(trace, *, ...)` is pure: parameters are keyword-only with defaults. It raises

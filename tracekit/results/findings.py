@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, TypeVar
 
-from msgspec import Struct, field
+from msgspec import field
 
+from tracekit.records import Record
 from tracekit.results.result import Result, Unit
 from tracekit.taxonomy import FindingKind, OwnKind
 
@@ -29,7 +30,7 @@ class Ask(Protocol):
         """None where the trace cannot answer."""
 
 
-class Draft(Struct, frozen=True):
+class Draft(Record, frozen=True):
     """A finding before it is ranked."""
 
     kind: FindingKind | OwnKind  # the latter is declared in `kinds` of the analysis' entry

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.result import Grid, Result
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Result)
 
 
-class KeyNumber(Struct, frozen=True):
+class KeyNumber(Record, frozen=True):
     """A large number of the first screen."""
 
     label: str
@@ -26,7 +25,7 @@ class KeyNumber(Struct, frozen=True):
     level: str = ""  # 'warn' where the number must not be taken as it stands
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Record, frozen=True):
     """How far the numbers may be trusted, in a line."""
 
     level: str  # '', 'warn', 'bad'
@@ -41,7 +40,7 @@ class Verdict(Struct, frozen=True):
         return f"{self.text} {self.more}".strip()
 
 
-class Remark(Struct, frozen=True):
+class Remark(Record, frozen=True):
     """A part of a sentence; remarks on one thing are joined, in the order of their analyses.
 
     `Remark("Decode", "GPU idle for 3.1% of its 10.5 ms GPU window")`.
@@ -51,14 +50,14 @@ class Remark(Struct, frozen=True):
     said: str
 
 
-class Drawn(Struct, frozen=True):
+class Drawn(Record, frozen=True):
     """A chart, and the key of the chart of the analysis' own section that it stands for."""
 
     chart: Chart
     instead_of: str = ""
 
 
-class Listed(Struct, frozen=True):
+class Listed(Record, frozen=True):
     """A table; folded under its title, or open."""
 
     grid: Grid
@@ -73,7 +72,7 @@ def _no_words(_result: object) -> Mapping[str, str]:
     return {}
 
 
-class FirstScreen(Struct, Generic[R], frozen=True, kw_only=True):
+class FirstScreen(Record, Generic[R], frozen=True, kw_only=True):
     """What an analysis adds, each a function of its result and of all that the trace answered."""
 
     order: int  # the place of all that it adds: the lowest first

@@ -13,8 +13,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import Literal
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.trace.trace import Source
@@ -24,7 +23,7 @@ _HOUR_NS = 3_600_000_000_000
 _EARLIEST_NS = 1_420_070_400_000_000_000  # 2015: an earlier begin counts from elsewhere
 
 
-class Job(Struct, frozen=True):
+class Job(Record, frozen=True):
     """Ranks of one job: places among the traces that were given."""
 
     name: str  # what sets it apart from the other jobs; empty where there is no other

@@ -6,10 +6,8 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from msgspec import Struct
-
 from tracekit import extras, records
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results import units
 
 if TYPE_CHECKING:
@@ -104,7 +102,7 @@ def to_plain(value: object) -> Any:
 _AS_IT_IS = frozenset({str, int, bool, type(None)})
 
 
-class Column(Struct, frozen=True):
+class Column(Record, frozen=True):
     """One column of a grid: what it is called, its unit, and its one-sentence definition."""
 
     label: str
@@ -143,7 +141,7 @@ def defined(definitions: Mapping[str, str], columns: Mapping[str, Unit]) -> tupl
     return tuple(Column(label, unit, definitions[label]) for label, unit in columns.items())
 
 
-class Grid(Struct, frozen=True):
+class Grid(Record, frozen=True):
     """A table of raw values, to be drawn in a terminal, as HTML, as Markdown or as CSV.
 
     `key` is stable and unique within an analysis. A row is as long as `columns`; values are in

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, Protocol, runtime_checkable
 
-from msgspec import Struct
+from tracekit.records import Record
 
 Verdict = Literal["trusted", "degraded", "refused"]
 VERDICTS: tuple[Verdict, ...] = ("trusted", "degraded", "refused")  # the better first
 
 
-class Trust(Struct, frozen=True):
+class Trust(Record, frozen=True):
     """The verdict on one answer, or on several together, and a sentence for each reason."""
 
     verdict: Verdict

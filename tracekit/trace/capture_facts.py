@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.taxonomy import Stage
 from tracekit.trace.trace import Source
 
 _LONGEST_NS = 10**18  # a longer time is none
 
 
-class PlainRun(Struct, frozen=True):
+class PlainRun(Record, frozen=True):
     """A request without the profiler, by the stages that it went through."""
 
     ttft_ns: int  # all stages before decode
@@ -33,7 +32,7 @@ class PlainRun(Struct, frozen=True):
         return self.decode_ns / (self.tokens - 1) if self.tokens and self.tokens > 1 else None
 
 
-class RoundFacts(Struct, frozen=True):
+class RoundFacts(Record, frozen=True):
     """What one round made, added up over the rows of the batch that were not done."""
 
     drafted: int
@@ -42,7 +41,7 @@ class RoundFacts(Struct, frozen=True):
     rows: int  # of the batch
 
 
-class RequestFacts(Struct, frozen=True):
+class RequestFacts(Record, frozen=True):
     """One request: `rounds` by their number."""
 
     same_as_target: bool | None
@@ -51,7 +50,7 @@ class RequestFacts(Struct, frozen=True):
     rounds: tuple[RoundFacts, ...]
 
 
-class PairFacts(Struct, frozen=True):
+class PairFacts(Record, frozen=True):
     """Which models ran, and what each request gave."""
 
     draft: str | None
@@ -60,7 +59,7 @@ class PairFacts(Struct, frozen=True):
     requests: tuple[RequestFacts, ...]  # by the number of the sample
 
 
-class CaptureFacts(Struct, frozen=True):
+class CaptureFacts(Record, frozen=True):
     """What ran, and how it was recorded. None, or empty: the trace does not say."""
 
     model: str | None

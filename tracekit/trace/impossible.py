@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from msgspec import Struct
 
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.ranks import last_before
 from tracekit.trace.trace import GPU_WORK, I64, Aside, Cat, Mask, Table, Trace
 
@@ -255,7 +254,7 @@ def _shifted(whole: Trace, kept: Trace) -> Trace:
     return replace(kept, ts=ts, origin_ns=kept.origin_ns + by, source=source, tables={}, memo={})
 
 
-class _Shifted(Struct, frozen=True, eq=False):
+class _Shifted(Record, frozen=True, eq=False):
     """Side tables of a trace whose time begins later."""
 
     trace: Trace

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 
@@ -47,7 +46,7 @@ def split(trace: Trace) -> tuple[Trace, ...]:
     return trace.once("ranks", lambda: _split(trace))
 
 
-class _Owners(Struct, frozen=True):
+class _Owners(Record, frozen=True):
     """Who owns what of a file of several ranks."""
 
     names: tuple[str, ...]
@@ -340,7 +339,7 @@ def _part(trace: Trace, owners: _Owners, number: int) -> Trace:
     return replace(part, device=device, memo={})
 
 
-class _Tables(Struct, frozen=True, eq=False):
+class _Tables(Record, frozen=True, eq=False):
     """The side tables of one rank, from those of the whole file."""
 
     trace: Trace

@@ -9,9 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
-from msgspec import Struct
-
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace import ranks, redact
 from tracekit.trace.capture_facts import CaptureFacts, captured, whole
 from tracekit.trace.trace import Source
@@ -58,7 +56,7 @@ NAMES: Mapping[str, str] = {**WORK, **RECORDED, **SETTINGS}
 LONG = 28  # characters of a name in a legend or in the head of a column
 
 
-class RunFacts(Struct, frozen=True):
+class RunFacts(Record, frozen=True):
     """What is known of a run, by the keys of NAMES. None: the trace does not say."""
 
     model: str | None = None

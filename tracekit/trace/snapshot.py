@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from tracekit.errors import NotATraceError
+from tracekit.records import Record
 from tracekit.trace import plain_pickle
 
 _MOST_BYTES = 1 << 30
@@ -37,7 +36,7 @@ class Block(NamedTuple):
     frames: tuple[Frame, ...]  # innermost first; empty where not recorded
 
 
-class Segment(Struct, frozen=True):
+class Segment(Record, frozen=True):
     """What the allocator got from the driver at once."""
 
     device: int
@@ -55,7 +54,7 @@ class Event(NamedTuple):
     frames: tuple[Frame, ...]
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Record, frozen=True):
     """What the allocator held at one moment, and what it did before, as far as it was recorded."""
 
     segments: tuple[Segment, ...]

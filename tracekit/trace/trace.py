@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, field
+from msgspec import field
 
+from tracekit.records import Record
 from tracekit.trace.snapshot import Snapshot
 
 I64 = npt.NDArray[np.int64]
@@ -42,7 +43,7 @@ GPU_WORK = (Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET)
 HOST = (Cat.CPU_OP, Cat.RUNTIME, Cat.ANNOTATION, Cat.PYTHON)
 
 
-class Loss(Struct, frozen=True):
+class Loss(Record, frozen=True):
     """A part of the file that could not be used."""
 
     what: str
@@ -52,7 +53,7 @@ class Loss(Struct, frozen=True):
     events_kept: int | None = None
 
 
-class Unknown(Struct, frozen=True):
+class Unknown(Record, frozen=True):
     """Slices of one process and of a category that is not known: they are in no answer."""
 
     category: str  # the file's own; "" where it gives none
@@ -62,7 +63,7 @@ class Unknown(Struct, frozen=True):
     on_host: bool  # all lie on threads that have ops, annotations or Python frames
 
 
-class Source(Struct, frozen=True):
+class Source(Record, frozen=True):
     """Where a trace came from, and what its file says beside the slices."""
 
     path: str
@@ -85,14 +86,14 @@ class Source(Struct, frozen=True):
     captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
 
 
-class GraphCapture(Struct, frozen=True, eq=False):
+class GraphCapture(Record, frozen=True, eq=False):
     """Another trace, in which graphs that this one replays may have been captured."""
 
     trace: Trace
     given: bool  # named by the user; else found beside this one
 
 
-class Table(Struct, frozen=True, eq=False):
+class Table(Record, frozen=True, eq=False):
     """A side table: rarer fields, sorted by the `id` of the slice that they belong to.
 
     Names: see `TABLES`. Tables whose rows are no slices (memory, counters, flows) have id -1.
@@ -203,7 +204,7 @@ def empty(source: Source) -> Trace:
     )  # fmt: skip
 
 
-class Aside(Struct, frozen=True, eq=False):
+class Aside(Record, frozen=True, eq=False):
     """Records of one kind that cannot be true, as they stand in the file."""
 
     what: str  # they have, in words

@@ -18,10 +18,10 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives.calls import calls
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Trace
 
 # all ranks wait for all others; a broadcast, a reduction to one or a message do not make them
@@ -30,7 +30,7 @@ _TOGETHER_NS = 1_000_000
 Key = tuple[str, str, str]  # process group, its ranks, collective
 
 
-class RankCalls(Struct, frozen=True, eq=False):
+class RankCalls(Record, frozen=True, eq=False):
     """The calls of one rank in which all ranks wait for all others; columns sorted by start."""
 
     rank: str
@@ -43,7 +43,7 @@ class RankCalls(Struct, frozen=True, eq=False):
     end: I64 | None = None  # [C] absolute ns by the clock of the rank's host
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Record, frozen=True):
     """The calls of one collective of one process group that every rank has."""
 
     group: str | None
@@ -59,7 +59,7 @@ class Arrival(Struct, frozen=True):
     met_by: str  # "number" or "order"
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Record, frozen=True):
     """What one rank waited for others in the calls above, and how often they waited for it."""
 
     rank: str
@@ -98,7 +98,7 @@ def _base(trace: Trace) -> int:
     return found if isinstance(found, int) and not isinstance(found, bool) else 0
 
 
-class Met(Struct, frozen=True, eq=False):
+class Met(Record, frozen=True, eq=False):
     """The calls of one collective that all its ranks have."""
 
     key: Key

@@ -11,19 +11,19 @@ import re
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives import link_peaks
 from tracekit.attribution.collectives.calls import Calls, calls
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
 F64 = npt.NDArray[np.float64]
 
 
-class Collective(Struct, frozen=True):
+class Collective(Record, frozen=True):
     """All kernels of one collective on one device. Sizes and rates None where not recorded."""
 
     trace: str

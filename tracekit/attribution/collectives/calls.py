@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.roofline import messages
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I32, I64, Trace
@@ -28,7 +28,7 @@ _BYTES = {
 _ABOVE = 8  # framework ops around a launch that are looked at for the parameters
 
 
-class Calls(Struct, frozen=True, eq=False):
+class Calls(Record, frozen=True, eq=False):
     """Columns of C calls, sorted by start. -1, or "" of `texts`, is what the file does not say."""
 
     names: tuple[str, ...]

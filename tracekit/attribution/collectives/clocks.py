@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution.collectives.arrivals import Met, RankCalls, met
+from tracekit.records import Record
 
 
-class HostClock(Struct, frozen=True):
+class HostClock(Record, frozen=True):
     """How far the clock of one rank's host is ahead of the first rank's."""
 
     rank: str
@@ -31,7 +31,7 @@ class HostClock(Struct, frozen=True):
     calls: int  # that it rests on
 
 
-class _Edge(Struct, frozen=True):
+class _Edge(Record, frozen=True):
     """What one collective says of two ranks: how far the second is ahead of the first."""
 
     ahead: float

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline import devices
+from tracekit.records import Record
 from tracekit.trace.trace import Trace
 
 MACHINE = 8  # devices that one machine holds, in the machines of the devices below
 
 
-class LinkPeak(Struct, frozen=True):
+class LinkPeak(Record, frozen=True):
     """The links of one device to its peers, added up."""
 
     bytes_per_s: float

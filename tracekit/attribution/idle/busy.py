@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import Cat, Mask, Trace
 
 
-class Busy(Struct, frozen=True, eq=False):
+class Busy(Record, frozen=True, eq=False):
     """Flat spans. A nanosecond counts once: kernels before copies before memsets."""
 
     kernel: Spans

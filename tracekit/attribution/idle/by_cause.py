@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution.idle.cause_names import CAUSES, ORDER, Cause
 from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
+from tracekit.records import Record
 from tracekit.results.result import Column
 from tracekit.results.units import duration
 from tracekit.trace.spans.intervals import Spans, covered, intersect
 from tracekit.trace.trace import I64
 
 
-class By(Struct, frozen=True):
+class By(Record, frozen=True):
     """Idle time by class, in ns. Classes: tracekit/attribution/idle/causes.py."""
 
     host_sync: int

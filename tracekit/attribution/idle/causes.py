@@ -13,12 +13,13 @@ import re
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, field
+from msgspec import field
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.host_causes import first_use, host_causes
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -31,7 +32,7 @@ WAIT_EVENT = re.compile(r"StreamWaitEvent")
 SUSPECT_NS = 1_000_000
 
 
-class Idle(Struct, frozen=True, eq=False):
+class Idle(Record, frozen=True, eq=False):
     """P disjoint spans, sorted, that cover every instant of [0, end of trace) without work.
 
     The gaps before the first activity and after the last are included, G in all.

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
+from tracekit.records import Record
 from tracekit.trace.spans.intervals import Spans, covered, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
@@ -25,7 +25,7 @@ COPIES = re.compile(
 COLLECTIVES = re.compile(r"^(?:gloo|mpi|ucc):\w")
 
 
-class Host(Struct, frozen=True):
+class Host(Record, frozen=True):
     """The marker's own thread, where no GPU work was recorded. wall = op + copy + other, in ns."""
 
     op_ns: int
@@ -33,7 +33,7 @@ class Host(Struct, frozen=True):
     other_ns: int
 
 
-class HostDetail(Struct, frozen=True):
+class HostDetail(Record, frozen=True):
     """Of the parts of a Host, in ns."""
 
     elsewhere_ns: int  # of other_ns: another thread of the process ran an op
@@ -59,7 +59,7 @@ def host_split(trace: Trace, pid: I64, tid: I64, start: I64, end: I64) -> tuple[
     return op_ns, copy_ns, end - start - op_ns - copy_ns, elsewhere, open_ns
 
 
-class _HostSpans(Struct, frozen=True, eq=False):
+class _HostSpans(Record, frozen=True, eq=False):
     """Flat spans of one thread, or with pid -1 of all."""
 
     ops: Spans

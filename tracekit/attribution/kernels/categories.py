@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.graphs import origin
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
@@ -28,7 +28,7 @@ _Decision = tuple[Category, str]
 _UNDECIDED = -1
 
 
-class Classes(Struct, frozen=True, eq=False):
+class Classes(Record, frozen=True, eq=False):
     """Categories of the G rows of `links.work`."""
 
     category: npt.NDArray[np.int16]  # [G] index into CATEGORIES

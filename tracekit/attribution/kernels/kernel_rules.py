@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 
 C = Category
 
 
-class Rule(Struct, frozen=True):
+class Rule(Record, frozen=True):
     """`category` for names in which `pattern` is found; `name` is what a reader is told."""
 
     name: str

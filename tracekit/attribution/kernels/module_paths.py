@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Trace
 
 FUSED = " + "  # between the modules of a fused kernel
 
 
-class Path(Struct, frozen=True):
+class Path(Record, frozen=True):
     """A module by its fully qualified name."""
 
     name: str  # layers.0.mlp.w1, as torch wrote it

@@ -13,11 +13,11 @@ import re
 from functools import lru_cache
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
 from tracekit.attribution.kernels.graphs.origin import origin
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
@@ -25,7 +25,7 @@ from tracekit.trace.trace import I64, Cat, Trace
 FRAME = re.compile(r"^nn\.Module: (?P<kind>.*?)(?:_(?P<number>\d+))?$")
 
 
-class Module(Struct, frozen=True):
+class Module(Record, frozen=True):
     """A module by its frame's name."""
 
     name: str  # LlamaMLP_3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.cause_names import Cause
@@ -12,12 +11,13 @@ from tracekit.attribution.reasons import holders
 from tracekit.attribution.reasons.rows import Holder, summed
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import HOST, I64, Trace
 
 
-class Before(Struct, frozen=True):
+class Before(Record, frozen=True):
     """Of all instances of a stage that launches nothing, what comes before the first work."""
 
     stage: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
+from tracekit.records import Record
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
@@ -17,7 +17,7 @@ MOST = 5_000  # stretches of one device that are named: the longest
 _FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
 
 
-class Held(Struct, frozen=True, eq=False):
+class Held(Record, frozen=True, eq=False):
     """Of S stretches: rows of the trace, -1 where there is none."""
 
     slice: I64  # [S] the innermost host slice over at least half of the stretch

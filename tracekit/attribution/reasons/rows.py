@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.reasons import called, holders
@@ -11,6 +10,7 @@ from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, Reason
 from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace
@@ -18,7 +18,7 @@ from tracekit.trace.trace import I64, Mask, Trace
 NAMED = 5  # holders of a row, the longest first
 
 
-class Holder(Struct, frozen=True):
+class Holder(Record, frozen=True):
     """What the launching thread was in for at least half of each of these stretches.
 
     None where the trace has no such slice. Only the longest stretches of a device are named.
@@ -33,7 +33,7 @@ class Holder(Struct, frozen=True):
     calls: int | None = None  # calls of this name, where they take half of a stretch together
 
 
-class IdleReason(Struct, frozen=True):
+class IdleReason(Record, frozen=True):
     """Idle time of one device with one reason, between its first and last work.
 
     The rows of a device add up to the idle time of its window.
@@ -89,7 +89,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
     return tuple(found)
 
 
-class _Stages(Struct, frozen=True, eq=False):
+class _Stages(Record, frozen=True, eq=False):
     """Who launched what. Shapes: F families, G rows of `links.work`."""
 
     names: tuple[str, ...]  # [F]

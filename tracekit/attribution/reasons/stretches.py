@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.cause_names import ORDER, Cause
@@ -21,6 +20,7 @@ from tracekit.attribution.idle.host_causes import LAZY
 from tracekit.attribution.reasons import after_wait
 from tracekit.attribution.reasons.names import HOST_REASONS, LATE, REASONS, Reason
 from tracekit.attribution.reasons.steps import between_steps
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, intersect, spans, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -54,7 +54,7 @@ AROUND = 8  # launches on either side
 FEWEST = 8  # launches in all, else nothing follows one another
 
 
-class Stretches(Struct, frozen=True, eq=False):
+class Stretches(Record, frozen=True, eq=False):
     """S disjoint spans of one device's idle time between its first and last work, sorted."""
 
     spans: Spans  # [S, 2]

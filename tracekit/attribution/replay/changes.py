@@ -6,13 +6,13 @@ import re
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
 from tracekit.errors import UsageError
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask
@@ -24,7 +24,7 @@ SHARE = 0.05  # of the GPU time: less is not tried
 MANY, MOST_STAGES = 5, 3  # launches an instance from which a graph is tried, and of how many stages
 
 
-class Change(Struct, frozen=True):
+class Change(Record, frozen=True):
     """All that is changed at once."""
 
     scale: tuple[str, ...] = ()  # `gemm=0.5`, `kernel:REGEX=0.8`

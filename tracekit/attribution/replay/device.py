@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.causes import SUSPECT_NS
 from tracekit.attribution.replay.graph import Drawing, Kind
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.replay.waits import NEAR_NS
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 
-class Work(Struct, frozen=True, eq=False):
+class Work(Record, frozen=True, eq=False):
     """The points of G rows of `links.work`, and what of them has no reason in the file."""
 
     start: I64  # [G] points

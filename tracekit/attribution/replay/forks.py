@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.host import Points
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.trace import I64, Cat, Trace
@@ -16,7 +16,7 @@ ENGINE = r"^autograd::engine::evaluate_function|Backward\d*$|^torch::autograd::A
 MOSTLY = 0.1  # of a thread's ops
 
 
-class Forks(Struct, frozen=True, eq=False):
+class Forks(Record, frozen=True, eq=False):
     """Index pairs of `Points`: the second begins where the first says so; and steps to cut."""
 
     one: I64

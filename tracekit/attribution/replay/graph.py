@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.trace import I64
 
 NEVER = -(1 << 60)  # no bound
@@ -46,7 +46,7 @@ class Kind(IntEnum):
     ANCHOR = 16  # a marker's end inside a wait moves with the wait's end
 
 
-class Edges(Struct, frozen=True, eq=False):
+class Edges(Record, frozen=True, eq=False):
     """E edges. Times in ns."""
 
     src: I64
@@ -101,7 +101,7 @@ class Drawing:
         return out
 
 
-class Graph(Struct, frozen=True, eq=False):
+class Graph(Record, frozen=True, eq=False):
     """V points of a trace and the edges between them."""
 
     when: I64  # [V] as recorded

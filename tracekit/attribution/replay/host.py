@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import WAITING
 from tracekit.attribution.replay.graph import Drawing, Kind
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -17,7 +17,7 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 _ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
 
 
-class Calls(Struct, frozen=True, eq=False):
+class Calls(Record, frozen=True, eq=False):
     """The calls that launch or wait: [R] each; points are -1 for other calls."""
 
     launches: Mask
@@ -27,7 +27,7 @@ class Calls(Struct, frozen=True, eq=False):
     end: I64
 
 
-class Points(Struct, frozen=True, eq=False):
+class Points(Record, frozen=True, eq=False):
     """P points of threads, by thread and time."""
 
     thread: I64

@@ -7,7 +7,6 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay import solve
@@ -16,6 +15,7 @@ from tracekit.attribution.replay.graph import Graph
 from tracekit.attribution.replay.solve import Plan
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.taxonomy import Whole
 from tracekit.trace.trace import I64, Trace
 
@@ -39,14 +39,14 @@ class Gives(IntEnum):
     POINT = 2
 
 
-class Weights(Struct, frozen=True, eq=False):
+class Weights(Record, frozen=True, eq=False):
     """What a change makes of the edges: [E] each."""
 
     factor: npt.NDArray[np.float64]  # of their work
     dropped: npt.NDArray[np.bool_]  # waits that are no more
 
 
-class Window(Struct, frozen=True):
+class Window(Record, frozen=True):
     """The sum of a stage's instances on one clock: the last of `ends` less `begins`, of each."""
 
     stage: str
@@ -55,7 +55,7 @@ class Window(Struct, frozen=True):
     ends: tuple[I64, ...]  # points, of each instance
 
 
-class Fidelity(Struct, frozen=True):
+class Fidelity(Record, frozen=True):
     """How well a stage's time is replayed with nothing changed."""
 
     stage: str
@@ -83,7 +83,7 @@ class Fidelity(Struct, frozen=True):
         return Gives.RANGE if off <= WORST_RESIDUAL and lag <= WORST_LAG else Gives.NOTHING
 
 
-class Predicted(Struct, frozen=True):
+class Predicted(Record, frozen=True):
     """What a change makes of one stage on one clock; None where it is not said."""
 
     predicted_ns: int | None

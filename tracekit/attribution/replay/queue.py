@@ -6,9 +6,9 @@ A launch call returns at once while the queue of its stream has room; CUDA's hol
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -17,7 +17,7 @@ NEARLY = 900  # a long launch call with as many before it waited for room
 AT_ONCE_NS = 50_000
 
 
-class Slots(Struct, frozen=True, eq=False):
+class Slots(Record, frozen=True, eq=False):
     """Of G rows of `links.work`."""
 
     row: I64  # [G] the work whose start makes room for its launch; -1 where there was room always

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution.replay.graph import NEVER, Graph
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.trace.scan import asked, machine
 from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.trace import I64
@@ -17,7 +17,7 @@ Lists = tuple[list[int], list[int], list[int]]
 _MANY = 10_000  # points: of fewer, loading the kernel takes longer than it saves
 
 
-class Plan(Struct, frozen=True, eq=False):
+class Plan(Record, frozen=True, eq=False):
     """A graph made ready to be evaluated many times."""
 
     graph: Graph

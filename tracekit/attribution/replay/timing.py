@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.replay import queue
 from tracekit.attribution.replay.submitted import awaiting
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -21,7 +21,7 @@ MOST_NS = 100_000  # no launch onto an idle device takes longer; what does waite
 MOST_GAP_NS = 20_000  # nor does a device pause longer between work that is there
 
 
-class Timing(Struct, frozen=True, eq=False):
+class Timing(Record, frozen=True, eq=False):
     """Of R rows of `links.calls` and G rows of `links.work`. Times in ns."""
 
     submit: I64  # [R] when a launch call submits; its start where it launches nothing

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.submitted import Submitted, told
 from tracekit.attribution.replay.timing import Timing
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -18,7 +18,7 @@ EVENT_CALL = r"(?i:event)"
 NEAR_NS = 20_000
 
 
-class Targets(Struct, frozen=True, eq=False):
+class Targets(Record, frozen=True, eq=False):
     """K pairs: a call, and work that had to end before it returned."""
 
     call: I64  # row of `links.calls`
@@ -143,7 +143,7 @@ def _measured(trace: Trace, times: Timing, waiting: Mask, call: I64, work: I64) 
     return Targets(call, work, np.asarray(after), cost, np.asarray(lag))
 
 
-class Events(Struct, frozen=True, eq=False):
+class Events(Record, frozen=True, eq=False):
     """K pairs of rows of `links.work` on two streams: the second waits for the first."""
 
     one: I64

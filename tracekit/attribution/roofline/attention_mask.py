@@ -11,10 +11,11 @@ its `window_size=(left, right)`, where -1 is no limit.
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
+
+from tracekit.records import Record
 
 
-class Band(Struct, frozen=True):
+class Band(Record, frozen=True):
     """Query i sees keys i + first … i + last; None: no limit on that side."""
 
     first: int | None = None

@@ -10,15 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
-
 from tracekit.errors import UsageError
+from tracekit.records import Record
 from tracekit.trace.trace import Trace
 
 TERA, GIGA = 1e12, 1e9
 
 
-class Device(Struct, frozen=True):
+class Device(Record, frozen=True):
     """Peaks of one device. Rates in units a second."""
 
     name: str

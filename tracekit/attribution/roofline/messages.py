@@ -17,10 +17,10 @@ from collections import Counter
 from math import prod
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.roofline.formulas.work import dtype_of, size_of
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _COPIED = r"^torch::distributed::reducer::(?:mul_out|copy_)$"
@@ -29,7 +29,7 @@ _BASE = re.compile(r"^c10d::(?:alltoall_base_|_allgather_base_|_reduce_scatter_b
 _TALK = "record_param_comms"
 
 
-class Messages(Struct, frozen=True, eq=False):
+class Messages(Record, frozen=True, eq=False):
     """What each of O rows of `links.ops` sends and receives, in bytes; -1 where it does not say."""
 
     sent: I64  # [O]

@@ -22,13 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.devices import DTYPES
+from tracekit.records import Record
 from tracekit.trace.trace import Trace
 
 
-class Need(Struct, frozen=True):
+class Need(Record, frozen=True):
     """What a stage has to do at least, for all its forward passes."""
 
     stage: str
@@ -99,7 +98,7 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-class Llm(Struct, frozen=True):
+class Llm(Record, frozen=True):
     """A decoder: docs/metadata.md, `dims.llm`."""
 
     layers: int

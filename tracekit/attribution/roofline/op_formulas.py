@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost, origin
 from tracekit.attribution.roofline import flops, messages, step_lengths
 from tracekit.attribution.roofline.formulas import communication, named_kernels, registry
 from tracekit.attribution.roofline.formulas.work import Lengths, Work
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -17,7 +17,7 @@ _ALIKE = -2  # no replay: a call like another
 _ARGUMENTS = ("dims", "types", "concrete", "strides")
 
 
-class Described(Struct, frozen=True, eq=False):
+class Described(Record, frozen=True, eq=False):
     """C calls of ops with a formula. A captured op is called anew by each replay of its graph."""
 
     call: I64  # [G] the call that each row of `links.work` belongs to, or -1
@@ -29,7 +29,7 @@ class Described(Struct, frozen=True, eq=False):
     each: tuple[Work, ...]  # [C] the work itself
 
 
-class OfOps(Struct, frozen=True, eq=False):
+class OfOps(Record, frozen=True, eq=False):
     """O ops, those of captures too, and the formulas that describe them."""
 
     nearest: I64  # [O] the op with a formula at or above each, or -1

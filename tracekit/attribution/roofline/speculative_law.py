@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct, field
+from msgspec import field
+
+from tracekit.records import Record
 
 _CLOSE = 1e-9
 
@@ -22,7 +24,7 @@ def tokens_per_round(alpha: float, gamma: int) -> float:
     return sum(alpha**i for i in range(gamma + 1))  # the quotient cancels near α = 1
 
 
-class Costs(Struct, frozen=True):
+class Costs(Record, frozen=True):
     """What a round is made of, in decode steps of the target alone."""
 
     draft: float  # c: one step of the draft

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.model_bounds import Need
 from tracekit.attribution.roofline.utilization import least
-from tracekit.records import replace
+from tracekit.records import Record, replace
 
 N = TypeVar("N", int, float)
 
@@ -20,7 +18,7 @@ DEFINITION = (
 )
 
 
-class StageBound(Struct, frozen=True):
+class StageBound(Record, frozen=True):
     """The least time of a stage beside what it took. None: not known."""
 
     stage: str

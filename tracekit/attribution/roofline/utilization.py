@@ -5,16 +5,14 @@ Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.devices import Device
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known, Work
-from tracekit.records import replace
+from tracekit.records import Record, replace
 
 VECTOR = "float32"  # at whose peak vector units work, whatever is in memory
 
 
-class Rates(Struct, frozen=True):
+class Rates(Record, frozen=True):
     """How `flops` and least `bytes` in `total_ns` compare with the device; None: not known."""
 
     intensity: float | None  # FLOPs a byte

@@ -12,8 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.taxonomy import DECODE_STEP, PREFIX, ROUND, SAMPLE, Stage
 
 
@@ -40,7 +39,7 @@ class Writer(StrEnum):
     INFERRED = "inferred"  # nobody: see inferred.py
 
 
-class Step(Struct, frozen=True):
+class Step(Record, frozen=True):
     """A recognised annotation. Counts are None where the name does not say."""
 
     writer: Writer

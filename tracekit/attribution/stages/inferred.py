@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Mask, Trace
 
 LEAST = 3  # decode steps in a row, of one form
@@ -47,7 +47,7 @@ _SCAN = (
 LONGER, EVEN = 3.0, 1.5
 
 
-class Passes(Struct, frozen=True):
+class Passes(Record, frozen=True):
     """P forward passes with the drawing of their token, in order; times in ns of the trace."""
 
     start: I64

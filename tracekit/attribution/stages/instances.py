@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names, inferred
 from tracekit.attribution.stages.annotation_names import Phase, Step, Writer
 from tracekit.errors import MissingEventsError, UsageError
+from tracekit.records import Record
 from tracekit.trace.spans import nesting, segments
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -30,7 +30,7 @@ CHOICES = {
 }
 
 
-class Markers(Struct, frozen=True, eq=False):
+class Markers(Record, frozen=True, eq=False):
     """M stage instances, sorted by start, the longer first. Times in ns of the trace."""
 
     start: I64

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
-from msgspec import Struct
-
 from tracekit.attribution.stages.work_phases import ALL
+from tracekit.records import Record
 from tracekit.results import figures
 from tracekit.results.figures import Chart
 from tracekit.results.findings import LEAST
@@ -149,7 +148,7 @@ def inside(
     )
 
 
-class Side(Struct, frozen=True):
+class Side(Record, frozen=True):
     """What one row took in one phase."""
 
     ns: float

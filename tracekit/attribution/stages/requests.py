@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
+from tracekit.records import Record
 from tracekit.taxonomy import DECODE_STEP, ROUND, SAMPLE, Stage
 from tracekit.trace.trace import Trace
 
@@ -16,7 +16,7 @@ ORDER = tuple(stage.value for stage in Stage)
 REST = "rest of decode"  # after the last token
 
 
-class Part(Struct, frozen=True):
+class Part(Record, frozen=True):
     """A part runs from the end of the part before it (the first: from its own start) to its own
     end, so the parts of a request leave nothing out. Times from the first slice of the trace.
     """

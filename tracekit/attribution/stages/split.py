@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.causes import idle
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, total, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -18,7 +17,7 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 Pairs = tuple[I64, I64]  # (group, row of `links.work`)
 
 
-class Clock(Struct, frozen=True):
+class Clock(Record, frozen=True):
     """What the devices did in a span. wall = kernel + memcpy + memset + idle, in ns."""
 
     kernel_ns: int
@@ -27,7 +26,7 @@ class Clock(Struct, frozen=True):
     idle_ns: int
 
 
-class ClockDetail(Struct, frozen=True):
+class ClockDetail(Record, frozen=True):
     """Of the parts of a Clock, in ns."""
 
     communication_ns: int  # of kernel_ns
@@ -35,7 +34,7 @@ class ClockDetail(Struct, frozen=True):
     suspect_ns: int  # of idle_ns: the device probably ran work that the file lacks (causes.py)
 
 
-class Launched(Struct, frozen=True):
+class Launched(Record, frozen=True):
     """The work that a span launched, on any thread of its process.
 
     window = kernel + memcpy + memset + other + idle, in ns.
@@ -50,7 +49,7 @@ class Launched(Struct, frozen=True):
     idle_ns: int
 
 
-class LaunchedDetail(Struct, frozen=True):
+class LaunchedDetail(Record, frozen=True):
     """Of the parts of a Launched, in ns where nothing else is said."""
 
     kernel_sum_ns: int  # durations added up: more than kernel_ns where streams overlap

@@ -12,13 +12,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.roofline.model_bounds import prompts
 from tracekit.attribution.stages.annotation_names import Step
 from tracekit.attribution.stages.instances import Markers, around_ops, innermost, markers
 from tracekit.errors import MissingEventsError
+from tracekit.records import Record
 from tracekit.taxonomy import DECODE_STEP
 from tracekit.trace.trace import Trace
 
@@ -28,7 +28,7 @@ UNLAUNCHED = "launch not in the trace"
 NO_PHASE = frozenset({OUTSIDE, UNLAUNCHED})
 
 
-class Phases(Struct, frozen=True, eq=False):
+class Phases(Record, frozen=True, eq=False):
     """Phases of the G rows of `links.work`, or of the rows of `links.ops`."""
 
     code: npt.NDArray[np.int64]  # [G] or [O] index into names

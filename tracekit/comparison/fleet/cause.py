@@ -7,8 +7,6 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from msgspec import Struct
-
 from tracekit.comparison import compare, runs
 from tracekit.comparison.compare import Comparison, KernelChange
 from tracekit.comparison.fleet import rows
@@ -16,6 +14,7 @@ from tracekit.comparison.fleet.index import located
 from tracekit.comparison.fleet.trend import Series
 from tracekit.comparison.splits import Split
 from tracekit.errors import TracekitError
+from tracekit.records import Record
 from tracekit.results import engine, units
 from tracekit.trace.inputs import archives
 
@@ -24,7 +23,7 @@ _ASKED = (*rows.ASKED, "ops")
 _SHARE = 0.1  # of a change: a kernel of less explains nothing
 
 
-class Cause(Struct, frozen=True):
+class Cause(Record, frozen=True):
     """One change, explained; without sentences `why_not` says why it is not."""
 
     before: str

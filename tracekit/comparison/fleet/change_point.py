@@ -17,14 +17,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
+
+from tracekit.records import Record
 
 F64 = npt.NDArray[np.float64]
 PERMUTATIONS = 9_999
 _BLOCK = 1 << 20  # values permuted at once
 
 
-class ChangePoint(Struct, frozen=True):
+class ChangePoint(Record, frozen=True):
     """The first value of another level, and how sure that there is one."""
 
     at: int  # its place in the series

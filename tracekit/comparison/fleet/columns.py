@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.taxonomy import Category
 
 SCHEMA = "tracekit-index/1"
@@ -28,7 +27,7 @@ def of_category(category: str) -> str:
 CATEGORIES = {one.value: of_category(one.value) for one in Category if one not in _NO_KERNELS}
 
 
-class Column(Struct, frozen=True):
+class Column(Record, frozen=True):
     name: str
     type: Type
     says: str

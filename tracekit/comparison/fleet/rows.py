@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.audit import Audit
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings
@@ -13,6 +11,7 @@ from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Split, Stages, Total
 from tracekit.answers.tokens import Tokens
 from tracekit.comparison.fleet.columns import CATEGORIES, COLUMNS, STAGE, TRACE, Row, Value
+from tracekit.records import Record
 from tracekit.results.answers import Answers
 from tracekit.trace import run_facts
 from tracekit.version import __version__
@@ -22,7 +21,7 @@ ASKED = tuple(kind.analysis for kind in (Stages, Tokens, Devices, Kernels, Findi
 _EARLIEST_US, _LATEST_US = 1_420_070_400_000_000, 4_102_444_800_000_000
 
 
-class File(Struct, frozen=True):
+class File(Record, frozen=True):
     """What is known of a trace file without reading it as one."""
 
     trace: str  # as the index names it

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
-from msgspec import Struct
-
 from tracekit.comparison.fleet import change_point
 from tracekit.comparison.fleet.columns import STAGE, TRACE, Row, Value
 from tracekit.errors import TracekitError
+from tracekit.records import Record
 from tracekit.results.result import Result
 from tracekit.results.units import plural
 
@@ -22,7 +21,7 @@ WORK = ("model", "size", "dtype", "device", "batch_size", "world_size")  # what 
 By = Literal["date", "label"]
 
 
-class Point(Struct, frozen=True):
+class Point(Record, frozen=True):
     """A trace of a series, or the ranks of a job, of which values are means."""
 
     trace: str  # of ranks the first
@@ -33,7 +32,7 @@ class Point(Struct, frozen=True):
     values: Mapping[str, float]  # by measure; without those that it does not say
 
 
-class Change(Struct, frozen=True):
+class Change(Record, frozen=True):
     """A measure has another level from one trace on."""
 
     trace: str  # the first of the new level
@@ -47,7 +46,7 @@ class Change(Struct, frozen=True):
     p: float
 
 
-class Measure(Struct, frozen=True):
+class Measure(Record, frozen=True):
     """One number of each trace that says it."""
 
     name: str
@@ -56,7 +55,7 @@ class Measure(Struct, frozen=True):
     changes: tuple[Change, ...]
 
 
-class Kind(Struct, frozen=True):
+class Kind(Record, frozen=True):
     """A kind of finding: in how many traces, and from when to when."""
 
     kind: str
@@ -65,7 +64,7 @@ class Kind(Struct, frozen=True):
     last: str
 
 
-class Series(Struct, frozen=True):
+class Series(Record, frozen=True):
     """Traces of the same work, in order."""
 
     work: Mapping[str, Value]
@@ -96,7 +95,7 @@ class Series(Struct, frozen=True):
         return sorted(every, key=lambda one: (one[1].place, one[1].p, one[0].name))
 
 
-class Trend(Result, Struct, frozen=True):
+class Trend(Result, Record, frozen=True):
     index: str
     by: By
     series: tuple[Series, ...]  # the longest first

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, embedded, safe, texts
 from tracekit.results.figures import Chart
 from tracekit.results.figures.theme import Mark
 
 
-class Figure(Struct, frozen=True):
+class Figure(Record, frozen=True):
     id: str
     title: str
     label: str

@@ -8,10 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.files import numbered, starts, writing, writing_new
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report.html import plotly, scripts, tables
 from tracekit.report.html.embedded import embedded, safe, within
 from tracekit.report.html.figures import Figure, figure
@@ -38,7 +36,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 Source = tuple[str, str, bool]  # a name, a value, whether this is code
 
 
-class Page(Struct, frozen=True, kw_only=True):
+class Page(Record, frozen=True, kw_only=True):
     """The parts of a page."""
 
     title: str
@@ -70,7 +68,7 @@ class Page(Struct, frozen=True, kw_only=True):
         ]  # fmt: skip
 
 
-class Section(Struct, frozen=True):
+class Section(Record, frozen=True):
     """A section as the template draws it."""
 
     name: str
@@ -171,7 +169,7 @@ def _filled(page: Page, part: float) -> str:
     )
 
 
-class _Tables(Struct, frozen=True):
+class _Tables(Record, frozen=True):
     """Grids as tables of one page."""
 
     first: int  # rows that are shown at first

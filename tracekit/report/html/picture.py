@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.answers.tree import (
     CAUSE,
@@ -28,7 +27,7 @@ from tracekit.answers.tree import (
     Tree,
 )
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, safe
 from tracekit.results import units
@@ -45,7 +44,7 @@ _PLAIN = "var(--lane)"
 _FOLDER = re.compile(r"^\S*/(?=[^/\s]+\.py\(\d+\))")  # of a Python frame
 
 
-class Picture(Struct, frozen=True):
+class Picture(Record, frozen=True):
     """A tree and its slices, to be drawn in a page."""
 
     key: str  # unique in its section
@@ -63,7 +62,7 @@ class Picture(Struct, frozen=True):
         return replace(self, title=neutral(self.title), device="device")
 
 
-class Packed(Struct, frozen=True):
+class Packed(Record, frozen=True):
     """As the template puts it into a page."""
 
     id: str

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
-
 from tracekit.answers.findings import Findings
 from tracekit.answers.tree import Trees
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report import device_words, facts
 from tracekit.report.html import picture, tables
 from tracekit.report.html.picture import Picture
@@ -24,7 +22,7 @@ from tracekit.results.unknown_work import device_kind, neutral
 HERO = frozenset({Findings.analysis})  # shown in the overview, not as sections
 
 
-class Part(Struct, frozen=True, kw_only=True):
+class Part(Record, frozen=True, kw_only=True):
     """A section before it is drawn."""
 
     name: str
@@ -39,7 +37,7 @@ class Part(Struct, frozen=True, kw_only=True):
     pictures: tuple[Picture, ...] = ()
 
 
-class Unanswered(Struct, frozen=True):
+class Unanswered(Record, frozen=True):
     """Analyses that a trace could not answer for one reason."""
 
     titles: tuple[str, ...]

@@ -8,8 +8,7 @@ from math import floor, log10
 from statistics import median
 from typing import Any
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.report.html.embedded import bounded, coded
 from tracekit.results.figures import distinct, shorten
 from tracekit.results.figures.theme import MARKS, Mark
@@ -43,7 +42,7 @@ _SCALES: dict[str, tuple[tuple[float, float, str], ...]] = {  # from this size, 
 }
 
 
-class Head(Struct, frozen=True):
+class Head(Record, frozen=True):
     """A column as the page shows it: `unit` is that of every cell below."""
 
     label: str
@@ -58,7 +57,7 @@ class Head(Struct, frozen=True):
         return " ".join(name for name, on in (("n", self.numeric), ("w", wide)) if on)
 
 
-class HtmlTable(Struct, frozen=True):
+class HtmlTable(Record, frozen=True):
     """A grid ready for the page: `first` rows are shown, `rest` waits in a <template>."""
 
     id: str

@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 
-from msgspec import Struct
-
 from tracekit.answers.collectives import Collectives
 from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
 from tracekit.attribution.collectives.clocks import HostClock
 from tracekit.attribution.stages.annotation_names import recognise
+from tracekit.records import Record
 from tracekit.report.many import groups, runs
 from tracekit.report.many.groups import Row
 from tracekit.report.many.ranks import has
@@ -66,7 +65,7 @@ def clock_sentence(found: Sequence[HostClock]) -> str:
 # ---------------------------------------------------------------- bubbles
 
 
-class Bubble(Struct, frozen=True):
+class Bubble(Record, frozen=True):
     """One rank of a pipeline, ns of its device; the mean of several devices."""
 
     window_ns: float
@@ -134,7 +133,7 @@ def bubble_sentence(sides: Sequence[Side]) -> str:
 # ---------------------------------------------------------------- tokens and experts
 
 
-class Load(Struct, frozen=True):
+class Load(Record, frozen=True):
     """What work one rank was given; None where its file does not say."""
 
     prefill_tokens: int | None

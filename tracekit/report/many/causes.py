@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from msgspec import Struct
-
 from tracekit.answers.collectives import Collectives, Straggler
 from tracekit.answers.devices import Devices
 from tracekit.answers.idle import IdleTime
 from tracekit.answers.kernels import Kernels
 from tracekit.attribution.reasons.names import HOST_REASONS, Reason
+from tracekit.records import Record
 from tracekit.report.many.runs import Side
 from tracekit.results.figures.chart import shorten
 from tracekit.results.result import Column, Grid
@@ -46,7 +45,7 @@ EVERYWHERE = 0.8  # of the compute time: slower in so much of it is no matter of
 MOST = 8
 
 
-class Apart(Struct, frozen=True):
+class Apart(Record, frozen=True):
     """One rank against the median of all: ns more (or less) of each part of its window."""
 
     name: str

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from tracekit.records import Record
 
 ALONE = 24  # at most as many ranks have a row each
 WORST = 8  # of more ranks, those that stand out most do, before the groups
 GROUPS = 16
 
 
-class Row(Struct, frozen=True):
+class Row(Record, frozen=True):
     """A rank, or neighbours: `members` are their places."""
 
     label: str

@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.attribution.collectives.arrivals import waited_for
 from tracekit.attribution.collectives.clocks import HostClock
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
 from tracekit.report.many.groups import ALONE, Row
@@ -24,7 +22,7 @@ from tracekit.results.result import Grid, Result
 from tracekit.results.units import duration
 
 
-class Job(Struct, frozen=True):
+class Job(Record, frozen=True):
     """What the ranks say together. Empty or None where they do not say it."""
 
     sides: tuple[Side, ...]

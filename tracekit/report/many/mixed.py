@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.answers.findings import Findings
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report import facts
 from tracekit.report.many import job as jobs
 from tracekit.report.many import runs
@@ -27,7 +25,7 @@ KNOWN = {
 }  # fmt: skip
 
 
-class Part(Struct, frozen=True):
+class Part(Record, frozen=True):
     """One job, its ranks called as if they were alone; `members` are places among the traces."""
 
     name: str  # empty where there is no other job

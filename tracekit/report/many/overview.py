@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.answers.devices import BUSY, IDLE, WINDOW
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report.many import job as jobs
 from tracekit.report.many import mixed, pairs, run_charts, runs, trace_tables
 from tracekit.report.many.job import Job
@@ -205,7 +203,7 @@ def _each(key: str, many: Sequence[tuple[str, RunFacts]]) -> str:
 # ---------------------------------------------------------------- numbers, sentences, findings
 
 
-class _Range(Struct, frozen=True):
+class _Range(Record, frozen=True):
     """A number of each trace, shown from its least to its most."""
 
     label: str

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import overload
 
-from msgspec import Struct
-
 from tracekit.answers.devices import Devices
 from tracekit.answers.kernels import Kernel, Kernels
 from tracekit.answers.ops import Op, Ops
 from tracekit.answers.stages import PHASES, Alike, Stages, Total
 from tracekit.answers.tokens import Latency, Tokens
 from tracekit.attribution.stages.work_phases import NO_PHASE
+from tracekit.records import Record
 from tracekit.results import jobs
 from tracekit.results.answers import Answers
 from tracekit.results.jobs import Job
@@ -27,7 +26,7 @@ FEW = 4  # more traces than this are points of a line, and only these are drawn 
 COLUMNS = 8  # more traces than this have no column each
 
 
-class Side(Struct, frozen=True):
+class Side(Record, frozen=True):
     """One of the traces: its short name, its answers, what is known of its run."""
 
     name: str
@@ -111,7 +110,7 @@ def _named(many: Sequence[Answers], found: Sequence[Job]) -> list[str]:
     ]  # fmt: skip
 
 
-class Measures(Struct, frozen=True):
+class Measures(Record, frozen=True):
     """The large numbers of one trace, times in ns; None where it does not say."""
 
     wall: int | None  # of all stages
@@ -166,7 +165,7 @@ def whose(values: Sequence[tuple[float, str]], value: float, show: Callable[[flo
 # ---------------------------------------------------------------- what costs most
 
 
-class Costs(Struct, frozen=True):
+class Costs(Record, frozen=True):
     """What the costs of several traces are made of: kernels by duration, or ops by self time."""
 
     kind: type[Kernels] | type[Ops]

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from msgspec import Struct
-
 from tracekit.answers.stages import Instance, Split, Stages
+from tracekit.records import Record
 from tracekit.report.many import groups
 from tracekit.report.many.groups import Row
 from tracekit.report.many.runs import Side
@@ -26,7 +25,7 @@ SHOWN = 10  # columns of a table
 _NUMBER = re.compile(r"#(\d+)$")
 
 
-class Step(Struct, frozen=True):
+class Step(Record, frozen=True):
     """One step of one rank. None: not measured."""
 
     wall_ns: int
@@ -34,7 +33,7 @@ class Step(Struct, frozen=True):
     exposed_ns: int | None  # communication that no other kernel covers
 
 
-class Steps(Struct, frozen=True):
+class Steps(Record, frozen=True):
     """Shapes: R ranks, S steps that each of them has."""
 
     family: str
@@ -59,7 +58,7 @@ class Steps(Struct, frozen=True):
         }  # fmt: skip
 
 
-class Measure(Struct, frozen=True):
+class Measure(Record, frozen=True):
     """What a heat map shows."""
 
     key: str

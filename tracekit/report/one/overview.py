@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from tracekit.answers.findings import Finding as Claim
 from tracekit.answers.findings import Findings
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.report import device_words
 from tracekit.report.one.headline import headline
 from tracekit.results import catalog, units
@@ -25,7 +25,7 @@ FIRST = 3  # findings; all are in their table
 NOTHING = 0.02  # of what it would save at most
 
 
-class Finding(Struct, frozen=True):
+class Finding(Record, frozen=True):
     """A finding as the first screen says it."""
 
     claim: str
@@ -35,7 +35,7 @@ class Finding(Struct, frozen=True):
     link_text: str = ""
 
 
-class Overview(Struct, frozen=True):
+class Overview(Record, frozen=True):
     """All that the top of a page, and the terminal, say of one trace."""
 
     headlines: tuple[str, ...] = ()  # the biggest thing, a sentence a trace

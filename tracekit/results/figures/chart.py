@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import field
 
 from tracekit import extras
+from tracekit.records import Record
 from tracekit.results import units
 from tracekit.results.figures import theme
 from tracekit.results.figures.theme import Mark
@@ -21,7 +22,7 @@ Number = float | None
 Series = Mapping[str, Sequence[Number]]
 
 
-class Chart(Struct, frozen=True):
+class Chart(Record, frozen=True):
     """One Plotly figure as data. `key` is stable and unique within an analysis."""
 
     key: str
@@ -125,7 +126,7 @@ def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, 
     return out
 
 
-class Scale(Struct, frozen=True):
+class Scale(Record, frozen=True):
     """From a raw unit to the one on the axis."""
 
     by: float

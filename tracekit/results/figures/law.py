@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results.figures.chart import Chart, escape
 from tracekit.results.figures.curves import lines
 
@@ -16,7 +14,7 @@ _LETTER, _LINE = 0.016, 0.085  # of the plot: the width of a letter, the height 
 _NEAR, _MARK = 0.018, 0.03  # of the plot: from a mark to its name; half a mark
 
 
-class Here(Struct, frozen=True):
+class Here(Record, frozen=True):
     """A named point among the curves."""
 
     name: str
@@ -92,7 +90,7 @@ def _point(here: Here) -> dict[str, Any]:
 _Box = tuple[float, float, float, float]  # left, right, bottom, top; shares of the plot
 
 
-class _Spot(Struct, frozen=True):
+class _Spot(Record, frozen=True):
     """Where a name may stand."""
 
     box: _Box

@@ -9,15 +9,13 @@ from collections.abc import Mapping, Sequence
 from math import log10
 from typing import Any
 
-from msgspec import Struct
-
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, escape, legend, shorten
 from tracekit.results.figures.theme import Mark, mark
 
 
-class Point(Struct, frozen=True):
+class Point(Record, frozen=True):
     """One kind of work: FLOP per byte moved, FLOP per second, the time it took in all."""
 
     label: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, distinct, escape, legend, scale, shorten
 from tracekit.results.figures.theme import Mark, mark
@@ -17,7 +16,7 @@ LONG = 21  # characters of a name
 APART = 0.062  # of the height: two names
 
 
-class Pair(Struct, frozen=True):
+class Pair(Record, frozen=True):
     """One row on both sides. `values` [unit] are (left, right); None where a side lacks it."""
 
     label: str
@@ -27,7 +26,7 @@ class Pair(Struct, frozen=True):
     grey: bool = False  # no change of one thing, such as what one side lacks: dashed, no colour
 
 
-class Measure(Struct, frozen=True):
+class Measure(Record, frozen=True):
     """A unit to choose: its name on the button, the raw unit of its values, what it is of."""
 
     name: str

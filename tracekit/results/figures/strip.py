@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from math import floor, log10
 from typing import Any
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results.figures.chart import Chart, Scale, escape, row_axis, scale
 from tracekit.results.figures.theme import mark
 
@@ -16,7 +15,7 @@ WIDE = 30  # times the least: then the axis is logarithmic
 REACH = 0.32  # of a row on either side of its middle
 
 
-class Sample(Struct, frozen=True):
+class Sample(Record, frozen=True):
     """All values of one thing, in the order in which they were taken."""
 
     label: str

@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.results import units
 from tracekit.results.figures.chart import Chart, Number, Scale, escape, legend, scale, shorten
 from tracekit.results.figures.curves import area
 from tracekit.results.figures.theme import Mark, mark
 
 
-class Block(Struct, frozen=True):
+class Block(Record, frozen=True):
     """A stretch of a track. `kind` gives the colour; '' is a plain block in alternating greys."""
 
     start_ns: float
@@ -24,7 +23,7 @@ class Block(Struct, frozen=True):
     note: str = ""  # said on hover
 
 
-class Blocks(Struct, frozen=True):
+class Blocks(Record, frozen=True):
     """A track of blocks that do not overlap."""
 
     label: str
@@ -32,7 +31,7 @@ class Blocks(Struct, frozen=True):
     named: bool = True  # write the label into blocks that are wide enough
 
 
-class Area(Struct, frozen=True):
+class Area(Record, frozen=True):
     """A track of stacked areas: `parts` [name][N], shares of one of each bin of `edges` [N+1]."""
 
     label: str

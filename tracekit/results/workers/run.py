@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from tracekit.errors import TracekitError
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results import jobs
 from tracekit.results.answers import Answers, unread
 from tracekit.results.result import Result
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]  # what is being done, in words
 
 
-class Where(Struct, frozen=True):
+class Where(Record, frozen=True):
     """Who reads the traces; of nothing given, as many processes as this machine has room for."""
 
     workers: int | None = None

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from msgspec import Struct
-
 from tracekit.errors import TracekitError
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
@@ -17,7 +15,7 @@ from tracekit.version import __version__
 DRAWN = 4  # traces whose slices a page draws: those of all others stay where they were read
 
 
-class Asked(Struct, frozen=True):
+class Asked(Record, frozen=True):
     """The same of every trace."""
 
     only: tuple[str, ...] | None = None
@@ -28,7 +26,7 @@ class Asked(Struct, frozen=True):
     ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
-class Work(Struct, frozen=True):
+class Work(Record, frozen=True):
     """One trace of many."""
 
     place: int  # among those named
@@ -40,7 +38,7 @@ class Work(Struct, frozen=True):
     version: str = __version__
 
 
-class Done(Struct, frozen=True):
+class Done(Record, frozen=True):
     """Either its answers, or why there are none."""
 
     place: int

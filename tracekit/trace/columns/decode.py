@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from tracekit.records import Record
 from tracekit.trace.columns.side_tables import ARGUMENTS, KEPT_AS_TEXT
 from tracekit.trace.json.pieces import Piece
 from tracekit.trace.json.repair import Repaired, repaired
@@ -47,7 +48,7 @@ class Decoded(Struct):
     tail: bytes = b""  # what the piece has from there
 
 
-class Shapes(Struct, frozen=True):
+class Shapes(Record, frozen=True):
     """What is read of an event: decoders for a list of events and for one of any shape."""
 
     event: Any

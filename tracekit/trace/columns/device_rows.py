@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.categories import ASIDE, OPS
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, Cat, Unknown
@@ -32,7 +32,7 @@ _ASCEND_WAITS = re.compile(
 _ASCEND_COPIES = re.compile(r"(?i)^(?:MEMCPY|SDMA|PCIE_DMA)")
 
 
-class Odd(Struct, frozen=True):
+class Odd(Record, frozen=True):
     """The slices of a file whose category does not say what they are, K of them."""
 
     rows: I64  # [K] rows of the columns
@@ -45,7 +45,7 @@ class Odd(Struct, frozen=True):
         return np.asarray(wanted[self.kind])
 
 
-class Words(Struct, frozen=True):
+class Words(Record, frozen=True):
     """The texts that rows stand for."""
 
     names: Sequence[str]  # by index

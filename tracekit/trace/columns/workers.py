@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO, Any
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.trace.columns.decode import shapes
 from tracekit.trace.columns.slices import Read, read_piece
 from tracekit.trace.json.pieces import SIZE, Cutter
@@ -35,7 +34,7 @@ _BOOT = (
 )
 
 
-class Job(Struct, frozen=True):
+class Job(Record, frozen=True):
     """What a process needs to know of the file."""
 
     path: str

@@ -11,9 +11,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
 from tracekit.errors import TracekitError
+from tracekit.records import Record
 from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16
@@ -22,7 +21,7 @@ _HEAD = 1 << 16
 _EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"|"tracekit-capture/')
 
 
-class Inputs(Struct, frozen=True):
+class Inputs(Record, frozen=True):
     """The traces that are named, in the order in which people count ranks."""
 
     paths: tuple[str, ...]

@@ -6,8 +6,7 @@ Where that is follows from the text alone, so processes that share nothing agree
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from tracekit.records import Record
 from tracekit.trace.json.scanning import BOUNDARY, is_event
 from tracekit.trace.json.source import Text
 
@@ -16,7 +15,7 @@ _WINDOW = 1 << 16  # to look for a boundary in
 _WIDEST = 1 << 24  # an event longer than this is no place to cut
 
 
-class Piece(Struct, frozen=True):
+class Piece(Record, frozen=True):
     """A run of whole events, as text, without the comma after the last."""
 
     index: int
@@ -25,7 +24,7 @@ class Piece(Struct, frozen=True):
     last: bool  # nothing but what follows the events comes after; `text` includes that
 
 
-class _Cut(Struct, frozen=True):
+class _Cut(Record, frozen=True):
     end: int  # after the event before
     start: int  # of the event after
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.json.scanning import STRING
 
 # a text, or a word that JSON has not: only the second is replaced
@@ -41,7 +42,7 @@ class Places(Struct):
     count: int = 0
 
 
-class Repaired(Struct, frozen=True):
+class Repaired(Record, frozen=True):
     """JSON text that can be decoded, perhaps, and what was done to it."""
 
     text: bytes

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.memory import mixed
@@ -25,7 +25,7 @@ _DECIMALS = ("warps_per_sm", "occupancy")
 _POWERS = 10.0 ** np.arange(32)  # exact up to 22, and no more are asked for
 
 
-class Spec(Struct, frozen=True):
+class Spec(Record, frozen=True):
     """A side table: the categories of its rows, and what of a slice's arguments each column is."""
 
     cats: tuple[Cat, ...]  # any where none is named
@@ -63,7 +63,7 @@ SPECS: Mapping[str, Spec] = {
 _NO_ROW = {"grids": _DECIMALS, "shapes": ("strides",), "launched": ("block",)}
 
 
-class Keys(Struct, frozen=True):
+class Keys(Record, frozen=True):
     """The arguments that are kept: the table that the kernel looks names up in."""
 
     table: npt.NDArray[np.uint8]  # [lay.KEYS, lay.KEY_ROW]
@@ -117,7 +117,7 @@ def _enter(rows: npt.NDArray[np.uint8], key: bytes, slot: int) -> None:
     rows[place, 32 : 32 + len(key)] = np.frombuffer(key, np.uint8)
 
 
-class Records(Struct, frozen=True):
+class Records(Record, frozen=True):
     """The arguments of a piece, by slot."""
 
     keys: Keys

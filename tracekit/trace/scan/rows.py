@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Decoded, Shapes, closes, shapes
 from tracekit.trace.columns.numbers import narrow
@@ -156,7 +156,7 @@ def _own(column: I64) -> npt.NDArray[np.generic]:
     return small.copy() if small is column else small
 
 
-class _Cats(Struct, frozen=True):
+class _Cats(Record, frozen=True):
     """The categories of some rows."""
 
     cat: npt.NDArray[np.uint8]  # [N] Cat

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.scan import arguments
 from tracekit.trace.scan import layout as lay
@@ -40,7 +40,7 @@ _OF_TEXTS: dict[int, Any] = {
 }  # fmt: skip
 
 
-class Found(Struct, frozen=True):
+class Found(Record, frozen=True):
     """What the kernel found in a piece: views of its buffers, good until the next piece."""
 
     events: int

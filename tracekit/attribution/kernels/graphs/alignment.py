@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from msgspec import Struct
 
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Mask
 
 MOST = 36_000_000  # cells of a table: 6,000 nodes by as many launches
@@ -18,7 +18,7 @@ MOST = 36_000_000  # cells of a table: 6,000 nodes by as many launches
 Score = Callable[[int], I64]  # of node i with each launch: [M], 0 where it cannot be that
 
 
-class Aligned(Struct, frozen=True, eq=False):
+class Aligned(Record, frozen=True, eq=False):
     """N nodes against M launches."""
 
     call: I64  # [N] the launch of each node, ascending; -1 for none

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.records import Record
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -20,7 +20,7 @@ _BEGIN, _END = r"StreamBeginCapture", r"StreamEndCapture"
 _COPYING = re.compile(r"(?i)^(?:cuda|hip|cu|musa)mem(?:cpy|set)")
 
 
-class Captured(Struct, frozen=True, eq=False):
+class Captured(Record, frozen=True, eq=False):
     """The launches of one capture, or of one annotation where they ran eagerly."""
 
     call: I64  # [N] rows of `links.calls`

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.trace import HOST, I64, Table, Trace
 
 _TABLES = ("shapes", "ops", "python")
@@ -22,7 +21,7 @@ _TEXTS = {"shapes": ("dims", "types", "concrete", "strides")}
 _COLUMNS = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id")
 
 
-class Part(Struct, frozen=True, eq=False):
+class Part(Record, frozen=True, eq=False):
     """Work of the replays, and the launches of one trace that it was captured from."""
 
     host: Trace

@@ -15,7 +15,6 @@ from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, unnamed
@@ -32,6 +31,7 @@ from tracekit.attribution.kernels.graphs.words import (
     grids_of_calls,
     grids_of_work,
 )
+from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
@@ -47,7 +47,7 @@ _PRODUCT = r"^aten::(?:mm|addmm|linear|_scaled_mm)$"
 _MATRIX = re.compile(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
 
 
-class Source(Struct, frozen=True, eq=False):
+class Source(Record, frozen=True, eq=False):
     """One capture of one file, in the words of the replays."""
 
     file: int  # which of the traces
@@ -60,7 +60,7 @@ class Source(Struct, frozen=True, eq=False):
     label: str  # the annotations around it, and the name of its file
 
 
-class Nodes(Struct, frozen=True, eq=False):
+class Nodes(Record, frozen=True, eq=False):
     """N nodes of one replay and what they are."""
 
     replay: Replay
@@ -169,7 +169,7 @@ def match(
     return [out[at] for at in range(len(replays))]
 
 
-class _Fit(Struct, frozen=True, eq=False):
+class _Fit(Record, frozen=True, eq=False):
     """One capture that may be that of a replay."""
 
     source: Source

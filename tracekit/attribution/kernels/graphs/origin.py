@@ -12,13 +12,12 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import graft, matching
 from tracekit.attribution.kernels.graphs.replays import Replay, replays
 from tracekit.attribution.kernels.graphs.words import Words, grids_of_calls
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.trace import I64, Mask, Trace
 
 T = TypeVar("T", bound=np.generic)
@@ -28,7 +27,7 @@ LEAST = (
 RELATED = 0.2  # below that it has nothing to do with this one
 
 
-class Match(Struct, frozen=True):
+class Match(Record, frozen=True):
     """How one trace fits the replays of another."""
 
     path: str
@@ -51,7 +50,7 @@ class Match(Struct, frozen=True):
         return PurePath(self.path).name
 
 
-class Origin(Struct, frozen=True, eq=False):
+class Origin(Record, frozen=True, eq=False):
     """M rows of `links.work` whose capture is known."""
 
     trace: Trace  # the captures' host and this work: see graft.py

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from msgspec import Struct
 
 from tracekit.attribution import links
+from tracekit.records import Record
 from tracekit.trace.trace import I64, Trace
 
 
-class Replay(Struct, frozen=True, eq=False):
+class Replay(Record, frozen=True, eq=False):
     """One launch of a graph."""
 
     launch: int  # row of `links.calls`

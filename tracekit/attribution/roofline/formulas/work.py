@@ -8,9 +8,8 @@ from enum import StrEnum
 from functools import cached_property
 from math import prod
 
-from msgspec import Struct
-
 from tracekit.attribution.roofline.devices import BYTES, DTYPES
+from tracekit.records import Record
 
 
 class Family(StrEnum):
@@ -42,7 +41,7 @@ class Known(StrEnum):
     MOST = "at most"  # what they do not say can only take from it: no floor
 
 
-class Weights(Struct, frozen=True):
+class Weights(Record, frozen=True):
     """A matrix of weights [k, n] and the rows that the call multiplies with it."""
 
     rows: int  # tokens, all batch rows counted
@@ -51,7 +50,7 @@ class Weights(Struct, frozen=True):
     bytes: int  # of the matrix
 
 
-class Work(Struct, frozen=True):
+class Work(Record, frozen=True):
     """What one call of an op has to do at least."""
 
     flops: int
@@ -63,7 +62,7 @@ class Work(Struct, frozen=True):
     known: Known = Known.EXACT
 
 
-class Lengths(Struct, frozen=True):
+class Lengths(Record, frozen=True):
     """Lengths of the sequences of a step, as its annotation says: sums over requests.
 
     vLLM's and SGLang's `sq…sk…sqsq…sqsk…`: queries, keys, queries squared, queries × keys.
@@ -94,7 +93,7 @@ _NO_TENSOR = frozenset(("", "Scalar", "ScalarList", "TensorList", "GenericList",
                         "Double", "None", "Device", "String", "Generator"))  # fmt: skip
 
 
-class Call(Struct, frozen=True, dict=True):
+class Call(Record, frozen=True, dict=True):
     """Arguments of one call, by position."""
 
     dims: Dims
@@ -183,7 +182,7 @@ def sizes(dims: Sequence[int]) -> str:
     return "×".join(str(n) for n in dims) or "1"
 
 
-class Formula(Struct, frozen=True):
+class Formula(Record, frozen=True):
     """How the work of one op is computed, and whose words its arguments are in."""
 
     run: Callable[[Call], Work]
