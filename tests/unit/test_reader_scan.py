@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,15 +54,6 @@ def decoded(path: Path, size: int) -> Trace:
         return kineto.load(path, tables=ALL, processes=1)
 
 
-def numbers_alike(cats: dict[str, int]) -> dict[str, int]:
-    """A category that is a number is said as the piece that holds it was read: 1e3, or 1000.0."""
-    found: dict[str, int] = {}
-    for word, count in cats.items():
-        said = str(float(word)) if re.fullmatch(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", word) else word
-        found[said] = found.get(said, 0) + count
-    return found
-
-
 def check(one: Trace, two: Trace) -> None:
     """That two traces are the same to the last bit and text."""
     for name in COLUMNS:
@@ -73,8 +63,6 @@ def check(one: Trace, two: Trace) -> None:
     assert (one.strings, one.origin_ns) == (two.strings, two.origin_ns)
     for name in SAID:
         mine, other = getattr(one.source, name), getattr(two.source, name)
-        if name == "cats":
-            mine, other = numbers_alike(mine), numbers_alike(other)
         assert mine == other, name
         if isinstance(mine, dict):
             assert list(mine) == list(other), name
@@ -133,6 +121,9 @@ ODD = st.sampled_from(
     ["null", "true", "[]", "{}", "[[1, 2], []]", '{"a": [1, {"b": null}]}', "nul", "[1,]", "NaN"]
 )
 VALUES = st.one_of(NUMBERS, TEXTS, ODD)
+# A number with a point where a word should be is said as its piece was read, 1e3 or 1000.0: no
+# profiler writes one.
+WORDS = {key: st.one_of(st.sampled_from(["0", "-3", "007"]), TEXTS, ODD) for key in ("cat", "name")}
 ARGS = ("correlation", "device", "stream", "connection_id", "bytes", "copy kind", "kind", "grid",
         "block", "shared memory", "warps per SM", "est. achieved occupancy %", "Input Dims",
         "Input dims", "Concrete Inputs", "External id", "external id", "Sequence number",
@@ -150,7 +141,7 @@ USUAL = {
 def objects(draw: st.DrawFn, usual: dict[str, Any], odd: float) -> str:
     """JSON of an object, perhaps with a value of another kind, in one of three layouts."""
     entries = [
-        (key, draw(VALUES) if draw(st.floats(0, 1)) < odd else str(draw(kind)))
+        (key, draw(WORDS.get(key, VALUES)) if draw(st.floats(0, 1)) < odd else str(draw(kind)))
         for key, kind in usual.items()
     ]
     comma, colon, blank = draw(
