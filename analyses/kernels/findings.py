@@ -175,14 +175,28 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
         )
     yield Draft(
         FindingKind.RECORD_MORE, None,
-        f"{share(total / whole)} of all kernel time is GEMMs and attention, "
-        f"{duration(total)}, and "
+        f"{share(total / whole)} of all kernel time is {_dense(result)}, {duration(total)}, and "
         f"{why}: how far they are from what the device allows nobody can say.",
         total / whole, "share", None, whole, do,
         also=(Roofline,),
         numbers={"share": total / whole, "total_ns": total},
         explains=frozenset(c.category.value for c in dense),
     )  # fmt: skip
+
+
+def _dense(result: Kernels) -> str:
+    """What of GEMMs, convolutions and attention there is, the largest first."""
+    ns: dict[str, int] = {}
+    for row in result.rows:
+        if row.category is Category.GEMM:
+            kind = "convolutions" if row.convolution else "GEMMs"
+        elif row.category is Category.ATTENTION:
+            kind = "attention"
+        else:
+            continue
+        ns[kind] = ns.get(kind, 0) + row.total_ns
+    *most, least = sorted(ns, key=lambda kind: -ns[kind])
+    return f"{', '.join(most)} and {least}" if most else least
 
 
 def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:

@@ -107,10 +107,10 @@ def test_a_finding_that_begins_with_the_name_of_an_op_keeps_its_letters() -> Non
     assert found.saves == "Saves at most 5.00 ms."
     told = {
         (1_000_000, 900_000, 1_200_000):
-            "By a replay it saves 1.00 ms (900 µs to 1.20 ms); at most 5.00 ms.",
-        (None, 900_000, 1_200_000): "By a replay it saves 900 µs to 1.20 ms; at most 5.00 ms.",
-        (5_000_000,) * 3: "By a replay it saves 5.00 ms.",
-        (0, 0, 900): "By a replay it saves next to nothing alone; at most 5.00 ms.",
+            "Simulated, it saves 1.00 ms (900 µs to 1.20 ms); at most 5.00 ms.",
+        (None, 900_000, 1_200_000): "Simulated, it saves 900 µs to 1.20 ms; at most 5.00 ms.",
+        (5_000_000,) * 3: "Simulated, it saves 5.00 ms.",
+        (0, 0, 900): "Simulated, it saves next to nothing alone; at most 5.00 ms.",
     }  # fmt: skip
     for ns, said in told.items():
         assert saving(replace(row, replayed=Saving(*ns), saves_at_most_ns=5_000_000)) == said

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tracekit.results.first_screen import KeyNumber
 
 ANALYZED = "--csv and --json have them"
+LACKING = ("captured without", "no kernel events", "no framework ops")  # another capture has it
 PIPED = 160  # columns of a line where there is no terminal to measure
 
 
@@ -125,11 +126,17 @@ def tables(out: Console, one: Answers) -> None:
                 show(out, grid if gpus else device_words.of_grid(grid), rest=ANALYZED)
 
 
-def unanswered(out: Console, one: Answers) -> None:
-    """What the trace could not answer, and why."""
+def unanswered(out: Console, one: Answers, *, full: bool) -> None:
+    """What the trace could not answer; in short, why only of what another capture would hold."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in one.unanswered.items():
         by_reason.setdefault(reason, []).append(name)
+    others: list[str] = []
     for reason, names in by_reason.items():
-        said = f"not answered: {', '.join(names)} ({one_line(reason)})"
-        out.print(said, style="dim", markup=False)
+        if full or reason.startswith(LACKING):
+            said = f"not answered: {', '.join(names)} ({one_line(reason)})"
+            out.print(said, style="dim", markup=False)
+        else:
+            others += names
+    if others:
+        out.print(f"not answered: {', '.join(others)} (why: --full)", style="dim", markup=False)

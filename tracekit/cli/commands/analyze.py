@@ -219,7 +219,7 @@ def _print(read: Together, reading: opt.Reading) -> None:
         if chosen or full:
             terminal.tables(out, one)
         if full or not together:
-            terminal.unanswered(out, one)
+            terminal.unanswered(out, one, full=full or chosen)
             out.print()
 
 

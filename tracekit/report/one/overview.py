@@ -207,13 +207,13 @@ def saving(row: Claim) -> str:
         return f"Saves {most}."
     low, high = units.duration(told.low_ns), units.duration(told.high_ns)
     if told.high_ns < NOTHING * bound:
-        return f"By a replay it saves next to nothing alone; {most}."
+        return f"Simulated, it saves next to nothing alone; {most}."
     if told.predicted_ns is None:
-        return f"By a replay it saves {low} to {high}; {most}."
+        return f"Simulated, it saves {low} to {high}; {most}."
     around = "" if low == high else f" ({low} to {high})"
     predicted = units.duration(told.predicted_ns)
     alike = predicted == units.duration(bound)
-    said = f"By a replay it saves {predicted}{around}"
+    said = f"Simulated, it saves {predicted}{around}"
     return f"{said}." if alike else f"{said}; {most}."
 
 
