@@ -314,6 +314,27 @@ def test_of_a_run_of_pointwise_kernels_the_longest_stays() -> None:
     assert (row.numbers["in_runs"], row.numbers["runs"]) == (3, 1)
 
 
+def test_no_run_reaches_from_one_step_into_the_next() -> None:
+    picture = """
+        mark      {marks}
+        op        gggg.mmmm.cccc.aaaa.mmmm.....
+        host      a....b....c....d....e........
+        stream 7  ....AAAAAAABBBCCDDDDEEEE.....
+        """
+    names = {
+        "g": "aten::mm", "A": "ampere_sgemm_128x64", "n": "decode", "o": "decode",
+        **dict.fromkeys("mca", "aten::mul"),
+        **dict.fromkeys("BCDE", "void at::native::vectorized_elementwise_kernel<4, Mul>"),
+    }  # fmt: skip
+    runs = {}
+    for marks in ("nnnnnnnnnnnnnnnnnnnnnnnnnnn", "nnnnnnnnnnnnnnooooooooooooo"):
+        trace = draw(picture.format(marks=marks), names=names)
+        row = one(findings(trace), Kind.UNFUSED_ELEMENTWISE)
+        runs[marks[-1]] = (row.numbers["runs"], row.numbers["in_runs"], row.saves_ns)
+    # 3 + 2 + 4 + 4 in one step; in two, B and C (2 saved), D and E (4 saved)
+    assert runs == {"n": (1, 4, 9_000), "o": (2, 4, 6_000)}
+
+
 def test_bmm_softmax_bmm_is_unfused_attention_and_is_in_no_run() -> None:
     trace = draw(
         """

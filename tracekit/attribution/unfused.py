@@ -4,6 +4,8 @@ stream 7  GG.ee.cc.nn.GG     three kernels in a run that only move or touch data
                              kernel takes at least as long as the longest of them
 stream 7  BB.ss.mm.BB        bmm, pointwise, softmax, bmm: a fused attention does both products
                              and needs nothing of what is between them
+
+Neither reaches from one step, or one instance of a stage, into the next.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from tracekit.attribution.alone import alone
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.kernels.inductor_names import fusable
+from tracekit.attribution.reasons.steps import between_steps
 from tracekit.attribution.stages import work_phases
+from tracekit.attribution.stages.instances import innermost, markers_if_any
 from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
@@ -49,7 +53,7 @@ def unfused(trace: Trace, stages: str | None = None) -> tuple[Unfused, ...]:
     phases = work_phases.of_work(trace, stages)
     lane = np.stack([gpu.device[order].astype(np.int64), gpu.stream[order],
                      phases.code[order]], axis=1)  # fmt: skip
-    apart = np.r_[True, (lane[1:] != lane[:-1]).any(axis=1)]
+    apart = np.r_[True, (lane[1:] != lane[:-1]).any(axis=1)] | _steps_apart(trace, order, stages)
     inside = _attentions(trace, classes, order, apart)
     runs = _runs(gpu, classes, order, apart, inside >= 0)
     found = []
@@ -69,6 +73,19 @@ def added(rows: Iterable[Unfused]) -> tuple[Unfused, ...]:
             old.saves_ns + row.saves_ns,
         )  # fmt: skip
     return tuple(sums.values())
+
+
+def _steps_apart(trace: Trace, order: I64, stages: str | None) -> Mask:
+    """[K] whether a kernel is of another step, or of another instance of a stage, than the last.
+
+    The host is between them: it decides after the one what the next is given.
+    """
+    out = np.zeros(len(order), bool)
+    out[1:] = between_steps(trace, order[:-1], order[1:])
+    if markers_if_any(trace, stages) is not None:
+        instance = innermost(trace, stages)[order]
+        out[1:] |= (instance[1:] != instance[:-1]) & (instance[1:] >= 0) & (instance[:-1] >= 0)
+    return out
 
 
 def _attentions(trace: Trace, classes: Classes, order: I64, apart: Mask) -> I64:
