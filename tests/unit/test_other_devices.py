@@ -149,6 +149,56 @@ def test_work_of_ascend_is_that_of_its_hardware_process(tmp_path: Path) -> None:
     assert "NPU (Ascend)" in says(tmp_path, ASCEND)
 
 
+LAST = (1 << 32) - 2  # where unitrace begins to count down processes and threads of devices
+
+
+def arrow(phase: str, number: int, ts: float, pid: int, tid: int, way: str) -> dict[str, Any]:
+    return {"ph": phase, "name": "dep", "cat": f"Flow_{way}_{number}_0", "id": number, "ts": ts,
+            "pid": pid, "tid": tid}  # fmt: skip
+
+
+UNITRACE = [
+    *process(LAST, "DEVICE<n1>[Intel(R) Data Center GPU Max 1550] 0:18:0:0"),
+    *process(LAST - 1, "DEVICE<n1>[Intel(R) Data Center GPU Max 1550] 0:29:0:0"),
+    x("aten::mm", "cpu_op", 0, 60),
+    x("zeCommandListAppendLaunchKernel", "cpu_op", 10, 5),
+    x("zeCommandListAppendMemoryCopy", "cpu_op", 20, 5),
+    x("zeCommandListAppendLaunchKernel", "cpu_op", 30, 5),
+    x("zeEventHostSynchronize", "cpu_op", 70, 90),
+    # ids of commands, in no order; arrows back to the call that waits have the same ids
+    x("gemm_kernel[SIMD32 {16; 1; 1} {256; 1; 1}]", "gpu_op", 40, 50.5, LAST, LAST, id="9"),
+    x("zeCommandListAppendMemoryCopy(M2D)[4096]", "gpu_op", 95, 20, LAST, LAST, id="3"),
+    x("zeCommandListAppendMemoryFill[64]", "gpu_op", 120, 5, LAST - 1, LAST - 2, id="4"),
+    x("zeCommandListAppendBarrier", "gpu_op", 130, 20, LAST, LAST - 1, id="5"),
+    *[arrow("s", n, ts, HOST, THREAD, "H2D") for n, ts in ((9, 10), (3, 20), (4, 30))],
+    *[arrow("t", n, ts, LAST, LAST, "H2D") for n, ts in ((9, 40), (3, 95))],
+    arrow("t", 4, 120, LAST - 1, LAST - 2, "H2D"),
+    arrow("s", 9, 40, LAST, LAST, "D2H"), arrow("t", 9, 70, HOST, THREAD, "D2H"),
+]  # fmt: skip
+
+
+def test_commands_that_unitrace_draws_are_work_and_their_arrows_are_launches(
+    tmp_path: Path,
+) -> None:
+    trace = load(tmp_path, UNITRACE)
+    work, calls = links.work(trace), links.calls(trace)
+    assert [Cat(cat) for cat in work.cat] == [Cat.KERNEL, Cat.MEMCPY, Cat.MEMSET]
+    assert (work.device.tolist(), work.stream.tolist()) == ([0, 0, 1], [0, 0, 2])
+    assert trace.of(Cat.SYNC).text(0) == "zeCommandListAppendBarrier"
+    launch = links.launch_row(trace)
+    assert [int(calls.ts[row]) for row in launch] == [10_000, 20_000, 30_000]
+    assert [links.ops(trace).text(i) for i in range(len(links.ops(trace)))] == ["aten::mm"]
+    answers = engine.answers(tmp_path / "t.json").to_json()["answers"]
+    assert answers["audit"]["verdict"] == "trusted"
+    assert [(row["device"], row["busy_ns"]) for row in answers["devices"]["rows"]] == [
+        (0, 70_500), (1, 5_000),
+    ]  # fmt: skip
+    assert {(row["direction"], row["count"]) for row in answers["transfers"]["rows"]} == {
+        ("HtoD", 1), ("fill", 1),
+    }  # fmt: skip
+    assert trace.source.unknown == ()
+
+
 STRANGE = [
     OP,
     *process(DEVICE, "python3", "FOO 0"),

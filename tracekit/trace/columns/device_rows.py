@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,17 @@ _ASCEND_WAITS = re.compile(
     r"CAPTURE_(?:WAIT|RECORD)|PROFILER_TRACE|PLACE_HOLDER)"
 )
 _ASCEND_COPIES = re.compile(r"(?i)^(?:MEMCPY|SDMA|PCIE_DMA)")
+# unitrace files what Level Zero and OpenCL ran under one category, and their calls as ops.
+# Source: intel/pti-gpu, tools/unitrace/src/chromelogger.h and levelzero/ze_collector.h
+_UNITRACE = "gpu_op"
+_LEVEL_ZERO_CALL = re.compile(r"^(?:ze|cl)[A-Z]")
+_OF_COMMANDS = (
+    (re.compile(r"(?:AppendMemoryCopy|AppendImageCopy|clEnqueue\w*(?:Read|Write|Copy|Memcpy))"),
+     Cat.MEMCPY),
+    (re.compile(r"(?:AppendMemoryFill|clEnqueue\w*(?:Fill|Memset))"), Cat.MEMSET),
+    (re.compile(r"(?:Append\w*Barrier|AppendSignalEvent|AppendWaitOn|AppendEventReset"
+                r"|clEnqueue(?:Barrier|Marker))"), Cat.SYNC),
+)  # fmt: skip
 
 
 class Odd(Record, frozen=True):
@@ -68,6 +79,7 @@ def decide(columns: dict[str, Any], kinds: Sequence[str], words: Words) -> tuple
     odd = Odd(rows[left], kind[left], kinds)
     if len(odd.rows):
         _vendors(columns, odd)
+        _unitrace(columns, odd, words)
         _ascend(columns, odd, words)
     idle = rows[~np.isin(columns["cat"][rows], GPU_WORK)]
     for name in ("device", "stream"):
@@ -108,6 +120,36 @@ def _vendors(columns: dict[str, Any], odd: Odd) -> None:
     cat[own] = np.where(apart, Cat.KERNEL, Cat.RUNTIME)
 
 
+def _unitrace(columns: dict[str, Any], odd: Odd, words: Words) -> None:
+    """Rows of Intel's unitrace: the commands of a device, each track of a process of its own."""
+    cat, name = columns["cat"], columns["name"]
+    rows = odd.rows[odd.of(_UNITRACE)]
+    if not len(rows):
+        return
+    cat[rows] = _by_name(name[rows], words.names, _command)
+    # processes and threads of devices are numbered down from 2 ** 32 - 2, by first use
+    columns["device"] = columns["device"].astype(np.int64)
+    columns["stream"] = columns["stream"].astype(np.int64)
+    for column, drawn in (("device", "pid"), ("stream", "tid")):
+        columns[column][rows] = _counted_down(columns[drawn][rows])
+    ops = np.flatnonzero(cat == Cat.CPU_OP)
+    cat[ops] = _by_name(
+        name[ops], words.names,
+        lambda text: Cat.RUNTIME if _LEVEL_ZERO_CALL.match(text) else Cat.CPU_OP,
+    )  # fmt: skip
+
+
+def _counted_down(numbers: npt.NDArray[np.generic]) -> I64:
+    """[K] the place of each number among all of them, the largest first."""
+    distinct, place = np.unique(numbers, return_inverse=True)
+    return np.asarray(len(distinct) - 1 - place, np.int64)
+
+
+def _command(name: str) -> Cat:
+    """What a command of Level Zero or OpenCL is, by its name; a kernel has one of its own."""
+    return next((cat for pattern, cat in _OF_COMMANDS if pattern.search(name)), Cat.KERNEL)
+
+
 def _ascend(columns: dict[str, Any], odd: Odd, words: Words) -> None:
     """Rows of torch_npu: the work, the calls that issued it, and what is drawn a second time."""
     cat, pid = columns["cat"], columns["pid"]
@@ -117,7 +159,7 @@ def _ascend(columns: dict[str, Any], odd: Odd, words: Words) -> None:
     bare = odd.rows[odd.of("")]
     part = np.array([said.get(int(code), "") for code in pid[bare]], object)
     work = bare[part == ASCEND_DEVICE]
-    cat[work] = _tasks(columns["name"][work], words.names)
+    cat[work] = _by_name(columns["name"][work], words.names, _task)
     cat[bare[part == _AGAIN]] = Cat.GPU_ANNOTATION
     cat[odd.rows[odd.of(*_ASCEND_QUEUE)]] = Cat.RUNTIME
     calls = bare[part == ASCEND_HOST]
@@ -133,15 +175,19 @@ def _ascend_process(name: str) -> str:
     return _AGAIN if name.startswith(_ASCEND_AGAIN) else ""
 
 
-def _tasks(name: npt.NDArray[np.generic], names: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """[K] Cat of tasks of the hardware, by their names."""
+def _task(name: str) -> Cat:
+    """What a task of Ascend's hardware is, by its name."""
+    if _ASCEND_WAITS.match(name):
+        return Cat.SYNC
+    return Cat.MEMCPY if _ASCEND_COPIES.match(name) else Cat.KERNEL
+
+
+def _by_name(
+    name: npt.NDArray[np.generic], names: Sequence[str], decide: Callable[[str], Cat]
+) -> npt.NDArray[np.uint8]:
+    """[K] Cat of rows by their names; each distinct name is decided once."""
     distinct, inverse = np.unique(name, return_inverse=True)
-    found = [
-        Cat.SYNC if _ASCEND_WAITS.match(names[code])
-        else Cat.MEMCPY if _ASCEND_COPIES.match(names[code])
-        else Cat.KERNEL
-        for code in distinct.tolist()
-    ]  # fmt: skip
+    found = [decide(names[code]) for code in distinct.tolist()]
     return np.array(found, np.uint8)[inverse]
 
 
