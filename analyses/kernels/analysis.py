@@ -239,6 +239,6 @@ ANALYSIS = Analysis(
     findings=findings,
     first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
-    needs=frozenset({"grids", "kernel_modules"}),
+    needs=frozenset({"grids", "kernel_modules", "op_modules"}),
     order=40,
 )

@@ -13,7 +13,7 @@ import numpy as np
 
 from tracekit.answers.modules import Modules, ModuleTime, Rest
 from tracekit.attribution import links
-from tracekit.attribution.kernels import module_stacks
+from tracekit.attribution.kernels import module_paths, module_stacks
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
@@ -34,6 +34,7 @@ from .roles import role
 NOWHERE = "outside every module"
 AROUND = "Python frames and markers around the launch"
 NAMED = "module names on the kernels, written by torch"
+SCRIPTED = "module names on the ops of TorchScript that launched it, written by torch"
 CAPTURED = "Python frames around the launches that replayed graphs were captured from"
 
 
@@ -46,18 +47,22 @@ def modules(trace: Trace, *, stages: str | None = None) -> Modules:
     calls = module_stacks.frames(trace)
     path, names = module_stacks.paths(trace)
     inside = captured.inside(trace)
-    sources = (AROUND,) * (len(calls) > 0) + (NAMED,) * bool((path >= 0).any())
+    on_ops = module_paths.on_ops(trace)[0] >= 0
+    sources = (AROUND,) * (len(calls) > 0) + (NAMED,) * bool(((path >= 0) & ~on_ops).any())
+    sources += (SCRIPTED,) * bool(((path >= 0) & on_ops).any())
     sources += (CAPTURED,) * bool(inside.any())
     if not sources:
+        said = len(trace.table("op_modules")) > 0 and not len(links.work(trace))
         raise MissingEventsError(
-            "captured without module names",
+            "names of modules on ops, and no GPU work" if said else "captured without module names",
             where=trace.path,
-            hint="capture with with_stack=True or with_modules=True; the kernels of a CUDA graph "
-            "have names where it was captured with enable_annotations=True and its modules marked",
+            hint="capture with with_stack=True (with_modules=True names modules of TorchScript "
+            "alone); the kernels of a CUDA graph have names where it was captured with "
+            "enable_annotations=True and its modules marked",
         )
     phases = work_phases.of_work(trace, stages)
     rows, kinds = _of_frames(trace, stages, phases) if len(calls) else ([], [])
-    if NAMED in sources:
+    if (path >= 0).any():
         rows += named.rows(links.work(trace).dur, path, names, phases)
         kinds += named.kinds(links.work(trace).dur, path, names, phases)
     if CAPTURED in sources:
@@ -354,6 +359,6 @@ ANALYSIS = Analysis(
     tables=tables,
     charts=charts,
     definitions=DEFINITIONS,
-    needs=frozenset({"kernel_modules"}),
+    needs=frozenset({"kernel_modules", "op_modules"}),
     order=90,
 )

@@ -10,6 +10,7 @@ from tracekit.analyses.modules import roles
 from typer.testing import CliRunner
 
 from tests.drawing import draw
+from tracekit.answers.modules import Modules
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths, module_stacks
 from tracekit.cli.app import app
@@ -181,3 +182,35 @@ def test_the_answer_is_that_of_the_file_from_the_cache_and_from_parquet(
 def test_a_replay_without_names_says_what_to_capture() -> None:
     with pytest.raises(MissingEventsError, match="enable_annotations"):
         modules.modules(draw("host g\nstream 7 A", {"g": "cudaGraphLaunch"}))
+
+
+def test_ops_of_torchscript_name_the_modules_of_what_they_launch(tmp_path: Path) -> None:
+    """`with_modules=True` writes the stack of calls on each op: of two layers, and the model."""
+    layer = "TOP()::<forward op>.layers(Stack)::forward.{}(Block)::forward.SELF(Block)::mix."
+    said = [layer.format(0), layer.format(1), "TOP()::<forward op>.", "nobody knows", None]
+    events: list[dict[str, object]] = []
+    for at, name in enumerate(said):
+        own = {"pid": 5, "tid": 5, "dur": 4}
+        events += [
+            {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": 10 * at, **own,
+             "args": {"Module Hierarchy": name} if name else {}},
+            {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "ts": 10 * at + 1,
+             **own | {"dur": 2}, "args": {"correlation": at + 1}},
+            {"ph": "X", "cat": "kernel", "name": "gemm", "pid": 0, "tid": 7, "ts": 10 * at + 5,
+             "dur": 2 + at, "args": {"device": 0, "stream": 7, "correlation": at + 1}},
+        ]  # fmt: skip
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"traceEvents": events}))
+    result = engine.answers(path, ["modules"]).get(Modules)
+    assert result is not None
+    assert result.sources == (modules.SCRIPTED,)
+    assert {r.module: (r.gpu_ns, r.gpu_self_ns) for r in result.rows} == {
+        "TOP": (9_000, 4_000), "TOP.layers": (5_000, 0), "TOP.layers.0": (2_000, 2_000),
+        "TOP.layers.1": (3_000, 3_000),
+    }  # fmt: skip
+    assert {r.module: r.gpu_ns for r in result.kinds}["TOP.layers.*"] == 5_000
+    (rest,) = result.rest
+    assert (rest.gpu_ns, rest.outside_ns) == (20_000, 11_000)
+    path.write_text(json.dumps({"traceEvents": events[::3]}))
+    with pytest.raises(MissingEventsError, match="names of modules on ops, and no GPU work"):
+        modules.modules(kineto.load(path))

@@ -155,6 +155,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "sequence",  # number of the call in its group, the same in each rank
     ),
     "kernel_modules": ("path*",),  # layers.0.attention.wq
+    "op_modules": ("path*",),  # of ops of TorchScript modules: TOP.layers.0.attention
     "graph_nodes": ("node",),  # of work that a graph launch issued: its node, in order of capture
     "launched": ("kernel*", "grid", "block"),  # what a launch says of its kernel, under ROCm
 }

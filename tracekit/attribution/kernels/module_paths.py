@@ -1,4 +1,4 @@
-"""The nn.Module that torch names on the work of a replayed CUDA graph.
+"""The nn.Module that torch names on the work of a replayed CUDA graph, and on ops of TorchScript.
 
 A graph captured with `torch.cuda.graph(..., enable_annotations=True)` can have its nodes marked by
 `torch.cuda.graph_annotations.mark_kernels({"module_fqn": "layers.0.attention.wq"})`: torchtitan's
@@ -6,6 +6,9 @@ graph trainer does so at the borders of modules. torch writes the marks into the
 kernel, copy and fill of a replay, every value as text, beside `graph node id`. The name is that of
 `Module.named_modules`; backward work has the name of the module whose forward it belongs to.
 Source: torch/cuda/_graph_annotations.py, torch/profiler/_chrome_trace_export.py.
+
+`with_modules=True` names modules on the ops of TorchScript models alone; the work that such an op
+launched is its module's. Source: torch/profiler/profiler.py.
 """
 
 from __future__ import annotations
@@ -65,10 +68,29 @@ def _shared(every: Sequence[Sequence[str]]) -> list[str]:
 
 
 def written(trace: Trace) -> tuple[I64, tuple[str, ...]]:
-    """[G] the name on each row of `links.work`, as an index into the second; -1 for none."""
+    """[G] the name on each row of `links.work`, as an index into the second; -1 for none.
+
+    That on the work itself; else that on the op that launched it.
+    """
 
     def make() -> tuple[I64, tuple[str, ...]]:
         table = trace.table("kernel_modules")
-        return table.take(links.work(trace).id, "path", -1).astype(np.int64), table.strings
+        own = table.take(links.work(trace).id, "path", -1).astype(np.int64)
+        code, names = on_ops(trace)
+        if not (code >= 0).any():
+            return own, table.strings
+        after = np.where(code >= 0, code + len(table.strings), -1)
+        return np.where(own >= 0, own, after), (*table.strings, *names)
 
     return trace.once("module_paths", make)
+
+
+def on_ops(trace: Trace) -> tuple[I64, tuple[str, ...]]:
+    """[G] the name on the op that launched each row of `links.work`; as `written`."""
+    table = trace.table("op_modules")
+    row = links.op_row(trace)
+    out = np.full(len(row), -1, np.int64)
+    if len(table):
+        named = table.take(links.ops(trace).id, "path", -1).astype(np.int64)
+        out[row >= 0] = named[row[row >= 0]]
+    return out, table.strings

@@ -1,6 +1,6 @@
 """The nn.Module that each piece of GPU work belongs to: by frames, markers, or its own name.
 
-torch.profiler with `with_modules` or `with_stack` writes a Python frame `nn.Module: LlamaMLP_3`
+torch.profiler with `with_stack` writes a Python frame `nn.Module: LlamaMLP_3`
 around each call of a module; 3 counts modules of the class. Programs without stacks can mark
 modules by annotations of the same name. The work of a replayed CUDA graph may carry its module's
 name (module_paths.py), which says more than the frame around the launch of the whole graph; else

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
@@ -76,6 +77,7 @@ ARGUMENTS: Mapping[str, Mapping[str, str]] = {
         "call_number": "Seq",
     },
     "kernel_modules": {"module_fqn": "module_fqn"},  # on the nodes of a replayed CUDA graph
+    "op_modules": {"hierarchy": "Module Hierarchy"},  # on the ops of TorchScript modules
     "graph_nodes": {"graph_node": "graph node id"},  # the same
     "launched": {"kernel": "kernel", "grid": "grid", "block": "block"},
 }
@@ -272,6 +274,26 @@ def _kernel_modules(arguments: Sequence[Any], cat: Cats) -> Part:
     return _part(rows, {"path": strings.of_any(names)}, strings)
 
 
+# The stack of calls of a TorchScript module, the outermost first: `TOP()::<forward op>.` and one
+# `name(Class)::method.` a level; `SELF(…)` is another method of the same module.
+# Source: torch/csrc/jit/runtime/interpreter.cpp, torch/csrc/profiler/util.cpp
+_CALL = re.compile(r"(?P<name>[^.()]+)\([^()]*\)::[^.]*\.")
+
+
+def _op_modules(arguments: Sequence[Any], cat: Cats) -> Part:
+    """Modules of ops by their dotted names, from the outermost, TOP, on."""
+    rows: list[int] = []
+    paths: list[str | None] = []
+    for row in _rows(arguments, cat, (Cat.CPU_OP,), "hierarchy"):
+        said = arguments[row].hierarchy
+        parts = _CALL.findall(said) if isinstance(said, str) else []
+        if path := ".".join(part for part in parts if part != "SELF"):
+            rows.append(row)
+            paths.append(path)
+    strings = _Strings()
+    return _part(rows, {"path": strings.of_any(paths)}, strings)
+
+
 def _graph_nodes(arguments: Sequence[Any], cat: Cats) -> Part:
     """Nodes by their number; CUPTI gives 0 to work of no graph."""
     rows = _rows(arguments, cat, GPU_WORK, "graph_node")
@@ -297,6 +319,7 @@ _MAKERS: Mapping[str, Callable[[Sequence[Any], Cats], Part]] = {
     "syncs": _syncs,
     "collectives": _collectives,
     "kernel_modules": _kernel_modules,
+    "op_modules": _op_modules,
     "graph_nodes": _graph_nodes,
     "launched": _launched,
 }
