@@ -11,11 +11,13 @@ from tests import fresh
 from tests.unit.test_hta import write_trace
 from tracekit.report import ci
 from tracekit.report.ci import Case
+from tracekit.report.one.overview import Finding, Overview
+from tracekit.taxonomy import FindingKind
 
 FOUND = [
     Case("a: b, c", "finding 1", "100% slow\nindeed <&> \x1b[31m"),
     Case("a: b, c", "findings"),
-    Case("d", "may it be trusted?", "Untrusted: no", bad=True),
+    Case("d", "may it be trusted?", "Untrusted: no", "error"),
 ]
 
 
@@ -28,13 +30,32 @@ def test_an_annotation_is_one_line_that_github_reads_whole() -> None:
 def test_junit_is_xml_whose_failures_are_what_was_found(tmp_path: Path) -> None:
     path = ci.write(FOUND, tmp_path / "j.xml")
     root = ElementTree.parse(path).getroot()
-    assert root.attrib == {"name": "tracekit", "tests": "3", "failures": "2"}
+    assert root.attrib == {"name": "tracekit", "tests": "3", "failures": "2", "skipped": "0"}
     first, second = root
     assert (first.get("name"), first.get("tests"), first.get("failures")) == ("a: b, c", "2", "1")
     assert [len(test) for test in first] == [1, 0]
     failure = second[0][0]
     assert (failure.get("type"), failure.get("message")) == ("error", "Untrusted: no")
     assert ci.is_junit(path)
+
+
+def test_what_claims_no_loss_is_a_notice_and_what_cannot_be_told_fails_nothing(
+    tmp_path: Path,
+) -> None:
+    """Each kind of finding: which is a failure is a decision, so the others are named here."""
+    kinds = {*FindingKind, "own_kind_of_a_package"}
+    cases = {
+        kind: ci.of_view("t", Overview(findings=(Finding("Said.", kind=kind),)))[0]
+        for kind in kinds
+    }
+    no_loss = {"saturated", "largest_stage", "one_kernel"}
+    said = {kind: ci.workflow_commands([case])[0].split()[0] for kind, case in cases.items()}
+    assert {kind for kind, word in said.items() if word == "::notice"} == no_loss
+    assert {kind for kind, word in said.items() if word == "::warning"} == kinds - no_loss
+    path = ci.write([cases["saturated"], cases["record_more"], cases["copy"]], tmp_path / "j.xml")
+    root = ElementTree.parse(path).getroot()
+    assert root.attrib == {"name": "tracekit", "tests": "3", "failures": "1", "skipped": "1"}
+    assert [test[0].tag for test in root[0]] == ["system-out", "skipped", "failure"]
 
 
 @pytest.fixture
@@ -58,9 +79,13 @@ def test_the_commands_say_findings_where_a_server_looks(trace: Path) -> None:
     ran = fresh.tracekit("analyze", trace, *words, cwd=trace.parent)
     assert ran.stdout == plain.stdout
     assert ran.returncode == 0, ran.stderr
-    said = [line for line in ran.stderr.splitlines() if line.startswith("::warning ")]
-    failed = ElementTree.parse(trace.parent / "j.xml").getroot().findall(".//failure")
-    assert len(said) == len(failed) > 0
+    said = [line for line in ran.stderr.splitlines() if line.startswith("::")]
+    (suite,) = ElementTree.parse(trace.parent / "j.xml").getroot()
+    told = [case for case in suite if len(case)]
+    assert len(said) == len(told) > 0
+    # a trace of whole microseconds is degraded, and no run is worse for it
+    assert said[0].startswith("::warning title=tracekit t.json::Degraded")
+    assert told[0][0].tag == "system-out"
     mine = trace.parent / "mine.xml"
     mine.write_text("<mine/>")
     refused = fresh.tracekit("analyze", trace, "--junit", "mine.xml", cwd=trace.parent)

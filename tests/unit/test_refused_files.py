@@ -64,15 +64,23 @@ SNAPSHOT = {"segments": [{"address": 1, "total_size": 2}], "device_traces": [[]]
 
 REFUSED: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "empty file"),
-    "white space": (b" \n\n", "white space"),
+    "white space": (b" \n\n", "nothing but white space"),
+    "more white space": (b" " * 70_000, "nothing but white space"),
+    "white space without end": (gzip.compress(b" " * (65 << 20), 1), "first 67,108,864 .* white"),
+    "a brace and white space": (b"{" + b" " * (65 << 20), "first 67,108,864 .* no event"),
+    "one letter, packed": (gzip.compress(b"a" * (65 << 20), 1), "in which no event ends, left out"),
     "no events": (b'{"traceEvents": []}', "no events"),
     "an empty list": (b"[]", "no events"),
     "a page": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "HTML page"),
-    "a zip of ranks": (zipped("rank0.json", "rank1.json"), "zip archive"),
+    "a zip of ranks": (zipped("rank0.json", "rank1.json"), "zip archive of 2 traces.*!/rank0.json"),
+    "a zip of other files": (zipped("a.txt", ".x/r.json"), "zip archive without a trace among its"),
+    "a zip that leads out": (zipped("../r.json"), r"without a trace.*lead out of it \(../r.json\)"),
+    "a zip that is cut": (zipped("rank0.json")[:60], "cut off or damaged.*directory.*missing"),
+    "a tar that is cut": (tarred()[:1600], "a tar archive that is cut off or damaged"),
     "a checkpoint": (zipped("model/data.pkl"), "PyTorch checkpoint"),
     "arrays": (arrays(), "NumPy arrays"),
     "a tar of ranks": (tarred(), "tar archive"),
-    "a gzipped tar": (gzip.compress(tarred()), "tar archive"),
+    "a gzipped tar": (gzip.compress(tarred()), "tar archive of 2 traces"),
     "zstd": (b"\x28\xb5\x2f\xfd....", "zstd"),
     "lz4": (b"\x04\x22\x4d\x18....", "lz4"),
     "a database": (b"SQLite format 3\0....", "SQLite.*Nsight"),
@@ -175,6 +183,14 @@ def test_a_database_that_sqlite_wrote_is_refused(tmp_path: Path) -> None:
         base.execute("create table CUPTI_ACTIVITY_KIND_KERNEL (start int)")
     with pytest.raises(NotATraceError, match="SQLite"):
         kineto.load(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_trace_after_much_white_space_is_read(packed: bool, tmp_path: Path) -> None:
+    text = b" " * 300_000 + b'[{"ph":"X","cat":"cpu_op","name":"a","pid":1,"tid":1,"ts":1,"dur":1}]'
+    path = tmp_path / "t.json"
+    path.write_bytes(gzip.compress(text) if packed else text)
+    assert kineto.load(path).strings == ("a",)
 
 
 def test_a_trace_of_kineto_that_names_xla_is_read(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def cases(found: Comparison, threshold: float) -> list[Case]:
             f"{units.duration(line.change.new)} after"
             if line in slower
             else "",
-            bad=True,
+            "error",
         )
         for line in found.lines
     ]

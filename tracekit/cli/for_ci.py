@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 Annotations = Annotated[
     bool,
-    typer.Option(
-        "--annotations", help="Say what was found as GitHub annotations (::warning) on stderr."
-    ),
+    typer.Option("--annotations", help="Say what was found as GitHub annotations on stderr."),
 ]
 JUnit = Annotated[Path | None, typer.Option(help="A file for what was found, as JUnit XML.")]
 

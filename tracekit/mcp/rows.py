@@ -15,7 +15,7 @@ from tracekit.answers.findings import Findings
 from tracekit.answers.kernels import Kernels
 from tracekit.answers.stages import Stages, Total
 from tracekit.answers.whatif import WhatIf
-from tracekit.errors import UsageError
+from tracekit.errors import MissingEventsError, UsageError
 from tracekit.report.one.overview import Overview as Screen
 from tracekit.report.one.overview import overview
 from tracekit.results.answers import Answers
@@ -205,7 +205,7 @@ def kernels(found: Kernels, stage: str | None, most: int) -> list[KernelRow]:
     phases = {row.phase for row in found.rows}
     if stage is not None and stage not in phases:
         known = ", ".join(sorted(phases)) or "none"
-        raise UsageError(
+        raise MissingEventsError(
             "no stage of this name launched kernels", where=stage, hint=f"there are {known}"
         )
     rows = [row for row in found.rows if stage is None or row.phase == stage]

@@ -8,44 +8,86 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from tracekit import plain
 from tracekit.files import writing
 from tracekit.records import Record
-from tracekit.report.one.overview import Overview
+from tracekit.report.one.overview import Overview, overview
+from tracekit.results.answers import Answers
+from tracekit.taxonomy import FindingKind
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+
+Level = Literal["notice", "caution", "unjudged", "finding", "error"]
+
+# they say where time is and claim no loss of it: nothing to fail for (docs/findings.md)
+_NO_LOSS = frozenset(
+    {FindingKind.SATURATED, FindingKind.LARGEST_STAGE, FindingKind.ONE_KERNEL}
+)  # fmt: skip
+_COMMANDS: dict[Level, str] = {
+    "notice": "notice", "caution": "warning", "unjudged": "warning", "finding": "warning",
+    "error": "error",
+}  # fmt: skip
 
 
 class Case(Record, frozen=True):
-    """One thing that was looked at. `failed` says what was found; empty: nothing."""
+    """One thing that was looked at. `said` is what was found; empty: nothing.
+
+    Level: `notice` is no problem, `caution` how far the numbers hold, `unjudged` what the trace
+    cannot tell, `finding` what could be better, `error` what must be: no number may be trusted, or
+    it is slower than allowed.
+    """
 
     group: str  # the trace, the comparison
     name: str
-    failed: str = ""
-    bad: bool = False  # no number of it may be trusted, or it is slower than allowed
+    said: str = ""
+    level: Level = "finding"
+
+    @property
+    def failed(self) -> bool:
+        """Whether a server is to show it as a failure."""
+        return bool(self.said) and self.level in ("finding", "error")
+
+
+def of_answers(group: str, one: Answers) -> list[Case]:
+    """The verdicts on a trace and all of its findings."""
+    return of_view(group, overview(one, most=None))
 
 
 def of_view(group: str, view: Overview) -> list[Case]:
     """The verdicts and the findings of a first screen."""
     verdicts = [
         Case(
-            group, "may it be trusted?", f"{v.word}: {v.whole}" if v.level else "", v.level == "bad"
+            group, "may it be trusted?", f"{v.word}: {v.whole}" if v.level else "",
+            "error" if v.level == "bad" else "caution",
         )
         for v in view.verdicts
-    ]
+    ]  # fmt: skip
     findings = [
-        Case(group, f"finding {place}", " ".join(filter(None, (f.claim, f.saves, f.todo))))
+        Case(
+            group, f"finding {place}", " ".join(filter(None, (f.claim, f.saves, f.todo))),
+            _level(f.kind),
+        )
         for place, f in enumerate(view.findings, 1)
-    ]
+    ]  # fmt: skip
     return [*verdicts, *(findings or [Case(group, "findings")])]
 
 
+def _level(kind: str) -> Level:
+    if kind in _NO_LOSS:
+        return "notice"
+    return "unjudged" if kind == FindingKind.RECORD_MORE else "finding"
+
+
 def workflow_commands(cases: Iterable[Case]) -> list[str]:
-    """A workflow command for each case that failed."""
+    """A workflow command for each case of which something is said."""
     return [
-        f"::{'error' if case.bad else 'warning'} "
-        f"title={_property(f'tracekit {case.group}')}::{_data(case.failed)}"
+        f"::{_COMMANDS[case.level]} title={_property(f'tracekit {case.group}')}::{_data(case.said)}"
         for case in cases
-        if case.failed
+        if case.said
     ]
 
 
@@ -59,7 +101,9 @@ def _property(text: str) -> str:
 
 
 def junit(cases: Sequence[Case]) -> str:
-    """A suite for each group, a test for each case, a failure where something was found."""
+    """A suite for each group and a test for each case: failed where something was found, skipped
+    where the trace cannot tell, passed otherwise, with what there is to say.
+    """
     from xml.etree import ElementTree  # few ask for it
 
     root = ElementTree.Element("testsuites", {"name": "tracekit", **_counts(cases)})
@@ -72,18 +116,33 @@ def junit(cases: Sequence[Case]) -> str:
             test = ElementTree.SubElement(
                 suite, "testcase", classname=plain.line(group), name=plain.line(case.name)
             )
-            if case.failed:
-                kind = "error" if case.bad else "finding"
-                failure = ElementTree.SubElement(
-                    test, "failure", type=kind, message=plain.line(case.failed)
-                )
-                failure.text = plain.lines(case.failed)
+            _said(test, case)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def _said(test: Element, case: Case) -> None:
+    """What is said of a case, in the element that a server takes for its outcome."""
+    from xml.etree import ElementTree
+
+    if not case.said:
+        return
+    message, text = plain.line(case.said), plain.lines(case.said)
+    if case.level in ("notice", "caution"):
+        ElementTree.SubElement(test, "system-out").text = text
+    elif case.level == "unjudged":
+        ElementTree.SubElement(test, "skipped", message=message)
+    else:
+        ElementTree.SubElement(test, "failure", type=case.level, message=message).text = text
+
+
 def _counts(cases: Sequence[Case]) -> dict[str, str]:
-    return {"tests": str(len(cases)), "failures": str(sum(bool(c.failed) for c in cases))}
+    skipped = sum(bool(case.said) and case.level == "unjudged" for case in cases)
+    return {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.failed for case in cases)),
+        "skipped": str(skipped),
+    }
 
 
 def is_junit(path: Path) -> bool:

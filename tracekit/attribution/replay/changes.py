@@ -11,7 +11,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
-from tracekit.errors import UsageError
+from tracekit.errors import MissingEventsError, UsageError
 from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
@@ -48,7 +48,8 @@ class Change(Record, frozen=True):
 def weights(replay: Replay, change: Change) -> Weights:
     """The edges after the change.
 
-    Raises: UsageError for a category, a pattern, a wait or a stage that there is none of.
+    Raises: UsageError for what is no category, pattern or wait; MissingEventsError where the trace
+    has no work of that kind, or no such stage.
     """
     factor = np.ones(len(replay.graph.edges))
     dropped = np.zeros(len(factor), bool)
@@ -101,9 +102,9 @@ def _scaled(replay: Replay, text: str) -> tuple[Mask, float]:
         )  # fmt: skip
     rows = _matching(replay, name)
     if not rows.any():
-        raise UsageError(
+        raise MissingEventsError(
             f"no GPU work of this trace is {name!r}",
-            where="scale", hint="see `tracekit analyze --only kernels` for what there is",
+            where=replay.trace.path, hint="see `tracekit analyze --only kernels` for what there is",
         )  # fmt: skip
     return rows, times
 
@@ -135,9 +136,9 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
         if stage in (marks.family[at], marks.stage[at], marks.name[at])
     ]  # fmt: skip
     if not rows:
-        raise UsageError(
+        raise MissingEventsError(
             f"no stage of this trace is {stage!r}",
-            where="cuda_graphs",
+            where=replay.trace.path,
             hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
         )
     graph, thread = replay.graph, replay.graph.thread

@@ -85,9 +85,8 @@ def _cases(many: Sequence[Answers]) -> list[Case]:
     """What was found in each trace, for a CI server."""
     from tracekit.report import ci
     from tracekit.report.facts import title
-    from tracekit.report.one.overview import overview
 
-    return [case for one in many for case in ci.of_view(title(one.source), overview(one))]
+    return [case for one in many for case in ci.of_answers(title(one.source), one)]
 
 
 def _answers(

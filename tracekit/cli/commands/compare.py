@@ -163,7 +163,8 @@ def _cases(group: str, result: Comparison, judged: Gate | None) -> list[Case]:
             f"{line.what} is {line.change:+.1%} slower ({line.low:+.1%} to {line.high:+.1%}): "
             f"{duration(line.before_ns)} before, {duration(line.after_ns)} after"
         )
-        found.append(ci.Case(group, line.what, failed if line in judged.slower else "", bad=True))
+        said = failed if line in judged.slower else ""
+        found.append(ci.Case(group, line.what, said, "error"))
     return found
 
 

@@ -33,6 +33,7 @@ class Finding(Record, frozen=True):
     todo: str = ""
     link: str = ""
     link_text: str = ""
+    kind: str = ""  # what it claims, as data
 
 
 class Overview(Record, frozen=True):
@@ -52,8 +53,8 @@ class Overview(Record, frozen=True):
     doubled: frozenset[tuple[str, str]] = frozenset()  # (analysis, chart) that `charts` stand for
 
 
-def overview(one: Answers) -> Overview:
-    """The first screen of one trace."""
+def overview(one: Answers, most: int | None = FIRST) -> Overview:
+    """The first screen of one trace, with the first `most` findings; None: all."""
     drawn = [(name, own) for name, part, result in _parts(one) for own in part.charts(result, one)]
     listed = [own for _, part, result in _parts(one) for own in part.grids(result, one)]
     said = tuple(verdicts(one))
@@ -64,7 +65,7 @@ def overview(one: Answers) -> Overview:
         notes=tuple(note for note in cautions(one) if not any(_same(note, v) for v in said)),
         tiles=tuple(key_numbers(one)),
         limits=tuple(limits(one)),
-        findings=tuple(findings(one)),
+        findings=tuple(findings(one, most)),
         charts=tuple(own.chart for _, own in drawn),
         opened=tuple(own.grid for own in listed if not own.folded),
         grids=tuple(own.grid for own in listed if own.folded),
@@ -182,17 +183,17 @@ def leaks(one: Answers) -> str:
     return f"The trace file (not this page) carries {found}: see to it before you share it."
 
 
-def findings(one: Answers) -> Iterator[Finding]:
-    """What to do, in the order of what it saves; at most FIRST, all in the table."""
+def findings(one: Answers, most: int | None = FIRST) -> Iterator[Finding]:
+    """What to do, in the order of what it saves; all are in the table."""
     found = one.get(Findings)
-    for row in found.rows[:FIRST] if found is not None else ():
+    for row in found.rows[:most] if found is not None else ():
         # the claim names its share and what it is of
         said = saving(row)
         doubt = "" if row.trust != "degraded" else " Rests on an answer that is degraded."
         link = next((name for name in row.rests_on if name in one.answers), "")
         yield Finding(
             sentence(row.what), said, f"{sentence(row.do)}{doubt}", link,
-            f"See {_within(catalog.analysis(link).title)}" if link else "",
+            f"See {_within(catalog.analysis(link).title)}" if link else "", row.kind,
         )  # fmt: skip
 
 

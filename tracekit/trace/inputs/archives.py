@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from tracekit import files
-from tracekit.errors import TracekitError
+from tracekit.errors import TracekitError, reason
 
 MEMBER = "!/"
 MOST_FILES = 4096
@@ -53,6 +53,41 @@ def members(path: Path) -> tuple[str, ...]:
             hint="unpack it, and name some of them",
         )  # fmt: skip
     return tuple(names)
+
+
+def told(path: Path, kind: str) -> tuple[str, str]:
+    """What an archive is that was named where one trace is wanted, and what to do.
+
+    `kind`: zip or tar, by its first bytes.
+    """
+    try:
+        names = _files(path)
+    except _BROKEN as fault:
+        why = "its directory, at the end, is missing" if kind == "zip" else reason(fault)
+        return (
+            f"a {kind} archive that is cut off or damaged ({why})",
+            "copy or download it again",
+        )
+    traces = [name for name in names if is_trace_name(name)]
+    if traces:
+        held = "1 trace" if len(traces) == 1 else f"{len(traces):,} traces"
+        some = f"{path}{MEMBER}{traces[0]}"
+        return f"a {kind} archive of {held}: give one trace", f"name it so: {some}"
+    out = [name for name in names if ".." in name.replace("\\", "/").split("/")]
+    leads = f", some of which lead out of it ({out[0]})" if out else ""
+    return (
+        f"a {kind} archive without a trace among its files{leads}",
+        "give a torch.profiler trace (.json, .json.gz), or an archive of such",
+    )
+
+
+def _files(path: Path) -> list[str]:
+    """Names of all files in an archive, folders and links left out."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as zipped:
+            return [info.filename for info in zipped.infolist() if not info.is_dir()]
+    with tarfile.open(path) as tarred:
+        return [member.name for member in tarred if member.isfile()]
 
 
 def split(name: str) -> tuple[Path, str] | None:
@@ -138,5 +173,5 @@ def _unreadable(path: Path, fault: BaseException) -> TracekitError:
     said = str(fault).splitlines()
     return TracekitError(
         f"an archive that cannot be unpacked ({said[0] if said else type(fault).__name__})",
-        where=str(path), hint="unpack it yourself, and name the traces",
+        where=str(path), hint="is it whole? then unpack it yourself, and name the traces",
     )  # fmt: skip

@@ -39,7 +39,9 @@ _XPLANE = Foreign(
     f"open it in TensorBoard's profile plugin or XProf; {_CAPTURE}",
 )
 _NSYS = "an Nsight Systems"
-_TAR = Foreign("a tar archive: tracekit reads the traces in it one by one", _UNPACK)
+# what is in them says more: `inputs.archives.told`
+ZIP = Foreign("a zip archive", _UNPACK)
+TAR = Foreign("a tar archive", _UNPACK)
 
 MAGIC: Mapping[bytes, Foreign] = {
     b"PK\x05\x06": Foreign("an empty zip archive"),
@@ -119,7 +121,7 @@ def of_bytes(head: bytes, start: int, name: str) -> Foreign:
     if not head[start:]:
         return Foreign("an empty file" if not head else "a file of nothing but white space")
     if head[257:262] == b"ustar":
-        return _TAR
+        return TAR
     if head.startswith(b"PK\x03\x04"):
         return _of_zip(head)
     for magic, found in MAGIC.items():
@@ -148,7 +150,7 @@ def _of_zip(head: bytes) -> Foreign:
         return Foreign("a PyTorch checkpoint (torch.save), not a trace")
     if re.match(rb"PK\x03\x04.{26}[^\0]*?\.npy", head, re.DOTALL):
         return Foreign("NumPy arrays (.npz), not a trace")
-    return Foreign("a zip archive: unpack it first", _UNPACK)
+    return ZIP
 
 
 def _of_binary(head: bytes, name: str) -> Foreign | None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from tracekit.errors import NotATraceError
-from tracekit.trace.json.foreign import WANTED, Foreign, of_bytes, of_events, of_keys
+from tracekit.trace.json.foreign import (
+    TAR,
+    WANTED,
+    ZIP,
+    Foreign,
+    of_bytes,
+    of_events,
+    of_keys,
+)
 from tracekit.trace.json.repair import repaired
 from tracekit.trace.json.scanning import key_at, skip_space, value_end
 from tracekit.trace.json.source import Text
@@ -44,9 +53,14 @@ def outline(text: Text) -> Outline:
             if other is not None:
                 raise _refused(other, text)
             return found
-        if whole or width >= _WIDEST_HEAD:
+        if whole:
             raise NotATraceError(
                 "cut off, or damaged, before the first event", where=text.name, hint=WANTED
+            )
+        if width >= _WIDEST_HEAD:
+            what = "hold no event" if head.strip() else "are white space"
+            raise NotATraceError(
+                f"its first {len(head):,} bytes of text {what}", where=text.name, hint=WANTED
             )
         width = min(width * 8, _WIDEST_HEAD)
 
@@ -55,6 +69,8 @@ def _from_head(head: bytes, text: Text, whole: bool) -> Outline | None:
     """None where the head should be longer."""
     start = skip_space(head, 3 if head.startswith(b"\xef\xbb\xbf") else 0)
     first = head[start : start + 1]
+    if not first and not whole:
+        return None
     if first == b"[":
         return _of_list(head, start, text)
     if first == b"{":
@@ -70,7 +86,12 @@ def _foreign(head: bytes, start: int, text: Text) -> Foreign:
     """A file that starts with neither brace nor bracket."""
     if text.fault and not head:
         return Foreign(f"nothing can be read: {text.fault}")
-    return of_bytes(head, start, text.name)
+    found = of_bytes(head, start, text.name)
+    if found in (ZIP, TAR):
+        from tracekit.trace.inputs import archives  # zipfile and tarfile, for few
+
+        return Foreign(*archives.told(Path(text.path), "zip" if found is ZIP else "tar"))
+    return found
 
 
 def _of_list(head: bytes, start: int, text: Text) -> Outline | None:

@@ -24,10 +24,14 @@ class Swollen:
         self._held = bytearray()  # the event that is not over yet
         self._passing = False  # inside an event that is left out
         self._large = 0
+        self._blank = True  # nothing but white space so far
+        self._whole = 0  # events that were seen from their begin to their end
 
     def take(self, block: bytes, stored: int) -> bytes:
         """What is to be read of a block that `stored` compressed bytes held."""
-        calm = len(block) <= SWOLLEN * max(stored, 1)
+        self._blank = self._blank and not block.strip()
+        # white space before all else is no event that swells: who looks for the begin gives up
+        calm = self._blank or len(block) <= SWOLLEN * max(stored, 1)
         if calm and not self._held and not self._passing:
             return block
         before = len(self._held)
@@ -71,6 +75,7 @@ class Swollen:
     def _give(self, out: bytearray, start: int, stop: int) -> None:
         """Adds an event to what is to be read, if it is none that is left out."""
         length = stop - start
+        self._whole += 1
         if self._passing:  # the first of what is held was counted with the block before
             self._passing = False
             self.lost += max(length - _OVERLAP, 0)
@@ -92,5 +97,7 @@ class Swollen:
         """What was left out, in words."""
         if not self.events:
             return None
+        if self.events == 1 and not self._whole:
+            return f"the first {self.lost:,} bytes of text, in which no event ends, left out"
         of = "an event" if self.events == 1 else f"{self.events:,} events"
         return f"{of} of {self.lost:,} bytes of text, more than any profiler writes, left out"
