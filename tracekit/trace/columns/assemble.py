@@ -97,6 +97,8 @@ class Assembly:
         reads.clear()
         origin = int(columns["ts"][order[0]]) if count else 0
         for name in COLUMNS:
+            if count > _MANY:
+                release.freed()
             column = columns.pop(name)
             if name == "device":
                 column = _devices(column)
@@ -194,14 +196,15 @@ def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[np.
 def _order(ts: I64, dur: I64) -> npt.NDArray[np.intp]:
     """By start, the longer first, then as in the file."""
     order = np.argsort(ts, kind="stable")
-    sorted_ts = ts[order]
-    tied = np.zeros(len(order), bool)
-    tied[1:] = sorted_ts[1:] == sorted_ts[:-1]
-    tied[:-1] |= tied[1:].copy()
-    rows = np.flatnonzero(tied)
-    # sorting all by two keys costs several times this
-    some = order[rows]
-    order[rows] = some[np.lexsort((-dur[some], ts[some]))]
+    starts = ts[order]
+    tied = np.flatnonzero(starts[1:] == starts[:-1])
+    # sorting all by two keys costs several times this; mostly the longer come first as it is
+    wrong = tied[dur[order[tied]] < dur[order[tied + 1]]]
+    if len(wrong):
+        tied = tied[np.isin(starts[tied], starts[wrong])]
+        rows = np.union1d(tied, tied + 1)
+        some = order[rows]
+        order[rows] = some[np.lexsort((-dur[some], starts[rows]))]
     return order
 
 

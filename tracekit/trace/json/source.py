@@ -76,7 +76,7 @@ class Text:
             self._inflate.forget(before)
 
     def drain(self) -> None:
-        """Reads to the end, keeping nothing: then `size` and `fault` are known."""
+        """Reads to the end, keeping nothing: then `size` and `fault` are known, and no text."""
         if self._inflate is not None:
             self._inflate.drain()
 
@@ -110,8 +110,8 @@ class _Window:
     def append(self, some: bytes) -> None:
         if self._stop + len(some) > len(self._room):
             held = self._room[self._first : self._stop]
-            if 2 * (len(held) + len(some)) > len(self._room):
-                self._room = memoryview(bytearray(4 * (len(held) + len(some))))
+            if 3 * (len(held) + len(some)) > 2 * len(self._room):
+                self._room = memoryview(bytearray(2 * (len(held) + len(some))))
             self._room[: len(held)] = held
             self._first, self._stop = 0, len(held)
         self._room[self._stop : self._stop + len(some)] = some
@@ -123,6 +123,12 @@ class _Window:
         if count > 0:
             self.base += count
             self._first += count
+
+    def close(self) -> None:
+        """Gives the memory back; nothing is held."""
+        self.drop(self.end)
+        self._room = memoryview(b"")
+        self._first = self._stop = 0
 
     def at(self, start: int, length: int | None) -> memoryview:
         """Text from an offset, good until more is appended; fewer bytes only where it ends."""
@@ -175,6 +181,7 @@ class _Inflate:
         while not self._done:
             self._floor = self._text.end
             self._more()
+        self._text.close()
 
     def forget(self, before: int) -> None:
         self._floor = max(before, self._floor)
