@@ -114,7 +114,7 @@ def _terminal(path: Path) -> None:
     with out.capture() as printed:
         terminal.overview(out, one)
         terminal.tables(out, one)
-        terminal.unanswered(out, one)
+        terminal.unanswered(out, one, full=True)
     assert not OBEYED & set(printed.get())
 
 
