@@ -283,7 +283,7 @@ _CALL = re.compile(r"(?P<name>[^.()]+)\([^()]*\)::[^.]*\.")
 def _op_modules(arguments: Sequence[Any], cat: Cats) -> Part:
     """Modules of ops by their dotted names, from the outermost, TOP, on."""
     rows: list[int] = []
-    paths: list[str | None] = []
+    paths: list[object] = []
     for row in _rows(arguments, cat, (Cat.CPU_OP,), "hierarchy"):
         said = arguments[row].hierarchy
         parts = _CALL.findall(said) if isinstance(said, str) else []
