@@ -194,6 +194,8 @@ NAMES = {
     "_set_k_and_s_triton_kernel": C.COPY,
     "void vllm::indexer_k_quant_and_cache_kernel<__nv_bfloat16>(P)": C.COPY,
     "fp8_index_kernel_": C.ATTENTION,
+    "all-reduce-start.3": C.COMMUNICATION,
+    "collective-permute.1": C.COMMUNICATION,
     "_lora_shrink_kernel": C.GEMM,
     "_fused_moe_lora_kernel": C.GEMM,
     "_embedding_lora_a_kernel": C.EMBEDDING,

@@ -210,3 +210,24 @@ def test_real_launches_are_as_many_as_the_reference_counts(name: str) -> None:
     assert int(delay.min()) == want["launch_to_start_ns"]["min"]
     assert int(delay.max()) == want["launch_to_start_ns"]["max"]
     assert int((counts > 1).sum()) <= want["correlations_shared_by_several_gpu_activities"]
+
+
+def test_without_correlations_calls_and_work_of_one_op_go_in_pairs(tmp_path: Path) -> None:
+    """Op 5 launches two kernels; of op 6 a launch is lost; the kernel of op 7 began before its."""
+    host = {"ph": "X", "cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": 1, "tid": 1}
+    work = {"ph": "X", "cat": "kernel", "name": "k", "pid": 0, "tid": 7}
+    made = [
+        {**row, "ts": ts, "dur": 2, "args": {"External id": op}}
+        for row, starts in ((host, ((1, 5), (4, 5), (7, 6), (40, 7), (50, 0))),
+                            (work, ((10, 5), (20, 5), (25, 6), (30, 6), (35, 7), (60, 0))))
+        for ts, op in starts
+    ]  # fmt: skip
+    # another call of the op launches nothing
+    made.append({**host, "name": "cudaStreamIsCapturing", "ts": 0.5, "dur": 0.2,
+                 "args": {"External id": 5}})  # fmt: skip
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"traceEvents": made}))
+    trace = kineto.load(path)
+    starts = [int(links.calls(trace).ts[row]) if row >= 0 else None
+              for row in links.launch_row(trace)]  # fmt: skip
+    assert starts == [500, 3_500, None, None, None, None]

@@ -199,6 +199,41 @@ def test_commands_that_unitrace_draws_are_work_and_their_arrows_are_launches(
     assert trace.source.unknown == ()
 
 
+def thread(pid: int, tid: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": {"name": name}}
+
+
+TPU = [
+    *process(3, "/device:TPU:0"), thread(3, 1, "Steps"), thread(3, 2, "XLA Modules"),
+    thread(3, 3, "XLA Ops"), thread(3, 4, "Async XLA Ops"),
+    x("aten::mm", "cpu_op", 0, 60),
+    x("1", "kernel", 10, 200, pid=3, tid=1, device=3),
+    x("jit_step", "kernel", 10, 180, pid=3, tid=2, device=3),
+    x("fusion.1", "kernel", 20, 40, pid=3, tid=3, device=3),
+    x("all-reduce.2", "kernel", 70, 30, pid=3, tid=3, device=3),
+    x("copy-start.1", "kernel", 15, 170, pid=3, tid=4, device=3),
+]  # fmt: skip
+
+
+def test_of_the_lines_of_a_tpu_the_ops_are_its_work(tmp_path: Path) -> None:
+    """torch_tpu files steps, modules and scopes of the device under `kernel` too."""
+    trace = load(tmp_path, TPU)
+    work = links.work(trace)
+    assert [work.text(i) for i in range(len(work))] == ["fusion.1", "all-reduce.2"]
+    assert len(trace.of(Cat.GPU_ANNOTATION)) == 3
+    said = says(tmp_path, TPU)
+    assert "The device of this file is a TPU" in said
+    (row,) = engine.answers(tmp_path / "t.json").to_json()["answers"]["devices"]["rows"]
+    assert (row["kind"], row["busy_ns"], row["window_ns"]) == ("TPU", 70_000, 80_000)
+
+
+def test_collections_of_garbage_are_no_work_of_an_npu(tmp_path: Path) -> None:
+    events = [*ASCEND, *process(95, "Python GC"), x("GC", "GC", 300, 40, pid=95, tid=THREAD)]
+    (row,) = load(tmp_path, events).source.unknown
+    assert (row.process, row.on_host) == ("Python GC", True)
+    assert "GC` in 'Python GC' (40.0 µs" in says(tmp_path, events)
+
+
 STRANGE = [
     OP,
     *process(DEVICE, "python3", "FOO 0"),

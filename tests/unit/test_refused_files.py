@@ -109,6 +109,19 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         b'{"traceEvents": [{"cat": "FEE", "ph": "X", "ts": 1, "dur": 2, "name": "f (a.py:1)"}]}',
         "VizTracer",
     ),
+    "Proton": (
+        b'{"traceEvents": [{"args": {"call_stack": ["ROOT", "f"]}, "cat": "kernel", "dur": 5.0, '
+        b'"name": "mm", "ph": "X", "pid": "stream 7", "tid": "kernels", "ts": 0.0}]}\n'
+        b'{"traceEvents": []}\n', "Triton's Proton",
+    ),
+    "Ray": (
+        b'[{"cat": "task::step", "name": "step", "pid": "10.0.0.1", "tid": "worker:ab", "ts": 1.0, '
+        b'"dur": 2.0, "ph": "X", "cname": "generic_work", "args": {"task_id": "ab"}}]', "of Ray",
+    ),
+    "SGLang's requests": (
+        b'[{"ph": "X", "name": "prefill_forward", "cat": "sglang", "ts": 1.0, "dur": 2.0, '
+        b'"pid": 7, "tid": 1, "args": {"rid": "ab"}}]', "SGLang's requests",
+    ),
     "torch before Kineto": (
         b'[{"name": "mm", "ph": "X", "ts": 1, "dur": 2, "tid": 0, "pid": "CUDA functions"}]',
         "before Kineto",

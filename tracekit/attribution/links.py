@@ -17,7 +17,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from tracekit.attribution import flow_links
+from tracekit.attribution import uncorrelated
 from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.trace.ranks import last_before
 from tracekit.trace.spans import segments
@@ -60,16 +60,16 @@ def launch_row(trace: Trace) -> Rows:
 
     The link is the correlation id; where runtime calls share one, the earliest. Where ids start
     anew (two recordings in one file) it is the earliest of those that came last before the work.
-    A file without ids may say it by arrows.
+    Without ids see `uncorrelated`.
     A graph launch has many rows of work.
     """
 
     def make() -> Rows:
         host = calls(trace)
         gpu = work(trace)
-        drawn = flow_links.launch_row(trace, host, gpu)
-        if drawn is not None:
-            return drawn
+        found = uncorrelated.launch_row(trace, host, host.named(_ISSUING), gpu)
+        if found is not None:
+            return found
         # 0 is what writers put where there is no id: a link only where a launch call carries it
         known = np.flatnonzero((host.correlation > 0)
                                | ((host.correlation == 0) & host.named(_ISSUING)))  # fmt: skip

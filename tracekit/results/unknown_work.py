@@ -18,7 +18,7 @@ def device_kind(source: Source) -> str:
     """What the devices of a file are: `GPU` where nothing says otherwise."""
     if any(name.startswith(ASCEND_DEVICE) for name in source.processes.values()):
         return "NPU (Ascend)"
-    return kind_of_device(source.cats)
+    return kind_of_device(source.cats, source.processes.values())
 
 
 def other_device(source: Source) -> str | None:

@@ -4,13 +4,13 @@ Sources: `_activityTypeNames` in kineto's libkineto/include/ActivityType.h (CUDA
 HPU, PrivateUse1); torch/csrc/autograd/profiler_kineto.cpp for the names of 2021 and before; the
 forks of vendors, which put their own word for `cuda` (torch_musa, torch_gcu: `musa_runtime`,
 `gcu_memcpy`); torch_npu's exporter, whose slices have no category but a process each (`CANN`,
-`Ascend Hardware`: torch_npu/profiler/analysis/prof_view/_trace_view_parser.py).
+`Ascend Hardware`: torch_npu/profiler/analysis/prof_view/_trace_view_parser.py); torch_mlu's Kineto.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from tracekit.trace.trace import Cat
@@ -47,10 +47,12 @@ CATS: Mapping[str, Cat] = {
 OPS = frozenset({"hpu_op", "npu_op", "xpu_op", "privateuse1_op"})
 UNDECIDED = OPS | {"privateuse1_runtime", "privateuse1_driver"}
 
-# Neither work nor host time: spans and samples of the profiler itself
+# Neither work nor host time: spans and samples of the profiler itself, and requests that SGLang's
+# convert_otel_2_perfetto.py draws beside a trace
 ASIDE = frozenset({
     "Trace", "Traces", "external_correlation", "External correlation", "cpu_instant_event",
-    "cuda_profiler_range", "xpu_scope_profiler", "mtia_counters", "gpu_pm_counter", "cuda_event",
+    "cuda_profiler_range", "mlu_profiler_range", "mlu_notifier", "xpu_scope_profiler",
+    "mtia_counters", "gpu_pm_counter", "cuda_event", "sglang",
 })  # fmt: skip
 
 # A vendor's word, then what follows `cuda` or `gpu` in Kineto's own names
@@ -96,7 +98,14 @@ def category(text: str) -> Cat:
     return Cat.OTHER
 
 
-def kind_of_device(cats: Mapping[str, int]) -> str:
-    """What the devices of a file are, by its categories: `GPU` where none says otherwise."""
+# The process of a device of XLA, as torch_tpu has it in Kineto's traces
+XLA_DEVICE = re.compile(r"^/device:(?P<kind>[A-Z]+):\d+")
+
+
+def kind_of_device(cats: Mapping[str, int], processes: Iterable[str] = ()) -> str:
+    """What the devices of a file are, by its categories and the names of its processes: `GPU` where
+    none says otherwise.
+    """
     known = [_KINDS[vendor] for text in cats if (vendor := text.split("_")[0]) in _KINDS]
+    known += [found["kind"] for name in processes if (found := XLA_DEVICE.match(name))]
     return " and ".join(dict.fromkeys(known)) or "GPU"

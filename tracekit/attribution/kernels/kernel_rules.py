@@ -36,10 +36,11 @@ COMMUNICATION = _rule(
     "communication name", C.COMMUNICATION,
     "NCCL, RCCL, MSCCL, MSCCL++, NVSHMEM, rocSHMEM, oneCCL, DeepEP, MORI, PyTorch symmetric memory,"
     " TensorRT-LLM and FlashInfer all-reduce, vLLM and SGLang custom all-reduce, AITER, PPLX,"
-    " HCCL, UCCL, NIXL",
+    " HCCL, UCCL, NIXL, XLA",
     r"nccl", r"rccl", r"mscclpp", r"msccl", r"oneccl", r"(?<![a-z])hcom_", r"nvshmem", r"rocshmem",
     r"cross_device_(reduce|store)", r"multimem_", r"(one|two)_?shot_", r"lamport",
-    r"(one|two)shotAll", r"all_?reduce", r"all_?gather", r"reduce_?scatter", r"all_?to_?all",
+    r"(one|two)shotAll", r"all[-_]?reduce", r"all[-_]?gather", r"reduce[-_]?scatter",
+    r"all[-_]?to[-_]?all", r"collective-permute",
     r"quick_?reduce", r"hccl", r"(?<![a-z])uccl", r"symm(etric)?_mem", r"userbuffers", r"mori::",
     r"(?<![a-z])ub_(all|reduce)",
     r"deep_?ep(::|\d)", r"(?<![a-z])ep::", r"(intra|inter)node", r"cached_notify",

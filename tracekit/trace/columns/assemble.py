@@ -89,7 +89,7 @@ class Assembly:
             if count > _MANY:
                 release.freed()
         (columns["name"],), strings = ordered([columns["name"]], self.texts.index)
-        words = Words(strings, total.processes, total.marks)
+        words = Words(strings, total.processes, total.marks, total.threads)
         unknown = decide(columns, list(self.kinds), words)
         del columns[KIND]
         order = _order(columns["ts"], columns["dur"])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record
-from tracekit.trace.categories import ASIDE, OPS
+from tracekit.trace.categories import ASIDE, OPS, XLA_DEVICE
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, Cat, Unknown
 
@@ -41,6 +41,8 @@ _OF_COMMANDS = (
     (re.compile(r"(?:Append\w*Barrier|AppendSignalEvent|AppendWaitOn|AppendEventReset"
                 r"|clEnqueue(?:Barrier|Marker))"), Cat.SYNC),
 )  # fmt: skip
+_XLA_WORK = "XLA Ops"  # the line of a device that holds what it ran
+_PYTHON_GC = "Python GC"  # torch_npu: collections of garbage on threads of the host
 
 
 class Odd(Record, frozen=True):
@@ -62,6 +64,7 @@ class Words(Record, frozen=True):
     names: Sequence[str]  # by index
     processes: Mapping[int, str]  # by pid
     marks: Mapping[int, str]  # process_labels by pid: "CPU", "GPU 0", "NPU"
+    threads: Mapping[tuple[int, int], str]  # by (pid, tid)
 
 
 def decide(columns: dict[str, Any], kinds: Sequence[str], words: Words) -> tuple[Unknown, ...]:
@@ -70,6 +73,7 @@ def decide(columns: dict[str, Any], kinds: Sequence[str], words: Words) -> tuple
     `columns` are joined, in any order, and changed in place; `kind` is an index into `kinds`, -1
     for a slice whose category is known. Slices that are no work lose their device and stream.
     """
+    _xla(columns, words)
     rows = np.flatnonzero(columns["cat"] == Cat.OTHER)
     if not len(rows):
         return ()
@@ -137,6 +141,28 @@ def _unitrace(columns: dict[str, Any], odd: Odd, words: Words) -> None:
         name[ops], words.names,
         lambda text: Cat.RUNTIME if _LEVEL_ZERO_CALL.match(text) else Cat.CPU_OP,
     )  # fmt: skip
+
+
+def _xla(columns: dict[str, Any], words: Words) -> None:
+    """Rows of torch_tpu: of the lines of a device that its XPlane has, one is the work.
+
+    The others draw it again, by step, module or scope, or are copies from start to arrival. All of
+    them are `kernel`.
+    """
+    devices = {pid for pid, name in words.processes.items() if XLA_DEVICE.match(name)}
+    known = {track: name for track, name in words.threads.items() if track[0] in devices}
+    devices = {pid for (pid, _), name in known.items() if name == _XLA_WORK}
+    if not devices:
+        return
+    rows = np.flatnonzero(np.isin(columns["pid"], list(devices)))
+    tracks, place = segments.distinct(
+        np.stack([columns[name][rows].astype(np.int64) for name in ("pid", "tid")], axis=1)
+    )
+    again = [known.get((pid, tid), _XLA_WORK) != _XLA_WORK for pid, tid in tracks.tolist()]
+    drawn = rows[np.array(again, bool)[place]]
+    columns["cat"][drawn] = Cat.GPU_ANNOTATION
+    for name in ("device", "stream"):
+        columns[name][drawn] = -1
 
 
 def _counted_down(numbers: npt.NDArray[np.generic]) -> I64:
@@ -226,6 +252,8 @@ def _named(columns: Mapping[str, Any], odd: Odd, words: Words) -> tuple[Unknown,
     flat = segments.union_ns(track, start, start + columns["dur"][rows], len(track_of))
     ns = segments.sums(track_of[:, 0], flat, len(where))
     on_host = _shares(columns, rows, _hosts(columns), "pid", "tid")
+    collecting = [code for code, name in words.processes.items() if name == _PYTHON_GC]
+    on_host |= np.isin(pid, collecting)
     inside = segments.sums(group, on_host.astype(np.int64), len(where))
     count = np.bincount(group, minlength=len(where))
     found = [

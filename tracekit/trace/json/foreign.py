@@ -219,6 +219,8 @@ _PERFETTO_OPENS = f"open it at ui.perfetto.dev; {_CAPTURE}"
 # ONNX Runtime calls a category of its own `Kernel`, as the oldest files of Kineto do
 _ONNX = re.compile(rb'"cat"\s*:\s*"(?:Session|Node)"')
 _ONNX_NAME = re.compile(rb'"(?:[^"]*_kernel_time|model_loading[^"]*|session_initialization)"')
+# Proton lists the calls around each kernel; some of its files have one JSON object a stream
+_PROTON = re.compile(rb'"call_stack"\s*:\s*\[|"cat"\s*:\s*"call_path"')
 # trace events of others, by what nobody else writes
 _EVENTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
     (
@@ -228,6 +230,17 @@ _EVENTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
     (
         re.compile(rb'"cat"\s*:\s*"FEE"'),
         Foreign("a VizTracer trace of Python functions, not a Kineto trace", _PERFETTO_OPENS),
+    ),
+    (
+        re.compile(rb'"cat"\s*:\s*"(?:task::?|ray::)'),
+        Foreign("a timeline of Ray's tasks, not a Kineto trace", _PERFETTO_OPENS),
+    ),
+    (
+        re.compile(rb'"cat"\s*:\s*"sglang"'),
+        Foreign(
+            "a timeline of SGLang's requests (of OpenTelemetry spans), not a Kineto trace",
+            _PERFETTO_OPENS,
+        ),
     ),
     (
         re.compile(rb'"pid"\s*:\s*"(?:CPU|CUDA) functions"'),
@@ -242,6 +255,8 @@ def of_events(sample: bytes) -> Foreign | None:
         return None
     if _ONNX.search(sample) and _ONNX_NAME.search(sample):
         return Foreign("a profile of ONNX Runtime, not a Kineto trace", _PERFETTO_OPENS)
+    if _PROTON.search(sample):
+        return Foreign("a trace of Triton's Proton, not a Kineto trace", _PERFETTO_OPENS)
     if _OURS.search(sample):
         return None
     for mark, found in _EVENTS:

@@ -1,4 +1,4 @@
-"""Launches by the arrows of a file, where neither calls nor work carry a number.
+"""Launches of work without correlation ids: by the arrows of a file, or by the op that both name.
 
 Intel's unitrace draws an arrow from each call to each command that it issued, start to start:
 
@@ -6,6 +6,9 @@ Intel's unitrace draws an arrow from each call to each command that it issued, s
     command   ....t...    Flow_H2D_12_0
 
 Source: intel/pti-gpu, tools/unitrace/src/chromelogger.h.
+
+Writers that leave the correlation out have `External id` still, which is the op's. Where an op
+launched as often as it has work, the calls and the work go in pairs, in their order.
 """
 
 from __future__ import annotations
@@ -13,20 +16,46 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I64, Mask, Trace
 
 _CATEGORY = "gpu_op"  # what the commands of such a file are
 _ARROW = "Flow_H2D"  # the others lead from a command to the call that waits for it
 _FROM, _TO = 0, 1
 
 
-def launch_row(trace: Trace, host: Trace, work: Trace) -> I64 | None:
-    """[G] for each row of `work`, the row of `host` from which an arrow leads to it, or -1.
+def launch_row(trace: Trace, host: Trace, issues: Mask, work: Trace) -> I64 | None:
+    """[G] for each row of `work`, the row of `host` that launched it, or -1.
 
-    None where the file is not one of those that say it by arrows.
+    `issues` [R] are the rows of `host` that launch. None where the work has correlation ids.
     """
-    if _CATEGORY not in trace.source.cats or (work.correlation >= 0).any():
+    if (work.correlation >= 0).any() or not len(work) or not issues.any():
         return None
+    if _CATEGORY in trace.source.cats:
+        return _by_arrows(trace, host, work)
+    return _by_ops(trace, host, issues, work)
+
+
+def _by_ops(trace: Trace, host: Trace, issues: Mask, work: Trace) -> I64:
+    """[G] the launches of the op that work names, in their order."""
+    table = trace.table("ops")
+    row = np.flatnonzero(issues)
+    call = table.take(host.id[row], "external", -1).astype(np.int64)
+    mine = table.take(work.id, "external", -1).astype(np.int64)
+    # by op, then by start
+    row, call = row[np.argsort(call, kind="stable")], np.sort(call)
+    order = np.argsort(mine, kind="stable")
+    op, first, count = np.unique(mine[order], return_index=True, return_counts=True)
+    begin = np.searchsorted(call, op)
+    good = (op > 0) & (np.searchsorted(call, op, side="right") - begin == count)
+    place = np.repeat(begin - first, count) + np.arange(len(order))
+    paired = np.flatnonzero(np.repeat(good, count))
+    out = np.full(len(work), -1, np.int64)
+    out[order[paired]] = row[place[paired]]
+    return np.where((out >= 0) & (host.ts[out] <= work.ts), out, -1)
+
+
+def _by_arrows(trace: Trace, host: Trace, work: Trace) -> I64:
+    """[G] the row of `host` from which an arrow leads to each row of `work`, or -1."""
     arrows = trace.table("flows")
     ours = np.array([text.startswith(_ARROW) for text in (*arrows.strings, "")], bool)
     mine = ours[arrows.columns["cat"]]  # -1, none, is the last
