@@ -8,14 +8,10 @@ from collections.abc import Mapping, Sequence
 from tracekit.attribution.reasons.rows import IdleReason
 from tracekit.results.findings import LEAST
 
-# A device's own time between two kernels is 1 to 20 µs; where stretches last longer than this on
-# average, something that the file does not show was waited for
-OWN_NS = 50_000
-
 
 def are_long(rows: Sequence[IdleReason]) -> bool:
-    """Whether stretches last longer on average than the device's own time between kernels."""
-    return sum(row.ns for row in rows) > OWN_NS * sum(row.count for row in rows)
+    """Whether most of the time is in stretches longer than a device takes between two kernels."""
+    return 2 * sum(row.long_ns for row in rows) > sum(row.ns for row in rows)
 
 
 def by_device(

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution.reasons.names import Reason
+from tracekit.attribution.reasons.rows import OWN_NS
+from tracekit.records import replace
 from tracekit.results.findings import Draft
 from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import FindingKind
@@ -51,22 +53,26 @@ def unseen_waits(result: IdleTime, seen: Mapping[int, int]) -> Iterator[Draft]:
     """Waits of the device that are too long for its own time between kernels."""
     for reason, because in _UNSEEN.items():
         rows = [row for row in result.reasons if row.reason == reason]
-        parts = by_device(rows, seen)
-        if not parts or not are_long(rows):
+        if not are_long(rows):
+            continue
+        parts = by_device([replace(row, ns=row.long_ns) for row in rows], seen)
+        if not parts:
             continue
         device, (ns, own) = next(iter(parts.items()))
-        count, longest = sum(row.count for row in own), max(row.longest_ns for row in own)
+        count, longest = sum(row.long_count for row in own), max(row.longest_ns for row in own)
         yield Draft(
             FindingKind.RECORD_MORE, None,
             f"Device {device} is idle for {share(ns / seen[device])} of its window "
             f"({duration(ns)} of {duration(seen[device])}) {because}: "
-            f"{plural(count, 'stretch', 'stretches')}, {duration(ns / count)} on average, the "
-            f"longest {duration(longest)}. That is longer than a device takes between kernels: "
-            "work that ran then, or what was waited for, is not in the file.",
+            f"{plural(count, 'stretch', 'stretches')} of more than {duration(OWN_NS)}, "
+            f"{duration(ns / count)} on average, the longest {duration(longest)}. That is longer "
+            "than a device takes between kernels: work that ran then, or what was waited for, is "
+            "not in the file, or not as work.",
             ns / seen[device], "share", None, seen[device],
             "Record all streams and processes of the device, and filter no kernels out.",
             numbers={"share": ns / seen[device], "idle_ns": ns, "window_ns": seen[device],
-                     "stretches": count, "mean_ns": ns / count, "longest_ns": longest},
+                     "stretches": count, "mean_ns": ns / count, "longest_ns": longest,
+                     "over_ns": OWN_NS},
             device=device if len(result.rows) > 1 else None,
             explains=frozenset({reason.value}),
         )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tracekit.analyses.findings.analysis import findings
 
+from tests.drawing import Slice, build
 from tests.program import Program
 from tracekit.answers.findings import Findings
 from tracekit.taxonomy import FindingKind as Kind
@@ -178,3 +179,14 @@ def test_gaps_inside_a_graph_do_not_hide_that_the_gpu_is_saturated() -> None:
     assert row.number == pytest.approx(0.9, abs=0.005)
     assert row.numbers["within_graph_ns"] == pytest.approx(6 * 59 * 1_000, rel=0.01)
     assert "of it lies between two kernels of one graph" in row.what
+
+
+def test_one_long_hole_among_many_short_gaps_of_a_graph_is_said_for_itself() -> None:
+    """20 kernels 3 µs apart and a hole of 400 µs: on average a gap lasts 23 µs."""
+    work = [Slice(100_000 + 13_000 * k + 397_000 * (k > 9), 10_000, "k", Cat.KERNEL, device=0,
+                  stream=7, correlation=1) for k in range(20)]  # fmt: skip
+    call = Slice(0, 20_000, "cudaGraphLaunch", Cat.RUNTIME, correlation=1)
+    (row,) = [r for r in findings(build([call, *work])).rows if r.kind == Kind.RECORD_MORE
+              and "one graph launch" in r.what]  # fmt: skip
+    assert (row.numbers["stretches"], row.numbers["idle_ns"]) == (1, 400_000)
+    assert row.number == pytest.approx(400 / 654)

@@ -52,7 +52,7 @@ UNDECIDED = OPS | {"privateuse1_runtime", "privateuse1_driver"}
 ASIDE = frozenset({
     "Trace", "Traces", "external_correlation", "External correlation", "cpu_instant_event",
     "cuda_profiler_range", "mlu_profiler_range", "mlu_notifier", "xpu_scope_profiler",
-    "mtia_counters", "gpu_pm_counter", "cuda_event", "sglang",
+    "mtia_counters", "gpu_pm_counter", "cuda_event", "graph_event_node", "sglang",
 })  # fmt: skip
 
 # A vendor's word, then what follows `cuda` or `gpu` in Kineto's own names

@@ -16,6 +16,9 @@ from tracekit.trace.spans.intervals import covered
 from tracekit.trace.trace import I64, Mask, Trace
 
 NAMED = 5  # holders of a row, the longest first
+# A device's own time between two kernels is 1 to 20 µs: in a stretch that lasts longer than this,
+# something that the file does not show was waited for
+OWN_NS = 50_000
 
 
 class Holder(Record, frozen=True):
@@ -53,6 +56,8 @@ class IdleReason(Record, frozen=True):
     instances: int = 0  # of the stage, that launched work
     unseen_ns: int = 0  # of ns: nothing of the launching thread is recorded, but steps and stages
     rank: str | None = None  # of a file of several; None where it holds one process
+    long_ns: int = 0  # of ns: in stretches of more than 50 µs
+    long_count: int = 0
 
 
 def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
@@ -62,6 +67,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
     for device in trace.devices:
         every = stretches(trace, device)
         length = every.spans[:, 1] - every.spans[:, 0]
+        long = length > OWN_NS
         closer = every.closer
         launcher = np.where(closer >= 0, stages.family[closer], -1)
         first = (closer >= 0) & stages.first[closer]
@@ -82,7 +88,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                     int(alone[own].sum()), summed(trace, waited[:, own], after[own], alone[own]),
                     int(length[own][first[own]].sum()),
                     stages.instances[family] if family >= 0 else 0, int(unseen[own].sum()),
-                    trace.source.rank,
+                    trace.source.rank, int(length[own][long[own]].sum()), int(long[own].sum()),
                 )
             )  # fmt: skip
         found += sorted(mine, key=lambda r: (-r.ns, r.reason, r.stage or ""))
