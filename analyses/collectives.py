@@ -95,11 +95,9 @@ def _calls(result: Collectives) -> Grid:
         _column("algorithm bandwidth", "bytes/s"), _column("bus bandwidth", "bytes/s"),
         _column("link", "bytes/s"), _column("of link", "share"),
     )  # fmt: skip
-    left = len(result.rows) - len(rows)
     notes = [f"{link} between devices." for link in {r.link for r in result.rows if r.link}]
-    if left:
-        notes.append(f"{plural(left, 'more row')} left out.")
-    return Grid("collectives", "Collectives by process group", columns, rows, " ".join(notes))
+    title, beyond = "Collectives by process group", len(result.rows) - len(rows)
+    return Grid("collectives", title, columns, rows, " ".join(notes), beyond=beyond)
 
 
 def _arrivals(result: Collectives) -> Grid:

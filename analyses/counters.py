@@ -101,9 +101,8 @@ def tables(result: Counters) -> list[Grid]:
     notes = [f"{plural(result.ranges, 'range')} without times, so there are no rates."]
     if zero := len(result.rows) - len(rows):
         notes.append(f"{plural(zero, 'row')} left out here, 0 in every range.")
-    if len(rows) > MOST:
-        notes.append(f"{plural(len(rows) - MOST, 'more row')} left out here.")
-    return [Grid("counters", "Hardware counters by kernel", columns, rows[:MOST], " ".join(notes))]
+    title, beyond = "Hardware counters by kernel", max(len(rows) - MOST, 0)
+    return [Grid("counters", title, columns, rows[:MOST], " ".join(notes), beyond=beyond)]
 
 
 def charts(result: Counters) -> list[Chart]:

@@ -19,7 +19,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, left_out, plural, share
+from tracekit.results.units import duration, plural, share
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
 
@@ -167,12 +167,12 @@ def tables(result: CodeLines) -> list[Grid]:
         Column("idle held", "ns", DEFINITIONS["idle held"]),
         Column("stretches", "count"), Column("longest", "ns"),
     )  # fmt: skip
-    left, short = len(result.rows) - MOST, result.idle_others_ns
+    short = result.idle_others_ns
     grids = [
         Grid("lines", "Device work by line of code", rows, [
             (r.line or NONE, _code(r.own, r.line), r.phase, r.count, r.total_ns, r.share, r.kernel)
             for r in result.rows[:MOST]
-        ], left_out(left, "row")),
+        ], beyond=max(len(result.rows) - MOST, 0)),
         Grid("held", "Idle time by line of code", held, [
             (h.line or "no Python frame", _code(h.own, h.line), SHOWN[Reason(h.reason)], h.ns,
              h.count, h.longest_ns)

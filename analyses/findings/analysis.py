@@ -305,7 +305,10 @@ def tables(result: Findings) -> list[Grid]:
             f"Nothing stands out: no cause takes {share(LEAST, 0)} of its stage and "
             f"{share(SMALL, 0)} of the trace."
         ]
-    grid = Grid("findings", "What to look at first", columns, rows, " ".join(notes))
+    beyond = len(result.rows) - len(rows)
+    grid = Grid(
+        "findings", "What to look at first", columns, rows, " ".join(notes), beyond=beyond
+    )  # fmt: skip
     return [grid, *([_largest_grid(result)] if result.largest else [])]
 
 

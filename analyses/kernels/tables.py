@@ -8,7 +8,6 @@ from tracekit.attribution.stages import prefill_vs_decode, work_phases
 from tracekit.results import figures
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, defined
-from tracekit.results.units import left_out
 from tracekit.taxonomy import Category
 
 from . import graphs
@@ -100,8 +99,8 @@ def _kernel_grid(result: Kernels) -> Grid:
          r.p95_ns, r.per_token_ns, *((r.line or "",) if with_lines else ()))
         for r in result.rows[:MOST]
     ]  # fmt: skip
-    note = left_out(len(result.rows) - MOST, "kernel")
-    return Grid("kernels", "Kernels, the longest first", columns, rows, note)
+    beyond = len(result.rows) - len(rows)
+    return Grid("kernels", "Kernels, the longest first", columns, rows, beyond=beyond)
 
 
 def _origin_grid(result: Kernels) -> Grid:
@@ -112,8 +111,8 @@ def _origin_grid(result: Kernels) -> Grid:
          {True: "yes", False: "no", None: None}[r.only_here])
         for r in result.rows[:MOST]
     ]  # fmt: skip
-    note = left_out(len(result.rows) - MOST, "kernel")
-    return Grid("origins", "What launched each kernel, and with what grid", columns, rows, note)
+    title = "What launched each kernel, and with what grid"
+    return Grid("origins", title, columns, rows, beyond=len(result.rows) - len(rows))
 
 
 def charts(result: Kernels) -> list[Chart]:

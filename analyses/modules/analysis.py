@@ -297,11 +297,9 @@ def _grid(key: str, title: str, rows: Sequence[ModuleTime], rest: Sequence[Rest]
          r.outside_ns, None, None)
         for r in rest if r.outside_ns
     ]  # fmt: skip
-    left = len(made) - MOST
     side = "GPU" if any(r.gpu_ns is not None for r in rows) else "host"
     note = f"Parents include their children: do not add the {side} column up; {side} self adds up."
-    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
-    return Grid(key, title, columns, made[:MOST], note + more)
+    return Grid(key, title, columns, made[:MOST], note, beyond=max(len(made) - MOST, 0))
 
 
 def charts(result: Modules) -> list[Chart]:

@@ -23,7 +23,6 @@ from tracekit.records import replace
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid, defined
-from tracekit.results.units import left_out
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import Trace
@@ -156,8 +155,8 @@ def _op_grid(result: Ops) -> Grid:
          r.total_ns, r.per_token_ns)
         for r in result.rows[:MOST]
     ]  # fmt: skip
-    note = left_out(len(result.rows) - MOST, "op")
-    return Grid("ops", "Ops by self time, the longest first", columns, rows, note)
+    beyond = len(result.rows) - len(rows)
+    return Grid("ops", "Ops by self time, the longest first", columns, rows, beyond=beyond)
 
 
 def _phase_grid(result: Ops) -> Grid:

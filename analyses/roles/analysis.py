@@ -22,7 +22,7 @@ from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.figures import Chart
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import plural, share
+from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
 from . import dimensions, gemm_calls, placement, role_rows
@@ -302,10 +302,9 @@ def _role_grid(result: Roles) -> Grid:
         columns[-1:-1] = [Column(name, "share", DEFINITIONS[name]) for name in measures]
         for row, r in zip(cells, result.rows, strict=False):
             row[-1:-1] = [r.rates.flops_share, r.rates.bytes_share, r.weight_share]
-    left = len(result.rows) - MOST
-    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
-    title = "Every place of a layer, phase by phase"
-    return Grid("roles", title, tuple(columns), cells, f"In the order of a layer.{more}")
+    title, note = "Every place of a layer, phase by phase", "In the order of a layer."
+    beyond = len(result.rows) - len(cells)
+    return Grid("roles", title, tuple(columns), cells, note, beyond=beyond)
 
 
 def _phase_grid(result: Roles) -> Grid:

@@ -12,7 +12,6 @@ from tracekit.attribution.stages import work_phases
 from tracekit.results import figures
 from tracekit.results.figures import Chart, Point
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import left_out, plural
 
 DEFINITIONS = {
     "FLOPs": "Multiply-adds of a product times two; causal attention counts the pairs it keeps. Of "
@@ -145,9 +144,7 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
          r.known.value, r.helper_ns, r.kernel)
         for r in ops[:MOST]
     ]  # fmt: skip
-    left = len(ops) - MOST
-    more = f" {plural(left, 'more row')} left out here." if left > 0 else ""
-    return Grid(key, title, columns, rows, _of(result) + more)
+    return Grid(key, title, columns, rows, _of(result), beyond=len(ops) - len(rows))
 
 
 def _coverage_grid(result: Roofline) -> Grid:
@@ -194,9 +191,8 @@ def _rest_grid(result: Roofline) -> Grid:
         (r.what, r.why, r.count, r.total_ns, work_phases.share(r.total_ns, total))
         for r in result.uncovered[:MOST]
     ]
-    left = len(result.uncovered) - MOST
-    note = left_out(left, "row")
-    return Grid("rest", "What no formula describes", columns, rows, note)
+    beyond = len(result.uncovered) - len(rows)
+    return Grid("rest", "What no formula describes", columns, rows, beyond=beyond)
 
 
 LITTLE = 0.01  # of the time of the rows: a roof of so little work is left out

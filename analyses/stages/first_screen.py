@@ -22,7 +22,7 @@ from tracekit.answers.stages import (
 )
 from tracekit.attribution.idle.by_cause import SUSPECT, suspect_words
 from tracekit.attribution.reasons.names import Reason
-from tracekit.attribution.stages.alike import ALIKE
+from tracekit.attribution.stages.alike import ALIKE, MEAN_OF
 from tracekit.attribution.stages.nesting import among
 from tracekit.results.answers import Answers
 from tracekit.results.figures import Chart, split_bars
@@ -247,7 +247,8 @@ def stage_grid(means: Sequence[Mean], split: Split, whole: Total | None) -> Grid
         ]  # fmt: skip
         rows.append([cell for (kept, _), cell in zip(columns, cells, strict=True) if kept])
     return Grid("stage-split", "Stages as numbers, all instances together",
-                tuple(column for kept, column in columns if kept), rows)  # fmt: skip
+                tuple(column for kept, column in columns if kept), rows,
+                MEAN_OF if unlike else "")  # fmt: skip
 
 
 FIRST_SCREEN = FirstScreen(

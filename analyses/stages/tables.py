@@ -7,7 +7,7 @@ from statistics import fmean, median, pstdev
 
 from tracekit.answers.stages import EXPOSED, PARTS, Instance, Split, Stages, Total, spent
 from tracekit.attribution.idle.by_cause import SUSPECT
-from tracekit.attribution.stages.alike import ALIKE
+from tracekit.attribution.stages.alike import ALIKE, MEAN_OF
 from tracekit.attribution.stages.split import Clock, ClockDetail, Launched, LaunchedDetail
 from tracekit.records import replace
 from tracekit.results import figures
@@ -100,10 +100,13 @@ def tables(result: Stages) -> list[Grid]:
         if on_host
         else "Stages by wall time: what the GPU did while each was open"
     )
-    note = f"Stages are {result.chosen}." + _left_out(len(totals) - 1)
+    note = f"Stages are {result.chosen}."
     if result.devices > 1:
         note += f" {result.devices} devices are taken together: busy if any of them was."
-    grids = [Grid("stages", title, columns, totals[:-1][:MOST], note, totals[-1])]
+    beyond = max(len(totals) - 1 - MOST, 0)
+    grids = [
+        Grid("stages", title, columns, totals[:-1][:MOST], note, totals[-1], beyond=beyond)
+    ]  # fmt: skip
     grids += [_ops_grid(result)] if on_host else [_launched_grid(result)]
     return [*grids, _spread_grid(result), _instances(result, on_host)]
 
@@ -126,7 +129,8 @@ def _spread_grid(result: Stages) -> Grid:
                 t.family, fmean(walls), median(walls), t.min_ns, t.max_ns, pstdev(walls),
                 group.said,
             ))  # fmt: skip
-    return Grid("spread", "Wall time of one instance", columns, rows)
+    note = MEAN_OF if any(row[-1] for row in rows) else ""
+    return Grid("spread", "Wall time of one instance", columns, rows, note)
 
 
 def _ops_grid(result: Stages) -> Grid:
@@ -141,10 +145,6 @@ def _ops_grid(result: Stages) -> Grid:
     ]  # fmt: skip
     title = "Stages: op time by kind of op, copies left out"
     return Grid("ops", title, columns, rows[:-1][:MOST], "", rows[-1])
-
-
-def _left_out(count: int) -> str:
-    return f" {plural(count - MOST, 'more row')} left out here." if count > MOST else ""
 
 
 def _known(fields: Fields, parts: Sequence[ClockDetail | LaunchedDetail | None]) -> Fields:
@@ -190,7 +190,8 @@ def _instances(result: Stages, on_host: bool) -> Grid:
          *_values((r.host,) if on_host else _by_clock(r), parts), "yes" if r.nested else "")
         for r in result.rows[:MOST]
     ]  # fmt: skip
-    return Grid("instances", "Each stage instance", columns, rows, _left_out(len(result.rows)))
+    beyond = len(result.rows) - len(rows)
+    return Grid("instances", "Each stage instance", columns, rows, beyond=beyond)
 
 
 def charts(result: Stages) -> list[figures.Chart]:

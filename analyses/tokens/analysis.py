@@ -13,7 +13,7 @@ from tracekit.answers.tokens import Fit, Line, Request, Tokens
 from tracekit.attribution import breakdown, links
 from tracekit.attribution.breakdown import IDLE
 from tracekit.attribution.stages import requests
-from tracekit.attribution.stages.alike import ALIKE, alike
+from tracekit.attribution.stages.alike import ALIKE, MEAN_OF, alike
 from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
 from tracekit.results import figures
@@ -214,7 +214,8 @@ def _parts_grid(result: Tokens) -> Grid:
          fmean(r.wall_ns for r in some[part]), *(means[part].get(n, 0) for n in names))
         for part, own in groups.items()
     ]  # fmt: skip
-    return Grid("parts", "What each part spends its time on", columns, rows, _stop(result.basis))
+    note = f"{_stop(result.basis)} {MEAN_OF}" if unlike else _stop(result.basis)
+    return Grid("parts", "What each part spends its time on", columns, rows, note)
 
 
 def _of(some: int, every: int) -> str:

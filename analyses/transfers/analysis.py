@@ -315,12 +315,11 @@ def tables(result: Transfers) -> list[Grid]:
     if result.as_kernels_count:
         more = plural(result.as_kernels_count, "more copy or memset", "more copies and memsets")
         note += f" The trace files {more} as kernels, shown with the kernels and in no row here."
-    left = len(result.rows) - MOST
     return [
         Grid("directions", "Copies by direction", (*both, *sizes, *limits, *waits), directions,
              note.strip()),
         Grid("places", "Where copies were made", (*both, *where, *sizes, *waits), places,
-             f"{plural(left, 'more row')} left out here." if left > 0 else ""),
+             beyond=len(result.rows) - len(places)),
     ]  # fmt: skip
 
 

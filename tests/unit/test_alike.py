@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.drawing import draw
 from tracekit.answers.stages import Stages
 from tracekit.attribution.stages.alike import APART, alike
+from tracekit.report import text_tables
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import catalog, engine
 from tracekit.trace.trace import Trace
@@ -51,6 +52,7 @@ def test_the_mean_is_of_what_is_alike_in_chart_and_table(
     row = dict(zip((c.label for c in grid.columns), grid.rows[0], strict=True))
     assert row["mean"] == wall
     assert row.get("mean of", "") == said
+    assert ("'mean of' is how many the mean is of" in text_tables.as_text("", [grid])) == bool(said)
     assert _drawn(view) == ("ProfilerStep" + (f" ({said})" if said else ""))
     assert _spread(trace)["mean"] == wall
 

@@ -12,11 +12,17 @@ import pytest
 from tests.drawing import draw
 from tracekit import answers
 from tracekit.answers.idle import IdleTime
+from tracekit.answers.ops import Op, Ops
 from tracekit.answers.stages import Split, Stages, spent
 from tracekit.errors import MissingEventsError
+from tracekit.records import replace
+from tracekit.report import text, text_tables
+from tracekit.report.html import notebook_tables
+from tracekit.report.html import tables as html_tables
 from tracekit.results import catalog, engine
-from tracekit.results.result import Result
+from tracekit.results.result import Column, Grid, Result
 from tracekit.results.trust import Trust
+from tracekit.taxonomy import Category
 from tracekit.trace import kineto
 
 STAGE = "mark pppp\nhost a...\nstream 7 .AA."
@@ -108,6 +114,18 @@ def test_a_large_trace_is_gone_when_it_is_answered(
         assert [one() is None for one in read] == [True]
     finally:
         gc.enable()
+
+
+def test_what_a_table_leaves_out_is_counted_once_wherever_it_is_shown() -> None:
+    grid = Grid("k", "T", (Column("a"),), [("x",)] * 30, beyond=70)
+    assert "… and 80 more rows" in text_tables.as_text("T", [grid])
+    assert "80 more rows in .to_pandas()." in notebook_tables.table(grid)
+    assert any("and 88 more rows in" in line for line in text.titled(grid))
+    assert "in --csv and --json: 70 rows." in html_tables.html_table("s", grid, 10).note
+    one = Op("a", Category.GEMM, "decode", 1, 2, 2, 2.0, None, None, None)
+    rows = tuple(replace(one, name=f"op {n}") for n in range(1_250))
+    (ops, *_) = catalog.analysis("ops").tables(Ops(rows, ()))
+    assert (len(ops.rows), ops.beyond, ops.note) == (200, 1_050, "")
 
 
 def test_one_answer_asks_the_audit_only_what_can_touch_it(monkeypatch: pytest.MonkeyPatch) -> None:

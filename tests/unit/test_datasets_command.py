@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ def test_preview_writes_a_page_that_needs_nothing_else(
     assert "synthetic, not measured" in text
     html = page.read_text(encoding="utf-8")
     assert "synthetic, not measured" in html
+    assert not re.search(r"tracekit-[0-9a-f]{8}-", text + html)  # a folder that is gone by now
     assert "<link" not in html
     assert "src=" not in html.split("</style>")[0]
 

@@ -109,6 +109,22 @@ def test_wrong_bytes_are_refused_and_not_kept(server: Server, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_download_of_nothing_leaves_no_folder_and_one_that_began_leaves_its_part(
+    server: Server, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for folder in (tmp_path / "a" / "b", mine, mine / "c"):
+        with pytest.raises(TracekitError, match="cannot be reached"):
+            downloads.https("http://127.0.0.1:9/a.bin", folder, "a.bin")
+    assert list(tmp_path.iterdir()) == [mine]
+    assert list(mine.iterdir()) == []
+    server.broken = 400_000
+    with pytest.raises(TracekitError):
+        downloads.https(server.url, tmp_path / "a" / "b", "a.bin")
+    assert (tmp_path / "a" / "b" / "a.bin.part").stat().st_size > 0
+
+
 def test_what_differs_is_not_overwritten_without_force(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"mine")
     with pytest.raises(TracekitError, match="--force"):

@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import shared
 from tests.real import EVERY, loaded, trace_file
+from tracekit.cli import process
+from tracekit.cli.app import app
 from tracekit.errors import TracekitError
 from tracekit.report.tracks import asked
 from tracekit.trace import kineto
@@ -272,3 +274,13 @@ def test_what_is_copied_is_what_events_one_by_one_would_be(
     assert done.scrubbed == again.scrubbed
     text = quick.read_text()
     assert not wanted.scrub or not any(secret in text for secret in ("anna", "x.org", '"t1"'))
+
+
+def test_scrubbing_that_finds_nothing_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    event = {"ph": "X", "cat": "cpu_op", "name": "a", "pid": 1, "tid": 1, "ts": 1, "dur": 1}
+    (tmp_path / "t.json").write_text(json.dumps([event]))
+    words = ["export", "--scrub", str(tmp_path / "t.json"), str(tmp_path / "out.json")]
+    assert process.run(lambda: app(words)) == 0
+    assert "nothing to take out: no environment, host or user name, token" in capfd.readouterr().out

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,16 +28,65 @@ def hook() -> ModuleType:
     return made
 
 
-def test_the_readme_on_pypi_has_no_link_that_leads_nowhere() -> None:
-    told: dict[str, object] = {**PROJECT["project"]}
-    hook().Readme(str(ROOT), {}).update(told)
-    found = told["readme"]
-    assert isinstance(found, dict)
-    links = re.findall(r"\]\(([^)]+)\)", found["text"])
-    base = PROJECT["project"].get("urls", {}).get("Repository")
-    assert all(base is not None and link.startswith(f"{base}/blob/main/") for link in links)
-    assert "[capture]" not in found["text"].replace(".[capture]", "")
-    assert "| profile a model, yours too | " in found["text"]
+def built(root: Path, **stated: object) -> dict[str, Any]:
+    """The metadata that a build of a folder gets."""
+    (root / "README.md").write_text((ROOT / "README.md").read_text())
+    told: dict[str, Any] = {"name": "tracekit", **stated}
+    hook().Readme(str(root), {}).update(told)
+    return told
+
+
+def test_a_build_of_nobody_knows_which_repository_has_no_addresses_and_no_links(
+    tmp_path: Path,
+) -> None:
+    assert "urls" in PROJECT["project"]["dynamic"]
+    told = built(tmp_path)
+    assert told["urls"] == {}
+    assert re.findall(r"\]\(([^)]+)\)", told["readme"]["text"]) == []
+    assert "| profile a model, yours too | " in told["readme"]["text"]
+
+
+def test_a_build_in_a_clone_says_where_it_came_from_and_so_does_a_wheel_of_its_sdist(
+    tmp_path: Path,
+) -> None:
+    clone, sdist = tmp_path / "clone", tmp_path / "clone" / "sdist"
+    git = ("git", "-C", str(clone))
+    subprocess.run(["git", "init", "-q", str(clone)], check=True)
+    assert built(clone)["urls"] == {}
+    remote = ("remote", "add", "origin", "https://me:secret@github.com/lab/tracekit.git")
+    subprocess.run([*git, *remote], check=True)
+    told = built(clone)
+    base = "https://github.com/lab/tracekit"
+    assert told["urls"]["Repository"] == base
+    assert set(told["urls"]) == {"Repository", "Documentation", "Issues", "Changelog"}
+    links = re.findall(r"\]\(([^)]+)\)", told["readme"]["text"])
+    assert len(links) > 8
+    assert all(link.startswith(f"{base}/blob/main/") for link in links)
+    sdist.mkdir()
+    assert built(sdist)["urls"] == {}  # a folder in somebody's clone is not that project
+    (sdist / "PKG-INFO").write_text(f"Name: x\nProject-URL: Repository, {base}2\n\ntext\n")
+    assert built(sdist)["urls"]["Repository"] == f"{base}2"
+    stated = built(clone, urls={"Repository": "https://code.example/t"})
+    assert stated["urls"] == {"Repository": "https://code.example/t"}
+    assert "](https://code.example/t/blob/main/docs/" in stated["readme"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("git@github.com:lab/tracekit.git", "https://github.com/lab/tracekit"),
+        ("ssh://git@codeberg.org:22/lab/tracekit", "https://codeberg.org/lab/tracekit"),
+        ("https://gitlab.com/lab/group/tracekit/", "https://gitlab.com/lab/group/tracekit"),
+        ("https://token@GitHub.com/lab/t.k.git\n", "https://github.com/lab/t.k"),
+        ("https://git.lab.intern/lab/tracekit.git", None),
+        ("git@github.com.evil.example:lab/tracekit.git", None),
+        ("/srv/git/tracekit.git", None),
+        ("../github.com/lab/tracekit", None),
+        ("https://github.com/", None),
+    ],
+)
+def test_only_remotes_on_public_hosts_are_addresses(remote: str, page: str | None) -> None:
+    assert hook().address(remote) == page
 
 
 def test_with_a_repository_the_links_of_the_readme_lead_to_its_files() -> None:

@@ -102,8 +102,8 @@ def _difference_grid(differences: Sequence[Difference]) -> Grid:
          _MEANS[d.kind])
         for d in differences[:MOST]
     ]  # fmt: skip
-    return Grid("differences", "In what the runs differ", columns, rows, _more(differences),
-                absent="– is not there, or not said.")  # fmt: skip
+    return Grid("differences", "In what the runs differ", columns, rows,
+                absent="– is not there, or not said.", beyond=_beyond(differences))  # fmt: skip
 
 
 def _audit_grid(cautions: Sequence[Caution]) -> Grid:
@@ -114,7 +114,7 @@ def _audit_grid(cautions: Sequence[Caution]) -> Grid:
     )  # fmt: skip
     rows = [(c.side, c.effect, c.what) for c in cautions[:MOST]]
     title = "What the audit holds against the numbers"
-    return Grid("audit", title, columns, rows, _more(cautions))
+    return Grid("audit", title, columns, rows, beyond=_beyond(cautions))
 
 
 def _rate_grid(rates: Sequence[Rate]) -> Grid:
@@ -131,7 +131,7 @@ def _rate_grid(rates: Sequence[Rate]) -> Grid:
         for r in rates[:MOST]
     ]  # fmt: skip
     title = "Per request, per token and per instance of a stage"
-    return Grid("rates", title, columns, rows, _more(rates))
+    return Grid("rates", title, columns, rows, beyond=_beyond(rates))
 
 
 _BY = {
@@ -187,11 +187,12 @@ def _stage_grid(stages: Sequence[StageChange]) -> Grid:
          s.after_count, s.before_mean_ns, s.after_mean_ns)
         for s in stages[:MOST]
     ]  # fmt: skip
-    return Grid("stages", "Stages", columns, rows, _more(stages))
+    return Grid("stages", "Stages", columns, rows, beyond=_beyond(stages))
 
 
-def _more(rows: Sequence[object]) -> str:
-    return f"The first {MOST} of {len(rows):,} rows." if len(rows) > MOST else ""
+def _beyond(rows: Sequence[object]) -> int:
+    """How many rows only the JSON has."""
+    return max(len(rows) - MOST, 0)
 
 
 def _change_columns(noun: str) -> tuple[Column, ...]:
@@ -218,7 +219,7 @@ def _kernel_grid(result: Comparison) -> Grid:
     total = ("all kernels", "", "", new - old, old, new, "", None, None, None, None)
     title = "Kernels, the largest change first"
     columns = _change_columns("kernel")
-    return Grid("kernels", title, columns, rows, _more(result.kernels), total)
+    return Grid("kernels", title, columns, rows, total=total, beyond=_beyond(result.kernels))
 
 
 def _op_grid(result: Comparison) -> Grid:
@@ -232,7 +233,7 @@ def _op_grid(result: Comparison) -> Grid:
         for o in result.ops[:MOST]
     ]  # fmt: skip
     return Grid("ops", "What launched them: one kernel may replace another", columns, rows,
-                _more(result.ops))  # fmt: skip
+                beyond=_beyond(result.ops))  # fmt: skip
 
 
 def _few(names: Sequence[str]) -> str:
@@ -243,7 +244,7 @@ def _few(names: Sequence[str]) -> str:
 def _host_grid(result: Comparison) -> Grid:
     rows = [_change_row(o) for o in result.host_ops[:MOST]]
     title = "Ops by host time without the ops inside, the largest change first"
-    return Grid("host-ops", title, _change_columns("op"), rows, _more(result.host_ops))
+    return Grid("host-ops", title, _change_columns("op"), rows, beyond=_beyond(result.host_ops))
 
 
 def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
@@ -258,7 +259,7 @@ def _finding_grid(findings: Sequence[FindingChange]) -> Grid:
          f.before_saves_ns, f.after_saves_ns, f.after or f.before)
         for f in findings[:MOST]
     ]  # fmt: skip
-    return Grid("findings", "What to do, before and after", columns, rows, _more(findings),
+    return Grid("findings", "What to do, before and after", columns, rows, beyond=_beyond(findings),
                 absent="– is not found on that side, or has no bound.")  # fmt: skip
 
 

@@ -142,9 +142,10 @@ def summary(sample: Sample, recording: Recording) -> Grid:
     rows: list[tuple[str, str]] = [
         ("sample", sample.id),
         ("data set", sample.dataset + (" (synthetic)" if sample.synthetic else "")),
-        # its name and folder: a page may be shown to others
-        ("file", "/".join(sample.path.parts[-2:])),
     ]
+    if not sample.synthetic:  # what was made for this look is gone after it
+        # its name and folder: a page may be shown to others
+        rows.append(("file", "/".join(sample.path.parts[-2:])))
     known: list[tuple[str, Any]] = [
         ("label", sample.label),
         ("length", f"{probe.samples:,}" if probe.samples is not None else None),

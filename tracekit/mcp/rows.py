@@ -272,7 +272,7 @@ def table(grid: Grid, most: int) -> Table:
     rows = [list(_cells(row)) for row in grid.rows[:most]]
     return Table(
         plain.line(grid.title), [column.label for column in grid.columns],
-        [column.unit for column in grid.columns], rows, max(len(grid.rows) - most, 0),
+        [column.unit for column in grid.columns], rows, grid.left_out(most),
         plain.line(grid.note),
     )  # fmt: skip
 

@@ -111,8 +111,8 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
         cells = ((grid.columns[i], grid.total[i]) for i in kept)
         shown = ("" if v is None else f"**{plain(c.show(v))}**" for c, v in cells)
         yield "| " + " | ".join(shown) + " |"
-    if len(grid.rows) > most:
-        yield f"\n… and {plural(len(grid.rows) - most, 'more row')} in --csv and --json."
+    if left_out := grid.left_out(most):
+        yield f"\n… and {plural(left_out, 'more row')} in --csv and --json."
     if empty:
         yield f"\nNot measured: {', '.join(repr(plain(grid.columns[i].label)) for i in empty)}."
     if zero:

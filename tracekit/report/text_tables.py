@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tracekit.report.html.tables import all_zero
 from tracekit.results.kernel_labels import differences, readable
 from tracekit.results.result import unmeasured
+from tracekit.results.units import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,10 +62,11 @@ def show(out: Console, grid: Grid, most: int = 20, *, rest: str = "") -> None:
     # as a title of the table it would be broken to the table's width
     out.print(one_line(grid.title), style="bold", markup=False)
     out.print(table)
-    left_out = len(grid.rows) - most
-    if left_out > 0:
+    left_out = grid.left_out(most)
+    if left_out:
         where = f": {rest}" if rest else ""
-        out.print(f"  … and {left_out} more rows{where}", style="dim", markup=False)
+        said = plural(left_out, "more row")
+        out.print(f"  … and {said}{where}", style="dim", markup=False)
     gone = ", ".join(c.label for i, c in enumerate(grid.columns) if i not in {*kept, *empty, *zero})
     if gone:
         out.print(f"  no room for: {gone}", style="dim", markup=False)

@@ -155,6 +155,11 @@ class Grid(Record, frozen=True):
     note: str = ""  # what is left out, and what a reader should know
     total: Sequence[Any] | None = None
     absent: str = "– is not measured."  # what a cell without a value says
+    beyond: int = 0  # rows that the answer has after these: in its JSON
+
+    def left_out(self, most: int) -> int:
+        """How many rows of the answer are not among the first `most` of the table."""
+        return max(len(self.rows) - most, 0) + self.beyond
 
     def to_json(self) -> dict[str, object]:
         """The title, the columns with their units, the rows in raw units, the note."""

@@ -89,11 +89,6 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"
 
 
-def left_out(number: int, noun: str) -> str:
-    """What a table says of the rows that it does not show; nothing where it shows all."""
-    return f"{plural(number, f'more {noun}')} left out here." if number > 0 else ""
-
-
 def least_to_most(values: Sequence[float], show: Callable[[float], str]) -> str:
     """One value where all show alike, else the least and the most: `3.1% – 60.0%`."""
     low, high = show(min(values)), show(max(values))

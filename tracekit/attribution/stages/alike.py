@@ -15,6 +15,8 @@ ALIKE = (
     f"{APART} times as long as the shortest; a mean is of the largest such group, with GPU work "
     "where any has."
 )
+# under a table with such a column: a terminal has no tooltips
+MEAN_OF = f"'mean of' is how many the mean is of, and of how many it could be. {ALIKE}"
 
 
 def alike(wall_ns: Sequence[int], worked: Sequence[bool]) -> list[int]:

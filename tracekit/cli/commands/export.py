@@ -81,6 +81,9 @@ def register(app: typer.Typer) -> None:
             out.print(f"  {words}", markup=False)
         for kind, count in done.scrubbed.items():
             out.print(f"  taken out: {count:,} × {kind}", markup=False)
+        if scrub and not done.scrubbed:
+            said = "  nothing to take out: no environment, host or user name, token was found"
+            out.print(said, markup=False, soft_wrap=True)
         process.hint(f"Next: tracekit open {target}")
 
 

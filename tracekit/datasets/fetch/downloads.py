@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -56,12 +56,8 @@ def https(
     `check` raises.
     """
     extras.need("datasets", "pooch", "requests", where=url)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise network.failed(fault, folder) from None
     path = folder / name
-    with _alone(folder):
+    with _made(folder), _alone(folder):
         if not path.exists() or force:
             _fetch(url, path, known_hash, size, check)
         elif _differs(path, known_hash, size):
@@ -73,6 +69,23 @@ def https(
         else:
             check(path)
     return path
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """The folder is there; where nothing came into it, what was made of its path goes again."""
+    new = [part for part in (folder, *folder.parents) if not part.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise network.failed(fault, folder) from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the first that holds something ends it
+            for part in new:
+                part.rmdir()
+        raise
 
 
 @contextmanager
@@ -231,15 +244,15 @@ def by_command(
                 where=licence_at,
                 hint=f"pip install {package}, sign the licence there, then run this again",
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        # its own standard output and progress go to the terminal; it skips what is there already
-        code = subprocess.run(line, check=False).returncode
-        if code:
-            raise TracekitError(
-                f"{line[0]!r} ended with {code}",
-                where=" ".join(line),
-                hint=f"keys expire after 14 days; the licence is at {licence_at}",
-            )
+        with _made(folder):
+            # its own output and progress go to the terminal; it skips what is there already
+            code = subprocess.run(line, check=False).returncode
+            if code:
+                raise TracekitError(
+                    f"{line[0]!r} ended with {code}",
+                    where=" ".join(line),
+                    hint=f"keys expire after 14 days; the licence is at {licence_at}",
+                )
 
     return download
 

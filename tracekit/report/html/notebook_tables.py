@@ -44,9 +44,9 @@ def table(grid: Grid) -> str:
         + "</tr>"
         for row in rows
     )
-    left = len(grid.rows) - ROWS
+    left = grid.left_out(ROWS)
     notes = [grid.note] if grid.note else []
-    if left > 0:
+    if left:
         notes.append(f"{plural(left, 'more row')} in .to_pandas().")
     note = f"<p>{escape(' '.join(notes))}</p>" if notes else ""
     return (

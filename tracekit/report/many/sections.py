@@ -230,8 +230,8 @@ def _joined(own: Sequence[tuple[str, Grid]], traces: int) -> Grid:
         for row in kept:
             cells = dict(zip(keys, row, strict=True))
             rows.append((name, *(cells.get(key) for key in columns)))
-        if len(grid.rows) > most:
-            left.append(f"{len(grid.rows) - most:,} of {name}")
+        if left_out := grid.left_out(most):
+            left.append(f"{left_out:,} of {name}")
     if first.columns[0].label in ALIKE:
         totals = {grid.total[0] for _, grid in own if grid.total is not None}
         order = list(dict.fromkeys(row[1] for row in rows))

@@ -50,7 +50,7 @@ def first_findings(many: Sequence[Side]) -> Grid | None:
         result = side.one.get(Findings)
         for grid in catalog.analysis(Findings.analysis).tables(result)[:1] if result else ():
             columns = grid.columns
-            left += max(len(grid.rows) - most, 0)
+            left += grid.left_out(most)
             rows += [(side.name, *row) for row in grid.rows[:most]]
     note = f"{left} more, which save less, in each trace's own section." if left else ""
     return Grid("findings", "What to look at first, trace by trace",
