@@ -58,12 +58,15 @@ def write(trace: Trace, path: str | Path) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole = _slices(trace)
-    tables = [whole, *(_events(trace, name) for name in _NO_SLICE if len(trace.table(name)))]
+    tables = [
+        _slices(trace),
+        *(_events(trace, name) for name in _NO_SLICE if len(trace.table(name))),
+    ]
     joined = pa.concat_tables(tables, promote_options="default")
     metadata = {_KEY: json.dumps(_about(trace)).encode()}
     with writing(path) as temporary:
-        pq.write_table(joined.replace_schema_metadata(metadata), temporary, compression="zstd")
+        whole = joined.replace_schema_metadata(metadata)
+        pq.write_table(whole, temporary, compression="zstd", write_page_checksum=True)
     return int(joined.num_rows)
 
 
@@ -167,7 +170,8 @@ def read(path: str | Path) -> Trace:
 
     try:
         # a file that is only named like one, or is cut short
-        table = pq.read_table(path, read_dictionary=["name", "cat", "ph"])
+        texts = ["name", "cat", "ph"]
+        table = pq.read_table(path, read_dictionary=texts, page_checksum_verification=True)
         return _of_table(table, path)
     except NotATraceError:
         raise
@@ -235,6 +239,8 @@ def _trace(
     kinds = np.array([int(Cat[word.upper()]) for word in words] or [0], np.uint8)
     columns = {key: _numbers(slices[key]) for key in _WHOLE}
     columns["device"] = columns["device"].astype(np.int32)
+    if (columns["ts"][1:] < columns["ts"][:-1]).any():
+        raise ValueError("its slices are not in the order of their times")
     made: dict[str, Any] = {**columns, "name": name, "cat": kinds[cat]}
     made["id"] = np.arange(len(name), dtype=np.int32)
     for column in made.values():
