@@ -20,7 +20,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tracekit.records import replace
+from tracekit.records import Record, replace
 from tracekit.trace.trace import I64, Mask
 
 GEMM, ATTENTION = 1, 2  # kinds of call
@@ -39,8 +39,7 @@ class Layout:
     pattern: tuple[int, ...] = field(default=(), compare=False)  # between two attentions
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class Order(Record, frozen=True, eq=False):
     """C calls of one phase, in the order of their launches within each forward pass."""
 
     run: I64  # [C] the pass, ascending
@@ -52,8 +51,7 @@ class Order:
         return Order(self.run[rows], self.kind[rows], self.sign[rows])
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Record, frozen=True):
     """The GEMMs low … high - 1 between two attentions, or between one and an end of the pass."""
 
     low: int

@@ -97,7 +97,9 @@ def main() -> None:
     if named not in _MAKE_GARBAGE:
         gc.set_threshold(_OBJECTS)
     known = named in modules and _COMPLETING not in os.environ
-    sys.exit(process.run(_joined([named] if known else modules)))
+    code = process.run(_joined([named] if known else modules))
+    gc.freeze()  # what is left goes with the process: nobody need look for garbage in it
+    sys.exit(code)
 
 
 if __name__ == "__main__":

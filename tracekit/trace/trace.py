@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import field
 
+from tracekit.patterns import is_plain
 from tracekit.records import Record
 from tracekit.trace.snapshot import Snapshot
 
@@ -297,12 +298,17 @@ class Trace:
 
     def named(self, pattern: str | re.Pattern[str]) -> Mask:
         """[N] whether the slice's name matches (`re.search`); each name met is tried once."""
-        return self.once(("named", pattern), lambda: self._named(re.compile(pattern).search))
+        return self.once(("named", pattern), lambda: self._named(pattern))
 
-    def _named(self, search: Callable[[str], object]) -> Mask:
+    def _named(self, pattern: str | re.Pattern[str]) -> Mask:
         # names of kernels are long, and most patterns are for calls or ops
         met = self.once("names", self._names)
-        tried = [search(self.strings[one]) is not None for one in met.tolist()]
+        names = [self.strings[one] for one in met.tolist()]
+        if isinstance(pattern, str) and is_plain(pattern):
+            tried = [pattern in name for name in names]
+        else:
+            search = re.compile(pattern).search
+            tried = [search(name) is not None for name in names]
         hits = np.zeros(len(self.strings), bool)
         hits[met] = tried
         some = np.flatnonzero(hits)

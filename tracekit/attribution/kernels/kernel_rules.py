@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from tracekit.patterns import Words
 from tracekit.records import Record
 from tracekit.taxonomy import Category
 
@@ -18,16 +19,16 @@ C = Category
 
 
 class Rule(Record, frozen=True):
-    """`category` for names in which `pattern` is found; `name` is what a reader is told."""
+    """`category` for names in which one of `words` is found; `name` is what a reader is told."""
 
     name: str
     category: Category
-    pattern: re.Pattern[str]
+    words: Words
     source: str  # the libraries whose names these are
 
 
 def _rule(name: str, category: Category, source: str, *patterns: str) -> Rule:
-    return Rule(name, category, re.compile("|".join(patterns), re.IGNORECASE), source)
+    return Rule(name, category, Words(*patterns), source)
 
 
 # (?<![a-z]) keeps `property` from being rope and `convert` from being a convolution

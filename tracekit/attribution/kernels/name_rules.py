@@ -5,12 +5,12 @@ Rules of kernels are in `kernel_rules`, names of torch.compile's kernels in `ind
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 
 from tracekit.attribution.kernels import inductor_names
 from tracekit.attribution.kernels.kernel_rules import KERNELS, STRONG, Rule
+from tracekit.patterns import Words
 from tracekit.taxonomy import Category
 
 C = Category
@@ -19,7 +19,7 @@ C = Category
 def _rule(name: str, category: Category, *patterns: str) -> Rule:
     """A rule of ops: torch's own, and custom ops of the serving engines."""
     source = "PyTorch, vLLM, SGLang, FlashInfer, flash-attn, AITER"
-    return Rule(name, category, re.compile("|".join(patterns), re.IGNORECASE), source)
+    return Rule(name, category, Words(*patterns), source)
 
 
 # Ops whose every kernel belongs to them, whatever it is called: found anywhere up the op stack.
@@ -97,8 +97,8 @@ CUSTOM_OPS: tuple[Rule, ...] = (
 
 
 def first(rules: Iterable[Rule], name: str) -> Rule | None:
-    """The first rule whose pattern is found in `name`."""
-    return next((rule for rule in rules if rule.pattern.search(name)), None)
+    """The first rule one of whose words is found in `name`."""
+    return next((rule for rule in rules if rule.words.search(name)), None)
 
 
 def head(name: str) -> str:

@@ -26,7 +26,7 @@ class Device(Record, frozen=True):
     bus_bytes_per_s: float | None  # to the host, one direction
     bus: str
     source: str
-    pattern: re.Pattern[str]
+    pattern: str  # of the names that the device goes by
 
 
 # What torch calls a dtype in shapes, in our metadata and in kernel names, and the key here
@@ -57,7 +57,7 @@ def _device(
              "bf16": "bfloat16", "f8": "float8", "i8": "int8"}  # fmt: skip
     peaks = {kinds[key]: value * TERA for key, value in tera.items()}
     label = "host memory shared" if bus is None else _BUS.get(bus, "NVLink-C2C")
-    return Device(name, peaks, memory * GIGA, bus, label, source, re.compile(pattern))
+    return Device(name, peaks, memory * GIGA, bus, label, source, pattern)
 
 
 _H100 = {"f64": 67.0, "f32": 67.0, "tf32": 494.7, "f16": 989.4, "bf16": 989.4, "f8": 1978.9,
@@ -223,7 +223,7 @@ def named(name: str) -> Device | None:
     """
     if _SLICE.search(name):
         return None
-    return next((device for device in DEVICES if device.pattern.search(name)), None)
+    return next((device for device in DEVICES if re.search(device.pattern, name)), None)
 
 
 def datasheet(name: str) -> Device:

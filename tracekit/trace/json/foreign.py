@@ -83,9 +83,9 @@ _ENDINGS: Mapping[str, Foreign] = {
 
 _PLANE = re.compile(rb"/(?:host|device):|XPlane|Task Environment")
 # the first lines of what other profilers print or export
-_TEXTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
+_TEXTS: tuple[tuple[bytes, Foreign], ...] = (
     (
-        re.compile(rb"(?m)\A[^;\n]+(?:;[^;\n]*)* \d+(?:\n[^;\n]+(?:;[^;\n]*)+ \d+)*(?:\n|\Z)"),
+        rb"(?m)\A[^;\n]+(?:;[^;\n]*)* \d+(?:\n[^;\n]+(?:;[^;\n]*)+ \d+)*(?:\n|\Z)",
         Foreign(
             "stacks of torch.profiler's export_stacks (a line a stack, for flame graphs): they "
             "have no times of their own",
@@ -93,22 +93,22 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
         ),
     ),
     (
-        re.compile(rb"(?m)\A-{5,}[ \-]*\n +Name +(?:Self |CPU )"),
+        rb"(?m)\A-{5,}[ \-]*\n +Name +(?:Self |CPU )",
         Foreign(
             "the table that key_averages().table() prints, not a trace",
             "give what export_chrome_trace of the same profiler wrote",
         ),
     ),
     (
-        re.compile(rb'\A"?(?:Kind|Index|Name|Agent_Id|Dispatch_Id|Correlation_Id|Domain|Stat)"?,'
-                   rb'.*(?:KernelName|Agent|Queue_Id|DurationNs|TotalDurationNs|Function)'),
+        rb'\A"?(?:Kind|Index|Name|Agent_Id|Dispatch_Id|Correlation_Id|Domain|Stat)"?,'
+        rb".*(?:KernelName|Agent|Queue_Id|DurationNs|TotalDurationNs|Function)",
         Foreign("a rocprof CSV export, not a Kineto trace", _CAPTURE),
     ),
     (
-        re.compile(rb'\A"?(?:Time \(%\)|Start \(ns\)|Total Time \(ns\))"?,'),
+        rb'\A"?(?:Time \(%\)|Start \(ns\)|Total Time \(ns\))"?,',
         Foreign(f"{_NSYS} CSV export, not a Kineto trace", _CAPTURE),
     ),
-    (re.compile(rb"\A[^\n,]+(?:,[^\n,]*){2,}\n"), Foreign("a CSV table, not a trace")),
+    (rb"\A[^\n,]+(?:,[^\n,]*){2,}\n", Foreign("a CSV table, not a trace")),
 )  # fmt: skip
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<!--")
 
@@ -168,7 +168,7 @@ def _of_binary(head: bytes, name: str) -> Foreign | None:
 def _of_text(text: bytes) -> Foreign:
     lines = b"\n".join(text[:4096].split(b"\n")[:3])
     for pattern, found in _TEXTS:
-        if pattern.match(lines):
+        if re.match(pattern, lines):
             return found
     return Foreign("text, not JSON")
 
@@ -222,28 +222,28 @@ _ONNX_NAME = re.compile(rb'"(?:[^"]*_kernel_time|model_loading[^"]*|session_init
 # Proton lists the calls around each kernel; some of its files have one JSON object a stream
 _PROTON = re.compile(rb'"call_stack"\s*:\s*\[|"cat"\s*:\s*"call_path"')
 # trace events of others, by what nobody else writes
-_EVENTS: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
+_EVENTS: tuple[tuple[bytes, Foreign], ...] = (
     (
-        re.compile(rb'"cat"\s*:\s*"[^"]*devtools\.timeline'),
+        rb'"cat"\s*:\s*"[^"]*devtools\.timeline',
         Foreign("a performance profile of Chrome's DevTools, not a Kineto trace", _CAPTURE),
     ),
     (
-        re.compile(rb'"cat"\s*:\s*"FEE"'),
+        rb'"cat"\s*:\s*"FEE"',
         Foreign("a VizTracer trace of Python functions, not a Kineto trace", _PERFETTO_OPENS),
     ),
     (
-        re.compile(rb'"cat"\s*:\s*"(?:task::?|ray::)'),
+        rb'"cat"\s*:\s*"(?:task::?|ray::)',
         Foreign("a timeline of Ray's tasks, not a Kineto trace", _PERFETTO_OPENS),
     ),
     (
-        re.compile(rb'"cat"\s*:\s*"sglang"'),
+        rb'"cat"\s*:\s*"sglang"',
         Foreign(
             "a timeline of SGLang's requests (of OpenTelemetry spans), not a Kineto trace",
             _PERFETTO_OPENS,
         ),
     ),
     (
-        re.compile(rb'"pid"\s*:\s*"(?:CPU|CUDA) functions"'),
+        rb'"pid"\s*:\s*"(?:CPU|CUDA) functions"',
         Foreign("a trace of the profiler that PyTorch had before Kineto", _CAPTURE),
     ),
 )
@@ -260,7 +260,7 @@ def of_events(sample: bytes) -> Foreign | None:
     if _OURS.search(sample):
         return None
     for mark, found in _EVENTS:
-        if mark.search(sample):
+        if re.search(mark, sample):
             return found
     if _XLA_PROCESS.search(sample) or _XLA_ARGUMENT.search(sample):
         return Foreign(

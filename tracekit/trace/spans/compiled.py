@@ -5,16 +5,15 @@ Each gives None where what it is given is not in the order that it needs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from tracekit.records import Record
 from tracekit.trace.trace import I32, I64, Ints, Mask
 
 MANY = 10_000  # rows: of fewer, numpy is as fast
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stack:
+class Stack(Record, frozen=True, eq=False):
     """M spans in order of their start, the longer first, and how they are nested on each track."""
 
     track: I32  # [M] the track: a number from 0 below `tracks`
@@ -24,8 +23,7 @@ class Stack:
     tracks: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Coded:
+class Coded(Record, frozen=True, eq=False):
     """Numbers as indices of distinct ones, in the order in which those come."""
 
     first: I64  # [D] the row in which each comes first

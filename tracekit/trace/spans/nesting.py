@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.records import Record
 from tracekit.trace.spans import compiled
 from tracekit.trace.spans.segments import codes
 from tracekit.trace.trace import I64
@@ -60,8 +60,7 @@ class Nest:
         return self._sorted.around(track, start, end)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Timed:
+class _Timed(Record, frozen=True, eq=False):
     """As `Nest`, of spans in order of time, in compiled loops."""
 
     loops: compiled.Loops
