@@ -14,7 +14,7 @@ import os
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -136,7 +136,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 def modules(package: str, constant: str) -> Sequence[str]:
     """Modules of a package, at any depth, that set a constant; none of them is imported."""
-    return _modules(_paths(package), package, constant)
+    return _setting(constant, _files(_paths(package), package))
 
 
 def _paths(package: str) -> tuple[str, ...]:
@@ -151,28 +151,30 @@ def _built_in(kind: Kind[E]) -> Mapping[str, str]:
 @lru_cache(maxsize=32)
 def _entries(paths: tuple[str, ...], package: str, constant: str, module: str) -> Mapping[str, str]:
     """One answer asks for others hundreds of times."""
-    parts = [name.split(".") for name in _modules(paths, package, constant)]
+    files = _files(paths, package, entry=f"{module}.py")
+    parts = [name.split(".") for name in _setting(constant, files)]
     return MappingProxyType({p[-2] if p[-1] == module else p[-1]: ".".join(p) for p in parts})
 
 
-@lru_cache(maxsize=32)
-def _modules(paths: tuple[str, ...], package: str, constant: str) -> Sequence[str]:
+def _setting(constant: str, files: Iterable[tuple[Path, str]]) -> Sequence[str]:
     """By the text of each file: importing them costs seconds."""
     there = re.compile(rf"^{constant}\b[^\n]*=", re.MULTILINE)
-    return tuple(
-        module
-        for file, module in _files(paths, package)
-        if there.search(file.read_text(encoding="utf-8"))
-    )
+    return tuple(name for file, name in files if there.search(file.read_text(encoding="utf-8")))
 
 
-def _files(paths: Sequence[str], package: str) -> Iterator[tuple[Path, str]]:
+def _files(
+    paths: Sequence[str], package: str, entry: str | None = None
+) -> Iterator[tuple[Path, str]]:
+    """The modules of a package; of a folder with a file named `entry` that alone."""
     for found in pkgutil.iter_modules(paths):
         name = f"{package}.{found.name}"
         for path in paths:
-            if found.ispkg and (inner := Path(path) / found.name).is_dir():
-                yield from _files([str(inner)], name)
-            elif (file := Path(path) / f"{found.name}.py").is_file():
+            inner, file = Path(path) / found.name, Path(path) / f"{found.name}.py"
+            if found.ispkg and entry and (inner / entry).is_file():
+                yield inner / entry, f"{name}.{entry.removesuffix('.py')}"
+            elif found.ispkg and inner.is_dir():
+                yield from _files([str(inner)], name, entry)
+            elif file.is_file():
                 yield file, name
 
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from tracekit.attribution.kernels.module_paths import FUSED, is_index
+from tracekit.patterns import Words
 
-ROLES: tuple[tuple[str, str], ...] = (
-    ("attention", r"attention|attn|mha"),
-    ("MLP", r"mlp|feed_?forward|ffn|experts$|moe|swi_?glu"),
-    ("normalisation", r"norm"),
-    ("rotary", r"rotary|rope"),
-    ("embedding", r"embed"),
-    ("head", r"lm_?head|logits|classifier|pooler"),
-    ("encoder", r"encoder(?!_?layer)|tower|vit(?![a-z])|clip|resampler|universal"),
-    ("projector", r"project(or|ion)|adapter"),
-    ("layer", r"layer|block"),
-    ("activation", r"silu|gelu|relu|tanh|sigmoid|softmax"),
-    ("linear", r"linear|conv"),
-    ("model", r"model|for_?causal|llm"),
+ROLES: tuple[tuple[str, Words], ...] = (
+    ("attention", Words("attention", "attn", "mha")),
+    ("MLP", Words("mlp", "feed_?forward", "ffn", "experts$", "moe", "swi_?glu")),
+    ("normalisation", Words("norm")),
+    ("rotary", Words("rotary", "rope")),
+    ("embedding", Words("embed")),
+    ("head", Words("lm_?head", "logits", "classifier", "pooler")),
+    (
+        "encoder",
+        Words("encoder(?!_?layer)", "tower", "vit(?![a-z])", "clip", "resampler", "universal"),
+    ),
+    ("projector", Words("project(or|ion)", "adapter")),
+    ("layer", Words("layer", "block")),
+    ("activation", Words("silu", "gelu", "relu", "tanh", "sigmoid", "softmax")),
+    ("linear", Words("linear", "conv")),
+    ("model", Words("model", "for_?causal", "llm")),
 )
 
 
 @cache
 def role(kind: str) -> str:
     """What the name of a class says it is, or nothing."""
-    return next((name for name, pattern in ROLES if re.search(pattern, kind, re.I)), "")
+    return next((name for name, words in ROLES if words.search(kind)), "")
 
 
 def of_path(name: str) -> str:

@@ -1,6 +1,7 @@
 """What a piece of GPU work is: by op first, by kernel name second."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -379,6 +380,20 @@ FUSABLE = {
 @pytest.mark.parametrize(("name", "category"), FUSABLE)
 def test_only_what_is_not_fused_yet_can_be_fused(name: str, category: Category) -> None:
     assert inductor_names.fusable(name, category) is FUSABLE[name, category]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [*kernel_rules.KERNELS, *name_rules.WHOLE_OPS, *name_rules.CUSTOM_OPS],
+    ids=lambda rule: rule.name,
+)
+def test_a_rule_finds_what_its_patterns_find_whatever_the_case(rule: kernel_rules.Rule) -> None:
+    words = rule.words
+    whole = re.compile("|".join(words.patterns), re.IGNORECASE)
+    for name in (*NAMES, *(name.swapcase() for name in NAMES)):
+        exact = words.exact is not None and bool(re.search(words.exact, name))
+        assert words.search(name) == (bool(whole.search(name)) or exact), name
+    assert not re.search(r"\\[A-Z]|\(\?-i", "".join(words.patterns))  # lower case is another class
 
 
 @pytest.mark.parametrize("rule", kernel_rules.KERNELS, ids=lambda rule: rule.name)

@@ -18,6 +18,7 @@ LOOSE = {
     "errors",
     "extras",
     "files",
+    "patterns",
     "plain",
     "records",
     "registry",

@@ -96,6 +96,8 @@ def main() -> None:
     named, modules = _named(sys.argv[1:]), _modules()
     if named not in _MAKE_GARBAGE:
         gc.set_threshold(_OBJECTS)
+        # numpy starts a thread a core for products of matrices; no answer multiplies large ones
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     known = named in modules and _COMPLETING not in os.environ
     code = process.run(_joined([named] if known else modules))
     gc.freeze()  # what is left goes with the process: nobody need look for garbage in it

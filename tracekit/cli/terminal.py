@@ -70,6 +70,15 @@ def _numbers(tiles: Sequence[KeyNumber]) -> Text:
     return said
 
 
+def heading(out: Console, one: Answers) -> None:
+    """A line that names the trace."""
+    from rich.markup import escape
+
+    from tracekit.trace import ranks
+
+    out.rule(escape(ranks.named(one.source.rank, one.path)), style="dim")
+
+
 def overview(out: Console, one: Answers, most: int = 12) -> None:
     """What ran, the audit's verdict, the large numbers, the stages, what to do first."""
     from tracekit.report import facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracekit import files
 from tracekit.answers.audit import Audit
@@ -15,12 +16,13 @@ from tracekit.report import device_words, facts
 from tracekit.report.html import page
 from tracekit.report.html.page import Page, Source
 from tracekit.report.html.section import HERO, Part, pictures, section, unanswered
-from tracekit.report.many import sections as many_sections
-from tracekit.report.many.runs import Sums
 from tracekit.report.one.overview import Overview, overview
 from tracekit.results import answers, catalog
 from tracekit.results.answers import Answers
 from tracekit.results.unknown_work import device_kind
+
+if TYPE_CHECKING:
+    from tracekit.report.many.runs import Sums
 
 
 def write(
@@ -57,7 +59,9 @@ def render(many: Sequence[Answers], *, command: str = "", sums: Sums | None = No
     if len(known) == 1:
         model = _single(known[0], source, [one for one in sides if one.fault])
     else:
-        model = many_sections.model(sides, source, sums)
+        from tracekit.report.many import sections  # which is half as much as all of the report
+
+        model = sections.model(sides, source, sums)
     return page.fill(replace(model, of=_identity(many)))
 
 

@@ -9,8 +9,6 @@ before elementwise (`elementwise_kernel<…direct_copy_kernel…>`).
 
 from __future__ import annotations
 
-import re
-
 from tracekit.patterns import Words
 from tracekit.records import Record
 from tracekit.taxonomy import Category
@@ -27,8 +25,10 @@ class Rule(Record, frozen=True):
     source: str  # the libraries whose names these are
 
 
-def _rule(name: str, category: Category, source: str, *patterns: str) -> Rule:
-    return Rule(name, category, Words(*patterns), source)
+def _rule(
+    name: str, category: Category, source: str, *patterns: str, exact: str | None = None
+) -> Rule:
+    return Rule(name, category, Words(*patterns, exact=exact), source)
 
 
 # (?<![a-z]) keeps `property` from being rope and `convert` from being a convolution
@@ -88,15 +88,14 @@ STRONG = (COMMUNICATION, LAYOUT_INSIDE_OPS, EXPERT_GEMM_BY_NAME, TABLE_EMBEDDING
 # triton_kernels' matmul_ogs, ScatterMoE), groups of CUTLASS and DeepGEMM, MoE of AITER and CK,
 # TensorRT-LLM's batched bmm_<types>
 # convolutions, by the op or by the kernel: cuDNN's and MIOpen's names, and PyTorch's ops
-CONVOLUTION = re.compile(
-    r"conv|wgrad|dgrad|fprop|igemm_(?:fwd|bwd|wrw)|implicit_|winograd", re.IGNORECASE
+CONVOLUTION = Words(
+    r"conv", r"wgrad", r"dgrad", r"fprop", r"igemm_(?:fwd|bwd|wrw)", r"implicit_", r"winograd"
 )
-EXPERTS = re.compile(
-    r"moe|expert|matmul_ogs|group(ed)?_?(gemm|mm)|gemm_?grouped|m_grouped|GemmType\)[1-3]"
-    r"|GroupProblemShape|scatter2scatter"
-    r"|^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Bf16|Fp16|Fp32)",
-    re.IGNORECASE,
-)
+EXPERTS = Words(
+    r"moe", r"expert", r"matmul_ogs", r"group(ed)?_?(gemm|mm)", r"gemm_?grouped", r"m_grouped",
+    r"GemmType\)[1-3]", r"GroupProblemShape", r"scatter2scatter",
+    r"^(void )?bmm_(Mx)?(E\dm\d|Bfloat16|Bf16|Fp16|Fp32)",
+)  # fmt: skip
 TF32 = r"tf32|s1688|xf32"  # float32 inputs multiplied as TF32
 
 KERNELS: tuple[Rule, ...] = (
@@ -158,13 +157,14 @@ KERNELS: tuple[Rule, ...] = (
         "PyTorch, cuDNN, MIOpen, apex, vLLM, SGLang, FlashInfer, AITER, TensorRT-LLM",
         r"rms_?norm", r"layer_?norm", r"batch_?norm", r"group_?norm", r"instance_?norm",
         r"(?<![a-z])bn_(fw|bw)", r"l2_?norm(?!alized|Functor)", r"qk_?norm", r"RowwiseMoments",
-        r"GammaBeta", r"(?<![a-z])rms_(?!prop)", r"(?-i:cuCompute(Part)?Grad(Input|GammaBeta))",
+        r"GammaBeta", r"(?<![a-z])rms_(?!prop)",
         r"ComputeInternalGradients", r"Compute(Backward)?FusedParams",
         r"ln_(fwd|bwd)", r"local_?response_?norm", r"LRN(Cross|Fwd|Bwd)", r"GroupNormBackward",
+        exact=r"cuCompute(Part)?Grad(Input|GammaBeta)",
     ),
     _rule(
         "rotary name", C.ROTARY, "vLLM, SGLang, FlashInfer, flash-attn, TransformerEngine, AITER",
-        r"rotary", r"(?<![a-z])m?rope(?![a-z])", r"(?-i:Rope|RoPE)", r"ApplyRotary",
+        r"rotary", r"(?<![a-z])m?rope(?![a-z])", r"ApplyRotary", exact=r"Rope|RoPE",
     ),
     _rule(
         "expert routing", C.SAMPLING, "vLLM, SGLang, TensorRT-LLM, AITER",

@@ -179,23 +179,21 @@ def _unjoined(many: Sequence[Answers], captures: Sequence[str] | None) -> list[s
 
 
 def _print(read: Together, reading: opt.Reading) -> None:
-    from rich.markup import escape
-
-    from tracekit.cli import terminal
-    from tracekit.report import text
-    from tracekit.report.many import overview, runs
     from tracekit.results import answers, engine
-    from tracekit.trace import ranks
 
     every = answers.by_rank(read.rows)
     sides = [one for one in every if not one.fault]
     if reading.as_json:
         document = engine.to_json(read.rows)
         if len(sides) > 1:
+            from tracekit.report.many import overview, runs
+
             document["together"] = overview.to_json(runs.read(every, read.sums))
         process.say_json(document)
         return
     if reading.as_markdown:
+        from tracekit.report import text
+
         full = reading.full or reading.names is not None  # what was asked for by name is shown
         if len(sides) == 1:
             shown = text.markdown(sides[0], full=full)
@@ -203,16 +201,27 @@ def _print(read: Together, reading: opt.Reading) -> None:
             shown = text.markdown_of_several(every, full=full)
         process.say(shown)
         return
+    _show(every, sides, read, reading)
+
+
+def _show(
+    every: Sequence[Answers], sides: Sequence[Answers], read: Together, reading: opt.Reading
+) -> None:
+    """The answers in a terminal; of several what they say together, then each."""
+    from tracekit.cli import terminal
+
     out = terminal.console()
     full, chosen = reading.full, reading.names is not None
     together = len(sides) > 1 and not chosen
     if together:
+        from tracekit.report.many import overview, runs
+
         found = runs.read(every, read.sums)
         view = overview.brief(overview.overview(found))
         terminal.screen(out, overview.title(found), overview.subtitle(found), view)
     for one in sides:
         if chosen:
-            out.rule(escape(ranks.named(one.source.rank, one.path)), style="dim")
+            terminal.heading(out, one)
         elif full or not together:
             terminal.overview(out, one)
         if chosen or full:
@@ -224,14 +233,16 @@ def _print(read: Together, reading: opt.Reading) -> None:
 
 def _write(read: Together, page: Path | None, reading: opt.Reading) -> list[str]:
     """Writes the files that are wanted; a line for each."""
-    from tracekit.report import facts, text, traces
-
     said, many = [], read.rows
     if reading.csv is not None:
+        from tracekit.report import text
+
         inputs = [one.path for one in many]
         files = text.write_csv(many, reading.csv, inputs=inputs, force=reading.force)
         said.append(f"tables: {len(files)} files in {reading.csv}")
     if page is not None:
+        from tracekit.report import facts, traces
+
         asked = reading.output is not None
         written = traces.write(many, page, command=facts.command(), asked=asked, sums=read.sums)
         said.append(f"report: {written}")
