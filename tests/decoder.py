@@ -35,11 +35,12 @@ class Decoder:
     layer: Sequence[str] = LAYER
 
     def stage(self, name: str, passes: Sequence[int], replay: bool = False) -> None:
-        """One stage that runs a pass over each of these numbers of rows."""
+        """One stage, or an engine's step, that runs a pass over each of these numbers of rows."""
         begin = self.at
         for rows in passes:
             self._pass(rows, replay)
-        mark = Slice(begin - 1, self.at - begin + 2, f"tracekit::{name}", Cat.ANNOTATION)
+        named = name if name.startswith(("execute_", "step[")) else f"tracekit::{name}"
+        mark = Slice(begin - 1, self.at - begin + 2, named, Cat.ANNOTATION)
         self.slices.append(mark)
         self.at += 1_000
 
@@ -62,6 +63,9 @@ class Decoder:
 
     def _work(self, part: str, rows: int) -> Iterator[tuple[str, str, int]]:
         """(op, kernel, ns) of each kernel."""
+        if part.startswith("experts"):
+            yield "vllm::moe_forward", "fused_moe_kernel", self.gemm_ns
+            return
         if part in self.matrices:
             yield "aten::linear", "gemv2T_kernel" if rows == 1 else "ampere_gemm", self.gemm_ns
             if part == "down" and rows > 1:  # a split-K GEMM has two kernels
@@ -71,6 +75,8 @@ class Decoder:
             "attention": ("aten::scaled_dot_product_attention", "flash_fwd_kernel", 1_000),
             "norm": ("aten::rms_norm", "rms_norm_kernel", 1_000),
             "rotary": ("vllm::rotary_embedding", "rotary_kernel", 1_000),
+            "cache": ("sgl_kernel::store", "store_kvcache", 1_000),
+            "routing": ("vllm::topk_softmax", "topk_softmax_kernel", 1_000),
             "act": ("aten::silu", "silu_kernel", 1_000),
             "argmax": ("aten::argmax", "argmax_kernel", 1_000),
         }[part]  # fmt: skip

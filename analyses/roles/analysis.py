@@ -12,7 +12,7 @@ from functools import reduce
 
 import numpy as np
 
-from tracekit.answers.roles import Aligned, Part, Role, Roles
+from tracekit.answers.roles import Aligned, ModelFit, Part, Role, Roles, both_fits
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.stages import work_phases
 from tracekit.attribution.stages.prefill_vs_decode import BOTH
@@ -25,7 +25,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.results.units import share
 from tracekit.trace.trace import Trace
 
-from . import dimensions, gemm_calls, placement, role_rows
+from . import dimensions, gemm_calls, given, metadata, placement, role_rows
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .gemm_calls import PHASES
@@ -63,11 +63,16 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
     most = work_phases.step_rows(trace, stages)
     aligned = role_rows.phases_of(found, calls, made, phases.tokens, most)
     seen = role_rows.rows_of(trace, found, calls, made)
-    rows = dimensions.filled(trace, seen, aligned)
-    told = "metadata" if rows != seen else None
+    known = metadata.stated(trace, seen, aligned)
+    said, fit = given.fit(
+        trace, given.Seen(found, calls, made, seen, aligned, spec, stages), known is not None
+    )
+    known = known or said
+    rows = dimensions.filled(known, seen)
+    told = known.origin if known is not None and rows != seen else None
     shapes = "recorded" if any(r.rows for r in seen) else told
-    parts = parts_of(trace, found, made, rows)
-    return _finish(rows, aligned, found.on_gpu, spec, shapes, parts)
+    parts = parts_of(trace, found, made, rows, known)
+    return _finish(rows, aligned, found.on_gpu, spec, shapes, parts, fit)
 
 
 # ---------------------------------------------------------------- of one trace or of many
@@ -75,7 +80,7 @@ def roles(trace: Trace, *, stages: str | None = None) -> Roles:
 
 def _finish(
     rows: Iterable[Role], phases: Iterable[Aligned], on_gpu: bool,
-    spec: devices.Device | None, shapes: str | None, parts: Iterable[Part],
+    spec: devices.Device | None, shapes: str | None, parts: Iterable[Part], fit: ModelFit | None,
 ) -> Roles:  # fmt: skip
     """The result of these rows, with all that needs a whole, or another phase, taken anew."""
     whole = {p.phase: p for p in phases}
@@ -95,6 +100,7 @@ def _finish(
         source=spec.source if spec else None,
         shapes=shapes,
         parts=tuple(sorted(parts, key=lambda p: (-p.total_ns, p.role, p.phase, p.kernel))),
+        model=fit,
     )
 
 
@@ -112,7 +118,7 @@ def merge(one: Roles, two: Roles) -> Roles:
         rows.values(), phases.values(), one.on_gpu or two.on_gpu,
         spec if one.device == two.device else None,
         one.shapes if one.shapes == two.shapes else one.shapes or two.shapes,
-        _joined((*one.parts, *two.parts)),
+        _joined((*one.parts, *two.parts)), both_fits(one.model, two.model),
     )  # fmt: skip
 
 
@@ -234,7 +240,8 @@ def _of(result: Roles) -> str:
             "No shapes of GEMMs are recorded: rows, weights and rates are not known, and names go "
             "by order alone (--record-shapes)."
         )
-    said = "Rows and weights by the model's dimensions. " if result.shapes == "metadata" else ""
+    stated = result.shapes in (dimensions.METADATA, dimensions.CONFIG)
+    said = "Rows and weights by the model's dimensions. " if stated else ""
     if not result.on_gpu:
         return f"{said}Times are host time; no peak is known to hold them against."
     if result.device is None:
@@ -367,6 +374,6 @@ ANALYSIS = Analysis(
     findings=findings,
     first_screen=FIRST_SCREEN,
     definitions=DEFINITIONS,
-    needs=frozenset({"shapes"}),
+    needs=frozenset({"collectives", "shapes"}),
     order=42,
 )

@@ -28,7 +28,7 @@ from .layer_pattern import ATTENTION, GEMM
 PHASES = ("prefill", "mixed", "decode")  # what runs the layers of a language model
 # the second kernel of a GEMM: of one split along k, or what cuBLAS runs after one
 GOES_ON = r"(?i)split_?k.*reduc|reduc.*split_?k|cublasLt::epilogue"
-EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)"
+EXPERTS = r"(?i)moe|expert|group(ed)?_(mm|gemm)|matmul_ogs"
 BATCHED = r"^aten::(bmm|baddbmm)$"
 
 

@@ -35,6 +35,7 @@ _RESIDUAL = {  # the end of each matrix k → n that is as wide as the model
     "MLP up projection": IN,
     "MLP down projection": OUT,
 }
+LLAMA = frozenset((*_RESIDUAL, "head"))
 Fit = tuple[str, str, Callable[[int, int], bool]]
 _FITS: tuple[Fit, ...] = (  # how wide the other ends of two are, where both are known
     ("key projection", "value projection", eq),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tracekit.answers.roles import ModelFit, both_fits
 from tracekit.answers.roofline import Coverage, Op, Roofline, Uncovered
 from tracekit.answers.stages import Stages
 from tracekit.attribution.kernels.graphs import origin
@@ -40,7 +41,7 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     alike: list[Op] = []
     coverage: list[Coverage] = []
     uncovered: tuple[Uncovered, ...] = ()
-    parts = parts_of(trace, stages)
+    parts, fit = parts_of(trace, stages)
     stated = by_dimensions(parts, spec)
     shaped, why = False, None
     if not len(trace.of(Cat.KERNEL)):
@@ -55,14 +56,15 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
         rows = op_rows.rows_of(trace, spec, phases)
         alike = op_rows.rows_of(trace, spec, phases, alike=True)
         coverage, uncovered = op_rows.coverage_of(trace, phases), op_rows.uncovered_of(trace)
-    if not shaped and not found:
+    if not shaped and not found and not parts:
+        refused = "" if fit is None else f", and {fit.name} is of no use: {fit.why}"
         raise MissingEventsError(
-            why or "no kernel events",
+            f"{why or 'no kernel events'}{refused}",
             where=trace.path,
             hint="capture with record_shapes=True and a GPU visible",
         )
-    coverage, uncovered = with_stated(coverage, stated), lacking(uncovered, parts)
-    return _finish(rows, alike, found, coverage, spec, why, uncovered, stated)
+    coverage, uncovered = with_stated(coverage, parts), lacking(uncovered, parts)
+    return _finish(rows, alike, found, coverage, spec, why, uncovered, stated, fit)
 
 
 # ---------------------------------------------------------------- the floor of stages
@@ -96,7 +98,7 @@ def _took(trace: Trace) -> dict[str, int]:
 def _finish(
     rows: Iterable[Op], alike: Iterable[Op], found: Iterable[StageBound],
     coverage: Iterable[Coverage], spec: devices.Device | None, why: str | None,
-    uncovered: tuple[Uncovered, ...], stated: Iterable[Op],
+    uncovered: tuple[Uncovered, ...], stated: Iterable[Op], fit: ModelFit | None,
 ) -> Roofline:  # fmt: skip
     cover = tuple(coverage)
     return Roofline(
@@ -117,6 +119,7 @@ def _finish(
         unshaped=why,
         uncovered=uncovered,
         stated=_ordered(stated),
+        model=fit,
     )
 
 
@@ -141,7 +144,7 @@ def merge(one: Roofline, two: Roofline) -> Roofline:
     return _finish(
         rows, alike, stages.values(), coverage.values(), spec, why,
         op_rows.added((*one.uncovered, *two.uncovered)),
-        _joined((*one.stated, *two.stated), spec),
+        _joined((*one.stated, *two.stated), spec), both_fits(one.model, two.model),
     )  # fmt: skip
 
 

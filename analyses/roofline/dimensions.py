@@ -1,33 +1,40 @@
 """Work of which no shape is recorded, by its place in a layer and the model's dimensions.
 
-Our own captures say the dimensions of their model. Where a layer repeats as the model has it, and
-its matrices add up to the model's weights, each GEMM of a replayed graph has a role, so a shape;
-and so have the norms, rotary embeddings, activations and attentions between them.
+Our own captures say the dimensions of their model, and a user may name the configuration of any.
+Where a layer repeats as the model has it, each GEMM of a replayed graph has a role, so a shape; and
+so have the norms, rotary embeddings, activations and attentions between them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracekit.answers.roles import Part, Roles
+from tracekit.answers.roles import ModelFit, Part, Roles
 from tracekit.answers.roofline import Coverage, Op, Uncovered
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.formulas.work import Work
+from tracekit.attribution.roofline.left_over import SIZED
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.errors import MissingEventsError
 from tracekit.records import replace
 from tracekit.results.catalog import ask
 from tracekit.trace.trace import Trace
 
-from .op_rows import NO_CAPTURE, limit
+from .op_rows import limit
 
 
-def parts_of(trace: Trace, stages: str | None) -> tuple[Part, ...]:
-    """The kernels that no op and the dimensions describe; none where roles cannot be told."""
+def parts_of(
+    trace: Trace, stages: str | None
+) -> tuple[tuple[Part, ...], ModelFit | None]:  # fmt: skip
+    """The kernels that no op and the dimensions describe, and what became of the configuration that
+    the user named; no kernels where roles cannot be told.
+    """
     try:
-        return ask(trace, Roles, **({} if stages is None else {"stages": stages})).parts
-    except MissingEventsError:
-        return ()
+        found = ask(trace, Roles, **({} if stages is None else {"stages": stages}))
+    except MissingEventsError as fault:
+        given = trace.source.model
+        return (), None if given is None else ModelFit(given.name, False, fault.what, given.tp, {})
+    return found.parts, found.model
 
 
 def by_dimensions(parts: Sequence[Part], spec: devices.Device | None) -> list[Op]:
@@ -47,30 +54,33 @@ def _op(part: Part, spec: devices.Device | None) -> Op:
     return replace(one, limit=limit(one, 1.0))
 
 
-def with_stated(coverage: Sequence[Coverage], stated: Sequence[Op]) -> list[Coverage]:
+def with_stated(coverage: Sequence[Coverage], parts: Sequence[Part]) -> list[Coverage]:
     """What dimensions describe is covered, and has sizes."""
-    sums: dict[str, int] = {}
-    for row in stated:
-        sums[row.phase] = sums.get(row.phase, 0) + row.total_ns
+    sums: dict[str, list[int]] = {}
+    for part in parts:
+        old = sums.setdefault(part.phase, [0, 0])
+        old[0] += part.total_ns
+        old[1] += sum(ns for _, why, _, ns in part.names if why not in SIZED)
+    none = [0, 0]
     return [
         replace(
-            one, covered_ns=one.covered_ns + sums.get(one.phase, 0),
-            unsized_ns=max(one.unsized_ns - sums.get(one.phase, 0), 0),
+            one,
+            covered_ns=one.covered_ns + sums.get(one.phase, none)[0],
+            unsized_ns=one.unsized_ns - sums.get(one.phase, none)[1],
         )
         for one in coverage
-    ]  # fmt: skip
+    ]
 
 
 def lacking(uncovered: Sequence[Uncovered], parts: Sequence[Part]) -> tuple[Uncovered, ...]:
     """What no formula describes, without the kernels that dimensions do."""
-    told: dict[str, list[int]] = {}
-    for name, count, ns in (one for part in parts for one in part.names):
-        old = told.setdefault(name, [0, 0])
+    told: dict[tuple[str, str], list[int]] = {}
+    for what, why, count, ns in (one for part in parts for one in part.names):
+        old = told.setdefault((what, why), [0, 0])
         old[0], old[1] = old[0] + count, old[1] + ns
     out = []
     for row in uncovered:
-        count, ns = told.get(row.what, (0, 0))
-        if count and row.why == NO_CAPTURE:
-            row = replace(row, count=row.count - count, total_ns=row.total_ns - ns)
+        count, ns = told.get((row.what, row.why), (0, 0))
+        row = replace(row, count=row.count - count, total_ns=row.total_ns - ns)
         out += [row] if row.count > 0 else []
     return tuple(sorted(out, key=lambda r: (-r.total_ns, r.what, r.why)))

@@ -14,8 +14,9 @@ from tracekit.attribution.kernels import kernel_rules, module_stacks
 from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices
-from tracekit.attribution.roofline.formulas import named_kernels, registry
+from tracekit.attribution.roofline.formulas import named_kernels
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family
+from tracekit.attribution.roofline.left_over import left_over
 from tracekit.attribution.roofline.op_formulas import Described, described
 from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
@@ -183,38 +184,14 @@ def coverage_of(trace: Trace, phases: work_phases.Phases) -> list[Coverage]:
     return out
 
 
-NO_LAUNCH = "its launch is not in the trace"
-NO_CAPTURE = "replayed by a graph whose capture is not known"
-NO_OP = "no op around its launch"
-NO_FORMULA = "no formula for the op"
-NO_ARGUMENTS = "the recorded arguments do not say enough"
-COMMUNICATION = "communication of a size that is not recorded"
-
-
 def uncovered_of(trace: Trace) -> tuple[Uncovered, ...]:
     """Kernels without a formula by their op, else by their name."""
-    gpu, op = links.work(trace), origin.op_row(trace)
-    names, strings = origin.op_names(trace)
-    row = np.flatnonzero((gpu.is_(Cat.KERNEL)) & (described(trace).call < 0))
-    mine = op[row]
-    why = np.where(mine >= 0, 3, 2)
-    why[links.replayed(trace)[row] & (mine < 0)] = 1
-    why[links.without_launch(trace)[row]] = 0
-    why[classify(trace).of(Category.COMMUNICATION)[row]] = 4
-    name = gpu.name[row].astype(np.int64)
-    own = np.where(mine >= 0, names[mine] if len(names) else -1, -1)
-    distinct, group = segments.distinct(np.stack([why, own, name * (own < 0)], axis=1))
-    total = segments.sums(group, gpu.dur[row], len(distinct))
-    count = np.bincount(group, minlength=len(distinct))
-    words = (NO_LAUNCH, NO_CAPTURE, NO_OP, NO_FORMULA, COMMUNICATION)
-    out = []
-    for at, (w, o, kernel) in enumerate(distinct.tolist()):
-        what = strings[o] if o >= 0 else trace.strings[kernel]
-        said = words[w]
-        if w == 3 and registry.formula(what) is not None:
-            said = NO_ARGUMENTS
-        out.append(Uncovered(what, said, int(count[at]), int(total[at])))
-    return added(out)
+    left, size = left_over(trace), len(left_over(trace).reasons)
+    total = segments.sums(left.reason, links.work(trace).dur[left.row], size)
+    count = np.bincount(left.reason, minlength=size)
+    return added([
+        Uncovered(*left.reasons[at], int(count[at]), int(total[at])) for at in range(size)
+    ])  # fmt: skip
 
 
 def added(rows: Sequence[Uncovered]) -> tuple[Uncovered, ...]:

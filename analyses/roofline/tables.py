@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from tracekit.answers.roles import ModelFit
 from tracekit.answers.roofline import Op, Roofline
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.utilization import VECTOR
 from tracekit.attribution.stages import work_phases
+from tracekit.records import replace
 from tracekit.results import figures
 from tracekit.results.figures import Chart, Point
 from tracekit.results.result import Column, Grid
@@ -75,8 +77,7 @@ def tables(result: Roofline) -> list[Grid]:
         title = "Launched before the recording, by kernels alike"
         grids.append(_op_grid(result, "alike", title, result.alike))
     if result.stated:
-        title = "Kernels without an op, by the model's dimensions in its metadata"
-        grids.append(_op_grid(result, "stated", title, result.stated))
+        grids.append(_stated_grid(result))
     if result.uncovered and result.rows:
         grids.append(_rest_grid(result))
     return grids
@@ -147,6 +148,31 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
     return Grid(key, title, columns, rows, _of(result), beyond=len(ops) - len(rows))
 
 
+def _stated_grid(result: Roofline) -> Grid:
+    """What is by the dimensions of the model, and whose word these are."""
+    where = "in its metadata" if result.model is None else f"in {result.model.name}"
+    title = f"Kernels without sizes of their own, by the model's dimensions {where}"
+    found = _op_grid(result, "stated", title, result.stated)
+    if result.model is None:
+        return found
+    return replace(found, note=f"{told(result.model)} {found.note}")
+
+
+def told(fit: ModelFit) -> str:
+    """What the numbers of a configuration rest on, for a reader."""
+    known = [f"{phase} {many:,}" for phase, many in fit.tokens.items() if many is not None]
+    lacking = [phase for phase, many in fit.tokens.items() if many is None]
+    said = [f"Tokens through the layers, as annotations say: {', '.join(known)}."] if known else []
+    if lacking:
+        said.append(
+            f"How many tokens went through {', '.join(lacking)} is not known: FLOPs and bytes are "
+            "those of one a pass, a bound from below whatever the batch."
+        )
+    if fit.tp is not None and fit.tp > 1:
+        said.append(f"Weights are this rank's of {fit.tp} that share them.")
+    return " ".join(said)
+
+
 def _coverage_grid(result: Roofline) -> Grid:
     columns = (
         Column("phase"), Column("kernel time", "ns", "Durations of all kernels, added up."),
@@ -167,7 +193,7 @@ def _coverage_grid(result: Roofline) -> Grid:
     last = ("all", *_coverage(sum(c.kernel_ns for c in result.coverage), every))
     note = (
         "Kernels of a graph replay have an op, and so shapes, where the trace of their capture is "
-        "known (--graph-capture)."
+        "known (--graph-capture), and sizes where their model is (--model-config)."
     )
     return Grid("coverage", "How much of the kernel time has formulas", columns, rows, note, last)
 

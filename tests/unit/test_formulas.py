@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 import pytest
-from tracekit.analyses.roofline.op_rows import NO_ARGUMENTS, NO_FORMULA, limit
+from tracekit.analyses.roofline.op_rows import limit
 
 from tests.real import loaded
 from tracekit.answers.roofline import Op, Roofline
@@ -18,6 +18,7 @@ from tracekit.attribution.kernels.graphs import lost, origin
 from tracekit.attribution.roofline import flops, op_formulas, step_lengths
 from tracekit.attribution.roofline.formulas import communication, named_kernels, registry
 from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths, Work
+from tracekit.attribution.roofline.left_over import NO_ARGUMENTS, NO_FORMULA
 from tracekit.attribution.roofline.utilization import Rates
 from tracekit.results import catalog, engine
 from tracekit.taxonomy import Category

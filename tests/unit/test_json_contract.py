@@ -32,6 +32,9 @@ def answers(name: str, only: list[str] | None = None) -> dict[str, Any]:
     return found
 
 
+CONFIG = {"config", "name", "used", "tp"}  # where a model is named: see test_model_config.py
+
+
 @pytest.mark.parametrize("analysis", ["devices", "stages", "kernels"])
 def test_every_promised_key_is_in_every_row(analysis: str) -> None:
     rows = answers("hta_nccl_ddp_a100.json.gz", [analysis])["answers"][analysis]["rows"]
@@ -59,6 +62,7 @@ def test_the_other_keys_of_the_page_are_somewhere_in_the_answer(analysis: str) -
             "GEMV",
             "recorded",
             "metadata",
+            *CONFIG,
         },
         # values, not keys
         "audit": {"note", "degraded", "refused", "impossible_records", "merged_ranks"},

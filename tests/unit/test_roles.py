@@ -11,7 +11,6 @@ from tracekit.analyses.kernels import analysis as kernels
 from tracekit.analyses.ops import analysis as ops
 from tracekit.analyses.roles import analysis as roles
 from tracekit.analyses.roles.analysis import Roles, join, merge
-from tracekit.analyses.roofline.op_rows import NO_CAPTURE
 
 from analyses.roles.role_rows import Pair, Role
 from tests.decoder import H100, MATRICES, Decoder
@@ -21,6 +20,7 @@ from tests.real import loaded
 from tracekit.answers.roofline import Roofline
 from tracekit.attribution.roofline import devices, weight_bound
 from tracekit.attribution.roofline.formulas.work import Family, Known
+from tracekit.attribution.roofline.left_over import NO_CAPTURE
 from tracekit.errors import MissingEventsError
 from tracekit.records import replace
 from tracekit.results import catalog

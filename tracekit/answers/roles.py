@@ -7,7 +7,7 @@ from typing import Literal
 
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.utilization import Rates
-from tracekit.records import Record
+from tracekit.records import Record, replace
 from tracekit.results.findings import LEAST
 from tracekit.results.result import Result
 from tracekit.taxonomy import Category, Stage
@@ -40,12 +40,13 @@ class Role(Record, frozen=True):
     weight_share: float | None  # of the memory bandwidth, by the weights alone
     kernel: str  # that took most of the time, or op
     by_metadata: bool = False  # rows, weights, FLOPs and bytes are by the dimensions of our capture
+    by_config: bool = False  # they are by the configuration that the user named
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """Kernels of one name at one place of a layer in one phase whose sizes no op says: by the
-    dimensions of our capture.
+    dimensions of our capture, or of the configuration that the user named.
     """
 
     role: str
@@ -61,8 +62,29 @@ class Part:
     flops: int
     bytes: int  # least
     known: Known
-    # name, count and ns of each of its kernels
-    names: tuple[tuple[str, int, int], ...] = field(default=(), metadata={"json": False})
+    # of its kernels: what each is called and why no formula describes it, count, ns
+    names: tuple[tuple[str, str, int, int], ...] = field(default=(), metadata={"json": False})
+
+
+class ModelFit(Record, frozen=True):
+    """What became of the configuration that the user named."""
+
+    name: str  # as named
+    used: bool
+    why: str | None  # it is not used: one line without a full stop
+    tp: int | None  # ranks that share the weights; None: not known
+    tokens: dict[str, int | None]  # that went through the passes of each phase; None: not known
+
+
+def both_fits(one: ModelFit | None, two: ModelFit | None) -> ModelFit | None:
+    """Of two traces: of one in which it is not used, why; tokens added up."""
+    if one is None or two is None or one.used is not two.used:
+        return next((fit for fit in (one, two) if fit is not None and not fit.used), one or two)
+    tokens = dict(one.tokens)
+    for phase, many in two.tokens.items():
+        old = tokens.get(phase, 0)
+        tokens[phase] = None if old is None or many is None else old + many
+    return replace(one, tokens=tokens, tp=one.tp if one.tp == two.tp else None)
 
 
 class Pair(Record, frozen=True):
@@ -117,8 +139,10 @@ class Roles(Result, Record, frozen=True):
     on_gpu: bool
     device: str | None
     source: str | None  # of the peaks
-    shapes: str | None  # where rows and weights are from: recorded, or metadata; None: not known
-    parts: tuple[Part, ...] = ()  # of our own captures: every kernel that the dimensions describe
+    # where rows and weights are from: recorded, metadata, or config; None: not known
+    shapes: str | None
+    parts: tuple[Part, ...] = ()  # every kernel that the model's dimensions describe
+    model: ModelFit | None = None  # the configuration that the user named
 
     def phase(self, name: str) -> Aligned | None:
         """How this phase was read; None where the trace lacks it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tracekit.answers.roles import ModelFit
 from tracekit.attribution.roofline.formulas.work import MATRIX, Family, Known
 from tracekit.attribution.roofline.stage_bounds import StageBound
 from tracekit.attribution.roofline.utilization import Rates
@@ -72,7 +73,9 @@ class Roofline(Result, Record, frozen=True):
     uncovered: tuple[Uncovered, ...] = ()  # the longest first
     alike: tuple[Op, ...] = ()  # launched before the recording, described by kernels alike
     sized_share: float | None = None  # of the kernel time of which the trace holds sizes
-    stated: tuple[Op, ...] = ()  # no op: by their role and the model's dimensions in our metadata
+    # no op: by their role and the model's dimensions, in our metadata or as the user names them
+    stated: tuple[Op, ...] = ()
+    model: ModelFit | None = None  # the configuration that the user named
 
     @property
     def products(self) -> tuple[Op, ...]:

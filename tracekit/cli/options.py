@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tracekit.cli import complete, for_ci
+
+if TYPE_CHECKING:
+    from tracekit.trace.trace import GivenModel
 
 ModelName = Annotated[
     str,
@@ -100,10 +103,31 @@ class Reading:
             "their nodes are read from it; repeatable. Else one beside the trace is looked for.",
         ),
     ] = None
+    model_config: Annotated[
+        str | None,
+        typer.Option(
+            "--model-config",
+            metavar="CONFIG",
+            help="The config.json (or its folder) of the Hugging Face model that ran, or a name of "
+            "`tracekit models`: its dimensions are the sizes of kernels that recorded none.",
+        ),
+    ] = None
+    tp: Annotated[
+        int | None,
+        typer.Option(
+            "--tp",
+            min=1,
+            help="Ranks that share its weights (tensor parallel); else as the trace says.",
+        ),
+    ] = None
     force: Force = False
 
     def __post_init__(self) -> None:
         """Raises: UsageError for what cannot both be."""
+        if self.tp is not None and self.model_config is None:
+            from tracekit.errors import UsageError
+
+            raise UsageError("needs --model-config", where="--tp", hint="name the model's too")
         one_of({"--json": self.as_json, "--markdown": self.as_markdown})
         one_of({"--output": self.output is not None, "--output-dir": self.output_dir is not None})
 
@@ -116,7 +140,8 @@ class Reading:
         from tracekit import files
         from tracekit.report.html.page import is_page
 
-        inputs = [*inputs, *(self.graph_capture or ())]
+        named = [self.model_config] if self.model_config is not None else []
+        inputs = [*inputs, *(self.graph_capture or ()), *named]
         for_ci.check(self.junit, inputs, self.force)
         if self.output is not None:
             files.check(self.output, inputs=inputs, ours=is_page, force=self.force)
@@ -125,6 +150,15 @@ class Reading:
             files.writable(page)
         if self.csv is not None:
             files.writable(self.csv / "table.csv")
+
+    @property
+    def model(self) -> GivenModel | None:
+        """The model that is named. Raises: UsageError for what is none."""
+        if self.model_config is None:
+            return None
+        from tracekit.models import named
+
+        return named.given(self.model_config, self.tp)
 
     @property
     def names(self) -> list[str] | None:

@@ -20,6 +20,7 @@ from tracekit.comparison import compare as comparison
 from tracekit.comparison import runs
 from tracekit.errors import MissingEventsError, TracekitError
 from tracekit.mcp import rows
+from tracekit.models import named
 from tracekit.report.diff import page
 from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
@@ -47,21 +48,23 @@ class _Kept:
     """Answers of the last traces that were asked for, as long as their files stay the same."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[tuple[str, int, int], Answers] = OrderedDict()
+        self._found: OrderedDict[tuple[str, int, int, str, int | None], Answers] = OrderedDict()
 
-    def of(self, trace: str) -> Answers:
-        """All that the trace answers.
+    def of(self, trace: str, model_config: str | None = None, tp: int | None = None) -> Answers:
+        """All that the trace answers; as one of the model of this configuration, where it is named.
 
         Raises: TracekitError where it is none.
         """
+        model = None if model_config is None else named.given(model_config, tp)
         path = Path(trace).expanduser()
         try:
             state = path.stat()
         except OSError:  # an address, or nothing: the reader says which
-            return engine.answers(trace)
-        key = (str(path.resolve()), state.st_mtime_ns, state.st_size)
+            return engine.answers(trace, model=model)
+        file = str(path.resolve())
+        key = (file, state.st_mtime_ns, state.st_size, model_config or "", tp)
         if key not in self._found:
-            self._found[key] = engine.answers(path)
+            self._found[key] = engine.answers(path, model=model)
             while len(self._found) > _KEPT:
                 self._found.popitem(last=False)
         self._found.move_to_end(key)
@@ -131,9 +134,19 @@ def _tools(kept: _Kept) -> list[Callable[..., object]]:
         """What could be faster, the largest saving first, with what to do and how sure it is."""
         return rows.findings(kept.answer(trace, Findings))
 
-    def table(trace: str, analysis: str, most: int = 20) -> list[rows.Table]:
-        """The tables of one analysis (see `answered` of analyze): idle, roofline, ops, memory …"""
-        one, name = kept.of(trace), catalog.ANALYSES.named(analysis)
+    def table(
+        trace: str,
+        analysis: str,
+        most: int = 20,
+        config: str | None = None,
+        tp: int | None = None,
+    ) -> list[rows.Table]:
+        """The tables of one analysis (see `answered` of analyze): idle, roofline, ops, memory …
+
+        config: config.json of the Hugging Face model that ran, for sizes of kernels that
+        recorded none (roofline, roles); tp: ranks that share its weights.
+        """
+        one, name = kept.of(trace, config, tp), catalog.ANALYSES.named(analysis)
         if name not in one.answers:
             why = one.unanswered.get(name, "runs only when it is asked for on the command line")
             raise MissingEventsError(why, where=one.path, hint=one.hints.get(name, ""))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekit.errors import UsageError
 from tracekit.extras import MissingExtraError
+from tracekit.records import replace
 from tracekit.results import catalog, engine
 from tracekit.results.result import Result
 from tracekit.trace import graph_captures, kineto
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 
 
 def load(
-    path: str | Path, *, strict: bool = False, graph_capture: str | Path | Sequence[str | Path] = ()
-) -> Loaded:
+    path: str | Path, *, strict: bool = False,
+    graph_capture: str | Path | Sequence[str | Path] = (),
+    model_config: str | Path | None = None, tp: int | None = None,
+) -> Loaded:  # fmt: skip
     """The trace in a file, ready to be asked.
 
     `graph_capture` names traces in which graphs replayed here were captured; without, they are
-    looked for beside it.
+    looked for beside it. `model_config` is the `config.json` of the model that ran, its folder, or
+    a name of `tracekit models`: its dimensions are the sizes of kernels that recorded none; `tp`
+    ranks share its weights. Both may be given to one analysis alone: `.roofline(model_config=…)`.
 
     Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file;
     UsageError for what is no path.
@@ -48,7 +53,8 @@ def load(
         )
     given = (graph_capture,) if isinstance(graph_capture, str | Path) else graph_capture
     found = kineto.load(path, strict=strict, snapshots=True)
-    return Loaded(graph_captures.attached(found, given))
+    loaded = Loaded(graph_captures.attached(found, given))
+    return loaded if model_config is None and tp is None else loaded.of_model(model_config, tp)
 
 
 def whatif(
@@ -117,12 +123,32 @@ class Loaded:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self._of_models: dict[tuple[str, int | None], Loaded] = {}
+
+    def of_model(self, config: str | Path | None, tp: int | None = None) -> Loaded:
+        """The same trace as one of the model that a `config.json` describes: see `load`.
+
+        Raises: UsageError for what is no configuration, or `tp` without one.
+        """
+        from tracekit.models import named
+
+        if config is None:
+            raise UsageError("needs model_config", where="tp", hint="name the model's too")
+        key = (os.fspath(config), tp)
+        if key not in self._of_models:
+            source = replace(self.trace.source, model=named.given(config, tp))
+            self._of_models[key] = Loaded(replace(self.trace, source=source, memo={}))
+        return self._of_models[key]
 
     def ask(self, name: str, **parameters: object) -> Answer:
-        """What the analysis `name` says of this trace; parameters are those of its `run`.
+        """What the analysis `name` says of this trace; parameters are those of its `run`, and
+        `model_config` and `tp` as of `load`.
 
         Raises: TracekitError for an unknown name; MissingEventsError where the trace cannot tell.
         """
+        model, tp = parameters.pop("model_config", None), parameters.pop("tp", None)
+        if model is not None or tp is not None:
+            return self.of_model(model, tp).ask(name, **parameters)  # type: ignore[arg-type]
         given = _as_declared(name, parameters)
         return Answer(name, catalog.answer(self.trace, name, **given))
 

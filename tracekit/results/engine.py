@@ -16,7 +16,7 @@ from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
 from tracekit.trace import graph_captures, kineto, ranks, redact
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import GivenModel, Trace
 
 _LARGE = 100_000  # slices
 
@@ -49,6 +49,7 @@ def answers(
     *,
     strict: bool = False,
     graph_capture: Sequence[str | Path] = (),
+    model: GivenModel | None = None,
     processes: int | None = None,
     name: str | None = None,
     rank: int | None = None,
@@ -58,8 +59,9 @@ def answers(
     """All that one trace can answer. Keyword parameters go to the analyses that take them.
 
     `graph_capture` names the traces in which graphs replayed here were captured; without, they are
-    looked for beside it. `processes` read a large file; `name` is what the file is called, where
-    that is not its path; `rank` which of a job it is, where the user says it.
+    looked for beside it. `model` is the one that ran, where the user says it. `processes` read a
+    large file; `name` is what the file is called, where that is not its path; `rank` which of a job
+    it is, where the user says it.
 
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
@@ -68,8 +70,10 @@ def answers(
     needed |= graph_captures.OWN
     trace = kineto.load(path, tables=needed, strict=strict, processes=processes, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
-    if (name is not None and name != str(path)) or rank is not None:
-        source = replace(trace.source, path=name or trace.source.path, stated_rank=rank)
+    if (name is not None and name != str(path)) or rank is not None or model is not None:
+        source = replace(
+            trace.source, path=name or trace.source.path, stated_rank=rank, model=model
+        )
         trace = replace(trace, source=source, memo={})
     found = of_trace(
         trace, only, path=name or str(path), processes=processes, progress=progress, **parameters

@@ -85,6 +85,15 @@ class Source(Record, frozen=True):
     # reads side tables from the file again: (names) -> {name: Table}
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
     captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
+    model: GivenModel | None = None  # the model that ran, as the user says
+
+
+class GivenModel(Record, frozen=True):
+    """A model that the user names: whether the trace is of it, `attribution` judges."""
+
+    name: str  # as the user wrote it
+    config: Mapping[str, Any]  # as a config.json of Hugging Face has it
+    tp: int | None = None  # ranks that share its weights; None: as the trace says
 
 
 class GraphCapture(Record, frozen=True, eq=False):

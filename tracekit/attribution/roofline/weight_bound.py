@@ -32,10 +32,22 @@ def memory_bound(rows: int, kernels: Iterable[str], spec: Device) -> bool:
     return all(_below(rows, name, spec) for name in kernels)
 
 
+def dtype_of(kernel: str) -> str | None:
+    """The dtype of the inputs that a GEMM's name says; None where it says none, or packed ones."""
+    if _PACKED.search(kernel):
+        return None
+    return next((dtype for dtype, form in _NAMED if form.search(kernel)), None)
+
+
+def narrow(kernel: str) -> bool:
+    """Whether a GEMM's name says weights of 8 bits or fewer."""
+    return _PACKED.search(kernel) is not None or dtype_of(kernel) == "float8"
+
+
 def _below(rows: int, kernel: str, spec: Device) -> bool:
     if _PACKED.search(kernel):
         return False  # half a byte a value or less: not told by this bound
-    said = next((dtype for dtype, form in _NAMED if form.search(kernel)), None)
+    said = dtype_of(kernel)
     known = [said] if said is not None and said in spec.flops else _ANY
     dtypes = [dtype for dtype in known if dtype in spec.flops]
     return bool(dtypes) and all(

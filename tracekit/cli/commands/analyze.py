@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
             *found.notes,
             *_warnings(many),
             *_unjoined(many, reading.graph_capture),
+            *_unfit(many),
             *said,
         ]:
             process.complain(line)
@@ -175,6 +176,22 @@ def _unjoined(many: Sequence[Answers], captures: Sequence[str] | None) -> list[s
                 else "it replays no graph"
             )
             lines.append(f"warning: {one.path} is not joined with a capture: {why}")
+    return lines
+
+
+def _unfit(many: Sequence[Answers]) -> list[str]:
+    """A line for each trace that the model's configuration does not fit."""
+    from tracekit.answers.roles import Roles
+    from tracekit.answers.roofline import Roofline
+
+    lines = []
+    for one in many:
+        found = one.get(Roofline) or one.get(Roles)
+        fit, given = None if found is None else found.model, one.source.model
+        if fit is not None and not fit.used:
+            lines.append(f"warning: {one.path} is read without {fit.name}: {fit.why}")
+        elif fit is None and given is not None and (why := one.unanswered.get(Roofline.analysis)):
+            lines.append(f"warning: {one.path} is read without {given.name}: {why}")
     return lines
 
 

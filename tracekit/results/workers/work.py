@@ -10,6 +10,7 @@ from tracekit.results import catalog, engine
 from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.trace.inputs import archives
+from tracekit.trace.trace import GivenModel
 from tracekit.version import __version__
 
 DRAWN = 4  # traces whose slices a page draws: those of all others stay where they were read
@@ -23,6 +24,7 @@ class Asked(Record, frozen=True):
     stages: str | None = None
     graph_capture: tuple[str, ...] = ()
     summed: tuple[str, ...] | None = None  # what of a job is added up; None: everything
+    model: GivenModel | None = None  # that ran, as the user says
     ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
@@ -58,8 +60,8 @@ def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done
     try:
         found = engine.answers(
             path, asked.only, strict=asked.strict, stages=asked.stages,
-            graph_capture=asked.graph_capture, processes=work.processes, name=work.path,
-            progress=progress, drawn=work.place < DRAWN,
+            graph_capture=asked.graph_capture, model=asked.model,
+            processes=work.processes, name=work.path, progress=progress, drawn=work.place < DRAWN,
             rank=None if asked.ranks is None else asked.ranks[work.place],
         )  # fmt: skip
     except TracekitError as fault:
