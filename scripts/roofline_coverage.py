@@ -4,10 +4,12 @@
     python scripts/roofline_coverage.py TRACE…       # or folders of traces
     python scripts/roofline_coverage.py --least 0.85 FOLDER
 
-The first share is of all kernel time. The second, which `--least` is about, is of the kernel time
-of which the trace holds sizes: not of work whose op is not recorded (launched before the recording,
-or replayed by a graph whose capture is not there), nor of collectives without sizes. A trace
+`covered` is of all kernel time, and `sized` the part of which the trace holds sizes: not work whose
+op is not recorded (launched before the recording, or replayed by a graph whose capture is not
+there), nor collectives without sizes. `--least` is about the share of what has sizes. A trace
 without shapes has no formulas: it is listed, and left out of `--least`.
+
+Of each trace whose covered share is less, a second table says what is not covered, and why.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tracekit.answers.roofline import Roofline
+from tracekit.answers.roofline import Roofline, Uncovered
 from tracekit.errors import TracekitError
 from tracekit.results import engine
 from tracekit.results.units import duration, share
 
 ENDINGS = (".json", ".json.gz")
+LEAST = 0.85  # a trace that covers less says what it lacks
 
 
 def files(given: Sequence[Path]) -> Iterator[Path]:
@@ -34,49 +37,72 @@ def files(given: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def rest(result: Roofline, whole: int, most: int) -> str:
-    """The longest that no formula describes: share, name, reason."""
-    named = [
-        f"{share(one.total_ns / whole)} {one.what[:44]} ({one.why})"
-        for one in result.uncovered[:most]
-    ]
-    return "; ".join(named)
-
-
-def line(path: Path, most: int) -> tuple[str, float | None]:
-    """A row of the table, and the share that is covered; None where the trace has no shapes."""
-    name = path.name.removesuffix(".gz").removesuffix(".json")
+def answered(path: Path) -> tuple[Roofline | None, str]:
+    """What a trace says, else why it says nothing."""
     try:
         answers = engine.answers(path, ["roofline"])
     except TracekitError:
-        return f"| {name} | no trace | | | |", None
+        return None, "no trace"
     found = answers.get(Roofline)
-    whole = sum(c.kernel_ns for c in found.coverage) if found else 0
-    if found is None or not whole:
+    if found is None or not kernel_ns(found):
         why = answers.unanswered.get("roofline") or (found.unshaped if found else None)
-        return f"| {name} | {why or 'no kernels'} | | | |", None
-    shares = (found.covered_share, found.sized_share)
+        return None, why or "no kernels"
+    return found, ""
+
+
+def kernel_ns(result: Roofline) -> int:
+    return sum(one.kernel_ns for one in result.coverage)
+
+
+def line(name: str, result: Roofline) -> str:
+    """A row of the first table; `not covered` is the longest of the rest."""
+    whole, lacking = kernel_ns(result), sum(one.unsized_ns for one in result.coverage)
+    sized = 1 - lacking / whole
+    shares = (result.covered_share, sized, result.sized_share)
     said = (share(one) if one is not None else "–" for one in shares)
-    cells = (name, *said, duration(whole), rest(found, whole, most))
-    return f"| {' | '.join(cells)} |", found.sized_share
+    return f"| {' | '.join((name, *said, duration(whole)))} |"
+
+
+def rest(name: str, result: Roofline, most: int) -> Iterator[str]:
+    """The second table: each reason with its time, and the kernels that take most of it."""
+    whole = kernel_ns(result)
+    reasons: dict[str, list[Uncovered]] = {}
+    for one in result.uncovered:
+        reasons.setdefault(one.why, []).append(one)
+    for why, mine in sorted(reasons.items(), key=lambda item: -sum(r.total_ns for r in item[1])):
+        total = sum(one.total_ns for one in mine)
+        longest = "; ".join(
+            f"{share(one.total_ns / whole)} {one.what[:44]}" for one in mine[:most]
+        )  # fmt: skip
+        yield f"| {name} | {why} | {share(total / whole)} | {duration(total)} | {longest} |"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("traces", nargs="+", type=Path)
-    parser.add_argument("--rest", type=int, default=3, help="how many of the rest are named")
+    parser.add_argument("--rest", type=int, default=3, help="kernels that are named for a reason")
     parser.add_argument("--least", type=float, help="exit 1 where a trace has less")
     asked = parser.parse_args()
-    print(
-        "| trace | covered | of what has sizes | kernel time | the longest of the rest |\n"
-        "| --- | --- | --- | --- | --- |"
-    )
-    below = []
+    named = LEAST if asked.least is None else asked.least
+    print("| trace | covered | sized | covered, of sized | kernel time |")
+    print("| --- | --- | --- | --- | --- |")
+    below: list[str] = []
+    lacking: list[str] = []
     for path in files(asked.traces):
-        row, part = line(path, asked.rest)
-        print(row, flush=True)
+        name = path.name.removesuffix(".gz").removesuffix(".json")
+        found, why = answered(path)
+        print(f"| {name} | {why} | | | |" if found is None else line(name, found), flush=True)
+        if found is None:
+            continue
+        if (found.covered_share or 0.0) < named:
+            lacking += rest(name, found, asked.rest)
+        part = found.sized_share
         if part is not None and asked.least is not None and part < asked.least:
             below.append(path.name)
+    if lacking:
+        print(f"\nNot covered, where less than {share(named)} is:\n")
+        print("| trace | why | share | time | the longest |\n| --- | --- | --- | --- | --- |")
+        print("\n".join(lacking))
     if below:
         print(f"\nbelow {share(asked.least)}: {', '.join(below)}")
     return 1 if below else 0
