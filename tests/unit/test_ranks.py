@@ -38,6 +38,8 @@ FORMS: dict[str, PID] = {
     "colon": lambda rank, pid: f"{rank}:{pid}",
     "one left as it was": lambda rank, pid: f"{rank}.0 {pid}" if rank else pid,
     "offset": lambda rank, pid: pid + 100_000 * rank,
+    "its rank alone": lambda rank, _pid: f"rank_{rank}",
+    "its rank as a number": lambda rank, _pid: rank + 1,
     "only hosts differ": lambda rank, pid: pid + rank if pid > 100 else pid,
 }
 

@@ -59,10 +59,32 @@ class _Owners(Record, frozen=True):
 def _split(trace: Trace) -> tuple[Trace, ...]:
     if trace.source.rank is not None or not len(trace):
         return (trace,)
-    owners = _by_text(trace) or _by_offsets(trace) or _by_launches(trace)
+    owners = _one_each(trace) or _by_text(trace) or _by_offsets(trace) or _by_launches(trace)
     if owners is None:
         return (trace,)
     return tuple(_part(trace, owners, number) for number in range(len(owners.names)))
+
+
+# ---------------------------------------------------------------- by processes that hold it all
+
+
+def _one_each(trace: Trace) -> _Owners | None:
+    """Processes that have both calls and work, where all work is in such: whoever merged the files
+    gave each rank one process id for its host and its devices.
+    """
+    calls = trace.of(Cat.RUNTIME)
+    pids = _distinct(trace.of(*GPU_WORK).pid)
+    if not 1 < len(pids) <= _MOST or not set(pids) <= set(
+        _distinct(calls.pid[calls.correlation > 0])
+    ):
+        return None
+    labels = trace.source.labels
+    said = {pid: _name(labels[pid]) if pid in labels else _of_process(trace, pid) for pid in pids}
+    pids = sorted(pids, key=lambda pid: _natural(said[pid]))
+    processes = dict.fromkeys(_distinct(trace.pid), 0) | {pid: i for i, pid in enumerate(pids)}
+    numbers = {pid: 0 for pid in pids if pid in labels}
+    names = tuple(said[pid] for pid in pids)
+    return _Owners(names, processes, _mapped(trace.pid, processes), numbers)
 
 
 # ---------------------------------------------------------------- by the text of process ids
