@@ -10,7 +10,7 @@ import pytest
 from tests.drawing import Slice, build
 from tracekit.attribution.replay import predict, solve
 from tracekit.attribution.replay.changes import Change, weights
-from tracekit.attribution.replay.graph import Kind
+from tracekit.attribution.replay.graph import NEVER, Kind
 from tracekit.attribution.replay.predict import Replay
 from tracekit.trace.trace import Cat, Trace
 
@@ -136,3 +136,26 @@ def test_a_change_of_70000_points_is_the_sum_of_its_steps(replays: tuple[Replay,
         assert guess[0].predicted_ns is not None
         saved.append((decode.measured_ns - guess[0].predicted_ns) / count)
     assert saved[0] == pytest.approx(saved[1], rel=0.01)
+
+
+@pytest.mark.parametrize("which", ["none", "of heads", "any"])
+def test_a_walk_over_heads_alone_says_when_each_point_is(
+    replays: tuple[Replay, Replay], which: str
+) -> None:
+    plan = replays[0].plan
+    edges, chains = plan.graph.edges, plan.chains
+    assert chains is not None
+    assert 5 * len(chains.order) < len(plan.graph.when)  # which is why it is quicker
+    chance = np.random.default_rng(which == "any")
+    dropped = np.zeros(len(edges), bool)
+    if which != "none":
+        dropped[chains.edges] = chance.random(len(chains.edges)) < 0.2
+    if which == "any":
+        dropped |= chance.random(len(edges)) < 0.01
+    weight = chance.integers(-500, 5_000, len(edges))
+    for pad in (False, True):
+        extra = plan.pad if pad else np.zeros_like(plan.pad)
+        held = np.where(dropped, NEVER, weight)
+        columns = plan.order, plan.first, edges.src, held, plan.graph.floor, extra
+        found = solve.solve(plan, weight, pad=pad, dropped=dropped)
+        assert found.tolist() == solve.longest(*columns).tolist()
