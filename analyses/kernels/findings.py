@@ -212,7 +212,7 @@ def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     yield Draft(
         FindingKind.EXPERT_GEMM, _stage(phase),
         f"{share(total / phase.total_ns)} of {_of(phase)} is grouped GEMMs of experts: "
-        f"{plural(count, 'run')}, {duration(total)}; the longest is {_short(top)} "
+        f"{plural(count, 'kernel')}, {duration(total)}; the longest is {_short(top)} "
         f"({duration(top.total_ns)}).",
         total / phase.total_ns, "share", None, phase.total_ns,
         "See how many tokens an expert gets: tiles sized for it, more tokens a step, or experts "

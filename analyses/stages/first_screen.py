@@ -175,6 +175,7 @@ def stage_bar(
         return None
     if any((depths or {}).values()):
         rows.sort(key=lambda m: order.index(m.total.family) if m.total.family in order else 0)
+    timed = sum(any(own.values()) for own in mean_parts(means))
     below = among(depths or {}, {mean.total.family for mean in rows})
     nested = [below.get(mean.total.family, 0) for mean in rows]
     parts = mean_parts(rows)
@@ -185,7 +186,7 @@ def stage_bar(
         "stage-bar",
         "Where the time of each stage went"
         + (", in GPU windows" if split is Split.LAUNCHED else "")
-        + (f": the longest {len(rows)} of {len(means)}" if len(rows) < len(means) else "")
+        + (f": the longest {len(rows)} of {timed}" if len(rows) < timed else "")
         + (", unaccounted time left out" if suspect else "")
         + (": thinner bars are parts of those above" if any(nested) else ""),
         [mean.label for mean in rows],

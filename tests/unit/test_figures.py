@@ -278,6 +278,20 @@ def test_lines_carry_the_interval_of_each_value() -> None:
     assert line["customdata"][1][1] == "3.00 ms, too few for one"
 
 
+def test_a_sweep_has_ticks_where_it_was_tried_and_a_key_as_its_lines_are_drawn() -> None:
+    series = {name: [1e6] * 4 for name in "abcd"}
+    chart = lines("k", "t", [1, 2, 4, 16], series, swept=True)
+    axis = chart.layout["xaxis"]
+    assert (axis["type"], axis["ticktext"]) == ("log", ["1", "2", "4", "16"])
+    assert (
+        lines("k", "t", [1, 2, 3], {"a": [1, 2, 3]}, swept=True).layout["xaxis"]["type"] == "linear"
+    )
+    drawn = [(line["line"]["color"], line["line"]["dash"]) for line in chart.data]
+    assert len(set(drawn)) == len(series)
+    keys = chart.layout["meta"]["legend"]
+    assert [(key[1], key[2].removeprefix("symbol-line-")) for key in keys] == drawn
+
+
 def test_a_bin_says_what_it_holds_and_never_what_it_does_not() -> None:
     parts = {"gemm": [1, 0.25, 0], "copy": [0, 0.5, 0]}
     chart = tracks("k", "t", [Area("s", [0, 10, 20, 30], parts)], window=(0, 30))

@@ -10,6 +10,7 @@ from tracekit.bench.file import Row
 from tracekit.report.benchmark import About
 from tracekit.results.first_screen import KeyNumber, Verdict
 from tracekit.results.units import bytes_, duration, plural, share, tokens
+from tracekit.trace.capture_facts import caution
 
 
 def about(content: Mapping[str, Any]) -> About:
@@ -24,8 +25,16 @@ def about(content: Mapping[str, Any]) -> About:
         data={key: value for key, value in content.items() if key != "configurations"},
         headline=_headline(content),
         verdict=_verdict(content),
+        notes=tuple(filter(None, [_caution(content)])),
         tiles=_key_numbers(content),
     )
+
+
+def _caution(content: Mapping[str, Any]) -> str:
+    """What must be known before a time is quoted; empty for a published network."""
+    row = content["configurations"][0] if content["configurations"] else {}
+    size, random = row.get("options", {}).get("size"), row.get("checkpoint") is None
+    return caution(str(content["title"]), size, random)
 
 
 def _timed(content: Mapping[str, Any]) -> list[Row]:

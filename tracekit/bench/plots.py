@@ -95,7 +95,7 @@ def _against(rows: Sequence[Row], stages: Sequence[str], axis: str) -> list[Char
         found.append(figures.lines(
             f"{axis}-{place}", f"Stage time against {name}" + (f" ({others})" if others else ""),
             [row["axes"][axis] for row in members], series, x_title=name, of="median wall time",
-            spans=spans, table="sweep",
+            spans=spans, swept=True, table="sweep",
             summary=f"Median wall time of each stage as {name} grows, with its 95 % interval",
         ))  # fmt: skip
     return found

@@ -26,7 +26,9 @@ def title(source: Source) -> str:
     """The run's name: the model where the trace says it, else the file."""
     run = captured(source)
     if run is not None and run.model:
-        return redact.text(" ".join(filter(None, (run.title or run.model, run.size))))
+        name = run.title or run.model
+        # a title that ends in a setting is a list
+        return redact.text((", " if ", " in name else " ").join(filter(None, (name, run.size))))
     return redact.text(file_name(source.path))
 
 

@@ -216,14 +216,12 @@ def _over_gamma(drafts: Mapping[str, Sequence[Row]]) -> Chart:
         {draft: [one["median"] for one in own] for draft, own in each.items()},
         spans={draft: [(one["low"], one["high"]) for one in own] for draft, own in each.items()},
         fits={"the target alone": [1.0] * len(gammas)}, unit="number", x_title="γ",
-        of="speed-up of decode", table="speculative",
+        of="speed-up of decode", swept=True, table="speculative",
         summary="Median speed-up of decode at each draft length, a line a draft, with its 95 % "
         "interval; the dashed line is the target alone.",
     )  # fmt: skip
     axes = {
-        "xaxis": {**drawn.layout["xaxis"], "tickvals": gammas, "type": "linear"},
         "yaxis": {**drawn.layout["yaxis"], "title": {"text": "speed-up of decode, ×"}},
-        "dragmode": False,
     }
     return replace(drawn, layout={**drawn.layout, **axes})
 

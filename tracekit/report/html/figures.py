@@ -48,7 +48,11 @@ def figure(section: str, chart: Chart) -> Figure:
 
 def _key(colour: str, hatch: str) -> str:
     if hatch.startswith("symbol-"):
-        shapes = {"symbol-diamond-open": "open", "symbol-circle": "round", "symbol-line": "line"}
+        shapes = {
+            "symbol-diamond-open": "open", "symbol-circle": "round", "symbol-line": "line",
+            "symbol-line-solid": "line solid", "symbol-line-dash": "line",
+            "symbol-line-dot": "line dotted",
+        }  # fmt: skip
         shape = shapes.get(hatch, "")
         return f'<i class="sw {shape}" style="--c:{colour}"></i>'
     return tables.swatch(Mark(colour, "", hatch))

@@ -286,7 +286,7 @@ def _findings(many: Sides, parts: Sequence[Part]) -> Iterable[Finding]:
     largest of them standing for the others. Of different runs: of each of the first.
     """
     if many.adds_up:
-        yield from _alike(many, parts[0].job if many.one_job else None, 5)
+        yield from _alike(many, parts[0].job if many.one_job else None, ACTIONS)
         return
     each = max(ACTIONS // max(len(parts), 1), 2)
     for part in parts[:FEW]:

@@ -21,13 +21,15 @@ def lines(
     fits: Series | None = None,
     spans: Mapping[str, Sequence[tuple[Number, Number]]] | None = None,
     points: bool = True,
+    swept: bool = False,
     summary: str = "",
     table: str = "",
 ) -> Chart:
     """Values along x, from zero. `fits` [name][x] are drawn dashed in the colour of their series.
 
     A fit whose name is no series is drawn in ink. `spans` [name][x] are intervals (low, high) about
-    the values, drawn as whiskers. `points=False` leaves the marks out.
+    the values, drawn as whiskers. `points=False` leaves the marks out. `swept`: x are values that
+    were tried, with nothing between them: they are the ticks, on a logarithm where they are wide.
     """
     shown = {name: values for name, values in series.items() if any(v is not None for v in values)}
     flat = [v for values in (*shown.values(), *(fits or {}).values()) for v in values]
@@ -37,7 +39,7 @@ def lines(
     data: list[dict[str, Any]] = [
         {
             "type": "scatter", "mode": mode, "name": escape(name), "x": list(x),
-            "y": axis.of(values), "line": {"color": looks[name].colour, "width": 1.5},
+            "y": axis.of(values), "line": _stroke(looks[name]),
             "marker": {"color": looks[name].colour, "size": 6, "symbol": place % 8},
             "customdata": [
                 [escape(name), axis.say(v) + _interval(span, axis)]
@@ -61,16 +63,41 @@ def lines(
     return Chart(
         key, title, summary, data,
         {
-            "height": 280, "dragmode": "zoom",
-            "xaxis": {"title": {"text": escape(x_title)}, "showgrid": False},
+            "height": 280, "dragmode": False if swept else "zoom",
+            "xaxis": {
+                "title": {"text": escape(x_title)}, "showgrid": False,
+                **(_tried(x) if swept else {}),
+            },
             "yaxis": {
                 "title": {"text": escape(f"{of}, {axis.title}" if of else axis.title)},
                 "rangemode": "tozero", "fixedrange": True,
             },
-            "meta": {"kind": "lines", "legend": legend({n: looks[n] for n in shown})},
+            "meta": {"kind": "lines", "legend": [_key(n, looks[n]) for n in shown]},
         },
         table,
     )  # fmt: skip
+
+
+DASHES = {"": "solid", "/": "dash", "x": "dot"}  # of a line, where an area is hatched
+
+
+def _stroke(look: Mark) -> dict[str, object]:
+    return {"color": look.colour, "width": 1.5, "dash": DASHES.get(look.hatch, "dashdot")}
+
+
+def _key(name: str, look: Mark) -> list[str]:
+    """A line in the legend, as it is drawn."""
+    return [name, look.colour, f"symbol-line-{DASHES.get(look.hatch, 'dash')}"]
+
+
+def _tried(x: Sequence[float]) -> dict[str, object]:
+    """An axis of values that were tried."""
+    ticks = sorted(set(x))
+    wide = len(ticks) > 2 and ticks[0] > 0 and ticks[-1] / ticks[0] >= 8
+    return {
+        "tickvals": ticks, "ticktext": [f"{v:,}" for v in ticks], "fixedrange": True,
+        "type": "log" if wide else "linear",
+    }  # fmt: skip
 
 
 def _whiskers(

@@ -45,7 +45,6 @@ def law(
         1.0, *(v for own in curves.values() for v in own),
         *(p.interval[1] if p.interval else p.speedup for p in points),
     )  # fmt: skip
-    data = [_dashed(trace, place) for place, trace in enumerate(drawn.data)]
     axes = {
         "xaxis": {**drawn.layout["xaxis"], "range": [-0.02, 1.02]},
         "yaxis": {**drawn.layout["yaxis"], "title": {"text": "speed-up of decode, ×"},
@@ -53,15 +52,10 @@ def law(
         "annotations": list(_names(points, top)),
     }  # fmt: skip
     return replace(
-        drawn, data=[*data, *map(_point, points)], layout={**drawn.layout, "height": 320, **axes}
+        drawn,
+        data=[*drawn.data, *map(_point, points)],
+        layout={**drawn.layout, "height": 320, **axes},
     )
-
-
-def _dashed(trace: dict[str, Any], place: int) -> dict[str, Any]:
-    """Shades repeat from the fourth curve on; a line has no hatching to tell them apart."""
-    if place < 3 or trace["line"].get("dash"):
-        return trace
-    return {**trace, "line": {**trace["line"], "dash": "dot" if place < 6 else "dashdot"}}
 
 
 def _point(here: Here) -> dict[str, Any]:

@@ -216,6 +216,8 @@ def _roofs(
             (flat ** (1 - part) * high**part, peak, side)
             for part in (1.0, 0.85, 0.7, 0.55, 0.4) for side in ("bottom", "top")
         ]  # fmt: skip
+        # nothing can lie above the slope, left of where the roof begins
+        spots.append((flat, peak, "bottom"))
         labels.append(_label(said, spots, taken, frame, flat))
     if bytes_per_s:
         top = min(max(ridges, default=high), high)
