@@ -61,7 +61,7 @@ _NOUNS = {"imu": "sample", "events": "event", "audio": "sample"}
 
 
 def _headline(sample: Sample, recording: Recording, probe: checks.Probe, found: Quality) -> str:
-    """`walking: 12.8 s of motion, 640 samples at 50 Hz; the largest swing is at 1.95 Hz.`"""
+    """`walking: 12.8 s of motion, 640 samples at 50 Hz; the largest swing … is … at 1.95 Hz.`"""
     what = {"imu": "motion", "events": "camera events", "audio": "sound"}.get(recording.kind)
     named = f"{sample.label}: " if sample.label else ""
     if what is None:
@@ -76,7 +76,8 @@ def _headline(sample: Sample, recording: Recording, probe: checks.Probe, found: 
     most = ""
     if found.spectrum is not None and peak is not None:
         size = f"{found.spectrum.peak:.2g} m/s² " if recording.kind == "imu" else ""
-        most = f"; the largest swing is {size}at {_three(peak)} Hz"
+        slow = f"above {quality.SLOWEST_HZ:g} Hz " if recording.kind == "imu" else ""
+        most = f"; the largest swing {slow}is {size}at {_three(peak)} Hz"
     return f"{named}{long}{what}{f', {count}' if count else ''}{rate}{most}."
 
 
@@ -249,7 +250,10 @@ def _line(
 def _chart(
     key: str, title: str, summary: str, data: Sequence[dict[str, Any]], axis: str, unit: str
 ) -> Chart:
-    names = {line["name"]: line["line"]["color"] for line in data}
+    keys = [
+        [line["name"], line["line"]["color"], f"symbol-line-{line['line']['dash']}"]
+        for line in data
+    ]
     return Chart(
         key,
         title,
@@ -260,7 +264,7 @@ def _chart(
             "dragmode": "zoom",
             "xaxis": {"title": {"text": escape(axis)}, "showgrid": False},
             "yaxis": {"title": {"text": escape(unit)}, "fixedrange": True},
-            "meta": {"kind": "lines", "legend": [[n, c, ""] for n, c in names.items()]},
+            "meta": {"kind": "lines", "legend": keys},
         },
     )
 
