@@ -190,3 +190,26 @@ def test_one_long_hole_among_many_short_gaps_of_a_graph_is_said_for_itself() -> 
               and "one graph launch" in r.what]  # fmt: skip
     assert (row.numbers["stretches"], row.numbers["idle_ns"]) == (1, 400_000)
     assert row.number == pytest.approx(400 / 654)
+
+
+@pytest.mark.parametrize(("copied_us", "kind"), [(4_000, Kind.HOST_SYNC), (3, Kind.INITIALISATION)])
+def test_a_first_copy_blocks_where_the_device_works_meanwhile_and_else_sets_up(
+    copied_us: int, kind: Kind
+) -> None:
+    """A call of 5.9 ms that is the only one of its name, and the host idle for 0.6 ms after it."""
+
+    def gpu(ts: int, dur: int, name: str, cat: Cat, link: int) -> Slice:
+        return Slice(ts * 1_000, dur * 1_000, name, cat, device=0, stream=7, correlation=link)
+
+    def call(ts: int, dur: int, name: str, link: int) -> Slice:
+        return Slice(ts * 1_000, dur * 1_000, name, Cat.RUNTIME, correlation=link)
+
+    done = findings(build([
+        call(10, 5, "cudaLaunchKernel", 1), gpu(20, 100, "gemm1", Cat.KERNEL, 1),
+        Slice(30_000, 6_000_000, "aten::copy_", Cat.CPU_OP),
+        call(40, 5_860, "cudaMemcpyAsync", 2),
+        gpu(5_020 - copied_us, copied_us, "Memcpy DtoH (Device -> Pageable)", Cat.MEMCPY, 2),
+        call(6_500, 5, "cudaLaunchKernel", 3), gpu(6_510, 5_000, "gemm2", Cat.KERNEL, 3),
+    ]))  # fmt: skip
+    assert [row.kind for row in done.rows].count(kind) == 1
+    assert not {row.kind for row in done.rows} & ({Kind.HOST_SYNC, Kind.INITIALISATION} - {kind})

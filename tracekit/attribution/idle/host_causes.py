@@ -11,7 +11,7 @@ from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, intersect, spans, subtract, union
+from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, subtract, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
@@ -154,7 +154,8 @@ def blocking(trace: Trace) -> Mask:
 
 def first_use(trace: Trace) -> Mask:
     """[N] runtime calls that last FIRST_NS or more and are the first of their kind;
-    allocations from ALLOCATION_NS on, and no call that blocks by its purpose.
+    allocations from ALLOCATION_NS on, and no call that blocks by its purpose, or for a copy, while
+    a device works most of the time.
 
     Of a call that launches a kernel the kind is the kernel's name, else the call's own. A graph
     launch takes as long as its nodes need (HIP sends them one by one): it sets up where later
@@ -174,7 +175,12 @@ def first_use(trace: Trace) -> Mask:
         out[rows] = trace.dur[rows] >= FIRST_NS
         out[links.call_rows(trace)[_usual_graphs(calls, kind)]] = False
         short = trace.named(ALLOCATING) & (trace.dur < ALLOCATION_NS)
-        return out & ~trace.named(BLOCKING) & ~short
+        out &= ~trace.named(BLOCKING) & ~short
+        waits = np.flatnonzero(out & blocking(trace))
+        if len(waits):
+            works = covered(union(spans(gpu.ts, gpu.dur)), spans(trace.ts[waits], trace.dur[waits]))
+            out[waits[2 * works >= trace.dur[waits]]] = False
+        return out
 
     return trace.once("first use", make)
 
