@@ -76,6 +76,11 @@ def _kernel_because(name: str, roofline: Roofline | None) -> str:
         took = sum(r.total_ns for r in rows if r.rates.floor_ns is not None)
         if took:
             return f"It reaches {share(floor / took)} of what the device allows, where shapes are."
+        stated = [r for r in roofline.stated if r.category == name] if roofline is not None else []
+        took = sum(r.total_ns for r in stated if r.rates.floor_ns is not None)
+        if took:
+            floor = sum(r.rates.floor_ns or 0.0 for r in stated)
+            return f"It reaches {share(floor / took)} of what the device allows, or more."
         return (
             "The file has no shapes for it that a formula reads, so nobody can say how far from "
             "the limits it is."

@@ -143,7 +143,10 @@ def _few_rows(result: Kernels, ask: Ask) -> Iterator[Draft]:
 
 
 def _shaped(roofline: Roofline | None) -> bool:
-    return roofline is not None and bool(roofline.products)
+    dense = (Category.GEMM, Category.ATTENTION)
+    return roofline is not None and (
+        bool(roofline.products) or any(row.category in dense for row in roofline.stated)
+    )
 
 
 def _in_kernels(device: Device) -> float | None:
@@ -170,8 +173,8 @@ def _unshaped(result: Kernels, whole: int, ask: Ask) -> Iterator[Draft]:
         )
     if any(row.replayed_count and row.op is None for row in result.rows):
         do = (
-            "Name the trace in which the graphs were captured (--graph-capture), or record a step "
-            "without graphs, with record_shapes=True."
+            "Name the trace in which the graphs were captured (--graph-capture) or the model that "
+            "ran (--model-config), or record a step without graphs, with record_shapes=True."
         )
     yield Draft(
         FindingKind.RECORD_MORE, None,

@@ -43,13 +43,19 @@ def _measured(result: Roles, decode: Aligned, prefill: Aligned | None) -> Draft:
         f"{share(decode.gemm_ns / decode.total_ns)} of the kernel time of decode is GEMMs that use "
         f"{share(part)} of the memory bandwidth of {result.device}: they take "
         f"{duration(decode.gemm_ns)} where reading their weights takes "
-        f"{duration(decode.gemm_floor_ns)}{before}.",
+        f"{duration(decode.gemm_floor_ns)}{_by(result, decode)}{before}.",
         part, "share", decode.gemm_waste_ns, decode.total_ns, few_rows.DO,
         numbers={"bandwidth_share": part, "gemm_ns": decode.gemm_ns,
                  "gemm_share": decode.gemm_ns / decode.total_ns,
                  "floor_ns": decode.gemm_floor_ns or 0.0},
         explains=frozenset({Category.GEMM.value}),
     )  # fmt: skip
+
+
+def _by(result: Roles, phase: Aligned) -> str:
+    """Whose word the sizes are, where it is the user's."""
+    mine = any(row.by_config for row in result.rows if row.phase == phase.phase)
+    return f" by the sizes in {result.model.called}" if mine and result.model is not None else ""
 
 
 def _near(decode: Aligned) -> bool:
@@ -65,8 +71,8 @@ def _at_the_limit(result: Roles, decode: Aligned) -> Draft:
         FindingKind.MEMORY_BANDWIDTH, decode.phase,
         f"{share(share_of)} of the kernel time of decode is GEMMs that use {share(part)} of the "
         f"memory bandwidth of {result.device}: they take {duration(decode.gemm_ns)} where reading "
-        f"their weights takes {duration(decode.gemm_floor_ns)}. That is close to what the device "
-        "allows: these kernels are not the fault.",
+        f"their weights takes {duration(decode.gemm_floor_ns)}{_by(result, decode)}. That is close "
+        "to what the device allows: these kernels are not the fault.",
         part, "share", None, decode.total_ns,
         "Only fewer bytes a token make them faster: decode more rows at once (larger batches, "
         "speculative decoding), or quantise the weights.",

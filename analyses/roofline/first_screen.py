@@ -24,7 +24,16 @@ def key_numbers(result: Roofline, one: Answers) -> Iterator[KeyNumber]:
 
 
 def remarks(result: Roofline, one: Answers) -> Iterator[Remark]:
-    """How far each of the main stages is above its floor."""
+    """How far each of the main stages is above its floor; what became of the user's word."""
+    fit, whole = result.model, sum(c.kernel_ns for c in result.coverage)
+    if fit is not None and not fit.used:
+        yield Remark("Sizes", f"{fit.called} is not used: {fit.why}")
+    elif fit is not None and whole:
+        part = sum(row.total_ns for row in result.stated) / whole
+        many = [f"{phase} {n:,}" for phase, n in fit.tokens.items() if n is not None]
+        lacking = "" if len(many) == len(fit.tokens) else "; not known of every phase: then a bound"
+        tokens = f" (tokens: {', '.join(many) or 'none'}{lacking})" if fit.tokens else ""
+        yield Remark("Sizes", f"{share(part)} of the kernel time by {fit.called}{tokens}")
     stages = one.get(Stages)
     floors = {row.stage: row for row in result.floors}
     for stage in stages.main if stages is not None else ():

@@ -150,7 +150,7 @@ def _op_grid(result: Roofline, key: str, title: str, ops: Sequence[Op]) -> Grid:
 
 def _stated_grid(result: Roofline) -> Grid:
     """What is by the dimensions of the model, and whose word these are."""
-    where = "in its metadata" if result.model is None else f"in {result.model.name}"
+    where = "in its metadata" if result.model is None else f"in {result.model.called}"
     title = f"Kernels without sizes of their own, by the model's dimensions {where}"
     found = _op_grid(result, "stated", title, result.stated)
     if result.model is None:

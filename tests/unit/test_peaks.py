@@ -130,6 +130,7 @@ def test_devices_of_one_kind_say_which_it_was_and_a_mixture_does_not() -> None:
         ("AMD Radeon Graphics", 256, 287.98, 5, None),  # MI350X and MI355X have as many
         ("AMD Radeon Graphics", 104, 31.98, 0, None),
         ("AMD Eng Sample", 304, 191.98, 4, None),
+        ("", 304, 191.98, 4, "MI300X"),
     ],
 )
 def test_units_and_memory_tell_what_a_vague_name_is(
@@ -137,10 +138,14 @@ def test_units_and_memory_tell_what_a_vague_name_is(
 ) -> None:
     one = {"name": name, "numSms": units, "totalGlobalMem": int(gib * 2**30), "computeMajor": 9,
            "computeMinor": minor}  # fmt: skip
-    found = devices.of_trace(draw("host a\nstream 7 A", meta={"deviceProperties": [one, one]}))
+    rocm = {"roctracer_version": 4.1}  # which lists devices without a name too
+    meta = {"deviceProperties": [one, one], **rocm}
+    found = devices.of_trace(draw("host a\nstream 7 A", meta=meta))
     assert (found.name if found else None) == told
     other = {**one, "numSms": 38}
-    assert devices.of_trace(draw("host a", meta={"deviceProperties": [one, other]})) is None
+    assert devices.of_trace(draw("host a", meta={"deviceProperties": [one, other], **rocm})) is None
+    if not name:
+        assert devices.of_trace(draw("host a", meta={"deviceProperties": [one]})) is None
 
 
 def test_a_capture_of_ours_names_its_device_itself() -> None:

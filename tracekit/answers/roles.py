@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Literal
 
 from tracekit.attribution.roofline.formulas.work import Family, Known
@@ -74,6 +75,12 @@ class ModelFit(Record, frozen=True):
     why: str | None  # it is not used: one line without a full stop
     tp: int | None  # ranks that share the weights; None: not known
     tokens: dict[str, int | None]  # that went through the passes of each phase; None: not known
+
+    @property
+    def called(self) -> str:
+        """Its name in a sentence: of a path the end, with its folder where all are called alike."""
+        path = PurePath(self.name)
+        return "/".join(path.parts[-2:]) if path.name == "config.json" else path.name or self.name
 
 
 def both_fits(one: ModelFit | None, two: ModelFit | None) -> ModelFit | None:

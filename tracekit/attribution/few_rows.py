@@ -20,8 +20,8 @@ DO = (
     "fuse these GEMMs into fewer, larger ones."
 )
 _MEASURE = (
-    "To know how near: record a step without graphs with record_shapes=True, or analyze it with a "
-    "prefill that has shapes."
+    "To know how near: name the model that ran (--model-config), record a step without graphs with "
+    "record_shapes=True, or analyze it with a prefill that has shapes."
 )
 MUCH = 0.25  # of the kernel time of decode
 

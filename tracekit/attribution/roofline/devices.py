@@ -265,16 +265,24 @@ def of_trace(trace: Trace) -> Device | None:
     Device ids of the events do not index the list of devices (on ROCm they count from elsewhere),
     so only a list of devices of one kind says which one it was.
     """
-    found = [named(name) or _by_units(trace, name) for name in names(trace)]
+    found = [named(name) or _by_units(trace, name) for name in names(trace) or _unnamed(trace)]
     first = found[0] if found else None
     return first if all(device is first for device in found) else None
 
 
+def _unnamed(trace: Trace) -> tuple[str, ...]:
+    """The empty name, where ROCm lists devices and knows the name of none."""
+    rocm = any(name in trace.source.meta for name in ("hip_runtime_version", "roctracer_version"))
+    return ("",) if rocm and _listed(trace) else ()
+
+
 def _by_units(trace: Trace, name: str) -> Device | None:
-    """The device behind a name that says only its maker's, by its compute units and its memory."""
-    if not _VAGUE.search(name):
+    """The device behind a name that says only its maker's, or nothing, by its compute units and its
+    memory.
+    """
+    if name and not _VAGUE.search(name):
         return None
-    found = {_told(one) for one in _listed(trace) if one.get("name") == name}
+    found = {_told(one) for one in _listed(trace) if (one.get("name") or "") == name}
     only = found.pop() if len(found) == 1 else None
     return next((device for device in DEVICES if device.name == only), None)
 
