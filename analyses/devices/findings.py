@@ -78,7 +78,11 @@ def _exposed(result: Devices, row: Device, devices: int, calls: Collectives | No
     }  # fmt: skip
     most = _by_size(mine, row.communication_ns, numbers)
     straggler = calls.straggler if calls is not None else None
-    late = f" {straggler.said}." if straggler is not None else ""
+    late = ""
+    if straggler is not None:
+        late = f" {straggler.said}."
+        numbers |= {"last_count": straggler.last_count, "collective_calls": straggler.count,
+                    "held_ns": straggler.held_ns}  # fmt: skip
     others = f" So are {devices} devices of {len(result.rows)}." if devices > 1 else ""
     return Draft(
         FindingKind.COLLECTIVE, None,
@@ -86,8 +90,9 @@ def _exposed(result: Devices, row: Device, devices: int, calls: Collectives | No
         f"{duration(ns)} of {duration(row.communication_ns)} in collectives have no other kernel "
         f"beside them. It is transfer and waiting for peers.{most}{late}{others}",
         ns / seen, "share", ns, seen,
-        "Overlap communication with compute (smaller buckets, another stream), and see which rank "
-        "comes last: traces of all ranks show it.",
+        "Overlap communication with compute (smaller buckets, another stream), and see "
+        + (f"what holds {straggler.rank} up." if straggler is not None
+           else "which rank comes last: traces of all ranks show it."),
         numbers=numbers,
         also=(Collectives,) if straggler is not None else (),
         device=row.device if len(result.rows) > 1 else None,

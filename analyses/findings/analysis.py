@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from tracekit.answers.audit import Audit
+from tracekit.answers.collectives import Collectives
 from tracekit.answers.devices import Devices
 from tracekit.answers.findings import Finding, Findings, Saving, Withheld
 from tracekit.answers.stages import Stages
@@ -25,7 +26,7 @@ from tracekit.results.trust import VERDICTS, Verdict
 from tracekit.results.units import share
 from tracekit.results.unknown_work import device_kind, neutral
 from tracekit.taxonomy import Category, FindingKind
-from tracekit.trace.ranks import named
+from tracekit.trace.ranks import named, whole
 from tracekit.trace.trace import Trace
 
 from . import alike
@@ -87,6 +88,8 @@ class _Asked:
     def answer(self, name: str) -> Result | None:
         """None where the trace cannot answer, or where there is no such analysis.
 
+        Of collectives the answer is that of all ranks of the file: who comes last no rank knows.
+
         Raises: MissingEventsError where the stages that the user named are not there.
         """
         entry = self.entries.get(name)
@@ -94,8 +97,9 @@ class _Asked:
             return None
         takes = inspect.signature(entry.run).parameters
         given = {"stages": self._stages} if self._stages is not None and "stages" in takes else {}
+        trace = whole(self._trace) if name == Collectives.analysis else self._trace
         try:
-            return catalog.answer(self._trace, name, **given)
+            return catalog.answer(trace, name, **given)
         except MissingEventsError:
             if given and name == Stages.analysis:
                 raise

@@ -255,6 +255,9 @@ def test_a_straggler_among_ranks_of_one_file_makes_the_others_wait() -> None:
         "rank0": pytest.approx(0.6),
         "rank1": pytest.approx(0.1),
     }
+    assert "Rank1 comes last to 6 of 6 collective calls" in wait.what
+    assert wait.do.endswith("see what holds rank1 up.")
+    assert wait.numbers["last_count"] == 6
     assert not {row.kind for row in rows} & (HOST | {Kind.ONE_KERNEL})
 
 

@@ -46,6 +46,12 @@ def split(trace: Trace) -> tuple[Trace, ...]:
     return trace.once("ranks", lambda: _split(trace))
 
 
+def whole(trace: Trace) -> Trace:
+    """The file that a trace is one rank of; the trace itself where it is none."""
+    tables = trace.source.reread
+    return tables.trace if isinstance(tables, _Tables) else trace
+
+
 class _Owners(Record, frozen=True):
     """Who owns what of a file of several ranks."""
 
