@@ -15,6 +15,7 @@ from tracekit.answers.stages import Stages
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.roofline import devices, model_bounds
 from tracekit.attribution.roofline.formulas.work import Work
+from tracekit.attribution.roofline.left_over import NO_SHAPES
 from tracekit.attribution.roofline.stage_bounds import StageBound, join, of_need
 from tracekit.attribution.roofline.utilization import Rates, rates_of
 from tracekit.attribution.stages import work_phases
@@ -24,7 +25,7 @@ from tracekit.results.catalog import Analysis, ask
 from tracekit.trace.trace import Cat, Trace
 
 from . import op_rows
-from .dimensions import by_dimensions, lacking, parts_of, with_stated
+from .dimensions import by_dimensions, lacking, parts_of, unsized, with_stated, without_shapes
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .tables import DEFINITIONS, charts, tables
@@ -47,11 +48,10 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
     if not len(trace.of(Cat.KERNEL)):
         why = "no kernel events"
     elif not any(len(one.table("shapes")) for one in origin.hosts(trace)):
-        why = "captured without shapes"
-        if parts:
-            coverage = op_rows.coverage_of(trace, work_phases.of_work(trace, stages))
+        why = NO_SHAPES
     else:
         shaped = True
+    if shaped or parts:
         phases = work_phases.of_work(trace, stages)
         rows = op_rows.rows_of(trace, spec, phases)
         alike = op_rows.rows_of(trace, spec, phases, alike=True)
@@ -64,6 +64,8 @@ def roofline(trace: Trace, *, stages: str | None = None) -> Roofline:
             hint="capture with record_shapes=True and a GPU visible",
         )
     coverage, uncovered = with_stated(coverage, parts), lacking(uncovered, parts)
+    if why == NO_SHAPES:
+        coverage, uncovered = unsized(coverage), op_rows.added(without_shapes(uncovered))
     return _finish(rows, alike, found, coverage, spec, why, uncovered, stated, fit)
 
 

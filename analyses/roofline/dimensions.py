@@ -13,7 +13,7 @@ from tracekit.answers.roles import ModelFit, Part, Roles
 from tracekit.answers.roofline import Coverage, Op, Uncovered
 from tracekit.attribution.roofline import devices
 from tracekit.attribution.roofline.formulas.work import Work
-from tracekit.attribution.roofline.left_over import SIZED
+from tracekit.attribution.roofline.left_over import NO_SHAPES, SIZED
 from tracekit.attribution.roofline.utilization import rates_of
 from tracekit.errors import MissingEventsError
 from tracekit.records import replace
@@ -70,6 +70,16 @@ def with_stated(coverage: Sequence[Coverage], parts: Sequence[Part]) -> list[Cov
         )
         for one in coverage
     ]
+
+
+def unsized(coverage: Sequence[Coverage]) -> list[Coverage]:
+    """Of a trace without shapes: ops say no sizes, so only what is covered has some."""
+    return [replace(one, unsized_ns=one.kernel_ns - one.covered_ns) for one in coverage]
+
+
+def without_shapes(uncovered: Sequence[Uncovered]) -> list[Uncovered]:
+    """The same, with the reason why ops around launches say nothing."""
+    return [replace(row, why=NO_SHAPES) if row.why in SIZED else row for row in uncovered]
 
 
 def lacking(uncovered: Sequence[Uncovered], parts: Sequence[Part]) -> tuple[Uncovered, ...]:

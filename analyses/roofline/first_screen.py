@@ -8,7 +8,7 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, KeyNumber, Remark
-from tracekit.results.units import duration, share
+from tracekit.results.units import duration, plural, share
 
 
 def key_numbers(result: Roofline, one: Answers) -> Iterator[KeyNumber]:
@@ -30,10 +30,13 @@ def remarks(result: Roofline, one: Answers) -> Iterator[Remark]:
         yield Remark("Sizes", f"{fit.called} is not used: {fit.why}")
     elif fit is not None and whole:
         part = sum(row.total_ns for row in result.stated) / whole
-        many = [f"{phase} {n:,}" for phase, n in fit.tokens.items() if n is not None]
-        lacking = "" if len(many) == len(fit.tokens) else "; not known of every phase: then a bound"
-        tokens = f" (tokens: {', '.join(many) or 'none'}{lacking})" if fit.tokens else ""
-        yield Remark("Sizes", f"{share(part)} of the kernel time by {fit.called}{tokens}")
+        said = [
+            f"{plural(many, 'token')} in {phase}" if many is not None
+            else f"tokens in {phase} not known: a bound"
+            for phase, many in fit.tokens.items()
+        ]  # fmt: skip
+        what = f"{share(part)} of the kernel time has those of {fit.called}, as you say"
+        yield Remark("Sizes", f"{what} ({', '.join(said)})")
     stages = one.get(Stages)
     floors = {row.stage: row for row in result.floors}
     for stage in stages.main if stages is not None else ():

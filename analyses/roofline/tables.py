@@ -65,22 +65,27 @@ MOST = 200
 
 
 def tables(result: Roofline) -> list[Grid]:
-    grids = []
+    """Of ops and of kernels by dimensions first those that took longer."""
+    grids, later = [], []
     if result.floors:
         grids.append(_bound_grid(result))
+    if result.rows:
+        later.append(_op_grid(result, "ops", "Ops against the peaks", result.rows))
+    if result.stated:
+        later.insert(0 if _mostly_stated(result) else 1, _stated_grid(result))
     if result.rows or result.coverage:
-        grids += [
-            _op_grid(result, "ops", "Ops against the peaks", result.rows),
-            _coverage_grid(result),
-        ]
+        later.insert(1, _coverage_grid(result))
     if result.alike:
         title = "Launched before the recording, by kernels alike"
-        grids.append(_op_grid(result, "alike", title, result.alike))
-    if result.stated:
-        grids.append(_stated_grid(result))
-    if result.uncovered and result.rows:
-        grids.append(_rest_grid(result))
-    return grids
+        later.append(_op_grid(result, "alike", title, result.alike))
+    if result.uncovered and (result.rows or result.stated):
+        later.append(_rest_grid(result))
+    return [*grids, *later]
+
+
+def _mostly_stated(result: Roofline) -> bool:
+    """Whether the model's dimensions describe more of the time than ops do."""
+    return sum(r.total_ns for r in result.stated) > sum(r.total_ns for r in result.rows)
 
 
 def _of(result: Roofline) -> str:
@@ -224,10 +229,15 @@ def _rest_grid(result: Roofline) -> Grid:
 LITTLE = 0.01  # of the time of the rows: a roof of so little work is left out
 
 
+def drawn(result: Roofline) -> list[Op]:
+    """Ops, and kernels by the model's dimensions, the longest first."""
+    return sorted((*result.rows, *result.stated), key=lambda r: -r.total_ns)
+
+
 def _roofs(result: Roofline) -> set[str]:
     """The dtypes whose peaks bound some of the work."""
     sums: Counter[str] = Counter()
-    for r in result.rows:
+    for r in drawn(result):
         if r.flops:
             sums[r.dtype if r.family in MATRIX else VECTOR] += r.total_ns
     least = LITTLE * sum(sums.values())
@@ -236,7 +246,7 @@ def _roofs(result: Roofline) -> set[str]:
 
 def _roof_name(dtype: str, result: Roofline) -> str:
     """The dtype; that of vector units says so where no product was of it."""
-    products = any(r.dtype == dtype and r.family in MATRIX and r.flops for r in result.rows)
+    products = any(r.dtype == dtype and r.family in MATRIX and r.flops for r in drawn(result))
     return dtype if products or dtype != VECTOR else f"vector units, {dtype}"
 
 
@@ -247,7 +257,7 @@ def _points(result: Roofline) -> list[Point]:
             f"{r.op} {r.shape}", r.rates.intensity, r.rates.flops_per_s, r.category.value, r.phase,
             r.total_ns, None if r.flops else r.rates.bytes_per_s,
         )
-        for r in result.rows[:MOST]
+        for r in drawn(result)[:MOST]
         if r.family is not Family.COMMUNICATION and r.known is not Known.MOST
         and (r.rates.flops_per_s is not None or r.rates.bytes_per_s is not None)
     ]  # fmt: skip
@@ -255,14 +265,15 @@ def _points(result: Roofline) -> list[Point]:
 
 def charts(result: Roofline) -> list[Chart]:
     out = []
-    if result.rows:
+    if drawn(result):
         used, points = _roofs(result), _points(result)
         total = sum(c.kernel_ns for c in result.coverage)
         out.append(
             figures.roofline(
                 "roofline", "Ops against the peaks", points,
                 peaks={_roof_name(k, result): v for k, v in result.peaks.items() if k in used},
-                bytes_per_s=result.memory_bytes_per_s, device=result.device or "", table="ops",
+                bytes_per_s=result.memory_bytes_per_s, device=result.device or "",
+                table="stated" if _mostly_stated(result) else "ops",
                 drawn_share=sum(p.total_ns for p in points) / total if total else None,
                 summary="FLOP/s over intensity of each op and shape, below the device's roofs.",
             )

@@ -160,6 +160,18 @@ def test_without_the_number_of_tokens_the_weights_are_a_bound_and_called_one() -
     assert down.by_config
 
 
+def test_launched_kernels_without_shapes_have_them_too_and_what_lacks_some_says_so() -> None:
+    """An eager step: ops are around its launches, and no arguments are recorded."""
+    model = Decoder(layer=(*LAYER[:2], "argmax", *LAYER[2:]), matrices=FUSED, shapes=False)
+    model.stage(STEPS[0], [4])
+    found = asked(model.trace(**H100), SMALL)
+    assert by_op(found)["MLP down projection"].shape == "4×64×192"
+    (rest,) = found.uncovered  # one in each layer, of which nobody knows what it is over
+    assert (rest.what, rest.why, rest.count) == ("aten::argmax", "captured without shapes", 3)
+    (one,) = found.coverage
+    assert one.kernel_ns == one.covered_ns + rest.total_ns == one.covered_ns + one.unsized_ns
+
+
 def test_a_prefill_sends_the_last_position_of_each_prompt_through_the_head() -> None:
     step = "execute_8_context_2(sq6sk6sqsq20sqsk20)_generation_2(sq2sk50sqsq2sqsk50)"
     found = asked(replayed(step), SMALL)

@@ -20,6 +20,7 @@ NO_OP = "no op around its launch"
 NO_FORMULA = "no formula for the op"
 NO_ARGUMENTS = "the recorded arguments do not say enough"
 COMMUNICATION = "communication of a size that is not recorded"
+NO_SHAPES = "captured without shapes"
 SIZED = (NO_FORMULA, NO_ARGUMENTS)  # an op around the launch has arguments
 _WORDS = (NO_LAUNCH, NO_CAPTURE, NO_OP, NO_FORMULA, COMMUNICATION)
 
