@@ -261,6 +261,24 @@ def test_what_is_not_known_is_named_with_count_and_time(tmp_path: Path) -> None:
     assert "devices" in found["touches"]
 
 
+def test_functions_that_a_graph_calls_on_the_host_are_named_and_no_work(tmp_path: Path) -> None:
+    """torch's cupti_monitor draws them, and records of events, on the stream that waits."""
+    on_stream: dict[str, Any] = {"pid": 0, "tid": 7, "device": 0, "stream": 7, "correlation": 1}
+    events = [
+        OP,
+        x("cudaGraphLaunch", "cuda_runtime", 0, 5, correlation=1),
+        x("k", "kernel", 10, 10, **on_stream),
+        x("EventRecord", "graph_event_node", 20, 0, **on_stream),
+        x("HostNode: sample", "graph_host_node", 22, 50, **on_stream),
+        x("k", "kernel", 80, 10, **on_stream),
+    ]
+    (row,) = load(tmp_path, events).source.unknown
+    assert (row.category, row.count, row.on_host) == ("graph_host_node", 1, True)
+    answers = engine.answers(tmp_path / "t.json").to_json()["answers"]
+    assert answers["audit"]["verdict"] == "trusted"
+    assert [row["busy_ns"] for row in answers["devices"]["rows"]] == [20_000]
+
+
 def test_unknown_slices_on_host_threads_degrade_nothing(tmp_path: Path) -> None:
     events = [OP, x("mine", "my_category", 10, 5)]
     trace = load(tmp_path, events)

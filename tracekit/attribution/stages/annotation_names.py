@@ -186,7 +186,8 @@ def spoken(name: str) -> str | None:
     `llm_decode`, `DecodeStep 3`; None for every other name.
     """
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    words = set(re.findall(r"[^\W\d_]+", apart.lower())) - _BESIDE
+    # one letter beside a number is a size: prefill_T512, decode b8
+    words = {w for w in re.findall(r"[^\W\d_]+", apart.lower()) if len(w) > 1} - _BESIDE
     if words & {"prefill", "prefilling"}:
         words -= _BESIDE_PREFILL
     return _SPOKEN.get(words.pop()) if len(words) == 1 else None

@@ -42,6 +42,7 @@ _OF_COMMANDS = (
                 r"|clEnqueue(?:Barrier|Marker))"), Cat.SYNC),
 )  # fmt: skip
 _XLA_WORK = "XLA Ops"  # the line of a device that holds what it ran
+_HOST_NODE = "graph_host_node"  # torch's cupti_monitor: a function that a graph calls on the host
 _PYTHON_GC = "Python GC"  # torch_npu: collections of garbage on threads of the host
 
 
@@ -253,7 +254,7 @@ def _named(columns: Mapping[str, Any], odd: Odd, words: Words) -> tuple[Unknown,
     ns = segments.sums(track_of[:, 0], flat, len(where))
     on_host = _shares(columns, rows, _hosts(columns), "pid", "tid")
     collecting = [code for code, name in words.processes.items() if name == _PYTHON_GC]
-    on_host |= np.isin(pid, collecting)
+    on_host |= np.isin(pid, collecting) | odd.of(_HOST_NODE)[left]
     inside = segments.sums(group, on_host.astype(np.int64), len(where))
     count = np.bincount(group, minlength=len(where))
     found = [
