@@ -79,7 +79,8 @@ def test_other_names_are_not_guessed(name: str) -> None:
     ("name", "want"),
     [
         ("prefill", "prefill"), ("## Prefill ##", "prefill"), ("llm_prefill", "prefill"),
-        ("PrefillStep", "prefill"), ("prefill_T512", "prefill"), ("decode_step_12", "decode"), ("Decode token 5", "decode"),
+        ("PrefillStep", "prefill"), ("prefill_T512", "prefill"), ("decode_step_12", "decode"),
+        ("Decode token 5", "decode"),
         ("generate/decode", "decode"), ("model.decoding", "decode"), ("LLMDecode", "decode"),
         ("run_decode(bs=4)", "decode"), ("decode next token", "decode"),
         ("prefill_chunk_2", "prefill"), ("chunked prefill", "prefill"),
