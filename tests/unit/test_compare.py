@@ -19,7 +19,7 @@ from tracekit.comparison import compare, decode, fields, runs, tables
 from tracekit.comparison.runs import Run
 from tracekit.comparison.splits import Split
 from tracekit.errors import MissingEventsError, TracekitError
-from tracekit.report.diff import wording
+from tracekit.report.diff import page, wording
 from tracekit.results.result import Result
 from tracekit.trace.trace import Trace
 
@@ -121,6 +121,12 @@ def test_kernels_are_matched_and_what_is_new_or_gone_is_said() -> None:
     mm = next(o for o in result.ops if o.op == "aten::mm")
     assert set(mm.before_kernels) == {"gemm_old", "shared", "gone"} - {"gone"}
     assert "gemm_new" in mm.after_kernels
+    # most of what changed has another name on the other side: the chart goes by op
+    (chart,) = page.op_changes(result)
+    assert chart.layout["yaxis"]["ticktext"] == [
+        "all ops before", "no op (gone)", "aten::mm", "all ops after",
+    ]  # fmt: skip
+    assert page.op_changes(compare.compare(answered(BEFORE), answered(BEFORE))) == []
 
 
 def test_the_headline_is_the_wall_time_of_all_stages() -> None:

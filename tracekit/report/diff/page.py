@@ -207,7 +207,8 @@ def _sections(result: Comparison) -> Iterable[Section]:
             "Which kernels are new, gone, run more often or take longer?",
             [*slopes.op_slope(result),
              *(split_chart("by-category", key, s, result) for key, s in by_category),
-             *(category_chart(s) for _, s in by_category), *_changes(result, result.kernels)],
+             *(category_chart(s) for _, s in by_category),
+             *(op_changes(result) or _changes(result, result.kernels))],
             some("kernels", "ops", *(k for k, _ in by_category)),
         )  # fmt: skip
     if result.host_ops:
@@ -299,6 +300,45 @@ def _changes(result: Comparison, every: Sequence[KernelChange]) -> list[Chart]:
             summary=f"The {len(shown)} {noun}s that changed most, from their time before to that "
             "after",
             table="kernels" if on_device else "host-ops",
+        )
+    ]  # fmt: skip
+
+
+def op_changes(result: Comparison) -> list[Chart]:
+    """The ops whose kernels changed most; none where most of what changed is on both sides.
+
+    Another device, or another library, runs other kernels for the same op: kernel by kernel all of
+    it would be new or gone.
+    """
+    moved = sum(abs(k.difference_ns) for k in result.kernels)
+    replaced = sum(abs(k.difference_ns) for k in result.kernels if k.state != "both")
+    if 2 * replaced <= moved or not slopes.named(result):
+        return []
+    sums: dict[str, tuple[int, int]] = {}
+    label = slopes.op_labels(result)
+    for o in result.ops:  # one op launches kernels of several categories
+        before, after = sums.get(label(o), (0, 0))
+        sums[label(o)] = before + o.before_ns, after + o.after_ns
+    ops = sorted(sums.items(), key=lambda own: -abs(own[1][1] - own[1][0]))
+    steps, grey = list[tuple[str, float]](), list[str]()
+    for name, (before, after) in ops[:KERNELS]:
+        if before == after:
+            continue
+        state = "" if before and after else " (gone)" if before else " (new)"
+        steps.append((f"{name}{state}", float(after - before)))
+        grey += [f"{name}{state}"] if state else []
+    if rest := sum(after - before for _, (before, after) in ops[KERNELS:]):
+        grey.append(units.plural(len(ops) - KERNELS, "other"))
+        steps.append((grey[-1], float(rest)))
+    before, after = (sum(getattr(o, f"{s}_ns") for o in result.ops) for s in ("before", "after"))
+    return [
+        waterfall(
+            "op-changes", "What ops launched, the largest change first",
+            ("all ops before", float(before)), steps, ("all ops after", float(after)),
+            of="kernel time, added up", neutral=grey,
+            less_is_better=True if result.same_work and result.audits.alike else None,
+            summary="The ops whose kernels changed most, whatever these are called",
+            table="ops",
         )
     ]  # fmt: skip
 

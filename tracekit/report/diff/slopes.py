@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tracekit.comparison.compare import Comparison
+from tracekit.comparison.compare import Comparison, OpChange
 from tracekit.results.figures import Chart, Measure, Pair, slope
 from tracekit.results.units import plural
 
@@ -24,13 +24,12 @@ class _Row(NamedTuple):
 def op_slope(result: Comparison) -> list[Chart]:
     """Device time by the op that launched it, or host time by op where no device was recorded."""
     if result.ops:
-        named = sum(o.before_ns + o.after_ns for o in result.ops if o.op)
-        if named < NAMED * sum(o.before_ns + o.after_ns for o in result.ops):
+        if not named(result):
             return []
-        several = len({o.phase for o in result.ops}) > 1
+        label = op_labels(result)
         rows = [
-            _Row(_label(o.op or "no op", o.phase if several else None), o.category, o.before_ns,
-                 o.after_ns, _kernels(o.before_kernels, o.after_kernels))
+            _Row(label(o), o.category, o.before_ns, o.after_ns,
+                 _kernels(o.before_kernels, o.after_kernels))
             for o in result.ops
         ]  # fmt: skip
         return _slope(result, rows, "Device time of each op", "kernel time", "ops")
@@ -58,6 +57,18 @@ def stage_slope(result: Comparison) -> list[Chart]:
               [Measure("ms", "ns", "mean wall time")], table="stages",
               summary=f"Mean wall time of {plural(len(both), 'stage')} before and after.")
     ]  # fmt: skip
+
+
+def named(result: Comparison) -> bool:
+    """Whether most device time was launched by ops that the traces name."""
+    known = sum(o.before_ns + o.after_ns for o in result.ops if o.op)
+    return known >= NAMED * sum(o.before_ns + o.after_ns for o in result.ops)
+
+
+def op_labels(result: Comparison) -> Callable[[OpChange], str]:
+    """The name of an op in a chart, with its phase where there are several."""
+    several = len({o.phase for o in result.ops}) > 1
+    return lambda o: _label(o.op or "no op", o.phase if several else None)
 
 
 def _label(name: str, phase: str | None) -> str:

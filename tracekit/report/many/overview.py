@@ -336,5 +336,8 @@ def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
     for same in list(said.values())[: max(ACTIONS, len(many))]:
         name, found = same[0]
         others = [other for other, _ in same[1:] if other != name]
-        also = f" So in {', '.join(dict.fromkeys(others))}." if others else ""
+        # for what it has found itself: other work, or the same by another part
+        also = (
+            f" The same advice holds for {listed(list(dict.fromkeys(others)))}." if others else ""
+        )
         yield replace(found, claim=f"{name}: {found.claim}{also}")
