@@ -18,6 +18,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.stages.annotation_names import Phase, Step, Writer, recognise
 from tracekit.trace.spans import nesting
+from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import I64, Cat, Trace
 
 from . import marked
@@ -35,7 +36,7 @@ _OTHER = 100  # a step that verifies nothing
 def rounds(trace: Trace) -> tuple[Marked, str, list[int | None]] | None:
     """The steps of an engine, its name, and what each round drafted; None where there are none."""
     notes = links.marks(trace)
-    names = {int(n): notes.strings[int(n)] for n in np.unique(notes.name)}
+    names = {n: notes.strings[n] for n in sorted_unique(notes.name).tolist()}
     if any(name == "gpu_model_runner: draft" for name in names.values()):
         kinds, drafted = _vllm(trace, names)
         engine = "vLLM"

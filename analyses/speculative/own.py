@@ -11,6 +11,7 @@ from tracekit.attribution.stages import instances
 from tracekit.records import Record
 from tracekit.taxonomy import ACCEPT, DRAFT_STEP, ROLL_BACK, ROUND, TRANSLATE, VERIFY, Stage
 from tracekit.trace.spans import nesting
+from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import I64, Cat, Trace
 
 from . import marked
@@ -63,7 +64,7 @@ def _kinds(notes: Trace) -> I64:
         TRANSLATE: marked.TRANSLATE,
     }  # fmt: skip
     out = np.full(len(notes), -1, np.int64)
-    for number in np.unique(notes.name).tolist():
+    for number in sorted_unique(notes.name).tolist():
         name = notes.strings[number]
         kind = exact.get(name, -1)
         if _numbered(name, ROUND):

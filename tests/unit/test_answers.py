@@ -118,7 +118,9 @@ def test_a_large_trace_is_gone_when_it_is_answered(
 
 def test_what_a_table_leaves_out_is_counted_once_wherever_it_is_shown() -> None:
     grid = Grid("k", "T", (Column("a"),), [("x",)] * 30, beyond=70)
-    assert "… and 80 more rows" in text_tables.as_text("T", [grid])
+    shown = text_tables.as_text("a:key:b", [grid])
+    assert shown.startswith("a:key:b\n")  # no picture of a key
+    assert "… and 80 more rows" in shown
     assert "80 more rows in .to_pandas()." in notebook_tables.table(grid)
     assert any("and 88 more rows in" in line for line in text.titled(grid))
     assert "in --csv and --json: 70 rows." in html_tables.html_table("s", grid, 10).note

@@ -29,7 +29,7 @@ def console(*, stderr: bool = False) -> Console:
     """A console that is plain, and wide, when it is not a terminal; text in it is only shown."""
     from tracekit.cli.plain_console import PlainConsole
 
-    out = PlainConsole(stderr=stderr, highlight=False, soft_wrap=False)
+    out = PlainConsole(stderr=stderr, highlight=False, soft_wrap=False, emoji=False)
     if not out.is_terminal:
         out.width = max(PIPED, shutil.get_terminal_size().columns)
     return out

@@ -24,7 +24,7 @@ def as_text(title: str, grids: Iterable[Grid]) -> str:
     from rich.console import Console
 
     width = shutil.get_terminal_size().columns
-    out = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
+    out = Console(file=io.StringIO(), width=width, highlight=False, color_system=None, emoji=False)
     out.print(one_line(title), markup=False)
     for grid in grids:
         show(out, grid, rest=".to_pandas() has them")

@@ -116,7 +116,7 @@ def _row(trace: Trace, every: Calls, own: I64) -> Collective:
     gpu, row = links.work(trace), every.row[own]
     dur, size = gpu.dur[row], every.size[own]
     sized = size > 0
-    groups = np.unique(every.ranks[own][sized])
+    groups = segments.sorted_unique(every.ranks[own][sized])
     ranks = int(groups[0]) if len(groups) == 1 and groups[0] > 0 else None
     ns, moved = int(dur[sized].sum()), int(size[sized].sum())
     rate = moved / ns * 1e9 if ns else None

@@ -78,7 +78,7 @@ def _hidden(trace: Trace, row: I64) -> I64:
     """[C] ns of each call in which its device ran another kernel."""
     gpu, out = links.work(trace), np.zeros(len(row), np.int64)
     windows = np.stack([gpu.ts, gpu.end], axis=1)[row]
-    for device in np.unique(gpu.device[row]).tolist():
+    for device in segments.sorted_unique(gpu.device[row]).tolist():
         own = gpu.device[row] == device
         out[own] = covered(busy(trace, device).compute, windows[own])
     return out

@@ -11,6 +11,7 @@ from tracekit.attribution.stages import annotation_names
 from tracekit.records import Record
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
+from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 MOST = 5_000  # stretches of one device that are named: the longest
@@ -90,7 +91,7 @@ def _is_step(trace: Trace) -> Mask:
         rows = np.flatnonzero(found)
         steps = {
             name: annotation_names.recognise(trace.strings[name]) is not None
-            for name in np.unique(trace.name[rows]).tolist()
+            for name in sorted_unique(trace.name[rows]).tolist()
         }
         found[rows] = [steps[name] for name in trace.name[rows].tolist()]
         return found

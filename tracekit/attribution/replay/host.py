@@ -75,7 +75,8 @@ def points(
 ) -> Points:
     """What happens on each thread that launches, waits for its own launches, or has a marker."""
     own, thread, marked = links.calls(trace), call_thread(trace), marker_thread(trace, marks)
-    busy = np.union1d(thread[calls.launches], marked)  # who only waits or polls moves nothing
+    # who only waits or polls moves nothing
+    busy = segments.sorted_unique(np.concatenate([thread[calls.launches], marked]))
     rows = np.flatnonzero((calls.launches | calls.waits) & np.isin(thread, busy))
     split = rows[calls.launches[rows]]
     at, none = np.arange(len(marks)), np.full(len(marks), -1, np.int64)

@@ -21,6 +21,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.roofline.formulas.work import dtype_of, size_of
 from tracekit.records import Record
+from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _COPIED = r"^torch::distributed::reducer::(?:mul_out|copy_)$"
@@ -110,7 +111,7 @@ def _buckets(trace: Trace, arguments: _Arguments) -> list[tuple[int, int, str]]:
     reduced = reduced[[arguments.values(at, 0)[0] < 0 for at in reduced.tolist()]]
     copied = np.flatnonzero(ops.named(_COPIED))
     found: list[tuple[int, int, str]] = []
-    for own in np.unique(thread[reduced]).tolist():
+    for own in sorted_unique(thread[reduced]).tolist():
         mine, held = reduced[thread[reduced] == own], copied[thread[copied] == own]
         for low, at in zip([-1, *mine.tolist()], mine.tolist(), strict=False):
             parts = [arguments.values(c, 0) for c in held[(held > low) & (held < at)].tolist()]

@@ -261,7 +261,7 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
     owners = np.stack([marks.pid, marks.tid], axis=1)
     bare = ~_alone(trace, calls.pid, calls.tid, marks)[call]
     instance, work = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for pid, tid in np.unique(owners, axis=0):
+    for pid, tid in segments.distinct(owners)[0]:
         whose = np.flatnonzero((owners == (pid, tid)).all(axis=1))
         mine = np.ones(len(call), bool) if pid == -1 else calls.pid[call] == pid
         if pid != -1:
