@@ -29,8 +29,10 @@ def alike(trace: Trace) -> I64:
     """
     gpu, launch = links.work(trace), links.launch_row(trace)
     out = np.full(len(gpu), -1, np.int64)
+    if (launch >= 0).all():
+        return out
     mine = np.flatnonzero(unnamed.of_work(trace) == _TALK)
-    if not len(mine) or not (launch[mine] < 0).any() or not (launch[mine] >= 0).any():
+    if not (launch[mine] < 0).any() or not (launch[mine] >= 0).any():
         return out
     says, size, called = matching.says(trace, {}), grids(trace), _called(trace)
     lane = links.stream(trace)[mine]
