@@ -126,10 +126,11 @@ def _lengths(trace: Trace) -> tuple[Lengths, ...]:
     limits = np.array([n for n in CLASSES_NS if n is not None])
     place = np.searchsorted(limits, length, side="right")
     parts, suspect = by_cause(found, inner), suspect_by_cause(found, inner)
+    rows = [np.flatnonzero(place == i) for i in range(len(CLASSES_NS))]
     return tuple(
-        Lengths(under, int((place == i).sum()), int(length[place == i].sum()),
-                by_row(parts[place == i].sum(axis=0)), by_row(suspect[place == i].sum(axis=0)))
-        for i, under in enumerate(CLASSES_NS)
+        Lengths(under, len(mine), int(length[mine].sum()),
+                by_row(parts[mine].sum(axis=0)), by_row(suspect[mine].sum(axis=0)))
+        for under, mine in zip(CLASSES_NS, rows, strict=True)
     )  # fmt: skip
 
 

@@ -140,9 +140,11 @@ def _times(
     mine = np.flatnonzero((row >= 0) & (module_stacks.paths(trace)[0] < 0))
     own_gpu = segments.sums(group[row[mine]] * width + phases.code[mine], gpu.dur[mine], size)
     at, work = around(row, parent)
-    pair, _ = segments.distinct(np.stack([group[at] * width + phases.code[work], work], axis=1))
-    all_gpu = segments.sums(pair[:, 0], gpu.dur[pair[:, 1]], size)
-    count = np.bincount(pair[:, 0], minlength=size)
+    once = outer[at]  # of nested frames of one group the outermost has it
+    at, work = at[once], work[once]
+    pair = group[at] * width + phases.code[work]
+    all_gpu = segments.sums(pair, gpu.dur[work], size)
+    count = np.bincount(pair, minlength=size)
     called = np.bincount(key, minlength=size)
     has_gpu = len(gpu) > 0
     return [
@@ -164,14 +166,15 @@ def _times(
     ]
 
 
-def _inside_its_own(group: I64, parent: I64) -> I64:
+def _inside_its_own(group: I64, parent: I64) -> Mask:
     """[F] whether a frame lies inside another one of its group, at any distance."""
     out = np.zeros(len(group), bool)
-    at = parent.copy()
-    while (at >= 0).any():  # one round a level of nesting
-        known = at >= 0
-        out[known] |= group[at[known]] == group[known]
-        at[known] = parent[at[known]]
+    left = np.flatnonzero(parent >= 0)
+    at = parent[left]
+    while len(left):  # one round a level of nesting
+        out[left[group[at] == group[left]]] = True
+        at = parent[at]
+        left, at = left[at >= 0], at[at >= 0]
     return out
 
 

@@ -152,5 +152,6 @@ ANALYSIS = Analysis(
     tables=tables,
     definitions=DEFINITIONS,
     order=12,
+    alone=True,
     adds_up=False,
 )

@@ -226,5 +226,6 @@ ANALYSIS = Analysis(
     definitions=DEFINITIONS,
     needs=frozenset({"syncs", "shapes"}),
     order=95,
+    alone=True,
     adds_up=False,
 )

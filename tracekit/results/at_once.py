@@ -1,4 +1,4 @@
-"""Answers on two cores: a second thread begins with those that come last.
+"""Answers on two cores: a second thread begins with the long ones, then with those that come last.
 
 numpy holds no lock of the interpreter while it works on columns, and of a large trace that is what
 answers are made of. What both need is computed once: who asks second waits (`Trace.once`).
@@ -29,7 +29,7 @@ def _cores() -> int:
 def from_the_end(
     trace: Trace, given: Mapping[str, Mapping[str, Any]], cores: int | None
 ) -> Iterator[None]:
-    """Meanwhile the answers of these analyses are computed, the last first.
+    """Meanwhile the answers of these analyses are computed: long ones, then the last first.
 
     `given` are the parameters of each; `cores` are those of this process where it is None. Faults
     are left to who asks for the answer.
@@ -41,9 +41,12 @@ def from_the_end(
     over, turn = Event(), sys.getswitchinterval()
 
     def work() -> None:
-        for name in reversed(tuple(given)):
-            if over.is_set():
-                return
+        left = sorted(reversed(tuple(given)), key=lambda name: not catalog.analysis(name).alone)
+        while left and not over.is_set():
+            # what the other thread is at takes as long whether it is waited for or not
+            free = (name for name in left if not catalog.is_being_found(trace, name, **given[name]))
+            name = next(free, left[0])
+            left.remove(name)
             with suppress(Exception):  # it is not kept: who asks meets it
                 catalog.answer(trace, name, **given[name])
 

@@ -14,6 +14,7 @@ from tracekit.registry import Kind
 from tracekit.results import merging
 from tracekit.results.result import of_rank
 from tracekit.trace import impossible, ranks
+from tracekit.trace.columns import release
 
 if TYPE_CHECKING:
     from tracekit.results.figures import Chart
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tracekit.trace.trace import Trace
 
 R = TypeVar("R", bound="Result")
+
+_LARGE = 1_000_000  # slices: what was freed as they were looked at is worth giving back
 
 
 def _nothing(_result: object) -> list[Any]:
@@ -58,6 +61,7 @@ class Analysis(Record, Generic[R], frozen=True, kw_only=True):
     asks_others: bool = False  # and what all other analyses read
     order: int = 100  # place in the report
     by_default: bool = True  # False: only when named with --only
+    alone: bool = False  # takes long, and no other asks for it: a second core begins with it
     # ranks of one job, or repeats of a run: the page shows the sum; False: each trace's own
     adds_up: bool = True
     # what different runs say together where they are parts of one thing (a file of prefill and one
@@ -92,11 +96,19 @@ def answer(trace: Trace, name: str, **parameters: object) -> Result:
     Raises: MissingEventsError where the trace cannot answer.
     """
     entry = analysis(name)
-    key = ("answer", name, tuple(sorted(parameters.items())))
-    found = trace.once(key, lambda: _tried(trace, entry, parameters))
+    found = trace.once(_key(name, parameters), lambda: _tried(trace, entry, parameters))
     if isinstance(found, MissingEventsError):
         raise found.with_traceback(None)
     return found
+
+
+def is_being_found(trace: Trace, name: str, **parameters: object) -> bool:
+    """Whether another thread is at this answer."""
+    return trace.is_making(_key(name, parameters))
+
+
+def _key(name: str, parameters: Mapping[str, object]) -> tuple[object, ...]:
+    return "answer", name, tuple(sorted(parameters.items()))
 
 
 def _tried(
@@ -107,6 +119,9 @@ def _tried(
         return _answer(trace, entry, parameters)
     except MissingEventsError as fault:
         return fault
+    finally:
+        if len(trace) >= _LARGE:
+            release.freed()
 
 
 def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]) -> Result:

@@ -373,6 +373,14 @@ class Trace:
                     heavy[key] = heavy.pop(key)
         return found
 
+    def is_making(self, key: Any) -> bool:
+        """Whether another thread is making what `once` has for a key."""
+        lock = self.memo.get(("lock", key))
+        if lock is None or not lock.acquire(blocking=False):
+            return lock is not None
+        lock.release()
+        return False
+
     def _forget(self, key: Any, found: Any) -> None:
         """Makes room after `key` was added; what is small, and answers, are kept."""
         if len(self) < _LARGE:

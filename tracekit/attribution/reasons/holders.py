@@ -75,12 +75,13 @@ def recorded(trace: Trace, thread: int) -> Spans:
 
 def above(trace: Trace, row: I64, wanted: Mask) -> I64:
     """[S] the row itself or the nearest one around it that is wanted, -1 where none is."""
-    at = row.copy()
-    while True:
-        up = (at >= 0) & ~wanted[at]
-        if not up.any():
-            return at
-        at = np.where(up, links.parent_row(trace)[at], at)
+    at, parent = row.copy(), links.parent_row(trace)
+    left = np.flatnonzero(at >= 0)
+    while len(left):
+        left = left[~wanted[at[left]]]
+        at[left] = parent[at[left]]
+        left = left[at[left] >= 0]
+    return at
 
 
 def _is_step(trace: Trace) -> Mask:

@@ -48,7 +48,10 @@ def thinner(rest: I64, more: Sequence[I64], *, window: tuple[int, int], bins: in
     if not len(start):
         return np.empty((5, 0), np.int64)
     width = max(-(-(window[1] - window[0]) // bins), 1)
-    key = track * bins + np.clip((start - window[0]) // width, 0, bins - 1)
+    key = np.asarray(start - window[0])
+    key //= width
+    np.clip(key, 0, bins - 1, out=key)
+    key += track * bins
     if int(key.max()) < 1 << 16:
         key = key.astype(np.uint16)  # a stable sort of which needs no comparisons
     order = np.argsort(key, kind="stable")

@@ -16,8 +16,11 @@ EMPTY: Spans = np.empty((0, 2), np.int64)
 
 def spans(start: npt.ArrayLike, duration: npt.ArrayLike) -> Spans:
     """[N, 2] spans from starts and durations."""
-    first = np.asarray(start, np.int64)
-    return np.stack([first, first + np.asarray(duration, np.int64)], axis=-1).reshape(-1, 2)
+    first = np.asarray(start, np.int64).reshape(-1)
+    made = np.empty((len(first), 2), np.int64)
+    made[:, 0] = first
+    np.add(first, np.asarray(duration, np.int64).reshape(-1), out=made[:, 1])
+    return made
 
 
 def union(parts: Spans) -> Spans:
