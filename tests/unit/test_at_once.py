@@ -9,7 +9,7 @@ import pytest
 from tests.drawing import draw
 from tracekit.records import replace
 from tracekit.results import at_once, catalog, engine
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import Cat, Trace
 
 PICTURE = """
 mark      pppppppppppp....dddddddd
@@ -77,7 +77,18 @@ def test_who_asks_while_another_thread_computes_waits_for_it() -> None:
     thread = threading.Thread(target=trace.once, args=("slow", make))
     thread.start()
     begun.wait(10)
+    assert trace.is_making("slow"), "who has a choice takes another one"
     threading.Timer(0.05, asked.set).start()
     assert trace.once("slow", make) == 1
     thread.join()
     assert made == [1]
+    assert not trace.is_making("slow")
+    assert not trace.is_making("never asked")
+
+
+def test_a_selection_weighs_what_was_taken_of_it() -> None:
+    part = picture().of(Cat.CPU_OP)
+    assert part.taken == 0
+    size = part.ts.nbytes + part.dur.nbytes
+    assert part.taken == size > 0
+    assert part.pid.nbytes == part.taken - size

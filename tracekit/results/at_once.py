@@ -41,7 +41,8 @@ def from_the_end(
     over, turn = Event(), sys.getswitchinterval()
 
     def work() -> None:
-        left = sorted(reversed(tuple(given)), key=lambda name: not catalog.analysis(name).alone)
+        last_first = tuple(given)[::-1]
+        left = sorted(last_first, key=lambda name: not catalog.analysis(name).alone)
         while left and not over.is_set():
             # what the other thread is at takes as long whether it is waited for or not
             free = (name for name in left if not catalog.is_being_found(trace, name, **given[name]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
@@ -198,7 +199,7 @@ def _bytes(value: object, own: frozenset[int], depth: int = 4) -> int:
         return sum(_bytes(one, own, depth - 1) for one in value)
     if isinstance(value, Trace):
         if value.picked is not None:
-            return _PICKED * len(value)
+            return max(_PICKED * len(value), value.picked[1].nbytes + value.taken)
         return sum(_bytes(getattr(value, name), own) for name in COLUMNS)
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     held = [getattr(value, name, None) for name in slots]
@@ -263,6 +264,16 @@ class Trace:
             column = np.take(getattr(whole, name), rows)
             object.__setattr__(self, name, column)
             return column
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the columns of a selection that were asked for."""
+        found = 0
+        for name in COLUMNS:
+            with contextlib.suppress(AttributeError):
+                # by the class: `__getattr__` is not asked for one that is not there
+                found += getattr(Trace, name).__get__(self).nbytes
+        return found
 
     @property
     def end(self) -> I64:
@@ -391,6 +402,9 @@ class Trace:
         with _FORGETTING:
             heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
             heavy[key] = weight
+            for old in heavy:  # selections took columns meanwhile
+                if isinstance(value := self.memo.get(old), Trace):
+                    heavy[old] = _bytes(value, frozenset())
             room = max(_ROOM, _ROOM_A_SLICE * len(self))
             if weight > room:  # pushes nothing out, and goes first as the next one comes
                 return

@@ -96,34 +96,38 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
     """Flat spans of what a thread (a value of `links.thread`) does, the strongest reason first."""
 
     def make() -> dict[Cause, Spans]:
+        # of all threads, and first: what they need beside is gone before much else is there
+        first, first_ops, blocks = first_use(trace), first_calls.of(trace), blocking(trace)
         own = links.thread(trace) == thread
-        mine = trace.where(own)
-        calls, ops = mine.is_(Cat.RUNTIME), mine.is_(Cat.CPU_OP)
+        calls, ops = trace.is_(Cat.RUNTIME), trace.is_(Cat.CPU_OP)
 
         def flat(rows: Mask) -> Spans:
-            return union(spans(mine.ts[rows], mine.dur[rows]))
+            mine = np.flatnonzero(rows & own)
+            return union(spans(trace.ts[mine], trace.dur[mine]))
 
-        code = mine.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
-        allocating = calls & mine.named(ALLOCATING)
-        slow = allocating & (mine.dur >= ANY_ALLOCATION_NS)
-        first = first_use(trace)[own]
-        setting_up = calls & mine.named(SETTING_UP) & (mine.dur >= SETUP_NS)
-        setting_up |= calls & mine.named(MODULES)
-        compiling = code & mine.named(COMPILING)
-        wrapper = ops | mine.is_(Cat.ANNOTATION)
-        compiled = wrapper & mine.named(COMPILED)
+        code = trace.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
+        allocating = calls & trace.named(ALLOCATING)
+        slow = allocating & (trace.dur >= ANY_ALLOCATION_NS)
+        setting_up = calls & trace.named(SETTING_UP) & (trace.dur >= SETUP_NS)
+        setting_up |= calls & trace.named(MODULES)
+        compiling = code & trace.named(COMPILING)
+        wrapper = ops | trace.is_(Cat.ANNOTATION)
+        compiled = wrapper & own & trace.named(COMPILED)
         lazy = trace.is_(Cat.OVERHEAD) & trace.named(LAZY)
-        around = subtract(flat(compiled), flat((ops & ~compiled) | calls))
-        waits, loads = flat(blocking(trace)[own]), flat(code & mine.named(LOADING))
-        ops_first = flat(first_calls.of(trace)[own])
-        for other in (flat(allocating), waits, loads):
+        around = flat(compiled)
+        if len(around):
+            around = subtract(around, flat((ops & ~compiled) | calls))
+        allocates, waits = flat(allocating), flat(blocks)
+        loads = flat(code & trace.named(LOADING))
+        ops_first = flat(first_ops)
+        for other in (allocates, waits, loads):
             ops_first = subtract(ops_first, other)
         setup = [flat(setting_up | compiling | slow | first), ops_first,
                  around[around[:, 1] - around[:, 0] >= COMPILES_NS],
                  spans(trace.ts[lazy], trace.dur[lazy])]  # fmt: skip
         return {
             Cause.HOST_INITIALISATION: union(np.concatenate(setup)),
-            Cause.HOST_ALLOCATION: flat(allocating),
+            Cause.HOST_ALLOCATION: allocates,
             Cause.HOST_SYNC: waits,
             Cause.HOST_DATA: loads,
             Cause.HOST_COMPILED: around,

@@ -15,7 +15,7 @@ from tracekit.errors import MissingEventsError, UsageError
 from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Mask
+from tracekit.trace.trace import I64, Ints, Mask
 
 HOST_SYNC = "host_sync"
 REMOVABLE = (HOST_SYNC,)
@@ -148,7 +148,7 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
     span = int(when.max()) + 1
     keys = thread[opens] * span + when[opens]
 
-    def instance(point: I64) -> I64:
+    def instance(point: Ints) -> I64:
         """Of each point of a host thread the instance around it; -1 where there is none."""
         at = np.searchsorted(keys, thread[point] * span + when[point], side="right") - 1
         around = (

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record
-from tracekit.trace.trace import I64
+from tracekit.trace.trace import I32, I64
 
 NEVER = -(1 << 60)  # no bound
 
@@ -49,18 +49,19 @@ class Kind(IntEnum):
 class Edges(Record, frozen=True, eq=False):
     """E edges. Times in ns."""
 
-    src: I64
-    dst: I64
+    src: I32
+    dst: I32
     fixed: I64
     work: I64
     kind: npt.NDArray[np.uint8]
-    owner: I64  # row of `links.work` (RUN and what scales with it) or of `links.calls`; -1
+    owner: I32  # row of `links.work` (RUN and what scales with it) or of `links.calls`; -1
 
     def __len__(self) -> int:
         return len(self.src)
 
 
-_DST, _KIND = 1, 4  # places of columns of Edges
+_DST = 1  # the place of that column of Edges
+_WIDTHS: tuple[Any, ...] = (np.int32, np.int32, np.int64, np.int64, np.uint8, np.int32)
 
 
 class Drawing:
@@ -69,7 +70,7 @@ class Drawing:
     def __init__(self) -> None:
         self._counts: list[int] = []
         # as those of Edges: of each block a column, or what holds for all of it
-        self._columns: tuple[list[I64 | int], ...] = tuple([] for _ in range(6))
+        self._columns: tuple[list[npt.NDArray[Any] | int], ...] = tuple([] for _ in _WIDTHS)
 
     def add(
         self, kind: Kind, src: I64, dst: I64, *, fixed: I64 | int = 0, work: I64 | int = 0,
@@ -77,23 +78,23 @@ class Drawing:
     ) -> None:  # fmt: skip
         """Edges of one kind; scalars hold for all of them."""
         self._counts.append(len(src))
-        for blocks, values in zip(
-            self._columns, (src, dst, fixed, work, int(kind), owner), strict=True
+        for blocks, width, values in zip(
+            self._columns, _WIDTHS, (src, dst, fixed, work, int(kind), owner), strict=True
         ):
             # of who calls, who may go on to change it
-            blocks.append(values if isinstance(values, int) else np.array(values, np.int64))
+            blocks.append(values if isinstance(values, int) else np.array(values, width))
 
     def edges(self) -> Edges:
         """All of them, by target. The blocks are given up, one column after another."""
-        order = np.argsort(self._joined(_DST, np.int64), kind="stable")
+        order = np.argsort(self._joined(_DST), kind="stable")
         columns: list[npt.NDArray[Any]] = []
         for place in range(len(self._columns)):
-            columns.append(self._joined(place, np.uint8 if place == _KIND else np.int64)[order])
+            columns.append(self._joined(place)[order])
             self._columns[place].clear()
         return Edges(*columns)
 
-    def _joined(self, place: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-        out = np.empty(sum(self._counts), kind)
+    def _joined(self, place: int) -> npt.NDArray[Any]:
+        out: npt.NDArray[Any] = np.empty(sum(self._counts), _WIDTHS[place])
         begin = 0
         for values, count in zip(self._columns[place], self._counts, strict=True):
             out[begin : begin + count] = values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -103,9 +103,10 @@ class Replay:
         # a stage whose work had ended before it began is none: its launches are linked wrongly
         self.windows = (*(w for w in every[:-1] if _length(w, when) > 0), every[-1])
         edges = self.plan.graph.edges
-        self._kept = self.plan.kept + edges.work
-        self._rules = solve.solve(self.plan, edges.fixed + edges.work, pad=False)
-        self.fidelity = tuple(self._fidelity())
+        rules = solve.solve(self.plan, edges.fixed + edges.work, pad=False)
+        replayed = [_length(window, rules) for window in self.windows]
+        del rules  # of a large trace it takes room that what follows needs
+        self.fidelity = tuple(self._fidelity(replayed))
         self.most = _most(self.fidelity)
 
     @property
@@ -128,17 +129,15 @@ class Replay:
             for w, said in zip(self.windows, self.fidelity, strict=True)
         )  # fmt: skip
 
-    def _fidelity(self) -> Iterable[Fidelity]:
+    def _fidelity(self, replayed: Sequence[int]) -> Iterable[Fidelity]:
         path = solve.Lag(self.plan)
         when = self.graph.when
-        for window in self.windows:
+        for window, by_rules in zip(self.windows, replayed, strict=True):
             lag = 0
             for begin, ends in zip(window.begins, window.ends, strict=True):
                 last = int(ends[np.argmax(when[ends])])
                 lag += path.on_path(int(when[begin]), last)
-            yield Fidelity(
-                window.stage, window.clock, _length(window, when), _length(window, self._rules), lag
-            )
+            yield Fidelity(window.stage, window.clock, _length(window, when), by_rules, lag)
 
 
 def _most(every: tuple[Fidelity, ...]) -> Gives:

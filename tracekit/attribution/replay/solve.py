@@ -10,7 +10,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.trace.scan import asked, machine
 from tracekit.trace.scan.asked import Kernel
-from tracekit.trace.trace import I64, Mask
+from tracekit.trace.trace import I64, Ints, Mask
 
 Lists = tuple[list[int], list[int], list[int]]
 
@@ -57,10 +57,12 @@ def plan(graph: Graph, path: str) -> Plan:
             where=path,
             hint="record with cuda_sync events, so that no wait is inferred",
         )
-    room = graph.when[edges.dst] - graph.when[edges.src] - edges.work
-    kept = np.minimum(edges.fixed, room)
+    kept = graph.when[edges.dst]
+    kept -= graph.when[edges.src]
+    kept -= edges.work
+    np.minimum(edges.fixed, kept, out=kept)
     reached = graph.floor.copy()
-    np.maximum.at(reached, edges.dst, graph.when[edges.src] + kept + edges.work)
+    np.maximum.at(reached, edges.dst, _reach(graph, kept))
     chains = None if _kernel(count) else _chains(graph, order, first)
     return Plan(graph, order, first, kept, graph.when - reached, chains)
 
@@ -88,12 +90,20 @@ def _chains(graph: Graph, order: I64, first: I64) -> Chains | None:
     )  # fmt: skip
 
 
+def _reach(graph: Graph, fixed: I64) -> I64:
+    """[E] when each edge lets its target come, as recorded, with this fixed time."""
+    found = graph.when[graph.edges.src]
+    found += fixed
+    found += graph.edges.work
+    return found
+
+
 def _kernel(points: int) -> Kernel | None:
     """What walks a large graph faster, where it is there."""
     return machine.kernel() if points > _MANY else None
 
 
-def _begins(of: I64, count: int) -> I64:
+def _begins(of: Ints, count: int) -> I64:
     """[V + 1] where the edges of each point begin, in edges that are sorted by it."""
     first = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(of, minlength=count), out=first[1:])
@@ -111,7 +121,7 @@ def _order(graph: Graph, count: int) -> I64:
     return ordered(waiting, first, target)
 
 
-def ordered(waiting: I64, first: I64, target: I64) -> I64:
+def ordered(waiting: I64, first: I64, target: Ints) -> I64:
     """As `asked.ordered`, which is faster."""
     left, begins, targets = waiting.tolist(), first.tolist(), target.tolist()
     order = [v for v, count in enumerate(left) if not count]
@@ -163,7 +173,7 @@ def _along(chains: Chains, graph: Graph, weight: I64, extra: I64) -> I64:
     return np.asarray(at[chains.head] + away)
 
 
-def longest(order: I64, first: I64, source: I64, weight: I64, floor: I64, extra: I64) -> I64:
+def longest(order: I64, first: I64, source: Ints, weight: I64, floor: I64, extra: I64) -> I64:
     """As `asked.longest`, which is faster."""
     at, begins = floor.tolist(), first.tolist()
     sources, length, more = source.tolist(), weight.tolist(), extra.tolist()
@@ -182,10 +192,10 @@ def explained(made: Plan) -> I64:
 
     With the time that an edge itself leaves unexplained.
     """
-    edges, when = made.graph.edges, made.graph.when
-    reached = made.graph.floor.copy()
-    np.maximum.at(reached, edges.dst, when[edges.src] + edges.fixed + edges.work)
-    return np.asarray(when - reached)
+    graph = made.graph
+    reached = graph.floor.copy()
+    np.maximum.at(reached, graph.edges.dst, _reach(graph, graph.edges.fixed))
+    return np.subtract(graph.when, reached, out=reached)
 
 
 class Lag:
@@ -197,7 +207,10 @@ class Lag:
         # what waits for nothing in the file has nothing above it
         self._above = np.where(bound < 0, -1, graph.edges.src[bound])
         self._above[graph.start[graph.pinned]] = -1
-        self._own = explained(made) + np.where(bound < 0, 0, graph.lag[bound])
+        lag = graph.lag[bound]
+        lag[bound < 0] = 0
+        self._own = explained(made)
+        self._own += lag
         self._run = _kernel(len(graph.when))
         # without the kernel lists are walked faster
         self._lists: Lists = ([], [], [])
@@ -228,9 +241,8 @@ def path(columns: Lists, v: int, until: int) -> tuple[int, int]:
 
 def _binding(made: Plan) -> I64:
     """[V] the edge that each point waited for longest as recorded; -1 where there is none."""
-    edges, when = made.graph.edges, made.graph.when
-    reach = when[edges.src] + made.kept + edges.work
-    best = np.full(len(when), -1, np.int64)
-    order = np.argsort(reach, kind="stable")
-    best[edges.dst[order]] = order  # the latest is written last
+    graph = made.graph
+    best = np.full(len(graph.when), -1, np.int64)
+    order = np.argsort(_reach(graph, made.kept), kind="stable")
+    best[graph.edges.dst[order]] = order  # the latest is written last
     return best

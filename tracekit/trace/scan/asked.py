@@ -40,7 +40,7 @@ def nested(run: Kernel, track: I64, end: I64, candidate: Mask) -> I64:
     return above
 
 
-def ordered(run: Kernel, waiting: I64, first: I64, target: I64) -> I64:
+def ordered(run: Kernel, waiting: I64, first: I64, target: Ints) -> I64:
     """Points of a graph so that each comes after its sources, without those of a circle.
 
     `waiting` [V] counts the edges into each point; those out of v go to `target[first[v]]` up to
@@ -54,7 +54,7 @@ def ordered(run: Kernel, waiting: I64, first: I64, target: I64) -> I64:
 
 
 def longest(
-    run: Kernel, order: I64, first: I64, source: I64, weight: I64, floor: I64, extra: I64
+    run: Kernel, order: I64, first: I64, source: Ints, weight: I64, floor: I64, extra: I64
 ) -> I64:
     """[V] when each point happens: `floor`, or the latest of its edges, and its `extra`.
 
