@@ -316,10 +316,10 @@ def _times_grid(result: Comparison) -> Grid:
         )
         for f in kept[:NUMBERS]
     ]
-    left = f"{len(kept) - NUMBERS} smaller ones are left out." if len(kept) > NUMBERS else ""
     floor = f"Changes under {duration(least)} or {LEAST_RELATIVE:.0%} are left out; --json has all."
-    note = " ".join(filter(None, (floor, left))) if rows else ""
-    return Grid("times", "Other times that changed, the largest change first", columns, rows, note)
+    title = "Other times that changed, the largest change first"
+    beyond = len(kept) - len(rows)
+    return Grid("times", title, columns, rows, floor if rows else "", beyond=beyond)
 
 
 def _said(result: Comparison) -> Iterator[tuple[float | None, float | None]]:
@@ -355,8 +355,8 @@ def _others_grid(result: Comparison) -> Grid:
         )
         for f in kept[:NUMBERS]
     ]
-    note = f"{len(kept) - NUMBERS} more in --json." if kept[NUMBERS:] else ""
-    return Grid("others", "Other counts and sizes that changed", columns, rows, note)
+    beyond = len(kept) - len(rows)
+    return Grid("others", "Other counts and sizes that changed", columns, rows, beyond=beyond)
 
 
 def _title(analysis: str) -> str:
