@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import html.parser
 import json
@@ -362,6 +363,14 @@ def test_csv_holds_every_row_and_no_formula(tmp_path: Path) -> None:
     assert "clock.kernel_ns" in written["stages.csv"].splitlines()[0]
     assert len(written["stages.csv"].splitlines()) == 3
     assert not [t for t in written.values() if re.search(r"(^|,)=", t, re.MULTILINE)]
+    starts = [*"=+-@|%\uff1d\t\r", *(f"{unseen}=" for unseen in " \xa0\u200b\xad\u2066")]
+    rows = [(f"{start}cmd|' /C calc'!A0", -1) for start in starts]
+    sheet = text.Sheet(tmp_path / "f.csv", ["a", "=b"], rows)
+    (path,) = text.write_sheets([sheet])
+    with open(path, newline="", encoding="utf-8") as kept:
+        heads, *said = csv.reader(kept)
+    assert heads == ["a", "'=b"]
+    assert all(row[0].startswith("'") and row[1] == "-1" for row in said)
 
 
 def test_markdown_is_a_table_in_which_names_stay_text(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.main import get_command
 
 from tests import fresh
 from tests.unit.test_hta import write_trace
+from tracekit.cli.app import app
 from tracekit.report import ci
 from tracekit.report.ci import Case
 from tracekit.report.one.overview import Finding, Overview
@@ -56,6 +59,22 @@ def test_what_claims_no_loss_is_a_notice_and_what_cannot_be_told_fails_nothing(
     root = ElementTree.parse(path).getroot()
     assert root.attrib == {"name": "tracekit", "tests": "3", "failures": "1", "skipped": "1"}
     assert [test[0].tag for test in root[0]] == ["system-out", "skipped", "failure"]
+
+
+def test_the_workflow_of_the_docs_is_yaml_of_commands_and_options_that_there_are() -> None:
+    yaml = pytest.importorskip("yaml")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    lines = [
+        step["run"] for step in yaml.safe_load(block)["jobs"]["latency"]["steps"] if "run" in step
+    ]
+    ran = [line.split() for text in lines for line in text.splitlines() if "tracekit bench" in line]
+    assert len(ran) == 3
+    bench = get_command(app).commands["bench"]
+    for _, _, *words in ran:
+        command = bench.commands.get(words[0], bench.commands["run"])
+        known = {flag for one in command.params for flag in one.opts}
+        assert {word for word in words if word.startswith("-")} <= known
 
 
 @pytest.fixture

@@ -234,7 +234,8 @@ def _holds(heads: Sequence[str], path: Path) -> bool:
 
 
 # what a spreadsheet takes for the start of a formula, by any of its names, and what it skips before
-_FORMULA = re.compile(r"[\s\x00-\x20\u200b-\u200f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]")
+_UNSEEN = r"\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
+_FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]")
 
 
 def _cell(value: object) -> object:
