@@ -20,6 +20,16 @@ _IN_LINES = re.compile(f"(?![\n\t])[{_OBEYED}]")
 _IN_JSON = re.compile(f"(?![\x00-\x1f])[{_OBEYED}]")
 
 
+# what a spreadsheet takes for the start of a formula, by any of its names, and what it skips before
+_SKIPPED = r"\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
+_FORMULA = re.compile(rf"[{_SKIPPED}]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|[\t\r\n]")
+
+
+def cell(text: str) -> str:
+    """The text of a cell of CSV: behind a quote where a spreadsheet would run it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
 def line(text: str) -> str:
     """The text as one line: whatever would be obeyed, line breaks too, as an escape."""
     return _IN_A_LINE.sub(_escaped, text)

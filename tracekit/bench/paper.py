@@ -187,9 +187,7 @@ def comma_separated(found: Sequence[Column]) -> str:
 
 
 def _cell(text: str) -> str:
-    # what a spreadsheet would run as a formula is made text
-    flat = plain.line(text)
-    return f"'{flat}" if flat.lstrip()[:1] in ("=", "+", "-", "@") else flat
+    return plain.cell(plain.line(text))
 
 
 def is_table(path: Path) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tracekit.files import check, starts, writing
+from tracekit.plain import cell
 from tracekit.records import Record, replace
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
@@ -233,15 +234,6 @@ def _holds(heads: Sequence[str], path: Path) -> bool:
     return 2 * len(there & {str(_cell(head)) for head in heads}) >= max(len(there), 1)
 
 
-# what a spreadsheet takes for the start of a formula, by any of its names, and what it skips before
-_UNSEEN = r"\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
-_FORMULA = re.compile(rf"[{_UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]")
-
-
 def _cell(value: object) -> object:
-    """The cell, text of a trace as text: a formula is quoted, as is what looks like one."""
-    if not isinstance(value, str):
-        return value
-    if _FORMULA.match(value) or value[:1] in ("\t", "\r", "\n"):
-        return f"'{value}"
-    return value
+    """The cell, text of a trace as text."""
+    return cell(value) if isinstance(value, str) else value

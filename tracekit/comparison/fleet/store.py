@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tracekit import extras
+from tracekit import extras, plain
 from tracekit.comparison.fleet.columns import BY_NAME, COLUMNS, SCHEMA, Column, Row, Value
 from tracekit.errors import TracekitError, UsageError
 from tracekit.files import starts, writing
@@ -138,8 +138,13 @@ def _to_csv(rows: Sequence[Row], path: Path) -> None:
         table.writerow([_MARK.decode(), *BY_NAME])
         for row in rows:
             cells = (_text(column, row[column.name]) for column in COLUMNS)
-            plain = (";".join(cell) if isinstance(cell, list) else cell for cell in cells)
-            table.writerow([SCHEMA, *plain])
+            flat = (";".join(cell) if isinstance(cell, list) else cell for cell in cells)
+            table.writerow([SCHEMA, *(_quoted(c) if isinstance(c, str) else c for c in flat)])
+
+
+def _quoted(text: str) -> str:
+    """What no spreadsheet runs; a quote that was there before is doubled, so that all come back."""
+    return f"'{text}" if text.startswith("'") else plain.cell(text)
 
 
 def _of_csv(path: Path) -> list[Row]:
@@ -154,7 +159,7 @@ def _of_cells(row: Mapping[str, str]) -> Row:
     }  # fmt: skip
     # an empty list and nothing are one cell: without findings a trace that was read has none
     found: Row = {
-        name: kinds[BY_NAME[name].type](cell) if cell else None
+        name: kinds[BY_NAME[name].type](cell.removeprefix("'")) if cell else None
         for name, cell in row.items() if name in BY_NAME
     }  # fmt: skip
     if found.get("findings") is None and found.get("verdict") is not None:
