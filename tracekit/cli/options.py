@@ -120,10 +120,22 @@ class Reading:
             help="Ranks that share its weights (tensor parallel); else as the trace says.",
         ),
     ] = None
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="The device that ran, where the trace does not name it: its peaks and links.",
+        ),
+    ] = None
     force: Force = False
 
     def __post_init__(self) -> None:
         """Raises: UsageError for what cannot both be."""
+        if self.device is not None:
+            from tracekit.attribution.roofline.devices import datasheet
+
+            datasheet(self.device)
         if self.tp is not None and self.model_config is None:
             from tracekit.errors import UsageError
 

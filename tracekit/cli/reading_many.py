@@ -27,7 +27,7 @@ def alone(path: str, names: Sequence[str] | None, reading: opt.Reading, *, drawn
         found = engine.answers(
             path, names, strict=reading.strict, progress=say, stages=reading.stages,
             graph_capture=reading.graph_capture or (), model=reading.model,
-            drawn=None if drawn else False,
+            device=reading.device, drawn=None if drawn else False,
         )  # fmt: skip
     return Together([path], {0: Done(0, path, found)})
 
@@ -52,7 +52,7 @@ def together(
     asked = Asked(
         None if names is None else tuple(names), reading.strict, reading.stages,
         tuple(reading.graph_capture or ()), None if for_page else (Collectives.analysis,),
-        reading.model, None if ranks is None else tuple(ranks),
+        reading.model, reading.device, None if ranks is None else tuple(ranks),
     )  # fmt: skip
     file = spreading.scheduler_file
     where = run.Where(spreading.workers, spreading.scheduler, None if file is None else str(file))

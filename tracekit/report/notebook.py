@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def load(
     path: str | Path, *, strict: bool = False,
     graph_capture: str | Path | Sequence[str | Path] = (),
-    model_config: str | Path | None = None, tp: int | None = None,
+    model_config: str | Path | None = None, tp: int | None = None, device: str | None = None,
 ) -> Loaded:  # fmt: skip
     """The trace in a file, ready to be asked.
 
@@ -41,6 +41,7 @@ def load(
     looked for beside it. `model_config` is the `config.json` of the model that ran, its folder, or
     a name of `tracekit models`: its dimensions are the sizes of kernels that recorded none; `tp`
     ranks share its weights. Both may be given to one analysis alone: `.roofline(model_config=…)`.
+    `device` is what it ran on, where the file does not say it: its peaks and links are looked up.
 
     Raises: NotATraceError, DamagedTraceError (with strict), TracekitError for a missing file;
     UsageError for what is no path.
@@ -53,6 +54,11 @@ def load(
         )
     given = (graph_capture,) if isinstance(graph_capture, str | Path) else graph_capture
     found = kineto.load(path, strict=strict, snapshots=True)
+    if device is not None:
+        from tracekit.attribution.roofline.devices import datasheet
+
+        source = replace(found.source, device=datasheet(device).name)
+        found = replace(found, source=source, memo={})
     loaded = Loaded(graph_captures.attached(found, given))
     return loaded if model_config is None and tp is None else loaded.of_model(model_config, tp)
 

@@ -50,6 +50,7 @@ def answers(
     strict: bool = False,
     graph_capture: Sequence[str | Path] = (),
     model: GivenModel | None = None,
+    device: str | None = None,
     processes: int | None = None,
     name: str | None = None,
     rank: int | None = None,
@@ -59,9 +60,9 @@ def answers(
     """All that one trace can answer. Keyword parameters go to the analyses that take them.
 
     `graph_capture` names the traces in which graphs replayed here were captured; without, they are
-    looked for beside it. `model` is the one that ran, where the user says it. `processes` read a
-    large file; `name` is what the file is called, where that is not its path; `rank` which of a job
-    it is, where the user says it.
+    looked for beside it. `model` is the one that ran and `device` what it ran on, where the
+    user says it. `processes` read a large file; `name` is what the file is called, where that is
+    not its path; `rank` which of a job it is, where the user says it.
 
     Raises: TracekitError where the file is no trace, or an unknown analysis was named.
     """
@@ -70,10 +71,11 @@ def answers(
     needed |= graph_captures.OWN
     trace = kineto.load(path, tables=needed, strict=strict, processes=processes, snapshots=True)
     trace = graph_captures.attached(trace, graph_capture)
-    if (name is not None and name != str(path)) or rank is not None or model is not None:
+    if (name is not None and name != str(path)) or rank is not None or model or device:
         source = replace(
-            trace.source, path=name or trace.source.path, stated_rank=rank, model=model
-        )
+            trace.source, path=name or trace.source.path, stated_rank=rank, model=model,
+            device=device,
+        )  # fmt: skip
         trace = replace(trace, source=source, memo={})
     found = of_trace(
         trace, only, path=name or str(path), processes=processes, progress=progress, **parameters

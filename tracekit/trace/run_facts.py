@@ -105,6 +105,8 @@ def devices(source: Source) -> list[str]:
         if isinstance(d, Mapping)
     ]  # fmt: skip
     many = {name: names.count(name) for name in names if name}
+    if not many and source.device is not None:
+        return [f"{source.device} (as stated)"]
     return [name if n == 1 else f"{name} ({n} in the machine)" for name, n in many.items()]
 
 

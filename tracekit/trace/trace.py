@@ -87,6 +87,7 @@ class Source(Record, frozen=True):
     reread: Callable[[frozenset[str]], Mapping[str, Table]] | None = None
     captures: tuple[GraphCapture, ...] = ()  # traces in which its graphs may have been captured
     model: GivenModel | None = None  # the model that ran, as the user says
+    device: str | None = None  # the device that ran, as the user says: see `roofline.devices`
 
 
 class GivenModel(Record, frozen=True):

@@ -43,10 +43,10 @@ LINKS: tuple[LinkPeak, ...] = (
 
 def of_trace(trace: Trace) -> LinkPeak | None:
     """The links of the trace's devices; None where they differ or are not known."""
-    found = {
-        next((one for one in LINKS if one.pattern.search(name)), None)
-        for name in devices.names(trace)
-    }
+    source = trace.source
+    stated = source.device is not None and devices.of_file(source) is None
+    called = (str(source.device),) if stated else devices.names(source)
+    found = {next((one for one in LINKS if one.pattern.search(name)), None) for name in called}
     return found.pop() if len(found) == 1 else None
 
 

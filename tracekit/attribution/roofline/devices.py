@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from tracekit.errors import UsageError
 from tracekit.records import Record
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import Source, Trace
 
 TERA, GIGA = 1e12, 1e9
 
@@ -240,9 +240,9 @@ def datasheet(name: str) -> Device:
     return found
 
 
-def names(trace: Trace) -> tuple[str, ...]:
-    """Distinct names of the devices that the trace lists, empty ones left out."""
-    meta = trace.source.meta
+def names(source: Source) -> tuple[str, ...]:
+    """Distinct names of the devices that the file lists, empty ones left out."""
+    meta = source.meta
     found: list[str] = []
     listed = meta.get("deviceProperties")
     if isinstance(listed, Sequence) and not isinstance(listed, str):
@@ -262,27 +262,36 @@ def _own_name(device: object) -> str:
 def of_trace(trace: Trace) -> Device | None:
     """The device that the trace ran on, or None where it is not known or they differ.
 
+    Raises: UsageError for the word of a user that is no device's.
+    """
+    told = trace.source.device
+    return of_file(trace.source) or (None if told is None else datasheet(told))
+
+
+def of_file(source: Source) -> Device | None:
+    """The device that the file names.
+
     Device ids of the events do not index the list of devices (on ROCm they count from elsewhere),
     so only a list of devices of one kind says which one it was.
     """
-    found = [named(name) or _by_units(trace, name) for name in names(trace) or _unnamed(trace)]
+    found = [named(name) or _by_units(source, name) for name in names(source) or _unnamed(source)]
     first = found[0] if found else None
     return first if all(device is first for device in found) else None
 
 
-def _unnamed(trace: Trace) -> tuple[str, ...]:
+def _unnamed(source: Source) -> tuple[str, ...]:
     """The empty name, where ROCm lists devices and knows the name of none."""
-    rocm = any(name in trace.source.meta for name in ("hip_runtime_version", "roctracer_version"))
-    return ("",) if rocm and _listed(trace) else ()
+    rocm = any(name in source.meta for name in ("hip_runtime_version", "roctracer_version"))
+    return ("",) if rocm and _listed(source) else ()
 
 
-def _by_units(trace: Trace, name: str) -> Device | None:
+def _by_units(source: Source, name: str) -> Device | None:
     """The device behind a name that says only its maker's, or nothing, by its compute units and its
     memory.
     """
     if name and not _VAGUE.search(name):
         return None
-    found = {_told(one) for one in _listed(trace) if (one.get("name") or "") == name}
+    found = {_told(one) for one in _listed(source) if (one.get("name") or "") == name}
     only = found.pop() if len(found) == 1 else None
     return next((device for device in DEVICES if device.name == only), None)
 
@@ -297,16 +306,16 @@ def _told(one: Mapping[str, object]) -> str | None:
     return _BY_UNITS.get(((major, minor), units, round(memory / 2**30)))
 
 
-def _listed(trace: Trace) -> list[Mapping[str, object]]:
+def _listed(source: Source) -> list[Mapping[str, object]]:
     """The devices that the trace lists."""
-    listed = trace.source.meta.get("deviceProperties")
+    listed = source.meta.get("deviceProperties")
     rows = listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
     return [one for one in rows if isinstance(one, Mapping)]
 
 
 def units(trace: Trace) -> int | None:
     """SMs, or compute units, of the device, where all that are listed have as many."""
-    found = {one.get("numSms") for one in _listed(trace)}
+    found = {one.get("numSms") for one in _listed(trace.source)}
     only = found.pop() if len(found) == 1 else None
     return only if isinstance(only, int) and only > 0 else None
 

@@ -68,6 +68,7 @@ def register(app: typer.Typer) -> None:
             *_warnings(many),
             *_unjoined(many, reading.graph_capture),
             *_unfit(many),
+            *_named_itself(many, reading.device),
             *said,
         ]:
             process.complain(line)
@@ -193,6 +194,19 @@ def _unfit(many: Sequence[Answers]) -> list[str]:
         elif fit is None and given is not None and (why := one.unanswered.get(Roofline.analysis)):
             lines.append(f"warning: {one.path} is read without {given.name}: {why}")
     return lines
+
+
+def _named_itself(many: Sequence[Answers], device: str | None) -> list[str]:
+    """A line for each trace that says what it ran on, where the user says it too."""
+    if device is None:
+        return []
+    from tracekit.attribution.roofline.devices import of_file
+
+    named = [(one.path, of_file(one.source)) for one in many]
+    return [
+        f"warning: {path} says that it ran on {own.name}: --device {device} is not used"
+        for path, own in named if own is not None
+    ]  # fmt: skip
 
 
 def _print(read: Together, reading: opt.Reading) -> None:

@@ -240,5 +240,6 @@ def _answers(path: str, reading: opt.Reading) -> Answers:
     with terminal.status(Path(path).name) as say:
         return engine.answers(
             path, reading.names, strict=reading.strict, progress=say, stages=reading.stages,
-            graph_capture=reading.graph_capture or (), model=reading.model, drawn=False,
+            graph_capture=reading.graph_capture or (), model=reading.model,
+            device=reading.device, drawn=False,
         )  # fmt: skip

@@ -25,6 +25,7 @@ class Asked(Record, frozen=True):
     graph_capture: tuple[str, ...] = ()
     summed: tuple[str, ...] | None = None  # what of a job is added up; None: everything
     model: GivenModel | None = None  # that ran, as the user says
+    device: str | None = None  # the same of the device
     ranks: tuple[int, ...] | None = None  # of each trace, where the user says that they are a job
 
 
@@ -60,7 +61,7 @@ def do(work: Work, progress: Callable[[str], None] = lambda _text: None) -> Done
     try:
         found = engine.answers(
             path, asked.only, strict=asked.strict, stages=asked.stages,
-            graph_capture=asked.graph_capture, model=asked.model,
+            graph_capture=asked.graph_capture, model=asked.model, device=asked.device,
             processes=work.processes, name=work.path, progress=progress, drawn=work.place < DRAWN,
             rank=None if asked.ranks is None else asked.ranks[work.place],
         )  # fmt: skip
