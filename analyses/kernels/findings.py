@@ -6,12 +6,12 @@ categories that other analyses judge (GEMM, attention) are left to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.answers.roles import Roles
-from tracekit.answers.roofline import Roofline
+from tracekit.answers.roofline import Known, Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution import few_rows
 from tracekit.attribution.roofline.devices import datasheet
@@ -24,6 +24,7 @@ from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import Category, FindingKind, Stage
 
 MUCH = 0.25  # of a phase's kernel time
+SIZED = 0.9  # of the time of experts: else what has no sizes could be told otherwise
 HIDDEN = 0.1  # of a kernel's time: less of it alone on the device is hidden by others
 _TOGETHER = {
     Category.EMBEDDING: (
@@ -47,7 +48,7 @@ def findings(result: Kernels, ask: Ask) -> Iterator[Draft]:
     yield from _unshaped(result, whole, ask)
     for phase in result.phases:
         if phase.phase not in NO_PHASE and phase.total_ns >= 0.1 * whole and phase.total_ns:
-            yield from _experts(result, phase)
+            yield from _experts(result, phase, ask(Roofline))
             yield from _hottest(result, phase)
 
 
@@ -202,8 +203,8 @@ def _dense(result: Kernels) -> str:
     return f"{', '.join(most)} and {least}" if most else least
 
 
-def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
-    """Grouped GEMMs of a mixture of experts."""
+def _experts(result: Kernels, phase: PhaseTotal, roofline: Roofline | None) -> Iterator[Draft]:
+    """Grouped GEMMs of a mixture of experts, and how near to their roof they came."""
     mine = [
         k for k in result.rows
         if k.phase == phase.phase and k.expert_gemm
@@ -212,18 +213,45 @@ def _experts(result: Kernels, phase: PhaseTotal) -> Iterator[Draft]:
     if total / phase.total_ns < MUCH:
         return
     top, count = mine[0], sum(k.count for k in mine)
+    numbers: dict[str, float] = {
+        "share": total / phase.total_ns, "total_ns": total, "kernels": count,
+        "longest_ns": top.total_ns,
+    }  # fmt: skip
+    near = "" if roofline is None else _of_roof(roofline, mine, total, numbers)
     yield Draft(
         FindingKind.EXPERT_GEMM, _stage(phase),
         f"{share(total / phase.total_ns)} of {_of(phase)} is grouped GEMMs of experts: "
         f"{plural(count, 'kernel')}, {duration(total)}; the longest is {_short(top)} "
-        f"({duration(top.total_ns)}).",
+        f"({duration(top.total_ns)}).{near}",
         total / phase.total_ns, "share", None, phase.total_ns,
         "See how many tokens an expert gets: tiles sized for it, more tokens a step, or experts "
         "spread over fewer devices.",
-        numbers={"share": total / phase.total_ns, "total_ns": total, "kernels": count,
-                 "longest_ns": top.total_ns},
+        also=(Roofline,) if near else (),
+        numbers=numbers,
         explains=frozenset({Category.GEMM.value}),
     )  # fmt: skip
+
+
+def _of_roof(
+    roofline: Roofline, mine: Sequence[Kernel], total: int, numbers: dict[str, float]
+) -> str:
+    """How near these kernels of one phase came to what bounds them, where nearly all have sizes."""
+    names, phase = {k.name for k in mine}, mine[0].phase
+    rows = [
+        r for r in (*roofline.rows, *roofline.stated)
+        if r.phase == phase and r.kernel in names and r.rates.floor_ns
+    ]  # fmt: skip
+    took, floor = sum(r.total_ns for r in rows), sum(r.rates.floor_ns or 0.0 for r in rows)
+    if took < SIZED * total or any(r.known is Known.MOST for r in rows):
+        return ""
+    memory = sum(r.rates.floor_ns or 0.0 for r in rows if r.rates.bound == "memory") > floor / 2
+    numbers |= {"floor_share": floor / took, "floor_ns": floor}
+    more = " or more" if any(r.known is Known.LEAST for r in rows) else ""
+    bound = "memory bandwidth" if memory else "arithmetic"
+    return (
+        f" They reach {share(floor / took)}{more} of what {roofline.device} allows ({bound} is "
+        "the limit)."
+    )
 
 
 def _categories(result: Kernels, whole: int) -> Iterator[Draft]:

@@ -16,6 +16,7 @@ from tests import fresh
 from tests.decoder import H100, Decoder
 from tests.drawing import Slice
 from tests.real import loaded
+from tracekit.answers.findings import Findings
 from tracekit.answers.roles import Roles
 from tracekit.answers.roofline import Op, Roofline
 from tracekit.attribution.roofline.decoder import config, matrices
@@ -24,7 +25,10 @@ from tracekit.attribution.roofline.formulas.work import Family, Known, Lengths
 from tracekit.errors import MissingEventsError, UsageError
 from tracekit.models import named
 from tracekit.records import replace
-from tracekit.results import catalog
+from tracekit.report.one.overview import overview
+from tracekit.results import catalog, engine
+from tracekit.results.units import share
+from tracekit.taxonomy import FindingKind
 from tracekit.trace import graph_captures
 from tracekit.trace.trace import Cat, GivenModel, Trace
 
@@ -205,6 +209,22 @@ def test_experts_do_what_their_tokens_ask_and_read_those_of_one_token_at_least()
     phase = catalog.ask(of_model(replayed(STEPS[0], layer=MIXTURE), MOE), Roles).phase("decode")
     assert phase is not None
     assert phase.gemm_bytes_share is None
+
+
+def test_the_finding_and_the_headline_say_how_near_experts_came_to_their_roof() -> None:
+    model = Decoder(layer=MIXTURE, matrices=FUSED, gemm_ns=20_000)
+    model.stage(STEPS[0], [4], replay=True)
+    trace = of_model(model.trace(), MOE)
+    trace = replace(trace, source=replace(trace.source, device="H100 SXM"), memo={})
+    (row,) = (r for r in catalog.ask(trace, Findings).rows if r.kind == FindingKind.EXPERT_GEMM)
+    stated = catalog.ask(trace, Roofline).stated
+    least = sum(r.rates.floor_ns or 0 for r in stated if r.op.startswith("experts'"))
+    assert row.numbers["floor_ns"] == pytest.approx(least)
+    assert row.numbers["floor_share"] == pytest.approx(least / 120_000)
+    said = f"They reach {share(least / 120_000)} or more of what H100 SXM allows (memory bandwidth"
+    assert said in row.what
+    said = f"expert GEMMs 35% at {share(least / 120_000, 0)} or more of roofline"
+    assert said in overview(engine.of_trace(trace)).headlines[0]
 
 
 def test_ranks_that_share_the_weights_have_their_part_of_them() -> None:
@@ -494,7 +514,7 @@ def test_the_command_and_a_notebook_take_it_and_say_where_it_does_not_fit(tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(SMALL))
     done = fresh.tracekit(
         "analyze", fits, other, "--model-config", tmp_path, "--only", "roofline", "--json",
-        "--workers", "1", cwd=tmp_path,
+        "--workers", "1", "--device", "H200", cwd=tmp_path,
     )  # fmt: skip
     one, two = json.loads(done.stdout)["traces"]
     assert one["answers"]["roofline"]["model"] == {
@@ -507,6 +527,8 @@ def test_the_command_and_a_notebook_take_it_and_say_where_it_does_not_fit(tmp_pa
     assert isinstance(shown, Roofline)
     assert shown.covered_share == pytest.approx(1)
     assert shown == tracekit.load(fits, model_config=tmp_path, tp=1).roofline().result
+    assert tracekit.load(fits, device="H200").trace.source.device == "H200"
+    assert "says that it ran on H100 SXM: --device H200 is not used" in done.stderr
     with pytest.raises(UsageError, match="needs model_config"):
         trace.roofline(tp=2)
 

@@ -3,7 +3,12 @@
 import pytest
 
 from tests.drawing import draw
+from tracekit.attribution.collectives import link_peaks
 from tracekit.attribution.roofline import devices
+from tracekit.errors import UsageError
+from tracekit.records import replace
+from tracekit.trace import run_facts
+from tracekit.trace.trace import Trace
 
 SEEN = {
     "NVIDIA H100 80GB HBM3": "H100 SXM",
@@ -119,6 +124,28 @@ def test_devices_of_one_kind_say_which_it_was_and_a_mixture_does_not() -> None:
     assert devices.of_trace(half_known) is None
     assert devices.of_trace(draw(picture, meta={"deviceProperties": "damaged"})) is None
     assert devices.of_trace(draw(picture)) is None
+
+
+def test_the_users_word_counts_where_the_file_names_no_device() -> None:
+    def stated(word: str, **meta: object) -> Trace:
+        trace = draw("host a\nstream 7 A", meta=meta)
+        return replace(trace, source=replace(trace.source, device=word), memo={})
+
+    kind = {"name": "NVIDIA H200"}
+    for trace, told in (
+        (stated("h100 sxm"), "H100 SXM"),
+        (stated("NVIDIA H100 80GB HBM3", deviceProperties=[{"name": "ARTEMIS"}]), "H100 SXM"),
+        (stated("H100 SXM", deviceProperties=[kind]), "H200"),
+        (stated("H100 SXM", deviceProperties=[kind, {"name": "NVIDIA L4"}]), "H100 SXM"),
+    ):
+        found, links = devices.of_trace(trace), link_peaks.of_trace(trace)
+        assert found is not None
+        assert found.name == told
+        assert links is not None
+        assert links.bytes_per_s == 450e9
+    assert run_facts.devices(stated("H100 SXM").source) == ["H100 SXM (as stated)"]
+    with pytest.raises(UsageError, match="no datasheet of this device is known"):
+        devices.of_trace(stated("ARTEMIS"))
 
 
 @pytest.mark.parametrize(

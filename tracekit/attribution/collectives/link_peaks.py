@@ -44,8 +44,9 @@ LINKS: tuple[LinkPeak, ...] = (
 def of_trace(trace: Trace) -> LinkPeak | None:
     """The links of the trace's devices; None where they differ or are not known."""
     source = trace.source
-    stated = source.device is not None and devices.of_file(source) is None
-    called = (str(source.device),) if stated else devices.names(source)
+    called = devices.names(source)
+    if source.device is not None and devices.of_file(source) is None:
+        called = (devices.datasheet(source.device).name,)
     found = {next((one for one in LINKS if one.pattern.search(name)), None) for name in called}
     return found.pop() if len(found) == 1 else None
 

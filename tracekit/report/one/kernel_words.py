@@ -10,7 +10,7 @@ from tracekit.answers.findings import Findings
 from tracekit.answers.kernels import Kernel, Kernels
 from tracekit.answers.roles import Roles
 from tracekit.answers.roofline import Roofline
-from tracekit.attribution.roofline.formulas.work import Family
+from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.results.answers import Answers
 from tracekit.results.kernel_labels import readable
 from tracekit.results.units import share
@@ -30,7 +30,7 @@ WORDS = {
     Category.OPTIMIZER: "the optimiser", Category.EMBEDDING: "embedding look-ups",
     Category.COMMUNICATION: "communication",
 }  # fmt: skip
-CONVOLUTIONS = "convolutions"
+CONVOLUTIONS, EXPERTS = "convolutions", "expert GEMMs"
 
 
 class _Kind(NamedTuple):
@@ -58,6 +58,8 @@ def kinds(one: Answers, kernels: Kernels, phase: str | None, *, talk: bool = Tru
         part = kind.ns / whole
         if part >= WORTH:
             near = _near(one, kind, phase)
+            if kind.word == EXPERTS:
+                near = _of_experts(one, kind, phase, rows)
             if kind.category is Category.GEMM and kind.word == WORDS[Category.GEMM]:
                 weights = "bandwidth" in near
                 said.append("other " if experts else "weight " if weights else "")
@@ -77,7 +79,7 @@ def _by_kind(rows: Sequence[Kernel]) -> list[_Kind]:
 
 def _word(row: Kernel) -> str:
     if row.expert_gemm:
-        return "expert GEMMs"
+        return EXPERTS
     if row.convolution:
         return CONVOLUTIONS
     if row.category in WORDS:
@@ -128,3 +130,18 @@ def _near(one: Answers, kind: _Kind, phase: str | None) -> str:
     if not took or took < COVERED * kind.ns:
         return ""
     return f" at {share(floor / took, 0)} of roofline"
+
+
+def _of_experts(one: Answers, kind: _Kind, phase: str | None, rows: Sequence[Kernel]) -> str:
+    """The same of the products of experts, of which those without sizes may be the model's."""
+    roofline = one.get(Roofline)
+    names = {row.name for row in rows if row.expert_gemm}
+    mine = [
+        r for r in (*roofline.rows, *roofline.stated)
+        if r.kernel in names and r.rates.floor_ns and phase in (None, r.phase)
+    ] if roofline is not None else []  # fmt: skip
+    took = sum(r.total_ns for r in mine)
+    if not took or took < COVERED * kind.ns or any(r.known is Known.MOST for r in mine):
+        return ""
+    more = " or more" if any(r.known is Known.LEAST for r in mine) else ""
+    return f" at {share(sum(r.rates.floor_ns or 0.0 for r in mine) / took, 0)}{more} of roofline"
