@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
 from tracekit.answers.roles import Roles
-from tracekit.answers.roofline import Known, Roofline
+from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution import few_rows
 from tracekit.attribution.roofline.devices import datasheet
+from tracekit.attribution.roofline.formulas.work import Known
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.attribution.unfused import Unfused

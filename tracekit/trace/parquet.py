@@ -239,7 +239,7 @@ def _trace(
     kinds = np.array([int(Cat[word.upper()]) for word in words] or [0], np.uint8)
     columns = {key: _numbers(slices[key]) for key in _WHOLE}
     columns["device"] = columns["device"].astype(np.int32)
-    if (columns["ts"][1:] < columns["ts"][:-1]).any():
+    if np.less(columns["ts"][1:], columns["ts"][:-1]).any():
         raise ValueError("its slices are not in the order of their times")
     made: dict[str, Any] = {**columns, "name": name, "cat": kinds[cat]}
     made["id"] = np.arange(len(name), dtype=np.int32)
