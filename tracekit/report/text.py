@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from tracekit.files import check, starts, writing
-from tracekit.plain import cell
+from tracekit.plain import cell, line
 from tracekit.records import Record, replace
 from tracekit.report import facts
 from tracekit.report.html.section import HERO
@@ -121,8 +121,8 @@ def _table(grid: Grid, most: int) -> Iterable[str]:
 
 
 def plain(text: object) -> str:
-    """Text of a trace that Markdown takes for text."""
-    flat = " ".join(str(text).split())
+    """Text of a trace that Markdown, and a terminal that shows it, take for text."""
+    flat = line(" ".join(str(text).split()))
     for letter in "\\`*_[]|#~":
         flat = flat.replace(letter, f"\\{letter}")
     return (
