@@ -12,7 +12,7 @@ from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import covered
+from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Mask, Trace
 
 NAMED = 5  # holders of a row, the longest first
@@ -31,7 +31,7 @@ class Holder(Record, frozen=True):
     op: str | None  # the framework op around it
     frame: str | None  # the line of the program's own code around it: file.py:12 function
     library: str | None  # the innermost Python frame with a file, of a library too
-    ns: int
+    ns: int  # of these stretches inside it
     count: int
     calls: int | None = None  # calls of this name, where they take half of a stretch together
 
@@ -74,6 +74,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
         key = np.stack([every.reason.astype(np.int64), launcher], axis=1)
         kinds, which = segments.distinct(key)
         held = called.named(trace, every, _held(trace, every, length))
+        took = _inside(trace, held, every.spans)
         waited, after = _waited(trace, every), every.after_sync_ns
         unseen = _unseen(trace, every, length)
         alone = (after > 0) & ~np.isin(every.gap, every.gap[every.of(Reason.SYNC)])
@@ -84,7 +85,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                 IdleReason(
                     device, REASONS[reason].value, stages.names[family] if family >= 0 else None,
                     int(length[own].sum()), len(own), int(length[own].max()),
-                    summed(trace, held[:, own], length[own]), int(after[own].sum()),
+                    summed(trace, held[:, own], took[own]), int(after[own].sum()),
                     int(alone[own].sum()), summed(trace, waited[:, own], after[own], alone[own]),
                     int(length[own][first[own]].sum()),
                     stages.instances[family] if family >= 0 else 0, int(unseen[own].sum()),
@@ -131,6 +132,16 @@ def _held(trace: Trace, every: Stretches, length: I64) -> I64:
     found = holders.held(trace, every.spans[longest], every.thread[longest])
     out[:, longest] = np.stack([found.slice, found.op, found.frame, found.library])
     return out
+
+
+def _inside(trace: Trace, held: I64, where: Spans) -> I64:
+    """[S] ns of each stretch in the slice that holds it; of many calls of one name all of it."""
+    one = np.flatnonzero((held[0] >= 0) & (held[4] == 0))
+    out = where[:, 1] - where[:, 0]
+    slices = held[0, one]
+    begin = np.maximum(trace.ts[slices], where[one, 0])
+    out[one] = np.minimum(trace.end[slices], where[one, 1]) - begin
+    return np.asarray(out, np.int64)
 
 
 def _unseen(trace: Trace, every: Stretches, length: I64) -> I64:
