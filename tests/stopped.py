@@ -25,11 +25,12 @@ from typing import Any
 from tracekit.cli import process
 
 BODY = bytes(range(256)) * 4000  # of a data set, 1 MB
-LIMIT = {"capture": 125_000}  # bytes, that each output is longer than; else LEAST
+LIMIT = {"capture": 125_000, "index": 200}  # bytes, that each output is longer than; else LEAST
 LEAST = 2000
 NOWHERE = "/proc/no folder can be made here"
 WORDS: dict[str, Callable[[str], Sequence[str]]] = {
     "analyze": lambda out: ("analyze", "t.json", "--only", "ops", "-o", out),
+    "index": lambda out: ("index", "t.json", "-o", out),
     "export": lambda out: ("export", "t.json", out),
     "convert": lambda out: ("convert", "t.json", out),
     "capture": lambda out: ("capture", "limu_bert", "--size", "tiny", "--samples", "2",
@@ -37,9 +38,14 @@ WORDS: dict[str, Callable[[str], Sequence[str]]] = {
     "bench": lambda out: ("bench", "limu_bert", "--size", "tiny", "--samples", "2", "-o", out),
     "download": lambda out: ("datasets", "download", "motion_sense", "-o", out),
 }  # fmt: skip
-OUT = {"analyze": "out.html", "convert": "out.parquet", "download": "got"}  # else out.json
+OUT = {
+    "analyze": "out.html",
+    "index": "out.csv",
+    "convert": "out.parquet",
+    "download": "got",
+}  # fmt: skip; else out.json
 IMPORTED: dict[str, Sequence[str]] = {
-    "analyze": (), "export": (), "convert": ("tracekit.trace.parquet", "pyarrow.parquet", "pandas"),
+    "convert": ("tracekit.trace.parquet", "pyarrow.parquet", "pandas"),
     "capture": ("torch.profiler", "tracekit.models.limu_bert.model", "tracekit.capture.save"),
     "download": ("pooch", "requests", "rich.progress", "tracekit.datasets.har.motion_sense"),
 }  # fmt: skip
@@ -99,8 +105,12 @@ def _whole(command: str, at: Path) -> bool:
         return (out / "a.bin").is_file() and (out / "a.bin").read_bytes() == BODY
     if not out.is_file():
         return False
-    if command == "analyze":
+    if out.suffix == ".html":
         return out.read_text().rstrip().endswith("</html>")
+    if command == "index":
+        from tracekit.comparison.fleet import store
+
+        return bool(store.read(out))
     if command == "bench":
         from tracekit.bench import file
 
@@ -148,7 +158,10 @@ def _run(command: str, fault: str, url: str, before: Callable[[Callable[[], None
         most = LIMIT.get(command, LEAST)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     elif fault == "full":
-        out = out if command == "download" else "/dev/full"
+        if command == "index":  # the ending says the form
+            os.symlink("/dev/full", out)
+        elif command != "download":
+            out = "/dev/full"
     elif fault == "closed":
         os.close(1)
     elif fault == "unwritable":
@@ -177,13 +190,13 @@ def _before(command: str) -> Callable[[Callable[[], None]], None]:
     """
     if command == "bench":
         return _bench()
-    for name in IMPORTED[command]:
+    for name in IMPORTED.get(command, ()):
         importlib.import_module(name)
     if command == "capture":
         return _in_the_last_request
     if command == "download":
         return lambda stop: None
-    _once_here("analyze" if command == "analyze" else "export")
+    _once_here("export" if command == "convert" else command)
     return _before_the_name
 
 

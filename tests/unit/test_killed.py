@@ -14,6 +14,9 @@ Each cell runs the command in a process of its own (`tests/stopped.py`).
 | two on one output | here | here | here | one writer (2) | one writer (2) | here |
 | eight on one cache | test_reader_cache | so too | so too | reads none | reads none | reads none |
 
+`index` is tried as `analyze` is, less Ctrl-C and two at once: stopped it keeps the traces that are
+complete, and two runs on one index are not merged (docs/fleet.md). `compare`, `trend` and `preview`
+write their pages as `analyze` does.
 (1) one handler hears both: test_process. (2) `files.writing`, with eight at once: test_outputs.
 A full disk under a regular file fails in the same calls as a limit on its size.
 """
@@ -51,7 +54,7 @@ def one_error(said: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", ["analyze", "export", "convert", "capture", "bench"])
+@pytest.mark.parametrize("command", ["analyze", "index", "export", "convert", "capture", "bench"])
 def test_a_file_is_whole_or_absent_and_the_exit_code_says_which(
     command: str, tmp_path: Path
 ) -> None:
@@ -66,7 +69,8 @@ def test_a_file_is_whole_or_absent_and_the_exit_code_says_which(
     for fault, code in (("term", 143), ("interrupt", 130)):
         if fault not in found:
             continue
-        kept = command == "capture"  # the first of its two samples
+        # the first of its two samples; the only trace
+        kept = command in ("capture", "index")
         assert (found[fault]["code"], found[fault]["whole"]) == (code, kept), found[fault]
         assert found[fault]["files"] == [out] * kept
     for fault, words in SAYS.items():
