@@ -68,7 +68,7 @@ def fit(trace: Trace, seen: Seen, told: bool) -> tuple[Stated | None, ModelFit |
             raise NoFitError("the trace's own metadata has the model's dimensions")
         if not seen.found.on_gpu:
             raise NoFitError("the trace has no kernels")
-        tp = _degree(trace, given)
+        tp = _degree(trace, given, sum(phase.layers or 0 for phase in seen.phases))
         read = config.decoder(given.config, tp, where=given.name)
         steps = _steps(trace, read, seen)
         one = _as_run(read, seen.rows)
@@ -88,7 +88,7 @@ def fit(trace: Trace, seen: Seen, told: bool) -> tuple[Stated | None, ModelFit |
 # ---------------------------------------------------------------- what the trace says
 
 
-def _degree(trace: Trace, given: GivenModel) -> int:
+def _degree(trace: Trace, given: GivenModel, layers: int) -> int:
     """Ranks that share the weights. Raises: NoFitError where the trace does not say."""
     if given.tp is not None:
         return given.tp
@@ -100,9 +100,10 @@ def _degree(trace: Trace, given: GivenModel) -> int:
         return 1
     found = collectives.calls(trace)
     names = np.array([_REDUCES.search(name) is not None for name in found.names], bool)
-    sizes = set(found.ranks[names[found.name]].tolist()) if len(found.name) else set()
-    if len(sizes) == 1 and (only := int(sizes.pop())) > 1:
-        return only  # the sums behind attention and MLP are the ranks' that share them
+    sums = found.ranks[names[found.name]] if len(found.name) else found.ranks
+    sizes = set(sums.tolist())
+    if len(sums) >= layers and len(sizes) == 1 and (only := int(sizes.pop())) > 1:
+        return only  # of layers that ranks share each is summed, behind attention or the MLP
     of = f"one of {world} ranks" if world else "of several ranks"
     raise NoFitError(f"the trace is {of}, and does not say how many share the weights (--tp)")
 

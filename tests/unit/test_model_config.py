@@ -494,8 +494,8 @@ def test_it_is_named_by_its_file_its_folder_or_a_listed_model(
             named.given(none)
 
 
-def written(path: Path, *, layers: int) -> Path:
-    """A trace file of one replayed step."""
+def written(path: Path, *, layers: int, sums: Mapping[str, Any] | None = None) -> Path:
+    """A trace file of one replayed step; `sums` is what two sums a layer over ranks say."""
     model = Decoder(layer=LAYER, matrices=FUSED, layers=layers)
     model.stage(STEPS[0], [4], replay=True)
     cats = {Cat.KERNEL: "kernel", Cat.RUNTIME: "cuda_runtime", Cat.ANNOTATION: "user_annotation"}
@@ -505,8 +505,32 @@ def written(path: Path, *, layers: int) -> Path:
          "args": {"correlation": one.correlation, "stream": 7, "device": 0}}
         for one in model.slices
     ]  # fmt: skip
-    path.write_text(json.dumps({"traceEvents": events, **H100}))
+    meta: dict[str, Any] = {**H100}
+    if sums is not None:
+        meta["distributedInfo"] = {"rank": 0, "world_size": 8}
+        last = max(event["ts"] for event in events)
+        events += [
+            {**events[1], "cat": "kernel", "name": "ncclDevKernel_AllReduce_Sum_bf16_RING_LL",
+             "ts": last + at, "dur": 0.5, "tid": 7,
+             "args": {"correlation": 1, "stream": 7, "device": 0, **sums}}
+            for at in range(1, 1 + 2 * layers)
+        ]  # fmt: skip
+    path.write_text(json.dumps({"traceEvents": events, **meta}))
     return path
+
+
+def test_the_group_in_which_a_trace_sums_says_how_many_ranks_share_the_weights(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(SMALL))
+    sums = {"Collective name": "allreduce", "Group size": 2, "dtype": "BFloat16",
+            "In msg nelems": 256, "Out msg nelems": 256}  # fmt: skip
+    path = written(tmp_path / "rank0.json", layers=3, sums=sums)
+    found = tracekit.load(path, model_config=tmp_path).roofline().result
+    assert isinstance(found, Roofline)
+    assert found.model is not None
+    assert (found.model.used, found.model.tp) == (True, 2)
+    assert by_op(found)["MLP down projection"].shape == "4×64×96"
 
 
 def test_the_command_and_a_notebook_take_it_and_say_where_it_does_not_fit(tmp_path: Path) -> None:
