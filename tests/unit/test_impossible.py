@@ -100,6 +100,16 @@ def test_work_that_overlaps_the_next_or_runs_beside_it_in_a_graph_is_real() -> N
         assert impossible.without(trace) is trace
 
 
+def test_work_of_a_graph_that_outlasts_later_launches_of_its_stream_is_cut() -> None:
+    """20 graphs of 15 kernels, 1 ms apart; a kernel of the fourth would last for thirty of them."""
+    work = [kernel(n * MS + k * 50_000, 30 * MS if (n, k) == (3, 2) else 49_000, n + 1)
+            for n in range(20) for k in range(15)]  # fmt: skip
+    trace = build([*(launch(n * MS, n + 1) for n in range(20)), *work])
+    row = only(trace)
+    assert (row.busy_ns, row.window_ns) == (299 * 49_000 + 50_000, 19 * MS + 749_000)
+    odd(trace, 1)
+
+
 def test_a_record_that_is_there_twice_counts_once() -> None:
     slices = steady()
     trace = build([*slices, *slices[:6]])

@@ -212,12 +212,14 @@ def _in_order(trace: Trace) -> tuple[Trace, Mask | None]:
         track = np.sort(track, kind="stable")
     start, end = trace.ts[work], trace.end[work]
     over = np.flatnonzero((track[1:] == track[:-1]) & (end[:-1] > start[1:]))
-    # kernels of one graph launch may run beside one another under the number of one stream
-    link = trace.correlation[work]
-    over = over[(link[over] != link[over + 1]) | (link[over] <= 0)]
+    # kernels of one graph launch may run beside one another under the number of one stream: what
+    # comes after those of the same launch counts
+    follows = _of_later_launches(trace.correlation[work], track)[over]
+    some = (follows < len(work)) & (end[over] > start[np.minimum(follows, len(work) - 1)])
+    over, follows = over[some], follows[some]
     reach = np.array([
-        np.searchsorted(start[i + 1 : np.searchsorted(track, track[i], "right")], end[i])
-        for i in over.tolist()
+        np.searchsorted(start[after : np.searchsorted(track, track[i], "right")], end[i])
+        for i, after in zip(over.tolist(), follows.tolist(), strict=True)
     ], np.int64)  # fmt: skip
     over = over[_too_long(trace, work, over, reach)] if len(over) else over
     if not len(over):
@@ -228,6 +230,16 @@ def _in_order(trace: Trace) -> tuple[Trace, Mask | None]:
     cut = np.zeros(len(trace), bool)
     cut[work[over]] = True
     return replace(trace, dur=dur, memo={}), cut
+
+
+def _of_later_launches(link: I64, track: I64) -> I64:
+    """[W] the next work of the same stream that another launch issued; W where there is none."""
+    count = len(link)
+    begins = np.r_[True, (track[1:] != track[:-1]) | (link[1:] != link[:-1]) | (link[1:] <= 0)]
+    opens = np.append(np.flatnonzero(begins), count)
+    after = opens[np.cumsum(begins)]
+    same = track[np.minimum(after, count - 1)] == track
+    return np.asarray(np.where(same, after, count), np.int64)
 
 
 def _too_long(trace: Trace, work: I64, over: I64, reach: I64) -> Mask:
