@@ -40,6 +40,7 @@ _CACHED = 512 << 20  # bytes that a device may keep in its caches from one pass 
 _REDUCES = re.compile(r"(?i)all_?reduce|reduce_?scatter")
 _NARROW = re.compile(r"(?i)e[45]m[23]|fp8(?!kvcachedatatype\)0)|\bf8")
 _HALF = re.compile(r"(?i)bfloat16|bf16|\bhalf|half_t|\bf16|fp16")
+_SINGLE = re.compile(r"(?i)sgemm|f32f32")
 _ABSORBED = re.compile(r"(?i)mla")
 
 
@@ -109,7 +110,7 @@ def _degree(trace: Trace, given: GivenModel, layers: int) -> int:
 
 
 def _as_run(one: Decoder, rows: Sequence[Role]) -> Decoder:
-    """With the dtype that its GEMMs name where the configuration is in float32: engines cast.
+    """With the dtype that its GEMMs name where it is not the configuration's: engines cast.
 
     Raises: NoFitError where kernels name fewer bits than its weights have.
     """
@@ -123,6 +124,8 @@ def _as_run(one: Decoder, rows: Sequence[Role]) -> Decoder:
     said = {weight_bound.dtype_of(row.kernel) for row in gemms} - {None, "float8"}
     if one.dtype == "float32" and len(said) == 1:
         return replace(one, dtype=str(said.pop()))
+    if gemms and all(_SINGLE.search(row.kernel) for row in gemms):
+        return replace(one, dtype="float32")
     return one
 
 

@@ -161,7 +161,8 @@ def _other(at: _Place) -> Part | None:
     rows = (steps.passes if own is None else own) * chosen
     values = times * rows * width
     compiled = _COMPILED.match(at.group.kernel) is not None
-    moved = values * size * (1 if compiled or family in _READ_ONLY else 2)
+    narrow = at.known.decoder.stored is not None and _NARROWS.search(at.group.kernel) is not None
+    moved = values * size * (1 if compiled or narrow or family in _READ_ONLY else 2)
     done = 0 if compiled else _OPERATIONS.get(family, 0) * values
     named = Family.FUSED if compiled else family
     shape = f"{rows}×{width}" if own is not None else f"≥{rows}×{width}"
@@ -169,8 +170,9 @@ def _other(at: _Place) -> Part | None:
 
 
 _LAYERS_END = 1e5  # places beyond are those of the head and behind it
-# whose result is small, or may be in a cache of fewer bits
-_READ_ONLY = frozenset((Family.SOFTMAX, Family.REDUCTION, Family.COPY))
+# whose result is small, or in a cache of fewer bits; of rows that tokens may share, written only
+_READ_ONLY = frozenset((Family.SOFTMAX, Family.REDUCTION, Family.COPY, Family.TABLE))
+_NARROWS = re.compile(r"(?i)quant|fp8|float8|e4m3")  # the result has fewer bits
 
 
 def _times(at: _Place) -> int | None:
@@ -210,8 +212,10 @@ def _width(at: _Place) -> tuple[Family, int, int] | None:
     if at.following is None:
         behind = at.row.place > _LAYERS_END and _SAMPLES.search(name)
         return (Family.REDUCTION, one.head_columns, 1) if behind else None
-    if (wide and _LOOK_UP.search(name)) or (_JOINS.search(name) and one.mixture is not None):
+    if wide and _LOOK_UP.search(name):
         return Family.TABLE, one.hidden, 1
+    if wide and one.mixture is not None and _JOINS.search(name):
+        return Family.REDUCTION, one.hidden, 1
     return _inside_mlp(at)
 
 

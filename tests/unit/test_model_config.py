@@ -236,6 +236,10 @@ def test_ranks_that_share_the_weights_have_their_part_of_them() -> None:
     assert by_op(half)["MLP down projection"].shape == "4×64×96"
     assert half.model is not None
     assert half.model.tp == 2
+    # ranks may have a part of each expert, or some experts each: the trace does not say
+    experts = by_op(asked(replayed(STEPS[0], layer=MIXTURE, distributedInfo=spread), MOE, 2))
+    assert "attention output projection" in experts
+    assert not any("experts" in role for role in experts)
 
 
 def test_a_configuration_says_of_a_replay_what_its_capture_says() -> None:
@@ -338,7 +342,9 @@ def test_weights_that_kernels_multiply_in_8_bits_are_not_taken_for_16() -> None:
     stored = asked(trace, {**SMALL, "quantization_config": {"quant_method": "fp8"}})
     down = by_op(stored)["MLP down projection"]
     assert (down.dtype, down.bytes) == ("float8", 3 * (192 * 64 + 4 * (192 + 64) * 2))
-    # engines cast a checkpoint in float32: the kernels say to what
+    # engines cast a checkpoint: the kernels say to what
+    single = asked(with_kernels("ampere_sgemm_64x64"), SMALL)
+    assert by_op(single)["MLP down projection"].bytes == 3 * 4 * (192 * 64 + 4 * (192 + 64))
     cast = asked(with_kernels("nvjet_bf16_64x64"), {**SMALL, "torch_dtype": "float32"})
     assert by_op(cast)["MLP down projection"].bytes == 3 * 2 * (192 * 64 + 4 * (192 + 64))
 
@@ -376,7 +382,8 @@ def test_a_trace_without_layers_says_why_the_configuration_is_of_no_use() -> Non
         ({**SMALL, "quantization_config": {"quant_method": "compressed-tensors", "config_groups":
           {"group_0": {"weights": {"num_bits": 8}, "input_activations":
                        {"num_bits": 8, "type": "int"}}}, "ignore": ["lm_head"]}},
-         {"stored.bits": 8, "stored.products": "int8", "stored.attention": True}),
+         {"stored.bits": 8, "stored.products": "int8", "stored.attention": True,
+          "stored.head": False, "stored.router": True}),
     ],
 )  # fmt: skip
 def test_a_configuration_is_read_as_it_is_spelled(

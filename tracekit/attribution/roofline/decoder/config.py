@@ -39,6 +39,7 @@ _UNGATED = frozenset((
 _FOURFOLD = frozenset(("gpt2", "gpt_neo", "gptj", "bloom", "falcon", "codegen", "gpt_bigcode"))
 _SEES_ALL = "full_attention"
 _ATTENDS = frozenset((_SEES_ALL, "sliding_attention", "chunked_attention"))
+_EVERY = frozenset(("compressed-tensors", "compressed_tensors", "modelopt", "bitsandbytes"))
 _ONE_LAYER = re.compile(r"\.\d+\.")
 
 
@@ -195,11 +196,15 @@ def _stored(
             where=where, hint="known are fp8, awq, gptq, mxfp4, bitsandbytes, compressed-tensors",
         )  # fmt: skip
     kept = _kept(found)
+    # which quantise every linear layer that they do not except
+    every = method in _EVERY
     return Stored(
         *sizes,
         attention=not any("attn" in one or "attention" in one for one in kept),
         mlp=not any(re.search(r"mlp(\.\*)?$|(gate|up|down)_proj", one) for one in kept),
         experts=not any(re.search(r"experts|mlp(\.\*)?$", one) for one in kept),
+        router=every and not any(re.search(r"router|gate\b", one) for one in kept),
+        head=found.get("lm_head") is True or (every and not any("head" in one for one in kept)),
     )
 
 

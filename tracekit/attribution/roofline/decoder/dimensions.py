@@ -42,6 +42,8 @@ class Stored(Record, frozen=True):
     attention: bool = True  # whether these matrices are quantised
     mlp: bool = True
     experts: bool = True
+    router: bool = False
+    head: bool = False
 
 
 class Decoder(Record, frozen=True):

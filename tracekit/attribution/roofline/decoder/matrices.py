@@ -68,8 +68,8 @@ class Matrix(Record, frozen=True):
 
 
 def head(decoder: Decoder) -> Matrix:
-    """The head, which no method of quantisation that engines load touches."""
-    return _plain(decoder, "head", decoder.hidden, decoder.head_columns)
+    """The head, which few methods of quantisation touch."""
+    return _matrix(decoder, "head", "head", decoder.hidden, decoder.head_columns)
 
 
 def of_layer(decoder: Decoder, before: int, experts: Sequence[bool]) -> Mapping[int, Matrix]:
@@ -153,7 +153,7 @@ def _apart_from_experts(one: Decoder, before: int, experts: Sequence[bool]) -> d
     made.append(_out(one))
     assert one.mixture is not None
     if len(rows) == len(made) + 1 and rows[-1] < experts.index(True):
-        made.append(_plain(one, "router", one.hidden, one.mixture.experts))
+        made.append(_matrix(one, "router", "router", one.hidden, one.mixture.experts))
     # all but the router and shared experts' come first
     return dict(zip(rows, made, strict=False)) if rows[: len(made)] == [*range(len(made))] else {}
 
@@ -177,7 +177,11 @@ def _dense(one: Decoder, count: int) -> list[Matrix]:
 
 
 def _mixture(one: Decoder, own: Mixture, experts: Sequence[bool]) -> dict[int, Matrix]:
-    """The experts' GEMMs: one kernel for each product, or one for both."""
+    """The experts' GEMMs: one kernel for each product, or one for both.
+
+    None where several ranks share the weights: whether they share each expert, or have some of them
+    each, does not show, so nothing is the least that a rank does.
+    """
     wide, rows = own.intermediate // one.tp, [at for at, named in enumerate(experts) if named]
     bits, dtype = _bits(one, "experts"), _products(one, "experts")
     gate = (2 if one.gated else 1) * wide
@@ -188,11 +192,13 @@ def _mixture(one: Decoder, own: Mixture, experts: Sequence[bool]) -> dict[int, M
     # a token's row is read once, and one is written; what lies between is of each expert, and a
     # gate may have been multiplied with before it is written
     into, out = one.hidden + own.chosen * wide, own.chosen * wide + one.hidden
+    if len(rows) not in (1, 2):
+        raise NoFitError(f"a layer of the trace runs {len(rows)} GEMMs of experts, not 1 or 2")
+    if one.tp > 1:
+        return {}
     if len(rows) == 1:
         both = expert("experts", one.hidden, gate, 2 * one.hidden, wide * one.hidden)
         return {rows[0]: both}
-    if len(rows) != 2:
-        raise NoFitError(f"a layer of the trace runs {len(rows)} GEMMs of experts, not 1 or 2")
     return {
         rows[0]: expert("experts' gate, up projection", one.hidden, gate, into),
         rows[1]: expert("experts' down projection", wide, one.hidden, out),
@@ -205,11 +211,6 @@ def _attention(one: Decoder, name: str, k: int, n: int) -> Matrix:
 
 def _matrix(one: Decoder, part: str, name: str, k: int, n: int) -> Matrix:
     return Matrix(name, k, n, _bits(one, part), _products(one, part))
-
-
-def _plain(one: Decoder, name: str, k: int, n: int) -> Matrix:
-    """A matrix that is never quantised."""
-    return Matrix(name, k, n, 8 * one.size, one.dtype)
 
 
 def _quantised(one: Decoder, part: str) -> bool:
