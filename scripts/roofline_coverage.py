@@ -3,6 +3,7 @@
 
     python scripts/roofline_coverage.py TRACE…       # or folders of traces
     python scripts/roofline_coverage.py --least 0.85 FOLDER
+    python scripts/roofline_coverage.py --model-config config.json TRACE
 
 `covered` is of all kernel time, and `sized` the part of which the trace holds sizes: not work whose
 op is not recorded (launched before the recording, or replayed by a graph whose capture is not
@@ -21,8 +22,10 @@ from pathlib import Path
 
 from tracekit.answers.roofline import Roofline, Uncovered
 from tracekit.errors import TracekitError
+from tracekit.models.named import given
 from tracekit.results import engine
 from tracekit.results.units import duration, share
+from tracekit.trace.trace import GivenModel
 
 ENDINGS = (".json", ".json.gz")
 LEAST = 0.85  # a trace that covers less says what it lacks
@@ -37,10 +40,10 @@ def files(given: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def answered(path: Path) -> tuple[Roofline | None, str]:
+def answered(path: Path, model: GivenModel | None) -> tuple[Roofline | None, str]:
     """What a trace says, else why it says nothing."""
     try:
-        answers = engine.answers(path, ["roofline"])
+        answers = engine.answers(path, ["roofline"], model=model)
     except TracekitError:
         return None, "no trace"
     found = answers.get(Roofline)
@@ -82,7 +85,9 @@ def main() -> int:
     parser.add_argument("traces", nargs="+", type=Path)
     parser.add_argument("--rest", type=int, default=3, help="kernels that are named for a reason")
     parser.add_argument("--least", type=float, help="exit 1 where a trace has less")
+    parser.add_argument("--model-config", help="the model that ran, as of `tracekit analyze`")
     asked = parser.parse_args()
+    model = None if asked.model_config is None else given(asked.model_config)
     named = LEAST if asked.least is None else asked.least
     print("| trace | covered | sized | covered, of sized | kernel time |")
     print("| --- | --- | --- | --- | --- |")
@@ -90,7 +95,7 @@ def main() -> int:
     lacking: list[str] = []
     for path in files(asked.traces):
         name = path.name.removesuffix(".gz").removesuffix(".json")
-        found, why = answered(path)
+        found, why = answered(path, model)
         print(f"| {name} | {why} | | | |" if found is None else line(name, found), flush=True)
         if found is None:
             continue
