@@ -140,6 +140,17 @@ def test_what_holds_no_trace_says_so(tmp_path: Path) -> None:
     assert expand(["-", "s3://b/a.json?x=*"]).paths == ("-", "s3://b/a.json?x=*")
 
 
+def test_of_two_members_of_one_name_the_later_is_the_trace(tmp_path: Path) -> None:
+    path = tmp_path / "r.tar"
+    with tarfile.open(path, "w") as made:
+        for content in (b"[]", text(3)):
+            info = tarfile.TarInfo("rank0.json")
+            info.size = len(content)
+            made.addfile(info, io.BytesIO(content))
+    (name,) = expand([str(path)]).paths
+    assert kineto.load(name).source.events
+
+
 def test_archives_that_cannot_be_unpacked_are_one_line(tmp_path: Path) -> None:
     whole = zipped(tmp_path / "r.zip", **{"rank0.json": os.urandom(4096)})
     body = bytearray(whole.read_bytes())

@@ -44,7 +44,8 @@ def members(path: Path) -> tuple[str, ...]:
     if not _is_archive(path):
         return ()
     try:
-        names = [name for name, _ in _entries(path)]
+        # of two members of one name the later stands for both, as where they are unpacked
+        names = list(dict.fromkeys(name for name, _ in _entries(path)))
     except _BROKEN as fault:
         raise _unreadable(path, fault) from None
     if len(names) > MOST_FILES:
@@ -68,7 +69,7 @@ def told(path: Path, kind: str) -> tuple[str, str]:
             f"a {kind} archive that is cut off or damaged ({why})",
             "copy or download it again",
         )
-    traces = [name for name in names if is_trace_name(name)]
+    traces = list(dict.fromkeys(name for name in names if is_trace_name(name)))
     if traces:
         held = "1 trace" if len(traces) == 1 else f"{len(traces):,} traces"
         some = f"{path}{MEMBER}{traces[0]}"
