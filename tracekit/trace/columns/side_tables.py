@@ -158,7 +158,7 @@ def parts(
     """The side tables of slices, from their arguments (None where absent) and Cat, both [N]."""
     if not len(arguments):
         none = _empty(tables)
-        return {name: Part(one.rows, dict(one.columns)) for name, one in none.items()}
+        return {name: Part(one.rows, dict(one.columns), shared=True) for name, one in none.items()}
     return {name: _MAKERS[name](arguments, cat) for name in tables if name in _MAKERS}
 
 

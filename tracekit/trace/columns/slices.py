@@ -147,8 +147,11 @@ def _slices(
 ) -> Slices | None:  # fmt: skip
     if not events:
         none = np.empty(0, np.uint8)
-        columns = {name: np.empty(0, np.int64) for name in (*COLUMNS, KIND)}
-        return Slices(0, columns, [], parts([], none, tables))
+        columns: dict[str, npt.NDArray[Any]] = {
+            name: np.empty(0, np.int64) for name in (*COLUMNS, KIND)
+        }
+        columns["name"] = _no_names()
+        return Slices(0, columns, [], parts([], none, tables), shared=True)
     start = nanoseconds([event.ts for event in events])
     length = nanoseconds([event.dur for event in events]) if lasting else _nothing(len(events))
     if start is None or length is None:

@@ -156,9 +156,12 @@ def _allowed(cats: tuple[Cat, ...]) -> npt.NDArray[np.bool_]:
 def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> Part:
     """The rows of one side table; `cat` [N] of the slices, `texts` the trace's index of a text."""
     spec = SPECS[name]
+    every = [one for many in spec.columns.values() for one in many]
+    if len(cat) and not any(len(found.of(attribute)[0]) for attribute in every):
+        return _empty(name, found, texts)  # most pieces have nothing of most tables
     allowed = _allowed(spec.cats)[cat] if spec.cats else None
     has = np.zeros(len(cat), bool)
-    for attribute in (one for many in spec.columns.values() for one in many):
+    for attribute in every:
         if attribute not in _NO_ROW.get(name, ()):
             has[found.of(attribute)[0]] = True
     if spec.least is not None:
@@ -174,6 +177,16 @@ def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> P
         for column, attributes in spec.columns.items()
     }
     return Part(rows, columns, shared=True)
+
+
+_EMPTY: dict[str, Mapping[str, Array]] = {}  # by table: the columns of no rows
+
+
+def _empty(name: str, found: Records, texts: I32) -> Part:
+    if name not in _EMPTY:
+        none = Records(found.keys, np.zeros_like(found.starts), found.row[:0], found.value[:0])
+        _EMPTY[name] = part(name, none, np.empty(0, np.uint8), texts).columns
+    return Part(np.empty(0, np.int64), dict(_EMPTY[name]), shared=True)
 
 
 def _column(attributes: Sequence[str], found: Records, place: I32, count: int, texts: I32) -> Array:

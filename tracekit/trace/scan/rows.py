@@ -135,6 +135,8 @@ class Rows:
     def _stripped(self, records: Records) -> I32:
         """As `shared`, without white space around the texts; -1 for one that is nothing else."""
         known = np.full_like(self.scanner.shared, -1)
+        if not len(records.of("module_fqn")[1]):
+            return known
         for one in np.unique(records.of("module_fqn")[1]).tolist():
             text = self.scanner.said[one].strip()
             known[one] = self.scanner.texts.indices([text])[0] if text else -1
