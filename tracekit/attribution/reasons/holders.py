@@ -108,7 +108,7 @@ def is_frame(trace: Trace) -> Mask:
 def is_library_frame(trace: Trace) -> Mask:
     """[N] of `is_frame`: the file is of Python itself or of a library."""
     names = np.array([_is_library(text) for text in trace.strings], bool)
-    return np.asarray(names[trace.name]) if len(names) else np.zeros(len(trace), bool)
+    return np.take(names, trace.name) if len(names) else np.zeros(len(trace), bool)
 
 
 def _is_library(text: str) -> bool:

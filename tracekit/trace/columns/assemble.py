@@ -59,7 +59,7 @@ class Assembly:
             new, most = self.kinds.setdefault, _MOST_KINDS
             codes = [new(kind, min(len(self.kinds), most)) for kind in slices.kinds]
             kinds = np.array([*codes, -1], np.int16)
-            columns[KIND] = kinds[columns[KIND]]  # -1 is the last, itself
+            columns[KIND] = np.take(kinds, columns[KIND])  # -1 is the last, itself
             for column in ("dur", "pid", "tid", "device", "stream", "correlation"):
                 columns[column] = narrow(columns[column])
         for part in read.loose.tables.values():

@@ -43,4 +43,4 @@ def ordered(columns: Iterable[I32], texts: Iterable[str]) -> tuple[list[I32], tu
         code[fresh] = np.arange(used, used + len(fresh), dtype=np.int32)
         used += len(fresh)
     of_code = np.argsort(code[:-1], kind="stable")[len(known) - used :]
-    return [code[column] for column in given], tuple(known[at] for at in of_code.tolist())
+    return [np.take(code, column) for column in given], tuple(known[at] for at in of_code.tolist())

@@ -133,10 +133,13 @@ class Records(Record, frozen=True):
 
     def moved(self, place: I32) -> Records:
         """The same of other rows: [N] where each row is now, -1 for one that is no more."""
-        row = place[self.row]
-        kept = row >= 0
-        before = np.concatenate([[0], np.cumsum(kept)])
-        return Records(self.keys, before[self.starts], row[kept], self.value[kept])
+        row = np.take(place, self.row)
+        is_kept = row >= 0
+        before = np.concatenate([[0], np.cumsum(is_kept)])
+        kept = np.flatnonzero(is_kept)
+        return Records(
+            self.keys, before[self.starts], np.take(row, kept), np.take(self.value, kept)
+        )
 
 
 def records(keys_: Keys, row: I32, slot: npt.NDArray[np.uint8], value: I64) -> Records:
@@ -159,7 +162,7 @@ def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> P
     every = [one for many in spec.columns.values() for one in many]
     if len(cat) and not any(len(found.of(attribute)[0]) for attribute in every):
         return _empty(name, found, texts)  # most pieces have nothing of most tables
-    allowed = _allowed(spec.cats)[cat] if spec.cats else None
+    allowed = np.take(_allowed(spec.cats), cat) if spec.cats else None
     has = np.zeros(len(cat), bool)
     for attribute in every:
         if attribute not in _NO_ROW.get(name, ()):
@@ -198,9 +201,9 @@ def _column(attributes: Sequence[str], found: Records, place: I32, count: int, t
     out = np.full(count, np.nan) if kind == lay.DECIMAL else np.full(count, -1, np.int64)
     for attribute in reversed(attributes):
         row, value = found.of(attribute)
-        at = place[row]
-        kept = at >= 0
-        at, value = at[kept], value[kept]
+        at = np.take(place, row)
+        kept = np.flatnonzero(at >= 0)
+        at, value = np.take(at, kept).astype(np.intp), np.take(value, kept)
         if kind == lay.DECIMAL:
             places = value & ((1 << lay.POWERS) - 1)
             out[at] = (value >> lay.POWERS) / _POWERS[places]
@@ -211,6 +214,7 @@ def _column(attributes: Sequence[str], found: Records, place: I32, count: int, t
 
 def filled(some: tuple[I32, I64], place: I32, count: int, missing: int) -> I64:
     out = np.full(count, missing, np.int64)
-    at = place[some[0]]
-    out[at[at >= 0]] = some[1][at >= 0]
+    at = np.take(place, some[0])
+    kept = np.flatnonzero(at >= 0)
+    out[np.take(at, kept).astype(np.intp)] = np.take(some[1], kept)
     return out

@@ -21,7 +21,7 @@ from tracekit.trace.scan import arguments
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.arguments import Records
 from tracekit.trace.scan.scanner import FLOWS, MEMORY, SLICE, Found, Scanner
-from tracekit.trace.trace import GPU_WORK, I32, I64, Cat, Mask
+from tracekit.trace.trace import GPU_WORK, I32, I64, Cat
 
 _MOST_CATEGORIES = 200  # of a piece
 _COUNTED = "cuda_profiler_range"  # slices whose arguments are counters
@@ -83,8 +83,9 @@ class Rows:
         if not is_slice.all():
             place = np.where(is_slice, np.cumsum(is_slice) - 1, -1).astype(np.int32)
             records = records.moved(place)
-            rows = {field: column[is_slice] for field, column in rows.items()}
-            cats = cats.only(is_slice)
+            kept = np.flatnonzero(is_slice)
+            rows = {field: np.take(column, kept) for field, column in rows.items()}
+            cats = cats.only(kept)
         slices = Slices(
             len(cats.cat), self._columns(rows, cats, records), [],
             self._tables(cats.cat, records), cats.kinds, shared=True,
@@ -109,7 +110,7 @@ class Rows:
             link[row[bare]] = connection[bare]
         # as `slices` has it: work without a device of its own is on that of its process
         device, stream = rows[lay.ROW_DEVICE], rows[lay.ROW_STREAM]
-        is_work = _WORK[cats.cat]
+        is_work = np.take(_WORK, cats.cat)
         device = np.where(is_work, np.where(device >= 0, device, pid), -1)
         stream = np.where(is_work, np.where(stream >= 0, stream, np.maximum(tid, -1)), -1)
         found = {
@@ -118,7 +119,7 @@ class Rows:
         }  # fmt: skip
         return {
             "ts": rows[lay.ROW_TS].copy(),
-            "name": self.scanner.shared[rows[lay.ROW_NAME]],
+            "name": np.take(self.scanner.shared, rows[lay.ROW_NAME]),
             "cat": cats.cat,
             KIND: cats.kind,
             **{name: _own(column) for name, column in found.items()},
@@ -167,8 +168,9 @@ class _Cats(Record, frozen=True):
     counts: dict[str, int]  # slices by the file's own word
     firsts: dict[str, int]  # the number of the first event of each
 
-    def only(self, rows: Mask) -> _Cats:
-        return _Cats(self.cat[rows], self.kind[rows], self.kinds, self.counts, self.firsts)
+    def only(self, rows: I64) -> _Cats:
+        cat, kind = np.take(self.cat, rows), np.take(self.kind, rows)
+        return _Cats(cat, kind, self.kinds, self.counts, self.firsts)
 
 
 def _categories(rows: dict[int, npt.NDArray[Any]], said: Sequence[str]) -> _Cats | None:
@@ -189,8 +191,8 @@ def _categories(rows: dict[int, npt.NDArray[Any]], said: Sequence[str]) -> _Cats
     count, first = np.bincount(some, minlength=len(said)), _firsts(some, len(said))
     used = np.flatnonzero(count).tolist()
     return _Cats(
-        cat[column],
-        kind[column],
+        np.take(cat, column),
+        np.take(kind, column),
         kinds,
         {said[one]: int(count[one]) for one in used},
         {said[one]: int(events[first[one]]) for one in used},
@@ -233,7 +235,7 @@ def _flows(found: Found, shared: I32) -> Part:
         "phase": phase[rows],
         "pid": some[lay.ROW_PID],
         "tid": some[lay.ROW_TID],
-        "cat": shared[some[lay.ROW_CAT]],
+        "cat": np.take(shared, some[lay.ROW_CAT]),
     }
     return Part(np.full(len(rows), -1, np.int64), columns, shared=True)
 

@@ -59,7 +59,7 @@ def _ascending(distinct: Ints, code: I32) -> tuple[I64, I64]:
     order = np.argsort(distinct)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    return np.asarray(distinct[order], np.int64), place[code]
+    return np.asarray(distinct[order], np.int64), np.take(place, code)
 
 
 def firsts(values: I64) -> tuple[I64, I64]:
