@@ -29,6 +29,7 @@ class Point(Record, frozen=True):
 
 _Frame = tuple[float, float, float, float]  # least and most intensity, and TFLOP/s
 NAMED = 6  # points with a number, and a name in the legend: those with most time
+WORTH = 0.05  # of the longest: what took less gets no number, though there is room for one
 SHORT = 44  # characters of such a name
 SEEN = 0.002  # of the time of all points: what took less is not drawn
 DECADES = 7  # of FLOP/s below the highest roof: what is lower has no room
@@ -117,7 +118,10 @@ def _numbered(points: Sequence[Point], frame: _Frame) -> list[Point]:
     low, high, bottom, ceiling = frame
     found: list[Point] = []
     taken: list[tuple[float, float]] = []
+    longest = max((p.total_ns for p in points), default=0)
     for p in sorted(points, key=lambda p: -p.total_ns):
+        if p.total_ns < WORTH * longest:
+            break
         x = log10((p.intensity or low) / low) / log10(high / low)
         y = log10((p.flops_per_s or 1) / 1e12 / bottom) / log10(ceiling / bottom)
         if len(found) < NAMED and all(abs(x - a) > 0.06 or abs(y - b) > 0.07 for a, b in taken):
