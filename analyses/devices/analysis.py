@@ -208,8 +208,7 @@ def _streams_grid(result: Devices) -> Grid:
         )
         for s in sorted(result.streams, key=lambda s: -s.busy_ns)[:200]
     ]  # fmt: skip
-    left = len(result.streams) - len(rows)
-    return Grid("streams", "Streams", columns, rows, f"{left} more left out." if left else "")
+    return Grid("streams", "Streams", columns, rows, beyond=len(result.streams) - len(rows))
 
 
 def charts(result: Devices) -> list[figures.Chart]:

@@ -72,9 +72,8 @@ def _requests(result: Speculative) -> Grid:
         for r in result.rows[:MOST]
     ]  # fmt: skip
     notes = [RANDOM] if any(r.random_weights for r in result.rows) else []
-    if (left := len(result.rows) - len(rows)) > 0:
-        notes.append(f"{plural(left, 'request is', 'requests are')} left out.")
-    return Grid("requests", "Requests", columns, rows, " ".join(notes))
+    beyond = len(result.rows) - len(rows)
+    return Grid("requests", "Requests", columns, rows, " ".join(notes), beyond=beyond)
 
 
 def name(row: Row) -> str:
@@ -192,6 +191,4 @@ def _ledger(result: Speculative) -> Grid:
          *(one.spent.named[part] for part in parts))
         for row, one in every[:MOST]
     ]  # fmt: skip
-    left = len(every) - len(rows)
-    note = f"{plural(left, 'round is', 'rounds are')} left out." if left else ""
-    return Grid("rounds", "Every round", columns, rows, note)
+    return Grid("rounds", "Every round", columns, rows, beyond=len(every) - len(rows))

@@ -19,7 +19,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results import figures
 from tracekit.results.catalog import Analysis
 from tracekit.results.result import Column, Grid
-from tracekit.results.units import duration, plural
+from tracekit.results.units import duration
 from tracekit.trace.trace import Trace
 
 from .columns import LEFT_OUT, parts_of, used
@@ -167,7 +167,8 @@ def _latency_grid(result: Tokens) -> Grid:
         total = ("all", whole.ttft_ns, whole.ttft_without_load_ns, whole.tpot_ns,
                  whole.itl_p50_ns, whole.itl_p95_ns, whole.itl_p99_ns, None, None)  # fmt: skip
     note = "The last row: means over requests, and percentiles over all gaps."
-    return Grid("latency", "Latency of each request", columns, rows, note, total)
+    beyond = len(result.requests) - len(rows)
+    return Grid("latency", "Latency of each request", columns, rows, note, total, beyond=beyond)
 
 
 def _on_host(result: Tokens) -> bool:
@@ -243,9 +244,8 @@ def _ledger_grid(result: Tokens) -> Grid:
         )
         for r in rows
     ]  # fmt: skip
-    left = len(result.rows) - len(rows)
-    note = f"{plural(left, 'more line')} left out." if left else ""
-    return Grid("ledger", "Every request part and every token", columns, cells, note)
+    beyond = len(result.rows) - len(rows)
+    return Grid("ledger", "Every request part and every token", columns, cells, beyond=beyond)
 
 
 def _growth_grid(result: Tokens) -> Grid:
