@@ -12,16 +12,14 @@ SERIES = 400  # numbers in order, such as one a bin: half of them would be anoth
 _AS_THEY_ARE = frozenset({int, float, bool, type(None)})
 
 
-def within(answers: Mapping[str, object], limit: int) -> dict[str, object]:
-    """The answers, lists of the largest cut until all together are at most `limit` bytes."""
+def within(answers: Mapping[str, object], limit: int) -> dict[str, str]:
+    """The answers as JSON, lists of the largest cut until all have at most `limit` bytes."""
     most = dict.fromkeys(answers, 200)
-    out = {name: cut(value, 200) for name, value in answers.items()}
-    size = {name: len(embedded(value)) for name, value in out.items()}
-    while sum(size.values()) > limit and max(most.values()) > 4:
-        largest = max((n for n in size if most[n] > 4), key=lambda n: size[n])
+    out = {name: embedded(cut(value, 200)) for name, value in answers.items()}
+    while sum(map(len, out.values())) > limit and max(most.values()) > 4:
+        largest = max((n for n in out if most[n] > 4), key=lambda n: len(out[n]))
         most[largest] = most[largest] * 2 // 3
-        out[largest] = cut(answers[largest], most[largest])
-        size[largest] = len(embedded(out[largest]))
+        out[largest] = embedded(cut(answers[largest], most[largest]))
     return out
 
 

@@ -163,7 +163,7 @@ def _filled(page: Page, part: float) -> str:
         facts=page.facts,
         unanswered=page.unanswered,
         source=page.source,
-        data=[(f"tk-{name}", safe(embedded(value))) for name, value in data.items()],
+        data=[(f"tk-{name}", safe(text)) for name, text in data.items()],
         **_first_screen(page.overview, draw),
         **_assets(charts, picture=any(own.pictures for own in sections)),
     )
