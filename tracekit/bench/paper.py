@@ -21,7 +21,8 @@ from tracekit.bench.file import Row
 ENDINGS = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 NOTE = (
     "Mean ± standard deviation of the sample (n - 1) over n requests, wall clock, no profiler; "
-    "TTFT: load to first token; TPOT: decode / (tokens - 1)."
+    "TTFT: load to first token; TPOT: decode / (tokens - 1); decode rate: the mean of the rates of "
+    "the requests, above 1 / mean TPOT where they differ."
 )
 _LATEX_HEAD = "% made by tracekit bench"
 _MS = 1e6  # ns
