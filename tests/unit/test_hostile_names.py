@@ -53,17 +53,17 @@ def seconds(path: Path) -> float:
 
 @pytest.mark.parametrize("part", PARTS, ids=ascii)
 def test_scrub_reads_each_letter_a_few_times(part: str) -> None:
-    long = part * (60_000 // len(part))
+    long = part * (30_000 // len(part))
     begin = time.process_time()
     for hostile in (long, f"{long}@", f"{long}.", f"x@{long}"):
         redact.text(hostile)
         redact.leaks({"a": hostile}, [hostile])
-    assert time.process_time() - begin < 2.0  # without an end before
+    assert time.process_time() - begin < 1.0  # without an end before
 
 
 def test_a_trace_of_hostile_names_takes_no_longer_than_others(tmp_path: Path) -> None:
-    plainly = [f"{number} " + "ordinary " * 1000 for number in range(len(PARTS) // 4)]
-    hostile = [part * (9_000 // len(part)) for part in PARTS]
+    plainly = [f"{number} " + "ordinary " * 500 for number in range(len(PARTS) // 4)]
+    hostile = [part * (4_500 // len(part)) for part in PARTS]
     seconds(written(tmp_path, ["warm"]))
     usual = seconds(written(tmp_path, plainly))
     assert seconds(written(tmp_path, hostile)) < 4 * 10 * usual

@@ -51,4 +51,11 @@ def test_the_readers_of_a_renamed_field_are_named(
 
 def test_nothing_else_is_wrong_with_the_copy(named: list[str]) -> None:
     fields = [field for _, _, field in FIELDS]
-    assert [line for line in named if not any(field in line for field in fields)] == []
+    readers = {place(line) for line in named if any(field in line for field in fields)}
+    # what such a line gives has no type, which is said of the same line
+    assert [line for line in named if place(line) not in readers] == []
+
+
+def place(line: str) -> str:
+    """`FILE:LINE` of what mypy says."""
+    return line.partition(": error: ")[0]
