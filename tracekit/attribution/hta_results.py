@@ -14,9 +14,9 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from tracekit.trace.categories import category
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import GPU_WORK
 
+T = TypeVar("T")
 NAME = "Holistic Trace Analysis"
 FAILS_WITH_PANDAS = 3  # HTA 0.5: the critical path, and several loads
 ROUNDING = "HTA_DISABLE_NS_ROUNDING"
@@ -182,7 +183,12 @@ class Temporal(Record, frozen=True):
 
 def temporal(path: str) -> Temporal:
     """HTA's temporal breakdown. Raises: HtaError."""
-    with loaded(path) as asked, _quiet():
+    with loaded(path) as asked:
+        return _temporal(asked)
+
+
+def _temporal(asked: Any) -> Temporal:
+    with _quiet():
         frame = asked.get_temporal_breakdown(visualize=False)
         if not len(frame):
             raise HtaError("its breakdown is empty")
@@ -199,15 +205,30 @@ class Waits(Record, frozen=True):
     other: Mapping[int, int]
 
 
-def idle(path: str) -> Waits:
-    """HTA's idle breakdown. Raises: HtaError."""
+def _idle(asked: Any) -> Waits:
     out: dict[str, dict[int, int]] = {}
-    with loaded(path) as asked, _quiet():
+    with _quiet():
         frame, _ = asked.get_idle_time_breakdown(ranks=[0], visualize=False)
         for _, row in frame.iterrows():
             category = out.setdefault(str(row["idle_category"]), {})
             category[int(row["stream"])] = round(float(row["idle_time"]) * 1000)
     return Waits(out.get("host_wait", {}), out.get("kernel_wait", {}), out.get("other", {}))
+
+
+def breakdowns(path: str) -> tuple[Temporal | HtaError, Waits | HtaError]:
+    """HTA's temporal and idle breakdown of a file that it loads once, or why there is none."""
+    try:
+        with loaded(path) as asked:
+            return _or_why(_temporal, asked), _or_why(_idle, asked)
+    except HtaError as fault:
+        return fault, fault
+
+
+def _or_why(ask: Callable[[Any], T], asked: Any) -> T | HtaError:
+    try:
+        return ask(asked)
+    except HtaError as fault:
+        return fault
 
 
 class Edge(Record, frozen=True):

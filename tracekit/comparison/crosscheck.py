@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tracekit.answers.idle import IdleTime
 from tracekit.attribution import hta_results, links
-from tracekit.attribution.hta_results import Temporal
+from tracekit.attribution.hta_results import HtaError, Temporal, Waits
 from tracekit.attribution.idle.cause_names import HOST_SIDE, Cause
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
@@ -47,7 +47,8 @@ def crosscheck(trace: Trace) -> CrossCheck:
     Raises: TracekitError where HTA is not installed.
     """
     version = hta_results.version()
-    return CrossCheck(trace.path, version, (*_temporal(trace), *_idle(trace)))
+    times, waits = hta_results.breakdowns(trace.path)
+    return CrossCheck(trace.path, version, (*_temporal(trace, times), *_idle(trace, waits)))
 
 
 def _measures(some: Spans) -> Temporal:
@@ -64,13 +65,14 @@ _FIGURES: tuple[tuple[str, Callable[[Temporal], int]], ...] = (
 )
 
 
-def _temporal(trace: Trace) -> Iterator[Check]:
+def _temporal(trace: Trace, theirs: Temporal | HtaError) -> Iterator[Check]:
     gpu = links.work(trace)
     own = _measures(spans(gpu.ts, gpu.dur)) if len(gpu) else None
     try:
-        theirs = hta_results.temporal(trace.path)
+        if isinstance(theirs, HtaError):
+            raise theirs
         seen = hta_results.gpu_rows(trace.path)
-    except hta_results.HtaError as fault:
+    except HtaError as fault:
         why = (f"HTA has no answer ({fault}).", *_no_work(trace))
         for label, of in _FIGURES:
             yield Check(label, of(own) if own else None, None, None, why)
@@ -149,12 +151,10 @@ class _OwnIdle(Record, frozen=True):
     other: int
 
 
-def _idle(trace: Trace) -> Iterator[Check]:
-    own, fault, theirs = _own_idle(trace), "", None
-    try:
-        theirs = hta_results.idle(trace.path)
-    except hta_results.HtaError as said:
-        fault = f"HTA has no answer ({said})."
+def _idle(trace: Trace, waits: Waits | HtaError) -> Iterator[Check]:
+    own = _own_idle(trace)
+    theirs = None if isinstance(waits, HtaError) else waits
+    fault = f"HTA has no answer ({waits})." if isinstance(waits, HtaError) else ""
     for label, words, ours, streams in (
         ("idle: the host had not launched yet", _HOST_WAIT, own.host_wait if own else None,
          theirs.host_wait if theirs else None),
