@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from tests import fresh
@@ -70,7 +71,10 @@ def test_the_workflow_of_the_docs_is_yaml_of_commands_and_options_that_there_are
     ]
     ran = [line.split() for text in lines for line in text.splitlines() if "tracekit bench" in line]
     assert len(ran) == 3
-    bench = get_command(app).commands["bench"]
+    every = get_command(app)
+    assert isinstance(every, TyperGroup)
+    bench = every.commands["bench"]
+    assert isinstance(bench, TyperGroup)
     for _, _, *words in ran:
         command = bench.commands.get(words[0], bench.commands["run"])
         known = {flag for one in command.params for flag in one.opts}
