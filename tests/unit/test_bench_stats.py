@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.examples import examples
+from tests.examples import FACTOR, examples
 from tracekit.bench import file, plots, statistics
 from tracekit.bench.about import about
 
@@ -96,7 +96,7 @@ def test_of_independent_runs_a_fifth_is_caught_and_nothing_is_flagged(
     count: int, noise: float
 ) -> None:
     random = np.random.default_rng(count)
-    caught, flagged, runs = 0, 0, 40
+    caught, flagged, runs = 0, 0, max(1, round(50 * FACTOR))
     for _ in range(runs):
         one, two = random.lognormal(16, noise, (2, count))
         same, slower = statistics.compare(one, two), statistics.compare(one, 1.2 * two)
