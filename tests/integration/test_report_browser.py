@@ -693,6 +693,10 @@ def test_several_traces_each_draw_their_picture(browser: Any, tmp_path: Path) ->
     assert at.page.locator("#tree canvas").count() == 8
     assert "Drawn are the first 4 of 5 traces; to see five" in at.page.inner_text("#tree")
     fits(at, 1280)
+    at.page.emulate_media(media="print")
+    visible = at.page.locator("main > section:visible")
+    assert [s.get_attribute("id") for s in visible.all()] == ["overview", "tree", "source"]
+    assert at.page.locator("#tree canvas:visible").count() == 2
     assert at.faults == []
 
 

@@ -30,6 +30,7 @@ PICTURE_BYTES = 440_000  # of all pictures of a page together
 DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
 # sections of a trace or a comparison that are printed: what else it says is for the screen
 PRINTED = frozenset({"stages", "tree", "speculative", "kernels", "findings"})
+PRINTED_OF_MANY = frozenset({"tree"})
 # control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
@@ -148,7 +149,7 @@ def _filled(page: Page, part: float) -> str:
         first=tables.spread(page.unfolded, NODES),
         most=_most(page.grids, int(page.rows_bytes * part)),
     )
-    printed = _printed([own.name for own in page.sections])
+    printed = _printed([own.name for own in page.sections], page.single)
     sections = [_section(own, draw, part, own.name in printed) for own in page.sections]
     data = within(page.data, int(DATA_BYTES * part))
     charts = bool(page.overview.charts) or any(own.figures for own in sections)
@@ -183,8 +184,10 @@ class _Tables(Record, frozen=True):
         )
 
 
-def _printed(names: Sequence[str]) -> Set[str]:
+def _printed(names: Sequence[str], single: bool) -> Set[str]:
     """The sections that are printed; all, on a page that has none of those of a trace."""
+    if not single:  # the first screen has the tables and charts of all
+        return PRINTED_OF_MANY
     known = PRINTED.intersection(names)
     if not known:
         return set(names)
