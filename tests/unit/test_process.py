@@ -42,10 +42,13 @@ def ran(code: str, *, out: object = subprocess.PIPE, **environment: str) -> tupl
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_is_one_line_and_no_success(unbuffered: str) -> None:
+@pytest.mark.parametrize(
+    ("unbuffered", "size"),
+    [("", "10**6"), ("1", "10**6"), ("", "10")],  # less than a buffer fails only at the end
+)
+def test_a_full_disk_is_one_line_and_no_success(unbuffered: str, size: str) -> None:
     with open("/dev/full", "w") as full:
-        code, said = ran(LONG, out=full, PYTHONUNBUFFERED=unbuffered)
+        code, said = ran(LONG.replace("10**6", size), out=full, PYTHONUNBUFFERED=unbuffered)
     assert code == 1
     assert said.startswith("error: standard output: cannot be written (No space left")
     assert said.count("\n") == 1
