@@ -123,7 +123,7 @@ def test_what_a_table_leaves_out_is_counted_once_wherever_it_is_shown() -> None:
     assert "… and 80 more rows" in shown
     assert "80 more rows in .to_pandas()." in notebook_tables.table(grid)
     assert any("and 88 more rows in" in line for line in text.titled(grid))
-    assert "in --csv and --json: 70 rows." in html_tables.html_table("s", grid, 10).note
+    assert "Not in this page, but in --json: 70 rows." in html_tables.html_table("s", grid, 10).note
     one = Op("a", Category.GEMM, "decode", 1, 2, 2, 2.0, None, None, None)
     rows = tuple(replace(one, name=f"op {n}") for n in range(1_250))
     (ops, *_) = catalog.analysis("ops").tables(Ops(rows, ()))

@@ -100,7 +100,8 @@ def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTa
         total = _row([grid.total[i] for i in kept], [grid.columns[i] for i in kept], scales, "")
     notes = [_sentence(grid.note)] if grid.note else []
     if left_out := grid.left_out(most):
-        notes.append(f"Not in this table, but in --csv and --json: {plural(left_out, 'row')}.")
+        place = "--json" if grid.beyond else "--csv"
+        notes.append(f"Not in this page, but in {place}: {plural(left_out, 'row')}.")
     if empty:
         notes.append(f"Not measured: {', '.join(repr(grid.columns[i].label) for i in empty)}.")
     if zero:
