@@ -174,9 +174,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 
 _FEW = 8  # names
 
-# bytes that what was computed of a large trace may take: as much as its columns do
+# bytes that what was computed of a large trace may take: less than its columns do
 _LARGE = 1_000_000  # slices
-_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 56, 1 << 20
+_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 48, 1 << 20
 _PICKED = 24  # of a row of a selection: its number, and of the columns start, length and name
 _HEAVY = "bytes of what is heavy"
 _FORGETTING = Lock()
