@@ -7,6 +7,7 @@ from hypothesis import given
 from tracekit.analyses.idle.analysis import idle
 
 from tests.drawing import Slice, build, draw
+from tests.program import Program
 from tests.random_traces import traces
 from tests.real import loaded
 from tracekit.answers.idle import IdleTime
@@ -74,6 +75,31 @@ def test_many_short_launches_that_the_device_waits_for_are_launches() -> None:
     )
     assert by_reason(result) == {"launches": 21_000}  # seven gaps of three
     assert of(result, "launches").count == 7
+
+
+def test_kernels_whose_duration_is_rounded_to_nothing_end_launches_and_no_host_work() -> None:
+    """Clocks of whole microseconds: of four fills, each launched 40 µs after the last, three are 0.
+
+    Between two that last there are 160 µs, and four launches.
+    """
+    program = Program()
+    for number in range(40):
+        program.launch("fill", 1 if number % 4 == 0 else 0, op="aten::zero_", op_us=36)
+    result = idle(program.trace())
+    reasons = by_reason(result)
+    assert reasons.get("host_work", 0) == 0
+    assert reasons["launches"] > 0.9 * sum(reasons.values())
+    conserved(result)
+
+
+def test_a_kernel_without_duration_beside_long_work_of_the_host_makes_it_no_launch() -> None:
+    program = Program()
+    for number in range(40):
+        program.launch("fill", number % 2, op="aten::zero_", op_us=36)
+        if number % 2:
+            program.op("aten::sort", 900)
+    reasons = by_reason(idle(program.trace()))
+    assert reasons["host_work"] > 0.9 * sum(reasons.values())
 
 
 def test_after_a_launch_whose_work_is_lost_nobody_knows_why_the_device_waited() -> None:

@@ -83,12 +83,15 @@ def _stretches(trace: Trace, device: int) -> Stretches:
     where = np.clip(found.spans, gpu.ts[mine].min(), gpu.end[mine].max())  # its window
     piece = np.flatnonzero(where[:, 1] > where[:, 0])
     where, gap, cause = where[piece], found.gap[piece], found.cause[piece]
+    instants = _instants(trace, found, np.flatnonzero(mine & (gpu.dur == 0)))
     reason = np.full(len(ORDER), REASONS.index(Reason.WORK), np.uint8)
     for one, says in _DIRECT.items():
         reason[ORDER.index(one)] = REASONS.index(says)
     by_gap = np.isin(cause, [ORDER.index(c) for c in _BY_GAP])
     why = np.where(
-        by_gap, _gap_reasons(trace, found, where, gap, cause, by_gap)[gap], reason[cause]
+        by_gap,
+        _gap_reasons(trace, found, where, gap, cause, by_gap, instants)[gap],
+        reason[cause],
     )
     waits = np.isin(why, [REASONS.index(r) for r in
                           (Reason.LATENCY, Reason.OTHER_STREAM, Reason.COMMUNICATION)])  # fmt: skip
@@ -113,10 +116,15 @@ def _stretches(trace: Trace, device: int) -> Stretches:
 
 
 def _gap_reasons(
-    trace: Trace, found: Idle, where: Spans, gap: I64, cause: npt.NDArray[np.uint8], by_gap: Mask
-) -> npt.NDArray[np.uint8]:
-    """[gaps] the reason of what the host did in a gap that no class decides alone."""
-    held = _ns(found, where, gap, by_gap)
+    trace: Trace, found: Idle, where: Spans, gap: I64, cause: npt.NDArray[np.uint8], by_gap: Mask,
+    instants: tuple[I64, I64],
+) -> npt.NDArray[np.uint8]:  # fmt: skip
+    """[gaps] the reason of what the host did in a gap that no class decides alone.
+
+    `instants`: work without duration and its gap; the device waited for each as well.
+    """
+    whole = _ns(found, where, gap, by_gap)
+    held = np.minimum(whole, _longest(trace, found, instants))
     blocked = _ns(found, where, gap, np.isin(cause, [ORDER.index(c) for c in _BLOCKED]))
     setup = _ns(found, where, gap, cause == ORDER.index(Cause.HOST_INITIALISATION))
     short = (held > 0) & (held <= LONGEST_NS)
@@ -125,15 +133,15 @@ def _gap_reasons(
     out = np.full(len(held), REASONS.index(Reason.SHORT), np.uint8)
     out[held >= LONG_NS] = REASONS.index(Reason.WORK)
     # what drained the queue is why the rest of the gap is waited for
-    paced = short & (held <= limit) & (2 * blocked <= held)
+    paced = short & (held <= limit) & (2 * blocked <= whole)
     # what takes that long is a launch where an op of the framework makes it, else other work
     in_ops = _ns(found, where, gap, np.isin(cause, [ORDER.index(c) for c in _IN_OPS]))
-    paced &= (held <= LONG_NS) | (2 * in_ops >= held)
-    out[_paced(trace, found, paced)] = REASONS.index(Reason.LAUNCHES)
-    crossing = between_steps(trace, found.opener, found.closer) & (held >= LONG_NS)
+    paced &= (held <= LONG_NS) | (2 * in_ops >= whole)
+    out[_paced(trace, found, paced, instants)] = REASONS.index(Reason.LAUNCHES)
+    crossing = between_steps(trace, found.opener, found.closer) & (whole >= LONG_NS)
     out[crossing] = REASONS.index(Reason.STEPS)
     # what surrounds a set-up that took most of the gap is part of it
-    out[setup > held] = REASONS.index(Reason.INITIALISATION)
+    out[setup > whole] = REASONS.index(Reason.INITIALISATION)
     return out
 
 
@@ -142,13 +150,42 @@ def _ns(found: Idle, where: Spans, gap: I64, pieces: Mask) -> I64:
     return segments.sums(gap[pieces], (where[:, 1] - where[:, 0])[pieces], len(found.gaps))
 
 
-def _paced(trace: Trace, found: Idle, short: Mask) -> Mask:
-    """[gaps] short gaps among launches of which at least half end such a gap."""
+def _instants(trace: Trace, found: Idle, rows: I64) -> tuple[I64, I64]:
+    """[I] each: of `rows`, work without duration, those that lie in a gap, and their gap."""
+    at = links.work(trace).ts[rows]
+    gap = np.searchsorted(found.gaps[:, 0], at, side="right") - 1
+    inside = np.flatnonzero(gap >= 0)
+    inside = inside[at[inside] < found.gaps[gap[inside], 1]]
+    return rows[inside], gap[inside]
+
+
+def _longest(trace: Trace, found: Idle, instants: tuple[I64, I64]) -> I64:
+    """[gaps] ns of the longest part of a gap between work without duration.
+
+    Clocks of whole microseconds give short kernels none: what is between two of them is one launch.
+    """
+    rows, gap = instants
+    if not len(rows):
+        return np.asarray(found.gaps[:, 1] - found.gaps[:, 0])
+    number = np.concatenate([np.arange(len(found.gaps)), gap])
+    start = np.concatenate([found.gaps[:, 0], links.work(trace).ts[rows]])
+    order = np.lexsort((start, number))
+    start, number = start[order], number[order]
+    first = np.r_[True, number[1:] != number[:-1]]
+    end = np.where(np.r_[first[1:], True], found.gaps[number, 1], np.r_[start[1:], 0])
+    return np.asarray(np.maximum.reduceat(end - start, np.flatnonzero(first)))
+
+
+def _paced(trace: Trace, found: Idle, short: Mask, instants: tuple[I64, I64]) -> Mask:
+    """[gaps] short gaps among launches of which at least half end such a gap, or a part of it."""
     launch = links.launch_row(trace)
     out = np.zeros(len(short), bool)
     gaps = np.flatnonzero(short)
     ends = np.zeros(len(links.calls(trace)), bool)
     ends[launch[found.closer[gaps]]] = True
+    rows, gap = instants
+    part = launch[rows[short[gap]]]
+    ends[part[part >= 0]] = True
     thread = links.thread(trace)[links.call_rows(trace)]
     calls = np.flatnonzero(links.launch_count(trace) > 0)
     calls = calls[np.argsort(thread[calls], kind="stable")]  # by thread, then by start
