@@ -335,6 +335,29 @@ def test_no_run_reaches_from_one_step_into_the_next() -> None:
     assert runs == {"n": (1, 4, 9_000), "o": (2, 4, 6_000)}
 
 
+@pytest.mark.parametrize(
+    ("copy", "runs"),
+    [("Memcpy DtoD (Device -> Device)", (1, 4)), ("Memcpy DtoH (Device -> Pageable)", (2, 4))],
+)
+def test_no_run_reaches_over_a_copy_from_or_to_the_host(copy: str, runs: tuple[int, int]) -> None:
+    trace = draw(
+        """
+        op        gggg.mmmm.cccc.y.aaaa.mmmm...
+        host      a....b....c....x.d....e......
+        stream 7  ....AAAAAAABBBCC.XDDDDEEEE...
+        """,
+        names={
+            "g": "aten::mm", "A": "ampere_sgemm_128x64", "y": "aten::copy_",
+            "x": "cudaMemcpyAsync", "X": copy,
+            **dict.fromkeys("mca", "aten::mul"),
+            **dict.fromkeys("BCDE", "void at::native::vectorized_elementwise_kernel<4, Mul>"),
+        },
+        kinds={"X": Cat.MEMCPY},
+    )  # fmt: skip
+    row = one(findings(trace), Kind.UNFUSED_ELEMENTWISE)
+    assert (row.numbers["runs"], row.numbers["in_runs"]) == runs
+
+
 def test_bmm_softmax_bmm_is_unfused_attention_and_is_in_no_run() -> None:
     trace = draw(
         """

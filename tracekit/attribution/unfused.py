@@ -5,7 +5,8 @@ stream 7  GG.ee.cc.nn.GG     three kernels in a run that only move or touch data
 stream 7  BB.ss.mm.BB        bmm, pointwise, softmax, bmm: a fused attention does both products
                              and needs nothing of what is between them
 
-Neither reaches from one step, or one instance of a stage, into the next.
+Neither reaches from one step, or one instance of a stage, into the next, and no run over a copy
+from or to the host; copies on the device are data moves that a compiler fuses too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.alone import alone
+from tracekit.attribution.copies import way as copy_way
 from tracekit.attribution.kernels.categories import CATEGORIES, Classes, classify
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.attribution.kernels.inductor_names import fusable
@@ -55,7 +57,7 @@ def unfused(trace: Trace, stages: str | None = None) -> tuple[Unfused, ...]:
                      phases.code[order]], axis=1)  # fmt: skip
     apart = np.r_[True, (lane[1:] != lane[:-1]).any(axis=1)] | _steps_apart(trace, order, stages)
     inside = _attentions(trace, classes, order, apart)
-    runs = _runs(gpu, classes, order, apart, inside >= 0)
+    runs = _runs(gpu, classes, order, apart | _copied(gpu, order), inside >= 0)
     found = []
     for pattern, group in (("attention", inside), ("pointwise", runs)):
         found += _rows(trace, pattern, order, group, phases)
@@ -86,6 +88,20 @@ def _steps_apart(trace: Trace, order: I64, stages: str | None) -> Mask:
         instance = innermost(trace, stages)[order]
         out[1:] |= (instance[1:] != instance[:-1]) & (instance[1:] >= 0) & (instance[:-1] >= 0)
     return out
+
+
+def _copied(gpu: Trace, order: I64) -> Mask:
+    """[K] whether its stream copied from or to the host since the last kernel."""
+    copies = np.flatnonzero(gpu.is_(Cat.MEMCPY))
+    names, at = segments.codes(gpu.name[copies])
+    host = np.array(["H" in copy_way(gpu.strings[name])[0] for name in names.tolist()], bool)
+    if not host.any():
+        return np.zeros(len(order), bool)
+    both = np.concatenate([order, copies[host[at]]])
+    place = np.lexsort((gpu.ts[both], gpu.stream[both], gpu.device[both]))
+    copy = place >= len(order)
+    passed = np.cumsum(copy)[~copy]
+    return np.append(False, passed[1:] != passed[:-1])
 
 
 def _attentions(trace: Trace, classes: Classes, order: I64, apart: Mask) -> I64:
