@@ -7,6 +7,7 @@ are of the device window without unaccounted time: work that the file lacks is i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tracekit.answers.idle import IdleTime
@@ -44,7 +45,7 @@ def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:
     told = [reason for reason, parts in found.items() if parts]
     for reason, rule in RULES.items():
         if reason in told:
-            yield _said(reason, rule, found[reason], seen, launches, told)
+            yield _said(reason, rule, found[reason], seen, launches, told, result.reasons)
     yield from set_up_outside(result)
     yield from before_first_work(result)
     yield from lacking(result)
@@ -76,8 +77,9 @@ def _said(
     seen: dict[int, int],
     launches: Launches | None,
     told: Sequence[Reason],
+    every: Sequence[IdleReason],
 ) -> Draft:
-    """`told`: of these reasons there are findings."""
+    """`told`: of these reasons there are findings. `every`: the rows of all reasons, whole."""
     device, (ns, rows) = next(iter(parts.items()))
     window = seen[device]
     by_stage = _shares(rows)
@@ -101,7 +103,7 @@ def _said(
     )
     more, do = _launched(reason, rows, launches, numbers)
     saves = _saves(reason, rule, ns, after)
-    explains = {row.reason for row in rows if reason is Reason.SYNC and 2 * after > row.ns}
+    explains = _mostly_after(rows, every) if reason is Reason.SYNC else set()
     return Draft(
         rule.kind, stage, said + more, ns / window, "share", saves, window,
         do
@@ -115,6 +117,17 @@ def _said(
         device=device if len(seen) > 1 else None,
         explains=frozenset({reason.value, *explains}),
     )  # fmt: skip
+
+
+def _mostly_after(rows: Sequence[IdleReason], every: Sequence[IdleReason]) -> set[str]:
+    """Reasons of a device that mostly come after waits: `rows` are the waits, and what does."""
+    part, whole = Counter[str](), Counter[str]()
+    for row in rows:
+        part[row.reason] += row.ns
+    for row in every:
+        if row.device == rows[0].device:
+            whole[row.reason] += row.ns
+    return {reason for reason, ns in part.items() if 2 * ns > whole[reason]}
 
 
 def _stretches(reason: Reason, rows: list[IdleReason], numbers: dict[str, float]) -> str:

@@ -68,6 +68,23 @@ def test_host_work_that_a_wait_alone_exposes_is_the_waits() -> None:
     assert "tells" not in found[Kind.HOST_SYNC].what
 
 
+@pytest.mark.parametrize(("others", "kinds"), [(4, ()), (0, (Kind.HOST_SYNC,))])
+def test_a_wait_speaks_of_gaps_that_mostly_come_after_it_and_of_no_others(
+    others: int, kinds: tuple[Kind, ...]
+) -> None:
+    """Short gaps: one that 30 µs after a wait of 40 end, and others of 90 that none precedes."""
+    program = Program()
+    for _ in range(1 + others):
+        program.launch("gemm", 5, op="aten::mm", op_us=90)
+    program.launch("gemm", 45, op="aten::mm", op_us=1)
+    program.wait()
+    program.launch("gemm", 5, op="aten::mm", op_us=30)
+    found = findings(program.trace())
+    assert [row.kind for row in found.rows][:1] == [Kind.HOST_SYNC]
+    assert found.largest[0].name == "short_host_gaps"
+    assert found.largest[0].kinds == kinds
+
+
 def test_work_of_the_host_without_a_wait_is_its_own() -> None:
     program = Program()
     for token in range(12):
