@@ -81,6 +81,10 @@ def _kernel_because(name: str, roofline: Roofline | None) -> str:
         if took:
             floor = sum(r.rates.floor_ns or 0.0 for r in stated)
             return f"It reaches {share(floor / took)} of what the device allows, or more."
+        if roofline is not None and any(r.category == name for r in roofline.rows):
+            return (
+                "Its shapes are in the file, but what the device that ran it allows is not known."
+            )
         return (
             "The file has no shapes for it that a formula reads, so nobody can say how far from "
             "the limits it is."

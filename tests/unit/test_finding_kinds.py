@@ -556,3 +556,11 @@ def test_launches_without_work_of_a_device_say_what_to_record() -> None:
         names={"s": "## forward ##", "a": "cudaLaunchKernel", "b": "cudaLaunchKernel"},
     )
     assert one(findings(trace), Kind.RECORD_MORE).numbers["launches"] == 2
+
+
+def test_shapes_of_a_device_without_a_datasheet_are_not_called_missing() -> None:
+    """A V100 of a DGX Station: all GEMMs have shapes, and no peak is known."""
+    gemms = catalog.ask(loaded("kin_resnet50_v100_2021_06_w0"), Findings).largest[-1]
+    assert (gemms.name, gemms.kinds) == ("gemm", ())
+    assert gemms.none_because is not None
+    assert gemms.none_because.startswith("Its shapes are in the file")
