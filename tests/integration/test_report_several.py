@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from tests.conftest import shared
 from tests.integration.test_report import EVIL, Page, kineto, rendered
+from tracekit.answers.findings import Findings
 from tracekit.cli.app import app
+from tracekit.records import replace
 from tracekit.report import text
 from tracekit.report.many import overview, runs, sections
 from tracekit.results import catalog, engine
+from tracekit.taxonomy import FindingKind
 
 
 def model(name: str, **more: Any) -> dict[str, Any]:
@@ -97,7 +100,13 @@ def test_the_findings_of_each_trace_are_on_the_page(tmp_path: Path) -> None:
     assert {row[0] for row in every.rows} == {"One tiny", "Two tiny"}
     claims = " ".join(finding.claim for finding in view.findings)
     assert "One tiny: " in claims
-    assert "Two tiny" in claims
+    assert "The same advice holds for Two tiny" in claims
+    two = many[1].answers["findings"]
+    assert isinstance(two, Findings)
+    other = replace(two, rows=tuple(replace(row, kind=FindingKind.OPTIMIZER) for row in two.rows))
+    apart = [many[0], replace(many[1], answers={**many[1].answers, "findings": other})]
+    told = overview.overview(runs.read(apart)).findings
+    assert not any("The same advice" in finding.claim for finding in told)  # of other kinds of work
     assert len({finding.todo for finding in view.findings}) == len(view.findings) <= 3
 
 

@@ -136,6 +136,8 @@ def test_whatever_reads_samples_is_data_loading(name: str, cat: Cat) -> None:
     result = held(name, cat)
     nothing_beside(result, Kind.DATA_LOADING)
     assert share(result, Kind.DATA_LOADING) > 0.5
+    (row,) = (row for row in result.rows if row.kind == Kind.DATA_LOADING)
+    assert f"in {row.numbers['held_1_count']:.0f} stretches)" in row.what  # calls are not counted
 
 
 @pytest.mark.parametrize(

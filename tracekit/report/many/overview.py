@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracekit.answers.devices import BUSY, IDLE, WINDOW
+from tracekit.answers.findings import Finding as Row
 from tracekit.answers.findings import Findings
 from tracekit.answers.stages import WALL
 from tracekit.answers.tokens import TPOT, TTFT
@@ -299,9 +300,7 @@ def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding
     """The largest of those that many ranks or repeats have alike."""
     alike: dict[tuple[str | None, ...], list[tuple[int, str, Finding]]] = {}
     for side in many:
-        result = side.one.get(Findings)
-        rows = () if result is None else result.rows
-        for row, found in zip(rows, findings(side.one), strict=False):
+        for row, found in zip(_rows(side), findings(side.one), strict=False):
             own = (row.saves_ns or 0, side.name, found)
             alike.setdefault(row.alike, []).append(own)
     # what the headline is about comes first
@@ -316,6 +315,11 @@ def _alike(many: Sequence[Side], job: Job | None, most: int) -> Iterable[Finding
         yield replace(found, claim=f"{name}: {found.claim}{also}")
 
 
+def _rows(side: Side) -> tuple[Row, ...]:
+    found = side.one.get(Findings)
+    return () if found is None else found.rows
+
+
 def _so_on(names: Sequence[str], of: int) -> str:
     """On which of the ranks, or repeats, the same is so, where on more than one."""
     own = list(dict.fromkeys(names))
@@ -327,12 +331,13 @@ def _so_on(names: Sequence[str], of: int) -> str:
 
 def _of_each(many: Sequence[Side]) -> Iterable[Finding]:
     """The first of each trace, then the second of each; the same advice once, for all it is of."""
-    first = [list(findings(side.one))[:2] for side in many]
-    said: dict[str, list[tuple[str, Finding]]] = {}
+    first = [list(zip(_rows(side), findings(side.one), strict=False))[:2] for side in many]
+    said: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
     for place in range(2):
         for side, own in zip(many, first, strict=True):
             if place < len(own):
-                said.setdefault(own[place].todo, []).append((side.name, own[place]))
+                row, found = own[place]
+                said.setdefault((row.kind, found.todo), []).append((side.name, found))
     for same in list(said.values())[: max(ACTIONS, len(many))]:
         name, found = same[0]
         others = [other for other, _ in same[1:] if other != name]
