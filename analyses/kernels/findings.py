@@ -6,7 +6,7 @@ categories that other analyses judge (GEMM, attention) are left to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tracekit.answers.devices import Device, Devices
 from tracekit.answers.kernels import Kernel, Kernels, PhaseTotal
@@ -15,7 +15,6 @@ from tracekit.answers.roofline import Roofline
 from tracekit.answers.stages import Stages
 from tracekit.attribution import few_rows
 from tracekit.attribution.roofline.devices import datasheet
-from tracekit.attribution.roofline.formulas.work import Known
 from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.work_phases import ALL, NO_PHASE
 from tracekit.attribution.unfused import Unfused
@@ -25,7 +24,6 @@ from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import Category, FindingKind, Stage
 
 MUCH = 0.25  # of a phase's kernel time
-SIZED = 0.9  # of the time of experts: else what has no sizes could be told otherwise
 HIDDEN = 0.1  # of a kernel's time: less of it alone on the device is hidden by others
 _TOGETHER = {
     Category.EMBEDDING: (
@@ -218,41 +216,27 @@ def _experts(result: Kernels, phase: PhaseTotal, roofline: Roofline | None) -> I
         "share": total / phase.total_ns, "total_ns": total, "kernels": count,
         "longest_ns": top.total_ns,
     }  # fmt: skip
-    near = "" if roofline is None else _of_roof(roofline, mine, total, numbers)
+    near = roofline.near({k.name for k in mine}, phase.phase, total) if roofline else None
+    said = ""
+    if roofline is not None and near is not None:
+        numbers |= {"floor_share": near.share, "floor_ns": near.floor_ns}
+        said = (
+            f" They reach {share(near.share)}{' or more' if near.or_more else ''} of what "
+            f"{roofline.device} allows ({'memory bandwidth' if near.memory else 'arithmetic'} is "
+            "the limit)."
+        )
     yield Draft(
         FindingKind.EXPERT_GEMM, _stage(phase),
         f"{share(total / phase.total_ns)} of {_of(phase)} is grouped GEMMs of experts: "
         f"{plural(count, 'kernel')}, {duration(total)}; the longest is {_short(top)} "
-        f"({duration(top.total_ns)}).{near}",
+        f"({duration(top.total_ns)}).{said}",
         total / phase.total_ns, "share", None, phase.total_ns,
         "See how many tokens an expert gets: tiles sized for it, more tokens a step, or experts "
         "spread over fewer devices.",
-        also=(Roofline,) if near else (),
+        also=(Roofline,) if said else (),
         numbers=numbers,
         explains=frozenset({Category.GEMM.value}),
     )  # fmt: skip
-
-
-def _of_roof(
-    roofline: Roofline, mine: Sequence[Kernel], total: int, numbers: dict[str, float]
-) -> str:
-    """How near these kernels of one phase came to what bounds them, where nearly all have sizes."""
-    names, phase = {k.name for k in mine}, mine[0].phase
-    rows = [
-        r for r in (*roofline.rows, *roofline.stated)
-        if r.phase == phase and r.kernel in names and r.rates.floor_ns
-    ]  # fmt: skip
-    took, floor = sum(r.total_ns for r in rows), sum(r.rates.floor_ns or 0.0 for r in rows)
-    if took < SIZED * total or any(r.known is Known.MOST for r in rows):
-        return ""
-    memory = sum(r.rates.floor_ns or 0.0 for r in rows if r.rates.bound == "memory") > floor / 2
-    numbers |= {"floor_share": floor / took, "floor_ns": floor}
-    more = " or more" if any(r.known is Known.LEAST for r in rows) else ""
-    bound = "memory bandwidth" if memory else "arithmetic"
-    return (
-        f" They reach {share(floor / took)}{more} of what {roofline.device} allows ({bound} is "
-        "the limit)."
-    )
 
 
 def _categories(result: Kernels, whole: int) -> Iterator[Draft]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Literal
 
 from tracekit.answers.roles import ModelFit
@@ -13,6 +14,7 @@ from tracekit.results.result import Result
 from tracekit.taxonomy import Category
 
 Limit = Literal["compute", "memory", "latency", "communication"]
+SIZED = 0.8  # of a time: with sizes, so that its share of the limit is that of it all
 
 
 class Op(Record, frozen=True):
@@ -58,6 +60,20 @@ class Uncovered(Record, frozen=True):
     total_ns: int
 
 
+class Near(Record, frozen=True):
+    """How near kernels came to what bounds them."""
+
+    took_ns: int
+    floor_ns: float
+    or_more: bool  # what the sizes leave out can only bring them nearer
+    memory: bool  # memory bandwidth is most of the floor, else arithmetic
+
+    @property
+    def share(self) -> float:
+        """The floor, of the time taken."""
+        return self.floor_ns / self.took_ns
+
+
 class Roofline(Result, Record, frozen=True):
     analysis = "roofline"
 
@@ -76,6 +92,21 @@ class Roofline(Result, Record, frozen=True):
     # no op: by their role and the model's dimensions, in our metadata or as the user names them
     stated: tuple[Op, ...] = ()
     model: ModelFit | None = None  # the configuration that the user named
+
+    def near(self, kernels: Set[str], phase: str | None, total_ns: int) -> Near | None:
+        """How near kernels of these names came, in one phase or in all; their time is `total_ns`.
+
+        None where less than `SIZED` of it has sizes, or one of them is known from above only.
+        """
+        mine = [
+            r for r in (*self.rows, *self.stated)
+            if r.kernel in kernels and r.rates.floor_ns and phase in (None, r.phase)
+        ]  # fmt: skip
+        took, floor = sum(r.total_ns for r in mine), sum(r.rates.floor_ns or 0.0 for r in mine)
+        if not took or took < SIZED * total_ns or any(r.known is Known.MOST for r in mine):
+            return None
+        memory = sum(r.rates.floor_ns or 0.0 for r in mine if r.rates.bound == "memory")
+        return Near(took, floor, any(r.known is Known.LEAST for r in mine), memory > floor / 2)
 
     @property
     def products(self) -> tuple[Op, ...]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from tracekit.answers.findings import Findings
 from tracekit.answers.kernels import Kernel, Kernels
 from tracekit.answers.roles import Roles
-from tracekit.answers.roofline import Roofline
-from tracekit.attribution.roofline.formulas.work import Family, Known
+from tracekit.answers.roofline import SIZED, Roofline
+from tracekit.attribution.roofline.formulas.work import Family
 from tracekit.results.answers import Answers
 from tracekit.results.kernel_labels import readable
 from tracekit.results.units import share
@@ -18,7 +18,6 @@ from tracekit.taxonomy import Category, FindingKind, Stage
 
 MOST = 2  # kinds that a headline names
 WORTH = 0.1  # of the kernel time
-COVERED = 0.8  # of a kind's time: with a formula, so that its share of the limit is that of it all
 LONG = 40  # characters of a kernel's name
 
 WORDS = {
@@ -57,9 +56,7 @@ def kinds(one: Answers, kernels: Kernels, phase: str | None, *, talk: bool = Tru
     for kind in found[:MOST]:
         part = kind.ns / whole
         if part >= WORTH:
-            near = _near(one, kind, phase)
-            if kind.word == EXPERTS:
-                near = _of_experts(one, kind, phase, rows)
+            near = _near(one, kind, phase, rows)
             if kind.category is Category.GEMM and kind.word == WORDS[Category.GEMM]:
                 weights = "bandwidth" in near
                 said.append("other " if experts else "weight " if weights else "")
@@ -108,9 +105,14 @@ def _fusable(one: Answers, phase: str | None, rows: Sequence[Kernel]) -> list[_K
     return [_Kind("unfused elementwise and copy kernels", mine, None), *rest]
 
 
-def _near(one: Answers, kind: _Kind, phase: str | None) -> str:
+def _near(one: Answers, kind: _Kind, phase: str | None, rows: Sequence[Kernel]) -> str:
     """How near to what bounds it a kind came; empty where nobody can say."""
     roles, roofline = one.get(Roles), one.get(Roofline)
+    if kind.word == EXPERTS and roofline is not None:
+        own = {row.name for row in rows if row.expert_gemm}
+        near = roofline.near(own, phase, kind.ns)
+        more = " or more" if near is not None and near.or_more else ""
+        return "" if near is None else f" at {share(near.share, 0)}{more} of roofline"
     if kind.category is Category.GEMM and roles is not None and roles.on_gpu and phase:
         row = roles.phase(phase)
         if row is not None and phase == Stage.DECODE and row.gemm_bytes_share is not None:
@@ -127,21 +129,6 @@ def _near(one: Answers, kind: _Kind, phase: str | None) -> str:
     ]  # fmt: skip
     took = sum(r.total_ns for r in mine)
     floor = sum(r.rates.floor_ns or 0.0 for r in mine)
-    if not took or took < COVERED * kind.ns:
+    if not took or took < SIZED * kind.ns:
         return ""
     return f" at {share(floor / took, 0)} of roofline"
-
-
-def _of_experts(one: Answers, kind: _Kind, phase: str | None, rows: Sequence[Kernel]) -> str:
-    """The same of the products of experts, of which those without sizes may be the model's."""
-    roofline = one.get(Roofline)
-    names = {row.name for row in rows if row.expert_gemm}
-    mine = [
-        r for r in (*roofline.rows, *roofline.stated)
-        if r.kernel in names and r.rates.floor_ns and phase in (None, r.phase)
-    ] if roofline is not None else []  # fmt: skip
-    took = sum(r.total_ns for r in mine)
-    if not took or took < COVERED * kind.ns or any(r.known is Known.MOST for r in mine):
-        return ""
-    more = " or more" if any(r.known is Known.LEAST for r in mine) else ""
-    return f" at {share(sum(r.rates.floor_ns or 0.0 for r in mine) / took, 0)}{more} of roofline"
