@@ -113,8 +113,8 @@ def measured(name: str, path: Path) -> dict[str, float] | None:
 def prepared() -> bool:
     """Compiles the scanner, so that no reader waits for it; whether it is there."""
     code = (
-        "from tracekit.trace.scan import machine\n"
-        "path = machine.place()\nif not path.exists(): machine.make(path)\nprint(path)"
+        "from tracekit.trace.scan import machine; import llvmlite.binding as llvm\n"
+        "path = machine.place(llvm)\nif not path.exists(): machine.make(path)\nprint(path)"
     )
     return bool(run([sys.executable, "-c", code])[0])
 

@@ -1,7 +1,7 @@
 """The compiled kernel: found in the cache, else made there by a process in the background.
 
-What is loaded is an object file of some 33 kB: by `placed`, elsewhere by llvmlite, which numba
-brings, and not by numba itself, whose import alone takes longer than reading 100 MB.
+What is loaded is an object file of some 33 kB. That takes llvmlite, which numba brings, and not
+numba itself, whose import alone takes longer than reading 100 MB.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tracekit.files import writing
 from tracekit.trace.columns import release
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.scan import placed
 from tracekit.trace.scan.asked import Kernel, Loops
 from tracekit.trace.spans import compiled
 
@@ -28,10 +28,6 @@ _BOOT = (
     "from tracekit.trace.scan.machine import make; make(sys.argv[1])"
 )
 _WORTH_SAYING = 100 << 20
-_OF_PROCESSOR = (  # of /proc/cpuinfo, x86 and Arm
-    "flags", "Features", "vendor_id", "cpu family", "model", "model name", "stepping",
-    "CPU implementer", "CPU architecture", "CPU variant", "CPU part",
-)  # fmt: skip
 _STALE_S = 300  # a lock older than this is of a process that ended
 
 
@@ -72,29 +68,13 @@ def folder() -> Path:
     return Path(base) / "tracekit"
 
 
-def place() -> Path:
+def place(llvm: Any) -> Path:
     """The file of machine code of this source, for this processor."""
-    digest = hashlib.sha256(f"{_versions()} {sys.platform} {_processor()}".encode())
+    digest = hashlib.sha256(f"{_versions()} {llvm.get_host_cpu_name()} {sys.platform} ".encode())
+    digest.update(llvm.get_host_cpu_features().flatten().encode())
     for name in ("build", "grammar", "values", "loops", "kernel", "layout", "memory"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return folder() / f"scan-{digest.hexdigest()[:24]}.o"
-
-
-def _processor() -> str:
-    """What tells processors apart that run different code."""
-    said: dict[str, str] = {}
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            key, _, value = line.partition(":")
-            if not key.strip() and said:
-                break  # the next processor
-            if key.strip() in _OF_PROCESSOR:
-                said[key.strip()] = value.strip()
-    if _OF_PROCESSOR[0] in said or _OF_PROCESSOR[1] in said:
-        return f"{os.uname().machine} {said}"
-    import llvmlite.binding as llvm
-
-    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
 
 
 @cache
@@ -102,40 +82,30 @@ def kernel() -> Kernel | None:
     """The kernel as machine code; None where it is not there (yet), and then it is being made."""
     if not installed():
         return None
-    path = place()
+    import llvmlite.binding as llvm
+
+    path = place(llvm)
     try:
         code = path.read_bytes()
     except OSError:
         _start(path)
         return None
-    quick = placed.placed(code)
-    if quick is not None and lay.SYMBOL in quick.symbols:
-        found = called(quick.symbols[lay.SYMBOL], quick)
-    else:
-        found = by_llvm(code)
-        release.code_of("llvmlite")
+    found = _loaded(llvm, code)
+    release.code_of("llvmlite")
     compiled.loops = Loops(found)
     return found
 
 
-def by_llvm(code: bytes) -> Kernel:
-    """The kernel of an object file, on any system that LLVM knows."""
-    import llvmlite.binding as llvm
-
+def _loaded(llvm: Any, code: bytes) -> Kernel:
     from tracekit.trace.scan.build import target_machine
 
     machine = target_machine(llvm)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return called(engine.get_function_address(lay.SYMBOL), engine)
-
-
-def called(address: int, owner: object) -> Kernel:
-    """The function at an address, in code that lives as long as its owner."""
     # numba's convention: status, (where the result goes, where an exception would, the argument)
     called = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(
-        address
+        engine.get_function_address(lay.SYMBOL)
     )
 
     def scan(block: int) -> int:
@@ -144,7 +114,7 @@ def called(address: int, owner: object) -> Kernel:
         assert status == 0, status
         return result.value
 
-    vars(scan)["owner"] = owner
+    vars(scan)["engine"] = engine  # the code lives as long as its engine
     return scan
 
 
