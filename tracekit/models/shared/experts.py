@@ -5,12 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-# The names that Hugging Face configurations give to the same two numbers
-EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", "n_experts")
-CHOSEN = (
-    "num_experts_per_tok", "num_experts_per_token", "moe_top_k", "moe_topk", "moe_k",
-    "num_selected_experts", "n_activated_experts",
-)  # fmt: skip
+from tracekit.attribution.roofline.decoder.config import CHOSEN, EXPERTS
+
 _ROUTED = re.compile(r"Experts$|ExpertsMLP$|ExpertGLU$")  # classes; shared experts are plain MLPs
 
 

@@ -28,8 +28,12 @@ _HEADS = ("num_attention_heads", "n_head", "n_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "multi_query_group_num")
 _WIDE = ("intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
 _VOCAB = ("vocab_size", "padded_vocab_size")
-_EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts")
-_CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_topk")
+# the routed experts of a layer, and those that a token chooses
+EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", "n_experts")
+CHOSEN = (
+    "num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_top_k", "moe_topk",
+    "moe_k", "num_selected_experts", "n_activated_experts",
+)  # fmt: skip
 _LATENT = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
 # whose MLP has no gate
 _UNGATED = frozenset((
@@ -139,10 +143,10 @@ def _latent(text: Mapping[str, Any], where: object) -> Latent | None:
 
 
 def _mixture(text: Mapping[str, Any], layers: int, where: object) -> Mixture | None:
-    experts = _first(text, _EXPERTS)
+    experts = _first(text, EXPERTS)
     if experts is None or experts == 1:
         return None
-    chosen = _needed(text, _CHOSEN, where)
+    chosen = _needed(text, CHOSEN, where)
     if chosen > experts:
         raise UsageError(f"chooses {chosen} of {experts} experts", where=where, hint=_HINT)
     wide = _needed(text, ("moe_intermediate_size", "intermediate_size"), where)
