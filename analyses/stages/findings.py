@@ -14,6 +14,8 @@ from tracekit.results.findings import Ask, Draft
 from tracekit.results.units import duration, plural, share
 from tracekit.taxonomy import FindingKind
 
+MUCH = 0.05  # of the wall time of all stages
+
 
 def findings(result: Stages, ask: Ask) -> Iterator[Draft]:
     """The biggest stage, then what each spends outside ops."""
@@ -74,15 +76,17 @@ def _biggest(result: Stages, ask: Ask) -> Iterator[Draft]:
 def _outside_ops(result: Stages, ask: Ask) -> Iterator[Draft]:
     """On a trace without GPU events: host time that is in no framework op, of the stage with most.
 
-    Stages may hold one another, so one stands for all.
+    Stages may hold one another, so one stands for all. A load of 10 ms in a run of 2 s, all of it
+    outside ops, is nothing to begin with.
     """
     found = []
+    least = MUCH * (result.whole.wall_ns if result.whole is not None else 0)
     for row in result.totals:
         if row.host is None or row.host_detail is None or row.is_all or not row.wall_ns:
             continue
         # what another thread does meanwhile (a backward pass) is not waste of this one
         ns = row.host.other_ns - row.host_detail.elsewhere_ns
-        if ns / row.wall_ns >= 0.25:
+        if ns / row.wall_ns >= 0.25 and ns >= least:
             found.append((ns, row))
     if not found:
         return

@@ -564,3 +564,15 @@ def test_shapes_of_a_device_without_a_datasheet_are_not_called_missing() -> None
     assert (gemms.name, gemms.kinds) == ("gemm", ())
     assert gemms.none_because is not None
     assert gemms.none_because.startswith("Its shapes are in the file")
+
+
+@pytest.mark.parametrize(("us", "told"), [(100, True), (10, False)])
+def test_of_a_cpu_the_time_outside_ops_of_a_short_stage_is_not_said(us: int, told: bool) -> None:
+    """A load that is outside of ops for all of its 100 or 10 µs, and a decode of 900 µs in ops."""
+    result = findings(build([
+        Slice(0, us * 1_000, "tracekit::load", Cat.ANNOTATION),
+        Slice(us * 1_000, 900_000, "tracekit::decode", Cat.ANNOTATION),
+        Slice(us * 1_000, 900_000, "aten::mm", Cat.CPU_OP),
+    ]))  # fmt: skip
+    assert (Kind.RECORD_MORE in kinds(result)) is told
+    assert Kind.LARGEST_STAGE in kinds(result)
