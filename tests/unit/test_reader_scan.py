@@ -214,6 +214,18 @@ def either(path: Path, kernel: asked.Kernel, size: int) -> None:
         assert found is None or found == want
 
 
+def test_a_length_of_true_is_one_whatever_stands_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "true.json"
+    event = '{"ph": "X", "cat": "cpu_op", "name": "a", "pid": 0, "tid": 0, "ts": %s, "dur": %s}'
+    lengths = [("10", "true"), ("20", "2"), ("1751410836123456.789", "2.25")]
+    for some in (lengths[:1], lengths[:2], lengths):
+        text = ", ".join(event % one for one in some)
+        path.write_text(f'{{"schemaVersion": 1, "traceEvents": [{text}]}}')
+        either(path, plain.run, 1 << 21)
+        found = decoded(path, 1 << 21)
+        assert found.dur.tolist() == [1_000, 2_000, 2_250][: len(some)]
+
+
 @examples(25)
 @given(raw=documents(), size=st.sampled_from([300, 1000, 1 << 21]))
 def test_drawn_texts_are_the_same_by_both(

@@ -54,7 +54,8 @@ def nanoseconds(values: Sequence[Any]) -> tuple[I64, npt.NDArray[np.bool_]] | No
 def exact_ns(value: object) -> int | None:
     """ns of one value in µs, to the nearest beyond three decimals (ties to even); None: unusable.
 
-    Text and integers only: a float has lost what was written.
+    Text and integers only: a float has lost what was written. True is 1, as it is where a whole
+    column is taken at once: what an event says must not hang on those beside it.
     """
     if isinstance(value, str):
         whole, _, decimals = value.partition(".")
@@ -65,7 +66,7 @@ def exact_ns(value: object) -> int | None:
                 return None
             return ns if abs(ns) <= FARTHEST_NS else None
         return _from_decimal(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return value * 1000 if abs(value) <= FARTHEST_NS // 1000 else None
     return None
 
