@@ -7,7 +7,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from threading import Lock, RLock
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from msgspec import field
 
 from tracekit.patterns import is_plain
 from tracekit.records import Record
+from tracekit.trace.columns import kept
 from tracekit.trace.snapshot import Snapshot
 
 I64 = npt.NDArray[np.int64]
@@ -179,7 +180,6 @@ _LARGE = 1_000_000  # slices
 _ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 48, 1 << 20
 _PICKED = 24  # of a row of a selection: its number, and of the columns start, length and name
 _HEAVY = "bytes of what is heavy"
-_FORGETTING = Lock()
 _ABSENT: Any = object()
 
 
@@ -369,20 +369,16 @@ class Trace:
     def once(self, key: Any, make: Callable[[], T]) -> T:
         """`make()`, computed once for this trace and key; who asks meanwhile, waits for it.
 
-        Of a large trace what was not asked for longest is forgotten where all of it is too much.
+        Of a large trace what is least worth its bytes is forgotten where all of it is too much.
         """
         found: T = self.memo.get(key, _ABSENT)
         if found is _ABSENT:
             with self.memo.setdefault(("lock", key), RLock()):
                 found = self.memo.get(key, _ABSENT)
                 if found is _ABSENT:
-                    found = self.memo[key] = make()
-                    self._forget(key, found)
-        elif key in self.memo.get(_HEAVY, ()):
-            with _FORGETTING:
-                heavy = self.memo[_HEAVY]
-                if key in heavy:
-                    heavy[key] = heavy.pop(key)
+                    found = self.memo[key] = self._made(key, make)
+        elif key in (heavy := self.memo.get(_HEAVY, ())):
+            heavy.use(key)
         return found
 
     def is_making(self, key: Any) -> bool:
@@ -393,28 +389,24 @@ class Trace:
         lock.release()
         return False
 
-    def _forget(self, key: Any, found: Any) -> None:
-        """Makes room after `key` was added; what is small, and answers, are kept."""
+    def _made(self, key: Any, make: Callable[[], T]) -> T:
+        """`make()`, for which room is made; what is small, and answers, are kept in any case."""
         if len(self) < _LARGE:
-            return
-        weight = _bytes(found, frozenset(id(getattr(self, name)) for name in COLUMNS))
-        if weight < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
-            return
-        with _FORGETTING:
-            heavy: dict[Any, int] = self.memo.setdefault(_HEAVY, {})  # the longest unused first
-            heavy[key] = weight
-            for old in heavy:  # selections took columns meanwhile
-                if isinstance(value := self.memo.get(old), Trace):
-                    heavy[old] = _bytes(value, frozenset())
-            room = max(_ROOM, _ROOM_A_SLICE * len(self))
-            if weight > room:  # pushes nothing out, and goes first as the next one comes
-                return
-            over = sum(heavy.values()) - room
-            for old in sorted(heavy, key=lambda one: heavy[one] <= room):
-                if over <= 0 or old == key:
-                    return
-                over -= heavy.pop(old)
-                self.memo.pop(old, None)
+            return make()
+        found, ns = kept.timed(make)
+        size = _bytes(found, frozenset(id(getattr(self, name)) for name in COLUMNS))
+        if size < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
+            return found
+        room = max(_ROOM, _ROOM_A_SLICE * len(self))
+        heavy: kept.Kept = self.memo.setdefault(_HEAVY, kept.Kept(room))
+        for old in heavy.add(key, size, ns, self._grown):
+            self.memo.pop(old, None)
+        return found
+
+    def _grown(self, key: Any) -> int | None:
+        """Bytes of a selection, which takes columns as they are asked for; None of what else is."""
+        value = self.memo.get(key)
+        return _bytes(value, frozenset()) if isinstance(value, Trace) else None
 
     @property
     def devices(self) -> tuple[int, ...]:

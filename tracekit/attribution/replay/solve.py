@@ -38,7 +38,7 @@ class Plan(Record, frozen=True, eq=False):
     """A graph made ready to be evaluated many times."""
 
     graph: Graph
-    order: I64  # of the points: each after all that it waits for
+    order: Ints  # of the points: each after all that it waits for
     first: I64  # [V + 1] where the edges of each point begin
     kept: I64  # [E] fixed time, no more than what was recorded
     pad: I64  # [V] what the rules do not explain of each point's time, 0 or more
@@ -67,7 +67,7 @@ def plan(graph: Graph, path: str) -> Plan:
     return Plan(graph, order, first, kept, graph.when - reached, chains)
 
 
-def _chains(graph: Graph, order: I64, first: I64) -> Chains | None:
+def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
     """None for a graph with a point that nothing holds: it would be where no sum reaches."""
     waits = np.diff(first)
     if (graph.floor[waits == 0] == NEVER).any():
@@ -110,7 +110,7 @@ def _begins(of: Ints, count: int) -> I64:
     return first
 
 
-def _order(graph: Graph, count: int) -> I64:
+def _order(graph: Graph, count: int) -> Ints:
     """Points so that each comes after its sources, without those of a circle."""
     edges = graph.edges
     waiting = np.bincount(edges.dst, minlength=count)
@@ -173,7 +173,7 @@ def _along(chains: Chains, graph: Graph, weight: I64, extra: I64) -> I64:
     return np.asarray(at[chains.head] + away)
 
 
-def longest(order: I64, first: I64, source: Ints, weight: I64, floor: I64, extra: I64) -> I64:
+def longest(order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64) -> I64:
     """As `asked.longest`, which is faster."""
     at, begins = floor.tolist(), first.tolist()
     sources, length, more = source.tolist(), weight.tolist(), extra.tolist()

@@ -40,41 +40,48 @@ def nested(run: Kernel, track: I64, end: I64, candidate: Mask) -> I64:
     return above
 
 
-def ordered(run: Kernel, waiting: I64, first: I64, target: Ints) -> I64:
+def ordered(run: Kernel, waiting: I64, first: I64, target: Ints) -> I32:
     """Points of a graph so that each comes after its sources, without those of a circle.
 
     `waiting` [V] counts the edges into each point; those out of v go to `target[first[v]]` up to
     `target[first[v + 1] - 1]`.
     """
-    found = np.empty(len(waiting), np.int64)
-    given = {lay.FIRST: _whole(first), lay.EDGE_END: _whole(target), lay.SORTED: found}
+    found = np.empty(len(waiting), np.int32)
+    given: Columns = {lay.FIRST: _whole(first), lay.EDGE_END: _half(target), lay.SORTED: found}
     left = np.array(waiting, np.int64)  # counted down
     block = _run(run, lay.ORDER, {**given, lay.WAITING: left}, {lay.POINTS: len(waiting)})
     return found[: block[lay.RESULT]]
 
 
 def longest(
-    run: Kernel, order: I64, first: I64, source: Ints, weight: I64, floor: I64, extra: I64
+    run: Kernel, order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64
 ) -> I64:
     """[V] when each point happens: `floor`, or the latest of its edges, and its `extra`.
 
     Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source` after `weight`.
     """
     when = np.array(floor, np.int64)
-    given = {
-        lay.SORTED: _whole(order), lay.FIRST: _whole(first), lay.EDGE_END: _whole(source),
+    given: Columns = {
+        lay.SORTED: _half(order), lay.FIRST: _whole(first), lay.EDGE_END: _half(source),
         lay.WEIGHT: _whole(weight), lay.EXTRA: _whole(extra), lay.WHEN: when,
     }  # fmt: skip
     _run(run, lay.LONGEST, given, {lay.POINTS: len(order)})
     return when
 
 
-def path(run: Kernel, above: I64, cost: I64, when: I64, begin: int, until: int) -> tuple[int, int]:
+def path(run: Kernel, above: Ints, cost: I64, when: I64, begin: int, until: int) -> tuple[int, int]:
     """The sum of `cost` from a point up to the first not after `until`, or without one above; and
-    that point. All columns [V]."""
-    given = {lay.ABOVE: _whole(above), lay.COST: _whole(cost), lay.WHEN: _whole(when)}
+    that point. All columns [V]; `above` is copied unless it is int32, the others unless int64."""
+    given: Columns = {
+        lay.ABOVE: _half(above), lay.COST: _whole(cost),
+        lay.WHEN: _whole(when),
+    }  # fmt: skip
     block = _run(run, lay.PATH, given, {lay.FROM: begin, lay.UNTIL: until})
     return int(block[lay.RESULT]), int(block[lay.FROM])
+
+
+def _half(column: Ints) -> I32:
+    return np.ascontiguousarray(column, np.int32)
 
 
 def _whole(column: Ints) -> I64:

@@ -32,17 +32,17 @@ def order(f: int) -> int:
     found, count = get(f, lay.SORTED), 0
     for v in range(get(f, lay.POINTS)):
         if word(waiting + 8 * v) == 0:
-            put_word(found + 8 * count, v)
+            put_half(found + 4 * count, v)
             count += 1
     at = 0
     while at < count:
-        v = word(found + 8 * at)
+        v = half(found + 4 * at)
         for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
-            u = word(target + 8 * edge)
+            u = half(target + 4 * edge)
             left = word(waiting + 8 * u) - 1
             put_word(waiting + 8 * u, left)
             if left == 0:
-                put_word(found + 8 * count, u)
+                put_half(found + 4 * count, u)
                 count += 1
         at += 1
     put(f, lay.RESULT, count)
@@ -54,10 +54,10 @@ def longest(f: int) -> int:
     found, first, source = get(f, lay.SORTED), get(f, lay.FIRST), get(f, lay.EDGE_END)
     weight, extra, when = get(f, lay.WEIGHT), get(f, lay.EXTRA), get(f, lay.WHEN)
     for k in range(get(f, lay.POINTS)):
-        v = word(found + 8 * k)
+        v = half(found + 4 * k)
         best = word(when + 8 * v)
         for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
-            here = word(when + 8 * word(source + 8 * edge)) + word(weight + 8 * edge)
+            here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
             if here > best:
                 best = here
         put_word(when + 8 * v, best + word(extra + 8 * v))
@@ -68,9 +68,9 @@ def path(f: int) -> int:
     """RESULT: COST of the points from FROM back, while after UNTIL; FROM: where that ends."""
     above, cost, when = get(f, lay.ABOVE), get(f, lay.COST), get(f, lay.WHEN)
     v, until, total = get(f, lay.FROM), get(f, lay.UNTIL), 0
-    while word(when + 8 * v) > until and word(above + 8 * v) >= 0:
+    while word(when + 8 * v) > until and half(above + 4 * v) >= 0:
         total += word(cost + 8 * v)
-        v = word(above + 8 * v)
+        v = half(above + 4 * v)
     put(f, lay.RESULT, total)
     put(f, lay.FROM, v)
     return lay.DONE
