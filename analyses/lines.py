@@ -9,7 +9,7 @@ import numpy as np
 
 from tracekit.answers.lines import CodeLine, CodeLines, HeldLine
 from tracekit.attribution import code_lines, links
-from tracekit.attribution.reasons import holders
+from tracekit.attribution.reasons import rows as reason_rows
 from tracekit.attribution.reasons.names import HOST_REASONS, REASONS, SHOWN, Reason
 from tracekit.attribution.reasons.stretches import stretches
 from tracekit.attribution.stages import work_phases
@@ -71,11 +71,10 @@ def _held(trace: Trace) -> tuple[list[HeldLine], int, int]:
     for device in trace.devices:
         every = stretches(trace, device)
         length: I64 = every.spans[:, 1] - every.spans[:, 0]
-        host = np.flatnonzero(every.of(*HOST_REASONS) & (every.thread >= 0))
-        longest = host[np.argsort(-length[host], kind="stable")[: holders.MOST]]
+        host = every.of(*HOST_REASONS) & (every.thread >= 0)
+        longest, found = reason_rows.longest(trace, device)
         others += int(length[host].sum() - length[longest].sum())
         named += len(longest)
-        found = holders.held(trace, every.spans[longest], every.thread[longest])
         code = code_lines.of_frames(trace, found.frame, found.library)
         for at, reason, ns in zip(
             code.code.tolist(), every.reason[longest].tolist(), length[longest].tolist(),

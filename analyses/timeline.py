@@ -30,7 +30,7 @@ from tracekit.results.figures import Area, Block, Blocks, Chart, shorten, tracks
 from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.ranks import named
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import detail, segments
 from tracekit.trace.spans.intervals import Spans, covered, spans, union
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
@@ -217,7 +217,7 @@ def _gaps(trace: Trace) -> tuple[tuple[Gap, ...], int, int]:
         sizes = idle.spans[rows, 1] - idle.spans[rows, 0]
         count += len(rows)
         length += int(sizes.sum())
-        for at in rows[np.argsort(-sizes, kind="stable")[:GAPS]]:
+        for at in rows[detail.longest(sizes, GAPS)]:
             start, end = int(idle.spans[at, 0]), int(idle.spans[at, 1])
             cause = ORDER[int(idle.cause[at])]
             before = gpu.text(int(idle.closer[idle.gap[at]]))

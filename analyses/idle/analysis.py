@@ -17,7 +17,7 @@ from tracekit.attribution.gaps import (
     longest,
     sorted_calls,
 )
-from tracekit.attribution.idle.by_cause import by_cause, by_row, suspect_by_cause
+from tracekit.attribution.idle.by_cause import by_cause, by_group, by_row, suspect_by_cause
 from tracekit.attribution.idle.causes import idle as causes_of
 from tracekit.attribution.reasons import rows as reason_rows
 from tracekit.attribution.reasons.before import before
@@ -25,6 +25,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.records import replace
 from tracekit.results.catalog import Analysis, ask
 from tracekit.results.result import add_fields
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import clip, covered, spans, union
 from tracekit.trace.trace import Trace
 
@@ -121,17 +122,19 @@ def _stages(trace: Trace, pattern: str | None) -> tuple[StageIdle, ...]:
 
 def _lengths(trace: Trace) -> tuple[Lengths, ...]:
     found = causes_of(trace)
-    inner = found.gaps[inner_gaps(found)]
-    length = inner[:, 1] - inner[:, 0]
+    rows = inner_gaps(found)
+    length = found.gaps[rows, 1] - found.gaps[rows, 0]
     limits = np.array([n for n in CLASSES_NS if n is not None])
     place = np.searchsorted(limits, length, side="right")
-    parts, suspect = by_cause(found, inner), suspect_by_cause(found, inner)
-    rows = [np.flatnonzero(place == i) for i in range(len(CLASSES_NS))]
+    groups = len(CLASSES_NS)
+    of_gap = np.full(len(found.gaps), groups)
+    of_gap[rows] = place
+    parts, suspect = by_group(found, of_gap[found.gap], groups)
+    count, time = np.bincount(place, minlength=groups), segments.sums(place, length, groups)
     return tuple(
-        Lengths(under, len(mine), int(length[mine].sum()),
-                by_row(parts[mine].sum(axis=0)), by_row(suspect[mine].sum(axis=0)))
-        for under, mine in zip(CLASSES_NS, rows, strict=True)
-    )  # fmt: skip
+        Lengths(under, int(count[i]), int(time[i]), by_row(parts[i]), by_row(suspect[i]))
+        for i, under in enumerate(CLASSES_NS)
+    )
 
 
 # ---------------------------------------------------------------- many traces

@@ -111,7 +111,7 @@ def _launched(trace: Trace, marked: Marked) -> tuple[I64, I64]:
     row = links.launch_row(trace)
     linked = np.flatnonzero(row >= 0)
     thread = links.thread(trace)
-    call = thread[trace.is_(Cat.RUNTIME)][row[linked]]
+    call = links.call_thread(trace)[row[linked]]
     when = links.calls(trace).ts[row[linked]]
     mine = thread[trace.is_(Cat.ANNOTATION)][marked.mark]
 

@@ -157,3 +157,9 @@ def test_the_longest_are_drawn_one_by_one_and_all_others_as_runs() -> None:
     assert rest.tolist() == [[0, 0], [7, 11], [10, 13], [2, 1], [2, 2]]
     joined = detail.thinner(rest, rest[:, :0], window=(0, 20), bins=1)
     assert joined.tolist() == [[0], [7], [13], [3], [4]]
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 9])
+def test_of_what_lasts_as_long_the_first_is_taken(most: int) -> None:
+    length = np.array([5, 7, 5, 9, 5, 7])
+    assert detail.longest(length, most).tolist() == [3, 1, 5, 0, 2, 4][:most]

@@ -16,7 +16,7 @@ from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import detail, segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Trace
 
@@ -58,7 +58,7 @@ def longest(trace: Trace, pattern: str | None) -> tuple[Gap, ...]:
     found = idle(trace)
     inner = inner_gaps(found)
     length = found.gaps[:, 1] - found.gaps[:, 0]
-    chosen = inner[np.argsort(-length[inner], kind="stable")[:MOST]]
+    chosen = inner[detail.longest(length[inner], MOST)]
     parts = by_cause(found, found.gaps[chosen])
     gpu, op, ops = links.work(trace), links.op_row(trace), links.ops(trace)
     stage = _stage_names(trace, pattern, found.closer[chosen])

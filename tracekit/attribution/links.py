@@ -99,6 +99,18 @@ def launch_end(trace: Trace) -> Rows:
     return trace.once("launch_end", lambda: _follow(launch_row(trace), calls(trace).end))
 
 
+def by_launch(trace: Trace) -> tuple[Rows, Rows]:
+    """Rows of `work` that have a launch, by its start, and the rows of `calls` of these."""
+
+    def make() -> tuple[Rows, Rows]:
+        linked = np.flatnonzero(launch_row(trace) >= 0)
+        call = launch_row(trace)[linked]
+        order = np.argsort(calls(trace).ts[call], kind="stable")
+        return linked[order], call[order]
+
+    return trace.once("by launch", make)
+
+
 def launch_count(trace: Trace) -> Rows:
     """[R] how many rows of `work` each row of `calls` launched: a graph launch many, most none."""
 
@@ -122,6 +134,11 @@ def thread(trace: Trace) -> Rows:
     return trace.once("thread", make)
 
 
+def call_thread(trace: Trace) -> Rows:
+    """[R] `thread` of each row of `calls`."""
+    return trace.once("call thread", lambda: np.asarray(thread(trace)[call_rows(trace)]))
+
+
 def parent_row(trace: Trace) -> Rows:
     """[N] for each row of the trace that is on the host, the row of the innermost enclosing one.
 
@@ -143,8 +160,8 @@ def call_op_row(trace: Trace) -> Rows:
     """[R] for each row of `calls`, the row of `ops` that is the innermost around it, or -1."""
 
     def make() -> Rows:
-        call, own = calls(trace), thread(trace)[trace.is_(Cat.RUNTIME)]
-        return _nest(trace).around(own, call.ts, call.end)
+        call = calls(trace)
+        return _nest(trace).around(call_thread(trace), call.ts, call.end)
 
     return trace.once("call_op_row", make)
 

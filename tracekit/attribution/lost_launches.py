@@ -10,7 +10,7 @@ from tracekit.attribution.stages.annotation_names import Phase
 from tracekit.attribution.stages.instances import markers
 from tracekit.errors import MissingEventsError
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import GPU_WORK, Cat, Mask, Trace
+from tracekit.trace.trace import GPU_WORK, Mask, Trace
 
 
 def issuing(trace: Trace) -> Mask:
@@ -36,7 +36,7 @@ def set_aside(trace: Trace) -> Mask:
 def capturing(trace: Trace) -> Mask:
     """[R] calls inside a graph capture."""
     calls = links.calls(trace)
-    thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
+    thread = links.call_thread(trace)
     change = calls.named(r"StreamBeginCapture").astype(np.int64)
     change -= calls.named(r"StreamEndCapture")
     inside = np.zeros(len(calls), bool)

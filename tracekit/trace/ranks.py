@@ -245,6 +245,9 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
         return np.full(len(wanted), -1, np.int64)
     order = np.argsort(key, kind="stable")  # by key, then by time
     ordered = key[order]
+    if (ordered[1:] > ordered[:-1]).all():  # no key twice: whenever it is, it is the one
+        place = np.minimum(np.searchsorted(ordered, wanted), len(key) - 1)
+        return np.where(ordered[place] == wanted, order[place], -1)
     low = np.searchsorted(ordered, wanted, side="left")
     high = np.searchsorted(ordered, wanted, side="right")
     # time as the number of entries no later, so that key and time fit one number

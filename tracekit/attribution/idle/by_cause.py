@@ -11,7 +11,8 @@ from tracekit.attribution.idle.causes import SUSPECT_NS, Idle
 from tracekit.records import Record
 from tracekit.results.result import Column
 from tracekit.results.units import duration
-from tracekit.trace.spans.intervals import Spans, covered, intersect
+from tracekit.trace.spans import segments
+from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64
 
 
@@ -63,8 +64,20 @@ def by_cause(found: Idle, windows: Spans) -> I64:
 
 def suspect_by_cause(found: Idle, windows: Spans) -> I64:
     """[W, classes] how much of that is suspect."""
-    parts = [intersect(found.of(cause), found.suspect) for cause in ORDER]
-    return np.stack([covered(part, windows) for part in parts], axis=1)
+    return np.stack([covered(found.suspect_of(cause), windows) for cause in ORDER], axis=1)
+
+
+def by_group(found: Idle, group: I64, groups: int) -> tuple[I64, I64]:
+    """[groups, classes] idle ns of the spans of each group, and how much of that is suspect.
+
+    `group` is [P], of each of `found.spans`; those of `groups` or more are left out.
+    """
+    wide = len(ORDER)
+    key = np.minimum(group, groups) * wide + found.cause
+    length = found.spans[:, 1] - found.spans[:, 0]
+    suspect = covered(found.suspect, found.spans)
+    whole, part = (segments.sums(key, ns, (groups + 1) * wide) for ns in (length, suspect))
+    return whole.reshape(-1, wide)[:groups], part.reshape(-1, wide)[:groups]
 
 
 def by_row(row: I64) -> By:

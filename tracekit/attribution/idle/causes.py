@@ -21,8 +21,8 @@ from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.host_causes import first_use, host_causes
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
-from tracekit.trace.trace import I64, Cat, Mask, Trace
+from tracekit.trace.spans.intervals import EMPTY, Spans, intersect, spans, subtract, total, union
+from tracekit.trace.trace import I64, Mask, Trace
 
 WAIT_EVENT = re.compile(r"StreamWaitEvent")
 
@@ -46,12 +46,21 @@ class Idle(Record, frozen=True, eq=False):
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
     known: dict[Cause, Spans] = field(default_factory=dict)
+    suspects: dict[Cause, Spans] = field(default_factory=dict)
 
     def of(self, cause: Cause) -> Spans:
         """The spans of one class, sorted and disjoint."""
         if cause not in self.known:
             self.known[cause] = np.asarray(self.spans[self.cause == ORDER.index(cause)])
         return self.known[cause]
+
+    def suspect_of(self, cause: Cause) -> Spans:
+        """Of the spans of one class, those that are suspect, cut where they are in part."""
+        if not len(self.suspect):
+            return EMPTY
+        if cause not in self.suspects:
+            self.suspects[cause] = intersect(self.of(cause), self.suspect)
+        return self.suspects[cause]
 
 
 def idle(trace: Trace, device: int | None = None) -> Idle:
@@ -163,7 +172,7 @@ def _waits(trace: Trace) -> Mask:
 
     def make() -> Mask:
         calls = links.calls(trace)
-        thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
+        thread = links.call_thread(trace)
         order = np.lexsort((calls.ts, thread))
         position = np.arange(len(order))
         launches = links.launch_count(trace)[order] > 0
@@ -184,7 +193,7 @@ def launch_thread(trace: Trace) -> I64:
 
     def make() -> I64:
         launch = links.launch_row(trace)
-        thread = links.thread(trace)[trace.is_(Cat.RUNTIME)]
+        thread = links.call_thread(trace)
         out = np.full(len(launch), -1, np.int64)
         out[launch >= 0] = thread[launch[launch >= 0]]
         return out

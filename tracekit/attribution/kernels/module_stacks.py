@@ -82,7 +82,7 @@ def work_row(trace: Trace) -> I64:
         host = links.calls(trace)
         found = innermost(
             _thread(trace), called.ts, called.end,
-            np.asarray(links.thread(trace)[trace.is_(Cat.RUNTIME)]), host.ts, host.end,
+            links.call_thread(trace), host.ts, host.end,
         )  # fmt: skip
         launch = links.launch_row(trace)
         out = np.full(len(launch), -1, np.int64)

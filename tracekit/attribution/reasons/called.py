@@ -7,7 +7,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.reasons.stretches import Stretches
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import detail, segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 MOST = 1_000  # stretches of one device that are looked at: the longest
@@ -24,7 +24,7 @@ def named(trace: Trace, every: Stretches, held: I64) -> I64:
     one_call = (held[0] >= 0) & (trace.cat[held[0]] == Cat.RUNTIME)
     rows = np.flatnonzero(every.of(*_REASONS) & (held[0] > -2) & ~one_call)
     length = every.spans[:, 1] - every.spans[:, 0]
-    rows = rows[np.argsort(-length[rows], kind="stable")[:MOST]]
+    rows = rows[detail.longest(length[rows], MOST)]
     calls, thread = links.call_rows(trace), links.thread(trace)
     for number in segments.sorted_unique(every.thread[rows]).tolist():
         own = calls[thread[calls] == number]

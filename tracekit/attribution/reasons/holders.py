@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.records import Record
+from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
-from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 MOST = 5_000  # stretches of one device that are named: the longest
+# annotations of whole steps and stages, which say nothing of what held the host; ops, and those
+# whose name is one that a program asks for; Python frames with a file and a line, and those of the
+# program's own code
+_STEP, _OP, _TELLING, _FRAMED, _OWN = 1, 2, 4, 8, 16
+_INNER = re.compile(r"^aten::_|Backward\d*$|^autograd::engine")
 _FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
 
 
@@ -32,9 +39,8 @@ def held(trace: Trace, where: Spans, thread: I64) -> Held:
     row = _over_half(trace, where, thread)
     frames = is_frame(trace)
     ours = frames & ~is_library_frame(trace)
-    op = trace.is_(Cat.CPU_OP) & ~trace.named(r"^aten::_|Backward\d*$|^autograd::engine")
-    nearest = above(trace, row, op)
-    any_op = above(trace, row, trace.is_(Cat.CPU_OP))
+    nearest = above(trace, row, _is(trace, _TELLING))
+    any_op = above(trace, row, _is(trace, _OP))
     return Held(
         slice=row,
         op=np.where(nearest >= 0, nearest, any_op),
@@ -49,7 +55,7 @@ def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
     if not len(rows) or not len(where):
         return np.full(len(where), -1, np.int64)
     middle = (where[:, 0] + where[:, 1]) // 2  # what covers half of a stretch covers its middle
-    end, step = trace.end, _is_step(trace)
+    end, step = trace.end, _is(trace, _STEP)
     found = nest.around(thread, middle, middle + 1)
     at = np.where(found >= 0, rows[found], -1)
     while True:
@@ -62,13 +68,14 @@ def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
 
 def _nest(trace: Trace) -> tuple[I64, Nest]:
     """Rows of the trace that can hold the host, and how they are nested."""
-    rows = np.flatnonzero(trace.is_(*HOST) & ~_is_step(trace))
+    rows = np.flatnonzero(trace.is_(*HOST) & ~_is(trace, _STEP))
     return rows, Nest(links.thread(trace)[rows], trace.ts[rows], trace.end[rows])
 
 
 def recorded(trace: Trace, thread: int) -> Spans:
     """Flat: where a thread (a value of `links.thread`) is in a slice that can hold the host."""
-    rows, _ = trace.once("nest of holders", lambda: _nest(trace))
+    rows, nest = trace.once("nest of holders", lambda: _nest(trace))
+    rows = rows[nest.tops]
     mine = rows[links.thread(trace)[rows] == thread]
     return union(spans(trace.ts[mine], trace.dur[mine]))
 
@@ -84,36 +91,54 @@ def above(trace: Trace, row: I64, wanted: Mask) -> I64:
     return at
 
 
-def _is_step(trace: Trace) -> Mask:
-    """[N] annotations of whole steps and stages, which say nothing of what held the host."""
-
-    def make() -> Mask:
-        found = trace.is_(Cat.ANNOTATION)
-        rows = np.flatnonzero(found)
-        steps = {
-            name: annotation_names.recognise(trace.strings[name]) is not None
-            for name in sorted_unique(trace.name[rows]).tolist()
-        }
-        found[rows] = [steps[name] for name in trace.name[rows].tolist()]
-        return found
-
-    return trace.once("annotations of steps", make)
-
-
 def is_frame(trace: Trace) -> Mask:
     """[N] Python frames with a file and a line."""
-    return trace.is_(Cat.PYTHON) & trace.named(_FRAME)
+    return _is(trace, _FRAMED)
 
 
 def is_library_frame(trace: Trace) -> Mask:
     """[N] of `is_frame`: the file is of Python itself or of a library."""
-    names = np.array([_is_library(text) for text in trace.strings], bool)
-    return np.take(names, trace.name) if len(names) else np.zeros(len(trace), bool)
+    return is_frame(trace) & ~_is(trace, _OWN)
 
 
-def _is_library(text: str) -> bool:
+def _is(trace: Trace, bit: int) -> Mask:
+    """[N] what has a bit of `_kinds`."""
+    return np.asarray(_kinds(trace) & bit > 0)
+
+
+def _kinds(trace: Trace) -> npt.NDArray[np.uint8]:
+    """[N] what a slice says of what holds the host: bits, by its category and its name."""
+
+    def make() -> npt.NDArray[np.uint8]:
+        said = np.zeros((max(Cat) + 1, len(trace.strings)), np.uint8)
+        for cat, bits in _BITS.items():
+            for name in segments.sorted_unique(trace.name[trace.is_(cat)]).tolist():
+                said[cat, name] = bits(trace.strings[name])
+        which = trace.cat * np.int32(len(trace.strings))
+        which += trace.name
+        return np.take(said.reshape(-1), which)
+
+    return trace.once("kinds of holders", make)
+
+
+def _of_annotation(text: str) -> int:
+    return _STEP if annotation_names.recognise(text) is not None else 0
+
+
+def _of_op(text: str) -> int:
+    return _OP if _INNER.search(text) else _OP | _TELLING
+
+
+def _of_python(text: str) -> int:
     found = _FRAME.match(text)
-    return found is not None and program_code.is_library(found["path"])
+    if found is None:
+        return 0
+    return _FRAMED if program_code.is_library(found["path"]) else _FRAMED | _OWN
+
+
+_BITS: Mapping[Cat, Callable[[str], int]] = {
+    Cat.ANNOTATION: _of_annotation, Cat.CPU_OP: _of_op, Cat.PYTHON: _of_python,
+}  # fmt: skip
 
 
 def spoken(text: str) -> str:

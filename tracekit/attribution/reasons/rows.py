@@ -11,7 +11,7 @@ from tracekit.attribution.reasons.stretches import Stretches, stretches
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import detail, segments
 from tracekit.trace.spans.intervals import Spans, covered
 from tracekit.trace.trace import I64, Mask, Trace
 
@@ -73,7 +73,7 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
         first = (closer >= 0) & stages.first[closer]
         key = np.stack([every.reason.astype(np.int64), launcher], axis=1)
         kinds, which = segments.distinct(key)
-        held = called.named(trace, every, _held(trace, every, length))
+        held = called.named(trace, every, _held(trace, device, len(length)))
         took = _inside(trace, held, every.spans)
         waited, after = _waited(trace, every), every.after_sync_ns
         unseen = _unseen(trace, every, length)
@@ -124,13 +124,26 @@ def _stages(trace: Trace, pattern: str | None) -> _Stages:
     )
 
 
-def _held(trace: Trace, every: Stretches, length: I64) -> I64:
+def longest(trace: Trace, device: int) -> tuple[I64, holders.Held]:
+    """The longest stretches of a device in which the host is what it waits for, as rows of
+    `stretches`, and what held it there.
+    """
+
+    def make() -> tuple[I64, holders.Held]:
+        every = stretches(trace, device)
+        host = np.flatnonzero(every.of(*HOST_REASONS) & (every.thread >= 0))
+        length = every.spans[host, 1] - every.spans[host, 0]
+        rows = host[detail.longest(length, holders.MOST)]
+        return rows, holders.held(trace, every.spans[rows], every.thread[rows])
+
+    return trace.once(("longest stretches", device), make)
+
+
+def _held(trace: Trace, device: int, stretches: int) -> I64:
     """[4, S] rows of slice, op, frame and library frame; -1 none, -2 not looked up."""
-    out = np.full((4, len(length)), -2, np.int64)
-    host = np.flatnonzero(every.of(*HOST_REASONS) & (every.thread >= 0))
-    longest = host[np.argsort(-length[host], kind="stable")[: holders.MOST]]
-    found = holders.held(trace, every.spans[longest], every.thread[longest])
-    out[:, longest] = np.stack([found.slice, found.op, found.frame, found.library])
+    out = np.full((4, stretches), -2, np.int64)
+    rows, found = longest(trace, device)
+    out[:, rows] = np.stack([found.slice, found.op, found.frame, found.library])
     return out
 
 
@@ -159,7 +172,7 @@ def _waited(trace: Trace, every: Stretches) -> I64:
     out = np.full((5, len(every.wait)), -2, np.int64)
     out[4] = 0
     rows = np.flatnonzero(every.wait >= 0)
-    rows = rows[np.argsort(-every.after_sync_ns[rows], kind="stable")[: holders.MOST]]
+    rows = rows[detail.longest(every.after_sync_ns[rows], holders.MOST)]
     wait = every.wait[rows]
     where = np.stack([trace.ts[wait], trace.end[wait]], axis=1)
     found = holders.held(trace, where, links.thread(trace)[wait])

@@ -186,7 +186,7 @@ def _paced(trace: Trace, found: Idle, short: Mask, instants: tuple[I64, I64]) ->
     rows, gap = instants
     part = launch[rows[short[gap]]]
     ends[part[part >= 0]] = True
-    thread = links.thread(trace)[links.call_rows(trace)]
+    thread = links.call_thread(trace)
     calls = np.flatnonzero(links.launch_count(trace) > 0)
     calls = calls[np.argsort(thread[calls], kind="stable")]  # by thread, then by start
     if not len(gaps) or not len(calls):
@@ -252,18 +252,29 @@ def _lost(
 def _cut(
     where: Spans, why: npt.NDArray[np.uint8], gap: I64, inside: Spans, reason: Reason
 ) -> tuple[Spans, npt.NDArray[np.uint8], I64]:
-    """The same, with the parts that lie in `inside` for another reason."""
-    edges = segments.sorted_unique(np.concatenate([where.ravel(), inside.ravel()]))
+    """The same, with the parts that lie in `inside` for another reason. Both are sorted, and each
+    of `inside` lies in one of `where`.
+    """
+    if not len(inside):
+        return where, why, gap
+    hit = np.searchsorted(where[:, 0], inside[:, 0], side="right") - 1
+    cut = segments.sorted_unique(hit)
+    edges = segments.sorted_unique(np.concatenate([where[cut].ravel(), inside.ravel()]))
     pieces = np.stack([edges[:-1], edges[1:]], axis=1)
-    at = np.searchsorted(where[:, 0], pieces[:, 0], side="right") - 1
-    real = (at >= 0) & (pieces[:, 0] < where[np.maximum(at, 0), 1])
-    pieces, at = pieces[real], at[real]
-    why, gap = why[at], gap[at]
-    if len(inside):
-        hit = np.searchsorted(inside[:, 0], pieces[:, 0], side="right") - 1
-        turn = (hit >= 0) & (pieces[:, 0] < inside[np.maximum(hit, 0), 1])
-        why[turn] = REASONS.index(reason)
-    return pieces, why, gap
+    at = np.searchsorted(where[cut, 0], pieces[:, 0], side="right") - 1
+    real = pieces[:, 0] < where[cut[at], 1]
+    pieces, at = pieces[real], cut[at[real]]
+    says = why[at]
+    part = np.searchsorted(inside[:, 0], pieces[:, 0], side="right") - 1
+    says[(part >= 0) & (pieces[:, 0] < inside[part, 1])] = REASONS.index(reason)
+    rest = np.ones(len(where), bool)
+    rest[cut] = False
+    whole = np.concatenate([where[rest], pieces])
+    order = np.argsort(whole[:, 0], kind="stable")
+    return (
+        whole[order], np.concatenate([why[rest], says])[order],
+        np.concatenate([gap[rest], gap[at]])[order],
+    )  # fmt: skip
 
 
 def _joined(

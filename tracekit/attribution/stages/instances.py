@@ -253,13 +253,10 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
     On its own thread; and, but for `same_thread`, on threads of its process that have no instance
     at all, or are autograd's. Work launched inside nested instances is in each of them.
     """
-    linked = np.flatnonzero(links.launch_row(trace) >= 0)
-    call = links.launch_row(trace)[linked]
+    linked, call = links.by_launch(trace)
     calls = links.calls(trace)
-    order = np.argsort(calls.ts[call], kind="stable")
-    linked, call = linked[order], call[order]
     owners = np.stack([marks.pid, marks.tid], axis=1)
-    bare = ~_alone(trace, calls.pid, calls.tid, marks)[call]
+    bare, begun = ~_alone(trace, calls.pid, calls.tid, marks)[call], calls.ts[call]
     instance, work = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for pid, tid in segments.distinct(owners)[0]:
         whose = np.flatnonzero((owners == (pid, tid)).all(axis=1))
@@ -267,7 +264,7 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
         if pid != -1:
             own = calls.tid[call] == tid
             mine &= own if same_thread else own | bare
-        rows, when = linked[mine], calls.ts[call[mine]]
+        rows, when = (linked, begun) if mine.all() else (linked[mine], begun[mine])
         low = np.searchsorted(when, marks.start[whose], side="left")
         high = np.searchsorted(when, marks.end[whose], side="left")
         which, at = segments.runs(low, high)
@@ -329,7 +326,10 @@ def _around_ops(trace: Trace, marks: Markers) -> I64:
         return nesting.innermost(marked, marks.start, marks.end, mine, every.ts, every.ts + 1)
 
     found = inside(mark_pid * width + mark_thread, pid * width + thread)
-    bare = ~_alone(trace, every.pid, every.tid, marks)
-    found = np.where((found < 0) & bare, inside(mark_pid, pid), found)
+    bare = (found < 0) & ~_alone(trace, every.pid, every.tid, marks)
+    if bare.any():
+        found = np.where(bare, inside(mark_pid, pid), found)
     anywhere = np.where(marks.pid == -1, 0, 1)  # a marker of any process is around all of them
+    if anywhere.all():
+        return found
     return np.where(found >= 0, found, inside(anywhere, np.zeros(len(every), np.int64)))

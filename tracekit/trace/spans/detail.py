@@ -13,6 +13,16 @@ import numpy as np
 from tracekit.trace.trace import I64, Mask
 
 
+def longest(length: I64, most: int) -> I64:
+    """[<= most] which are the longest, the longest first, of equal ones the first."""
+    if len(length) > most > 0:
+        least = np.partition(length, len(length) - most)[len(length) - most]
+        rows = np.flatnonzero(length >= least)
+    else:
+        rows = np.arange(len(length))
+    return rows[np.argsort(-length[rows], kind="stable")[:most]]
+
+
 def chosen(dur: I64, wanted: Mask, most: int) -> Mask:
     """[N] the wanted ones where they are at most half of `most`, and the longest of all others.
 

@@ -37,7 +37,7 @@ def captures(trace: Trace, marked: bool = False) -> list[Captured]:
     row, low, high = _windows(trace)
     if marked and not len(row):
         return []
-    issued, thread = _launching(trace), _thread(trace)
+    issued, thread = _launching(trace), links.call_thread(trace)
     calls = links.calls(trace)
     idle = links.launch_count(trace) == 0
     found = []
@@ -66,13 +66,6 @@ def ran_eagerly(trace: Trace) -> I64:
     )
 
 
-def _thread(trace: Trace) -> I64:
-    """[R] the thread of each row of `links.calls`."""
-    return trace.once(
-        "thread of call", lambda: np.asarray(links.thread(trace)[trace.is_(Cat.RUNTIME)])
-    )
-
-
 def _thread_of_marks(trace: Trace) -> I64:
     """[A] the thread of each row of `links.marks`."""
     return trace.once(
@@ -88,7 +81,7 @@ def _launching(trace: Trace) -> Mask:
         issue = calls.named(LAUNCHING) | calls.named(_COPYING)
         issue &= ~calls.named(r"(?i)graph_?launch")
         rows = np.flatnonzero(issue)
-        thread = _thread(trace)[rows]
+        thread = links.call_thread(trace)[rows]
         order = np.lexsort((-calls.dur[rows], calls.ts[rows], thread))
         rows, thread = rows[order], thread[order]
         key = thread * (int(calls.end.max(initial=0)) + 1)
@@ -103,7 +96,7 @@ def _launching(trace: Trace) -> Mask:
 
 def _windows(trace: Trace) -> tuple[I64, I64, I64]:
     """Captures: the row of the call that begins each, and when its launches begin and end."""
-    calls, thread = links.calls(trace), _thread(trace)
+    calls, thread = links.calls(trace), links.call_thread(trace)
     begin, end = (np.flatnonzero(calls.named(name)) for name in (_BEGIN, _END))
     at, low, high = [], [], []
     for first in begin.tolist():
@@ -121,7 +114,7 @@ def _marks_of_calls(trace: Trace) -> I64:
         marks, calls = links.marks(trace), links.calls(trace)
         return innermost(
             _thread_of_marks(trace), marks.ts, marks.end,
-            _thread(trace), calls.ts, calls.ts + 1,
+            links.call_thread(trace), calls.ts, calls.ts + 1,
         )  # fmt: skip
 
     return trace.once("annotation of call", make)
@@ -132,14 +125,14 @@ def label_of_launch(trace: Trace, call: int) -> str:
     marks, calls = links.marks(trace), links.calls(trace)
     start = calls.ts[call]
     around = (marks.ts <= start) & (marks.end > start)
-    around &= _thread_of_marks(trace) == _thread(trace)[call]
+    around &= _thread_of_marks(trace) == links.call_thread(trace)[call]
     return " ".join(marks.text(int(row)) for row in np.flatnonzero(around)[::-1])
 
 
 def _by_annotation(trace: Trace, rows: Mask, eager: bool) -> list[Captured]:
     """Launches by the annotation and the thread that they are in, in their order."""
     mine = np.flatnonzero(rows)
-    key = np.stack([_marks_of_calls(trace)[mine], _thread(trace)[mine]], axis=1)
+    key = np.stack([_marks_of_calls(trace)[mine], links.call_thread(trace)[mine]], axis=1)
     _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
     group = np.asarray(group).reshape(-1)
     return [
