@@ -14,6 +14,7 @@ from tests.examples import examples
 from tests.real import loaded
 from tracekit.attribution import links
 from tracekit.trace import kineto
+from tracekit.trace.ranks import last_before
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import Cat, Trace
 
@@ -187,6 +188,24 @@ def test_parents_of_slices_are_host_slices_of_their_own_thread(
             assert (trace.pid[above], trace.tid[above]) == (trace.pid[row], trace.tid[row])
             assert trace.ts[above] <= trace.ts[row]
             assert trace.end[above] >= trace.end[row]
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=12),
+    asked=st.lists(st.tuples(st.integers(-1, 11), st.integers(-1, 5)), max_size=12),
+)
+def test_work_is_of_the_last_entry_before_it_else_of_the_first(
+    calls: list[tuple[int, int]], asked: list[tuple[int, int]]
+) -> None:
+    calls.sort()
+    at, key = np.array(calls, np.int64).reshape(-1, 2).T
+    when, wanted = np.array(asked, np.int64).reshape(-1, 2).T
+    for far in (1, 1 << 40):
+        found = last_before(key * far, at, wanted * far, when)
+        for instant, number, row in zip(when, wanted, found.tolist(), strict=True):
+            own = np.flatnonzero(key == number).tolist()
+            before = [one for one in own if at[one] <= instant]
+            assert row == (before[-1] if before else own[0] if own else -1)
 
 
 TRACES = [

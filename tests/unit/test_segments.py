@@ -68,3 +68,9 @@ def test_runs_name_every_index_of_every_range(ranges: list[tuple[int, int]]) -> 
 @given(st.lists(st.integers(-50, 50)))
 def test_distinct_values_are_ascending(values: list[int]) -> None:
     assert segments.sorted_unique(np.array(values, np.int64)).tolist() == sorted(set(values))
+
+
+@given(st.lists(st.integers(-3, 3) | st.integers(-(1 << 62), 1 << 62)))
+def test_order_leaves_equal_values_as_they_come(values: list[int]) -> None:
+    found = segments.order(np.array(values, np.int64))
+    assert found.tolist() == sorted(range(len(values)), key=values.__getitem__)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracekit.records import Record, replace
 from tracekit.trace.ranks import last_before
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, I64, Aside, Cat, Mask, Table, Trace
 
 HOUR_NS = 3_600_000_000_000
@@ -75,18 +76,20 @@ def _kept(trace: Trace, gone: Mask) -> Trace:
 
 
 def _negative(trace: Trace, _gone: Mask) -> Mapping[str, Mask]:
-    return {NEGATIVE: trace.dur < 0}
+    return {NEGATIVE: trace.dur < 0} if int(trace.dur.min()) < 0 else {}
 
 
 def _zero(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """Times that were set to 0, where all others are counted from long before."""
-    found = np.zeros(len(trace), bool)
     low, high = (
         np.searchsorted(trace.ts, -trace.origin_ns, "left"),
         np.searchsorted(trace.ts, -trace.origin_ns, "right"),
     )
+    if high == low:
+        return {}
+    found = np.zeros(len(trace), bool)
     rest = trace.ts[high:][~gone[high:]]
-    if high > low and len(rest):
+    if len(rest):
         away, extent = int(rest[0]) + trace.origin_ns, int(np.median(rest) - rest[0])
         found[low:high] = away > max(MINUTE_NS, _TIMES * extent)
     return {ZERO: found}
@@ -94,9 +97,9 @@ def _zero(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
 
 def _far(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """The few starts of the host, or of one device, that lie hours from the many."""
-    found = np.zeros(len(trace), bool)
     if int(trace.ts[-1] - trace.ts[0]) < HOUR_NS:
         return {}
+    found = np.zeros(len(trace), bool)
     for rows in _clocks(trace, gone):
         cluster = np.concatenate([[0], np.cumsum(np.diff(trace.ts[rows]) > HOUR_NS)])
         size = np.bincount(cluster)
@@ -111,9 +114,9 @@ def _far(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
 
 def _endless(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     """The few ends of the host, or of one device, that lie hours after the many."""
-    found = np.zeros(len(trace), bool)
     if int(trace.dur.max()) < HOUR_NS:
         return {}
+    found = np.zeros(len(trace), bool)
     for rows in _clocks(trace, gone):
         end, start = trace.end[rows], trace.ts[rows]
         likely = end[trace.dur[rows] < HOUR_NS]
@@ -138,22 +141,30 @@ def _out_of_turn(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
     later, where most work is neither.
     """
     early, late = np.zeros(len(trace), bool), np.zeros(len(trace), bool)
-    call = np.flatnonzero(trace.is_(Cat.RUNTIME) & (trace.correlation > 0) & ~gone)
-    work = np.flatnonzero(trace.is_(*GPU_WORK) & (trace.correlation > 0) & ~gone)
-    at = last_before(
-        trace.correlation[call], trace.ts[call], trace.correlation[work], trace.ts[work]
-    )
-    work, launch = work[at >= 0], call[at[at >= 0]]
+    _, calls = _linked(trace, gone, Cat.RUNTIME)
+    work, gpu = _linked(trace, gone, *GPU_WORK)
+    at = last_before(calls.correlation, calls.ts, gpu.correlation, gpu.ts)
+    known = np.flatnonzero(at >= 0)
+    work, at = work[known], at[known]
     if len(work):
-        delay = trace.ts[work] - trace.ts[launch]
+        start = calls.ts[at]
+        delay = gpu.ts[known] - start
         skew = min(int(np.median(delay)), 0)
         off = delay < skew - EARLY_NS
         early[work[off]] = 2 * off.sum() < len(off)
         if int(delay.max()) > EARLY_NS:
             rows = work[~off]
-            off = _overtaken(trace, rows, trace.ts[launch[~off]])
+            off = _overtaken(trace, rows, start[~off])
             late[rows[off]] = 2 * off.sum() < len(off)
     return {EARLY: early, LATE: late}
+
+
+def _linked(trace: Trace, gone: Mask, *cats: Cat) -> tuple[I64, Trace]:
+    """The rows of these categories that carry an id and are not gone, and the slices of those."""
+    part, rows = trace.of(*cats), np.flatnonzero(trace.is_(*cats))
+    kept = (part.correlation > 0) & ~gone[rows]
+    # whoever asks for them later finds the columns of `part` as they were read here
+    return (rows, part) if kept.all() else (rows[kept], part.where(kept))
 
 
 def _overtaken(trace: Trace, work: I64, issued: I64) -> Mask:
@@ -173,19 +184,21 @@ def _twice(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
 
     A launch runs its kernel once; equal kernels of one graph are told apart by other starts of it.
     """
-    found = np.zeros(len(trace), bool)
-    work = np.flatnonzero(trace.is_(*GPU_WORK) & (trace.correlation > 0) & (trace.dur > 0) & ~gone)
-    same = np.ones(max(len(work) - 1, 0), bool)
-    for column in (trace.ts, trace.dur, trace.correlation, trace.name, trace.stream, trace.device):
-        same &= column[work][1:] == column[work][:-1]
-    if not same.any():
-        return {}
+    _, gpu = _linked(trace, gone, *GPU_WORK)
+    if not (gpu.dur > 0).all():
+        gpu = gpu.where(gpu.dur > 0)
+    same = np.ones(max(len(gpu) - 1, 0), bool)
+    for column in (gpu.ts, gpu.dur, gpu.correlation, gpu.name, gpu.stream, gpu.device):
+        same &= column[1:] == column[:-1]
+        if not same.any():
+            return {}
     again = np.concatenate([[False], same])
-    key = np.unique(np.stack([trace.correlation[work], trace.ts[work]]), axis=1)
+    key = np.unique(np.stack([gpu.correlation, gpu.ts]), axis=1)
     graphs, starts = np.unique(key[0], return_counts=True)
-    again &= ~np.isin(trace.correlation[work], graphs[starts > 1])
+    again &= ~np.isin(gpu.correlation, graphs[starts > 1])
     if not again.any():
         return {}
+    found = np.zeros(len(trace), bool)
     names = ("ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation")
     tied = np.zeros(len(trace), bool)
     tied[1:] = (trace.ts[1:] == trace.ts[:-1]) & (trace.dur[1:] == trace.dur[:-1])
@@ -203,18 +216,20 @@ def _twice(trace: Trace, gone: Mask) -> Mapping[str, Mask]:
 
 def _in_order(trace: Trace) -> tuple[Trace, Mask | None]:
     """The trace with work cut where later launches of its stream start, and [N] which was."""
-    work = np.flatnonzero(trace.is_(*GPU_WORK))
+    work, gpu = np.flatnonzero(trace.is_(*GPU_WORK)), trace.of(*GPU_WORK)
     if len(work) < 2:
         return trace, None
-    track = trace.device[work].astype(np.int64) * (1 << 31) + np.maximum(trace.stream[work], -1)
+    track = gpu.device.astype(np.int64) * (1 << 31) + np.maximum(gpu.stream, -1)
+    start, end, link = gpu.ts, gpu.end, gpu.correlation
     if (track != track[0]).any():
-        work = work[np.argsort(track, kind="stable")]
-        track = np.sort(track, kind="stable")
-    start, end = trace.ts[work], trace.end[work]
+        order = segments.order(track)
+        work, track, start, end, link = (a[order] for a in (work, track, start, end, link))
     over = np.flatnonzero((track[1:] == track[:-1]) & (end[:-1] > start[1:]))
+    if not len(over):
+        return trace, None
     # kernels of one graph launch may run beside one another under the number of one stream: what
     # comes after those of the same launch counts
-    follows = _of_later_launches(trace.correlation[work], track)[over]
+    follows = _of_later_launches(link, track)[over]
     some = (follows < len(work)) & (end[over] > start[np.minimum(follows, len(work) - 1)])
     over, follows = over[some], follows[some]
     reach = np.array([

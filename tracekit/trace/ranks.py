@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record, replace
-from tracekit.trace.spans.segments import codes
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 
 _NUMBER = re.compile(r"\d+")
@@ -243,22 +243,23 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
     """
     if not len(key) or not len(wanted):
         return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(key, kind="stable")  # by key, then by time
+    order = segments.order(key)  # by key, then by time
     ordered = key[order]
-    if (ordered[1:] > ordered[:-1]).all():  # no key twice: whenever it is, it is the one
-        place = np.minimum(np.searchsorted(ordered, wanted), len(key) - 1)
-        return np.where(ordered[place] == wanted, order[place], -1)
-    low = np.searchsorted(ordered, wanted, side="left")
-    high = np.searchsorted(ordered, wanted, side="right")
+    low = np.minimum(np.searchsorted(ordered, wanted), len(key) - 1)
+    found = np.where(ordered[low] == wanted, order[low], -1)
+    again = ordered[1:] == ordered[:-1]
+    if not again.any():
+        return found
+    # time counts where a key has several entries
+    several = np.append(again, False)
+    asked = np.flatnonzero((found >= 0) & several[low])
+    code = np.cumsum(np.append(True, ~again))
     # time as the number of entries no later, so that key and time fit one number
-    rank = np.arange(len(key))[order]
-    place = np.searchsorted(at, when, side="right")
-    distinct, code_of = codes(key)
-    stacked = code_of[order] * (len(key) + 1) + rank
-    code = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
-    until = np.searchsorted(stacked, code * (len(key) + 1) + place, side="left")
-    at_row = np.clip(until - 1, low, np.maximum(high - 1, low))
-    return np.where(high > low, order[np.minimum(at_row, len(key) - 1)], -1)
+    stacked = code * (len(key) + 1) + order
+    place = np.searchsorted(at, when[asked], side="right")
+    until = np.searchsorted(stacked, code[low[asked]] * (len(key) + 1) + place) - 1
+    found[asked] = order[np.maximum(until, low[asked])]
+    return found
 
 
 def _owner(delay: npt.NDArray[np.float64], key: I64, gpu: Trace) -> tuple[I64, bool]:

@@ -119,16 +119,34 @@ class Table(Record, frozen=True, eq=False):
     def __len__(self) -> int:
         return len(self.id)
 
+    def rows(self, ids: I32) -> I64:
+        """[N] the row of each of these slice ids, -1 where a slice has none."""
+        if not len(self.id) or not len(ids):
+            return np.full(len(ids), -1, np.int64)
+        low, high = int(self.id[0]), int(self.id[-1])
+        if high - low > _SPARSE * len(ids):
+            found = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
+            return np.where(self.id[found] == ids, found, -1)
+        row = np.full(high - low + 2, -1, np.int32)  # the last is that of all others
+        # what is written last stays: the first
+        row[self.id[::-1] - low] = np.arange(len(self.id) - 1, -1, -1, dtype=np.int32)
+        place = ids.astype(np.int64)
+        place -= low
+        place[(ids < low) | (ids > high)] = -1
+        return np.take(row, place).astype(np.int64)
+
+    def at(self, rows: I64, column: str, missing: object) -> npt.NDArray[Any]:
+        """[N] or [N, n] the column at rows of the table; `missing` at row -1."""
+        values = self.columns[column]
+        if not len(values):
+            return np.full((len(rows), *values.shape[1:]), missing, values.dtype)
+        out = np.take(values, rows, axis=0, mode="wrap")
+        out[rows < 0] = missing
+        return out
+
     def take(self, ids: I32, column: str, missing: object) -> npt.NDArray[Any]:
         """[N] or [N, n] the column at these slice ids; `missing` where a slice has no row."""
-        values = self.columns[column]
-        shape = (len(ids), *values.shape[1:])
-        out = np.full(shape, missing, values.dtype)
-        if len(self.id):
-            at = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
-            found = self.id[at] == ids
-            out[found] = values[at[found]]
-        return out
+        return self.at(self.rows(ids), column, missing)
 
 
 COLUMNS = (
@@ -174,6 +192,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 
 _FEW = 8  # names
+_SPARSE = 16  # ids: a table of so many is no quicker than a search for one
 
 # bytes that what was computed of a large trace may take: less than its columns do
 _LARGE = 1_000_000  # slices

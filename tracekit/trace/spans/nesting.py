@@ -31,14 +31,15 @@ def innermost(
     """
     if not len(outer_track) or not len(track):
         return np.full(len(track), -1, np.int64)
-    return Nest(outer_track, outer_start, outer_end).around(track, start, end)
+    return Nest(outer_track, outer_start, outer_end, len(track)).around(track, start, end)
 
 
 class Nest:
     """M spans made ready to be asked, many times, which of them is around what."""
 
-    def __init__(self, track: I64, start: I64, end: I64) -> None:
-        self._timed = _timed(track, start, end)
+    def __init__(self, track: I64, start: I64, end: I64, asked: int = 0) -> None:
+        """`asked`: how many spans will be asked for at once, where those may be many more."""
+        self._timed = _timed(track, start, end, max(len(track), asked))
         self._sorted = None if self._timed else _Sorted(track, start, end)
 
     @property
@@ -89,10 +90,10 @@ class _Timed(Record, frozen=True, eq=False):
         return out
 
 
-def _timed(track: I64, start: I64, end: I64) -> _Timed | None:
+def _timed(track: I64, start: I64, end: I64, rows: int) -> _Timed | None:
     """None without compiled loops, and where spans are not in order of time."""
-    loops = compiled.of(len(track))
-    if loops is None or len(track) >= 1 << 31:
+    loops = compiled.of(rows)
+    if loops is None or not 0 < len(track) < 1 << 31:
         return None
     numbers = None
     if int(track.min()) < 0 or int(track.max()) >= _TRACKS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -10,6 +11,7 @@ from tracekit.trace.spans import compiled
 from tracekit.trace.trace import I32, I64, Ints
 
 _NARROW = 1 << 12
+_BITS = 62  # of a number
 
 
 def sums(group: I64, values: I64, groups: int) -> I64:
@@ -44,14 +46,24 @@ def codes(values: Ints) -> tuple[I64, I64]:
         loops = compiled.of(len(values))
         if loops is not None and (made := loops.coded(values)) is not None:
             return _ascending(values[made.first], made.code)
-        found, inverse = np.unique(values, return_inverse=True)
-        return np.asarray(found, np.int64), np.asarray(inverse).reshape(-1)
+        return _sorted(values)
     low, width = room
     place = values - low
     seen = np.zeros(width, bool)
     seen[place] = True
     code = np.cumsum(seen) - 1
-    return np.flatnonzero(seen) + low, code[place]
+    return np.flatnonzero(seen) + low, np.take(code, place)
+
+
+def _sorted(values: Ints) -> tuple[I64, I64]:
+    """The distinct values, and [N] which of them each is."""
+    by_value = order(values)
+    ordered = values[by_value]
+    fresh = np.ones(len(values), bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    inverse = np.empty(len(values), np.int64)
+    inverse[by_value] = np.cumsum(fresh) - 1
+    return np.asarray(ordered[fresh], np.int64), inverse
 
 
 def _ascending(distinct: Ints, code: I32) -> tuple[I64, I64]:
@@ -60,6 +72,26 @@ def _ascending(distinct: Ints, code: I32) -> tuple[I64, I64]:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     return np.asarray(distinct[order], np.int64), np.take(place, code)
+
+
+def order(values: Ints) -> I64:
+    """As a stable `numpy.argsort`: by sorting value and row as one number, a fraction of its time.
+
+    Rows that are in order as they come are seen to be.
+    """
+    rows, bits = np.arange(len(values)), len(values).bit_length()
+    if (values[1:] >= values[:-1]).all():
+        return rows
+    low = int(values.min())
+    if (int(values.max()) - low).bit_length() + bits > _BITS:
+        return np.argsort(values, kind="stable")
+    packed = values.astype(np.int64)
+    packed -= low
+    packed <<= bits
+    packed |= rows
+    packed.sort()
+    packed &= (1 << bits) - 1
+    return packed
 
 
 def firsts(values: I64) -> tuple[I64, I64]:
@@ -83,13 +115,13 @@ def _room(values: Ints) -> tuple[int, int] | None:
     return (low, width) if width <= max(_NARROW, 2 * len(values)) else None
 
 
-def longest(group: I64, name: I64, duration: I64, groups: int) -> list[int]:
+def longest(group: Ints, name: Ints, duration: I64, groups: int) -> list[int]:
     """[groups] the name with most time in each group."""
-    pair, inverse = distinct(np.stack([group, name], axis=1))
+    pair, inverse = distinct([group, name])
     total = sums(inverse, duration, len(pair))
     best = np.zeros(groups, np.int64)
-    order = np.argsort(total, kind="stable")  # the longest is written last
-    best[pair[order, 0]] = pair[order, 1]
+    by_time = np.argsort(total, kind="stable")  # the longest is written last
+    best[pair[by_time, 0]] = pair[by_time, 1]
     return [int(n) for n in best]
 
 
@@ -113,8 +145,9 @@ def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
     group, start, end = group[real], start[real], end[real]
     if not len(group):
         return np.zeros(groups, np.int64)
-    order = np.lexsort((start, group))
-    group, start, end = group[order], start[order], end[order]
+    by_start = order(start)
+    by_group = by_start[order(group[by_start])]
+    group, start, end = group[by_group], start[by_group], end[by_group]
     reach_ns = reach(group, end)
     before = np.empty_like(start)
     before[0] = start[0]
@@ -149,26 +182,31 @@ def alike(values: I64) -> list[slice]:
     return [slice(a, b) for a, b in zip([0, *cuts], [*cuts, len(values)], strict=True)]
 
 
-def distinct(key: I64) -> tuple[I64, I64]:
-    """The distinct rows of key [N, C], sorted, and [N] which of them each row is.
+def distinct(key: I64 | Sequence[Ints]) -> tuple[I64, I64]:
+    """The distinct rows of key [N, C], or of C columns of N, sorted; [N] which of them each row is.
 
     As `numpy.unique` over rows, by one number a row where the columns' ranges allow it: sorting
     numbers is many times faster than sorting rows.
     """
-    if not len(key):
-        return key, np.empty(0, np.int64)
-    columns = [np.ascontiguousarray(column) for column in key.T]
+    columns = [np.ascontiguousarray(c) for c in (key.T if isinstance(key, np.ndarray) else key)]
+    if not len(columns[0]):
+        return np.empty((0, len(columns)), np.int64), np.empty(0, np.int64)
     lows = [int(column.min()) for column in columns]
     spans = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
-    if prod(spans) >= 1 << 62:
-        rows, inverse = np.unique(key, axis=0, return_inverse=True)
-        return rows, np.asarray(inverse).reshape(-1)
-    packed = np.zeros(len(key), np.int64)
-    for column, span, low in zip(columns, spans, lows, strict=True):
+    if prod(spans) > 1 << _BITS:
+        rows, inverse = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        return np.asarray(rows, np.int64), np.asarray(inverse).reshape(-1)
+    packed = columns[0].astype(np.int64)
+    packed -= lows[0]
+    least = 0
+    for column, span, low in zip(columns[1:], spans[1:], lows[1:], strict=True):
         packed *= span
         packed += column
-        packed -= low
-    inverse = codes(packed)[1]
-    at = np.empty(int(inverse.max()) + 1, np.int64)
-    at[inverse[::-1]] = np.arange(len(packed) - 1, -1, -1)  # what is written last stays: the first
-    return key[at], inverse
+        least = least * span + low
+    packed -= least
+    numbers, inverse = codes(packed)
+    found = np.empty((len(numbers), len(columns)), np.int64)
+    for at in range(len(columns) - 1, -1, -1):
+        found[:, at] = numbers % spans[at] + lows[at]
+        numbers //= spans[at]
+    return found, inverse
