@@ -51,6 +51,7 @@ def scanned(path: Path, kernel: asked.Kernel, size: int, many: int = 1) -> Trace
 def decoded(path: Path, size: int) -> Trace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tracekit.trace.columns.workers.reads.__defaults__", (1, size))
+        patch.setattr(kineto, "is_large", lambda _text: False)
         return kineto.load(path, tables=ALL, processes=1)
 
 

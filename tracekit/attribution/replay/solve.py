@@ -10,11 +10,12 @@ from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.trace.scan import asked, machine
 from tracekit.trace.scan.asked import Kernel
+from tracekit.trace.spans import compiled
 from tracekit.trace.trace import I64, Ints, Mask
 
 Lists = tuple[list[int], list[int], list[int]]
 
-_MANY = 10_000  # points: of fewer, loading the kernel takes longer than it saves
+_MANY = 10_000  # points: for fewer, loading the kernel takes longer than it saves
 
 
 class Chains(Record, frozen=True, eq=False):
@@ -99,8 +100,8 @@ def _reach(graph: Graph, fixed: I64) -> I64:
 
 
 def _kernel(points: int) -> Kernel | None:
-    """What walks a large graph faster, where it is there."""
-    return machine.kernel() if points > _MANY else None
+    """What walks a graph faster, where it is loaded or worth it, and there."""
+    return machine.kernel() if compiled.loops or points > _MANY else None
 
 
 def _begins(of: Ints, count: int) -> I64:

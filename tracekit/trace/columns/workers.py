@@ -26,6 +26,7 @@ from tracekit.trace.json.source import Text
 _TICKET = struct.Struct("<I")
 _TICKETS = 16_000  # a pipe holds 64 KiB; pieces beyond are read by the caller alone
 _SMALL = 32 << 20  # a text below this is read before another process has started
+_SHORT = 8 << 20  # one below this is read before the compiled scanner is loaded
 _RATIO = 12  # of text to gzip in traces, about
 _MOST = 8
 _BOOT = (
@@ -45,8 +46,8 @@ class Job(Record, frozen=True):
 
 
 def is_large(text: Text) -> bool:
-    """Whether a text takes long enough to read that help is worth its start."""
-    return _likely(text) >= _SMALL
+    """Whether a text takes long enough to read that the compiled scanner is worth its loading."""
+    return _likely(text) >= _SHORT
 
 
 def _likely(text: Text) -> int:

@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,23 @@ def advice(text_bytes: int) -> str | None:
 
 @cache
 def _versions() -> str | None:
+    """Of numba and llvmlite; None where one is not installed."""
+    found = [_version(name) for name in ("numba", "llvmlite")]
+    return None if None in found else " ".join(map(str, found))
+
+
+def _version(package: str) -> str | None:
+    """By the name of its metadata beside it: what reads these takes 0.02 s to load."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    beside = [path.name for path in Path(spec.origin).parents[1].glob(f"{package}-*.dist-info")]
+    if len(beside) == 1:
+        return beside[0].removeprefix(f"{package}-").removesuffix(".dist-info")
     from importlib import metadata
 
     try:
-        return f"{metadata.version('numba')} {metadata.version('llvmlite')}"
+        return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
 
