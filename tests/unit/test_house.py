@@ -27,7 +27,10 @@ LOOSE = {
 }  # everyone uses them
 MOST = 14  # modules of a folder
 # torch names it in its documentation, and exports it from nowhere else
-NO_PUBLIC_PLACE = {"torch.utils._python_dispatch.TorchDispatchMode"}
+NO_PUBLIC_PLACE = {
+    "torch.utils._python_dispatch.TorchDispatchMode",
+    "threading._shutdown", "atexit._run_exitfuncs", "os._exit",  # how a process ends at once
+}  # fmt: skip
 # a file for each analysis, or command: not a room that one reads through
 ONE_FOR_EACH = {"tracekit/answers", "tracekit/cli/commands"}
 # private words, for which the field has others (docs/architecture.md names the rooms)

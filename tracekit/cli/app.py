@@ -2,23 +2,33 @@
 
 A command is a module `tracekit/cli/commands/NAME.py` with `register(app)`. Such modules import
 typer and the standard library only; all else is imported inside the command, so that --help is
-quick. Of a command line only the command that it names is joined.
+quick. Of a command line only the command that it names is joined; where it names none, what the
+list of commands says of each.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import gc
+
+gc.disable()  # while this loads: that is many objects and no garbage
+
+import atexit
 import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from tracekit.cli import light, process, verbosity
+from tracekit.cli.groups import grouped
 from tracekit.version import __version__
+
+gc.enable()
 
 _COMMANDS = "tracekit.cli.commands"
 _COMPLETING = "_TRACEKIT_COMPLETE"  # the variable with which a shell asks for completions
@@ -43,8 +53,8 @@ def _options(
     verbosity.set_level(quiet, verbose)
 
 
-def _joined(modules: Iterable[str]) -> typer.Typer:
-    """The app with the commands of these modules."""
+def _joined(modules: Iterable[str], *, listed: bool = False) -> typer.Typer:
+    """The app with the commands of these modules; `listed`: to be listed only."""
     app = typer.Typer(
         name="tracekit",
         help="Where the time goes in IMU multimodal LLMs: capture, read and explain Kineto traces.",
@@ -58,7 +68,7 @@ def _joined(modules: Iterable[str]) -> typer.Typer:
     app.callback()(_options)
     for name in modules:
         importlib.import_module(f"{_COMMANDS}.{name}").register(app)
-    _hear(app)
+    _make(app, light.listed if listed else _whole)
     light.plain(app)
     return app
 
@@ -73,14 +83,19 @@ def _named(line: Sequence[str]) -> str:
     return next((word for word in line if not word.startswith("-")), "").replace("-", "_")
 
 
-def _hear(group: typer.Typer) -> None:
-    """Every command takes -q and -v, wherever it is registered."""
+def _make(group: typer.Typer, made: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Every command, wherever it is registered, as it is made for Typer."""
     for command in group.registered_commands:
         if command.callback is not None:
-            command.callback = verbosity.hearing(command.callback)
+            command.callback = made(command.callback)
     for below in group.registered_groups:
         if below.typer_instance is not None:
-            _hear(below.typer_instance)
+            _make(below.typer_instance, made)
+
+
+def _whole(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with the fields of its dataclasses for options, and with -q and -v."""
+    return verbosity.hearing(grouped(command))
 
 
 def __getattr__(name: str) -> typer.Typer:
@@ -98,10 +113,22 @@ def main() -> None:
         gc.set_threshold(_OBJECTS)
         # numpy starts a thread a core for products of matrices; no answer multiplies large ones
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    known = named in modules and _COMPLETING not in os.environ
-    code = process.run(_joined([named] if known else modules))
-    gc.freeze()  # what is left goes with the process: nobody need look for garbage in it
-    sys.exit(code)
+    asked = _COMPLETING not in os.environ
+    chosen = [named] if asked and named in modules else modules
+    code = process.run(_joined(chosen, listed=asked and not named))
+    if named in _MAKE_GARBAGE:
+        sys.exit(code)
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process as `sys.exit` does, but frees no object: it goes with all that it has."""
+    threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends a process
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

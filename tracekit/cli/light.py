@@ -1,7 +1,7 @@
 """Commands that load little: help as plain text, and values as they were typed.
 
 Help in boxes, and a library that validates a text to be a text, take longer to load than most
-commands take to run.
+commands take to run; so do the options of all commands where only their names are shown.
 """
 
 from __future__ import annotations
@@ -89,6 +89,16 @@ class Group(TyperGroup):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+def listed(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command as a list of commands shows it: without its options."""
+
+    def call() -> None:
+        raise AssertionError("is listed only")
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    return call
 
 
 def plain(group: typer.Typer) -> None:

@@ -10,7 +10,6 @@ import typer
 
 from tracekit.cli import complete, process
 from tracekit.cli import options as opt
-from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.models.speculative.entry import Asked
@@ -95,7 +94,6 @@ PAIRS = "Pairs: every combination of draft and gamma takes turns with the target
 
 def register(group: typer.Typer) -> None:
     @group.command("speculative")
-    @grouped
     def speculative(
         *,
         draft: Annotated[

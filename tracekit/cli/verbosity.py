@@ -8,7 +8,6 @@ traceback.
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,6 @@ Quiet = Annotated[
 Verbose = Annotated[
     bool, typer.Option("-v", "--verbose", help="Say each step with its time, and why it failed.")
 ]
-log = logging.getLogger("tracekit.cli")
 _level: ContextVar[int] = ContextVar("verbosity", default=0)
 
 
@@ -36,6 +34,8 @@ def set_level(quiet: bool, verbose: bool) -> None:
     if not (quiet or verbose):
         return  # what stands before the command's name holds
     _level.set(-1 if quiet else 1)
+    import logging  # which takes longer to load than a list of commands
+
     every = logging.getLogger("tracekit")
     if verbose:
         every.setLevel(logging.DEBUG)
@@ -55,9 +55,10 @@ def verbose() -> bool:
 @contextmanager
 def steps(subject: str) -> Iterator[Callable[[str], None]]:
     """A function that says on stderr what begins, a line each, and when: for -v."""
+    import logging
     from time import perf_counter
 
-    start = perf_counter()
+    log, start = logging.getLogger("tracekit.cli"), perf_counter()
 
     def say(doing: str) -> None:
         log.info("%7.2f s  %s: %s", perf_counter() - start, subject, doing)

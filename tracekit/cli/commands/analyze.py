@@ -11,7 +11,6 @@ import typer
 
 from tracekit.cli import for_ci, process
 from tracekit.cli import options as opt
-from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.report.ci import Case
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     @app.command()
-    @grouped
     def analyze(
         named: Annotated[
             list[str],

@@ -11,7 +11,6 @@ import typer
 
 from tracekit.cli import complete, for_ci, process, speculative
 from tracekit.cli import options as opt
-from tracekit.cli.groups import grouped
 from tracekit.cli.light import Group
 
 if TYPE_CHECKING:
@@ -135,7 +134,6 @@ class Processes:
 
 def _register_run(group: typer.Typer) -> None:
     @group.command("run")
-    @grouped
     def run(
         models: Annotated[
             list[str] | None,

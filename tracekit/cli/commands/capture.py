@@ -12,7 +12,6 @@ import typer
 
 from tracekit.cli import options as opt
 from tracekit.cli import process, verbosity
-from tracekit.cli.groups import grouped
 from tracekit.cli.speculative import Pairing
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ class Profiler:
 
 def register(app: typer.Typer) -> None:
     @app.command()
-    @grouped
     def capture(
         model: opt.ModelName,
         *,

@@ -12,7 +12,6 @@ import typer
 
 from tracekit.cli import for_ci, process
 from tracekit.cli import options as opt
-from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.comparison.compare import Comparison
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     @app.command("compare")
-    @grouped
     def compare_runs(
         before: Annotated[
             str,

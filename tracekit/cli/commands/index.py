@@ -9,7 +9,6 @@ import typer
 
 from tracekit.cli import complete, process
 from tracekit.cli import options as opt
-from tracekit.cli.groups import grouped
 
 if TYPE_CHECKING:
     from tracekit.comparison.fleet.index import Update
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     @app.command()
-    @grouped
     def index(
         named: Annotated[
             list[str],
