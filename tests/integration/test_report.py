@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import html.parser
 import json
 import re
@@ -130,6 +131,22 @@ def test_the_page_names_the_trace_its_digest_the_version_and_the_command(tmp_pat
     assert "named.json.gz" in text
     assert str(facts.sha256(path)) in text
     assert "tracekit analyze x" in text
+
+
+def test_a_very_large_trace_is_told_by_its_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.json"
+    path.write_bytes(b"abcdefgh")
+    monkeypatch.setattr(facts, "_WHOLE", 8)
+    assert facts.digest(path) == ("sha256", hashlib.sha256(b"abcdefgh").hexdigest())
+    monkeypatch.setattr(facts, "_WHOLE", 7)
+    monkeypatch.setattr(facts, "_END", 2)
+    found = facts.digest(path)
+    assert found is not None
+    assert found[0].startswith("sha256 of the first and the last")
+    assert found[1] == hashlib.sha256(b"abgh").hexdigest()
+    assert facts.digest(tmp_path / "none.json") is None
 
 
 def test_a_trace_without_a_gpu_has_no_gpu_words_in_its_sections(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,48 +15,74 @@ from tracekit.trace.columns import kept
 from tracekit.trace.trace import Cat
 
 
-def same(_key: object) -> None:
+class Owner:
+    """Remembers values, as a trace does."""
+
+    def __init__(self) -> None:
+        self.memo: dict[Any, Any] = {}
+
+    def keeps(self, room: kept.Kept, key: object, size: int, ns: int) -> set[Any]:
+        """What is there after a value of so many bytes came that took so long."""
+        self.memo[key] = size
+        room.add(self, key, size, ns)
+        return set(self.memo)
+
+
+def same(_value: object) -> None:
     """Nothing grew."""
     return
 
 
-def test_the_cheapest_to_make_again_for_its_bytes_goes_first() -> None:
-    heavy = kept.Kept(100)
-    assert heavy.add("dear", 40, 4_000, same) == []
-    assert heavy.add("cheap", 40, 40, same) == []
-    assert heavy.add("new", 40, 400, same) == ["cheap"]
-    assert "dear" in heavy
-    assert "new" in heavy
-    assert "cheap" not in heavy
+@pytest.fixture
+def owner() -> Owner:
+    return Owner()
 
 
-def test_what_nobody_asks_for_again_goes_at_last_however_dear() -> None:
-    heavy = kept.Kept(100)
-    heavy.add("dear", 50, 500, same)
-    gone = [old for turn in range(20) for old in heavy.add(turn, 50, 60, same)]
-    assert gone[0] == 0
-    assert "dear" in gone
+def test_the_cheapest_to_make_again_for_its_bytes_goes_first(owner: Owner) -> None:
+    room = kept.Kept(100, same)
+    owner.keeps(room, "dear", 40, 4_000)
+    assert owner.keeps(room, "cheap", 40, 40) == {"dear", "cheap"}
+    assert owner.keeps(room, "new", 40, 400) == {"dear", "new"}
 
 
-def test_what_is_asked_for_again_stays() -> None:
-    heavy = kept.Kept(100)
-    heavy.add("used", 50, 500, same)
+def test_what_nobody_asks_for_again_goes_at_last_however_dear(owner: Owner) -> None:
+    room = kept.Kept(100, same)
+    owner.keeps(room, "dear", 50, 500)
+    assert owner.keeps(room, 0, 50, 60) == {"dear", 0}
+    assert owner.keeps(room, 1, 50, 60) == {"dear", 1}
+    for turn in range(2, 20):
+        last = owner.keeps(room, turn, 50, 60)
+    assert "dear" not in last
+
+
+def test_what_is_asked_for_again_stays(owner: Owner) -> None:
+    room = kept.Kept(100, same)
+    owner.keeps(room, "used", 50, 500)
     for turn in range(40):
-        heavy.use("used")
-        assert "used" not in heavy.add(turn, 50, 60, same)
+        room.use(owner, "used")
+        assert "used" in owner.keeps(room, turn, 50, 60)
 
 
-def test_what_is_more_than_the_room_pushes_nothing_out_and_goes_first() -> None:
-    heavy = kept.Kept(100)
-    heavy.add("small", 60, 1, same)
-    assert heavy.add("vast", 500, 10_000, same) == []
-    assert heavy.add("next", 10, 1, same) == ["vast"]
+def test_what_is_more_than_the_room_pushes_nothing_out_and_goes_first(owner: Owner) -> None:
+    room = kept.Kept(100, same)
+    owner.keeps(room, "small", 60, 1)
+    assert owner.keeps(room, "vast", 500, 10_000) == {"small", "vast"}
+    assert owner.keeps(room, "next", 10, 1) == {"small", "next"}
 
 
-def test_what_grew_is_weighed_again() -> None:
-    heavy = kept.Kept(100)
-    heavy.add("grows", 10, 1, same)
-    assert heavy.add("next", 50, 100, lambda key: 90 if key == "grows" else None) == ["grows"]
+def test_what_grew_is_weighed_again(owner: Owner) -> None:
+    room = kept.Kept(100, lambda value: 90 if value == 10 else None)
+    owner.keeps(room, "grows", 10, 1)
+    assert owner.keeps(room, "next", 50, 100) == {"next"}
+
+
+def test_selections_share_the_room_and_leave_it_as_they_end(owner: Owner) -> None:
+    room, part = kept.Kept(100, same), Owner()
+    part.keeps(room, "of a part", 60, 6_000)
+    assert owner.keeps(room, "cheap", 40, 40) == {"cheap"}
+    assert owner.keeps(room, "next", 30, 60) == {"next"}  # beside the dear one of the part
+    del part
+    assert owner.keeps(room, "last", 60, 60) == {"next", "last"}
 
 
 def test_the_time_of_what_is_made_on_the_way_is_its_own() -> None:

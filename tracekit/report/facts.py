@@ -142,8 +142,21 @@ def identity(paths: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(places).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+def digest(path: str | Path) -> tuple[str, str] | None:
+    """What tells this trace file from others, and what that is of; None for what is no file.
+
+    Of a very large file its two ends, since all of it would take as long as reading it.
+    """
+    state, found = _state(path), sha256(path)
+    if state is None or found is None:
+        return None
+    whole = state[1] <= _WHOLE
+    return "sha256" if whole else f"sha256 of the first and the last {_END >> 20} MiB", found
+
+
 def sha256(path: str | Path) -> str | None:
-    """The digest of a trace file; None for what is no file (standard input, a remote address)."""
+    """The digest of a trace file, see `digest`; None for what is no file (standard input, a remote
+    address)."""
     begun = _digests.pop(_state(path), None)
     return _digest(path) if begun is None else begun.result()
 
@@ -155,6 +168,7 @@ def sha256_soon(path: str | Path) -> None:
         _digests[state] = _thread().submit(_digest, path)
 
 
+_WHOLE, _END = 256 << 20, 16 << 20
 _LARGE = 32 << 20
 _State = tuple[str, int, int]
 _digests: dict[_State | None, Future[str | None]] = {}
@@ -184,7 +198,12 @@ def _state(path: str | Path) -> _State | None:
 def _digest(path: str | Path) -> str | None:
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            if os.fstat(file.fileno()).st_size <= _WHOLE:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+            found = hashlib.sha256(file.read(_END))
+            file.seek(-_END, os.SEEK_END)
+            found.update(file.read())
+            return found.hexdigest()
     except OSError:
         return None
 

@@ -112,8 +112,7 @@ def _with_findings(view: Overview, one: Answers) -> Overview:
 def _sources(many: Sequence[Answers]) -> list[Source]:
     out: list[Source] = []
     for one in many:
-        digest = facts.sha256(one.path)
         out.append(("trace", facts.file_name(one.path), True))
-        if digest:
-            out.append(("sha256", digest, True))
+        if digest := facts.digest(one.path):
+            out.append((*digest, True))
     return out

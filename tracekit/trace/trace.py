@@ -196,9 +196,10 @@ _SPARSE = 16  # ids: a table of so many is no quicker than a search for one
 
 # bytes that what was computed of a large trace may take: less than its columns do
 _LARGE = 1_000_000  # slices
-_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 48, 1 << 20
+_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 100, 1 << 20
 _PICKED = 24  # of a row of a selection: its number, and of the columns start, length and name
-_HEAVY = "bytes of what is heavy"
+_HEAVY = "what is heavy"
+_ANSWERS = (("answer",), ("answer of a rank",))
 _ABSENT: Any = object()
 
 
@@ -227,6 +228,11 @@ def _bytes(value: object, own: frozenset[int], depth: int = 4) -> int:
     return sum(_bytes(one, own, depth - 1) for one in held)
 
 
+def _grown(value: object) -> int | None:
+    """Bytes of a selection, which takes columns as they are asked for; None of what else is."""
+    return _bytes(value, frozenset()) if isinstance(value, Trace) else None
+
+
 def empty(source: Source) -> Trace:
     """A trace without slices."""
     whole, short = np.empty(0, np.int64), np.empty(0, np.int32)
@@ -244,7 +250,7 @@ class Aside(Record, frozen=True, eq=False):
     cut: bool  # they are in the trace still, but shorter
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Trace:
     """Columns of N slices, sorted by start, the longer first; all arrays are read-only.
 
@@ -285,15 +291,19 @@ class Trace:
             object.__setattr__(self, name, column)
             return column
 
-    @property
-    def taken(self) -> int:
-        """Bytes of the columns of a selection that were asked for."""
-        found = 0
+    def _columns(self) -> list[npt.NDArray[Any]]:
+        """Those that are there: a selection has what was asked for."""
+        found = []
         for name in COLUMNS:
             with contextlib.suppress(AttributeError):
                 # by the class: `__getattr__` is not asked for one that is not there
-                found += getattr(Trace, name).__get__(self).nbytes
+                found.append(getattr(Trace, name).__get__(self))
         return found
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the columns of a selection that were asked for."""
+        return sum(column.nbytes for column in self._columns())
 
     @property
     def end(self) -> I64:
@@ -395,9 +405,11 @@ class Trace:
             with self.memo.setdefault(("lock", key), RLock()):
                 found = self.memo.get(key, _ABSENT)
                 if found is _ABSENT:
-                    found = self.memo[key] = self._made(key, make)
-        elif key in (heavy := self.memo.get(_HEAVY, ())):
-            heavy.use(key)
+                    found, ns = kept.timed(make)
+                    self.memo[key] = found
+                    self._keep(key, found, ns)
+        elif (room := self._room()) is not None:
+            room.use(self, key)
         return found
 
     def is_making(self, key: Any) -> bool:
@@ -408,24 +420,24 @@ class Trace:
         lock.release()
         return False
 
-    def _made(self, key: Any, make: Callable[[], T]) -> T:
-        """`make()`, for which room is made; what is small, and answers, are kept in any case."""
-        if len(self) < _LARGE:
-            return make()
-        found, ns = kept.timed(make)
-        size = _bytes(found, frozenset(id(getattr(self, name)) for name in COLUMNS))
-        if size < _LIGHT or key == "parts" or key[:1] in (("answer",), ("answer of a rank",)):
-            return found
-        room = max(_ROOM, _ROOM_A_SLICE * len(self))
-        heavy: kept.Kept = self.memo.setdefault(_HEAVY, kept.Kept(room))
-        for old in heavy.add(key, size, ns, self._grown):
-            self.memo.pop(old, None)
+    def _room(self) -> kept.Kept | None:
+        """What is kept of a large trace and its selections; of a small one all is."""
+        whole = self if self.picked is None else self.picked[0]
+        if len(whole.ts) < _LARGE:
+            return None
+        found: kept.Kept | None = whole.memo.get(_HEAVY)
+        if found is None:
+            room = kept.Kept(max(_ROOM, _ROOM_A_SLICE * len(whole.ts)), _grown)
+            found = whole.memo.setdefault(_HEAVY, room)
         return found
 
-    def _grown(self, key: Any) -> int | None:
-        """Bytes of a selection, which takes columns as they are asked for; None of what else is."""
-        value = self.memo.get(key)
-        return _bytes(value, frozenset()) if isinstance(value, Trace) else None
+    def _keep(self, key: Any, found: Any, ns: int) -> None:
+        """Makes room for what took so long; what is small, and answers, are kept in any case."""
+        if (room := self._room()) is None or key == "parts" or key[:1] in _ANSWERS:
+            return
+        size = _bytes(found, frozenset(map(id, self._columns())))
+        if size >= _LIGHT:
+            room.add(self, key, size, ns)
 
     @property
     def devices(self) -> tuple[int, ...]:

@@ -88,9 +88,8 @@ def _sources(result: Comparison) -> list[Source]:
     out: list[Source] = []
     for side, path in (("before", result.before), ("after", result.after)):
         out.append((side, facts.file_name(path), True))
-        digest = facts.sha256(path)
-        if digest:
-            out.append((f"sha256, {side}", digest, True))
+        if digest := facts.digest(path):
+            out.append((f"{digest[0]}, {side}", digest[1], True))
     return out
 
 

@@ -1,13 +1,16 @@
-"""What was computed of a large trace and is kept, as far as there is room for it."""
+"""What was computed of a large trace and its selections, as far as there is room for it."""
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+Key = tuple[int, Any]
 
 _inside = threading.local()
 
@@ -24,6 +27,23 @@ def timed(make: Callable[[], T]) -> tuple[T, int]:
     return made, own
 
 
+class Owner(Protocol):
+    """Who remembers values by their keys."""
+
+    @property
+    def memo(self) -> dict[Any, Any]:
+        """What it remembers, by key."""
+
+
+@dataclass(slots=True)
+class _Value:
+    owner: weakref.ref[Any]  # values of who is no more are no more either
+    key: Any
+    bytes: int
+    ns: int  # to make it again
+    worth: float = 0.0
+
+
 class Kept:
     """Which values stay in memory: those that take longest to make again, for their bytes.
 
@@ -31,44 +51,49 @@ class Kept:
     forgotten, from when it was last used; the least worth goes first.
     """
 
-    def __init__(self, room: int) -> None:
-        self._room = room  # bytes
+    def __init__(self, room: int, weigh: Callable[[Any], int | None]) -> None:
+        """`room` is in bytes; `weigh` gives those of a value that has grown since, else None."""
+        self._room, self._weigh = room, weigh
         self._floor = 0.0  # what the last that was forgotten was worth
         self._lock = threading.Lock()
-        self._cost: dict[Any, int] = {}  # ns
-        self._bytes: dict[Any, int] = {}
-        self._worth: dict[Any, float] = {}
+        self._values: dict[Key, _Value] = {}
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._cost
+    def use(self, owner: Owner, key: Any) -> None:
+        """A value was asked for again."""
+        one = self._values.get((id(owner), key))
+        if one is not None:
+            one.worth = self._floor + one.ns / one.bytes
 
-    def use(self, key: Any) -> None:
-        """The value was asked for again."""
+    def add(self, owner: Owner, key: Any, size: int, ns: int) -> None:
+        """Keeps a value of so many bytes that took so long, and forgets others for it."""
+        one = _Value(weakref.ref(owner), key, size, ns)
         with self._lock:
-            if key in self._cost:
-                self._worth[key] = self._floor + self._cost[key] / self._bytes[key]
-
-    def add(self, key: Any, size: int, ns: int, weigh: Callable[[Any], int | None]) -> list[Any]:
-        """Keeps a value of so many bytes that took so long; which others are to be forgotten.
-
-        `weigh` gives the bytes of one that has grown since, else None.
-        """
-        with self._lock:
-            self._cost[key], self._bytes[key] = ns, size
-            self._worth[key] = self._floor + ns / size
-            for old in self._bytes:
-                self._bytes[old] = weigh(old) or self._bytes[old]
+            self._values[id(owner), key] = one
+            over = self._total() - self._room
             if size > self._room:  # pushes nothing out, and goes first as the next one comes
-                self._worth[key] = self._floor
-                return []
-            gone, over = [], sum(self._bytes.values()) - self._room
-            for old in sorted(self._worth, key=self._worth.__getitem__):
+                one.worth = self._floor
+                return
+            one.worth = self._floor + ns / size
+            for value in sorted(self._values.values(), key=lambda value: value.worth):
                 if over <= 0:
-                    break
-                if old == key:
-                    continue
-                gone.append(old)
-                over -= self._bytes.pop(old)
-                self._floor = max(self._floor, self._worth.pop(old))
-                del self._cost[old]
-            return gone
+                    return
+                if value is not one:
+                    over -= value.bytes
+                    self._forget(value)
+
+    def _total(self) -> int:
+        """Bytes of all values that are still there."""
+        for place, value in tuple(self._values.items()):
+            owner = value.owner()
+            if owner is None or value.key not in owner.memo:
+                del self._values[place]
+            else:
+                value.bytes = self._weigh(owner.memo[value.key]) or value.bytes
+        return sum(value.bytes for value in self._values.values())
+
+    def _forget(self, value: _Value) -> None:
+        owner = value.owner()
+        self._floor = max(self._floor, value.worth)
+        if owner is not None:
+            self._values.pop((id(owner), value.key), None)
+            owner.memo.pop(value.key, None)
