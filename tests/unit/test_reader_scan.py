@@ -286,6 +286,11 @@ def test_graphs_are_walked_alike_by_both(data: st.DataObject) -> None:
     columns = order, first, source, weight, floor, extra
     when = solve.longest(*columns)
     assert asked.longest(plain.run, *columns).tolist() == when.tolist()
+    come = when[source] + weight
+    want_edge, want_latest = solve.reached(target, come, floor)
+    edge, latest = asked.reached(plain.run, first, source, weight, floor, when)
+    assert edge.tolist() == want_edge.tolist()
+    assert latest.tolist() == want_latest.tolist()
     above = np.full(count, -1)
     above[target] = source
     begin, until = int(order[-1]), data.draw(small)

@@ -12,6 +12,7 @@ from tracekit.attribution.replay import predict, solve
 from tracekit.attribution.replay.changes import Change, weights
 from tracekit.attribution.replay.graph import NEVER, Kind
 from tracekit.attribution.replay.predict import Replay
+from tracekit.trace.spans import compiled
 from tracekit.trace.trace import Cat, Trace
 
 STEP = 40_000  # ns
@@ -60,6 +61,14 @@ def reads_of(walk: object, *columns: np.ndarray) -> int:  # type: ignore[type-ar
     assert callable(walk)
     walk(*map(Column, columns))
     return Counted.reads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_machine_code() -> Iterator[None]:
+    """As where no large trace has loaded it: what is walked here is walked in Python."""
+    before, compiled.loops = compiled.loops, None
+    yield
+    compiled.loops = before
 
 
 @pytest.fixture(scope="module")

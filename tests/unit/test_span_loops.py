@@ -68,6 +68,7 @@ def answers(one: list[tuple[int, int, int]], two: list[tuple[int, int, int]], fa
             intervals.intersect(windows, flat).tolist(),
             intervals.covered(flat, np.array([row[1:] for row in two])).tolist(),
             [part.tolist() for part in segments.codes(outer[1] * far)],
+            segments.grouped(outer[1] - outer[1].min(), int(np.ptp(outer[1])) + 1).tolist(),
         ]  # fmt: skip
     slices = [
         Slice(begin, max(length, 0), f"n{length}", CATS[(begin + length) % 4], tid=number)

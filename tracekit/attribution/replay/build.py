@@ -46,19 +46,19 @@ def graph(trace: Trace, marks: Markers) -> Graph:
     event = waits.events(trace, times, sent)
     held = _events(event, start, end, gpu, out)
     work = device.draw(trace, times, out, submit, start, end, held)
-    edges = out.edges()
+    thread = np.full(len(when), -1, np.int32)
+    thread[found.point] = found.thread
+    del found
+    edges = out.edges(len(when))
     floor = np.full(len(when), NEVER)
     floor[start[work.pinned]] = when[start[work.pinned]]
     rootless = np.bincount(edges.dst, minlength=len(when)) == 0
     floor[rootless] = when[rootless]
-    thread = np.full(len(when), -1, np.int64)
-    thread[found.point] = found.thread
     return Graph(
         when, floor, edges, start, end, opens, closes, work.pinned,
         tuple(zip(event.one[~event.recorded].tolist(), event.two[~event.recorded].tolist(),
                   strict=True)),
-        thread,
-        _lag(edges, work, target),
+        thread, *_lag(edges, work, target),
     )  # fmt: skip
 
 
@@ -81,12 +81,14 @@ def _events(event: Events, start: I64, end: I64, gpu: Trace, out: Drawing) -> I6
     return held
 
 
-def _lag(edges: Edges, work: device.Work, target: Targets) -> I64:
-    """[E] of each edge's fixed time, what no rule explains."""
-    out = np.zeros(len(edges), np.int64)
-    waited = np.isin(edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
-    out[waited] = target.lag[edges.owner[waited]]
-    first = int(work.start[0]) if len(work.start) else 0
+def _lag(edges: Edges, work: device.Work, target: Targets) -> tuple[I64, I64]:
+    """Edges with fixed time that no rule explains, and how much."""
+    waited = (edges.kind == int(Kind.WAIT)) | (edges.kind == int(Kind.COPY_WAIT))
     gap = edges.kind == int(Kind.GAP)
-    out[gap] = work.unlinked_lag[edges.dst[gap] - first]
-    return out
+    rows = np.flatnonzero(waited | gap)
+    first = int(work.start[0]) if len(work.start) else 0
+    lag = np.zeros(len(rows), np.int64)
+    late = gap[rows]
+    lag[late] = work.unlinked_lag[edges.dst[rows[late]] - first]
+    lag[~late] = target.lag[edges.owner[rows[~late]]]
+    return rows[lag != 0], lag[lag != 0]

@@ -141,7 +141,7 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
             where=replay.trace.path,
             hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
         )
-    graph, thread = replay.graph, replay.graph.thread
+    graph, thread = replay.graph, replay.graph.thread.astype(np.int64)
     rows = [at for at in rows if not marks.repeated[at]]
     order = np.lexsort((when[graph.opens[rows]], thread[graph.opens[rows]]))
     opens, closes = graph.opens[rows][order], graph.closes[rows][order]

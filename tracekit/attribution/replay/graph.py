@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record
-from tracekit.trace.trace import I32, I64
+from tracekit.trace.spans import segments
+from tracekit.trace.trace import I32, I64, Ints
 
 NEVER = -(1 << 60)  # no bound
 
@@ -73,8 +74,8 @@ class Drawing:
         self._columns: tuple[list[npt.NDArray[Any] | int], ...] = tuple([] for _ in _WIDTHS)
 
     def add(
-        self, kind: Kind, src: I64, dst: I64, *, fixed: I64 | int = 0, work: I64 | int = 0,
-        owner: I64 | int = -1,
+        self, kind: Kind, src: Ints, dst: Ints, *, fixed: I64 | int = 0, work: I64 | int = 0,
+        owner: Ints | int = -1,
     ) -> None:  # fmt: skip
         """Edges of one kind; scalars hold for all of them."""
         self._counts.append(len(src))
@@ -84,9 +85,9 @@ class Drawing:
             # of who calls, who may go on to change it
             blocks.append(values if isinstance(values, int) else np.array(values, width))
 
-    def edges(self) -> Edges:
+    def edges(self, points: int) -> Edges:
         """All of them, by target. The blocks are given up, one column after another."""
-        order = np.argsort(self._joined(_DST), kind="stable")
+        order = segments.grouped(self._joined(_DST), points)
         columns: list[npt.NDArray[Any]] = []
         for place in range(len(self._columns)):
             columns.append(self._joined(place)[order])
@@ -114,5 +115,6 @@ class Graph(Record, frozen=True, eq=False):
     closes: I64  # [M] and end
     pinned: I64  # rows of `links.work` that start when they started, whatever changes
     inferred: tuple[tuple[int, int], ...]  # rows of `links.work`: the second waits for the first
-    thread: I64  # [V] of a point of the host, a value of `links.thread`; -1 for the rest
-    lag: I64  # [E] of an edge's fixed time: what no rule explains
+    thread: I32  # [V] of a point of the host, a value of `links.thread`; -1 for the rest
+    lagging: I64  # [L] edges with fixed time that no rule explains, ascending
+    lag: I64  # [L] how much

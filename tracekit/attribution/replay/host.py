@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import WAITING
@@ -11,7 +14,7 @@ from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Cat, Mask, Trace
+from tracekit.trace.trace import I32, I64, Cat, Ints, Mask, Trace
 
 # at one instant: what ends comes before what begins
 _ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
@@ -30,12 +33,12 @@ class Calls(Record, frozen=True, eq=False):
 class Points(Record, frozen=True, eq=False):
     """P points of threads, by thread and time."""
 
-    thread: I64
+    thread: I32
     when: I64
-    rank: I64
-    point: I64
-    call: I64  # row of `links.calls`; -1 of a marker
-    marker: I64  # row of the markers; -1 of a call
+    rank: npt.NDArray[np.int8]
+    point: I32
+    call: I32  # row of `links.calls`; -1 of a marker
+    marker: I32  # row of the markers; -1 of a call
 
 
 def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
@@ -45,7 +48,7 @@ def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
     waits = calls.named(WAITING) & ~launches
     thread = call_thread(trace)
     rows = np.flatnonzero(launches | waits)
-    rows = rows[np.lexsort((-calls.dur[rows], calls.ts[rows], thread[rows]))]
+    rows = rows[np.argsort(thread[rows], kind="stable")]  # they come by start, the longer first
     inner, end = np.zeros(len(calls), bool), calls.end[rows]
     for one in segments.alike(thread[rows]):
         reach = np.maximum.accumulate(end[one])
@@ -60,6 +63,8 @@ def call_thread(trace: Trace) -> I64:
 
 def marker_thread(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each marker; of a marker of any process the one that launches most."""
+    if not len(marks):
+        return np.empty(0, np.int64)
     number, first = segments.firsts(links.thread(trace))
     own = zip(trace.pid[first].tolist(), trace.tid[first].tolist(), strict=True)
     owner = dict(zip(own, number.tolist(), strict=True))
@@ -79,20 +84,36 @@ def points(
     busy = segments.sorted_unique(np.concatenate([thread[calls.launches], marked]))
     rows = np.flatnonzero((calls.launches | calls.waits) & np.isin(thread, busy))
     split = rows[calls.launches[rows]]
-    at, none = np.arange(len(marks)), np.full(len(marks), -1, np.int64)
+    at = np.arange(len(marks))
+    inner = at[::-1]  # of markers that end together the inner ones end first
     instant = np.where(own.dur[rows] == 0, _AT_ONCE, _ENDS)
     blocks = (
         (thread[rows], own.ts[rows], _BEGINS, calls.begin[rows], rows, -1),
         (thread[split], times.submit[split], _SUBMITS, calls.submit[split], split, -1),
         (thread[rows], own.end[rows], instant, calls.end[rows], rows, -1),
-        (marked, marks.start, _OPENS, opens, none, at),
-        (marked, marks.end, _CLOSES, closes, none, at),
+        (marked, marks.start, _OPENS, opens, -1, at),
+        (marked[inner], marks.end[inner], _CLOSES, closes[inner], -1, inner),
     )
-    parts = [np.concatenate([np.broadcast_to(b[i], len(b[0])) for b in blocks]) for i in range(6)]
-    # markers that end together: the inner ones first
-    inner = np.where(parts[5] >= 0, -parts[5] * np.where(parts[2] == _CLOSES, 1, -1), 0)
-    order = np.lexsort((inner, parts[2], parts[1], parts[0]))
-    return Points(*(np.asarray(part[order], np.int64) for part in parts))
+
+    def column(place: int, kind: type[Any] = np.int32) -> npt.NDArray[Any]:
+        parts = [np.broadcast_to(np.asarray(b[place], kind), len(b[0])) for b in blocks]
+        return np.concatenate(parts)
+
+    order = _in_order(column(0), column(1, np.int64), column(2, np.int8))
+    return Points(
+        column(0)[order], column(1, np.int64)[order], column(2, np.int8)[order],
+        *(column(place)[order] for place in (3, 4, 5)),
+    )  # fmt: skip
+
+
+def _in_order(thread: I32, when: I64, rank: npt.NDArray[np.int8]) -> Ints:
+    """Rows by thread, then by time, then by rank, then as they come."""
+    if len(when) and int(when.max()) >= 1 << 59:
+        return np.lexsort((rank, when, thread))
+    # each block is in order, or nearly: a stable sort merges them
+    order = np.argsort(when * 8 + rank, kind="stable")
+    numbers, code = segments.codes(thread)
+    return np.asarray(order[segments.grouped(code[order], len(numbers))])
 
 
 def draw(
@@ -134,6 +155,8 @@ def draw(
 
 def _inside_waits(own: Trace, calls: Calls, times: Timing, found: Points) -> I64:
     """[P] the call that waits around a marker's point, or -1."""
+    if (found.call >= 0).all():
+        return np.full(len(found.call), -1, np.int64)
     blocking = calls.waits | times.blocks
     begins = (found.call >= 0) & (found.rank == _BEGINS) & blocking[found.call]
     last = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), -1))

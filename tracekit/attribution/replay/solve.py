@@ -10,7 +10,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.trace.scan import asked, machine
 from tracekit.trace.scan.asked import Kernel
-from tracekit.trace.spans import compiled
+from tracekit.trace.spans import compiled, segments
 from tracekit.trace.trace import I64, Ints, Mask
 
 Lists = tuple[list[int], list[int], list[int]]
@@ -50,7 +50,7 @@ def plan(graph: Graph, path: str) -> Plan:
     """The order in which points can be evaluated. Raises: MissingEventsError for a circle."""
     count = len(graph.when)
     edges = graph.edges
-    first = _begins(edges.dst, count)
+    first = segments.begins(edges.dst, count)
     order = _order(graph, count)
     if len(order) < count:
         raise MissingEventsError(
@@ -62,10 +62,10 @@ def plan(graph: Graph, path: str) -> Plan:
     kept -= graph.when[edges.src]
     kept -= edges.work
     np.minimum(edges.fixed, kept, out=kept)
-    reached = graph.floor.copy()
-    np.maximum.at(reached, edges.dst, _reach(graph, kept))
+    pad = _latest(graph, first, kept)[1]
+    np.subtract(graph.when, pad, out=pad)
     chains = None if _kernel(count) else _chains(graph, order, first)
-    return Plan(graph, order, first, kept, graph.when - reached, chains)
+    return Plan(graph, order, first, kept, pad, chains)
 
 
 def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
@@ -86,17 +86,29 @@ def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
     return Chains(
         follows, before, only, place[last], heads,
         order=place[order[~follows[order] & (waits[order] > 0)]],
-        first=_begins(place[graph.edges.dst[~follows[graph.edges.dst]]], len(heads)),
+        first=segments.begins(place[graph.edges.dst[~follows[graph.edges.dst]]], len(heads)),
         edges=np.flatnonzero(~follows[graph.edges.dst]),
     )  # fmt: skip
 
 
-def _reach(graph: Graph, fixed: I64) -> I64:
-    """[E] when each edge lets its target come, as recorded, with this fixed time."""
-    found = graph.when[graph.edges.src]
-    found += fixed
-    found += graph.edges.work
-    return found
+def _latest(graph: Graph, first: I64, fixed: I64) -> tuple[Ints, I64]:
+    """[V] the edge that lets each point come last, as recorded and with this fixed time, of several
+    the last, or -1; and [V] when that is, no sooner than its floor. `first` is as in `Plan`.
+    """
+    edges, weight = graph.edges, fixed + graph.edges.work
+    if run := _kernel(len(graph.when)):
+        return asked.reached(run, first, edges.src, weight, graph.floor, graph.when)
+    weight += graph.when[edges.src]
+    return reached(edges.dst, weight, graph.floor)
+
+
+def reached(target: Ints, come: I64, floor: I64) -> tuple[Ints, I64]:
+    """As `asked.reached`, which is faster; `come` is when each edge lets its target come."""
+    edge, latest = np.full(len(floor), -1, np.int64), floor.copy()
+    np.maximum.at(latest, target, come)
+    order = np.argsort(come, kind="stable")
+    edge[target[order]] = order  # the latest is written last
+    return edge, latest
 
 
 def _kernel(points: int) -> Kernel | None:
@@ -104,19 +116,12 @@ def _kernel(points: int) -> Kernel | None:
     return machine.kernel() if compiled.loops or points > _MANY else None
 
 
-def _begins(of: Ints, count: int) -> I64:
-    """[V + 1] where the edges of each point begin, in edges that are sorted by it."""
-    first = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(of, minlength=count), out=first[1:])
-    return first
-
-
 def _order(graph: Graph, count: int) -> Ints:
     """Points so that each comes after its sources, without those of a circle."""
     edges = graph.edges
     waiting = np.bincount(edges.dst, minlength=count)
-    target = edges.dst[np.argsort(edges.src, kind="stable")]
-    first = _begins(edges.src, count)
+    target = edges.dst[segments.grouped(edges.src, count)]
+    first = segments.begins(edges.src, count)
     if run := _kernel(count):
         return asked.ordered(run, waiting, first, target)
     return ordered(waiting, first, target)
@@ -188,30 +193,22 @@ def longest(order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extr
     return np.array(at, np.int64)
 
 
-def explained(made: Plan) -> I64:
-    """[V] recorded time less what the rules give, of each point; negative where they give more.
-
-    With the time that an edge itself leaves unexplained.
-    """
-    graph = made.graph
-    reached = graph.floor.copy()
-    np.maximum.at(reached, graph.edges.dst, _reach(graph, graph.edges.fixed))
-    return np.subtract(graph.when, reached, out=reached)
-
-
 class Lag:
     """What no rule explains of the critical path to a point, as recorded."""
 
     def __init__(self, made: Plan) -> None:
-        graph, bound = made.graph, _binding(made)
+        graph = made.graph
+        bound = _latest(graph, made.first, made.kept)[0]
         self._when = graph.when
         # what waits for nothing in the file has nothing above it
         self._above = np.where(bound < 0, -1, graph.edges.src[bound])
         self._above[graph.start[graph.pinned]] = -1
-        lag = graph.lag[bound]
-        lag[bound < 0] = 0
-        self._own = explained(made)
-        self._own += lag
+        # recorded time less what the rules give, which may be more; and what they leave of an edge
+        self._own = _latest(graph, made.first, graph.edges.fixed)[1]
+        np.subtract(graph.when, self._own, out=self._own)
+        target = graph.edges.dst[graph.lagging]
+        mine = bound[target] == graph.lagging
+        self._own[target[mine]] += graph.lag[mine]
         self._run = _kernel(len(graph.when))
         # without the kernel lists are walked faster
         self._lists: Lists = ([], [], [])
@@ -238,12 +235,3 @@ def path(columns: Lists, v: int, until: int) -> tuple[int, int]:
         total += cost[v]
         v = above[v]
     return total, v
-
-
-def _binding(made: Plan) -> I64:
-    """[V] the edge that each point waited for longest as recorded; -1 where there is none."""
-    graph = made.graph
-    best = np.full(len(graph.when), -1, np.int64)
-    order = np.argsort(_reach(graph, made.kept), kind="stable")
-    best[graph.edges.dst[order]] = order  # the latest is written last
-    return best

@@ -61,10 +61,9 @@ def _devices(trace: Trace) -> dict[int, set[int]]:
     """By process, the devices it launches on."""
     launch, gpu = links.launch_row(trace), links.work(trace)
     rows = launch >= 0
-    pairs = zip(links.calls(trace).pid[launch[rows]].tolist(), gpu.device[rows].tolist(),
-                strict=True)  # fmt: skip
+    pairs = np.stack([links.calls(trace).pid[launch[rows]], gpu.device[rows]], axis=1)
     out: dict[int, set[int]] = {}
-    for pid, device in set(pairs):
+    for pid, device in segments.distinct(pairs)[0].tolist():
         out.setdefault(pid, set()).add(device)
     return out
 

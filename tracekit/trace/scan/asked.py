@@ -69,6 +69,24 @@ def longest(
     return when
 
 
+def reached(
+    run: Kernel, first: I64, source: Ints, weight: I64, floor: I64, when: I64
+) -> tuple[I32, I64]:
+    """[V] the edge that lets each point come last, of several the last, or -1; and [V] when that
+    is, no sooner than its `floor`.
+
+    Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source`, which came at `when`,
+    after `weight`.
+    """
+    edge, latest = np.empty(len(floor), np.int32), np.array(floor, np.int64)
+    given: Columns = {
+        lay.FIRST: _whole(first), lay.EDGE_END: _half(source), lay.WEIGHT: _whole(weight),
+        lay.WHEN: _whole(when), lay.LASTS: latest, lay.OUT: edge,
+    }  # fmt: skip
+    _run(run, lay.REACH, given, {lay.POINTS: len(floor)})
+    return edge, latest
+
+
 def path(run: Kernel, above: Ints, cost: I64, when: I64, begin: int, until: int) -> tuple[int, int]:
     """The sum of `cost` from a point up to the first not after `until`, or without one above; and
     that point. All columns [V]; `above` is copied unless it is int32, the others unless int64."""
@@ -138,6 +156,12 @@ class Loops:
             lay.OUT: out,
         }  # fmt: skip
         _run(self._run, lay.COVER, given, {lay.LENGTH: len(flat), lay.ASKED: len(windows)})
+        return out
+
+    def grouped(self, numbers: Ints, first: I64) -> I32:
+        out, begins = np.empty(len(numbers), np.int32), np.array(first, np.int64)  # counted up
+        given: Columns = {lay.TRACKS: _half(numbers), lay.FIRST: begins, lay.SORTED: out}
+        _run(self._run, lay.BUCKET, given, {lay.LENGTH: len(numbers)})
         return out
 
     def coded(self, values: Ints) -> Coded | None:

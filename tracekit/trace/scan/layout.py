@@ -21,7 +21,9 @@ SLOWLY, COUNT, SLICE, FLOW, MEMORY = range(5)
 NOTHING, WHOLE, WORDS, OTHER = range(4)
 
 # what is asked for
-SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, CROSS = range(12)
+(
+    SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, CROSS, BUCKET, REACH,
+) = range(14)  # fmt: skip
 
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row

@@ -64,6 +64,36 @@ def longest(f: int) -> int:
     return lay.DONE
 
 
+def bucket(f: int) -> int:
+    """SORTED: spans by their number among TRACKS, those of one number as they come; FIRST is where
+    each number begins, and counted up.
+    """
+    numbers, begins, out = get(f, lay.TRACKS), get(f, lay.FIRST), get(f, lay.SORTED)
+    for k in range(get(f, lay.LENGTH)):
+        at = begins + 8 * half(numbers + 4 * k)
+        put_half(out + 4 * word(at), k)
+        put_word(at, word(at) + 1)
+    return lay.DONE
+
+
+def reach(f: int) -> int:
+    """OUT: the edge that lets each point come last, of several the last, or -1; LASTS holds the
+    soonest of each, and then when that is. WHEN is when points came.
+    """
+    first, source, weight = get(f, lay.FIRST), get(f, lay.EDGE_END), get(f, lay.WEIGHT)
+    when, lasts, out = get(f, lay.WHEN), get(f, lay.LASTS), get(f, lay.OUT)
+    for v in range(get(f, lay.POINTS)):
+        best, most = -1, 0
+        for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
+            here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
+            if best < 0 or here >= most:
+                best, most = edge, here
+        put_half(out + 4 * v, best)
+        if best >= 0 and most > word(lasts + 8 * v):
+            put_word(lasts + 8 * v, most)
+    return lay.DONE
+
+
 def path(f: int) -> int:
     """RESULT: COST of the points from FROM back, while after UNTIL; FROM: where that ends."""
     above, cost, when = get(f, lay.ABOVE), get(f, lay.COST), get(f, lay.WHEN)
@@ -294,6 +324,10 @@ def loop(job: int, f: int) -> int:
         return longest(f)
     if job == lay.PATH:
         return path(f)
+    if job == lay.BUCKET:
+        return bucket(f)
+    if job == lay.REACH:
+        return reach(f)
     if job == lay.STACK:
         return stack(f)
     if job == lay.AROUND:
@@ -310,6 +344,6 @@ def loop(job: int, f: int) -> int:
 
 
 STEPS = (
-    nest, order, longest, path, stack, around, put_span, unite, meet, place, behind, cover, code,
-    cross, loop,
+    nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, place, behind,
+    cover, code, cross, loop,
 )  # fmt: skip

@@ -57,6 +57,10 @@ class Loops(Protocol):
         """As `intervals.covered`."""
         ...
 
+    def grouped(self, numbers: Ints, first: I64) -> I32:
+        """As `segments.grouped`; `first` is where the rows of each number begin."""
+        ...
+
     def coded(self, values: Ints) -> Coded | None:
         """What `segments.codes` makes of them, not sorted; None where most are distinct."""
         ...

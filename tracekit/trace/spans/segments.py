@@ -94,6 +94,21 @@ def order(values: Ints) -> I64:
     return packed
 
 
+def begins(numbers: Ints, count: int) -> I64:
+    """[count + 1] where the rows of each number below `count` begin, in order of the numbers."""
+    first = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(numbers, minlength=count), out=first[1:])
+    return first
+
+
+def grouped(numbers: Ints, count: int) -> Ints:
+    """[N] rows in order of their number, from 0 and below `count`; those of one as they come."""
+    loops = compiled.of(len(numbers))
+    if loops is None or len(numbers) >= 1 << 31:
+        return np.argsort(numbers, kind="stable")
+    return loops.grouped(numbers, begins(numbers, count))
+
+
 def firsts(values: I64) -> tuple[I64, I64]:
     """The distinct values, ascending, and the first row that has each."""
     if (room := _room(values)) is None:
