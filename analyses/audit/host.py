@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -31,8 +31,7 @@ def crossings(trace: Trace) -> Iterator[Finding]:
     Degraded where crossing slices of one kind (ops and calls; annotations; Python frames) leave
     over 1 % of the host's time, of the durations of all work, or of the idle time in doubt.
     """
-    rows, crossed, _ = _crossed(trace, HOST)
-    number = int(crossed.sum())
+    number = int(_crossed(trace, [HOST])[0].sum())
     if not number:
         return
     touched = _in_doubt(trace)
@@ -44,31 +43,41 @@ def crossings(trace: Trace) -> Iterator[Finding]:
         else "of different kinds, as an annotation and the Python frame that opens it: no number "
         "of an answer hangs on it."
     )
-    what = (
-        f"{count(number)} of {count(len(rows))} host slices cross another on their thread, {tail}"
-    )
+    host = int(trace.is_(*HOST).sum())
+    what = f"{count(number)} of {count(host)} host slices cross another on their thread, {tail}"
     effect: Effect = "degraded" if degraded else "note"
     yield Finding(trace.path, "crossings", effect, what, number, None, worst,
                   degraded or tuple(touched))  # fmt: skip
 
 
-def _crossed(trace: Trace, cats: tuple[Cat, ...]) -> tuple[I64, Mask, I64]:
-    """[R] rows of these categories, [R] which begin inside one that ends before they do, [R] when
-    that one ends, or the slice itself.
+def _crossed(trace: Trace, groups: Sequence[tuple[Cat, ...]]) -> tuple[Mask, I64]:
+    """[N] slices that begin inside another one of their group of categories that ends before they
+    do, and [N] when that one ends; others end at any time.
     """
-    rows = np.flatnonzero(trace.is_(*cats))
-    if not len(rows):
-        return rows, np.zeros(0, bool), rows
+    if loops := compiled.of(len(trace)):
+        found = loops.enclosed(links.slices(trace), groups)
+        if found is not None:
+            return found.crossed, found.until
+    crossed, until = np.zeros(len(trace), bool), np.zeros(len(trace), np.int64)
+    for cats in groups:
+        rows = np.flatnonzero(trace.is_(*cats))
+        if len(rows):
+            crossed[rows], until[rows] = _among(trace, rows, _parents(trace, cats, rows))
+    return crossed, until
+
+
+def _parents(trace: Trace, cats: tuple[Cat, ...], rows: I64) -> I64:
+    """[R] which of these rows, all those of some categories, is the one around each, or -1."""
+    if cats != HOST:
+        return parents(links.thread(trace)[rows], trace.ts[rows], trace.end[rows])
+    place = np.cumsum(trace.is_(*HOST)) - 1
+    above = links.parent_row(trace)[rows]
+    return np.where(above >= 0, place[above], -1)
+
+
+def _among(trace: Trace, rows: I64, parent: I64) -> tuple[Mask, I64]:
+    """[R] of these rows which cross another, and when that one ends."""
     thread, start, end = links.thread(trace)[rows], trace.ts[rows], trace.end[rows]
-    if cats == HOST:
-        place = np.cumsum(trace.is_(*HOST)) - 1
-        above = links.parent_row(trace)[rows]
-        parent = np.where(above >= 0, place[above], -1)
-    else:
-        parent = parents(thread, start, end)
-    if loops := compiled.of(len(rows)):
-        crossed, until = loops.crossed(parent, thread, int(thread.max()) + 1, start, end)
-        return rows, crossed & (trace.dur[rows] > 0), until
     # slices at the top of a thread are siblings of one another
     family = np.where(parent >= 0, parent, -1 - thread)
     order = np.argsort(family, kind="stable")
@@ -79,7 +88,7 @@ def _crossed(trace: Trace, cats: tuple[Cat, ...]) -> tuple[I64, Mask, I64]:
     crossed, until = np.zeros(len(rows), bool), np.zeros(len(rows), np.int64)
     crossed[order[1:]] = same & (furthest[:-1] > start[order[1:]])
     until[order[1:]] = furthest[:-1]
-    return rows, crossed & (trace.dur[rows] > 0), np.minimum(until, end)
+    return crossed & (trace.dur[rows] > 0), np.minimum(until, end)
 
 
 def _in_doubt(trace: Trace) -> dict[str, float]:
@@ -92,12 +101,13 @@ def _in_doubt(trace: Trace) -> dict[str, float]:
     host, gpu = trace.of(*HOST), links.work(trace)
     found: dict[str, float] = {}
     whole = max(total(union(spans(host.ts, host.dur))), 1)
+    crossed, until = _crossed(trace, list(ALIKE.values()))
     for names, cats in ALIKE.items():
-        rows, crossed, until = _crossed(trace, cats)
-        doubt = np.stack([trace.ts[rows][crossed], until[crossed]], axis=1)
+        rows = np.flatnonzero(crossed & trace.is_(*cats))
+        doubt = np.stack([trace.ts[rows], until[rows]], axis=1)
         flat = union(doubt)
         time = total(flat) / whole
-        launched = _launched_in(trace, links.thread(trace)[rows][crossed], doubt)
+        launched = _launched_in(trace, links.thread(trace)[rows], doubt)
         work = int(gpu.dur[launched].sum()) / max(int(gpu.dur.sum()), 1) if len(gpu) else time
         found |= dict.fromkeys(names, work)
         if "ops" in names:
@@ -108,7 +118,7 @@ def _in_doubt(trace: Trace) -> dict[str, float]:
 
 def _launched_in(trace: Trace, thread: I64, where: Spans) -> Mask:
     """[G] work whose launch begins in one of these spans of these threads."""
-    calls, lane = links.calls(trace), links.thread(trace)[trace.is_(Cat.RUNTIME)]
+    calls, lane = links.calls(trace), links.call_thread(trace)
     at = np.stack([calls.ts, calls.ts + 1], axis=1)
     inside = np.zeros(len(calls) + 1, bool)  # the last for work without a launch
     for one in segments.sorted_unique(thread):

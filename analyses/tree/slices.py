@@ -71,12 +71,13 @@ def drawn(
     bins = max(RUNS // max(sum(len(part.tracks) for part in parts), 1), 64)
     for part in parts:
         keep = detail.chosen(part.dur, _inside(part, focus), part.most)
-        track = part.track + len(tracks)
-        kept.append(
-            np.stack([c[keep] for c in (track, part.start, part.dur, part.name, part.node)])
-        )
-        gone = ~keep
-        more = detail.runs(track[gone], part.start[gone], part.dur[gone], window=window, bins=bins)
+        rows = np.flatnonzero(keep)
+        columns = (part.track, part.start, part.dur, part.name, part.node)
+        alone = np.stack([column[rows] for column in columns], dtype=np.int64)
+        more = detail.runs(part.track, part.start, part.dur, keep, window=window, bins=bins)
+        for one in (alone, more):
+            one[0] += len(tracks)
+        kept.append(alone)
         rest = np.concatenate([rest, more], axis=1)
         tracks += part.tracks
     every = np.concatenate(kept, axis=1)
@@ -139,15 +140,14 @@ def _streams(trace: Trace, node: I64) -> Rows:
     gpu = links.work(trace)
     several = len(trace.devices) > 1
 
-    def label(row: int) -> str:
-        stream = int(gpu.stream[row])
+    def said(row: int) -> tuple[str, int]:
+        stream, device = int(gpu.stream[row]), int(gpu.device[row])
         own = f"stream {stream}" if stream >= 0 else "stream unknown"
-        return f"device {int(gpu.device[row])}, {own}" if several else own
+        return f"device {device}, {own}" if several else own, device
 
     return _tracks(
-        "stream", links.stream(trace), gpu.device, gpu.ts, gpu.dur, gpu.name, node, STREAMS, DEVICE,
-        label,
-    )  # fmt: skip
+        "stream", links.stream(trace), gpu.ts, gpu.dur, gpu.name, node, STREAMS, DEVICE, said
+    )
 
 
 def _host(trace: Trace, node: I64 | None) -> Rows:
@@ -156,38 +156,40 @@ def _host(trace: Trace, node: I64 | None) -> Rows:
     if node is not None:
         own[np.searchsorted(host.id, links.ops(trace).id)] = node
 
-    def label(row: int) -> str:
-        pid, tid = int(host.pid[row]), int(host.tid[row])
+    def said(row: int) -> tuple[str, int]:
+        one = host.where(np.array([row]))
+        pid, tid = int(one.pid[0]), int(one.tid[0])
         number = str(trace.source.labels.get(tid, tid))
         name = trace.source.threads.get((pid, tid), "")
-        return name if number in name else f"thread {number} {name}".strip()
+        label = name if number in name else f"thread {number} {name}".strip()
+        return label, int(one.device[0])
 
     return _tracks(
-        "thread", links.thread(trace)[trace.is_(*HOST)], host.device, host.ts, host.dur, host.name,
-        own, THREADS, HOST_SLICES, label,
+        "thread", links.thread(trace)[trace.is_(*HOST)], host.ts, host.dur, host.name, own, THREADS,
+        HOST_SLICES, said,
     )  # fmt: skip
 
 
 def _waits(trace: Trace, waits: Waits) -> Rows:
     several = len(trace.devices) > 1
 
-    def label(row: int) -> str:
+    def said(row: int) -> tuple[str, int]:
         device = int(waits.device[row])
-        return f"idle time of device {device}" if several else "idle time, by cause"
+        return f"idle time of device {device}" if several else "idle time, by cause", device
 
     return _tracks(
-        "idle", waits.device, waits.device, waits.start, waits.dur,
-        waits.cause + len(trace.strings), waits.node, STREAMS, IDLE, label,
+        "idle", waits.device, waits.start, waits.dur, waits.cause + len(trace.strings), waits.node,
+        STREAMS, IDLE, said,
     )  # fmt: skip
 
 
 def _tracks(
-    kind: str, owner: I64, device: I64 | I32, start: I64, dur: I64, name: I64 | I32, node: I64,
-    tracks: int, most: int, label: Callable[[int], str],
+    kind: str, owner: I64, start: I64, dur: I64, name: I64 | I32, node: I64, tracks: int, most: int,
+    said: Callable[[int], tuple[str, int]],
 ) -> Rows:  # fmt: skip
     """Rows on the tracks with most time, in the order of their owners' numbers.
 
-    `label` says what the track of a row is called.
+    `said` is what the track of a row is called, and its device.
     """
     key, of = segments.codes(owner.astype(np.int64))
     total = np.bincount(of, weights=dur, minlength=len(key)).astype(np.int64)  # exact below 2^53
@@ -196,8 +198,9 @@ def _tracks(
     row = np.zeros(len(key), np.int64)
     row[of] = np.arange(len(of))
     made = [
-        Track(label(int(row[k])), kind, int(device[row[k]]), int(count[k]), int(total[k]))
+        Track(label, kind, device, int(count[k]), int(total[k]))
         for k in kept.tolist()
+        for label, device in [said(int(row[k]))]
     ]
     if len(kept) == len(key):
         return Rows(made, of, start, dur, name, node, most)

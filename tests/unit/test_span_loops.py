@@ -14,10 +14,13 @@ from tracekit.analyses.audit.host import crossings
 from tests.drawing import Slice, build
 from tests.examples import examples
 from tests.machine import compiled as machine_code
+from tracekit.attribution import links
+from tracekit.attribution.idle.host_stack import innermost_call
+from tracekit.attribution.reasons import holders
 from tracekit.trace.scan import asked
 from tracekit.trace.scan import kernel as plain
-from tracekit.trace.spans import compiled, intervals, nesting, segments
-from tracekit.trace.trace import I64, Cat
+from tracekit.trace.spans import compiled, detail, intervals, nesting, segments
+from tracekit.trace.trace import I64, Cat, Trace
 
 # track, start, length
 ROWS = st.lists(
@@ -74,8 +77,25 @@ def answers(one: list[tuple[int, int, int]], two: list[tuple[int, int, int]], fa
         Slice(begin, max(length, 0), f"n{length}", CATS[(begin + length) % 4], tid=number)
         for number, begin, length in one
     ]
-    said = crossings(build(slices))
-    return found, [str(one) for one in said]
+    trace = build(slices)
+    said = [str(one) for one in crossings(trace)]
+    return found, said, of_slices(trace, windows, one)
+
+
+def of_slices(trace: Trace, windows: I64, rows: list[tuple[int, int, int]]) -> object:
+    """What loops say of all slices of a trace: what is around each, and open when."""
+    parent = links.parent_row(trace)
+    whole = np.arange(len(trace))
+    found: list[object] = [parent.tolist(), holders.above(trace, whole, trace.dur > 2).tolist()]
+    for thread in range(3):
+        pieces, row = innermost_call(trace, thread, intervals.union(windows))
+        open_ns = segments.sums(row, pieces[:, 1] - pieces[:, 0], len(trace))
+        flat = [intervals.union(pieces[row == one]).tolist() for one in sorted({*row.tolist()})]
+        found += [open_ns.tolist(), flat]
+    track, start, length = np.array(rows, np.int64).T
+    left_out = length == 3
+    runs = detail.runs(track, start, abs(length), left_out, window=(-9, 20), bins=7)
+    return [*found, runs.tolist()]
 
 
 @examples(100)

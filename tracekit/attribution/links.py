@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tracekit.attribution import uncorrelated
 from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.trace.ranks import last_before
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import compiled, segments
 from tracekit.trace.spans.nesting import Nest, innermost, parents
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
@@ -134,6 +134,11 @@ def thread(trace: Trace) -> Rows:
     return trace.once("thread", make)
 
 
+def slices(trace: Trace) -> compiled.Slices:
+    """All slices, on tracks by their thread."""
+    return compiled.Slices(thread(trace), trace.ts, trace.end, trace.cat)
+
+
 def call_thread(trace: Trace) -> Rows:
     """[R] `thread` of each row of `calls`."""
     return trace.once("call thread", lambda: np.asarray(thread(trace)[call_rows(trace)]))
@@ -147,6 +152,10 @@ def parent_row(trace: Trace) -> Rows:
     """
 
     def make() -> Rows:
+        if loops := compiled.of(len(trace)):
+            enclosed = loops.enclosed(slices(trace), [HOST])
+            if enclosed is not None:
+                return enclosed.above.astype(np.int64)
         rows = np.flatnonzero(trace.is_(*HOST))
         found = parents(thread(trace)[rows], trace.ts[rows], trace.end[rows])
         out = np.full(len(trace), -1, np.int64)

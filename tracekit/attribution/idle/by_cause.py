@@ -73,7 +73,7 @@ def by_group(found: Idle, group: I64, groups: int) -> tuple[I64, I64]:
     `group` is [P], of each of `found.spans`; those of `groups` or more are left out.
     """
     wide = len(ORDER)
-    key = np.minimum(group, groups) * wide + found.cause
+    key = np.asarray(np.minimum(group, groups) * wide + found.cause, np.int64)
     length = found.spans[:, 1] - found.spans[:, 0]
     suspect = covered(found.suspect, found.spans)
     whole, part = (segments.sums(key, ns, (groups + 1) * wide) for ns in (length, suspect))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.trace.spans import compiled
 from tracekit.trace.spans.intervals import Spans, intersect
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.spans.segments import sorted_unique
@@ -19,6 +20,10 @@ def innermost_call(
     Of the slices of these categories on one thread (a value of `links.thread`). Pieces in which
     none is open are left out. `where` is sorted and disjoint.
     """
+    if loops := compiled.of(len(trace)):
+        opened = loops.opened(links.slices(trace), thread, cats, where)
+        if opened is not None:
+            return opened
     mine = np.flatnonzero((links.thread(trace) == thread) & trace.is_(*cats))
     mine = mine[trace.dur[mine] > 0]
     start, end = trace.ts[mine], trace.end[mine]

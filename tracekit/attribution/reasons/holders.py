@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.records import Record
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import compiled, segments
 from tracekit.trace.spans.intervals import Spans, spans, union
 from tracekit.trace.spans.nesting import Nest
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
@@ -82,6 +82,8 @@ def recorded(trace: Trace, thread: int) -> Spans:
 
 def above(trace: Trace, row: I64, wanted: Mask) -> I64:
     """[S] the row itself or the nearest one around it that is wanted, -1 where none is."""
+    if loops := compiled.of(len(trace)):
+        return loops.climbed(links.parent_row(trace), row, wanted)
     at, parent = row.copy(), links.parent_row(trace)
     left = np.flatnonzero(at >= 0)
     while len(left):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.spans.compiled import Coded, Stack
+from tracekit.trace.spans.compiled import Coded, Enclosed, Groups, Slices, Stack
 from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import I32, I64, Ints, Mask
 
 Kernel = Callable[[int], int]
-Columns = Mapping[int, I64 | I32 | Mask]
+Columns = Mapping[int, I64 | I32 | Mask | npt.NDArray[np.uint8]]
 
 _ROOMS = (1 << 10, 1 << 16)  # distinct numbers: a table that stays near the processor, and the most
-_NEVER = np.iinfo(np.int64).min
 
 
 def _run(run: Kernel, job: int, columns: Columns, numbers: Mapping[int, int]) -> I64:
@@ -177,17 +177,69 @@ class Loops:
                 return Coded(first[: block[lay.RESULT]], out)
         return None
 
-    def crossed(
-        self, parent: I64, track: I64, tracks: int, begin: I64, end: I64
-    ) -> tuple[Mask, I64]:
-        crossed, until = np.empty(len(track), bool), np.empty(len(track), np.int64)
-        reach = np.full(len(track) + tracks, _NEVER)
+    def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:
+        tracks = int(slices.track.max()) + 1 if len(slices.track) else 0
+        found = Enclosed(
+            np.empty(len(slices.track), np.int32), np.zeros(len(slices.track), bool),
+            np.empty(len(slices.track), np.int64),
+        )  # fmt: skip
         given = {
-            lay.ABOVE: _whole(parent), lay.TRACKS: _whole(track), lay.BEGINS: _whole(begin),
-            lay.ENDS: _whole(end), lay.LASTS: reach, lay.MARKS: crossed, lay.OUT: until,
+            **_slices(slices, groups), lay.ABOVE: found.above, lay.MARKS: found.crossed,
+            lay.OUT: found.until, lay.LASTS: np.full(tracks * len(groups), -1, np.int64),
         }  # fmt: skip
-        _run(self._run, lay.CROSS, given, {lay.LENGTH: len(track)})
-        return crossed, until
+        numbers = {lay.LENGTH: len(slices.track), lay.GROUPS: len(groups)}
+        block = _run(self._run, lay.ENCLOSE, given, numbers)
+        return None if block[lay.STATUS] < 0 else found
+
+    def opened(
+        self, slices: Slices, track: int, cats: Sequence[int], windows: Spans
+    ) -> tuple[Spans, I64] | None:
+        # a piece ends with a window, or where a slice begins or ends
+        out = np.empty((2 * len(slices.track) + len(windows), 3), np.int64)
+        given = {
+            **_slices(slices, [cats]), lay.ABOVE: np.empty(len(slices.track), np.int32),
+            lay.ASKED_BEGINS: _whole(windows), lay.OUT: out,
+        }  # fmt: skip
+        numbers = {lay.LENGTH: len(slices.track), lay.ASKED: len(windows), lay.TRACK: track}
+        block = _run(self._run, lay.OPENED, given, numbers)
+        if block[lay.STATUS] < 0:
+            return None
+        some = out[: block[lay.RESULT]]
+        return some[:, :2].copy(), some[:, 2].copy()
+
+    def climbed(self, above: I64, row: I64, wanted: Mask) -> I64:
+        out = np.empty(len(row), np.int64)
+        given: Columns = {
+            lay.ABOVE: _whole(above), lay.ASKED_BEGINS: _whole(row), lay.OUT: out,
+            lay.MARKS: np.ascontiguousarray(wanted, bool),
+        }  # fmt: skip
+        _run(self._run, lay.CLIMB, given, {lay.ASKED: len(row)})
+        return out
+
+    def gathered(
+        self, track: I64, begin: I64, length: I64, left: Mask, bins: tuple[int, int, int]
+    ) -> I64:
+        origin, width, count = bins
+        tracks = int(track.max()) + 1 if len(track) else 0
+        out = np.zeros((tracks * count, 4), np.int64)
+        given: Columns = {
+            lay.TRACKS: _whole(track), lay.BEGINS: _whole(begin), lay.ENDS: _whole(length),
+            lay.MARKS: np.ascontiguousarray(left, bool), lay.OUT: out,
+        }  # fmt: skip
+        numbers = {lay.LENGTH: len(track), lay.FROM: origin, lay.WIDTH: width, lay.BINS: count}
+        _run(self._run, lay.GATHER, given, numbers)
+        return out
+
+
+def _slices(slices: Slices, groups: Groups) -> Columns:
+    """The columns of all slices of a trace, and the group of each category."""
+    group_of = np.zeros(256, np.uint8)
+    for number, cats in enumerate(groups, 1):
+        group_of[list(cats)] = number
+    return {
+        lay.TRACKS: _whole(slices.track), lay.BEGINS: _whole(slices.begin),
+        lay.ENDS: _whole(slices.end), lay.CATS: slices.cat, lay.GROUP_OF: group_of,
+    }  # fmt: skip
 
 
 def _of(made: Stack) -> Columns:

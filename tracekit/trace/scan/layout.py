@@ -22,8 +22,10 @@ NOTHING, WHOLE, WORDS, OTHER = range(4)
 
 # what is asked for
 (
-    SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, CROSS, BUCKET, REACH,
-) = range(14)  # fmt: skip
+    SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, BUCKET, REACH,
+) = range(13)  # fmt: skip
+# and of all slices of a trace
+ENCLOSE, OPENED, CLIMB, GATHER = range(13, 17)
 
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row
@@ -36,6 +38,8 @@ KEY_ROW = KEY_BYTES + 32
     # spans in order of time, what is asked of each of other spans, and where answers go
     BEGINS, STRIDE, LASTS, LANES, ASKED, ASKED_TRACKS, ASKED_BEGINS, ASKED_ENDS, SUMS, ROOM, OUT,
     MARKS, STATUS,
+    # slices of a trace: their categories, groups of these; of which track, in which bins
+    CATS, GROUP_OF, GROUPS, TRACK, BINS, WIDTH,
     BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
     # counted
     ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
@@ -51,4 +55,4 @@ KEY_ROW = KEY_BYTES + 32
     # of the value at hand
     KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(99)  # fmt: skip
+) = range(105)  # fmt: skip

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import get, put
-from tracekit.trace.scan.memory import byte, half, mixed, put_byte, put_half, put_word, word
+from tracekit.trace.scan.memory import byte, half, mixed, put_half, put_word, word
+from tracekit.trace.scan.stacks import walk
 
 
 def nest(f: int) -> int:
@@ -292,28 +293,6 @@ def code(f: int) -> int:
     return lay.DONE
 
 
-def cross(f: int) -> int:
-    """MARKS: whether a span begins inside one beside it that ended later so far; OUT: when that
-    ends, or the span itself.
-
-    ABOVE says what encloses it, LASTS how far those inside each span reach, then those on top of
-    each track.
-    """
-    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
-    above, lasts, count = get(f, lay.ABOVE), get(f, lay.LASTS), get(f, lay.LENGTH)
-    marks, out = get(f, lay.MARKS), get(f, lay.OUT)
-    for k in range(count):
-        family = word(above + 8 * k)
-        if family < 0:
-            family = count + word(tracks + 8 * k)
-        reach, end = word(lasts + 8 * family), word(ends + 8 * k)
-        put_byte(marks + k, 1 if reach > word(begins + 8 * k) else 0)
-        put_word(out + 8 * k, min(reach, end))
-        if end > reach:
-            put_word(lasts + 8 * family, end)
-    return lay.DONE
-
-
 def loop(job: int, f: int) -> int:
     """What is asked for beside reading text."""
     if job == lay.NEST:
@@ -340,10 +319,10 @@ def loop(job: int, f: int) -> int:
         return cover(f)
     if job == lay.CODE:
         return code(f)
-    return cross(f)
+    return walk(job, f)
 
 
 STEPS = (
     nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, place, behind,
-    cover, code, cross, loop,
+    cover, code, loop,
 )  # fmt: skip

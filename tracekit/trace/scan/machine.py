@@ -86,7 +86,7 @@ def place(llvm: Any) -> Path:
     """The file of machine code of this source, for this processor."""
     digest = hashlib.sha256(f"{_versions()} {llvm.get_host_cpu_name()} {sys.platform} ".encode())
     digest.update(llvm.get_host_cpu_features().flatten().encode())
-    for name in ("build", "grammar", "values", "loops", "kernel", "layout", "memory"):
+    for name in ("build", "grammar", "values", "stacks", "loops", "kernel", "layout", "memory"):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return folder() / f"scan-{digest.hexdigest()[:24]}.o"
 

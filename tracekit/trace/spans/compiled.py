@@ -5,10 +5,16 @@ Each gives None where what it is given is not in the order that it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from tracekit.records import Record
 from tracekit.trace.trace import I32, I64, Ints, Mask
+
+Groups = Sequence[Sequence[int]]  # of categories
 
 MANY = 10_000  # rows: of fewer, numpy is as fast
 
@@ -28,6 +34,23 @@ class Coded(Record, frozen=True, eq=False):
 
     first: I64  # [D] the row in which each comes first
     code: I32  # [N]
+
+
+class Slices(Record, frozen=True, eq=False):
+    """All slices of a trace in order of their start, the longer first."""
+
+    track: I64  # [N] a number from 0
+    begin: I64  # [N]
+    end: I64  # [N]
+    cat: npt.NDArray[np.uint8]  # [N]
+
+
+class Enclosed(Record, frozen=True, eq=False):
+    """What encloses what on each track, and what crosses what."""
+
+    above: I32  # [N] the nearest slice before that ends no earlier, or -1
+    crossed: Mask  # [N] whether one that began before ends inside it
+    until: I64  # [N] when the last such ends; anything where none does
 
 
 class Loops(Protocol):
@@ -65,13 +88,29 @@ class Loops(Protocol):
         """What `segments.codes` makes of them, not sorted; None where most are distinct."""
         ...
 
-    def crossed(
-        self, parent: I64, track: I64, tracks: int, begin: I64, end: I64
-    ) -> tuple[Mask, I64]:
-        """[N] whether a span begins inside one beside it that began before and ends later so far,
-        and [N] when that ends, or the span itself.
+    def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:
+        """What encloses what among the slices of each group of categories; others are in none."""
+        ...
 
-        By start. Spans of one `parent` are beside one another, as those without (-1) of one track.
+    def opened(
+        self, slices: Slices, track: int, cats: Sequence[int], windows: I64
+    ) -> tuple[I64, I64] | None:
+        """[P, 2] pieces of flat windows, and [P] the innermost slice of one track, of these
+        categories and not empty, that is open then; none where none is.
+        """
+        ...
+
+    def climbed(self, above: I64, row: I64, wanted: Mask) -> I64:
+        """[S] the row itself or the nearest one above it that is wanted, -1 where none is."""
+        ...
+
+    def gathered(
+        self, track: I64, begin: I64, length: I64, left: Mask, bins: tuple[int, int, int]
+    ) -> I64:
+        """[tracks * bins, 4] first start, last end, how many and durations added up, of the slices
+        that start in each bin of each track and are not left out; all 0 where none does.
+
+        Bins: where they begin, how wide they are, how many.
         """
         ...
 

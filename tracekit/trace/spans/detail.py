@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tracekit.trace.spans import compiled
 from tracekit.trace.trace import I64, Mask
 
 
@@ -41,13 +42,26 @@ def chosen(dur: I64, wanted: Mask, most: int) -> Mask:
     return keep
 
 
-def runs(track: I64, start: I64, dur: I64, *, window: tuple[int, int], bins: int) -> I64:
+def runs(
+    track: I64, start: I64, dur: I64, left_out: Mask | None = None,
+    *, window: tuple[int, int], bins: int,
+) -> I64:  # fmt: skip
     """[5, R] track, first start, last end, how many, and durations added up, of each bin of each
-    track in which any slice starts.
+    track in which any slice starts; without those of `left_out` ([N]).
     """
+    left = np.zeros(len(track), bool) if left_out is None else left_out
+    if loops := compiled.of(len(track)):
+        found = loops.gathered(track, start, dur, left, (window[0], _width(window, bins), bins))
+        cells = np.flatnonzero(found[:, 2])
+        return np.concatenate([[cells // bins], found[cells].T])
+    track, start, dur = (column[~left] for column in (track, start, dur))
     ones = np.ones(len(start), np.int64)
     return thinner(np.empty((5, 0), np.int64), (track, start, start + dur, ones, dur),
                    window=window, bins=bins)  # fmt: skip
+
+
+def _width(window: tuple[int, int], bins: int) -> int:
+    return max(-(-(window[1] - window[0]) // bins), 1)
 
 
 def thinner(rest: I64, more: Sequence[I64], *, window: tuple[int, int], bins: int) -> I64:
@@ -57,7 +71,7 @@ def thinner(rest: I64, more: Sequence[I64], *, window: tuple[int, int], bins: in
     )
     if not len(start):
         return np.empty((5, 0), np.int64)
-    width = max(-(-(window[1] - window[0]) // bins), 1)
+    width = _width(window, bins)
     key = np.asarray(start - window[0])
     key //= width
     np.clip(key, 0, bins - 1, out=key)
