@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from collections.abc import Callable
@@ -225,6 +226,21 @@ def test_a_length_of_true_is_one_whatever_stands_beside_it(tmp_path: Path) -> No
         either(path, plain.run, 1 << 21)
         found = decoded(path, 1 << 21)
         assert found.dur.tolist() == [1_000, 2_000, 2_250][: len(some)]
+
+
+def test_what_the_scanner_gives_up_is_read_from_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "unusual.json.gz"
+    event = b'{"ph": "X", "cat": "c%d", "name": "a", "pid": 0, "tid": 0, "ts": %d, "dur": 1}'
+    listed = b", ".join(event % (n, n) for n in range(2_000))
+    path.write_bytes(gzip.compress(b'{"traceEvents": [' + listed + b"]}"))
+    monkeypatch.setattr(kineto, "is_large", lambda _text: True)
+    monkeypatch.setattr(kineto, "_kernel", compiled)
+    monkeypatch.setattr("tracekit.trace.scan.threads.reads.__defaults__", (1, 20_000))
+    trace = kineto.load(path)  # so many categories are none that the scanner knows
+    assert trace.ts.tolist() == [1_000 * n for n in range(2_000)]
+    assert not trace.source.losses
 
 
 @examples(25)

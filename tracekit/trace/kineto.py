@@ -117,6 +117,7 @@ def _scanned(text: Text, first: int, assembly: Assembly, threads: int) -> bool:
         for read in scan.reads(text, first, assembly.wanted, kernel, assembly.texts, threads):
             assembly.add(read)
     except scan.UnusualFormError:
+        text.again()
         return False
     return True
 

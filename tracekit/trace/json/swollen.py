@@ -27,6 +27,11 @@ class Swollen:
         self._blank = True  # nothing but white space so far
         self._whole = 0  # events that were seen from their begin to their end
 
+    def passes(self, length: int, stored: int) -> bool:
+        """Whether a block is read as it is, whatever it says; else `take` is to be asked."""
+        inside = self._blank or self._held or self._passing
+        return not inside and length <= SWOLLEN * max(stored, 1)
+
     def take(self, block: bytes, stored: int) -> bytes:
         """What is to be read of a block that `stored` compressed bytes held."""
         self._blank = self._blank and not block.strip()

@@ -36,7 +36,7 @@ class Rows:
         self.shape: Shapes = shapes(tables)
 
     def read(self, index: int, at: int, length: int, last: bool) -> Read | None:
-        """The columns of the piece in `room(length)`; None where it is to be read otherwise."""
+        """The columns of the piece in the scanner's memory; None where it is read otherwise."""
         found = self.scanner.scan(length, last)
         if found is None:
             return None

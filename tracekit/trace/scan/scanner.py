@@ -59,7 +59,8 @@ class Scanner:
     def __init__(self, kernel: Kernel, tables: frozenset[str], texts: Texts) -> None:
         self.kernel, self.texts = kernel, texts
         self.keys = arguments.keys(tables)
-        self.text = np.zeros(0, np.uint8)
+        self.text = np.zeros(0, np.uint8)  # memory of the piece, and more
+        self._room = 0  # bytes of text that the columns are made for
         self.said: list[str] = []  # texts by the kernel's index
         self.shared: I32 = np.empty(0, np.int32)  # the trace's index of each, and -1 at the end
         self._block = np.zeros(lay.FIELDS, np.int64)
@@ -75,17 +76,23 @@ class Scanner:
     def room(self, length: int) -> Bytes:
         """Where the text of the next piece goes."""
         if len(self.text) < length + PADDING:
-            self.text = np.zeros(length + length // 4 + PADDING, np.uint8)
-            size = len(self.text)
-            for columns, shortest in ((_ROWS, _SHORTEST), (_ODD, _SHORTEST),
-                                      (_RECORDS, _SHORTEST_ARGUMENT)):  # fmt: skip
-                for field, kind in columns.items():
-                    self._give(field, np.empty(size // shortest + 1, kind))
-            self._give(lay.BASE, self.text)
+            self.over(np.zeros(length + length // 4 + PADDING, np.uint8))
         return self.text[:length]
 
+    def over(self, text: Bytes) -> None:
+        """Memory that begins with the next piece, or will, and has PADDING bytes after it."""
+        self.text = text
+        self._give(lay.BASE, text)
+        if len(text) <= self._room:
+            return
+        self._room = len(text)
+        for columns, shortest in ((_ROWS, _SHORTEST), (_ODD, _SHORTEST),
+                                  (_RECORDS, _SHORTEST_ARGUMENT)):  # fmt: skip
+            for field, kind in columns.items():
+                self._give(field, np.empty(self._room // shortest + 1, kind))
+
     def scan(self, length: int, last: bool) -> Found | None:
-        """What is in the piece in `room(length)`; None where it is not in the usual form."""
+        """What is in the piece that `text` begins with; None where it is not in the usual form."""
         self.text[length : length + PADDING] = 0
         while (status := self._run(length, last)) == lay.FULL:
             self._room_for_texts(

@@ -15,6 +15,7 @@ from tracekit.trace.columns.texts import Texts
 from tracekit.trace.json.pieces import Cutter, Piece
 from tracekit.trace.json.source import Text
 from tracekit.trace.scan.asked import Kernel
+from tracekit.trace.scan.memory import PADDING
 from tracekit.trace.scan.rows import Rows
 from tracekit.trace.scan.scanner import Scanner
 
@@ -37,7 +38,7 @@ class Shared:
         self.over = False
 
     def next(self, rows: Rows) -> tuple[int, int, int, bool] | None:
-        """Number, place, length and whether it is the last of a piece, now in `rows`'s room."""
+        """Number, place, length and whether it is the last of a piece, which `rows` now has."""
         with self.lock:
             bounds = None if self.over else self.cutter.bounds(self.index)
             if bounds is None:
@@ -53,11 +54,12 @@ class Shared:
                 rows.scanner.room(len(raw))[:] = np.frombuffer(raw, np.uint8)
                 return index, start, len(raw), last
             length = max(stop - start, 0)
-            room = rows.scanner.room(length)
-            if self.text.compressed:  # one thread at a time
-                self.text.into(room, start)
+            if self.text.compressed and length:  # unpacked by one thread at a time
+                own = rows.scanner.text.data
+                given = self.text.handed(start, length, PADDING, own)
+                rows.scanner.over(np.frombuffer(given, np.uint8))
                 return index, start, length, last
-        self.text.into(room, start)
+        self.text.into(rows.scanner.room(length), start)
         return index, start, length, last
 
 
@@ -80,7 +82,7 @@ class Reader:
         read = self.rows.read(index, at, length, last)
         if read is None:
             self.refused += not last
-            text = self.rows.scanner.room(length).tobytes()
+            text = self.rows.scanner.text[:length].tobytes()
             read = read_piece(Piece(index, at, text, last), shapes(self.tables), self.tables)
         if read.end is not None:
             self.shared.over = True
