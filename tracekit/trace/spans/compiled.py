@@ -16,7 +16,7 @@ from tracekit.trace.trace import I32, I64, Ints, Mask
 
 Groups = Sequence[Sequence[int]]  # of categories
 
-MANY = 10_000  # rows: of fewer, numpy is as fast
+MANY = 1_000  # rows: of fewer, numpy is as fast
 
 
 class Stack(Record, frozen=True, eq=False):
