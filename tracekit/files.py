@@ -18,10 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from tracekit.errors import TracekitError
+from tracekit.patterns import later
 
 # a descriptor by its path: what it leads to is not opened anew, which would write from its start
-_DESCRIPTOR = re.compile(r"/(?:proc/(self|\d+)|dev)/fd/(\d+)$")
-_TRACE = re.compile(r"(?:\.pt)?(?:\.trace)?\.json(?:\.gz)?$")  # an ending that stays whole
+_DESCRIPTOR = later(r"/(?:proc/(self|\d+)|dev)/fd/(\d+)$")
+_TRACE = later(r"(?:\.pt)?(?:\.trace)?\.json(?:\.gz)?$")  # an ending that stays whole
 _LINKS = 40  # followed, as Linux does
 
 

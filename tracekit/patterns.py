@@ -8,8 +8,27 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from typing import Any, AnyStr, cast
 
 _SPECIAL = frozenset(r".^$*+?{}[]()\|")
+
+
+def later(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """As `re.compile`, which is called when the pattern is first tried."""
+    return cast("re.Pattern[AnyStr]", _Later(pattern, flags))
+
+
+class _Later:
+    """Has what a compiled pattern has, each as its own once it was asked for."""
+
+    def __init__(self, pattern: Any, flags: int) -> None:
+        self.pattern, self._flags = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = vars(self)[name] = getattr(re.compile(self.pattern, self._flags), name)
+        return found
 
 
 class Words:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from tracekit.answers.audit import Audit
+from tracekit.patterns import later
 from tracekit.results.answers import Answers
 from tracekit.results.first_screen import FirstScreen, Verdict, sentence
 from tracekit.results.trust import VERDICTS, worst
 from tracekit.results.units import plural
 
-_BREAK = re.compile(r"(?<=[a-z)`]{3})(?:: |; |\. )")  # after a clause
+_BREAK = later(r"(?<=[a-z)`]{3})(?:: |; |\. )")  # after a clause
 LEVELS = {"trusted": "", "degraded": "warn", "refused": "bad"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links, lost_launches
 from tracekit.attribution.idle.busy import busy
 from tracekit.attribution.stages.instances import Markers, launched
+from tracekit.patterns import later
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import (
@@ -27,7 +27,7 @@ from .finding import ALL_WORK, BOTH, BY_LAUNCH
 
 _MANY, _GIANT = 100, 10  # of fewer activities a giant is this many times as long as the next
 _NEARLY = 0.9  # of a length: clocks and flushes are a little apart
-STEP_NUMBER = re.compile(r"#\d+$")
+STEP_NUMBER = later(r"#\d+$")
 
 
 def lost_work(trace: Trace) -> Iterator[Finding]:

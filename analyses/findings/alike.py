@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 
 from tracekit.answers.findings import Finding, OfRank
+from tracekit.patterns import later
 from tracekit.records import replace
 from tracekit.results.trust import worst
 from tracekit.results.units import duration, plural, share
@@ -71,7 +71,7 @@ def _alone(row: Finding) -> str:
 
 
 _MARK = " The same on "
-_OTHER = re.compile(r"other_\d+$")
+_OTHER = later(r"other_\d+$")
 
 
 def _also(first: Finding, others: Sequence[OfRank]) -> str:

@@ -6,7 +6,6 @@ are of the device window without unaccounted time: work that the file lacks is i
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +13,7 @@ from tracekit.answers.idle import IdleTime
 from tracekit.answers.launches import Launches
 from tracekit.attribution.reasons.names import LATE, Reason
 from tracekit.attribution.reasons.rows import IdleReason
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.results.findings import LEAST, Ask, Draft
 from tracekit.results.units import duration, plural, share
@@ -30,7 +30,7 @@ PART = 0.15  # of a reason's time: a stage that is worth its name
 MOSTLY = 0.9  # of a reason's time: in this stage, or held by this
 ONCE_NS = 2_000_000  # a stretch of one op as long as this is something that it does once
 _Parts = dict[int, tuple[int, list[IdleReason]]]  # of each device, ns and rows of a reason
-_FRAMEWORK = re.compile(r"^(?:aten|autograd|torch|c10d)::|Backward\d*$")
+_FRAMEWORK = later(r"^(?:aten|autograd|torch|c10d)::|Backward\d*$")
 
 
 def findings(result: IdleTime, ask: Ask) -> Iterator[Draft]:

@@ -25,6 +25,7 @@ from tracekit.attribution.roofline.formulas.work import Lengths
 from tracekit.attribution.stages.annotation_names import Step
 from tracekit.attribution.stages.instances import innermost, markers
 from tracekit.errors import UsageError
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.results.units import share
 from tracekit.taxonomy import Category
@@ -37,11 +38,11 @@ from .placement import Placed
 
 _PADDED = 1024  # columns by which engines pad a vocabulary, at most
 _CACHED = 512 << 20  # bytes that a device may keep in its caches from one pass to the next
-_REDUCES = re.compile(r"(?i)all_?reduce|reduce_?scatter")
-_NARROW = re.compile(r"(?i)e[45]m[23]|fp8(?!kvcachedatatype\)0)|\bf8")
-_HALF = re.compile(r"(?i)bfloat16|bf16|\bhalf|half_t|\bf16|fp16")
-_SINGLE = re.compile(r"(?i)sgemm|f32f32")
-_ABSORBED = re.compile(r"(?i)mla")
+_REDUCES = later(r"(?i)all_?reduce|reduce_?scatter")
+_NARROW = later(r"(?i)e[45]m[23]|fp8(?!kvcachedatatype\)0)|\bf8")
+_HALF = later(r"(?i)bfloat16|bf16|\bhalf|half_t|\bf16|fp16")
+_SINGLE = later(r"(?i)sgemm|f32f32")
+_ABSORBED = later(r"(?i)mla")
 
 
 class Seen(Record, frozen=True, eq=False):

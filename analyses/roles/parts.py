@@ -11,7 +11,6 @@ batch, so that is a bound too.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +21,7 @@ from tracekit.attribution.kernels.categories import CATEGORIES
 from tracekit.attribution.roofline.formulas.work import Family, Known
 from tracekit.attribution.roofline.left_over import left_over
 from tracekit.attribution.roofline.op_formulas import described
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
@@ -31,15 +31,13 @@ from .dimensions import AT_HEAD, CONFIG, METADATA, Stated, Steps, product_dtype
 from .gemm_calls import PHASES, Items
 from .placement import Placed
 
-_ACTIVATION = re.compile(r"(?i)silu|gelu|swiglu|geglu|act_and_mul|gated_act")
-_COMPILED = re.compile(r"^triton_(?:poi|red|per)_fused")  # may do less than its ops' whole
-_CACHE = re.compile(r"(?i)store_?kv_?cache|reshape_and_cache|concat_and_cache|set_kv_buffer")
-_LOOK_UP = re.compile(r"(?i)vectorized_gather|indexselect|index_select|(?<!rotary_)embedding")
-_ROUTES = re.compile(r"(?i)topk|top_k|grouped_?gate|moe_?gating|moe_fused_gate")
-_JOINS = re.compile(
-    r"(?i)finalize_(?:matmul|moe)|finalizeMoe|moe_sum|moe_reduce|moe_combine|unpermute"
-)
-_SAMPLES = re.compile(r"(?i)argmax|cunn_softmax|sampling(?!.*index)")
+_ACTIVATION = later(r"(?i)silu|gelu|swiglu|geglu|act_and_mul|gated_act")
+_COMPILED = later(r"^triton_(?:poi|red|per)_fused")  # may do less than its ops' whole
+_CACHE = later(r"(?i)store_?kv_?cache|reshape_and_cache|concat_and_cache|set_kv_buffer")
+_LOOK_UP = later(r"(?i)vectorized_gather|indexselect|index_select|(?<!rotary_)embedding")
+_ROUTES = later(r"(?i)topk|top_k|grouped_?gate|moe_?gating|moe_fused_gate")
+_JOINS = later(r"(?i)finalize_(?:matmul|moe)|finalizeMoe|moe_sum|moe_reduce|moe_combine|unpermute")
+_SAMPLES = later(r"(?i)argmax|cunn_softmax|sampling(?!.*index)")
 _OPERATIONS = {Family.NORM: 4, Family.ROTARY: 3, Family.POINTWISE: 1}  # a value
 _HALF = 0.5  # work before a call stands half a place before it
 
@@ -172,7 +170,7 @@ def _other(at: _Place) -> Part | None:
 _LAYERS_END = 1e5  # places beyond are those of the head and behind it
 # whose result is small, or in a cache of fewer bits; of rows that tokens may share, written only
 _READ_ONLY = frozenset((Family.SOFTMAX, Family.REDUCTION, Family.COPY, Family.TABLE))
-_NARROWS = re.compile(r"(?i)quant|fp8|float8|e4m3")  # the result has fewer bits
+_NARROWS = later(r"(?i)quant|fp8|float8|e4m3")  # the result has fewer bits
 
 
 def _times(at: _Place) -> int | None:

@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from tracekit.patterns import later
+
 # Direction (H host, D device, P peer, S shared by both) and kind of host memory where it is said
 Way = tuple[str, str | None]
 
@@ -23,11 +25,11 @@ _NUMBERS: Mapping[str, str] = {
     "1": "HtoD", "2": "DtoH", "3": "HtoD", "4": "DtoH", "5": "DtoD", "6": "DtoD", "7": "DtoD",
     "8": "DtoD", "9": "HtoH", "10": "PtoP",
 }  # fmt: skip
-_LETTERS = re.compile(r"(?<![A-Z0-9])(?P<one>[HDPAMSU])(?:to|2)(?P<two>[HDPAMSU])(?![a-z0-9])")
-_VAGUE = re.compile(r"\b(?:M2\w|\w2M)\b")  # M is any memory: what stands in brackets says more
+_LETTERS = later(r"(?<![A-Z0-9])(?P<one>[HDPAMSU])(?:to|2)(?P<two>[HDPAMSU])(?![a-z0-9])")
+_VAGUE = later(r"\b(?:M2\w|\w2M)\b")  # M is any memory: what stands in brackets says more
 _SIDE = {"H": "H", "M": "H", "D": "D", "A": "D", "P": "P", "S": "S", "U": "S"}
-_WAY = re.compile(r"\((?P<one>[\w ()]+?)\s*->\s*(?P<two>[\w ()]+)\)")
-_WORDS = re.compile(
+_WAY = later(r"\((?P<one>[\w ()]+?)\s*->\s*(?P<two>[\w ()]+)\)")
+_WORDS = later(
     r"(?P<one>host|device|peer|shared)[_ ]?(?:to|->)[_ ]?(?P<two>host|device|peer|shared)"
 )
 # memories by the words of CUPTI, ROCm, Level Zero

@@ -8,10 +8,10 @@ Sources: CUDA's runtime and driver API; HIP's (`hip_runtime_api.h`); Unified Run
 
 from __future__ import annotations
 
-import re
+from tracekit.patterns import later
 
 # A kernel, or a graph of them; not functions that run on the host in a stream's order
-LAUNCHING = re.compile(
+LAUNCHING = later(
     r"Launch(?:Cooperative)?(?:Multi)?Kernel"  # cuda, hip, musa, tops, zeCommandListAppend…
     r"|GraphLaunch|ModuleLaunch|^cuLaunch(?!HostFunc)|^hipLaunchByPtr"
     r"|Enqueue(?:Cooperative)?KernelLaunch|^clEnqueueNDRangeKernel"  # urEnqueue…, piEnqueue…
@@ -20,7 +20,7 @@ LAUNCHING = re.compile(
 )
 
 # Waiting until a stream, a device, a context, a queue or an event is done
-WAITING = re.compile(
+WAITING = later(
     r"(?i:synchroni[sz]e)"  # cuda…, hip…, ze…HostSynchronize, aclrtSynchronizeStream, syn…, musa…
     r"|^(?:ur|pi)QueueFinish|^urEventWait(?:\b|_)|^piEventsWait|^clFinish|^clWaitForEvents"
     r"|^cnrtQueueSync|^hsa_signal_wait"
@@ -32,4 +32,4 @@ _BLOCKING_COPY = (
     + r"|^cuMemcpy(?:DtoH|HtoD|DtoD)?" + _END
 )  # fmt: skip
 # Waiting, and copies that return only when the bytes are there
-BLOCKING = re.compile(f"{WAITING.pattern}|{_BLOCKING_COPY}")
+BLOCKING = later(f"{WAITING.pattern}|{_BLOCKING_COPY}")

@@ -12,20 +12,19 @@ Links say who caused what. Each is an index array; -1 is 'no such row in the tra
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution import uncorrelated
 from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.patterns import later
 from tracekit.trace.ranks import last_before
 from tracekit.trace.spans import compiled, segments
 from tracekit.trace.spans.nesting import Nest, innermost, parents
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 Rows = npt.NDArray[np.int64]
-_ISSUING = re.compile(f"{LAUNCHING.pattern}|Memcpy|Memset")
+_ISSUING = later(f"{LAUNCHING.pattern}|Memcpy|Memset")
 # calls of one launch (runtime and driver) are nested, or follow at once
 _APART_NS = 1_000_000
 

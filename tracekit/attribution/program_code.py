@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
+
+from tracekit.patterns import later
 
 # what a program calls and did not write; serving engines are the program
 _WORDS = (
@@ -14,7 +15,7 @@ _WORDS = (
     " fla mamba_ssm causal_conv1d deep_gemm deep_ep"
 )
 _LIBRARIES = frozenset(_WORDS.split())
-_PACKAGES = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3(?:\.\d+)?/")
+_PACKAGES = later(r"^.*/(?:site|dist)-packages/|^.*/lib/python3(?:\.\d+)?/")
 _STANDARD = frozenset(sys.stdlib_module_names) - {"test", "this"}
 
 

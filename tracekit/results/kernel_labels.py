@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from tracekit.patterns import later
+
 # what a template argument may be that says more than the function that it is given to
-_TELLING = re.compile(
+_TELLING = later(
     r"\b(?!(?:[AB]?Unary|Binary|Opaque)Functor\b)"
     r"(\w*(?:[Ff]unctor|gemm|fmha|flash|softmax|norm|Norm|copy_kernel|_kernel_cuda|Ops)\w*)"
 )
 # a GEMM of AMD's Tensile: layouts and types, macro tile, work group
-_TENSILE = re.compile(
+_TENSILE = later(
     r"^(Cijk_[A-Za-z]+_[A-Za-z]+)_([A-Z0-9]+)_.*?(MT\d+x\d+x\d+)(?:.*_(WG\d+_\d+_\d+))?"
 )
-_ANONYMOUS = re.compile(r"\(anonymous namespace\)::|\(anonymous namespace\)|<unnamed>::")
+_ANONYMOUS = later(r"\(anonymous namespace\)::|\(anonymous namespace\)|<unnamed>::")
 
 
 def readable(name: str) -> str:
@@ -41,7 +43,7 @@ def readable(name: str) -> str:
     return f"{head}: {inner[0]}" if inner else head
 
 
-_WORD = re.compile(r"[A-Za-z0-9:]+")
+_WORD = later(r"[A-Za-z0-9:]+")
 
 
 def differences(names: Sequence[str]) -> dict[str, str]:
@@ -96,7 +98,5 @@ def _mangled(name: str) -> str:
     return f"{head}: {said}" if said else head or name
 
 
-_DIGITS = re.compile(r"\d+")
-_APPLIED = re.compile(
-    r"gemm|fmha|attention|flash|norm|silu|gelu|softmax|functor|copy", re.IGNORECASE
-)
+_DIGITS = later(r"\d+")
+_APPLIED = later(r"gemm|fmha|attention|flash|norm|silu|gelu|softmax|functor|copy", re.IGNORECASE)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+from tracekit.patterns import later
 from tracekit.results.units import duration, plural
 from tracekit.trace.categories import kind_of_device
 from tracekit.trace.columns.device_rows import ASCEND_DEVICE
 from tracekit.trace.trace import Source, Unknown
 
 # "0 CPU HSA API", "1 CPU HIP API", "2 COPY", "6 GPU0". Source: rocprof's tblextr.py
-_ROCPROF = re.compile(r"^\d+ (?:CPU (?:HIP|HSA) API|COPY|GPU ?\d+)$")
+_ROCPROF = later(r"^\d+ (?:CPU (?:HIP|HSA) API|COPY|GPU ?\d+)$")
 _MOST = 3  # kinds that a sentence names
 
 
@@ -39,7 +40,7 @@ def other_device(source: Source) -> str | None:
 
 
 # what stands in backticks is a name of the file
-_GPU = re.compile(r"(?P<name>`[^`]*`)|\bGPU(?P<many>s?)\b")
+_GPU = later(r"(?P<name>`[^`]*`)|\bGPU(?P<many>s?)\b")
 
 # what only CUDA and HIP have under this name
 _GRAPHS = {

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -25,6 +24,7 @@ from msgspec.structs import asdict
 
 from tracekit.errors import TracekitError
 from tracekit.files import is_ours, writing
+from tracekit.patterns import later
 from tracekit.trace.json.source import Text
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
 
@@ -32,7 +32,7 @@ from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknow
 _PLAIN = 64 << 20
 _COMPRESSED = 8 << 20
 _MOST = 4 << 30  # bytes kept in all; the longest unused go first
-_ENTRY = re.compile(r"\.?[0-9a-f]{64}-[0-9a-f]{12}-[0-9a-f]{12}\S*\.npz")
+_ENTRY = later(r"\.?[0-9a-f]{64}-[0-9a-f]{12}-[0-9a-f]{12}\S*\.npz")
 _COLUMNS = (
     "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
 )  # fmt: skip

@@ -9,10 +9,10 @@ forks of vendors, which put their own word for `cuda` (torch_musa, torch_gcu: `m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from tracekit.patterns import later
 from tracekit.trace.trace import Cat
 
 CATS: Mapping[str, Cat] = {
@@ -56,7 +56,7 @@ ASIDE = frozenset({
 })  # fmt: skip
 
 # A vendor's word, then what follows `cuda` or `gpu` in Kineto's own names
-_VENDOR = re.compile(
+_VENDOR = later(
     r"^(?:cuda|hip|rocm|gpu|xpu|mtia|hpu|npu|musa|gcu|mlu|maca|sdaa|ppu|dcu|privateuse1)_"
     r"(?P<kind>runtime|driver|memcpy|memset|kernel|user_annotation|sync)$"
 )
@@ -99,7 +99,7 @@ def category(text: str) -> Cat:
 
 
 # The process of a device of XLA, as torch_tpu has it in Kineto's traces
-XLA_DEVICE = re.compile(r"^/device:(?P<kind>[A-Z]+):\d+")
+XLA_DEVICE = later(r"^/device:(?P<kind>[A-Z]+):\d+")
 
 
 def kind_of_device(cats: Mapping[str, int], processes: Iterable[str] = ()) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tracekit.errors import TracekitError
+from tracekit.patterns import later
 from tracekit.records import replace
 from tracekit.trace import kineto
 from tracekit.trace.json.source import opened
@@ -25,8 +26,8 @@ _FEW = 8  # files in a folder that are searched, whatever they are called
 _SEARCHED = 64 << 20  # bytes as stored: larger files are read only where their name says it
 _MARK = b"StreamBeginCapture"
 _BLOCK = 1 << 20
-_BATCH = re.compile(r"bs_(\d+)_rank(\d+)\.")
-_ASKED = re.compile(r"(?:^execute_(?=\d+_context)|step\[DECODE bs=)(\d+)")
+_BATCH = later(r"bs_(\d+)_rank(\d+)\.")
+_ASKED = later(r"(?:^execute_(?=\d+_context)|step\[DECODE bs=)(\d+)")
 
 
 def attached(trace: Trace, given: Sequence[str | Path] = ()) -> Trace:

@@ -13,14 +13,15 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Cat, Table, Trace
 
-_NUMBER = re.compile(r"\d+")
-_RANKED = re.compile(r"rank|\b[TDPE]P\d|^\d+$", re.IGNORECASE)
-_NO_RANK = re.compile(r"[\[\](){}<>:_#\s]+")
-_OF_PROCESS = re.compile(r"rank[\s_:#-]*(\d+)", re.IGNORECASE)
+_NUMBER = later(r"\d+")
+_RANKED = later(r"rank|\b[TDPE]P\d|^\d+$", re.IGNORECASE)
+_NO_RANK = later(r"[\[\](){}<>:_#\s]+")
+_OF_PROCESS = later(r"rank[\s_:#-]*(\d+)", re.IGNORECASE)
 _APART = 500_000  # launches of two processes within this many ns are those of ranks in lockstep
 _SKEW = 1_000  # ns by which work may seem to begin before its launch
 _OFTEN = 0.02  # of a device's work that began before a process launched it: it is not of it

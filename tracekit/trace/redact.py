@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+from tracekit.patterns import later
+
 REMOVED = "REDACTED"
 _KEPT_BEFORE = rf"\g<before>{REMOVED}"
 
@@ -20,7 +22,7 @@ _KEPT_BEFORE = rf"\g<before>{REMOVED}"
 # gives nothing back (`++`).
 
 # Prefixes that the issuers document, each long enough not to meet a kernel's name by chance.
-_TOKEN = re.compile(
+_TOKEN = later(
     r"""(?x)
     \b(?:
       hf_[A-Za-z0-9]{20,}                      # Hugging Face
@@ -34,19 +36,19 @@ _TOKEN = re.compile(
     )"""
 )
 # JSON web token: the first `eyJ` of a run is the longest, so no later one need be tried
-_WEB_TOKEN = re.compile(
+_WEB_TOKEN = later(
     r"(?<![\w-])(?P<before>(?:(?!\beyJ)[A-Za-z0-9_-])*+)"
     r"eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{5,}+"
 )
-_SECRET_KEY = re.compile(
+_SECRET_KEY = later(
     r"(?i)(?:^|[_-])(?:token|secret|passwd|password|api_?key|credentials?|access_?key|auth)(?:$|[_-])"
 )
-_HOME = re.compile(r"(?P<root>/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<user>[^/\\:;\"'\s]+)")
-_ROOT_HOME = re.compile(r"(?<![\w.~-])/root(?=/)")
+_HOME = later(r"(?P<root>/home/|/Users/|[A-Za-z]:\\{1,2}Users\\{1,2})(?P<user>[^/\\:;\"'\s]+)")
+_ROOT_HOME = later(r"(?<![\w.~-])/root(?=/)")
 # mail, and user@host: the letters of one or several, the first of a user, a host
-_ADDRESSES = re.compile(r"[\w.+@-]++")
-_USER = re.compile(r"\w")
-_HOST = re.compile(r"[\w-]++\.[\w.-]*\w")
+_ADDRESSES = later(r"[\w.+@-]++")
+_USER = later(r"\w")
+_HOST = later(r"[\w-]++\.[\w.-]*\w")
 
 # keys that hold an environment, a package list or a machine's or a person's name, at any depth
 _DROPPED_KEYS = frozenset({"env", "environ", "environment", "pip_packages", "pip_list", "packages"})

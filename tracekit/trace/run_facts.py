@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.trace import ranks, redact
 from tracekit.trace.capture_facts import CaptureFacts, captured, whole
@@ -227,7 +228,7 @@ def rank_name(source: Source) -> str:
     return ranks.named(source.rank) or f"rank {rank(source)}"
 
 
-_RANK_IN_NAME = re.compile(r"(?<![a-z])rank[-_ .]?(\d{1,6})(?![\d])", re.IGNORECASE)
+_RANK_IN_NAME = later(r"(?<![a-z])rank[-_ .]?(\d{1,6})(?![\d])", re.IGNORECASE)
 
 
 def named_rank(path: str) -> int | None:

@@ -357,7 +357,7 @@ class Trace:
         if isinstance(pattern, str) and is_plain(pattern):
             tried = [pattern in name for name in names]
         else:
-            search = re.compile(pattern).search
+            search = (re.compile(pattern) if isinstance(pattern, str) else pattern).search
             tried = [search(name) is not None for name in names]
         hits = np.zeros(len(self.strings), bool)
         hits[met] = tried

@@ -21,11 +21,12 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.collectives.calls import calls
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.trace import I64, Trace
 
 # all ranks wait for all others; a broadcast, a reduction to one or a message do not make them
-_ALL_WAIT = re.compile(r"allreduce|allgather|reducescatter|alltoall|barrier")
+_ALL_WAIT = later(r"allreduce|allgather|reducescatter|alltoall|barrier")
 _TOGETHER_NS = 1_000_000
 Key = tuple[str, str, str]  # process group, its ranks, collective
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from tracekit.attribution.roofline import devices
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.trace import Trace
 
@@ -24,7 +25,7 @@ class LinkPeak(Record, frozen=True):
 
 
 def _links(pattern: str, gigabytes: float, link: str, source: str) -> LinkPeak:
-    return LinkPeak(gigabytes * 1e9, link, source, re.compile(pattern))
+    return LinkPeak(gigabytes * 1e9, link, source, later(pattern))
 
 
 # The first whose pattern is found in the name of the device as the driver writes it

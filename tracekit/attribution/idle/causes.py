@@ -9,8 +9,6 @@ not asked for it; during the launch call the host was asking; after it the devic
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 from msgspec import field
@@ -19,12 +17,13 @@ from tracekit.attribution import links
 from tracekit.attribution.idle.busy import busy, communication
 from tracekit.attribution.idle.cause_names import ORDER, Cause
 from tracekit.attribution.idle.host_causes import first_use, host_causes
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import EMPTY, Spans, intersect, spans, subtract, total, union
 from tracekit.trace.trace import I64, Mask, Trace
 
-WAIT_EVENT = re.compile(r"StreamWaitEvent")
+WAIT_EVENT = later(r"StreamWaitEvent")
 
 # No idle device takes this long to begin what was launched: it ran work that the file lacks (a step
 # that was cut out, another process), waited for another device, or loaded a kernel for the first

@@ -6,11 +6,10 @@ load their kernels: all of it in the first op that needs them, and mostly in no 
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from tracekit.attribution import links
+from tracekit.patterns import later
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
@@ -19,11 +18,11 @@ FIRST_OP_NS = 5_000_000
 TIMES = 10
 # What is called once has no later calls to be held against. No op of the framework that launches a
 # kernel takes as long for itself: NCCL makes its communicator, cuDNN tries its algorithms
-ONCE = re.compile(r"^(?:c10d::|nccl:|record_param_comms$|aten::(?!item|to$|copy_|_to_copy))")
+ONCE = later(r"^(?:c10d::|nccl:|record_param_comms$|aten::(?!item|to$|copy_|_to_copy))")
 ONCE_NS = 50_000_000
 # An op around the loading of a module does nothing else that lasts this long
 LOADING_NS = 1_000_000
-LOADS = re.compile(r"^(?:cuda|cu|hip)(?:ModuleLoad|LibraryLoad)")
+LOADS = later(r"^(?:cuda|cu|hip)(?:ModuleLoad|LibraryLoad)")
 
 
 def of(trace: Trace) -> Mask:

@@ -10,14 +10,15 @@ from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
+from tracekit.patterns import later
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, subtract, union
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
-ITEM = re.compile(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
+ITEM = later(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
 # a program's own words, those of Megatron and Lightning, and the libraries that read samples;
 # engines get their next batch of requests from a scheduler, which loads nothing
-LOADING = re.compile(
+LOADING = later(
     r"DataLoader|data_?load|load_?(?:data|batch|sample)|(?:^|[^a-z])data[ _-]?"
     r"(?:fetch|prefetch|iter|wait|read|queue)\w*|(?:prefetch|fetch|read)[ _-]?data\b"
     r"|(?:wait_for|fetch|next)_(?:\w+_)?batch\b|batch[ _-](?:generator|fetch)"
@@ -29,20 +30,20 @@ LOADING = re.compile(
     re.IGNORECASE,
 )
 # CUDA, HIP, Unified Runtime, Level Zero, AscendCL: memory of the device, pinned memory
-ALLOCATING = re.compile(
+ALLOCATING = later(
     r"^(?:cuda|cu|hip)(?:(?:Mem)?(?:Malloc|Alloc|Free)\w*|Host(?:Alloc|Malloc|Free"
     r"|Register|Unregister)\w*|Mem(?:Create|Map|Unmap|Release|AddressReserve|SetAccess)\w*|ExtMallocWithFlags)$"
     r"|^(?:urUSM(?:(?:Device|Host|Shared)Alloc|Free)|zeMem(?:Alloc|Free)|aclrt(?:Malloc|Free))\w*$"
 )
 # CUDA: lazy loading of modules and libraries, which no warm process does
-MODULES = re.compile(
+MODULES = later(
     r"^(?:cuda|cu|hip)(?:ModuleLoad\w*|LibraryLoad\w*|LinkCreate\w*|LinkAdd\w*|LinkComplete\w*)$"
     r"|^(?:urProgram(?:Build|Create|Compile|Link)|zeModuleCreate)\w*$"
     r"|^(?:(?:nv|hip)rtc\w*Compile\w*|(?:cublas|cublasLt|cudnn|hipblas|rocblas|miopen)Create(?:_v2)?"
     r"|(?:nccl|rccl)CommInit\w*)$"
 )
 # Contexts, streams, graphs made from a capture; some are asked at every launch in a microsecond
-SETTING_UP = re.compile(
+SETTING_UP = later(
     r"^(?:cuda|cu|hip)(?:LibraryGet\w*|Init|Ctx(?:Create|Detach)\w*"
     r"|DevicePrimaryCtx\w*|SetDevice|FuncGetAttributes|FuncLoad|StreamCreate\w*"
     r"|GetDeviceProperties\w*|GetDeviceCount|GraphInstantiate\w*|StreamBeginCapture\w*"
@@ -51,8 +52,8 @@ SETTING_UP = re.compile(
     r"|ze(?:KernelCreate|ContextCreate|CommandQueueCreate)|aclInit)\w*$"
 )
 # Kineto's names of CUPTI_ACTIVITY_OVERHEAD kinds; torch.compile and Triton at work
-LAZY = re.compile(r"Lazy Function Loading|Runtime Triggered Module Loading|^Driver Compiler")
-COMPILING = re.compile(
+LAZY = later(r"Lazy Function Loading|Runtime Triggered Module Loading|^Driver Compiler")
+COMPILING = later(
     r"\(dynamo_timed\)|_dynamo/convert_frame\.py.*: _?compile|_inductor/\S*compile_fx\.py"
     r"|_inductor/(?:async_compile\.py.*: wait|codecache\.py.*: (?:load|compile))"
     r"|triton/compiler/compiler\.py.*: compile|triton/runtime/jit\.py.*: _do_compile"
@@ -61,13 +62,13 @@ COMPILING = re.compile(
     r"|^(?:torch\.)?_?(?:inductor|dynamo)[_.:]+(?:\w+[_.:]+)*compil",
 )
 # what torch.compile puts around a graph of its own: guards, prologues, wrappers
-COMPILED = re.compile(
+COMPILED = later(
     r"^(?:Torch-Compiled Region|TorchDynamo Cache Lookup|Pregraph bytecode"
     r"|AOTDispatcher Runtime Wrapper Prologue|CompiledFunction(?:Backward)?$"
     r"|## Call CompiledFxGraph)"
 )
 
-GRAPH_LAUNCH = re.compile(r"^(?:cuda|cu|hip)GraphLaunch")
+GRAPH_LAUNCH = later(r"^(?:cuda|cu|hip)GraphLaunch")
 
 # What sets up, and what is asked at every launch in a microsecond
 SETUP_NS = 100_000

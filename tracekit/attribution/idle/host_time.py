@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,19 +9,20 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans.intervals import Spans, covered, spans, subtract, total, union
 from tracekit.trace.trace import I64, Cat, Trace
 
 # Ops that move data and compute nothing; what runs inside them is copying too
-COPIES = re.compile(
+COPIES = later(
     r"^aten::(?:copy_|_to_copy|to|clone|contiguous|_copy_from|_pin_memory|pin_memory|cpu|cuda"
     r"|lift_fresh|detach_copy|_copy_from_and_resize|_foreach_copy_)$"
 )
 
 # Collectives of backends without kernels, as torch.distributed marks them
 # (ProcessGroupGloo.cpp, ProcessGroupMPI.cpp, ProcessGroupUCC.cpp: `profilingTitle`)
-COLLECTIVES = re.compile(r"^(?:gloo|mpi|ucc):\w")
+COLLECTIVES = later(r"^(?:gloo|mpi|ucc):\w")
 
 
 class Host(Record, frozen=True):

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import re
 
+from tracekit.patterns import later
 from tracekit.taxonomy import Category
 
 _TAIL = r"(?:_\d+)?(?:_?0d[\dcde]*)?$"  # a number; Triton 2 appended the kinds of the arguments
-_FUSED = re.compile(r"^triton_(poi|red|per|tem|for|spl|mix|unk)_fused_?(.*?)" + _TAIL)
-_TEMPLATE = re.compile(r"^triton_(mm|bmm|addmm|convolution\dd|scaled_mm|grouped_mm)(_|\d|$)")
+_FUSED = later(r"^triton_(poi|red|per|tem|for|spl|mix|unk)_fused_?(.*?)" + _TAIL)
+_TEMPLATE = later(r"^triton_(mm|bmm|addmm|convolution\dd|scaled_mm|grouped_mm)(_|\d|$)")
 _MOVES_TEXT = (
     "to copy clone view unsafe reshape transpose permute t expand cat stack slice select unsqueeze"
     " squeeze constant pad nd as strided split with sizes empty full like fill zeros ones unbind"
@@ -59,10 +60,10 @@ def _reduction(words: set[str]) -> tuple[Category, str]:
 
 # ---------------------------------------------------------------- fused already, or could be
 
-_EAGER = re.compile(
+_EAGER = later(
     r"(?<!multi_tensor_)(?:elementwise_kernel|CatArrayBatchedCopy|indexSelect|index_elementwise)"
 )
-_ALREADY = re.compile(
+_ALREADY = later(
     r"fused|fusion|act_and_mul|_and_mul|swiglu|multi_tensor|reshape_and_cache|store_?kv|kv_?cache"
     r"|transpose_(cnhw|nchw)|batched_transpose|nchwTo|nhwcTo|rms_?norm|layer_?norm|rotary|routing",
     re.IGNORECASE,

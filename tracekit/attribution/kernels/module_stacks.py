@@ -9,7 +9,6 @@ the frames around the captured launch (graphs/) say it.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 import numpy as np
@@ -17,12 +16,13 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.kernels import module_paths
 from tracekit.attribution.kernels.graphs.origin import origin
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost, parents
 from tracekit.trace.trace import I64, Cat, Trace
 
-FRAME = re.compile(r"^nn\.Module: (?P<kind>.*?)(?:_(?P<number>\d+))?$")
+FRAME = later(r"^nn\.Module: (?P<kind>.*?)(?:_(?P<number>\d+))?$")
 
 
 class Module(Record, frozen=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import compiled, segments
 from tracekit.trace.spans.intervals import Spans, spans, union
@@ -21,8 +21,8 @@ MOST = 5_000  # stretches of one device that are named: the longest
 # whose name is one that a program asks for; Python frames with a file and a line, and those of the
 # program's own code
 _STEP, _OP, _TELLING, _FRAMED, _OWN = 1, 2, 4, 8, 16
-_INNER = re.compile(r"^aten::_|Backward\d*$|^autograd::engine")
-_FRAME = re.compile(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
+_INNER = later(r"^aten::_|Backward\d*$|^autograd::engine")
+_FRAME = later(r"^(?P<path>[^<>]+\.pyx?)\((?P<line>\d+)\): (?P<name>.+)$")
 
 
 class Held(Record, frozen=True, eq=False):

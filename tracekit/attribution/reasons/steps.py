@@ -9,13 +9,14 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.stages import annotation_names
 from tracekit.attribution.stages.annotation_names import Phase, Writer
+from tracekit.patterns import later
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 # a step does the work of a model; the other stages of a request are no steps
 _STEPS = frozenset({Phase.PREFILL, Phase.DECODE, Phase.MIXED, Phase.VERIFY, Phase.DRAFT})
 # what engines and scripts call one pass of the model
-_MODEL_STEP = re.compile(
+_MODEL_STEP = later(
     r"(?:^|[\s:._/])(?:execute_model|run_batch|forward_batch\w*|engine_step|model_step|decode_step"
     r"|generation_step|(?:model_)?forward_step|generate_(?:one_)?token)\b"
 )
@@ -26,7 +27,7 @@ _FEWEST = 5  # graph launches, or annotations of one name
 _NODES = 8  # kernels of a graph that follows its like with nothing between
 _MOST = 0.8  # of the graph launches, or of the launches
 # parts of a pass that a program may mark by one name each
-_PART = re.compile(
+_PART = later(
     r"layer|block|attn|attention|mlp|ffn|expert|head|conv|norm|module|micro|bucket|chunk|stage",
     re.IGNORECASE,
 )

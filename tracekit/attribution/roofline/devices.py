@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from tracekit.errors import UsageError
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.trace import Source, Trace
 
@@ -202,9 +203,9 @@ DEVICES: tuple[Device, ...] = (
             f32=48.7, f16=194.6, bf16=194.6, f8=389.3, i8=389.3),
 )  # fmt: skip
 
-_SLICE = re.compile(r"\bMIG\b")
+_SLICE = later(r"\bMIG\b")
 # What ROCm calls a device whose name it does not know, or that has one PCI id with another
-_VAGUE = re.compile(r"^AMD Radeon Graphics$|\bMI250X\s*/\s*MI250\b|\bMI200\b")
+_VAGUE = later(r"^AMD Radeon Graphics$|\bMI250X\s*/\s*MI250\b|\bMI200\b")
 # (compute units, GiB of memory) of the architecture (9, 0), (9, 4), (9, 5) … that have one meaning
 _BY_UNITS: Mapping[tuple[tuple[int, int], int, int], str] = {
     ((9, 0), 120, 32): "MI100",

@@ -12,7 +12,6 @@ reducer.cpp (mark_variable_ready_dense, mark_bucket_ready).
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from math import prod
 
@@ -20,13 +19,14 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.roofline.formulas.work import dtype_of, size_of
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans.segments import sorted_unique
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _COPIED = r"^torch::distributed::reducer::(?:mul_out|copy_)$"
 _REDUCED = r"^c10d::allreduce_$"
-_BASE = re.compile(r"^c10d::(?:alltoall_base_|_allgather_base_|_reduce_scatter_base_)$")
+_BASE = later(r"^c10d::(?:alltoall_base_|_allgather_base_|_reduce_scatter_base_)$")
 _TALK = "record_param_comms"
 
 

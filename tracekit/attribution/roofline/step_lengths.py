@@ -6,15 +6,15 @@ same around its steps.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 
 from tracekit.attribution.kernels.graphs.captures import label_of_launch
 from tracekit.attribution.roofline.formulas.work import Lengths
+from tracekit.patterns import later
 from tracekit.trace.trace import Trace
 
-_STEP = re.compile(r"execute_(?:\d+_)?context_\d+\(([^)]*)\)_generation_\d+\(([^)]*)\)")
-_SUMS = re.compile(r"^sq(\d+)sk(\d+)sqsq(\d+)sqsk(\d+)$")
+_STEP = later(r"execute_(?:\d+_)?context_\d+\(([^)]*)\)_generation_\d+\(([^)]*)\)")
+_SUMS = later(r"^sq(\d+)sk(\d+)sqsq(\d+)sqsk(\d+)$")
 
 
 @lru_cache(maxsize=65536)

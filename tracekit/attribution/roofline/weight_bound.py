@@ -13,14 +13,15 @@ import re
 from collections.abc import Iterable
 
 from tracekit.attribution.roofline.devices import BYTES, Device
+from tracekit.patterns import later
 
 # dtypes of inputs, as cuBLAS, CUTLASS, Tensile (BBS: bf16 in and out) and Triton write them
 _NAMED = (
-    ("float8", re.compile(r"e[45]m[32]|fp8|f8", re.IGNORECASE)),
-    ("bfloat16", re.compile(r"bf16|bfloat|_BBS|_BSS|_BB_", re.IGNORECASE)),
-    ("float16", re.compile(r"(?<!b)f16|16816|half|_HHS|_HSS|_HH_|_h_", re.IGNORECASE)),
+    ("float8", later(r"e[45]m[32]|fp8|f8", re.IGNORECASE)),
+    ("bfloat16", later(r"bf16|bfloat|_BBS|_BSS|_BB_", re.IGNORECASE)),
+    ("float16", later(r"(?<!b)f16|16816|half|_HHS|_HSS|_HH_|_h_", re.IGNORECASE)),
 )
-_PACKED = re.compile(r"marlin|gptq|awq|w4a|int4|e2m1|fp4", re.IGNORECASE)  # below a byte a value
+_PACKED = later(r"marlin|gptq|awq|w4a|int4|e2m1|fp4", re.IGNORECASE)  # below a byte a value
 _ANY = ("float32", "tf32", "bfloat16", "float16", "float8", "int8")
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import PurePath
 
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.taxonomy import DECODE_STEP, PREFIX, ROUND, SAMPLE, Stage
 
@@ -52,15 +53,13 @@ class Step(Record, frozen=True):
     index: int | None = None  # of a sample, a decode step, a ProfilerStep
 
 
-_VLLM_OLD = re.compile(r"^execute_new_(\d+)_cached_(\d+)")
-_VLLM = re.compile(
-    r"^execute_(?:\d+_)?context_(\d+)(?:\(([^)]*)\))?_generation_(\d+)(?:\(([^)]*)\))?"
-)
-_SGLANG = re.compile(r"^step\[([A-Za-z_0-9]+)([^\]]*)\]?")
-_CAPTURE = re.compile(r"^capture_\d+_[A-Z]")
-_PROFILER = re.compile(r"^ProfilerStep#(\d+)$")
-_QUERY = re.compile(r"^sq(\d+)sk")
-_FILE = re.compile(r"-(EXTEND|PREFILL|DECODE)\.(?:pt\.)?trace\.json(?:\.gz)?$", re.IGNORECASE)
+_VLLM_OLD = later(r"^execute_new_(\d+)_cached_(\d+)")
+_VLLM = later(r"^execute_(?:\d+_)?context_(\d+)(?:\(([^)]*)\))?_generation_(\d+)(?:\(([^)]*)\))?")
+_SGLANG = later(r"^step\[([A-Za-z_0-9]+)([^\]]*)\]?")
+_CAPTURE = later(r"^capture_\d+_[A-Z]")
+_PROFILER = later(r"^ProfilerStep#(\d+)$")
+_QUERY = later(r"^sq(\d+)sk")
+_FILE = later(r"-(EXTEND|PREFILL|DECODE)\.(?:pt\.)?trace\.json(?:\.gz)?$", re.IGNORECASE)
 
 # ForwardMode of SGLang; the PR text writes prefill and decode in lower case
 _MODES = {
@@ -78,7 +77,7 @@ _MODES = {
 _SPECULATES = {"VERIFY": Phase.VERIFY, "DRAFT": Phase.DRAFT}
 
 # Regions that libraries mark by themselves: no part of a request that a user named
-_LIBRARY = re.compile(
+_LIBRARY = later(
     r"^(?:Optimizer\.|nccl:|gloo:|rccl:|mpi:|ucc:|c10d::|record_param_comms|enumerate\(DataLoader\)"
     r"|DistributedDataParallel\.|FullyShardedDataParallel\.|FSDP::|Torch-Compiled Region"
     r"|## Call CompiledFxGraph|TorchDynamo|PyTorch Profiler|autograd::|_?DDP|Pregraph bytecode"

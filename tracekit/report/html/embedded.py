@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tracekit.patterns import later
+
 LONGEST = 2000  # characters of a name: a page keeps its size whatever names hold
 SERIES = 400  # numbers in order, such as one a bin: half of them would be another total
 _AS_THEY_ARE = frozenset({int, float, bool, type(None)})
@@ -87,7 +89,7 @@ def safe(markup: str) -> Any:
     return Markup(markup)
 
 
-_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s|Hz|m/s²|GiB|MiB|KiB|tokens/s)\b)")
+_UNIT = later(r"(?<=\d) (?=(?:ns|µs|ms|s|Hz|m/s²|GiB|MiB|KiB|tokens/s)\b)")
 
 
 def unbroken(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekit.files import numbered, starts, writing, writing_new
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.report.html import plotly, scripts, tables
 from tracekit.report.html.embedded import embedded, safe, within
@@ -32,7 +33,7 @@ DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
 PRINTED = frozenset({"stages", "tree", "speculative", "kernels", "findings"})
 PRINTED_OF_MANY = frozenset({"tree"})
 # control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
-CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+CONTROLS = later(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 Source = tuple[str, str, bool]  # a name, a value, whether this is code
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from tracekit.answers.tree import (
     Tree,
 )
 from tracekit.attribution.idle.by_cause import NAMES, SHOWN
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.report.html import tables
 from tracekit.report.html.embedded import bounded, safe
@@ -41,7 +41,7 @@ from tracekit.trace.trace import I64
 LEAST = 2_000  # slices: fewer say nothing
 _BINS = 512  # of each track where the runs are joined once more
 _PLAIN = "var(--lane)"
-_FOLDER = re.compile(r"^\S*/(?=[^/\s]+\.py\(\d+\))")  # of a Python frame
+_FOLDER = later(r"^\S*/(?=[^/\s]+\.py\(\d+\))")  # of a Python frame
 
 
 class Picture(Record, frozen=True):

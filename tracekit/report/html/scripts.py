@@ -12,14 +12,16 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from tracekit.patterns import later
+
 ENTRY = "main.js"
 PICTURE = "picture/picture.js"  # enters itself where it is there: nothing imports it
 # whole lines that are comments, or blank: for those who write the page, not for its readers
-_COMMENT = re.compile(r"^(?: *//.*|/\*\*[^\n]*\*/|/\*\*\n(?: \*[^\n]*\n)*? \*/)?\n", re.MULTILINE)
-_INDENT = re.compile(r"^ +", re.MULTILINE)  # no text of ours goes over several lines
+_COMMENT = later(r"^(?: *//.*|/\*\*[^\n]*\*/|/\*\*\n(?: \*[^\n]*\n)*? \*/)?\n", re.MULTILINE)
+_INDENT = later(r"^ +", re.MULTILINE)  # no text of ours goes over several lines
 _FOLDER = files("tracekit.report.html") / "assets" / "js"
-_IMPORT = re.compile(r"^import \{[\w, ]*\} from '(\.[\w/.-]+\.js)';\n", re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
+_IMPORT = later(r"^import \{[\w, ]*\} from '(\.[\w/.-]+\.js)';\n", re.MULTILINE)
+_EXPORT = later(r"^export (?=(?:async )?(?:function|const|let|class)\b)", re.MULTILINE)
 
 
 @cache

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tracekit.answers.findings import Findings
 from tracekit.answers.tree import Trees
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.report import device_words, facts
 from tracekit.report.html import picture, tables
@@ -107,9 +108,7 @@ def pictures(result: Result, of: str = "", place: int = 0) -> tuple[Picture, ...
     return tuple(one for one in made if one is not None)
 
 
-_DEVICE = re.compile(
-    r"\b(?:GPUs?|kernels?|memcpy|memset|streams?|devices?|launch\w*)\b", re.IGNORECASE
-)
+_DEVICE = later(r"\b(?:GPUs?|kernels?|memcpy|memset|streams?|devices?|launch\w*)\b", re.IGNORECASE)
 
 
 def host_only(definitions: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
 from tracekit.attribution.collectives.clocks import HostClock
 from tracekit.attribution.stages.annotation_names import recognise
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.report.many import groups, runs
 from tracekit.report.many.groups import Row
@@ -20,8 +21,8 @@ from tracekit.results.result import Column, Grid, Unit
 from tracekit.results.units import bytes_, count, duration, plural, share
 
 UNEVEN = 0.05  # above the mean: worth a sentence
-_POINT_TO_POINT = re.compile(r"i?(send|recv)", re.IGNORECASE)  # as c10d names them
-_ALL_TO_ALL = re.compile(r"all_?to_?all", re.IGNORECASE)
+_POINT_TO_POINT = later(r"i?(send|recv)", re.IGNORECASE)  # as c10d names them
+_ALL_TO_ALL = later(r"all_?to_?all", re.IGNORECASE)
 
 
 # ---------------------------------------------------------------- clocks

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tracekit.answers.collectives import Collectives, merge
 from tracekit.attribution.collectives.arrivals import waited_for
 from tracekit.attribution.collectives.clocks import HostClock
+from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.report.many import balance, causes, groups, ranks, steps
 from tracekit.report.many.causes import Apart
@@ -107,7 +107,7 @@ def sentences(job: Job) -> Iterable[str]:
                              balance.clock_sentence(job.clocks)))  # fmt: skip
 
 
-_ALONE = re.compile(r"[;,] at least [^;]* is waiting for peers or contention")
+_ALONE = later(r"[;,] at least [^;]* is waiting for peers or contention")
 _EITHER = "It is transfer and waiting for peers."
 
 

@@ -7,12 +7,12 @@ in their names; without one by their order, where all ranks have as many.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
 from tracekit.answers.stages import Instance, Split, Stages
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.report.many import groups
 from tracekit.report.many.groups import Row
@@ -22,7 +22,7 @@ from tracekit.results.result import Column, Grid, Unit
 
 COLUMNS = 40  # steps of a chart; of more, neighbours are one column
 SHOWN = 10  # columns of a table
-_NUMBER = re.compile(r"#(\d+)$")
+_NUMBER = later(r"#(\d+)$")
 
 
 class Step(Record, frozen=True):

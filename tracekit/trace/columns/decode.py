@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.columns.side_tables import ARGUMENTS, KEPT_AS_TEXT
 from tracekit.trace.json.pieces import Piece
@@ -17,8 +17,8 @@ from tracekit.trace.json.repair import Repaired, repaired
 from tracekit.trace.json.scanning import BOUNDARY, EVENT_START, value_end
 
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
-_END = re.compile(rb"\][ \t\r\n]*(?:,[ \t\r\n]*\"|\}|$)")
+_TRAILING = later(r"trailing characters \(byte (\d+)\)")
+_END = later(rb"\][ \t\r\n]*(?:,[ \t\r\n]*\"|\}|$)")
 _FIELDS = ("ph", "cat", "name", "pid", "tid", "ts", "dur", "id", "args")
 _OVERLAP = 1 << 10  # a boundary is shorter than this
 _SMALL = 1 << 15  # a stretch of text that is read event by event

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.categories import ASIDE, OPS, XLA_DEVICE
 from tracekit.trace.spans import segments
@@ -25,20 +25,20 @@ _AGAIN = "again"
 _ASCEND_AGAIN = ("Overlap Analysis", "HCCL", "Communication")
 _ASCEND_QUEUE = ("enqueue", "dequeue")  # of torch_npu's task queue, on host threads
 # tasks in which a stream waits or marks, by their type
-_ASCEND_WAITS = re.compile(
+_ASCEND_WAITS = later(
     r"(?i)^(?:EVENT_(?:WAIT|RECORD)|NOTIFY_(?:WAIT|RECORD)|MEM_WAIT_VALUE|"
     r"CAPTURE_(?:WAIT|RECORD)|PROFILER_TRACE|PLACE_HOLDER)"
 )
-_ASCEND_COPIES = re.compile(r"(?i)^(?:MEMCPY|SDMA|PCIE_DMA)")
+_ASCEND_COPIES = later(r"(?i)^(?:MEMCPY|SDMA|PCIE_DMA)")
 # unitrace files what Level Zero and OpenCL ran under one category, and their calls as ops.
 # Source: intel/pti-gpu, tools/unitrace/src/chromelogger.h and levelzero/ze_collector.h
 _UNITRACE = "gpu_op"
-_LEVEL_ZERO_CALL = re.compile(r"^(?:ze|cl)[A-Z]")
+_LEVEL_ZERO_CALL = later(r"^(?:ze|cl)[A-Z]")
 _OF_COMMANDS = (
-    (re.compile(r"(?:AppendMemoryCopy|AppendImageCopy|clEnqueue\w*(?:Read|Write|Copy|Memcpy))"),
+    (later(r"(?:AppendMemoryCopy|AppendImageCopy|clEnqueue\w*(?:Read|Write|Copy|Memcpy))"),
      Cat.MEMCPY),
-    (re.compile(r"(?:AppendMemoryFill|clEnqueue\w*(?:Fill|Memset))"), Cat.MEMSET),
-    (re.compile(r"(?:Append\w*Barrier|AppendSignalEvent|AppendWaitOn|AppendEventReset"
+    (later(r"(?:AppendMemoryFill|clEnqueue\w*(?:Fill|Memset))"), Cat.MEMSET),
+    (later(r"(?:Append\w*Barrier|AppendSignalEvent|AppendWaitOn|AppendEventReset"
                 r"|clEnqueue(?:Barrier|Marker))"), Cat.SYNC),
 )  # fmt: skip
 _XLA_WORK = "XLA Ops"  # the line of a device that holds what it ran

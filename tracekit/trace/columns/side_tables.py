@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from tracekit.patterns import later
 from tracekit.trace.columns.numbers import decimals, integer, integers
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat
@@ -277,7 +277,7 @@ def _kernel_modules(arguments: Sequence[Any], cat: Cats) -> Part:
 # The stack of calls of a TorchScript module, the outermost first: `TOP()::<forward op>.` and one
 # `name(Class)::method.` a level; `SELF(…)` is another method of the same module.
 # Source: torch/csrc/jit/runtime/interpreter.cpp, torch/csrc/profiler/util.cpp
-_CALL = re.compile(r"(?P<name>[^.()]+)\([^()]*\)::[^.]*\.")
+_CALL = later(r"(?P<name>[^.()]+)\([^()]*\)::[^.]*\.")
 
 
 def _op_modules(arguments: Sequence[Any], cat: Cats) -> Part:

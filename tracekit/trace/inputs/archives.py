@@ -17,10 +17,11 @@ from typing import IO
 
 from tracekit import files
 from tracekit.errors import TracekitError, reason
+from tracekit.patterns import later
 
 MEMBER = "!/"
 MOST_FILES = 4096
-_TRACE = re.compile(r"\.json(\.gz)?$|\.trace(\.gz)?$", re.IGNORECASE)
+_TRACE = later(r"\.json(\.gz)?$|\.trace(\.gz)?$", re.IGNORECASE)
 _BLOCK = 1 << 20
 _RATIO = 100  # of what is unpacked to the archive: traces reach 10 to 40
 _ANYWAY = 64 << 20  # bytes that any archive may unpack to

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tracekit.errors import TracekitError
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.inputs import archives, remote
 
 _HEAD = 1 << 16
 # a trace has these near its begin; answers, benchmarks and configurations do not. What a capture of
 # ours says of itself comes before its events, and may be long
-_EVENTS = re.compile(rb'"traceEvents"|"ph"\s*:\s*"|"tracekit-capture/')
+_EVENTS = later(rb'"traceEvents"|"ph"\s*:\s*"|"tracekit-capture/')
 
 
 class Inputs(Record, frozen=True):

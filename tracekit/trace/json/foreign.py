@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tracekit.patterns import later
 from tracekit.trace.categories import CATS, UNDECIDED
 
 WANTED = "give a torch.profiler trace (.json, .json.gz)"
@@ -81,7 +82,7 @@ _ENDINGS: Mapping[str, Foreign] = {
     ".pkl": _PICKLE,
 }
 
-_PLANE = re.compile(rb"/(?:host|device):|XPlane|Task Environment")
+_PLANE = later(rb"/(?:host|device):|XPlane|Task Environment")
 # the first lines of what other profilers print or export
 _TEXTS: tuple[tuple[bytes, Foreign], ...] = (
     (
@@ -173,7 +174,7 @@ def _of_text(text: bytes) -> Foreign:
     return Foreign("text, not JSON")
 
 
-_NSYS_KEYS = re.compile(
+_NSYS_KEYS = later(
     r"^(?:CudaEvent|NvtxEvent|TraceProcessEvent|GpuContext\w*|OsrtEvent|DiagnosticEvent|"
     r"NV_\w+|CUPTI_\w+|StringIds|TARGET_INFO_\w+)$"
 )
@@ -206,21 +207,21 @@ def of_keys(meta: Mapping[str, object]) -> Foreign:
     return Foreign(f"JSON without `traceEvents` (keys: {some})")
 
 
-_OURS = re.compile(
+_OURS = later(
     rb'"cat"\s*:\s*"(?:'
     + b"|".join(re.escape(word.encode()) for word in (*CATS, *UNDECIDED))
     + rb')"'
 )
-_XLA_PROCESS = re.compile(rb'"name"\s*:\s*"(?:/job:[^"]*)?/(?:device|host):')
-_XLA_ARGUMENT = re.compile(rb'"(?:hlo_op|hlo_module|hlo_category)"\s*:')
+_XLA_PROCESS = later(rb'"name"\s*:\s*"(?:/job:[^"]*)?/(?:device|host):')
+_XLA_ARGUMENT = later(rb'"(?:hlo_op|hlo_module|hlo_category)"\s*:')
 
 
 _PERFETTO_OPENS = f"open it at ui.perfetto.dev; {_CAPTURE}"
 # ONNX Runtime calls a category of its own `Kernel`, as the oldest files of Kineto do
-_ONNX = re.compile(rb'"cat"\s*:\s*"(?:Session|Node)"')
-_ONNX_NAME = re.compile(rb'"(?:[^"]*_kernel_time|model_loading[^"]*|session_initialization)"')
+_ONNX = later(rb'"cat"\s*:\s*"(?:Session|Node)"')
+_ONNX_NAME = later(rb'"(?:[^"]*_kernel_time|model_loading[^"]*|session_initialization)"')
 # Proton lists the calls around each kernel; some of its files have one JSON object a stream
-_PROTON = re.compile(rb'"call_stack"\s*:\s*\[|"cat"\s*:\s*"call_path"')
+_PROTON = later(rb'"call_stack"\s*:\s*\[|"cat"\s*:\s*"call_path"')
 # trace events of others, by what nobody else writes
 _EVENTS: tuple[tuple[bytes, Foreign], ...] = (
     (

@@ -7,27 +7,28 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.json.scanning import STRING
 
 # a text, or a word that JSON has not: only the second is replaced
-_TOKEN = re.compile(
+_TOKEN = later(
     STRING + rb"|-?\b(?:NaN|nan|NAN|Infinity|infinity|inf|Inf|INF)\b|-nan\(ind\)", re.DOTALL
 )
-_BAD_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|)', re.DOTALL)
+_BAD_ESCAPE = later(rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}|)', re.DOTALL)
 # NUL too where it stands alone: a long run of it is a hole in a file, and no part of a text
-_CONTROL = re.compile(rb"[\x01-\x1f]|(?<!\x00)\x00{1,7}(?!\x00)")
+_CONTROL = later(rb"[\x01-\x1f]|(?<!\x00)\x00{1,7}(?!\x00)")
 # half a pair is no character; an escaped backslash before a u is skipped
-_SURROGATE = re.compile(
+_SURROGATE = later(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 # the whole of a name, up to the next key that an event has
-_NAME = re.compile(
+_NAME = later(
     rb'("name"[ \t\r\n]*:[ \t\r\n]*")(.*?)("[ \t\r\n]*(?:,[ \t\r\n]*'
     rb'"(?:ph|cat|pid|tid|ts|dur|args|id|bp|s)"[ \t\r\n]*:|\}))',
     re.DOTALL,
 )
-_INNER_QUOTE = re.compile(rb'\\.|"', re.DOTALL)
+_INNER_QUOTE = later(rb'\\.|"', re.DOTALL)
 
 NOT_A_NUMBER = "NaN or infinity bare in the JSON, read as no value"
 FORBIDDEN = "control characters or bad escapes in a text, kept as they look"

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 
-SPACE = re.compile(rb"[ \t\r\n]*+")
+from tracekit.patterns import later
+
+SPACE = later(rb"[ \t\r\n]*+")
 # a text with anything in it, or a bracket; bad escapes and control characters do no harm here
 # (possessive: a quote that nothing closes must not be tried in a million ways)
 STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_TOKEN = re.compile(STRING + rb"|[{}\[\]]", re.DOTALL)
-_SCALAR = re.compile(rb'[^\s,\]}{\["]+')
-_KEY = re.compile(rb"[ \t\r\n,]*(" + STRING + rb")[ \t\r\n]*:[ \t\r\n]*", re.DOTALL)
+_TOKEN = later(STRING + rb"|[{}\[\]]", re.DOTALL)
+_SCALAR = later(rb'[^\s,\]}{\["]+')
+_KEY = later(rb"[ \t\r\n,]*(" + STRING + rb")[ \t\r\n]*:[ \t\r\n]*", re.DOTALL)
 
 # The first key of an event. Inside a text the quote before it would be escaped, so in valid JSON
 # this is where one object ends and the next begins; a nested object is told apart by `is_event`.
 _FIRST_KEYS = rb"ph|cat|name|pid|tid|ts|dur|args|id|s|bp|cname|sf|stack"
-BOUNDARY = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*"(?:' + _FIRST_KEYS + rb')"[ \t\r\n]*:')
-EVENT_START = re.compile(rb'\{[ \t\r\n]*"(?:' + _FIRST_KEYS + rb')"[ \t\r\n]*:')
-_PHASE = re.compile(rb'"ph"[ \t\r\n]*:')
+BOUNDARY = later(rb'\}[ \t\r\n]*,[ \t\r\n]*\{[ \t\r\n]*"(?:' + _FIRST_KEYS + rb')"[ \t\r\n]*:')
+EVENT_START = later(rb'\{[ \t\r\n]*"(?:' + _FIRST_KEYS + rb')"[ \t\r\n]*:')
+_PHASE = later(rb'"ph"[ \t\r\n]*:')
 
 
 def skip_space(text: bytes, at: int) -> int:

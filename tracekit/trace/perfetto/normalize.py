@@ -7,7 +7,6 @@ drawn; it is left out and counted.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.patterns import later
 from tracekit.trace.columns.numbers import FARTHEST_NS
 from tracekit.trace.perfetto.rows import ABSENT, FLOWS, NONE, Event, Rows, kept_whole
 from tracekit.trace.trace import I64
@@ -24,7 +24,7 @@ _FARTHEST_US = FARTHEST_NS // 1000  # as the reader has it
 _MOST_DIGITS = 20  # of a time in µs: more than that has
 _IDS, _TEXTS = {int, str, type(None)}, {str, type(None)}  # as JSON gives them
 _READABLE = "names with control characters made readable"
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+_CONTROLS = later(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tracekit.patterns import later
 from tracekit.trace.perfetto.rows import ABSENT, FLOWS, NONE, Event, Rows
 from tracekit.trace.trace import I64, Mask
 
@@ -19,7 +19,7 @@ Track = tuple[Any, Any]  # (pid, tid)
 
 # Python frames that are a marker being opened or closed: with stacks on, the profiler records its
 # own `__enter__` as a frame that begins before the marker does and ends inside it.
-_BOOKKEEPING = re.compile(
+_BOOKKEEPING = later(
     r"_record_function_(enter|exit)|_RecordFunctionFast|torch/_ops\.py|torch/autograd/profiler\.py"
     r"|torch/profiler/|torch/_library/|contextlib\.py|: __(enter|exit|torch_function)__$"
     r"|^<built-in method .* of (pybind11_builtins|PyCapsule)|tracekit/capture/(spans|recorder)\.py"

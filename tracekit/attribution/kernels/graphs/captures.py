@@ -6,18 +6,17 @@ without captures may hold the same work run eagerly, which says the same of a re
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import LAUNCHING
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _BEGIN, _END = r"StreamBeginCapture", r"StreamEndCapture"
-_COPYING = re.compile(r"(?i)^(?:cuda|hip|cu|musa)mem(?:cpy|set)")
+_COPYING = later(r"(?i)^(?:cuda|hip|cu|musa)mem(?:cpy|set)")
 
 
 class Captured(Record, frozen=True, eq=False):

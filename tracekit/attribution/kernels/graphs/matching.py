@@ -8,7 +8,6 @@ all of them say the same: op, shapes and dtypes.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -31,6 +30,7 @@ from tracekit.attribution.kernels.graphs.words import (
     grids_of_calls,
     grids_of_work,
 )
+from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
@@ -39,12 +39,10 @@ EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place an
 _LEAST = 0.2  # of a graph's time: what shares less was not captured there
 _APART = 0.1  # of the longer: how much shorter launches without names, or nodes, may be
 _TRIED = 3  # captures that are aligned where none is the same sequence
-_PADDED = re.compile(
-    r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context)|bs_(?=\d+_rank))(\d+)"
-)
-_ASKED = re.compile(r"step\[DECODE bs=(\d+)")
+_PADDED = later(r"(?:^| )(?:capture_(?=\d+_[A-Z])|execute_(?=\d+_context)|bs_(?=\d+_rank))(\d+)")
+_ASKED = later(r"step\[DECODE bs=(\d+)")
 _PRODUCT = r"^aten::(?:mm|addmm|linear|_scaled_mm)$"
-_MATRIX = re.compile(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
+_MATRIX = later(r"\[+(?:\d+\], \[)?(\d+), \d+\]")  # the first matrix of the arguments
 
 
 class Source(Record, frozen=True, eq=False):

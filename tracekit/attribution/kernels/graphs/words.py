@@ -6,21 +6,20 @@ the grid on the launch call itself, CUDA does not: there a captured launch has n
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from msgspec import Struct, field
 
 from tracekit.attribution import links
+from tracekit.patterns import later
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 UNNAMED = -1
 _COPY, _FILL = "copy", "fill"
 # what ROCm files copies and memsets as, where they run as kernels
-_COPY_KERNEL = re.compile(r"__amd_rocclr_copyBuffer|^MEMORY_COPY")
-_COMPILED = re.compile(r"^triton_(poi|red|per|tem|mm|for)_")
-_FILL_KERNEL = re.compile(r"__amd_rocclr_fillBuffer")
+_COPY_KERNEL = later(r"__amd_rocclr_copyBuffer|^MEMORY_COPY")
+_COMPILED = later(r"^triton_(poi|red|per|tem|mm|for)_")
+_FILL_KERNEL = later(r"__amd_rocclr_fillBuffer")
 
 
 class Words(Struct):

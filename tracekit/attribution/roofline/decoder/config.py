@@ -18,6 +18,7 @@ from typing import Any
 from tracekit.attribution.roofline.decoder.dimensions import Decoder, Latent, Mixture, Stored
 from tracekit.attribution.roofline.devices import DTYPES
 from tracekit.errors import UsageError
+from tracekit.patterns import later
 
 FILE = "config.json"
 _MOST = 16 << 20  # bytes: no configuration is as long
@@ -44,7 +45,7 @@ _FOURFOLD = frozenset(("gpt2", "gpt_neo", "gptj", "bloom", "falcon", "codegen", 
 _SEES_ALL = "full_attention"
 _ATTENDS = frozenset((_SEES_ALL, "sliding_attention", "chunked_attention"))
 _EVERY = frozenset(("compressed-tensors", "compressed_tensors", "modelopt", "bitsandbytes"))
-_ONE_LAYER = re.compile(r"\.\d+\.")
+_ONE_LAYER = later(r"\.\d+\.")
 
 
 def read(path: Path) -> Mapping[str, Any]:

@@ -9,12 +9,12 @@ Source: torch/_inductor/runtime/triton_heuristics.py (arguments of the profiler'
 
 from __future__ import annotations
 
-import re
 from math import prod
 
 from tracekit.attribution.roofline.formulas.work import Call, Family, Formula, Known, Work, sizes
+from tracekit.patterns import later
 
-NAMED = re.compile(r"^triton_(poi|red|per)_fused")
+NAMED = later(r"^triton_(poi|red|per)_fused")
 
 
 def fused(call: Call) -> Work:

@@ -10,19 +10,19 @@ aten/src/ATen/native/cuda/thread_constants.h (a thread takes 4 values or more).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from tracekit.attribution.roofline.formulas.work import Family, Known, Work, dtype_of, size_of
+from tracekit.patterns import later
 
 LEAST = 4  # values a thread
-_KERNEL = re.compile(
+_KERNEL = later(
     r"vectorized_elementwise_kernel<(?P<width>\d+), (?P<functor>.+?), "
     r"(?:at::detail::Array|std::array)<char\*, (?P<tensors>\d+)(?:ul)?>"
 )
-_FUNCTOR = re.compile(r"(?:\w+::|\(anonymous namespace\)::)*(?P<name>\w+)<(?P<types>.+)")
-_SAME = re.compile(r"^(?:FillFunctor|AddFunctor|CUDAFunctor(?:OnSelf|OnOther)?_add)$")
+_FUNCTOR = later(r"(?:\w+::|\(anonymous namespace\)::)*(?P<name>\w+)<(?P<types>.+)")
+_SAME = later(r"^(?:FillFunctor|AddFunctor|CUDAFunctor(?:OnSelf|OnOther)?_add)$")
 _PLACES = {"BinaryFunctor": (0, 1, 2), "AUnaryFunctor": (1, 2), "BUnaryFunctor": (0, 2)}
 
 

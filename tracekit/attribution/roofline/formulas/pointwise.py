@@ -21,10 +21,9 @@ from tracekit.attribution.roofline.formulas.work import (
     size_of,
     sizes,
 )
+from tracekit.patterns import later
 
-_FUNCTOR = re.compile(
-    r"(?:Functor|Ops?)<(?:\w+::)*?(float|double|c10::BFloat16|c10::Half|long|int)\b"
-)
+_FUNCTOR = later(r"(?:Functor|Ops?)<(?:\w+::)*?(float|double|c10::BFloat16|c10::Half|long|int)\b")
 _FLOATS = ("float", "double", "c10::BFloat16", "c10::Half")
 
 

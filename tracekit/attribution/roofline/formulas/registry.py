@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from tracekit.attribution.roofline.formulas import (
     tables,
 )
 from tracekit.attribution.roofline.formulas.work import Formula
+from tracekit.patterns import later
 
 FORMULAS: Mapping[str, Formula] = {
     **gemm.FORMULAS, **convolution.FORMULAS, **attention.FORMULAS, **pointwise.FORMULAS,
@@ -31,7 +31,7 @@ OPAQUE = frozenset({
     "aten::_scaled_dot_product_attention_math",
 })  # fmt: skip
 # SGLang's profiler wraps functions of other libraries: file, function and line
-_WRAPPED = re.compile(r"^sglang_profiler::[a-z0-9]+_(?P<name>\w+?)_\d+$")
+_WRAPPED = later(r"^sglang_profiler::[a-z0-9]+_(?P<name>\w+?)_\d+$")
 
 
 @lru_cache(maxsize=65536)

@@ -6,7 +6,6 @@ a cache: of what is read, the least is one row; what is written is exact.
 
 from __future__ import annotations
 
-import re
 from math import prod
 
 from tracekit.attribution.roofline.formulas.work import (
@@ -18,6 +17,7 @@ from tracekit.attribution.roofline.formulas.work import (
     entries,
     sizes,
 )
+from tracekit.patterns import later
 
 
 def _work(call: Call, at: int, bytes_: int, shape: str, known: Known = Known.LEAST) -> Work:
@@ -86,8 +86,8 @@ def bags_backward(call: Call) -> Work:
 
 
 # FBGEMM makes one for each optimiser
-_BAGS = re.compile(r"^fbgemm::split_embedding_codegen_lookup_\w+_function(?:_pt2)?$")
-_BAGS_BACKWARD = re.compile(r"^torch::autograd::CppNode<SplitLookupFunction_\w+_Op>$")
+_BAGS = later(r"^fbgemm::split_embedding_codegen_lookup_\w+_function(?:_pt2)?$")
+_BAGS_BACKWARD = later(r"^torch::autograd::CppNode<SplitLookupFunction_\w+_Op>$")
 _FBGEMM = "FBGEMM codegen, embedding_backward_split_host_template.cpp"
 
 
