@@ -20,7 +20,7 @@ from tracekit.attribution.host_calls import LAUNCHING
 from tracekit.patterns import later
 from tracekit.trace.ranks import last_before
 from tracekit.trace.spans import compiled, segments
-from tracekit.trace.spans.nesting import Nest, innermost, parents
+from tracekit.trace.spans.nesting import Nest, innermost, nearest, parents
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
 Rows = npt.NDArray[np.int64]
@@ -126,9 +126,7 @@ def thread(trace: Trace) -> Rows:
     def make() -> Rows:
         if not len(trace):
             return np.empty(0, np.int64)
-        pid = segments.codes(trace.pid)[1]
-        tids, tid = segments.codes(trace.tid)
-        return np.asarray(pid * len(tids) + tid, np.int64)
+        return segments.distinct([trace.pid, trace.tid])[1]
 
     return trace.once("thread", make)
 
@@ -223,10 +221,7 @@ def top_op_row(trace: Trace) -> Rows:
 
     def make() -> Rows:
         above = op_parent_row(trace)
-        top = np.where(above >= 0, above, np.arange(len(above)))
-        while not np.array_equal(top, top[top]):  # doubles the distance each time
-            top = top[top]
-        return _follow(op_row(trace), top)
+        return _follow(op_row(trace), nearest(above, above < 0))
 
     return trace.once("top_op_row", make)
 

@@ -246,8 +246,8 @@ def last_before(key: I64, at: I64, wanted: I64, when: I64) -> I64:
         return np.full(len(wanted), -1, np.int64)
     order = segments.order(key)  # by key, then by time
     ordered = key[order]
-    low = np.minimum(np.searchsorted(ordered, wanted), len(key) - 1)
-    found = np.where(ordered[low] == wanted, order[low], -1)
+    low = segments.places(ordered, wanted)
+    found = np.where(low >= 0, order[low], -1)
     again = ordered[1:] == ordered[:-1]
     if not again.any():
         return found

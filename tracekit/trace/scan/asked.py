@@ -15,7 +15,8 @@ from tracekit.trace.trace import I32, I64, Ints, Mask
 Kernel = Callable[[int], int]
 Columns = Mapping[int, I64 | I32 | Mask | npt.NDArray[np.uint8]]
 
-_ROOMS = (1 << 10, 1 << 16)  # distinct numbers: a table that stays near the processor, and the most
+_NEAR = 1 << 10  # distinct rows: a table of so many stays near the processor
+_NEVER = np.iinfo(np.int64).min
 
 
 def _run(run: Kernel, job: int, columns: Columns, numbers: Mapping[int, int]) -> I64:
@@ -164,18 +165,54 @@ class Loops:
         _run(self._run, lay.BUCKET, given, {lay.LENGTH: len(numbers)})
         return out
 
-    def coded(self, values: Ints) -> Coded | None:
-        out, whole = np.empty(len(values), np.int32), _whole(values)
-        for room in _ROOMS:
+    def coded(self, columns: Sequence[Ints], most: int) -> Coded | None:
+        whole = [_whole(column) for column in columns]
+        out = np.empty(len(whole[0]), np.int32)
+        addresses = np.array([column.ctypes.data for column in whole], np.int64)
+        for room in (_NEAR, most):
             first, places = np.empty(room, np.int64), np.zeros(4 * room, np.int32)
             given: Columns = {
-                lay.BEGINS: whole, lay.PLACES: places, lay.FIRST: first, lay.OUT: out,
+                lay.BEGINS: addresses, lay.PLACES: places, lay.FIRST: first, lay.OUT: out,
             }  # fmt: skip
-            numbers = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1, lay.ROOM: room}
+            numbers = {
+                lay.LENGTH: len(out), lay.LANES: len(whole), lay.PLACE_MASK: len(places) - 1,
+                lay.ROOM: room,
+            }  # fmt: skip
             block = _run(self._run, lay.CODE, given, numbers)
             if block[lay.STATUS] == lay.DONE:
                 return Coded(first[: block[lay.RESULT]], out)
         return None
+
+    def nearest(self, above: I32, wanted: Mask) -> I32 | None:
+        out = np.empty(len(above), np.int32)
+        given: Columns = {
+            lay.ABOVE: _half(above), lay.CANDIDATES: np.ascontiguousarray(wanted), lay.OUT: out,
+        }  # fmt: skip
+        block = _run(self._run, lay.NEAREST, given, {lay.LENGTH: len(above)})
+        return None if block[lay.STATUS] < 0 else out
+
+    def fresh(self, group: I64, begin: I64, end: I64, groups: int) -> I64 | None:
+        out = np.zeros(groups, np.int64)
+        given = {
+            lay.TRACKS: _whole(group), lay.BEGINS: _whole(begin), lay.ENDS: _whole(end),
+            lay.LASTS: np.full(groups, _NEVER), lay.OUT: out,
+        }  # fmt: skip
+        block = _run(self._run, lay.FRESH, given, {lay.LENGTH: len(group)})
+        return None if block[lay.STATUS] < 0 else out
+
+    def again(self, values: I64) -> I32:
+        out = np.empty(len(values), np.int32)
+        places = np.zeros(2 << len(values).bit_length(), np.int32)
+        given: Columns = {lay.BEGINS: _whole(values), lay.PLACES: places, lay.OUT: out}
+        numbers = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1}
+        _run(self._run, lay.AGAIN, given, numbers)
+        return out
+
+    def sought(self, ascending: I64, wanted: I64) -> I64:
+        out = np.empty(len(wanted), np.int64)
+        given = {lay.BEGINS: _whole(ascending), lay.ASKED_BEGINS: _whole(wanted), lay.OUT: out}
+        _run(self._run, lay.SEEK, given, {lay.LENGTH: len(ascending), lay.ASKED: len(wanted)})
+        return out
 
     def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:
         tracks = int(slices.track.max()) + 1 if len(slices.track) else 0

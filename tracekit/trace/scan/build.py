@@ -8,6 +8,8 @@ from typing import Any
 from tracekit.trace.scan import grammar, kernel, loops, memory, stacks, values
 from tracekit.trace.scan.layout import SYMBOL
 
+_MODULES = (grammar, values, stacks, loops, kernel)  # each calls those before it
+
 
 def machine_code() -> bytes:
     """An object file with the one function SYMBOL(address) -> status.
@@ -20,7 +22,7 @@ def machine_code() -> bytes:
     njit: Any = numba.njit  # its annotations leave out options that it takes
     for name, made in _primitives().items():
         _replace(name, made)
-    for step in (*grammar.STEPS, *values.STEPS, *stacks.STEPS, *loops.STEPS, *kernel.STEPS):
+    for step in (step for module in _MODULES for step in module.STEPS):
         # one version each: numba would make one for each constant that is passed
         given = (numba.types.int64,) * step.__code__.co_argcount
         compiled = njit(given, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
@@ -45,7 +47,7 @@ def machine_code() -> bytes:
 
 def _replace(name: str, compiled: object) -> None:
     """Lets all steps call what is compiled."""
-    for module in (grammar, values, stacks, loops, kernel):
+    for module in _MODULES:
         if name in vars(module):
             setattr(module, name, compiled)
 

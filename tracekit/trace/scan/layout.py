@@ -26,6 +26,8 @@ NOTHING, WHOLE, WORDS, OTHER = range(4)
 ) = range(13)  # fmt: skip
 # and of all slices of a trace
 ENCLOSE, OPENED, CLIMB, GATHER = range(13, 17)
+# and of rows that each ask for one before
+NEAREST, FRESH, AGAIN, SEEK = range(17, 21)
 
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row

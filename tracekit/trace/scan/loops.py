@@ -261,20 +261,31 @@ def cover(f: int) -> int:
     return lay.DONE
 
 
+def is_same(columns: int, width: int, one: int, two: int) -> int:
+    """Whether two rows of columns, whose addresses lie at `columns`, are the same."""
+    for place in range(width):
+        column = word(columns + 8 * place)
+        if word(column + 8 * one) != word(column + 8 * two):
+            return 0
+    return 1
+
+
 def code(f: int) -> int:
-    """OUT: which distinct number each is, as they come; FIRST: where each comes first; RESULT: how
-    many. FULL where those are more than ROOM.
+    """OUT: which distinct row of columns each is, as they come; FIRST: where each comes first;
+    RESULT: how many. FULL where those are more than ROOM.
     """
-    values, places, mask = get(f, lay.BEGINS), get(f, lay.PLACES), get(f, lay.PLACE_MASK)
-    first, room, out, count, known = (
-        get(f, lay.FIRST), get(f, lay.ROOM), get(f, lay.OUT), 0, 0,
-    )  # fmt: skip
+    columns, width = get(f, lay.BEGINS), get(f, lay.LANES)
+    places, mask, first = get(f, lay.PLACES), get(f, lay.PLACE_MASK), get(f, lay.FIRST)
+    room, out = get(f, lay.ROOM), get(f, lay.OUT)
+    count = known = 0
     for k in range(get(f, lay.LENGTH)):
-        value = word(values + 8 * k)
-        if k and word(values + 8 * k - 8) == value:
+        if k and is_same(columns, width, k - 1, k):
             put_half(out + 4 * k, known)
             continue
-        at = mixed(value, 0) & mask
+        at = 0
+        for place in range(width):
+            at = mixed(word(word(columns + 8 * place) + 8 * k), at)
+        at &= mask
         while True:
             known = half(places + 4 * at) - 1
             if known < 0:
@@ -285,7 +296,7 @@ def code(f: int) -> int:
                 put_word(first + 8 * known, k)
                 put_half(places + 4 * at, count)
                 break
-            if word(values + 8 * word(first + 8 * known)) == value:
+            if is_same(columns, width, word(first + 8 * known), k):
                 break
             at = (at + 1) & mask
         put_half(out + 4 * k, known)
@@ -324,5 +335,5 @@ def loop(job: int, f: int) -> int:
 
 STEPS = (
     nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, place, behind,
-    cover, code, loop,
+    cover, is_same, code, loop,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Loops over all slices of a trace in order of time: what encloses what, what is open when.
+"""Loops over all slices of a trace, or rows: what encloses what, is open when, was last alike.
 
 As `loops`: plain Python that numba compiles. Nothing of a trace is copied to be asked.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import get, put
-from tracekit.trace.scan.memory import byte, half, put_byte, put_half, put_word, word
+from tracekit.trace.scan.memory import byte, half, mixed, put_byte, put_half, put_word, word
 
 
 def under(above: int, ends: int, at: int, end: int) -> int:
@@ -136,15 +136,121 @@ def gather(f: int) -> int:
     return lay.DONE
 
 
+def nearest(f: int) -> int:
+    """OUT: each row itself, or the nearest above it, that is in CANDIDATES; -1 where none is.
+
+    REFUSED where a row does not come after the one above it.
+    """
+    above, marks, out = get(f, lay.ABOVE), get(f, lay.CANDIDATES), get(f, lay.OUT)
+    for k in range(get(f, lay.LENGTH)):
+        at = k
+        if byte(marks + k) == 0:
+            at = half(above + 4 * k)
+            if at >= k:
+                return lay.REFUSED
+            if at >= 0:
+                at = half(out + 4 * at)
+        put_half(out + 4 * k, at)
+    return lay.DONE
+
+
+def fresh(f: int) -> int:
+    """OUT: how much the spans of each track cover together; LASTS: how far they reach so far.
+
+    REFUSED where they are not in order of their start.
+    """
+    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
+    lasts, out = get(f, lay.LASTS), get(f, lay.OUT)
+    opened = before = 0
+    for k in range(get(f, lay.LENGTH)):
+        begin, end = word(begins + 8 * k), word(ends + 8 * k)
+        if end <= begin:
+            continue
+        if opened and begin < before:
+            return lay.REFUSED
+        opened, before = 1, begin
+        lane = 8 * word(tracks + 8 * k)
+        since = max(begin, word(lasts + lane))
+        if end > since:
+            put_word(out + lane, word(out + lane) + end - since)
+            put_word(lasts + lane, end)
+    return lay.DONE
+
+
+def again(f: int) -> int:
+    """OUT: the row before that has the same number, or -1. PLACES: 1 more than the last of each."""
+    values, places, mask = get(f, lay.BEGINS), get(f, lay.PLACES), get(f, lay.PLACE_MASK)
+    out = get(f, lay.OUT)
+    for k in range(get(f, lay.LENGTH)):
+        value = word(values + 8 * k)
+        at = mixed(value, 0) & mask
+        last = half(places + 4 * at) - 1
+        while last >= 0 and word(values + 8 * last) != value:
+            at = (at + 1) & mask
+            last = half(places + 4 * at) - 1
+        put_half(places + 4 * at, k + 1)
+        put_half(out + 4 * k, last)
+    return lay.DONE
+
+
+def seek(f: int) -> int:
+    """OUT: the first of ascending numbers that each of others is, or -1.
+
+    Sought from where the one before was, in growing steps: mostly they ascend too.
+    """
+    values, count = get(f, lay.BEGINS), get(f, lay.LENGTH)
+    wanted, out, at = get(f, lay.ASKED_BEGINS), get(f, lay.OUT), 0
+    for k in range(get(f, lay.ASKED)):
+        value = word(wanted + 8 * k)
+        at = least(values, count, value, at)
+        found = at < count and word(values + 8 * at) == value
+        put_word(out + 8 * k, at if found else -1)
+    return lay.DONE
+
+
+def least(values: int, count: int, value: int, at: int) -> int:
+    """How many ascending numbers are below a value; `at` is a guess."""
+    step, low, high = 1, at, at
+    if at < count and word(values + 8 * at) < value:
+        low = high = at + 1
+        while high < count and word(values + 8 * high) < value:
+            low = high + 1
+            high += step
+            step *= 2
+        high = min(high, count)
+    else:
+        while low > 0 and word(values + 8 * low - 8) >= value:
+            high = low - 1
+            low = max(low - step, 0)
+            step *= 2
+    while low < high:
+        middle = (low + high) // 2
+        if word(values + 8 * middle) < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 def walk(job: int, f: int) -> int:
-    """What is asked of slices in order of time."""
+    """What is asked of slices or rows."""
     if job == lay.ENCLOSE:
         return enclose(f)
     if job == lay.OPENED:
         return opened(f)
     if job == lay.CLIMB:
         return climb(f)
-    return gather(f)
+    if job == lay.GATHER:
+        return gather(f)
+    if job == lay.NEAREST:
+        return nearest(f)
+    if job == lay.FRESH:
+        return fresh(f)
+    if job == lay.AGAIN:
+        return again(f)
+    return seek(f)
 
 
-STEPS = (under, enclose, following, opened, climb, gather, walk)
+STEPS = (
+    under, enclose, following, opened, climb, gather, nearest, fresh, again, least, seek, walk,
+)  # fmt: skip

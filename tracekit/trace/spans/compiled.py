@@ -30,7 +30,7 @@ class Stack(Record, frozen=True, eq=False):
 
 
 class Coded(Record, frozen=True, eq=False):
-    """Numbers as indices of distinct ones, in the order in which those come."""
+    """Rows as indices of distinct ones, in the order in which those come."""
 
     first: I64  # [D] the row in which each comes first
     code: I32  # [N]
@@ -84,8 +84,24 @@ class Loops(Protocol):
         """As `segments.grouped`; `first` is where the rows of each number begin."""
         ...
 
-    def coded(self, values: Ints) -> Coded | None:
-        """What `segments.codes` makes of them, not sorted; None where most are distinct."""
+    def coded(self, columns: Sequence[Ints], most: int) -> Coded | None:
+        """What `segments.distinct` makes of them, not sorted; None where more are distinct."""
+        ...
+
+    def nearest(self, above: I32, wanted: Mask) -> I32 | None:
+        """As `nesting.nearest`; what is above a row comes before it."""
+        ...
+
+    def fresh(self, group: I64, begin: I64, end: I64, groups: int) -> I64 | None:
+        """As `segments.union_ns`; by start."""
+        ...
+
+    def again(self, values: I64) -> I32:
+        """As `segments.previous`."""
+        ...
+
+    def sought(self, ascending: I64, wanted: I64) -> I64:
+        """As `segments.places`."""
         ...
 
     def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tracekit.records import Record
 from tracekit.trace.spans import compiled
 from tracekit.trace.spans.segments import codes
-from tracekit.trace.trace import I64
+from tracekit.trace.trace import I64, Mask
 
 _TRACKS = 1 << 16
 
@@ -167,6 +167,20 @@ def parents(track: I64, start: I64, end: I64) -> I64:
     Of spans that are equal the earlier index is the parent. See `innermost`.
     """
     return Nest(track, start, end).parents
+
+
+def nearest(parent: I64, wanted: Mask) -> I64:
+    """[N] the row itself or the nearest one around it that is wanted, -1 where none is."""
+    loops = compiled.of(len(parent))
+    if loops is not None and len(parent) < 1 << 31:
+        found = loops.nearest(parent.astype(np.int32), wanted)
+        if found is not None:
+            return found.astype(np.int64)
+    here = np.arange(len(parent))
+    up = np.where(wanted | (parent < 0), here, parent)
+    while not np.array_equal(up, further := up[up]):  # doubles the distance each time
+        up = further
+    return np.where(wanted[up], up, -1)
 
 
 def _order(track: I64, start: I64, end: I64) -> npt.NDArray[np.intp]:

@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.trace.spans import compiled
 from tracekit.trace.trace import I32, I64, Ints
 
-_NARROW = 1 << 12
+_NARROW, _MANY = 1 << 12, 1 << 16
 _BITS = 62  # of a number
 
 
@@ -44,8 +44,9 @@ def codes(values: Ints) -> tuple[I64, I64]:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if (room := _room(values)) is None:
         loops = compiled.of(len(values))
-        if loops is not None and (made := loops.coded(values)) is not None:
-            return _ascending(values[made.first], made.code)
+        if loops is not None and (made := loops.coded([values], _MANY)) is not None:
+            found, inverse = _ascending([values], made)
+            return found[:, 0], inverse
         return _sorted(values)
     low, width = room
     place = values - low
@@ -66,12 +67,13 @@ def _sorted(values: Ints) -> tuple[I64, I64]:
     return np.asarray(ordered[fresh], np.int64), inverse
 
 
-def _ascending(distinct: Ints, code: I32) -> tuple[I64, I64]:
-    """Distinct numbers in order, and what indexes them."""
-    order = np.argsort(distinct)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    return np.asarray(distinct[order], np.int64), np.take(place, code)
+def _ascending(columns: Sequence[Ints], made: compiled.Coded) -> tuple[I64, I64]:
+    """The distinct rows in order, and what indexes them."""
+    rows = np.stack([column[made.first] for column in columns], axis=1).astype(np.int64)
+    by_value = np.lexsort(rows.T[::-1])
+    place = np.empty(len(rows), np.int64)
+    place[by_value] = np.arange(len(rows))
+    return rows[by_value], np.take(place, made.code)
 
 
 def order(values: Ints) -> I64:
@@ -107,6 +109,28 @@ def grouped(numbers: Ints, count: int) -> Ints:
     if loops is None or len(numbers) >= 1 << 31:
         return np.argsort(numbers, kind="stable")
     return loops.grouped(numbers, begins(numbers, count))
+
+
+def previous(values: I64) -> I32 | I64:
+    """[N] the row before that has the same value, or -1."""
+    if (loops := compiled.of(len(values))) and len(values) < 1 << 31:
+        return loops.again(values)
+    by_value = order(values)
+    ordered = values[by_value]
+    found = np.full(len(values), -1, np.int64)
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    found[by_value[same + 1]] = by_value[same]
+    return found
+
+
+def places(ascending: I64, wanted: I64) -> I64:
+    """[M] the first row of ascending values that has each of others, or -1."""
+    if not len(ascending):
+        return np.full(len(wanted), -1, np.int64)
+    if loops := compiled.of(len(wanted)):
+        return loops.sought(ascending, wanted)
+    found = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.where(ascending[found] == wanted, found, -1)
 
 
 def firsts(values: I64) -> tuple[I64, I64]:
@@ -156,6 +180,9 @@ def reach(group: I64, end: I64) -> I64:
 
 def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
     """[groups] ns that each group's spans cover together; empty and negative spans cover none."""
+    loops = compiled.of(len(group))
+    if loops is not None and (found := loops.fresh(group, start, end, groups)) is not None:
+        return found
     real = end > start
     group, start, end = group[real], start[real], end[real]
     if not len(group):
@@ -206,6 +233,9 @@ def distinct(key: I64 | Sequence[Ints]) -> tuple[I64, I64]:
     columns = [np.ascontiguousarray(c) for c in (key.T if isinstance(key, np.ndarray) else key)]
     if not len(columns[0]):
         return np.empty((0, len(columns)), np.int64), np.empty(0, np.int64)
+    loops = compiled.of(len(columns[0]))
+    if loops is not None and (made := loops.coded(columns, _NARROW)) is not None:
+        return _ascending(columns, made)
     lows = [int(column.min()) for column in columns]
     spans = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
     if prod(spans) > 1 << _BITS:
