@@ -31,7 +31,7 @@ from tracekit.results.result import Column, Grid
 from tracekit.taxonomy import Category
 from tracekit.trace.ranks import named
 from tracekit.trace.spans import detail, segments
-from tracekit.trace.spans.intervals import Spans, covered, spans, union
+from tracekit.trace.spans.intervals import Spans, covered, union_of
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import HOST, Cat, Mask, Trace
 
@@ -124,13 +124,13 @@ def _strip(
 ) -> Strip:  # fmt: skip
     parts = []
     before = np.zeros(len(windows), np.int64)
-    flat = union(spans([], []))
+    so_far = np.zeros(len(rows), bool)
     for number, name in enumerate(kinds):
         own = rows & (kind == number)
         if not own.any():
             continue
-        flat = union(np.concatenate([flat, spans(shown.ts[own], shown.dur[own])]))
-        upto = covered(flat, windows)
+        so_far |= own
+        upto = covered(union_of(shown.ts, shown.end, so_far), windows)
         parts.append(Part(name, tuple((upto - before).tolist())))
         before = upto
     return Strip(label, int(rows.sum()), merged, int(before.sum()), tuple(parts))

@@ -13,7 +13,15 @@ from tracekit.attribution.idle import causes
 from tracekit.attribution.idle.host_causes import blocking
 from tracekit.attribution.reasons import holders
 from tracekit.results.units import duration
-from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, subtract, total, union
+from tracekit.trace.spans.intervals import (
+    Spans,
+    covered,
+    intersect,
+    spans,
+    subtract,
+    total,
+    union_of,
+)
 from tracekit.trace.trace import HOST, Cat, Trace
 
 from . import frames
@@ -59,10 +67,11 @@ def hidden_work(trace: Trace) -> Iterator[Finding]:
 
 def _blocked(trace: Trace, where: Spans) -> str:
     """That the host waits for the device for most of it, and in what: it was not free."""
-    rows = np.flatnonzero(blocking(trace) & trace.is_(Cat.RUNTIME))
+    waits = blocking(trace) & trace.is_(Cat.RUNTIME)
+    rows = np.flatnonzero(waits)
     inside = covered(where, spans(trace.ts[rows], trace.dur[rows]))
     rows, inside = rows[inside > 0], inside[inside > 0]
-    blocked = total(intersect(where, union(spans(trace.ts[rows], trace.dur[rows]))))
+    blocked = total(intersect(where, union_of(trace.ts, trace.end, waits)))
     if blocked < MOSTLY * total(where):
         return ""
     ops = holders.above(trace, rows, trace.is_(Cat.CPU_OP))

@@ -10,7 +10,7 @@ from tracekit.answers.audit import Effect, Finding
 from tracekit.attribution import links
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans import compiled, segments
-from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union
+from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, total, union, union_of
 from tracekit.trace.spans.nesting import parents
 from tracekit.trace.spans.segments import reach
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
@@ -98,9 +98,9 @@ def _in_doubt(trace: Trace) -> dict[str, float]:
     the idle time, that in which a thread was there; of the host's time, that which is there (ops).
     Without device work the last is that of all.
     """
-    host, gpu = trace.of(*HOST), links.work(trace)
+    gpu = links.work(trace)
     found: dict[str, float] = {}
-    whole = max(total(union(spans(host.ts, host.dur))), 1)
+    whole = max(total(union_of(trace.ts, trace.end, trace.is_(*HOST))), 1)
     crossed, until = _crossed(trace, list(ALIKE.values()))
     for names, cats in ALIKE.items():
         rows = np.flatnonzero(crossed & trace.is_(*cats))

@@ -15,7 +15,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.results.units import count, duration, plural
 from tracekit.results.unknown_work import unknown
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import spans, total, union
+from tracekit.trace.spans.intervals import spans, total, union, union_of
 from tracekit.trace.spans.segments import distinct, sums
 from tracekit.trace.trace import GPU_WORK, HOST, Cat, Trace
 
@@ -141,7 +141,7 @@ def overlaps(trace: Trace) -> Iterator[Finding]:
     pairs = int((over > 0).sum())
     if not pairs:
         return
-    flat = sum(total(union(spans(gpu.ts[track == t], gpu.dur[track == t]))) for t in range(tracks))
+    flat = sum(total(union_of(gpu.ts, gpu.end, track == t)) for t in range(tracks))
     extra = int(np.maximum(sums(track, gpu.dur, tracks), 0).sum()) - flat
     part = extra / max(flat, 1)
     what = (
@@ -191,7 +191,7 @@ def _without_lengths(trace: Trace) -> Iterator[Finding]:
     )
     for what, who, mine, touches in sides:
         number = int(mine.sum())
-        if number and not trace.dur[mine].any():
+        if number and not (mine & (trace.dur != 0)).any():
             said = (
                 f"All {count(number)} {what} have duration 0: how long {who} worked is not in the "
                 "file, and was not measured."
@@ -206,7 +206,7 @@ def options(trace: Trace) -> Iterator[Finding]:
     without ops what the host was in while a device waited (not how long it waited).
     """
     meta = trace.source.meta
-    cats = set(segments.sorted_unique(trace.cat).tolist())
+    cats = {cat for cat in Cat if trace.is_(cat).any()}
     gpu = len(links.work(trace)) > 0
     absent = {
         "GPU activity, so only host time is known": (

@@ -14,12 +14,7 @@ from tracekit.attribution.stages.instances import Markers, launched
 from tracekit.patterns import later
 from tracekit.results.units import count, duration, share
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import (
-    Spans,
-    spans,
-    total,
-    union,
-)
+from tracekit.trace.spans.intervals import Spans, total, union_of
 from tracekit.trace.trace import GPU_WORK, HOST, I64, Mask, Trace
 
 from . import frames
@@ -155,7 +150,7 @@ def unlinked_work(trace: Trace) -> Iterator[Finding]:
     lost = links.without_launch(trace)
     if not lost.any():
         return
-    busy_ns = total(union(spans(gpu.ts[lost], gpu.dur[lost])))
+    busy_ns = total(union_of(gpu.ts, gpu.end, lost))
     part = busy_ns / max(total(busy(trace).busy), 1)
     what = (
         f"{count(int(lost.sum()))} of {count(len(gpu))} GPU activities ({share(part)} of the busy "

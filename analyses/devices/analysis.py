@@ -21,7 +21,7 @@ from tracekit.results.units import duration, least_to_most, share
 from tracekit.results.unknown_work import device_kind
 from tracekit.trace.ranks import named
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, clip, intersect, spans, total, union
+from tracekit.trace.spans.intervals import Spans, clip, intersect, total, union, union_of
 from tracekit.trace.trace import Cat, Mask, Trace
 
 from .findings import findings
@@ -44,7 +44,7 @@ def devices(trace: Trace) -> Devices:
 
 
 def _flat(gpu: Trace, rows: Mask) -> Spans:
-    return union(spans(gpu.ts[rows], gpu.dur[rows]))
+    return union_of(gpu.ts, gpu.end, rows)
 
 
 def _one(trace: Trace, device: int) -> Device:

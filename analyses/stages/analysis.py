@@ -24,7 +24,7 @@ from tracekit.attribution.stages.instances import CHOICES, Markers, launched, ma
 from tracekit.attribution.stages.split import ByClock, ByLaunch
 from tracekit.results.catalog import Analysis
 from tracekit.taxonomy import Whole
-from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union
+from tracekit.trace.spans.intervals import Spans, spans, subtract, total, union, union_of
 from tracekit.trace.trace import I64, Trace
 
 from .findings import findings
@@ -142,7 +142,7 @@ def _unattributed(trace: Trace, work: I64) -> Unattributed:
     mine = np.zeros(len(gpu), bool)
     mine[work] = True
     lost = links.launch_row(trace) < 0
-    own = union(spans(gpu.ts[mine], gpu.dur[mine]))
+    own = union_of(gpu.ts, gpu.end, mine)
     only = total(subtract(busy(trace).busy, own))
     return Unattributed(int((~mine & ~lost).sum()), int(lost.sum()), only)
 

@@ -67,6 +67,7 @@ def answers(one: list[tuple[int, int, int]], two: list[tuple[int, int, int]], fa
         united = intervals.union(windows)
         found += [
             around.tolist(), nesting.parents(*outer).tolist(), flat.tolist(),
+            intervals.union_of(*outer[1:], outer[1] % 3 > 0).tolist(),
             intervals.intersect(flat, united).tolist(),
             intervals.intersect(windows, flat).tolist(),
             intervals.covered(flat, np.array([row[1:] for row in two])).tolist(),

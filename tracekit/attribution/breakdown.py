@@ -19,7 +19,7 @@ from tracekit.attribution.kernels.categories import CATEGORIES, classify
 from tracekit.records import Record
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import EMPTY, Spans, covered, spans, subtract, union
+from tracekit.trace.spans.intervals import EMPTY, Spans, covered, subtract, union_of
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 LAST = (Category.COMMUNICATION, Category.MEMCPY, Category.MEMSET)
@@ -126,15 +126,15 @@ def category_spans(trace: Trace) -> Mapping[Category, Spans]:
 
     def make() -> dict[Category, Spans]:
         gpu, place = links.work(trace), _places(trace)
-        done, found = EMPTY, {}
+        done, so_far, found = EMPTY, np.zeros(len(gpu), bool), {}
 
         def flat(rows: Mask) -> Spans:
-            return union(spans(gpu.ts[rows], gpu.dur[rows]))
+            return union_of(gpu.ts, gpu.end, rows)
 
         for i, category in enumerate(ORDER):
-            own = flat(place == i)
-            found[category] = subtract(own, done)
-            done = union(np.concatenate([done, own]))
+            found[category] = subtract(flat(place == i), done)
+            so_far |= place == i
+            done = flat(so_far)
         return found
 
     return trace.once("category spans", make)

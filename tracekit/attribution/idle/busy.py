@@ -8,7 +8,7 @@ from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
 from tracekit.records import Record
 from tracekit.taxonomy import Category
-from tracekit.trace.spans.intervals import Spans, spans, union
+from tracekit.trace.spans.intervals import Spans, union_of
 from tracekit.trace.trace import Cat, Mask, Trace
 
 
@@ -43,7 +43,7 @@ def busy(trace: Trace, device: int | None = None) -> Busy:
         talk = communication(trace)
 
         def flat(rows: Mask) -> Spans:
-            return union(spans(gpu.ts[rows], gpu.dur[rows]))
+            return union_of(gpu.ts, gpu.end, rows)
 
         kernel = mine & gpu.is_(Cat.KERNEL)
         return Busy(

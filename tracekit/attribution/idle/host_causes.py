@@ -12,7 +12,15 @@ from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
 from tracekit.patterns import later
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, covered, intersect, spans, subtract, union
+from tracekit.trace.spans.intervals import (
+    Spans,
+    covered,
+    intersect,
+    spans,
+    subtract,
+    union,
+    union_of,
+)
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 ITEM = later(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
@@ -103,8 +111,7 @@ def host_activity(trace: Trace, thread: int) -> dict[Cause, Spans]:
         calls, ops = trace.is_(Cat.RUNTIME), trace.is_(Cat.CPU_OP)
 
         def flat(rows: Mask) -> Spans:
-            mine = np.flatnonzero(rows & own)
-            return union(spans(trace.ts[mine], trace.dur[mine]))
+            return union_of(trace.ts, trace.end, rows & own)
 
         code = trace.is_(Cat.CPU_OP, Cat.ANNOTATION, Cat.PYTHON)
         allocating = calls & trace.named(ALLOCATING)

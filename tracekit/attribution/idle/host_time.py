@@ -11,7 +11,7 @@ from tracekit.attribution.idle.host_stack import innermost_call
 from tracekit.attribution.kernels.categories import CATEGORIES, op_categories
 from tracekit.patterns import later
 from tracekit.records import Record
-from tracekit.trace.spans.intervals import Spans, covered, spans, subtract, total, union
+from tracekit.trace.spans.intervals import Spans, covered, subtract, total, union, union_of
 from tracekit.trace.trace import I64, Cat, Trace
 
 # Ops that move data and compute nothing; what runs inside them is copying too
@@ -75,13 +75,12 @@ def _host_spans(trace: Trace, pid: int, tid: int) -> _HostSpans:
         near = np.ones(len(ops), bool) if pid == -1 else ops.pid == pid
         mine = near if pid == -1 else near & (ops.tid == tid)
         own, others, copies = (
-            union(spans(ops.ts[rows], ops.dur[rows]))
-            for rows in (mine, near & ~mine, mine & copying)
+            union_of(ops.ts, ops.end, rows) for rows in (mine, near & ~mine, mine & copying)
         )
         marks = trace.is_(Cat.ANNOTATION) & trace.named(COLLECTIVES)
         if pid != -1:
             marks &= trace.pid == pid
-        waits = union(spans(trace.ts[marks], trace.dur[marks]))
+        waits = union_of(trace.ts, trace.end, marks)
         return _HostSpans(
             own, copies, subtract(others, own), subtract(subtract(waits, own), others)
         )
@@ -100,8 +99,8 @@ def kind_spans(trace: Trace, pid: int, tid: int) -> Mapping[str, Spans]:
         if not mine.any():
             return {}
         copying = mine & trace.named(COPIES)
-        copies = union(spans(trace.ts[copying], trace.dur[copying]))
-        rest = subtract(union(spans(trace.ts[mine], trace.dur[mine])), copies)
+        copies = union_of(trace.ts, trace.end, copying)
+        rest = subtract(union_of(trace.ts, trace.end, mine), copies)
         thread = int(links.thread(trace)[mine][0])
         pieces, row = innermost_call(trace, thread, rest, (Cat.CPU_OP,))
         category = op_categories(trace)[np.searchsorted(np.flatnonzero(trace.is_(Cat.CPU_OP)), row)]

@@ -22,7 +22,7 @@ from tracekit.attribution.reasons.names import HOST_REASONS, LATE, REASONS, Reas
 from tracekit.attribution.reasons.steps import between_steps
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import Spans, intersect, spans, union
+from tracekit.trace.spans.intervals import Spans, intersect, union_of
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 # what a class alone decides; the gap decides the others
@@ -220,8 +220,7 @@ def _turns(
 
 def _profiling(trace: Trace) -> Spans:
     """Flat: where the profiler says that it was at work itself, the loading of modules left out."""
-    own = trace.is_(Cat.OVERHEAD) & ~trace.named(LAZY)
-    return union(spans(trace.ts[own], trace.dur[own]))
+    return union_of(trace.ts, trace.end, trace.is_(Cat.OVERHEAD) & ~trace.named(LAZY))
 
 
 def _lost(

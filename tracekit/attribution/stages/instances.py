@@ -253,6 +253,13 @@ def launched(trace: Trace, marks: Markers, same_thread: bool = False) -> tuple[I
     On its own thread; and, but for `same_thread`, on threads of its process that have no instance
     at all, or are autograd's. Work launched inside nested instances is in each of them.
     """
+    found: tuple[I64, I64] = trace.once(
+        ("launched", marks, same_thread), lambda: _launched(trace, marks, same_thread)
+    )
+    return found
+
+
+def _launched(trace: Trace, marks: Markers, same_thread: bool) -> tuple[I64, I64]:
     linked, call = links.by_launch(trace)
     calls = links.calls(trace)
     owners = np.stack([marks.pid, marks.tid], axis=1)

@@ -131,13 +131,16 @@ class Loops:
         block = _run(self._run, lay.AROUND, given, numbers)
         return None if block[lay.STATUS] < 0 else out
 
-    def union(self, begin: I64, end: I64) -> Spans | None:
+    def union(self, begin: I64, end: I64, which: Mask | None = None) -> Spans | None:
         out = np.empty((len(begin), 2), np.int64)
+        given: Columns = {lay.OUT: out}
+        if which is not None:
+            given = {**given, lay.CANDIDATES: np.ascontiguousarray(which, bool)}
         apart = begin.strides == end.strides
         if not apart:
             begin, end = _whole(begin), _whole(end)
         block = _run(
-            self._run, lay.UNITE, {lay.OUT: out},
+            self._run, lay.UNITE, given,
             {lay.BEGINS: begin.ctypes.data, lay.ENDS: end.ctypes.data, lay.LENGTH: len(begin),
              lay.STRIDE: begin.strides[0]},
         )  # fmt: skip

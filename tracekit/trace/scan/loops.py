@@ -163,11 +163,16 @@ def put_span(out: int, begin: int, end: int) -> int:
 
 
 def unite(f: int) -> int:
-    """OUT: the instants of all spans as flat ones; RESULT: how many. REFUSED: not in order."""
+    """OUT: the instants of all spans as flat ones, of CANDIDATES alone where these are given;
+    RESULT: how many. REFUSED: not in order.
+    """
     begins, ends, stride = get(f, lay.BEGINS), get(f, lay.ENDS), get(f, lay.STRIDE)
+    some = get(f, lay.CANDIDATES)
     at = out = get(f, lay.OUT)
     opened = low = high = before = 0
     for k in range(get(f, lay.LENGTH)):
+        if some and byte(some + k) == 0:
+            continue
         begin, end = word(begins + stride * k), word(ends + stride * k)
         if end <= begin:
             continue

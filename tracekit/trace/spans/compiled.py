@@ -68,8 +68,8 @@ class Loops(Protocol):
         """[N] which of the spans is the innermost around each of these, or -1; by start."""
         ...
 
-    def union(self, begin: I64, end: I64) -> I64 | None:
-        """As `intervals.union`; by start."""
+    def union(self, begin: I64, end: I64, which: Mask | None = None) -> I64 | None:
+        """As `intervals.union`, or `union_of`; by start."""
         ...
 
     def intersect(self, one: I64, two: I64) -> I64 | None:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from tracekit.trace.spans import compiled
 
 Spans = npt.NDArray[np.int64]
+I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 EMPTY: Spans = np.empty((0, 2), np.int64)
 
@@ -44,6 +46,16 @@ def union(parts: Spans) -> Spans:
     opens[1:] = start[1:] > reach[:-1]
     last = np.append(np.flatnonzero(opens)[1:] - 1, len(start) - 1)
     return np.stack([start[opens], reach[last]], axis=1)
+
+
+def union_of(start: I64, end: I64, which: Mask) -> Spans:
+    """`union` of those spans that a mask keeps: mostly of slices, in their order."""
+    if loops := compiled.of(len(start)):
+        found = loops.union(start, end, which)
+        if found is not None:
+            return found
+    rows = np.flatnonzero(which)
+    return union(np.stack([start[rows], end[rows]], axis=1))
 
 
 def total(flat: Spans) -> int:
