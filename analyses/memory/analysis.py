@@ -19,7 +19,7 @@ from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.spans.segments import distinct
 from tracekit.trace.trace import I64, Mask, Trace
 
-from .allocations import freed_by, op_around
+from .allocations import OpsAround, freed_by
 from .findings import findings
 from .first_screen import FIRST_SCREEN
 from .peak import at_peak
@@ -29,6 +29,7 @@ from .tables import DEFINITIONS, tables
 KINDS = {0: "CPU", 1: "CUDA", 6: "HIP", 12: "XPU", 13: "MPS"}  # c10::DeviceType
 MOST_POINTS = 400
 MOST_PIECES = 20
+_ASKED = ("ts", "bytes", "allocated", "reserved", "address", "tid")
 
 
 def memory(trace: Trace, *, stages: str | None = None) -> Memory:
@@ -48,22 +49,22 @@ def memory(trace: Trace, *, stages: str | None = None) -> Memory:
             hint="capture with profile_memory=True, or give a memory snapshot",
         )
     marks = markers_if_any(trace, stages)
-    order = np.argsort(table.columns["ts"], kind="stable")
-    columns = {name: values[order] for name, values in table.columns.items()}
-    where = np.stack([columns["device_type"], columns["device"]], axis=1).astype(np.int64)
+    order = segments.order(table.columns["ts"])
+    kinds, which = distinct([table.columns[name][order] for name in ("device_type", "device")])
+    around = OpsAround(trace)
     rows: list[Device] = []
     peaks: list[StagePeak] = []
     pieces: list[Piece] = []
     held: list[AtPeak] = []
-    for kind, number in distinct(where)[0].tolist():
-        mine = (where == (kind, number)).all(axis=1)
-        name = _name(kind, number)
-        own = {key: values[mine].astype(np.int64) for key, values in columns.items()}
+    for at, (kind, number) in enumerate(kinds.tolist()):
+        mine, name = order[which == at], _name(kind, number)
+        own = {key: np.asarray(table.columns[key][mine], np.int64) for key in _ASKED}
+        freed = freed_by(own)
         rows.append(_device(trace.path, name, own))
         if marks is not None:
             peaks += _peaks(trace.path, name, own, marks)
-        pieces += _pieces(trace, name, own, marks)
-        held += at_peak(trace, name, own)
+        pieces += _pieces(trace, name, own, freed, around, marks)
+        held += at_peak(trace, name, own, freed, around)
     return Memory(tuple(rows), tuple(peaks), _largest(pieces), peaks=tuple(held))
 
 
@@ -106,9 +107,11 @@ def _thin(when: I64, value: I64) -> I64:
         return np.arange(len(when))
     span = max(int(when[-1] - when[0]), 1)
     bins = (when - when[0]) * (MOST_POINTS - 2) // span
-    order = np.lexsort((value, bins))
-    last = np.append(np.flatnonzero(np.diff(bins[order])), len(order) - 1)
-    return segments.sorted_unique(np.concatenate([order[last], [0, len(when) - 1]]))
+    opens = np.flatnonzero(np.diff(bins, prepend=-1))
+    best = np.repeat(np.maximum.reduceat(value, opens), np.diff(opens, append=len(bins)))
+    highest = np.flatnonzero(value == best)
+    last = np.append(np.diff(bins[highest]) > 0, True)
+    return segments.sorted_unique(np.concatenate([highest[last], [0, len(when) - 1]]))
 
 
 def _peaks(path: str, name: str, own: dict[str, I64], marks: Markers) -> list[StagePeak]:
@@ -143,7 +146,10 @@ def _within(low: I64, high: I64, count: int) -> Mask:
     return np.asarray(np.cumsum(edges)[:-1] > 0)
 
 
-def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None) -> list[Piece]:
+def _pieces(
+    trace: Trace, name: str, own: dict[str, I64], freed: I64, around: OpsAround,
+    marks: Markers | None,
+) -> list[Piece]:  # fmt: skip
     made = np.flatnonzero(own["bytes"] > 0)
     if not len(made):
         return []
@@ -151,7 +157,7 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
     sizes = segments.sorted_unique(own["bytes"][made])[-MOST_PIECES:]
     made = made[own["bytes"][made] >= sizes[0]]
     when = own["ts"][made]
-    op = op_around(trace, own["tid"][made], when)
+    op = around.names(own["tid"][made], when)
     stage = np.full(len(made), -1, np.int64)
     labels: tuple[str, ...] = ()
     if marks is not None:
@@ -160,9 +166,9 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
         none = np.zeros(len(made), np.int64)
         found = innermost(np.zeros(len(marks), np.int64), marks.start, marks.end, none, when, when)
         stage = np.array([*(labels.index(p) for p in phases), -1], np.int64)[found]
-    held = _held(own, made)
-    key = np.stack([own["bytes"][made], op, stage], axis=1)
-    alike, group = distinct(key)
+    free = freed[made]
+    held = np.where(free >= 0, own["ts"][free] - when, -1)  # ns
+    alike, group = distinct([own["bytes"][made], op, stage])
     longest = np.full(len(alike), -1, np.int64)
     np.maximum.at(longest, group, held)
     first = np.full(len(alike), np.iinfo(np.int64).max)
@@ -175,12 +181,6 @@ def _pieces(trace: Trace, name: str, own: dict[str, I64], marks: Markers | None)
         )
         for g, (size, o, at) in enumerate(alike.tolist())
     ]  # fmt: skip
-
-
-def _held(own: dict[str, I64], rows: I64) -> I64:
-    """ns from each allocation to the next event that frees its address, or -1."""
-    free = freed_by(own)[rows]
-    return np.where(free >= 0, own["ts"][free] - own["ts"][rows], -1)
 
 
 def _largest(pieces: Iterable[Piece]) -> tuple[Piece, ...]:

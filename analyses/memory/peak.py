@@ -10,22 +10,23 @@ from tracekit.trace.spans import segments
 from tracekit.trace.spans.nesting import innermost
 from tracekit.trace.trace import I64, Trace
 
-from .allocations import freed_by, op_around
+from .allocations import OpsAround
 
 MOST_HOLDERS = 20
 
 
-def at_peak(trace: Trace, name: str, own: dict[str, I64]) -> list[AtPeak]:
+def at_peak(
+    trace: Trace, name: str, own: dict[str, I64], freed: I64, around: OpsAround
+) -> list[AtPeak]:
     """Of one memory, the largest first; what the recording did not see allocated comes last.
 
-    `own` are the columns of its events in their order.
+    `own` are the columns of its events in their order, and `freed` which of them frees each.
     """
-    peak, free = int(np.argmax(own["allocated"])), freed_by(own)
-    at = np.arange(len(free))
-    live = np.flatnonzero((own["bytes"] > 0) & (at <= peak) & ((free < 0) | (free > peak)))
+    peak = int(np.argmax(own["allocated"]))
+    until = freed[: peak + 1]
+    live = np.flatnonzero((own["bytes"][: peak + 1] > 0) & ((until < 0) | (until > peak)))
     thread, when, size = own["tid"][live], own["ts"][live], own["bytes"][live]
-    key = np.stack([op_around(trace, thread, when), _module(trace, thread, when)], axis=1)
-    alike, group = segments.distinct(key)
+    alike, group = segments.distinct([around.names(thread, when), _module(trace, thread, when)])
     total = segments.sums(group, size, len(alike))
     count = np.bincount(group, minlength=len(alike))
     made = [
