@@ -17,14 +17,14 @@ from tracekit.attribution.kernels import name_rules
 from tracekit.attribution.kernels.graphs import origin
 from tracekit.records import Record
 from tracekit.taxonomy import Category
-from tracekit.trace.spans import segments
-from tracekit.trace.spans.nesting import innermost
-from tracekit.trace.trace import Cat, Mask, Trace
+from tracekit.trace.spans.nesting import innermost, nearest
+from tracekit.trace.trace import I32, I64, Cat, Mask, Trace
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)
 CODE: Mapping[Category, int] = {category: code for code, category in enumerate(CATEGORIES)}
 
 _Decision = tuple[Category, str]
+Numbers = I32  # of decisions
 _UNDECIDED = -1
 
 
@@ -60,11 +60,14 @@ class _Rules:
     def of(
         self, names: npt.NDArray[np.int32], strings: tuple[str, ...],
         decide: Callable[[str], _Decision | None],
-    ) -> npt.NDArray[np.int64]:  # fmt: skip
+    ) -> Numbers:  # fmt: skip
         """[N] the decision on each name; each distinct name is decided once."""
-        distinct, inverse = segments.codes(names.astype(np.int64))
-        found = [self.number(decide(strings[name])) for name in distinct.tolist()]
-        return np.asarray(np.array(found, np.int64)[inverse], np.int64)
+        met = np.zeros(len(strings), bool)
+        met[names] = True
+        found = np.full(len(strings), _UNDECIDED, np.int32)
+        for name in np.flatnonzero(met).tolist():
+            found[name] = self.number(decide(strings[name]))
+        return np.take(found, names)
 
 
 def classify(trace: Trace) -> Classes:
@@ -75,48 +78,66 @@ def classify(trace: Trace) -> Classes:
 def _classify(trace: Trace) -> Classes:
     gpu = links.work(trace)
     rules = _Rules()
-    decided = np.full(len(gpu), _UNDECIDED, np.int64)
+    decided = np.full(len(gpu), _UNDECIDED, np.int32)
     if len(gpu):
-        decided[gpu.is_(Cat.MEMCPY)] = rules.number((Category.MEMCPY, "memcpy event"))
-        decided[gpu.is_(Cat.MEMSET)] = rules.number((Category.MEMSET, "memset event"))
+        decided[gpu.cat == Cat.MEMCPY] = rules.number((Category.MEMCPY, "memcpy event"))
+        decided[gpu.cat == Cat.MEMSET] = rules.number((Category.MEMSET, "memset event"))
         for step in (_by_strong_name, _by_op, _by_name):
-            todo = decided < 0
-            if todo.any():
-                decided[todo] = step(trace, rules)[todo]
+            todo = np.flatnonzero(decided < 0)
+            if len(todo):
+                decided[todo] = step(trace, rules, todo)
     codes = np.array(rules.codes, np.int16)
     return Classes(
         category=codes[decided] if len(gpu) else np.empty(0, np.int16),
-        rule=decided.astype(np.int32),
+        rule=decided,
         rules=tuple(rules.names),
     )
 
 
-def _by_strong_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
+def _by_strong_name(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
     """Names that say more than the op around them: communication, layout changes inside ops."""
-    return rules.of(links.work(trace).name, trace.strings, name_rules.of_strong_name)
+    return rules.of(links.work(trace).name[todo], trace.strings, name_rules.of_strong_name)
 
 
-def _by_name(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
-    return rules.of(links.work(trace).name, trace.strings, name_rules.of_kernel)
+def _by_name(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
+    return rules.of(links.work(trace).name[todo], trace.strings, name_rules.of_kernel)
 
 
-def _by_op(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
-    """[G] what the op stack around the launch decides, or -1."""
-    row = origin.op_row(trace)
-    out = np.full(len(row), _UNDECIDED, np.int64)
+def _by_op(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
+    """What the op stack around the launch of each row decides, or -1."""
+    row = origin.op_row(trace)[todo]
+    out = np.full(len(row), _UNDECIDED, np.int32)
     known = row >= 0
     if known.any():
-        out[known] = origin.over_ops(trace, lambda one: _ops(one, rules))[row[known]]
+        out[known] = origin.over_ops(trace, lambda one: _mapped(one, rules))[row[known]]
     return out
 
 
-def _ops(trace: Trace, rules: _Rules) -> npt.NDArray[np.int64]:
-    """[O] what each op and the ops around it decide, or -1."""
+def _mapped(trace: Trace, rules: _Rules) -> Numbers:
+    """[O] what `_ops` decides, by other numbers."""
+    own, decided = _ops(trace)
+    decisions = zip(own.codes, own.names, strict=True)
+    number = [rules.number((CATEGORIES[code], name)) for code, name in decisions]
+    return np.array([*number, _UNDECIDED], np.int32)[decided]  # -1 is the last
+
+
+def _ops(trace: Trace) -> tuple[_Rules, Numbers]:
+    """[O] what each op and the ops around it decide, or -1; computed once."""
+
+    def make() -> tuple[_Rules, Numbers]:
+        rules = _Rules()
+        ops = len(links.ops(trace))
+        return rules, _decided(trace, rules) if ops else np.empty(0, np.int32)
+
+    return trace.once("decided by ops", make)
+
+
+def _decided(trace: Trace, rules: _Rules) -> Numbers:
     ops = links.ops(trace)
     parent = links.op_parent_row(trace)
     whole = rules.of(ops.name, trace.strings, name_rules.of_whole_op)
     single = rules.of(ops.name, trace.strings, name_rules.of_single_op)
-    aten = trace.named(r"^(aten::|autograd::)")[trace.is_(Cat.CPU_OP)]
+    aten = ops.named(r"^(aten::|autograd::)")
     # an op of no table hides the ones above it, save torch's own wrappers around ops
     single = _nearest(single, np.where(aten, parent, -1))
     whole = _nearest(whole, parent)
@@ -127,9 +148,7 @@ _STEP = r"^Optimizer\.step#"  # torch.optim marks every step by itself
 _LIGHT = (Category.ELEMENTWISE, Category.COPY, Category.REDUCTION)
 
 
-def _optimizer(
-    trace: Trace, rules: _Rules, decided: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _optimizer(trace: Trace, rules: _Rules, decided: Numbers) -> Numbers:
     """[O] the same, with the optimiser's for ops that only touch its state during its step.
 
     A matrix product or a collective within a step (Shampoo, ZeRO) stays what it is.
@@ -145,7 +164,7 @@ def _optimizer(
     codes = np.array([*rules.codes, CODE[Category.ELEMENTWISE]], np.int64)  # -1 is the last
     light = np.isin(codes[decided], [CODE[category] for category in _LIGHT])
     return np.where(
-        (step >= 0) & light, rules.number((Category.OPTIMIZER, "optimiser step")), decided
+        (step >= 0) & light, np.int32(rules.number((Category.OPTIMIZER, "optimiser step"))), decided
     )
 
 
@@ -159,8 +178,7 @@ def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
     """
 
     def make() -> npt.NDArray[np.int16]:
-        rules = _Rules()
-        decided = _ops(trace, rules) if len(links.ops(trace)) else np.empty(0, np.int64)
+        rules, decided = _ops(trace)
         codes = np.array([*rules.codes, CODE[Category.OTHER]], np.int16)
         found = codes[decided]  # -1 is the last
         # whatever op asked for the memory, `aten::empty` itself reduces and multiplies nothing
@@ -170,12 +188,7 @@ def op_categories(trace: Trace) -> npt.NDArray[np.int16]:
     return trace.once("op categories", make)
 
 
-def _nearest(
-    decided: npt.NDArray[np.int64], parent: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _nearest(decided: Numbers, parent: I64) -> Numbers:
     """[O] the decision of the innermost op at or above each that has one, or -1."""
-    here = np.arange(len(decided))
-    up = np.where((decided >= 0) | (parent < 0), here, parent)
-    while not np.array_equal(up, up[up]):  # doubles the distance each time
-        up = up[up]
-    return np.asarray(decided[up])
+    at = nearest(parent, decided >= 0)
+    return np.where(at >= 0, decided[at], np.int32(_UNDECIDED))
