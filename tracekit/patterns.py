@@ -7,9 +7,13 @@ ignores case; and what names kernels, calls and devices is hundreds of them.
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, AnyStr, cast
 
+_ATOM = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")  # an escaped letter, a class of letters
+_GROUP = re.compile(r"\([^()]*\)")
+_REPEATED = re.compile(r".(?:[?*]|\{[^}]*\})")  # perhaps not there at all
+_BREAKS = re.compile(r"[\0.^$+?*]+")
 _SPECIAL = frozenset(r".^$*+?{}[]()\|")
 
 
@@ -34,8 +38,8 @@ class _Later:
 class Words:
     """Names in which one of `patterns` is found, whatever the case of its letters, or `exact`.
 
-    Plain words are looked for as they are; the others are compiled when a name has none of them.
-    Both are looked for in lower case, so that no pattern may have a class such as `\\S`.
+    Plain words are looked for as they are; another pattern is compiled when a name has a word
+    that it cannot be found without. All is in lower case: no pattern may have a class like `\\S`.
     """
 
     def __init__(self, *patterns: str, exact: str | None = None) -> None:
@@ -43,9 +47,10 @@ class Words:
         self._words = [one.lower() for one in patterns if is_plain(one)]
 
     @cached_property
-    def _others(self) -> re.Pattern[str] | None:
+    def _others(self) -> list[tuple[str, str]]:
+        """The other patterns, each with a word that is in all that it matches, which may be ""."""
         others = [one.lower() for one in self.patterns if not is_plain(one)]
-        return re.compile("|".join(others)) if others else None
+        return [(needed(one), one) for one in others]
 
     def search(self, name: str) -> bool:
         """Whether one of the patterns is found in it."""
@@ -53,11 +58,27 @@ class Words:
         for word in self._words:
             if word in lower:
                 return True
-        if self._others is not None and self._others.search(lower):
-            return True
+        for word, pattern in self._others:
+            if word in lower and _compiled(pattern).search(lower):
+                return True
         return self.exact is not None and re.search(self.exact, name) is not None
 
 
 def is_plain(pattern: str) -> bool:
     """Whether a pattern is found where its own text is."""
     return _SPECIAL.isdisjoint(pattern)
+
+
+def needed(pattern: str) -> str:
+    """The longest word that is in whatever a pattern is found in; "" where that is not seen."""
+    text, before = _ATOM.sub("\0", pattern), ""
+    while text != before:  # groups from the inner to the outer
+        text, before = _GROUP.sub("\0", text), text
+    if not {"(", ")", "|"}.isdisjoint(text):
+        return ""
+    return max(_BREAKS.split(_REPEATED.sub("\0", text)), key=len)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)

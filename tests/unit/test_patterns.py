@@ -4,8 +4,10 @@ import pickle
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tracekit.patterns import later
+from tracekit.patterns import Words, later, needed
 
 
 def test_a_pattern_says_what_one_that_is_compiled_says() -> None:
@@ -30,3 +32,32 @@ def test_it_goes_to_another_process() -> None:
     used = later("a")
     assert used.search("ba")
     assert pickle.loads(pickle.dumps(used)).search("ba")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "word"),
+    [
+        ("all[-_]?reduce", "reduce"),
+        (r"cross_device_(reduce|store)", "cross_device_"),
+        (r"(?<![a-z])m?rope(?![a-z])", "rope"),
+        (r"deep_?ep(::|\d)+x{2}y", "deep"),
+        (r"[(]abc?[\]|]+(a(b|c)?)*\(de", "ab"),
+        ("ab|cd", ""),
+        ("(ab|cd)?", ""),
+    ],
+)
+def test_what_a_pattern_needs_is_in_all_that_it_finds(pattern: str, word: str) -> None:
+    assert needed(pattern) == word
+
+    @given(st.from_regex(pattern))
+    def found(text: str) -> None:
+        assert word in text
+
+    found()
+
+
+def test_words_are_found_whatever_they_need() -> None:
+    words = Words("plain", "all[-_]?reduce", "ab|cd", exact="Q$")
+    for name in ("Plain", "x_all_Reduce", "xCDx", "all", "q", "Q"):
+        joined = re.search("plain|all[-_]?reduce|ab|cd", name.lower()) or re.search("Q$", name)
+        assert words.search(name) == (joined is not None)
