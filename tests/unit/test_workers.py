@@ -237,6 +237,9 @@ def test_workers_are_as_many_as_there_is_work_and_room_for(
     assert machine.workers([1 << 30] * 64) == 2
     monkeypatch.setattr(machine, "_free", lambda: None)
     assert machine.workers([1 << 30] * 64) == 8
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    assert machine.workers([large] * 64) == 2
+    assert machine.workers([large, 1 << 30]) == 1  # which takes both
 
 
 def test_members_of_an_archive_are_unpacked_once_for_all_workers(

@@ -17,7 +17,6 @@ from tracekit.results import catalog
 from tracekit.trace.trace import Trace
 
 _LARGE = 300_000  # slices: below, answers are made of the interpreter's own work
-_HUGE = 5_000_000  # above, what two threads have in memory at a time counts for more than time
 _TURN_S = 0.0005  # until a thread that waits for the interpreter gets it: columns take as long
 
 
@@ -34,7 +33,7 @@ def from_the_end(
     `given` are the parameters of each; `cores` are those of this process where it is None. Faults
     are left to who asks for the answer.
     """
-    worth = _LARGE <= len(trace) < _HUGE and len(given) > 1
+    worth = len(trace) >= _LARGE and len(given) > 1
     if not worth or (_cores() if cores is None else cores) < 2:
         yield
         return

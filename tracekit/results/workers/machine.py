@@ -13,6 +13,7 @@ _RATIO = 12  # of text to gzip in traces, about
 _MEMORY = 3  # bytes at the peak for each of text, at most, with every answer
 _AROUND = 150 << 20  # bytes of a process that has read nothing
 _WORTH = 192 << 20  # of text, all traces together: less is read before workers have started
+_BOTH = 192 << 20  # of text: to read and to answer a trace as large keeps two cores busy
 
 
 def cores() -> int:
@@ -41,8 +42,12 @@ def _text_bytes(path: str) -> int:
 
 
 def workers(texts: Sequence[int]) -> int:
-    """As many as there are cores, traces, and memory for the largest; 1 where none is worth it."""
-    if len(texts) < 2 or sum(texts) < _WORTH:
+    """As many as there are cores, traces, and memory for the largest; 1 where none is worth it.
+
+    Two large traces at a time on two cores would take as long as one after the other, and twice the
+    memory.
+    """
+    if len(texts) < 2 or sum(texts) < _WORTH or (cores() <= 2 and max(texts) >= _BOTH):
         return 1
     each = _AROUND + _MEMORY * max(texts)
     free = _free()

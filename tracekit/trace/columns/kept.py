@@ -9,8 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from tracekit.trace.columns import release
+
 T = TypeVar("T")
 Key = tuple[int, Any]
+
+_RESIDENT = 3  # times the room, for it, the trace, and what is at work: beyond, what is free goes
 
 _inside = threading.local()
 
@@ -76,10 +80,11 @@ class Kept:
             one.worth = self._floor + ns / size
             for value in sorted(self._values.values(), key=lambda value: value.worth):
                 if over <= 0:
-                    return
+                    break
                 if value is not one:
                     over -= value.bytes
                     self._forget(value)
+        release.beyond(_RESIDENT * self._room)
 
     def _total(self) -> int:
         """Bytes of all values that are still there."""

@@ -19,6 +19,14 @@ def freed() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def beyond(most: int) -> None:
+    """The same where this process has more bytes in memory than these."""
+    with suppress(*_FAULTS):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        if pages * mmap.PAGESIZE > most:
+            freed()
+
+
 def code_of(library: str) -> None:
     """The code of a library that is seldom needed again; LLVM's is 40 MB."""
     with suppress(*_FAULTS):
