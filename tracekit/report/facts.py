@@ -169,7 +169,7 @@ def sha256_soon(path: str | Path) -> None:
 
 
 _WHOLE, _END = 256 << 20, 16 << 20
-_LARGE = 32 << 20
+_LARGE = 4 << 20
 _State = tuple[str, int, int]
 _digests: dict[_State | None, Future[str | None]] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from tracekit.patterns import later
 
@@ -19,6 +20,7 @@ _TENSILE = later(
 _ANONYMOUS = later(r"\(anonymous namespace\)::|\(anonymous namespace\)|<unnamed>::")
 
 
+@lru_cache(maxsize=1 << 12)
 def readable(name: str) -> str:
     """A C++ signature as `function: what it applies`; any other text as it is.
 

@@ -79,6 +79,8 @@ def to_plain(value: object) -> Any:
     kind = type(value)
     if kind in _AS_IT_IS:  # most of what there is
         return value
+    if kind is tuple or kind is list:
+        return [to_plain(item) for item in value]  # type: ignore[attr-defined]
     if records.is_record_type(kind):
         return {name: to_plain(getattr(value, name)) for name in records.json_names(kind)}
     if isinstance(value, enum.Enum):

@@ -32,13 +32,12 @@ def cut(value: Any, most: int) -> Any:
     """
     if isinstance(value, str):
         return bounded(value)
-    if value is None or isinstance(value, int | float):
-        return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _cut_mapping(value, most)
     if isinstance(value, list):
-        series = all(item is None or isinstance(item, int | float) for item in value)
-        return [cut(item, most) for item in value[: max(most, SERIES) if series else most]]
+        if _AS_THEY_ARE.issuperset(map(type, value)):
+            return value[: max(most, SERIES)]
+        return [cut(item, most) for item in value[:most]]
     return value
 
 
@@ -65,13 +64,11 @@ def texts(value: object) -> Any:
     """JSON with all of its texts bounded."""
     if isinstance(value, str):
         return bounded(value)
-    if value is None or isinstance(value, int | float):
+    if type(value) in _AS_THEY_ARE:
         return value
     if isinstance(value, Mapping):
         return {bounded(str(key)): texts(item) for key, item in value.items()}
-    if isinstance(value, list | tuple) and any(
-        isinstance(item, str | Mapping | list | tuple) for item in value
-    ):
+    if isinstance(value, list | tuple) and not _AS_THEY_ARE.issuperset(map(type, value)):
         return [texts(item) for item in value]
     return value
 

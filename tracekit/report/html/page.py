@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tracekit.files import numbered, starts, writing, writing_new
-from tracekit.patterns import later
 from tracekit.records import Record, replace
 from tracekit.report.html import plotly, scripts, tables
 from tracekit.report.html.embedded import embedded, safe, within
@@ -33,7 +31,7 @@ DATA_BYTES = 300_000  # of embedded answers; charts hold their own data
 PRINTED = frozenset({"stages", "tree", "speculative", "kernels", "findings"})
 PRINTED_OF_MANY = frozenset({"tree"})
 # control characters that a name may hold are no HTML; in embedded JSON they are escaped anyway
-CONTROLS = later(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+CONTROLS = bytes({*range(0x20)} - {*b"\t\n\r"})
 
 Source = tuple[str, str, bool]  # a name, a value, whether this is code
 
@@ -93,15 +91,18 @@ def fill(page: Page) -> str:
     """
     text = ""
     for part in (1.0, 0.6, 0.35, 0.2, 0.1):
-        text = CONTROLS.sub(_visible, _filled(page, part))
+        text = _visible(_filled(page, part))
         if len(text.encode()) <= BYTES:
             break
     return text
 
 
-def _visible(control: re.Match[str]) -> str:
-    """Unicode's picture of a control character."""
-    return chr(0x2400 + ord(control[0]))
+def _visible(text: str) -> str:
+    """The text with Unicode's pictures of control characters."""
+    raw = text.encode()
+    if len(raw.translate(None, CONTROLS)) == len(raw):  # of bytes this takes a tenth of the time
+        return text
+    return text.translate({control: 0x2400 + control for control in CONTROLS})
 
 
 def save(text: str, path: str | Path, *, of: str | None = None) -> Path:
