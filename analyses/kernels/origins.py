@@ -30,8 +30,7 @@ def origins_of(trace: Trace, row: I64, group: I64, groups: int) -> list[list[Ori
     op, (names, strings) = origin.op_row(trace)[row], origin.op_names(trace)
     op = np.where(op >= 0, names[op] if len(names) else -1, -1)
     module, kinds = module_stacks.kinds(trace)
-    key = np.stack([group, op, module[row], classes.rule[row].astype(np.int64)], axis=1)
-    distinct, inverse = segments.distinct(key)
+    distinct, inverse = segments.distinct([group, op, module[row], classes.rule[row]])
     count = np.bincount(inverse, minlength=len(distinct))
     total = segments.sums(inverse, links.work(trace).dur[row], len(distinct))
     out: list[list[Origin]] = [[] for _ in range(groups)]
@@ -56,15 +55,16 @@ def by_length(origin: Origin) -> tuple[int, str, str, str]:
 
 def shapes(trace: Trace, row: I64, group: I64) -> dict[int, tuple[Shape, Shape, int]]:
     """Of each group with known grids, the most frequent grid and block, and how many had it."""
-    sizes = origin.grids(trace)[row]
-    known = np.flatnonzero((sizes >= 0).all(axis=1))
+    sizes = origin.sizes(trace)
+    size = sizes.of[row]
+    known = np.flatnonzero(sizes.at_least(0)[row])
     if not len(known):
         return {}
-    key = np.concatenate([group[known, None], sizes[known].astype(np.int64)], axis=1)
-    distinct, inverse = segments.distinct(key)
+    distinct, inverse = segments.distinct([group[known], size[known]])
     count = np.bincount(inverse, minlength=len(distinct))
     out: dict[int, tuple[Shape, Shape, int]] = {}
     for at in np.lexsort((count,)).tolist():  # the most frequent is written last
-        g, *six = distinct[at].tolist()
+        g, one = distinct[at].tolist()
+        six = sizes.each[one].tolist()
         out[g] = ((six[0], six[1], six[2]), (six[3], six[4], six[5]), int(count[at]))
     return out

@@ -81,7 +81,8 @@ def _kernels(trace: Trace, stages: str | None) -> Items:
     product = np.append(_products(calls_of.works)[calls_of.work], False)
     formula = calls_of.call[rows]
     formula = np.where(product[formula], formula, -1)
-    work = calls_of.each
+    called, formula[formula >= 0] = segments.codes(formula[formula >= 0])
+    work = tuple(map(calls_of.works.__getitem__, calls_of.work[called].tolist()))
     return _made(
         trace, work, True, run, (when, gpu.ts[rows]), rows, gpu.dur[rows], gpu.name[rows],
         category[rows], kind, key, formula, batched,
@@ -118,18 +119,19 @@ def _made(
 ) -> Items:  # fmt: skip
     """In order; `run` is what tells passes apart, the phase first, and `when` the launch first."""
     order = np.lexsort((*when[::-1], *run[::-1]))
-    keys = np.stack([part[order].astype(np.int64) for part in run], axis=1)
+    keys = [part[order] for part in run]
     passes = segments.distinct(keys)[1]
     goes_on = _matches(trace.strings, name[order], GOES_ON)
     kind, key = kind[order], key[order]
     call = layer_pattern.join(passes, kind, key, goes_on)
     soft = category[order] == CODE[Category.SAMPLING]
-    unfused = _unfused(keys[:, 0], passes, kind, call, batched[order], soft)
+    phase = keys[0].astype(np.int64)
+    unfused = _unfused(phase, passes, kind, call, batched[order], soft)
     if unfused.any():
         kind = np.where(unfused, ATTENTION, kind)
         call = layer_pattern.join(passes, kind, key, goes_on)
     return Items(
-        on_gpu, keys[:, 0], passes, ns[order], row[order], name[order].astype(np.int64),
+        on_gpu, phase, passes, ns[order], row[order], name[order].astype(np.int64),
         category[order],
         kind, call, key, formula[order], work,
     )  # fmt: skip
@@ -191,11 +193,8 @@ def _outermost(trace: Trace) -> I64:
     def make() -> I64:
         category = origin.over_ops(trace, op_categories)
         parent = origin.op_parent_row(trace)
-        here = np.arange(len(parent))
-        up = np.where((parent >= 0) & (category[parent] == category), parent, here)
-        while not np.array_equal(up, up[up]):  # doubles the distance each time
-            up = up[up]
-        return np.asarray(up, np.int64)
+        top = (parent < 0) | (category[parent] != category)
+        return nesting.nearest(parent, top)
 
     return trace.once("outermost of category", make)
 

@@ -149,10 +149,11 @@ def _filled(trace: Trace, row: I64, group: I64, size: int) -> npt.NDArray[np.flo
     units = devices.units(trace)
     if units is None:
         return np.ones(size)
-    grid = origin.grids(trace)[row, :3]
+    sizes = origin.sizes(trace)
+    grid = sizes.each[:, :3]
     blocks = np.where((grid > 0).all(axis=1), grid.prod(axis=1), units)
     most = np.zeros(size, np.int64)
-    np.maximum.at(most, group, blocks)
+    np.maximum.at(most, group, blocks[sizes.of[row]])
     return np.asarray(most / units, np.float64)
 
 

@@ -204,6 +204,11 @@ def op_parent_row(trace: Trace) -> Rows:
     return trace.once("op_parent_row", lambda: _nest(trace).parents)
 
 
+def shapes_row(trace: Trace) -> npt.NDArray[np.int32]:
+    """[O] for each row of `ops`, the row of the side table `shapes` with its arguments, or -1."""
+    return trace.once("shapes_row", lambda: trace.table("shapes").rows(ops(trace).id))
+
+
 def op_self_ns(trace: Trace) -> Rows:
     """[O] ns of each row of `ops` that no op inside it covers."""
 

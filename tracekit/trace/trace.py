@@ -119,23 +119,20 @@ class Table(Record, frozen=True, eq=False):
     def __len__(self) -> int:
         return len(self.id)
 
-    def rows(self, ids: I32) -> I64:
+    def rows(self, ids: I32) -> I32:
         """[N] the row of each of these slice ids, -1 where a slice has none."""
         if not len(self.id) or not len(ids):
-            return np.full(len(ids), -1, np.int64)
+            return np.full(len(ids), -1, np.int32)
         low, high = int(self.id[0]), int(self.id[-1])
         if high - low > _SPARSE * len(ids):
             found = np.minimum(np.searchsorted(self.id, ids), len(self.id) - 1)
-            return np.where(self.id[found] == ids, found, -1)
+            return np.where(self.id[found] == ids, found, -1).astype(np.int32)
         row = np.full(high - low + 2, -1, np.int32)  # the last is that of all others
         # what is written last stays: the first
         row[self.id[::-1] - low] = np.arange(len(self.id) - 1, -1, -1, dtype=np.int32)
-        place = ids.astype(np.int64)
-        place -= low
-        place[(ids < low) | (ids > high)] = -1
-        return np.take(row, place).astype(np.int64)
+        return np.take(row, np.clip(ids, low - 1, high + 1) - low)
 
-    def at(self, rows: I64, column: str, missing: object) -> npt.NDArray[Any]:
+    def at(self, rows: Ints, column: str, missing: object) -> npt.NDArray[Any]:
         """[N] or [N, n] the column at rows of the table; `missing` at row -1."""
         values = self.columns[column]
         if not len(values):

@@ -106,9 +106,11 @@ class _Arguments:
 def _buckets(trace: Trace, arguments: _Arguments) -> list[tuple[int, int, str]]:
     """Rows of ops that reduce a bucket, the bytes of its gradients, and their dtype."""
     ops = links.ops(trace)
-    thread = links.thread(trace)[trace.is_(Cat.CPU_OP)]
     reduced = np.flatnonzero(ops.named(_REDUCED))
     reduced = reduced[[arguments.values(at, 0)[0] < 0 for at in reduced.tolist()]]
+    if not len(reduced):
+        return []
+    thread = links.thread(trace)[trace.is_(Cat.CPU_OP)]
     copied = np.flatnonzero(ops.named(_COPIED))
     found: list[tuple[int, int, str]] = []
     for own in sorted_unique(thread[reduced]).tolist():

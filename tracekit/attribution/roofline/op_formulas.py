@@ -11,6 +11,7 @@ from tracekit.attribution.roofline.formulas import communication, named_kernels,
 from tracekit.attribution.roofline.formulas.work import Lengths, Work
 from tracekit.records import Record
 from tracekit.trace.spans import segments
+from tracekit.trace.spans.nesting import nearest
 from tracekit.trace.trace import I64, Cat, Mask, Trace
 
 _ALIKE = -2  # no replay: a call like another
@@ -26,7 +27,11 @@ class Described(Record, frozen=True, eq=False):
     work: I64  # [C] index into works
     works: tuple[Work, ...]
     like: Mask  # [C] a call of work that is known by kernels alike
-    each: tuple[Work, ...]  # [C] the work itself
+
+    @property
+    def each(self) -> tuple[Work, ...]:
+        """[C] the work itself."""
+        return tuple(map(self.works.__getitem__, self.work.tolist()))
 
 
 class OfOps(Record, frozen=True, eq=False):
@@ -54,7 +59,7 @@ def _described(trace: Trace) -> Described:
     near[row >= 0] = ops.nearest[row[row >= 0]]
     mine = np.flatnonzero(near >= 0)
     replay = np.where(links.replayed(trace), launch, np.where(same >= 0, _ALIKE, -1))[mine]
-    pair, which = segments.distinct(np.stack([near[mine], replay], axis=1))
+    pair, which = segments.distinct([near[mine], replay])
     first = np.full(len(pair), len(row), np.int64)
     np.minimum.at(first, which, mine)
     works = dict.fromkeys(ops.works)
@@ -74,12 +79,11 @@ def _described(trace: Trace) -> Described:
     call_of[mine] = place[which]
     row, own = _by_name(trace, call_of < 0, number)
     call_of[row] = len(known) + np.arange(len(row))
-    every, of_call = tuple(number), np.concatenate([work[known], own])
     return Described(
         call_of, (same >= 0) & (call_of >= 0),
-        np.concatenate([pair[known, 0], np.full(len(row), -1)]), of_call, every,
+        np.concatenate([pair[known, 0], np.full(len(row), -1)]),
+        np.concatenate([work[known], own]), tuple(number),
         np.concatenate([pair[known, 1] == _ALIKE, np.zeros(len(row), bool)]),
-        tuple(map(every.__getitem__, of_call.tolist())),
     )  # fmt: skip
 
 
@@ -89,13 +93,11 @@ def _by_name(trace: Trace, lacking: Mask, number: dict[Work, int]) -> tuple[I64,
 
     Not of those around which an op is recorded: its arguments say more, or it has other kernels.
     """
-    gpu, size = links.work(trace), origin.grids(trace)
+    gpu, size = links.work(trace), origin.sizes(trace)
     row = np.flatnonzero(lacking & (gpu.cat == Cat.KERNEL) & (origin.op_row(trace) < 0))
-    row = row[(size[row] > 0).all(axis=1)]
-    key = np.stack([
-        gpu.name[row].astype(np.int64), size[row, :3].prod(axis=1), size[row, 3:].prod(axis=1)
-    ], axis=1)  # fmt: skip
-    distinct, inverse = segments.distinct(key)
+    row = row[size.at_least(1)[row]]
+    blocks, threads = (part.prod(axis=1)[size.of[row]] for part in np.hsplit(size.each, 2))
+    distinct, inverse = segments.distinct([gpu.name[row], blocks, threads])
     found = [named_kernels.of_kernel(trace.strings[n], g, b) for n, g, b in distinct.tolist()]
     code = [number.setdefault(one, len(number)) if one else -1 for one in found]
     own = np.array(code, np.int64)[inverse] if len(row) else np.empty(0, np.int64)
@@ -141,15 +143,21 @@ def _of_ops(trace: Trace) -> OfOps:
     works: tuple[Work, ...] = ()
     opaque, later = np.zeros(len(ops), bool), np.zeros(len(ops), bool)
     if set(_ARGUMENTS) <= set(table.columns) and len(table) and len(ops):
-        formulas = [registry.formula(text) for text in trace.strings]
-        rows = np.flatnonzero(np.array([one is not None for one in formulas], bool)[ops.name])
+        met = set(segments.sorted_unique(ops.name).tolist())
+        formulas = [
+            registry.formula(text) if name in met else None
+            for name, text in enumerate(trace.strings)
+        ]
+        own_formula = np.array([one is not None for one in formulas], bool)
+        rows = np.flatnonzero(np.take(own_formula, ops.name))
         asks = np.array([one is not None and one.asks_hint for one in formulas], bool)
-        later = np.array([one is not None and one.asks_lengths for one in formulas], bool)[ops.name]
-        texts = [table.take(ops.id[rows], c, -1) for c in _ARGUMENTS]
+        later = np.array([one is not None and one.asks_lengths for one in formulas], bool)
+        later = np.take(later, ops.name)
+        said = links.shapes_row(trace)[rows]
+        texts = [table.at(said, c, -1) for c in _ARGUMENTS]
         hint, hints = _hints(trace)
         asked = np.where(asks[ops.name[rows]], hint[rows], -1)
-        key = np.stack([ops.name[rows], *texts, asked], axis=1).astype(np.int64)
-        distinct, inverse = segments.distinct(key)
+        distinct, inverse = segments.distinct([ops.name[rows], *texts, asked])
         found = [
             flops.of_op(
                 trace.strings[name], *(table.strings[t] if t >= 0 else "" for t in args),
@@ -162,16 +170,12 @@ def _of_ops(trace: Trace) -> OfOps:
         index = np.array([number[work] if work else -1 for work in found], np.int64)
         own[rows] = index[inverse] if len(rows) else own[rows]
         own[messages.inside(trace, own >= 0)] = -1
-        opaque = np.array([text in registry.OPAQUE for text in trace.strings], bool)[ops.name]
+        hides = np.array([text in registry.OPAQUE for text in trace.strings], bool)
+        opaque = np.take(hides, ops.name)
     known = (own >= 0) | later
-    here = np.arange(len(ops))
-    parent = links.op_parent_row(trace)
-    up = np.where(known | opaque | (parent < 0), here, parent)
-    while not np.array_equal(up, up[up]):  # doubles the distance each time
-        up = up[up]
-    told = known[up] & ((up == here) | ~opaque[up]) if len(ops) else known
-    nearest = np.where(told, up, -1)
-    return OfOps(nearest, works, own, later)
+    up = nearest(links.op_parent_row(trace), known | opaque)
+    told = (up >= 0) & known[up] & ((up == np.arange(len(ops))) | ~opaque[up])
+    return OfOps(np.where(told, up, -1), works, own, later)
 
 
 def _hints(trace: Trace) -> tuple[I64, tuple[str, ...]]:
@@ -183,22 +187,26 @@ def _hints(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     mine = np.flatnonzero(op >= 0)[::-1]  # the first is written last
     out[op[mine]] = gpu.name[mine]
     texts = list(trace.strings)
-    sizes, told = messages.of_ops(trace), _recorded(trace)
-    for at in np.flatnonzero((sizes.bucket >= 0) & (told[:, 0] < 0)).tolist():
+    sizes, (rows, told) = messages.of_ops(trace), _recorded(trace)
+    bare = sizes.bucket >= 0
+    bare[rows] = False
+    for at in np.flatnonzero(bare).tolist():
         out[at] = len(texts)
         texts.append(communication.bucket(int(sizes.sent[at]), sizes.dtype[sizes.bucket[at]]))
-    rows = np.flatnonzero(told[:, 0] >= 0)
-    distinct, inverse = segments.distinct(told[rows])
-    out[rows] = len(texts) + inverse if len(rows) else out[rows]
+    distinct, inverse = segments.distinct(told)
+    out[rows] = len(texts) + inverse
     names = trace.table("collectives").strings
     texts += [communication.recorded(names[d], sent, got) for d, sent, got in distinct.tolist()]
     return out, tuple(texts)
 
 
-def _recorded(trace: Trace) -> I64:
-    """[O, 3] dtype (index into the table's strings) and numbers of elements in and out that the
-    profiler wrote beside the arguments of each op; -1 where it did not.
+def _recorded(trace: Trace) -> tuple[I64, list[I64]]:
+    """Ops beside whose arguments the profiler wrote what they send: their dtypes (each an index
+    into the table's strings), and numbers of elements in and out.
     """
-    table, ids = trace.table("collectives"), links.ops(trace).id
-    columns = ("dtype", "in_elements", "out_elements")
-    return np.stack([table.take(ids, c, -1).astype(np.int64) for c in columns], axis=1)
+    table, columns = trace.table("collectives"), ("dtype", "in_elements", "out_elements")
+    place = table.rows(links.ops(trace).id)
+    rows = np.flatnonzero(place >= 0)
+    told = [table.at(place[rows], c, -1).astype(np.int64) for c in columns]
+    known = np.flatnonzero(told[0] >= 0)
+    return rows[known], [column[known] for column in told]

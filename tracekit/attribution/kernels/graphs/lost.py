@@ -14,7 +14,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import lost_collectives, matching
-from tracekit.attribution.kernels.graphs.origin import grids
+from tracekit.attribution.kernels.graphs.origin import sizes
 from tracekit.attribution.kernels.graphs.words import Words
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
@@ -31,18 +31,16 @@ def alike(trace: Trace) -> I64:
 def _alike(trace: Trace) -> I64:
     gpu, launch = links.work(trace), links.launch_row(trace)
     out = lost_collectives.alike(trace)
-    size = grids(trace)
-    usable = gpu.is_(Cat.KERNEL) & (size > 0).all(axis=1)
+    size = sizes(trace)
+    usable = (gpu.cat == Cat.KERNEL) & size.at_least(1)
     lost = np.flatnonzero(usable & (launch < 0) & (out < 0))
     known = np.flatnonzero(usable & (launch >= 0) & ~links.replayed(trace))
     if not len(lost) or not len(known):
         return out
-    word = Words().of_work(trace)
-    _, code = segments.distinct(np.concatenate([word[:, None], size], axis=1))
-    says = matching.says(trace, {})
-    track = np.stack([gpu.device.astype(np.int64), gpu.stream], axis=1)
-    for place in segments.distinct(track[lost])[0]:
-        mine, other = (rows[(track[rows] == place).all(axis=1)] for rows in (lost, known))
+    _, code = segments.distinct([Words().of_work(trace), size.of])
+    says, track = matching.says(trace, {}), links.stream(trace)
+    for place in segments.sorted_unique(track[lost]).tolist():
+        mine, other = (rows[track[rows] == place] for rows in (lost, known))
         if len(other) < SHORTEST:
             continue
         out[mine] = _by_runs(code[mine], code[other], says[launch[other]], launch[other])

@@ -13,7 +13,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import matching, unnamed
-from tracekit.attribution.kernels.graphs.origin import grids
+from tracekit.attribution.kernels.graphs.origin import sizes
 from tracekit.taxonomy import Category
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
@@ -34,7 +34,7 @@ def alike(trace: Trace) -> I64:
     mine = np.flatnonzero(unnamed.of_work(trace) == _TALK)
     if not (launch[mine] < 0).any() or not (launch[mine] >= 0).any():
         return out
-    says, size, called = matching.says(trace, {}), grids(trace), _called(trace)
+    says, size, called = matching.says(trace, {}), sizes(trace), _called(trace)
     lane = links.stream(trace)[mine]
     for stream in np.unique(lane).tolist():
         rows = mine[lane == stream]
@@ -42,7 +42,7 @@ def alike(trace: Trace) -> I64:
         first = int(known[0]) if len(known) else 0
         if not first or (launch[rows[first:]] < 0).any():
             continue
-        kind = np.column_stack([gpu.name[rows].astype(np.int64), size[rows]])
+        kind = np.column_stack([gpu.name[rows].astype(np.int64), size.each[size.of[rows]]])
         _, code = segments.distinct(
             np.concatenate([kind[first:], called[launch[rows[first:]]]], axis=1)
         )

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 import numpy as np
-import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.graphs import alignment, unnamed
@@ -33,7 +32,7 @@ from tracekit.attribution.kernels.graphs.words import (
 from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I32, I64, Trace
 
 EXACT, COMMON, PLACE = "exact sequence", "longest common subsequence", "place and kind of op"
 _LEAST = 0.2  # of a graph's time: what shares less was not captured there
@@ -125,12 +124,13 @@ def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
     row, parent = links.call_op_row(trace), links.op_parent_row(trace)
     above = np.where(row >= 0, parent[row] if len(parent) else -1, -1)
     frame = links.parent_row(trace)[links.call_rows(trace)]
-    texts = [table.take(ops.id, column, -1) for column in ("dims", "types")]
+    shapes = links.shapes_row(trace)
     columns = [_or_none(trace.name, np.where(row >= 0, -1, frame))]
     for at in (row, above):
-        columns += [_or_none(column, at) for column in (ops.name, *texts)]
+        said = _or_none(shapes, at)
+        columns += [_or_none(ops.name, at), *(table.at(said, c, -1) for c in ("dims", "types"))]
     # what calls say is made of few texts: each is looked up once
-    alike, inverse = segments.distinct(np.stack(columns, axis=1))
+    alike, inverse = segments.distinct(columns)
     numbers = []
     for around, *of_ops in alike.tolist():
         key: list[object] = [trace.strings[around] if around >= 0 else ""]
@@ -142,11 +142,12 @@ def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
     return np.array(numbers, np.int64)[inverse]
 
 
-def _or_none(column: npt.NDArray[np.generic], at: I64) -> I64:
+def _or_none(column: I32 | I64, at: I64) -> I64:
     """[K] the values at these rows, -1 for row -1."""
-    if not len(column):
-        return np.full(len(at), -1, np.int64)
-    return np.where(at >= 0, column[at], -1).astype(np.int64)
+    out = np.full(len(at), -1, np.int64)
+    if len(column):
+        np.copyto(out, np.take(column, at, mode="wrap"), where=at >= 0)
+    return out
 
 
 def match(

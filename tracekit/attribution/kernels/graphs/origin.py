@@ -18,6 +18,7 @@ from tracekit.attribution.kernels.graphs import graft, matching
 from tracekit.attribution.kernels.graphs.replays import Replay, replays
 from tracekit.attribution.kernels.graphs.words import Words, grids_of_calls
 from tracekit.records import Record, replace
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 T = TypeVar("T", bound=np.generic)
@@ -162,27 +163,49 @@ def hosts(trace: Trace) -> tuple[Trace, ...]:
     return (trace,) if found is None else (trace, found.trace)
 
 
-def grids(trace: Trace) -> I64:
-    """[G, 6] blocks and threads a block of each row of `links.work`; -1 where not known.
+class Sizes(Record, frozen=True, eq=False):
+    """Blocks, and threads a block, of work: few launches differ in them."""
 
-    As recorded; else as the launch that a node was captured from says: ROCm writes no grid on
+    each: I64  # [S, 6] all that occur; -1 where not known
+    of: I64  # [G] which of them each row of `links.work` has
+
+    def at_least(self, number: int) -> Mask:
+        """[G] whether all six numbers of a row are."""
+        return np.take(np.asarray((self.each >= number).all(axis=1)), self.of)
+
+
+def sizes(trace: Trace) -> Sizes:
+    """As recorded; else as the launch that a node was captured from says: ROCm writes no grid on
     replayed work.
     """
 
-    def make() -> I64:
-        table, ids = trace.table("grids"), links.work(trace).id
-        if len(table):
-            parts = [np.asarray(table.take(ids, name, -1), np.int64) for name in ("grid", "block")]
-            out = np.concatenate(parts, axis=1)
-        else:
-            out = np.full((len(ids), 6), -1, np.int64)
-        found = origin(trace)
-        if found is not None:
-            bare = (out[found.row, :3] <= 0).any(axis=1)
-            out[found.row[bare]] = np.concatenate([found.grid, found.block], axis=1)[bare]
-        return out
+    def make() -> Sizes:
+        table = trace.table("grids")
+        row = table.rows(links.work(trace).id)
+        columns = [table.columns[name] for name in ("grid", "block")]
+        split = [column[:, k] for column in columns for k in range(3)] if len(table) else []
+        each, code = segments.distinct(split) if split else (np.empty((0, 6), np.int64), row)
+        none = np.full((1, 6), -1, np.int64)
+        found = Sizes(np.concatenate([each, none]), np.append(code, len(each))[row])
+        return _with_captured(trace, found)
 
-    return trace.once("grids, captured too", make)
+    return trace.once("sizes, captured too", make)
+
+
+def _with_captured(trace: Trace, sizes: Sizes) -> Sizes:
+    found = origin(trace)
+    if found is None:
+        return sizes
+    out = sizes.each[sizes.of]
+    bare = (out[found.row, :3] <= 0).any(axis=1)
+    out[found.row[bare]] = np.concatenate([found.grid, found.block], axis=1)[bare]
+    return Sizes(*segments.distinct(out))
+
+
+def grids(trace: Trace) -> I64:
+    """[G, 6] blocks and threads a block of each row of `links.work`; -1 where not known."""
+    found = sizes(trace)
+    return found.each[found.of]
 
 
 # ---------------------------------------------------------------- ops
