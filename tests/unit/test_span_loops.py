@@ -20,6 +20,7 @@ from tracekit.attribution.reasons import holders
 from tracekit.trace.scan import asked
 from tracekit.trace.scan import kernel as plain
 from tracekit.trace.spans import compiled, detail, intervals, nesting, segments
+from tracekit.trace.spans.among import Among
 from tracekit.trace.trace import I64, Cat, Trace
 
 # track, start, length
@@ -98,6 +99,10 @@ def of_slices(trace: Trace, windows: I64, rows: list[tuple[int, int, int]]) -> o
         open_ns = segments.sums(row, pieces[:, 1] - pieces[:, 0], len(trace))
         flat = [intervals.union(pieces[row == one]).tolist() for one in sorted({*row.tolist()})]
         found += [open_ns.tolist(), flat]
+    some, slices = trace.dur % 3 > 0, links.slices(trace)
+    among = Among(slices, some)
+    asked_of = among.around(slices, some, *columns(rows))
+    found += [among.tops(some).tolist(), asked_of.tolist()]
     track, start, length = np.array(rows, np.int64).T
     left_out = length == 3
     runs = detail.runs(track, start, abs(length), left_out, window=(-9, 20), bins=7)

@@ -101,7 +101,7 @@ def by_launch(trace: Trace, pairs: tuple[I64, I64], groups: int) -> tuple[Spans,
     for i in range(len(ORDER)):
         keep = place <= i
         if (place == i).any():
-            now = segments.union_ns(group[keep], start[keep], end[keep], groups)
+            now = segments.union_ns(group, start, end, groups, keep)
             work[:, i] = now - reached
             reached = now
     windows = np.stack(segments.bounds(group, start, end, groups), axis=1)

@@ -12,6 +12,8 @@ Links say who caused what. Each is an index array; -1 is 'no such row in the tra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
@@ -123,12 +125,17 @@ def launch_count(trace: Trace) -> Rows:
 def thread(trace: Trace) -> Rows:
     """[N] a number that two slices share where they share process and thread."""
 
-    def make() -> Rows:
-        if not len(trace):
-            return np.empty(0, np.int64)
-        return segments.distinct([trace.pid, trace.tid])[1]
+    return _threads(trace)[1]
 
-    return trace.once("thread", make)
+
+def threads(trace: Trace) -> Mapping[tuple[int, int], int]:
+    """`thread` of each process and thread."""
+    owners = _threads(trace)[0].tolist()
+    return {(pid, tid): number for number, (pid, tid) in enumerate(owners)}
+
+
+def _threads(trace: Trace) -> tuple[Rows, Rows]:
+    return trace.once("threads", lambda: segments.distinct([trace.pid, trace.tid]))
 
 
 def slices(trace: Trace) -> compiled.Slices:

@@ -14,7 +14,7 @@ from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import Spans, covered
-from tracekit.trace.trace import HOST, I64, Trace
+from tracekit.trace.trace import I64, Trace
 
 
 class Before(Record, frozen=True):
@@ -66,12 +66,6 @@ def _of(trace: Trace, thread: I64, where: Spans, cause: Cause) -> I64:
 
 def _threads(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each instance as a value of `links.thread`, -1 for any."""
-    host = np.flatnonzero(trace.is_(*HOST))
-    threads, index = segments.firsts(links.thread(trace)[host])
-    at = host[index]
-    number = dict(
-        zip(zip(trace.pid[at].tolist(), trace.tid[at].tolist(), strict=True), threads.tolist(),
-            strict=True)
-    )  # fmt: skip
+    number = links.threads(trace)
     pairs = zip(marks.pid.tolist(), marks.tid.tolist(), strict=True)
     return np.array([number.get(pair, -1) for pair in pairs], np.int64)

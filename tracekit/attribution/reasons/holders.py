@@ -12,8 +12,8 @@ from tracekit.attribution.stages import annotation_names
 from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import compiled, segments
-from tracekit.trace.spans.intervals import Spans, spans, union
-from tracekit.trace.spans.nesting import Nest
+from tracekit.trace.spans.among import Among
+from tracekit.trace.spans.intervals import Spans, union_of
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
 
 MOST = 5_000  # stretches of one device that are named: the longest
@@ -51,13 +51,12 @@ def held(trace: Trace, where: Spans, thread: I64) -> Held:
 
 def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
     """[S] the innermost slice of the thread that covers at least half of each stretch."""
-    rows, nest = trace.once("nest of holders", lambda: _nest(trace))
-    if not len(rows) or not len(where):
-        return np.full(len(where), -1, np.int64)
+    if not len(where):
+        return np.empty(0, np.int64)
     middle = (where[:, 0] + where[:, 1]) // 2  # what covers half of a stretch covers its middle
-    end, step = trace.end, _is(trace, _STEP)
-    found = nest.around(thread, middle, middle + 1)
-    at = np.where(found >= 0, rows[found], -1)
+    end, step, holders = trace.end, _is(trace, _STEP), _holders(trace)
+    slices = links.slices(trace)
+    at = _among(trace, holders).around(slices, holders, thread, middle, middle + 1)
     while True:
         inside = np.minimum(end[at], where[:, 1]) - np.maximum(trace.ts[at], where[:, 0])
         up = (at >= 0) & ((2 * inside < where[:, 1] - where[:, 0]) | step[at])
@@ -66,18 +65,21 @@ def _over_half(trace: Trace, where: Spans, thread: I64) -> I64:
         at = np.where(up, links.parent_row(trace)[at], at)
 
 
-def _nest(trace: Trace) -> tuple[I64, Nest]:
-    """Rows of the trace that can hold the host, and how they are nested."""
-    rows = np.flatnonzero(trace.is_(*HOST) & ~_is(trace, _STEP))
-    return rows, Nest(links.thread(trace)[rows], trace.ts[rows], trace.end[rows])
+def _holders(trace: Trace) -> Mask:
+    """[N] slices that can hold the host."""
+    return trace.is_(*HOST) & ~_is(trace, _STEP)
+
+
+def _among(trace: Trace, holders: Mask) -> Among:
+    """How those are nested."""
+    return trace.once("nest of holders", lambda: Among(links.slices(trace), holders))
 
 
 def recorded(trace: Trace, thread: int) -> Spans:
     """Flat: where a thread (a value of `links.thread`) is in a slice that can hold the host."""
-    rows, nest = trace.once("nest of holders", lambda: _nest(trace))
-    rows = rows[nest.tops]
-    mine = rows[links.thread(trace)[rows] == thread]
-    return union(spans(trace.ts[mine], trace.dur[mine]))
+    holders = _holders(trace)
+    tops = _among(trace, holders).tops(holders)
+    return union_of(trace.ts, trace.end, tops & (links.thread(trace) == thread))
 
 
 def above(trace: Trace, row: I64, wanted: Mask) -> I64:

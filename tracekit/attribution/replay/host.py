@@ -14,7 +14,7 @@ from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I32, I64, Cat, Ints, Mask, Trace
+from tracekit.trace.trace import I32, I64, Ints, Mask, Trace
 
 # at one instant: what ends comes before what begins
 _ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
@@ -46,7 +46,7 @@ def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
     calls = links.calls(trace)
     launches = links.launch_count(trace) > 0
     waits = calls.named(WAITING) & ~launches
-    thread = call_thread(trace)
+    thread = links.call_thread(trace)
     rows = np.flatnonzero(launches | waits)
     rows = rows[np.argsort(thread[rows], kind="stable")]  # they come by start, the longer first
     inner, end = np.zeros(len(calls), bool), calls.end[rows]
@@ -56,19 +56,12 @@ def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
     return np.asarray(launches), np.asarray(waits & ~inner)
 
 
-def call_thread(trace: Trace) -> I64:
-    """[R] the thread of each call, a value of `links.thread`."""
-    return trace.once("call thread", lambda: links.thread(trace)[trace.is_(Cat.RUNTIME)])
-
-
 def marker_thread(trace: Trace, marks: Markers) -> I64:
     """[M] the thread of each marker; of a marker of any process the one that launches most."""
     if not len(marks):
         return np.empty(0, np.int64)
-    number, first = segments.firsts(links.thread(trace))
-    own = zip(trace.pid[first].tolist(), trace.tid[first].tolist(), strict=True)
-    owner = dict(zip(own, number.tolist(), strict=True))
-    calls, count = call_thread(trace), links.launch_count(trace)
+    owner = links.threads(trace)
+    calls, count = links.call_thread(trace), links.launch_count(trace)
     most = calls[count > 0]
     main = int(np.bincount(most).argmax()) if len(most) else 0
     pairs = zip(marks.pid.tolist(), marks.tid.tolist(), strict=True)
@@ -79,7 +72,7 @@ def points(
     trace: Trace, times: Timing, calls: Calls, marks: Markers, opens: I64, closes: I64
 ) -> Points:
     """What happens on each thread that launches, waits for its own launches, or has a marker."""
-    own, thread, marked = links.calls(trace), call_thread(trace), marker_thread(trace, marks)
+    own, thread, marked = links.calls(trace), links.call_thread(trace), marker_thread(trace, marks)
     # who only waits or polls moves nothing
     busy = segments.sorted_unique(np.concatenate([thread[calls.launches], marked]))
     rows = np.flatnonzero((calls.launches | calls.waits) & np.isin(thread, busy))

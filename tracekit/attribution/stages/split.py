@@ -131,7 +131,7 @@ def _own(trace: Trace, pairs: Pairs, groups: int) -> dict[str, I64]:
     start, end, cat, talk = gpu.ts[row], gpu.end[row], gpu.cat[row], communication(trace)[row]
 
     def covers(keep: Mask) -> I64:
-        return segments.union_ns(group[keep], start[keep], end[keep], groups)
+        return segments.union_ns(group, start, end, groups, keep)
 
     is_kernel = cat == int(Cat.KERNEL)
     kernel = covers(is_kernel)

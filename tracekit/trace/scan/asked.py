@@ -133,9 +133,7 @@ class Loops:
 
     def union(self, begin: I64, end: I64, which: Mask | None = None) -> Spans | None:
         out = np.empty((len(begin), 2), np.int64)
-        given: Columns = {lay.OUT: out}
-        if which is not None:
-            given = {**given, lay.CANDIDATES: np.ascontiguousarray(which, bool)}
+        given: Columns = {lay.OUT: out, **_among(which)}
         apart = begin.strides == end.strides
         if not apart:
             begin, end = _whole(begin), _whole(end)
@@ -194,11 +192,14 @@ class Loops:
         block = _run(self._run, lay.NEAREST, given, {lay.LENGTH: len(above)})
         return None if block[lay.STATUS] < 0 else out
 
-    def fresh(self, group: I64, begin: I64, end: I64, groups: int) -> I64 | None:
+    def fresh(
+        self, group: I64, begin: I64, end: I64, groups: int, which: Mask | None
+    ) -> I64 | None:
         out = np.zeros(groups, np.int64)
-        given = {
+        given: Columns = {
             lay.TRACKS: _whole(group), lay.BEGINS: _whole(begin), lay.ENDS: _whole(end),
-            lay.LASTS: np.full(groups, _NEVER), lay.OUT: out,
+            lay.LASTS: np.full(groups, _NEVER), lay.SUMS: np.full(groups, _NEVER), lay.OUT: out,
+            **_among(which),
         }  # fmt: skip
         block = _run(self._run, lay.FRESH, given, {lay.LENGTH: len(group)})
         return None if block[lay.STATUS] < 0 else out
@@ -230,6 +231,20 @@ class Loops:
         numbers = {lay.LENGTH: len(slices.track), lay.GROUPS: len(groups)}
         block = _run(self._run, lay.ENCLOSE, given, numbers)
         return None if block[lay.STATUS] < 0 else found
+
+    def inside(
+        self, slices: Slices, above: I32, track: I64, begin: I64, end: I64
+    ) -> I64:  # fmt: skip
+        out = np.empty(len(track), np.int64)
+        tracks = int(slices.track.max()) + 1
+        given = {
+            **_slices(slices, [[1]]), lay.ABOVE: above, lay.LASTS: np.full(tracks, -1, np.int64),
+            lay.ASKED_TRACKS: _whole(track), lay.ASKED_BEGINS: _whole(begin),
+            lay.ASKED_ENDS: _whole(end), lay.OUT: out,
+        }  # fmt: skip
+        numbers = {lay.LENGTH: len(above), lay.ASKED: len(track), lay.LANES: tracks}
+        _run(self._run, lay.INSIDE, given, numbers)
+        return out
 
     def opened(
         self, slices: Slices, track: int, cats: Sequence[int], windows: Spans
@@ -280,6 +295,11 @@ def _slices(slices: Slices, groups: Groups) -> Columns:
         lay.TRACKS: _whole(slices.track), lay.BEGINS: _whole(slices.begin),
         lay.ENDS: _whole(slices.end), lay.CATS: slices.cat, lay.GROUP_OF: group_of,
     }  # fmt: skip
+
+
+def _among(which: Mask | None) -> Columns:
+    """What is looked at alone, where it is given."""
+    return {} if which is None else {lay.CANDIDATES: np.ascontiguousarray(which, bool)}
 
 
 def _of(made: Stack) -> Columns:

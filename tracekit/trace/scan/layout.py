@@ -25,9 +25,9 @@ NOTHING, WHOLE, WORDS, OTHER = range(4)
     SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, BUCKET, REACH,
 ) = range(13)  # fmt: skip
 # and of all slices of a trace
-ENCLOSE, OPENED, CLIMB, GATHER = range(13, 17)
+ENCLOSE, INSIDE, OPENED, CLIMB, GATHER = range(13, 18)
 # and of rows that each ask for one before
-NEAREST, FRESH, AGAIN, SEEK = range(17, 21)
+NEAREST, FRESH, AGAIN, SEEK = range(18, 22)
 
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row

@@ -52,6 +52,27 @@ def enclose(f: int) -> int:
     return lay.DONE
 
 
+def inside(f: int) -> int:
+    """OUT: of each span asked about, by start, the innermost slice of the group 1 around it on its
+    track, or -1. ABOVE is as `enclose` has it.
+    """
+    tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
+    cats, group_of = get(f, lay.CATS), get(f, lay.GROUP_OF)
+    above, lasts, count = get(f, lay.ABOVE), get(f, lay.LASTS), get(f, lay.LANES)
+    track, start, stop = get(f, lay.ASKED_TRACKS), get(f, lay.ASKED_BEGINS), get(f, lay.ASKED_ENDS)
+    out, k = get(f, lay.OUT), 0
+    for q in range(get(f, lay.ASKED)):
+        begin, own, at = word(start + 8 * q), word(track + 8 * q), -1
+        while k < get(f, lay.LENGTH) and word(begins + 8 * k) <= begin:
+            if byte(group_of + byte(cats + k)) == 1:
+                put_word(lasts + 8 * word(tracks + 8 * k), k)
+            k += 1
+        if own >= 0 and own < count:
+            at = under(above, ends, word(lasts + 8 * own), word(stop + 8 * q))
+        put_word(out + 8 * q, at)
+    return lay.DONE
+
+
 def following(f: int, k: int) -> int:
     """The first slice from `k` on that is asked about: on the track, of a group, not empty."""
     tracks, cats, group_of = get(f, lay.TRACKS), get(f, lay.CATS), get(f, lay.GROUP_OF)
@@ -155,21 +176,22 @@ def nearest(f: int) -> int:
 
 
 def fresh(f: int) -> int:
-    """OUT: how much the spans of each track cover together; LASTS: how far they reach so far.
+    """OUT: how much the spans of each track cover together, of CANDIDATES alone where these are
+    given. LASTS: how far they reach so far; SUMS: when the last began.
 
-    REFUSED where they are not in order of their start.
+    REFUSED where those of a track are not in order of their start.
     """
     tracks, begins, ends = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
-    lasts, out = get(f, lay.LASTS), get(f, lay.OUT)
-    opened = before = 0
+    lasts, begun, out = get(f, lay.LASTS), get(f, lay.SUMS), get(f, lay.OUT)
+    some = get(f, lay.CANDIDATES)
     for k in range(get(f, lay.LENGTH)):
         begin, end = word(begins + 8 * k), word(ends + 8 * k)
-        if end <= begin:
+        if end <= begin or (some and byte(some + k) == 0):
             continue
-        if opened and begin < before:
-            return lay.REFUSED
-        opened, before = 1, begin
         lane = 8 * word(tracks + 8 * k)
+        if begin < word(begun + lane):
+            return lay.REFUSED
+        put_word(begun + lane, begin)
         since = max(begin, word(lasts + lane))
         if end > since:
             put_word(out + lane, word(out + lane) + end - since)
@@ -236,6 +258,8 @@ def walk(job: int, f: int) -> int:
     """What is asked of slices or rows."""
     if job == lay.ENCLOSE:
         return enclose(f)
+    if job == lay.INSIDE:
+        return inside(f)
     if job == lay.OPENED:
         return opened(f)
     if job == lay.CLIMB:
@@ -252,5 +276,6 @@ def walk(job: int, f: int) -> int:
 
 
 STEPS = (
-    under, enclose, following, opened, climb, gather, nearest, fresh, again, least, seek, walk,
+    under, enclose, inside, following, opened, climb, gather, nearest, fresh, again, least, seek,
+    walk,
 )  # fmt: skip

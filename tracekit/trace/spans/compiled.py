@@ -92,8 +92,10 @@ class Loops(Protocol):
         """As `nesting.nearest`; what is above a row comes before it."""
         ...
 
-    def fresh(self, group: I64, begin: I64, end: I64, groups: int) -> I64 | None:
-        """As `segments.union_ns`; by start."""
+    def fresh(
+        self, group: I64, begin: I64, end: I64, groups: int, which: Mask | None
+    ) -> I64 | None:
+        """As `segments.union_ns`; those of a group by start."""
         ...
 
     def again(self, values: I64) -> I32:
@@ -106,6 +108,13 @@ class Loops(Protocol):
 
     def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:
         """What encloses what among the slices of each group of categories; others are in none."""
+        ...
+
+    def inside(self, slices: Slices, above: I32, track: I64, begin: I64, end: I64) -> I64:
+        """[S] the innermost slice of the category 1 around each span, or -1; by start.
+
+        `above` is what `enclosed` says of these alone.
+        """
         ...
 
     def opened(

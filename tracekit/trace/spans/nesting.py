@@ -53,13 +53,6 @@ class Nest:
         assert self._sorted
         return self._sorted.parents
 
-    @property
-    def tops(self) -> I64:
-        """Which spans have no other around them."""
-        if self._timed:
-            return np.flatnonzero(self._timed.made.above < 0)
-        return np.flatnonzero(self.parents < 0)
-
     def around(self, track: I64, start: I64, end: I64) -> I64:
         """[N] for each of these spans, the index of the innermost one around it, or -1."""
         if self._timed:

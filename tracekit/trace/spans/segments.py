@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from tracekit.trace.spans import compiled
-from tracekit.trace.trace import I32, I64, Ints
+from tracekit.trace.trace import I32, I64, Ints, Mask
 
 _NARROW, _MANY = 1 << 12, 1 << 16
 _BITS = 62  # of a number
@@ -178,12 +178,17 @@ def reach(group: I64, end: I64) -> I64:
     return np.asarray(ends[found])
 
 
-def union_ns(group: I64, start: I64, end: I64, groups: int) -> I64:
-    """[groups] ns that each group's spans cover together; empty and negative spans cover none."""
+def union_ns(
+    group: I64, start: I64, end: I64, groups: int, which: Mask | None = None
+) -> I64:  # fmt: skip
+    """[groups] ns that each group's spans cover together; empty and negative spans cover none.
+
+    Of those of `which` ([N]) alone, where it is given.
+    """
     loops = compiled.of(len(group))
-    if loops is not None and (found := loops.fresh(group, start, end, groups)) is not None:
+    if loops is not None and (found := loops.fresh(group, start, end, groups, which)) is not None:
         return found
-    real = end > start
+    real = end > start if which is None else which & (end > start)
     group, start, end = group[real], start[real], end[real]
     if not len(group):
         return np.zeros(groups, np.int64)
