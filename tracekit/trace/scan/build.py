@@ -124,6 +124,10 @@ def _primitives() -> dict[str, Any]:
             found = builder.or_(found, same(builder, some, c))
         return bits(builder, builder.not_(found))
 
+    def alike(builder: Any, address: Any, other: Any) -> object:
+        one, two = (load(wide)(builder, place) for place in (address, other))
+        return bits(builder, builder.icmp_unsigned("==", one, two))
+
     def mixed(builder: Any, value: Any, more: Any) -> object:
         factor = ir.Constant(i64, memory.FACTOR)
         product = builder.mul(builder.xor(value, more), factor)
@@ -137,6 +141,7 @@ def _primitives() -> dict[str, Any]:
         "put_half": made(2, store(ir.IntType(32))),
         "put_word": made(2, store(i64)),
         "special": made(1, special),
+        "alike": made(2, alike),
         "dark": made(1, dark),
         "lowest": made(1, lambda builder, mask: builder.cttz(mask, ir.Constant(ir.IntType(1), 1))),
         "mixed": made(2, mixed),

@@ -7,13 +7,14 @@ what they read is JSON, byte for byte, or they give a number below zero.
 from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
-from tracekit.trace.scan.memory import WIDTH, byte, dark, lowest, put_word, special, word
+from tracekit.trace.scan.memory import WIDTH, alike, byte, dark, lowest, put_word, special, word
 
 QUOTE, COMMA, MINUS, POINT, ZERO, NINE, COLON = 34, 44, 45, 46, 48, 57, 58
 OPENS, BACKSLASH, CLOSES, BRACE, UNBRACE = 91, 92, 93, 123, 125
 SMALL_E, SMALL_N = 101, 110
 ESCAPES = (QUOTE, BACKSLASH, *b"/bfnrt")
 DEEPEST = 60
+EQUAL = (1 << WIDTH) - 1
 
 
 def get(f: int, field: int) -> int:
@@ -120,6 +121,20 @@ def after_key(at: int, f: int) -> int:
     return blank(at + 1)
 
 
+def is_joint(at: int, row: int) -> bool:
+    """Whether the text at `at` is what the row of a joint has."""
+    return alike(at, row) | word(row + 32) == EQUAL
+
+
+def keep_joint(start: int, size: int, number_: int, row: int) -> None:
+    """Keeps what stands between two values, for `is_joint`, and the number of its key."""
+    for k in range(0, WIDTH, 8):
+        put_word(row + k, word(start + k))
+    put_word(row + 32, EQUAL - ((1 << size) - 1))
+    put_word(row + 40, size)
+    put_word(row + 48, number_)
+
+
 def scalar(at: int, f: int) -> int:
     """The place after a value that is neither a list nor an object."""
     c = byte(at)
@@ -171,5 +186,6 @@ def value(at: int, f: int) -> int:
 
 
 STEPS = (
-    get, put, blank, string, is_digit, digits, number, literal, after_key, scalar, value,
+    get, put, blank, string, is_digit, digits, number, literal, after_key, is_joint, keep_joint,
+    scalar, value,
 )  # fmt: skip

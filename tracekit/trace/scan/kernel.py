@@ -16,9 +16,7 @@ from tracekit.trace.scan.grammar import (
     NINE,
     OPENS,
     SMALL_N,
-    UNBRACE,
     ZERO,
-    after_key,
     blank,
     get,
     literal,
@@ -27,43 +25,7 @@ from tracekit.trace.scan.grammar import (
 )  # fmt: skip
 from tracekit.trace.scan.loops import loop
 from tracekit.trace.scan.memory import byte, mixed, put_byte, put_half, put_word, word
-from tracekit.trace.scan.values import decimal, nanoseconds, numeral, plain, same, text, whole
-
-
-def _key(name: bytes) -> int:
-    return int.from_bytes(name, "little")
-
-
-PH, TS, ID, CAT, PID, TID, DUR, NAME, ARGS = (
-    _key(key) for key in (b"ph", b"ts", b"id", b"cat", b"pid", b"tid", b"dur", b"name", b"args")
-)
-# bits of SEEN
-SEES_TS, SEES_DUR, SEES_PH, SEES_NAME, SEES_CAT, SEES_PID, SEES_TID, SEES_ID, SEES_ARGS = (
-    1 << k for k in range(9)
-)
-
-
-def slot(start: int, stop: int, f: int) -> int:
-    """Which of the arguments that are wanted has this name; -1 for none."""
-    size = stop - start
-    if size < 8:
-        one = word(start) & ((1 << (8 * size)) - 1)
-        two = one
-    else:
-        one, two = word(start), word(stop - 8)
-    place = mixed(mixed(one, two), size) & (lay.KEYS - 1)
-    while True:
-        row = get(f, lay.KEY_TABLE) + lay.KEY_ROW * place
-        if word(row + 16) == 0:
-            return -1
-        if (
-            word(row) == one
-            and word(row + 8) == two
-            and word(row + 16) == size
-            and (size <= 16 or same(start, row + 32, size))
-        ):
-            return word(row + 24)
-        place = (place + 1) & (lay.KEYS - 1)
+from tracekit.trace.scan.values import decimal, key, nanoseconds, numeral, plain, same, text, whole
 
 
 def record(slot_: int, value_: int, f: int) -> None:
@@ -79,15 +41,9 @@ def argument(at: int, slot_: int, f: int) -> int:
     """The place after the value of an argument that is wanted."""
     kind = byte(get(f, lay.SLOT_KINDS) + slot_)
     if kind == lay.RAW:
-        stop = value(at, f)
-        if stop < 0:
-            return stop
-        one = -1
-        if byte(at) != SMALL_N:  # null is an argument without a value
-            one = text(at, stop, 1, f)
-            if one == lay.FULL:
-                return lay.FULL
-        record(slot_, one, f)
+        stop = listed(at, 0 if byte(at) == SMALL_N else 1, f)  # null is an argument without a value
+        if stop >= 0:
+            record(slot_, get(f, lay.VALUE), f)
         return stop
     if kind == lay.LEFT:
         put(f, lay.IS_ODD, 1)
@@ -140,22 +96,45 @@ def triple(at: int, slot_: int, f: int) -> int:
     return value(start, f)
 
 
+def listed(at: int, is_kept: int, f: int) -> int:
+    """The place after a list or any value; VALUE is the index of its text where it is kept.
+
+    Ops of one name have the same lists again and again: such a one is compared, not read.
+    """
+    tail = get(f, lay.NAME_STOP)
+    key_, hash_ = get(f, lay.KEY), word(tail - 8) if tail else 0
+    hash_ = mixed(mixed(word(at), key_), hash_)
+    row = get(f, lay.LISTS) + lay.LIST_ROW * (hash_ & (lay.LIST_ROWS - 1))
+    size = word(row + 8)
+    if size and word(row + 24) == key_ and same(at, word(row), size):
+        put(f, lay.VALUE, word(row + 16))
+        return at + size
+    stop = value(at, f)
+    if stop < 0:
+        return stop
+    one = text(at, stop, 1, f) if is_kept else -1
+    if one == lay.FULL:
+        return lay.FULL
+    if byte(at) == OPENS and not get(f, lay.IS_ODD):
+        put_word(row, at)
+        put_word(row + 8, stop - at)
+        put_word(row + 16, one)
+        put_word(row + 24, key_)
+    put(f, lay.VALUE, one)
+    return stop
+
+
 def arguments(at: int, f: int) -> int:
     """The place after the object of arguments at `at`."""
-    at = blank(at + 1)
-    if byte(at) == UNBRACE:
-        return at + 1
+    put(f, lay.KEY, lay.OPENS_ARGS)
+    at += 1
     while True:
-        put(f, lay.ESCAPED, 0)
-        start = at + 1
-        at = after_key(at, f)
-        if at < 0:
+        at = key(at, f)
+        if at < 0 or get(f, lay.KEY) == lay.OVER:
             return at
-        if get(f, lay.ESCAPED):
-            put(f, lay.IS_ODD, 1)
-        slot_ = slot(start, get(f, lay.KEY_STOP), f)
-        if slot_ < 0:
-            at = value(at, f)
+        slot_ = get(f, lay.KEY) - lay.FIRST_SLOT
+        if slot_ >= lay.MOST_SLOTS:
+            at = listed(at, 0, f) if byte(at) == OPENS else value(at, f)
         else:
             bit = 1 << slot_
             if get(f, lay.SEEN_ARGS) & bit:
@@ -164,27 +143,13 @@ def arguments(at: int, f: int) -> int:
             at = argument(at, slot_, f)
         if at < 0:
             return at
-        at = blank(at)
-        if byte(at) == UNBRACE:
-            return at + 1
-        if byte(at) != COMMA:
-            return lay.REFUSED
-        at = blank(at + 1)
 
 
 # ---------------------------------------------------------------- events
 
 
-def seen(bit: int, f: int) -> None:
-    """Notes that the event has a field; one that has it twice is odd."""
-    if get(f, lay.SEEN) & bit:
-        put(f, lay.IS_ODD, 1)
-    put(f, lay.SEEN, get(f, lay.SEEN) | bit)
-
-
 def timed(at: int, is_start: int, f: int) -> int:
     """The place after a time."""
-    seen(SEES_TS if is_start else SEES_DUR, f)
     at = nanoseconds(at, f)
     if get(f, lay.KIND) == lay.WHOLE:
         put(f, lay.TS if is_start else lay.DUR, get(f, lay.VALUE))
@@ -194,7 +159,6 @@ def timed(at: int, is_start: int, f: int) -> int:
 
 def phased(at: int, f: int) -> int:
     """The place after the phase, one letter."""
-    seen(SEES_PH, f)
     at = plain(at, f)
     if get(f, lay.KIND) == lay.WORDS and get(f, lay.STOP) == get(f, lay.START) + 1:
         put(f, lay.PHASE, byte(get(f, lay.START)))
@@ -205,11 +169,13 @@ def phased(at: int, f: int) -> int:
 
 def said(at: int, is_name: int, f: int) -> int:
     """The place after the name, or the category."""
-    seen(SEES_NAME if is_name else SEES_CAT, f)
     at = plain(at, f)
     if get(f, lay.KIND) == lay.WORDS:
-        put(f, lay.NAME_START if is_name else lay.CAT_START, get(f, lay.START))
+        start = get(f, lay.START)
+        put(f, lay.NAME_START if is_name else lay.CAT_START, start)
         put(f, lay.NAME_STOP if is_name else lay.CAT_STOP, get(f, lay.STOP))
+        if not is_name:
+            put(f, lay.SORT, mixed(word(start), get(f, lay.PHASE)) & (lay.SORTS - 1))
     elif get(f, lay.KIND) != lay.NOTHING:
         put(f, lay.IS_ODD, 1)
     return at
@@ -217,7 +183,6 @@ def said(at: int, is_name: int, f: int) -> int:
 
 def numbered(at: int, is_process: int, f: int) -> int:
     """The place after the number of a process, or of a thread."""
-    seen(SEES_PID if is_process else SEES_TID, f)
     at = plain(at, f)
     if get(f, lay.KIND) == lay.WORDS:
         numeral(f)
@@ -230,7 +195,6 @@ def numbered(at: int, is_process: int, f: int) -> int:
 
 def identified(at: int, f: int) -> int:
     """The place after the number of an arrow; of other events it may be anything."""
-    seen(SEES_ID, f)
     at = plain(at, f)
     if get(f, lay.KIND) == lay.WHOLE:
         put(f, lay.ID, get(f, lay.VALUE))
@@ -238,27 +202,29 @@ def identified(at: int, f: int) -> int:
     return at
 
 
-def field(start: int, at: int, f: int) -> int:
-    """The place after the value at `at` of the field whose name starts at `start`."""
-    size = get(f, lay.KEY_STOP) - start
-    key = word(start) & ((1 << (8 * size)) - 1) if size < 8 else 0
-    if get(f, lay.ESCAPED):
-        put(f, lay.IS_ODD, 1)
-    if key in (TS, DUR):
-        return timed(at, 1 if key == TS else 0, f)
-    if key == PH:
-        return phased(at, f)
-    if key in (NAME, CAT):
-        return said(at, 1 if key == NAME else 0, f)
-    if key in (PID, TID):
-        return numbered(at, 1 if key == PID else 0, f)
-    if key == ID:
-        return identified(at, f)
-    if key != ARGS:
+def field(at: int, f: int) -> int:
+    """The place after the value at `at` of the field that KEY has."""
+    number_ = get(f, lay.KEY)
+    if number_ == lay.OF_OTHER:
         return value(at, f)
-    seen(SEES_ARGS, f)
+    bit = 1 << number_
+    if get(f, lay.SEEN) & bit:
+        put(f, lay.IS_ODD, 1)
+    put(f, lay.SEEN, get(f, lay.SEEN) | bit)
+    if number_ in (lay.OF_TS, lay.OF_DUR):
+        return timed(at, 1 if number_ == lay.OF_TS else 0, f)
+    if number_ == lay.OF_PH:
+        return phased(at, f)
+    if number_ in (lay.OF_NAME, lay.OF_CAT):
+        return said(at, 1 if number_ == lay.OF_NAME else 0, f)
+    if number_ in (lay.OF_PID, lay.OF_TID):
+        return numbered(at, 1 if number_ == lay.OF_PID else 0, f)
+    if number_ == lay.OF_ID:
+        return identified(at, f)
     if byte(at) == BRACE:
-        return arguments(at, f)
+        at = arguments(at, f)
+        put(f, lay.KEY, lay.OF_ARGS)
+        return at
     put(f, lay.IS_ODD, 1)
     return literal(at) if byte(at) == SMALL_N else lay.REFUSED
 
@@ -277,24 +243,15 @@ def forget(f: int) -> None:
 def event(at: int, f: int) -> int:
     """The place after the event at `at`; its fields are in the block."""
     forget(f)
-    at = blank(at + 1)
-    if byte(at) == UNBRACE:
-        return at + 1
+    put(f, lay.KEY, lay.OPENS_EVENT)
+    at += 1
     while True:
-        put(f, lay.ESCAPED, 0)
-        start = at + 1
-        at = after_key(at, f)
+        at = key(at, f)
+        if at < 0 or get(f, lay.KEY) == lay.OVER:
+            return at
+        at = field(at, f)
         if at < 0:
             return at
-        at = field(start, at, f)
-        if at < 0:
-            return at
-        at = blank(at)
-        if byte(at) == UNBRACE:
-            return at + 1
-        if byte(at) != COMMA:
-            return lay.REFUSED
-        at = blank(at + 1)
 
 
 def is_usable(do: int, f: int) -> bool:
@@ -306,7 +263,7 @@ def is_usable(do: int, f: int) -> bool:
     if do == lay.FLOW:
         return get(f, lay.HAS_TS) == 1 and get(f, lay.HAS_ID) == 1
     if do == lay.MEMORY:
-        return get(f, lay.HAS_TS) == 1 and get(f, lay.SEEN) & SEES_ARGS != 0
+        return get(f, lay.HAS_TS) == 1 and get(f, lay.SEEN) & (1 << lay.OF_ARGS) != 0
     return True
 
 
@@ -400,6 +357,6 @@ def run(f: int) -> int:
 
 
 STEPS = (
-    slot, record, triple, argument, arguments, seen, timed, phased, said, numbered, identified,
-    field, forget, event, is_usable, row, keep, scan, run,
+    record, triple, listed, argument, arguments, timed, phased,
+    said, numbered, identified, field, forget, event, is_usable, row, keep, scan, run,
 )  # fmt: skip

@@ -29,6 +29,16 @@ ENCLOSE, INSIDE, OPENED, CLIMB, GATHER = range(13, 18)
 # and of rows that each ask for one before
 NEAREST, FRESH, AGAIN, SEEK = range(18, 22)
 
+# numbers of keys: those of an event, and others of it; of arguments those that are kept, by slot,
+# and others; what stands for one where an object opens, or is over
+(
+    OF_TS, OF_DUR, OF_PH, OF_NAME, OF_CAT, OF_PID, OF_TID, OF_ID, OF_ARGS, OF_OTHER, OPENS_EVENT,
+) = range(11)  # fmt: skip
+OPENS_ARGS, FIRST_SLOT, MOST_SLOTS, OTHER_ARGS, OVER = 16, 17, 64, 32, 127
+NUMBERS, SORTS = 128, 32  # of keys, and sorts of events: what follows what is kept for each
+JOINT_ROW = 64  # what follows, 32 bytes; which bits of a comparison say nothing, length, number
+LIST_ROWS, LIST_ROW = 1024, 32  # lists that were read: place, length, text, number of the key
+
 KEYS = 256  # places in the table of the names of arguments
 KEY_BYTES = 40  # of each name; eight words hold the rest of its row
 KEY_ROW = KEY_BYTES + 32
@@ -42,7 +52,7 @@ KEY_ROW = KEY_BYTES + 32
     MARKS, STATUS,
     # slices of a trace: their categories, groups of these; of which track, in which bins
     CATS, GROUP_OF, GROUPS, TRACK, BINS, WIDTH,
-    BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME,
+    BASE, LENGTH, LAST, PHASES, KEY_TABLE, SLOT_KINDS, MEMORY_NAME, JOINTS, LISTS,
     # counted
     ROWS, RECORDS, ODD_ONES, EVENTS, END, COUNTS, FIRSTS,
     # texts: an open table of indices (32 bits, 1 more than the index), hash, start, size and kind
@@ -53,8 +63,8 @@ KEY_ROW = KEY_BYTES + 32
     ROW_STREAM, ROW_LINK, RECORD_ROW, RECORD_SLOT, RECORD_VALUE, ODD_START, ODD_STOP, ODD_EVENT,
     # of the event at hand
     IS_ODD, ESCAPED, SEEN, SEEN_ARGS, RECORDS_BEFORE, PHASE, NAME_START, NAME_STOP, CAT_START,
-    CAT_STOP, PID, TID, TS, DUR, HAS_TS, HAS_DUR, ID, HAS_ID, DEVICE, STREAM, LINK,
+    CAT_STOP, SORT, PID, TID, TS, DUR, HAS_TS, HAS_DUR, ID, HAS_ID, DEVICE, STREAM, LINK,
     # of the value at hand
-    KIND, VALUE, START, STOP, KEY_STOP,
+    KEY, KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(105)  # fmt: skip
+) = range(109)  # fmt: skip

@@ -52,6 +52,12 @@ def special(address: int) -> int:
     return sum(1 << k for k, c in enumerate(some) if c in b'"\\' or c < 32 or c > 127)
 
 
+def alike(address: int, other: int) -> int:
+    """Bit k: the bytes k further on are equal."""
+    one, two = ctypes.string_at(address, WIDTH), ctypes.string_at(other, WIDTH)
+    return sum(1 << k for k in range(WIDTH) if one[k] == two[k])
+
+
 def dark(address: int) -> int:
     """Bit k: the byte k further on is no white space of JSON."""
     some = ctypes.string_at(address, WIDTH)

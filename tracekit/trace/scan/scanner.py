@@ -70,6 +70,8 @@ class Scanner:
         self._give(lay.SLOT_KINDS, self.keys.kinds)
         self._give(lay.COUNTS, np.zeros(256, np.int64))
         self._give(lay.FIRSTS, np.zeros(256, np.int64))
+        self._give(lay.JOINTS, np.zeros(lay.SORTS * lay.NUMBERS * lay.JOINT_ROW, np.uint8))
+        self._give(lay.LISTS, np.zeros(lay.LIST_ROWS * lay.LIST_ROW, np.uint8))
         self._block[lay.MEMORY_NAME] = int.from_bytes(b"[memory]", "little")
         self._room_for_texts(_TEXTS, _ARENA)
 
@@ -125,7 +127,8 @@ class Scanner:
         block[lay.LENGTH], block[lay.LAST] = length, last
         for field in (lay.ROWS, lay.RECORDS, lay.ODD_ONES, lay.EVENTS, lay.END):
             block[field] = 0
-        self._arrays[lay.COUNTS][:] = 0
+        for field in (lay.COUNTS, lay.LISTS):  # lists that are known lie in the piece
+            self._arrays[field][:] = 0
         return self.kernel(block.ctypes.data)
 
     def _room_for_texts(self, count: int, arena: int) -> None:

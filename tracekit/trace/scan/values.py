@@ -1,26 +1,40 @@
-"""The steps of the kernel that take values: numbers exactly, texts as indices."""
+"""The steps of the kernel that take values and keys: numbers exactly, the rest as indices."""
 
 from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import (
+    COMMA,
     MINUS,
     NINE,
     POINT,
     QUOTE,
     SMALL_E,
     SMALL_N,
+    UNBRACE,
     ZERO,
+    after_key,
+    blank,
     digits,
     get,
     is_digit,
+    is_joint,
+    keep_joint,
     number,
     put,
     string,
     value,
 )  # fmt: skip
-from tracekit.trace.scan.memory import byte, half, mixed, put_byte, put_half, put_word, word
+from tracekit.trace.scan.memory import WIDTH, byte, half, mixed, put_byte, put_half, put_word, word
 
+
+def _key(name: bytes) -> int:
+    return int.from_bytes(name, "little")
+
+
+TS, DUR, PH, NAME, CAT, PID, TID, ID, ARGS = (
+    _key(key) for key in (b"ts", b"dur", b"ph", b"name", b"cat", b"pid", b"tid", b"id", b"args")
+)
 # of a number of µs; an integer of 18 digits fits in 64 bits whatever they are
 DIGITS_US, DIGITS = 16, 18
 FARTHEST_US = (1 << 61) // 1000 - 1
@@ -205,6 +219,89 @@ def new_text(start: int, size: int, kind: int, hash_: int, place: int, f: int) -
     return one
 
 
+def slot(start: int, stop: int, f: int) -> int:
+    """Which of the arguments that are wanted has this name; -1 for none."""
+    size = stop - start
+    if size < 8:
+        one = word(start) & ((1 << (8 * size)) - 1)
+        two = one
+    else:
+        one, two = word(start), word(stop - 8)
+    place = mixed(mixed(one, two), size) & (lay.KEYS - 1)
+    while True:
+        row = get(f, lay.KEY_TABLE) + lay.KEY_ROW * place
+        if word(row + 16) == 0:
+            return -1
+        if (
+            word(row) == one
+            and word(row + 8) == two
+            and word(row + 16) == size
+            and (size <= 16 or same(start, row + 32, size))
+        ):
+            return word(row + 24)
+        place = (place + 1) & (lay.KEYS - 1)
+
+
+def argument_of(start: int, f: int) -> int:
+    """The number of the argument whose name starts at `start`."""
+    stop = get(f, lay.KEY_STOP)
+    found = slot(start, stop, f)
+    if found >= 0:
+        return lay.FIRST_SLOT + found
+    other = mixed(word(stop - 8), stop - start) & (lay.OTHER_ARGS - 1)
+    return lay.FIRST_SLOT + lay.MOST_SLOTS + other
+
+
+def field_of(start: int, f: int) -> int:
+    """The number of the field of an event whose name starts at `start`."""
+    size = get(f, lay.KEY_STOP) - start
+    name = word(start) & ((1 << (8 * size)) - 1) if size < 8 else 0
+    if name in (TS, DUR):
+        return lay.OF_TS if name == TS else lay.OF_DUR
+    if name in (PH, ID):
+        return lay.OF_PH if name == PH else lay.OF_ID
+    if name in (NAME, CAT):
+        return lay.OF_NAME if name == NAME else lay.OF_CAT
+    if name in (PID, TID):
+        return lay.OF_PID if name == PID else lay.OF_TID
+    return lay.OF_ARGS if name == ARGS else lay.OF_OTHER
+
+
+def key(at: int, f: int) -> int:
+    """The place of the next value of an object, after an earlier one or the bracket that opens it.
+
+    KEY is the number of the key before, then of this, or OVER: the object ends before the place.
+    What stood here after the last key in an event of this sort is compared before it is read.
+    """
+    last = get(f, lay.KEY)
+    row = get(f, lay.JOINTS) + lay.JOINT_ROW * (last + lay.NUMBERS * get(f, lay.SORT))
+    if is_joint(at, row):
+        put(f, lay.KEY, word(row + 48))
+        return blank(at + word(row + 40))
+    start = at
+    at = blank(at)
+    if byte(at) == UNBRACE:
+        put(f, lay.KEY, lay.OVER)
+        return at + 1
+    if last not in (lay.OPENS_EVENT, lay.OPENS_ARGS):
+        if byte(at) != COMMA:
+            return lay.REFUSED
+        at = blank(at + 1)
+    name = at + 1
+    put(f, lay.ESCAPED, 0)
+    at = after_key(at, f)
+    if at < 0:
+        return at
+    number_ = argument_of(name, f) if last >= lay.OPENS_ARGS else field_of(name, f)
+    put(f, lay.KEY, number_)
+    if get(f, lay.ESCAPED):
+        put(f, lay.IS_ODD, 1)
+    if at - start <= WIDTH and not get(f, lay.IS_ODD):
+        keep_joint(start, at - start, number_, row)
+    return at
+
+
 STEPS = (
-    whole, plain, numeral, rounds_up, nanoseconds, decimal, same, hashed, new_text, text,
+    whole, plain, numeral, rounds_up, nanoseconds, decimal, same, hashed, new_text, text, slot,
+    argument_of, field_of, key,
 )  # fmt: skip
