@@ -116,7 +116,8 @@ def read_events(piece: Piece, decoded: Decoded, tables: frozenset[str]) -> Read 
         return None
     phases = Counter({"X": len(whole)} if whole else {})
     index, texts = indexed([event.ph for event in rest])
-    phases.update(dict(zip(texts, np.bincount(index).tolist(), strict=True)))
+    for text, count in zip(texts, np.bincount(index).tolist(), strict=True):
+        phases[text] += count  # no phase, and an empty one, are the same
     return Read(
         piece.index, slices, begins, ends, order, others, phases, cats, labels.texts, damage,
         len(events), decoded.end, decoded.tail, piece.last,
