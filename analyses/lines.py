@@ -49,10 +49,10 @@ def lines(trace: Trace, *, stages: str | None = None) -> CodeLines:
 def _rows(trace: Trace, stages: str | None) -> list[CodeLine]:
     gpu, found = links.work(trace), code_lines.of_work(trace)
     phases = work_phases.of_work(trace, stages)
-    key, group = segments.distinct(np.stack([found.code, phases.code], axis=1))
+    key, group = segments.distinct([found.code, phases.code])
     count = np.bincount(group, minlength=len(key))
     total = segments.sums(group, gpu.dur, len(key))
-    top = np.array(segments.longest(group, gpu.name.astype(np.int64), gpu.dur, len(key)), np.int64)
+    top = np.array(segments.longest(group, gpu.name, gpu.dur, len(key)), np.int64)
     of_top = segments.sums(group, np.where(gpu.name == top[group], gpu.dur, 0), len(key))
     return [
         CodeLine(

@@ -47,8 +47,7 @@ def kernels(trace: Trace, *, stages: str | None = None) -> Kernels:
         )
     phases = work_phases.of_work(trace, stages)
     classes = classify(trace)
-    key = np.stack([gpu.name[row], classes.category[row], phases.code[row]], axis=1)
-    group_key, group = segments.distinct(key.astype(np.int64))
+    group_key, group = segments.distinct([gpu.name[row], classes.category[row], phases.code[row]])
     made = _rows(trace, row, group, group_key, phases, classes)
     totals = _phases(made, {name: phases.through.get(name) for name in phases.names})
     spec = devices.of_trace(trace)
@@ -65,10 +64,9 @@ def _rows(
 ) -> list[Kernel]:
     gpu = links.work(trace)
     duration, groups = gpu.dur[row], len(key)
-    order = np.lexsort((duration, group))
     count = np.bincount(group, minlength=groups)
     first = np.cumsum(count) - count
-    ordered = duration[order]
+    ordered = segments.sorted_within(group, duration)
     total = segments.sums(group, duration, groups)
     replays = np.bincount(group, weights=links.replayed(trace)[row], minlength=groups)
     origins = origins_of(trace, row, group, groups)

@@ -43,9 +43,7 @@ def ops(trace: Trace, *, stages: str | None = None) -> Ops:
         )
     phases = work_phases.of_ops(trace, stages)
     names, tokens = phases.names, phases.through
-    key, group = segments.distinct(
-        np.stack([every.name, op_categories(trace), phases.code], axis=1).astype(np.int64)
-    )
+    key, group = segments.distinct([every.name, op_categories(trace), phases.code])
     count = np.bincount(group, minlength=len(key))
     own = segments.sums(group, links.op_self_ns(trace), len(key))
     whole = segments.sums(group, every.dur, len(key))

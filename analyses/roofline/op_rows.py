@@ -65,8 +65,8 @@ def rows_of(
     mine = all_.own & (found.like[all_.call] == alike)
     row, call = all_.row[mine], all_.call[mine]
     # a call is one thing however many kernels it launched: its phase and category are the first's
-    called, first, of_call = np.unique(call, return_index=True, return_inverse=True)
-    of_call = np.asarray(of_call).reshape(-1)
+    called, first = segments.firsts(call)
+    of_call = segments.codes(call)[1]
     multiplied = np.zeros(len(called), np.int64)
     np.maximum.at(multiplied, of_call, _tf32(trace)[row])
     names, strings = origin.op_names(trace)
@@ -74,16 +74,15 @@ def rows_of(
     head = row[first]
     op = found.op[called]
     of_op = np.where(op >= 0, names[op] if len(names) else -1, -1 - gpu.name[head])
-    key = np.stack([
-        found.work[called], phases.code[head], classes.category[head].astype(np.int64), multiplied,
-        of_op, module[head],
-    ], axis=1) if len(called) else np.empty((0, 6), np.int64)  # fmt: skip
-    distinct, kind = segments.distinct(key)
+    distinct, kind = segments.distinct([
+        found.work[called], phases.code[head], classes.category[head], multiplied, of_op,
+        module[head],
+    ])  # fmt: skip
     size = len(distinct)
     group = kind[of_call]
     total = segments.sums(group, gpu.dur[row], size)
     kernels, calls = np.bincount(group, minlength=size), np.bincount(kind, minlength=size)
-    longest = segments.longest(group, gpu.name[row].astype(np.int64), gpu.dur[row], size)
+    longest = segments.longest(group, gpu.name[row], gpu.dur[row], size)
     helped = _helpers(trace, all_, called, kind, size)
     filled, linked = _filled(trace, row, group, size), _linked(trace, row, group, size)
     out = []

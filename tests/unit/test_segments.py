@@ -74,3 +74,11 @@ def test_distinct_values_are_ascending(values: list[int]) -> None:
 def test_order_leaves_equal_values_as_they_come(values: list[int]) -> None:
     found = segments.order(np.array(values, np.int64))
     assert found.tolist() == sorted(range(len(values)), key=values.__getitem__)
+
+
+@given(ROWS, st.sampled_from([1, 1 << 59]))
+def test_values_are_sorted_within_their_groups(rows: list[tuple[int, int, int]], far: int) -> None:
+    group, start, _ = columns(rows)
+    pairs = sorted(zip(group.tolist(), (start % 8 * far).tolist(), strict=True))
+    found = segments.sorted_within(group, start % 8 * far)
+    assert found.tolist() == [value for _, value in pairs]

@@ -48,16 +48,16 @@ class Unfused(Record, frozen=True):
 def unfused(trace: Trace, stages: str | None = None) -> tuple[Unfused, ...]:
     """By phase: attentions, then runs of what is not in one of them."""
     gpu, classes = links.work(trace), classify(trace)
-    order = np.flatnonzero(gpu.is_(Cat.KERNEL))
-    order = order[np.lexsort((gpu.ts[order], gpu.stream[order], gpu.device[order]))]
+    stream = links.stream(trace)
+    order = np.flatnonzero(gpu.cat == Cat.KERNEL)  # by time
+    order = order[segments.order(stream[order])]
     if not len(order):
         return ()
     phases = work_phases.of_work(trace, stages)
-    lane = np.stack([gpu.device[order].astype(np.int64), gpu.stream[order],
-                     phases.code[order]], axis=1)  # fmt: skip
-    apart = np.r_[True, (lane[1:] != lane[:-1]).any(axis=1)] | _steps_apart(trace, order, stages)
+    lane = stream[order] * len(phases.names) + phases.code[order]
+    apart = np.append(True, lane[1:] != lane[:-1]) | _steps_apart(trace, order, stages)
     inside = _attentions(trace, classes, order, apart)
-    runs = _runs(gpu, classes, order, apart | _copied(gpu, order), inside >= 0)
+    runs = _runs(gpu, classes, order, apart | _copied(trace, order), inside >= 0)
     found = []
     for pattern, group in (("attention", inside), ("pointwise", runs)):
         found += _rows(trace, pattern, order, group, phases)
@@ -90,15 +90,16 @@ def _steps_apart(trace: Trace, order: I64, stages: str | None) -> Mask:
     return out
 
 
-def _copied(gpu: Trace, order: I64) -> Mask:
+def _copied(trace: Trace, order: I64) -> Mask:
     """[K] whether its stream copied from or to the host since the last kernel."""
+    gpu = links.work(trace)
     copies = np.flatnonzero(gpu.is_(Cat.MEMCPY))
     names, at = segments.codes(gpu.name[copies])
     host = np.array(["H" in copy_way(gpu.strings[name])[0] for name in names.tolist()], bool)
     if not host.any():
         return np.zeros(len(order), bool)
     both = np.concatenate([order, copies[host[at]]])
-    place = np.lexsort((gpu.ts[both], gpu.stream[both], gpu.device[both]))
+    place = np.lexsort((gpu.ts[both], links.stream(trace)[both]))
     copy = place >= len(order)
     passed = np.cumsum(copy)[~copy]
     return np.append(False, passed[1:] != passed[:-1])
@@ -128,8 +129,7 @@ def _attentions(trace: Trace, classes: Classes, order: I64, apart: Mask) -> I64:
 
 def _runs(gpu: Trace, classes: Classes, order: I64, apart: Mask, taken: Mask) -> I64:
     """[K] the number of the run of fusable neighbours that a kernel is in, or -1."""
-    key = np.stack([gpu.name[order].astype(np.int64), classes.category[order].astype(np.int64)], 1)
-    kinds, which = segments.distinct(key)
+    kinds, which = segments.distinct([gpu.name[order], classes.category[order]])
     could = np.array([fusable(gpu.strings[n], CATEGORIES[c]) for n, c in kinds.tolist()], bool)
     mine = could[which] & ~taken
     begins = mine & np.r_[True, ~mine[:-1] | apart[1:]]

@@ -95,13 +95,16 @@ def work_row(trace: Trace) -> I64:
 
 def kinds_of_frames(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     """[F] the class of the module of each row of `frames`, as an index into the second."""
-    called = frames(trace)
-    distinct, inverse = segments.codes(called.name)
-    found = [of_frame(trace.strings[int(n)]) for n in distinct]
-    names = [m.kind if m else trace.strings[int(n)] for m, n in zip(found, distinct, strict=True)]
-    classes = tuple(dict.fromkeys(names))
-    number = {name: i for i, name in enumerate(classes)}
-    return np.array([number[name] for name in names], np.int64)[inverse], classes
+
+    def make() -> tuple[I64, tuple[str, ...]]:
+        distinct, inverse = segments.codes(frames(trace).name)
+        texts = [trace.strings[name] for name in distinct.tolist()]
+        names = [found.kind if (found := of_frame(text)) else text for text in texts]
+        classes = tuple(dict.fromkeys(names))
+        number = {name: i for i, name in enumerate(classes)}
+        return np.array([number[name] for name in names], np.int64)[inverse], classes
+
+    return trace.once("kinds of module frames", make)
 
 
 def _together(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[tuple[str, ...], list[I64]]:
@@ -130,6 +133,10 @@ def kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     """[G] what each row of `links.work` belongs to, as an index into the second, or -1: the class
     of the module that launched it, or the path of the module named on it, of any layer.
     """
+    return trace.once("kinds of modules", lambda: _kinds(trace))
+
+
+def _kinds(trace: Trace) -> tuple[I64, tuple[str, ...]]:
     of_row, classes = kinds_of_frames(trace)
     row = work_row(trace)
     out = np.full(len(row), -1, np.int64)

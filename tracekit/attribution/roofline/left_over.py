@@ -47,9 +47,9 @@ def _left_over(trace: Trace) -> LeftOver:
     why[links.replayed(trace)[row] & (mine < 0)] = 1
     why[links.without_launch(trace)[row]] = 0
     why[classify(trace).of(Category.COMMUNICATION)[row]] = 4
-    name = gpu.name[row].astype(np.int64)
+    name = gpu.name[row]
     own = np.where(mine >= 0, names[mine] if len(names) else -1, -1)
-    distinct, group = segments.distinct(np.stack([why, own, name * (own < 0)], axis=1))
+    distinct, group = segments.distinct([why, own, name * (own < 0)])
     reasons = []
     for code, of_op, kernel in distinct.tolist():
         what = strings[of_op] if of_op >= 0 else trace.strings[kernel]

@@ -18,6 +18,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.records import Record
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Mask, Trace
 
 LEAST = 3  # decode steps in a row, of one form
@@ -72,14 +73,12 @@ def _passes(trace: Trace) -> Passes | None:
     )
     if layers_of is None:
         return None
-    attention = np.flatnonzero(ops.named(layers_of))
-    threads, owner = np.unique(
-        np.stack([ops.pid[attention], ops.tid[attention]], axis=1), axis=0, return_inverse=True
-    )
-    busiest = int(np.bincount(owner.ravel()).argmax())
+    attention = ops.where(ops.named(layers_of))
+    threads, owner = segments.distinct([attention.pid, attention.tid])
+    busiest = int(np.bincount(owner).argmax())
     pid, tid = (int(n) for n in threads[busiest])
     mine = np.flatnonzero((ops.pid == pid) & (ops.tid == tid))  # in order of their start
-    own = ops.where(np.isin(np.arange(len(ops)), mine))
+    own = ops.where(mine) if len(mine) < len(ops) else ops
     layer = _outermost(own, layers_of)
     draw = _outermost(own, _DRAW)
     found = _grouped(own, layer, draw)
@@ -102,8 +101,9 @@ def _outermost(ops: Trace, pattern: str) -> I64:
     rows = np.flatnonzero(ops.named(pattern))
     if len(rows) < 2:
         return rows
-    reach = np.maximum.accumulate(ops.end[rows])
-    outer = np.concatenate([[True], ops.ts[rows][1:] >= reach[:-1]])
+    some = ops.where(rows)
+    reach = np.maximum.accumulate(some.end)
+    outer = np.concatenate([[True], some.ts[1:] >= reach[:-1]])
     return np.asarray(rows[outer])
 
 

@@ -96,6 +96,18 @@ def order(values: Ints) -> I64:
     return packed
 
 
+def sorted_within(group: I64, values: I64) -> I64:
+    """[N] the values of each group in order, those of the first group first."""
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
+    size = np.bincount(group)
+    if len(size) * (high - low + 1) >= 1 << _BITS:
+        return values[np.lexsort((values, group))]
+    base = np.arange(len(size)) * (high - low + 1) - low
+    packed = base[group] + values  # group and value as one number
+    packed.sort()
+    return packed - np.repeat(base, size)
+
+
 def begins(numbers: Ints, count: int) -> I64:
     """[count + 1] where the rows of each number below `count` begin, in order of the numbers."""
     first = np.zeros(count + 1, np.int64)
