@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import field
 
-from tracekit.patterns import is_plain
+from tracekit.patterns import Words, is_plain
 from tracekit.records import Record
 from tracekit.trace.columns import kept
 from tracekit.trace.snapshot import Snapshot
@@ -24,6 +24,7 @@ I32 = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer[Any]]  # of any width
 T = TypeVar("T")
+Pattern = str | re.Pattern[str] | Words
 
 
 class Cat(IntEnum):
@@ -343,11 +344,11 @@ class Trace:
             found |= self.cat == int(cat)  # a member of an enumeration is compared as int64
         return found
 
-    def named(self, pattern: str | re.Pattern[str]) -> Mask:
+    def named(self, pattern: Pattern) -> Mask:
         """[N] whether the slice's name matches (`re.search`); each name met is tried once."""
         return self.once(("named", pattern), lambda: self._named(pattern))
 
-    def _named(self, pattern: str | re.Pattern[str]) -> Mask:
+    def _named(self, pattern: Pattern) -> Mask:
         # names of kernels are long, and most patterns are for calls or ops
         met = self.once("names", self._names)
         names = [self.strings[one] for one in met.tolist()]
@@ -355,7 +356,7 @@ class Trace:
             tried = [pattern in name for name in names]
         else:
             search = (re.compile(pattern) if isinstance(pattern, str) else pattern).search
-            tried = [search(name) is not None for name in names]
+            tried = [bool(search(name)) for name in names]
         hits = np.zeros(len(self.strings), bool)
         hits[met] = tried
         some = np.flatnonzero(hits)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.idle import first_calls
 from tracekit.attribution.idle.cause_names import Cause
-from tracekit.patterns import later
+from tracekit.patterns import Words, later
 from tracekit.trace.spans import segments
 from tracekit.trace.spans.intervals import (
     Spans,
@@ -26,17 +24,17 @@ from tracekit.trace.trace import I64, Cat, Mask, Trace
 ITEM = later(r"^aten::(?:item|_local_scalar_dense|is_nonzero|equal)$")
 # a program's own words, those of Megatron and Lightning, and the libraries that read samples;
 # engines get their next batch of requests from a scheduler, which loads nothing
-LOADING = later(
-    r"DataLoader|data_?load|load_?(?:data|batch|sample)|(?:^|[^a-z])data[ _-]?"
-    r"(?:fetch|prefetch|iter|wait|read|queue)\w*|(?:prefetch|fetch|read)[ _-]?data\b"
-    r"|(?:wait_for|fetch|next)_(?:\w+_)?batch\b|batch[ _-](?:generator|fetch)"
-    r"|get_(?:train_|val_|test_|eval_|mini_?)?batch\b|^tracekit::load$"
-    r"|(?:^|/)(?:datasets|webdataset|h5py|decord|nvidia/dali|torchdata|petastorm)/"
-    r"|PIL/Image\.py.*: (?:open|load)|pandas/io/|torchvision/io/|torchaudio/.*: load"
-    r"|torchcodec/|numpy/lib/\w*npyio\w*\.py.*: (?:load|loadtxt|genfromtxt)|soundfile\.py"
-    r"|librosa/core/audio\.py|<built-in (?:function|method) imread",
-    re.IGNORECASE,
-)
+LOADING = Words(
+    "DataLoader", "data_?load", "load_?(?:data|batch|sample)",
+    r"(?:^|[^a-z])data[ _-]?(?:fetch|prefetch|iter|wait|read|queue)\w*",
+    r"(?:prefetch|fetch|read)[ _-]?data\b", r"(?:wait_for|fetch|next)_(?:\w+_)?batch\b",
+    "batch[ _-](?:generator|fetch)", r"get_(?:train_|val_|test_|eval_|mini_?)?batch\b",
+    "^tracekit::load$", "(?:^|/)datasets/", "(?:^|/)webdataset/", "(?:^|/)h5py/",
+    "(?:^|/)decord/", "(?:^|/)nvidia/dali/", "(?:^|/)torchdata/", "(?:^|/)petastorm/",
+    r"PIL/Image\.py.*: (?:open|load)", "pandas/io/", "torchvision/io/", "torchaudio/.*: load",
+    "torchcodec/", r"numpy/lib/\w*npyio\w*\.py.*: (?:load|loadtxt|genfromtxt)", r"soundfile\.py",
+    r"librosa/core/audio\.py", "<built-in (?:function|method) imread",
+)  # fmt: skip
 # CUDA, HIP, Unified Runtime, Level Zero, AscendCL: memory of the device, pinned memory
 ALLOCATING = later(
     r"^(?:cuda|cu|hip)(?:(?:Mem)?(?:Malloc|Alloc|Free)\w*|Host(?:Alloc|Malloc|Free"
