@@ -1,5 +1,6 @@
 """Foreign text as text."""
 
+import html
 import json
 
 import pytest
@@ -33,3 +34,8 @@ def test_json_stays_the_same_value(value: object, ascii_only: bool) -> None:
     text = plain.dumps(value, ascii_only=ascii_only)
     assert json.loads(text) == value
     assert text.isascii() or not ascii_only
+
+
+@given(st.text(alphabet="<>&\"'ab\u00e9"), st.booleans())
+def test_markup_is_what_html_shows_as_the_text(text: str, quote: bool) -> None:
+    assert plain.markup(text, quote=quote) == html.escape(text, quote=quote)

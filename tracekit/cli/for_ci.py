@@ -23,10 +23,10 @@ JUnit = Annotated[Path | None, typer.Option(help="A file for what was found, as 
 
 def check(junit: Path | None, inputs: Sequence[str | Path], force: bool) -> None:
     """Raises: TracekitError where the file would replace an input, or what is none of ours."""
-    from tracekit import files
-    from tracekit.report import ci
-
     if junit is not None:
+        from tracekit import files
+        from tracekit.report import ci
+
         files.check(junit, inputs=inputs, ours=ci.is_junit, force=force)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from math import floor, log10
 from statistics import median
 from typing import Any
 
+from tracekit.plain import markup
 from tracekit.records import Record
 from tracekit.report.html.embedded import bounded, coded
 from tracekit.results.figures import distinct, shorten
@@ -78,7 +78,7 @@ _HATCHES = ("/", "x", ".", "\\", "|", "-", "+")  # of Plotly; .h1 … in page.cs
 def swatch(look: Mark) -> str:
     """A small square in the look's colour and hatching."""
     hatch = f" h{_HATCHES.index(look.hatch) + 1}" if look.hatch else ""
-    return f'<i class="sw{hatch}" style="--c:{escape(look.colour)}"></i>'
+    return f'<i class="sw{hatch}" style="--c:{markup(look.colour)}"></i>'
 
 
 def html_table(section: str, grid: Grid, first: int, most: int = MOST) -> HtmlTable:
@@ -194,7 +194,7 @@ def _row(
 def cell(value: object, column: Column, by: float) -> str:
     """A number in its column's unit, without the unit; never scientific notation."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return escape(str(value))
+        return markup(str(value))
     match column.unit:
         case "count":
             return f"{value:,.0f}"
@@ -237,10 +237,10 @@ def _text(value: object, absent: str, names: Mapping[str, str]) -> str:
     if len(text) > LONG:
         short = names.get(text) or shorten(text, SHORT)
         return (
-            f"<details class=long><summary>{escape(short)}</summary>"
-            f"<code>{escape(text)}</code></details>"
+            f"<details class=long><summary>{markup(short)}</summary>"
+            f"<code>{markup(text)}</code></details>"
         )
-    return f"{swatch(mark)}{escape(text)}" if mark else escape(text)
+    return f"{swatch(mark)}{markup(text)}" if mark else markup(text)
 
 
 def brief(column: Column, value: object) -> str:

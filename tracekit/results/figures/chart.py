@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape as _escape
 from typing import TYPE_CHECKING, Any
 
 from msgspec import field
 
 from tracekit import extras
+from tracekit.plain import markup
 from tracekit.records import Record
 from tracekit.results import units
 from tracekit.results.figures import theme
@@ -77,7 +77,7 @@ def _drawn(trace: Mapping[str, Any]) -> int:
 
 def escape(text: object) -> str:
     """Text from a trace, safe where Plotly reads markup. Quotes stay: it knows no `&quot;`."""
-    return _escape(str(text), quote=False)
+    return markup(str(text), quote=False)
 
 
 def shorten(text: object, most: int = 44) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracekit.trace.scan import grammar, kernel, loops, memory, stacks, values
-from tracekit.trace.scan.layout import SYMBOL
+from tracekit.trace.scan.layout import SYMBOL, target_machine
 
 _MODULES = (grammar, values, stacks, loops, kernel)  # each calls those before it
 
@@ -50,21 +50,6 @@ def _replace(name: str, compiled: object) -> None:
     for module in _MODULES:
         if name in vars(module):
             setattr(module, name, compiled)
-
-
-def target_machine(llvm: Any) -> Any:
-    """LLVM's idea of this processor."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        reloc="default",
-        codemodel="jitdefault",
-        jit=True,
-    )
 
 
 def _primitives() -> dict[str, Any]:

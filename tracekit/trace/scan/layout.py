@@ -5,6 +5,8 @@ Some are addresses of columns, some counts, some what is known of the event bein
 
 from __future__ import annotations
 
+from typing import Any
+
 SYMBOL = "tracekit_scan"  # what the kernel is called as machine code
 
 # status of a call; offsets are never negative, so a step of the kernel returns either
@@ -68,3 +70,18 @@ KEY_ROW = KEY_BYTES + 32
     KEY, KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
 ) = range(109)  # fmt: skip
+
+
+def target_machine(llvm: Any) -> Any:
+    """LLVM's idea of the processor that makes the machine code and runs it."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="default",
+        codemodel="jitdefault",
+        jit=True,
+    )

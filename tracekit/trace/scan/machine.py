@@ -111,9 +111,7 @@ def kernel() -> Kernel | None:
 
 
 def _loaded(llvm: Any, code: bytes) -> Kernel:
-    from tracekit.trace.scan.build import target_machine
-
-    machine = target_machine(llvm)
+    machine = lay.target_machine(llvm)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
