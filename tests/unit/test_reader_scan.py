@@ -159,11 +159,11 @@ def events(draw: st.DrawFn) -> str:
     args = draw(
         objects({key: st.just(USUAL.get(key, str(draw(st.integers(0, 9))))) for key in chosen}, odd)
     )
-    phase = draw(st.sampled_from("XXXXXXsfitMBEC"))
+    phase = draw(st.sampled_from("XXXXXXsfitMBECn"))
     cat = draw(st.sampled_from(
         ["cpu_op", "kernel", "gpu_memcpy", "cuda_runtime", "python_function", "new", "hpu_op"]
     ))  # fmt: skip
-    name = "[memory]" if phase == "i" else draw(st.sampled_from(["aten::mm", "k", "process_name"]))
+    name = "[memory]" if phase in "in" else draw(st.sampled_from(["aten::mm", "k", "process_name"]))
     fields: dict[str, Any] = {
         "ph": st.just(f'"{phase}"'), "cat": st.just(f'"{cat}"'), "name": st.just(f'"{name}"'),
         "pid": st.integers(0, 3), "tid": st.integers(0, 3),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -160,26 +161,57 @@ def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> P
     """The rows of one side table; `cat` [N] of the slices, `texts` the trace's index of a text."""
     spec = SPECS[name]
     every = [one for many in spec.columns.values() for one in many]
-    if len(cat) and not any(len(found.of(attribute)[0]) for attribute in every):
+    given = [row for one in every
+             if one not in _NO_ROW.get(name, ()) and len(row := found.of(one)[0])]  # fmt: skip
+    if len(cat) and not given:
         return _empty(name, found, texts)  # most pieces have nothing of most tables
-    allowed = np.take(_allowed(spec.cats), cat) if spec.cats else None
-    has = np.zeros(len(cat), bool)
-    for attribute in every:
-        if attribute not in _NO_ROW.get(name, ()):
-            has[found.of(attribute)[0]] = True
+    rows = _united(given, len(cat))
+    if spec.cats:
+        rows = rows[_allowed(spec.cats)[cat[rows]]]
     if spec.least is not None:
         (attribute,) = next(iter(spec.columns.values()))
         row, value = found.of(attribute)
         named = np.asarray(texts[value] if attribute in _TEXTS else value, np.int64)
-        has[row[named < spec.least]] = False
-    rows = np.flatnonzero(has if allowed is None else has & allowed)
-    place = np.full(len(cat), -1, np.int32)
-    place[rows] = np.arange(len(rows), dtype=np.int32)
+        rows = np.setdiff1d(rows, row[named < spec.least], assume_unique=True)
+    places = Places(rows, len(cat))
     columns = {
-        column: _column(attributes, found, place, len(rows), texts)
+        column: _column(attributes, found, places, texts)
         for column, attributes in spec.columns.items()
     }
-    return Part(rows, columns, shared=True)
+    return Part(rows.astype(np.int64), columns, shared=True)
+
+
+def _united(rows: Sequence[I32], count: int) -> I32:
+    """The rows that are in one of these, in order; `count` of all rows."""
+    if rows and all(np.array_equal(rows[0], more) for more in rows[1:]):
+        return rows[0]  # mostly a slice has all arguments of a table, or none
+    has = np.zeros(count, bool)
+    for some in rows:
+        has[some] = True
+    return np.flatnonzero(has).astype(np.int32)
+
+
+class Places:
+    """Where the rows of a table are: `rows` [K] of `count`."""
+
+    def __init__(self, rows: I32 | I64, count: int) -> None:
+        self.rows, self.count = rows, count
+
+    @cached_property
+    def of(self) -> I32:
+        """[count] by row, -1 for one that the table has not."""
+        place = np.full(self.count, -1, np.int32)
+        place[self.rows] = np.arange(len(self.rows), dtype=np.int32)
+        return place
+
+    def fill(self, out: npt.NDArray[Any], row: I32, value: npt.NDArray[Any]) -> None:
+        """Puts the values of some rows into `out` [K]; those of others are left out."""
+        if np.array_equal(row, self.rows):
+            out[:] = value
+            return
+        at = self.of[row]
+        kept = np.flatnonzero(at >= 0)
+        out[at[kept]] = value[kept]
 
 
 _EMPTY: dict[str, Mapping[str, Array]] = {}  # by table: the columns of no rows
@@ -192,29 +224,20 @@ def _empty(name: str, found: Records, texts: I32) -> Part:
     return Part(np.empty(0, np.int64), dict(_EMPTY[name]), shared=True)
 
 
-def _column(attributes: Sequence[str], found: Records, place: I32, count: int, texts: I32) -> Array:
-    """[count] one column of a side table; `place` [N] where the row of a slice is."""
+def _column(attributes: Sequence[str], found: Records, places: Places, texts: I32) -> Array:
+    """[K] one column of a side table."""
     kind = int(found.keys.kinds[found.keys.slots[attributes[0]]])
     if kind == lay.TRIPLE:
-        three = [filled(found.of(attributes[0], k), place, count, 0) for k in range(3)]
-        return np.stack(three, axis=1)
-    out = np.full(count, np.nan) if kind == lay.DECIMAL else np.full(count, -1, np.int64)
+        three = np.zeros((len(places.rows), 3), np.int64)
+        for k in range(3):
+            places.fill(three[:, k], *found.of(attributes[0], k))
+        return three
+    if kind == lay.DECIMAL:
+        out: npt.NDArray[Any] = np.full(len(places.rows), np.nan)
+        row, value = found.of(attributes[0])
+        places.fill(out, row, (value >> lay.POWERS) / _POWERS[value & ((1 << lay.POWERS) - 1)])
+        return out
+    out = np.full(len(places.rows), -1, np.int64)
     for attribute in reversed(attributes):
-        row, value = found.of(attribute)
-        at = np.take(place, row)
-        kept = np.flatnonzero(at >= 0)
-        at, value = np.take(at, kept).astype(np.intp), np.take(value, kept)
-        if kind == lay.DECIMAL:
-            places = value & ((1 << lay.POWERS) - 1)
-            out[at] = (value >> lay.POWERS) / _POWERS[places]
-        else:
-            out[at] = value
+        places.fill(out, *found.of(attribute))
     return texts[out] if kind in (lay.TEXT, lay.RAW) else out
-
-
-def filled(some: tuple[I32, I64], place: I32, count: int, missing: int) -> I64:
-    out = np.full(count, missing, np.int64)
-    at = np.take(place, some[0])
-    kept = np.flatnonzero(at >= 0)
-    out[np.take(at, kept).astype(np.intp)] = np.take(some[1], kept)
-    return out

@@ -20,7 +20,7 @@ from tracekit.trace.json.pieces import Piece
 from tracekit.trace.scan import arguments
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.arguments import Records
-from tracekit.trace.scan.scanner import FLOWS, MEMORY, SLICE, Found, Scanner
+from tracekit.trace.scan.scanner import FLOWS, SLICE, Found, Scanner
 from tracekit.trace.trace import GPU_WORK, I32, I64, Cat
 
 _MOST_CATEGORIES = 200  # of a piece
@@ -147,7 +147,7 @@ class Rows:
         """The tables whose rows are no slices."""
         parts: dict[str, Part] = {}
         if "memory" in self.tables:
-            parts["memory"] = _memory(found)
+            parts["memory"] = _memory(found, self.scanner.phases == lay.MEMORY)
         if "flows" in self.tables:
             parts["flows"] = _flows(found, self.scanner.shared)
         return parts
@@ -206,18 +206,18 @@ def _firsts(column: I32, count: int) -> I64:
     return found
 
 
-def _memory(found: Found) -> Part:
-    """As `other_events` makes it of [memory] events."""
-    rows = np.flatnonzero(found.rows[lay.ROW_PHASE] == MEMORY)
-    place = np.full(len(found.rows[lay.ROW_PHASE]), -1, np.int32)
-    place[rows] = np.arange(len(rows), dtype=np.int32)
+def _memory(found: Found, phases: npt.NDArray[np.bool_]) -> Part:
+    """As `other_events` makes it of [memory] events; `phases` [256] that they may have."""
+    rows = np.flatnonzero(phases[found.rows[lay.ROW_PHASE]])
+    places = arguments.Places(rows, len(found.rows[lay.ROW_PHASE]))
     columns: dict[str, Any] = {"ts": found.rows[lay.ROW_TS][rows]}
     for column, attribute, missing in (
         ("bytes", "memory_bytes", 0), ("allocated", "allocated", -1), ("reserved", "reserved", -1),
         ("device_type", "device_type", -1), ("device", "memory_device", -1),
         ("address", "address", -1),
     ):  # fmt: skip
-        columns[column] = arguments.filled(found.records.of(attribute), place, len(rows), missing)
+        columns[column] = np.full(len(rows), missing, np.int64)
+        places.fill(columns[column], *found.records.of(attribute))
     columns["pid"], columns["tid"] = found.rows[lay.ROW_PID][rows], found.rows[lay.ROW_TID][rows]
     return Part(np.full(len(rows), -1, np.int64), columns, shared=True)
 

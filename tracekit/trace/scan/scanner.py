@@ -18,7 +18,8 @@ from tracekit.trace.trace import I32, I64
 
 Bytes = npt.NDArray[np.uint8]
 
-SLICE, MEMORY = ord("X"), ord("i")
+SLICE, COUNTER = ord("X"), ord("C")
+_SLOW = b"MBE"  # names, and slices in halves
 FLOWS = {ord("s"): 0, ord("t"): 1, ord("f"): 2}
 
 _TEXTS, _ARENA = 1 << 14, 1 << 20  # room at first
@@ -65,7 +66,8 @@ class Scanner:
         self.shared: I32 = np.empty(0, np.int32)  # the trace's index of each, and -1 at the end
         self._block = np.zeros(lay.FIELDS, np.int64)
         self._arrays: dict[int, npt.NDArray[Any]] = {}
-        self._give(lay.PHASES, _phases(tables))
+        self.phases = _phases(tables)
+        self._give(lay.PHASES, self.phases)
         self._give(lay.KEY_TABLE, self.keys.table)
         self._give(lay.SLOT_KINDS, self.keys.kinds)
         self._give(lay.COUNTS, np.zeros(256, np.int64))
@@ -164,10 +166,14 @@ class Scanner:
 
 def _phases(tables: frozenset[str]) -> Bytes:
     """[256] what is done with events of each phase."""
-    found = np.full(256, lay.SLOWLY, np.uint8)
+    # of other phases none is used, but what is named as memory
+    found = np.full(256, lay.MEMORY if "memory" in tables else lay.COUNT, np.uint8)
+    found[[0, *_SLOW]] = lay.SLOWLY
     found[SLICE] = lay.SLICE
-    found[list(FLOWS)] = lay.FLOW if "flows" in tables else lay.COUNT
-    found[MEMORY] = lay.MEMORY if "memory" in tables else lay.COUNT
+    if "counters" in tables:
+        found[COUNTER] = lay.SLOWLY
+    if "flows" in tables:
+        found[list(FLOWS)] = lay.FLOW
     return found
 
 
