@@ -214,7 +214,7 @@ def _core(start: I64, flat: Spans) -> tuple[int, int]:
     longer than all the rest cuts off. `start` is sorted.
     """
     gap = flat[1:, 0] - flat[:-1, 1]
-    before = np.searchsorted(start, flat[1:, 0])  # activities ahead of each gap
+    before = segments.below(start, flat[1:, 0])  # activities ahead of each gap
     few = max(1, len(start) // 50)
     left = int(np.where(before <= few, gap, 0).argmax())
     right = int(np.where(len(start) - before <= few, gap, 0).argmax())

@@ -76,6 +76,7 @@ def answers(one: list[tuple[int, int, int]], two: list[tuple[int, int, int]], fa
             [part.tolist() for part in segments.distinct([outer[1] * far, outer[0]])],
             segments.union_ns(columns(rows)[0], *outer[1:], 5).tolist(),
             segments.previous(outer[1] * far).tolist(),
+            segments.below(np.sort(outer[1]), start).tolist(),
             segments.places(np.sort(outer[1] * far), start * far).tolist(),
             nesting.nearest(nesting.parents(*outer), outer[1] % 3 == 0).tolist(),
             segments.grouped(outer[1] - outer[1].min(), int(np.ptp(outer[1])) + 1).tolist(),

@@ -59,7 +59,7 @@ def suspect_words(suspect_ns: int) -> str:
 
 def by_cause(found: Idle, windows: Spans) -> I64:
     """[W, classes] idle ns of each window (windows may overlap) in the order of By."""
-    return np.stack([covered(found.of(cause), windows) for cause in ORDER], axis=1)
+    return np.stack([found.ns(cause, windows) for cause in ORDER], axis=1)
 
 
 def suspect_by_cause(found: Idle, windows: Spans) -> I64:

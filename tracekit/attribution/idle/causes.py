@@ -20,7 +20,17 @@ from tracekit.attribution.idle.host_causes import first_use, host_causes
 from tracekit.patterns import later
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.spans.intervals import EMPTY, Spans, intersect, spans, subtract, total, union
+from tracekit.trace.spans.intervals import (
+    EMPTY,
+    Spans,
+    covered,
+    intersect,
+    spans,
+    subtract,
+    sums,
+    total,
+    union,
+)
 from tracekit.trace.trace import I64, Mask, Trace
 
 WAIT_EVENT = later(r"StreamWaitEvent")
@@ -45,6 +55,7 @@ class Idle(Record, frozen=True, eq=False):
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
     known: dict[Cause, Spans] = field(default_factory=dict)
+    sums: dict[Cause, I64] = field(default_factory=dict)
     suspects: dict[Cause, Spans] = field(default_factory=dict)
 
     def of(self, cause: Cause) -> Spans:
@@ -52,6 +63,13 @@ class Idle(Record, frozen=True, eq=False):
         if cause not in self.known:
             self.known[cause] = np.asarray(self.spans[self.cause == ORDER.index(cause)])
         return self.known[cause]
+
+    def ns(self, cause: Cause, windows: Spans) -> I64:
+        """[W] of each window what one class is."""
+        flat = self.of(cause)
+        if cause not in self.sums:
+            self.sums[cause] = sums(flat)
+        return covered(flat, windows, self.sums[cause])
 
     def suspect_of(self, cause: Cause) -> Spans:
         """Of the spans of one class, those that are suspect, cut where they are in part."""
@@ -96,8 +114,9 @@ def _idle(trace: Trace, device: int | None) -> Idle:
     first = np.zeros(len(gaps), bool)
     call = links.call_rows(trace)[links.launch_row(trace)[closer[linked]]]
     first[linked] = first_use(trace)[call]
-    add(np.stack([start, end], axis=1)[linked & ~first], Cause.LAUNCH_CALL)
-    add(np.stack([start, end], axis=1)[linked & first], Cause.HOST_INITIALISATION)
+    in_call = np.stack([start, end], axis=1)
+    add(in_call[linked & ~first], Cause.LAUNCH_CALL)
+    add(in_call[linked & first], Cause.HOST_INITIALISATION)
     device_side = np.stack([end, gaps[:, 1]], axis=1)
     kinds = _device_causes(trace, opener, closer, linked)
     for cause, mask in kinds.items():
@@ -114,7 +133,7 @@ def _idle(trace: Trace, device: int | None) -> Idle:
     return Idle(
         spans=where,
         cause=np.concatenate([cause for _, cause in parts])[order],
-        gap=np.searchsorted(gaps[:, 0], where[:, 0], side="right") - 1,
+        gap=segments.below(gaps[:, 0], where[:, 0] + 1) - 1,
         gaps=gaps,
         opener=opener,
         closer=closer,
@@ -136,12 +155,13 @@ def _gaps(trace: Trace, device: int | None, rows: I64) -> tuple[Spans, I64, I64]
     if not len(flat):  # only activities without duration: nothing was busy
         flat = spans(gpu.ts[rows[:1]], [0])
     edges = np.concatenate([[first], flat.ravel(), [max(last, int(flat[-1, 1]))]]).reshape(-1, 2)
-    edges = edges[edges[:, 1] > edges[:, 0]]
+    # between flat spans there is time; before and after them there may be none
+    edges = edges[int(edges[0, 0] == edges[0, 1]) : len(edges) - int(edges[-1, 0] == edges[-1, 1])]
     real = rows[gpu.dur[rows] > 0] if (gpu.dur[rows] > 0).any() else rows
-    at = np.searchsorted(gpu.ts[real], edges[:, 1], side="left")
+    at = segments.below(gpu.ts[real], edges[:, 1])
     closer = np.where(at < len(real), real[np.minimum(at, len(real) - 1)], -1)
     by_end = real[np.argsort(gpu.end[real], kind="stable")]
-    behind = np.searchsorted(gpu.end[by_end], edges[:, 0], side="right") - 1
+    behind = segments.below(gpu.end[by_end], edges[:, 0] + 1) - 1
     opener = np.where(behind >= 0, by_end[np.maximum(behind, 0)], -1)
     return edges, opener, closer
 

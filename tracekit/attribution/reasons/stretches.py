@@ -153,7 +153,7 @@ def _ns(found: Idle, where: Spans, gap: I64, pieces: Mask) -> I64:
 def _instants(trace: Trace, found: Idle, rows: I64) -> tuple[I64, I64]:
     """[I] each: of `rows`, work without duration, those that lie in a gap, and their gap."""
     at = links.work(trace).ts[rows]
-    gap = np.searchsorted(found.gaps[:, 0], at, side="right") - 1
+    gap = segments.below(found.gaps[:, 0], at + 1) - 1
     inside = np.flatnonzero(gap >= 0)
     inside = inside[at[inside] < found.gaps[gap[inside], 1]]
     return rows[inside], gap[inside]

@@ -150,9 +150,8 @@ class Loops:
         block = _run(self._run, lay.MEET, given, {lay.LENGTH: len(one), lay.ASKED: len(two)})
         return None if block[lay.STATUS] < 0 else _first(out, block)
 
-    def covered(self, flat: Spans, windows: Spans) -> I64:
-        sums, out = np.zeros(len(flat) + 1, np.int64), np.empty(len(windows), np.int64)
-        np.cumsum(flat[:, 1] - flat[:, 0], out=sums[1:])
+    def covered(self, flat: Spans, windows: Spans, sums: I64) -> I64:
+        out = np.empty(len(windows), np.int64)
         given = {
             lay.BEGINS: _whole(flat), lay.SUMS: sums, lay.ASKED_BEGINS: _whole(windows),
             lay.OUT: out,
@@ -212,7 +211,7 @@ class Loops:
         _run(self._run, lay.AGAIN, given, numbers)
         return out
 
-    def sought(self, ascending: I64, wanted: I64) -> I64:
+    def below(self, ascending: I64, wanted: I64) -> I64:
         out = np.empty(len(wanted), np.int64)
         given = {lay.BEGINS: _whole(ascending), lay.ASKED_BEGINS: _whole(wanted), lay.OUT: out}
         _run(self._run, lay.SEEK, given, {lay.LENGTH: len(ascending), lay.ASKED: len(wanted)})

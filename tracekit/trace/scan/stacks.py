@@ -216,17 +216,15 @@ def again(f: int) -> int:
 
 
 def seek(f: int) -> int:
-    """OUT: the first of ascending numbers that each of others is, or -1.
+    """OUT: how many of ascending numbers are below each of others.
 
     Sought from where the one before was, in growing steps: mostly they ascend too.
     """
     values, count = get(f, lay.BEGINS), get(f, lay.LENGTH)
     wanted, out, at = get(f, lay.ASKED_BEGINS), get(f, lay.OUT), 0
     for k in range(get(f, lay.ASKED)):
-        value = word(wanted + 8 * k)
-        at = least(values, count, value, at)
-        found = at < count and word(values + 8 * at) == value
-        put_word(out + 8 * k, at if found else -1)
+        at = least(values, count, word(wanted + 8 * k), at)
+        put_word(out + 8 * k, at)
     return lay.DONE
 
 

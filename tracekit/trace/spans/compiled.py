@@ -76,8 +76,8 @@ class Loops(Protocol):
         """As `intervals.intersect`; those of either do not overlap."""
         ...
 
-    def covered(self, flat: I64, windows: I64) -> I64:
-        """As `intervals.covered`."""
+    def covered(self, flat: I64, windows: I64, sums: I64) -> I64:
+        """As `intervals.covered`, with `intervals.sums`."""
         ...
 
     def grouped(self, numbers: Ints, first: I64) -> I32:
@@ -102,8 +102,8 @@ class Loops(Protocol):
         """As `segments.previous`."""
         ...
 
-    def sought(self, ascending: I64, wanted: I64) -> I64:
-        """As `segments.places`."""
+    def below(self, ascending: I64, wanted: I64) -> I64:
+        """As `segments.below`."""
         ...
 
     def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:

@@ -103,15 +103,25 @@ def clip(flat: Spans, start: int, end: int) -> Spans:
     return intersect(flat, np.array([[start, end]], np.int64)) if end > start else EMPTY
 
 
-def covered(flat: Spans, windows: Spans) -> npt.NDArray[np.int64]:
-    """[W] ns of each window (any windows, overlapping too) that flat spans cover."""
+def sums(flat: Spans) -> I64:
+    """[F + 1] what flat spans cover up to each of them, and in all."""
+    found = np.zeros(len(flat) + 1, np.int64)
+    np.cumsum(flat[:, 1] - flat[:, 0], out=found[1:])
+    return found
+
+
+def covered(flat: Spans, windows: Spans, known: I64 | None = None) -> I64:
+    """[W] ns of each window (any windows, overlapping too) that flat spans cover.
+
+    `known` are their `sums`, for who asks often.
+    """
     if not len(flat):
         return np.zeros(len(windows), np.int64)
+    length = sums(flat) if known is None else known
     if loops := compiled.of(len(windows)):
-        return loops.covered(flat, windows)
-    length = np.concatenate([[0], np.cumsum(flat[:, 1] - flat[:, 0])])
+        return loops.covered(flat, windows, length)
 
-    def before(instant: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def before(instant: I64) -> I64:
         index = np.searchsorted(flat[:, 0], instant, side="right")
         inside = np.where(index > 0, flat[index - 1, 1] - instant, 0)
         return np.asarray(length[index] - np.maximum(inside, 0), np.int64)

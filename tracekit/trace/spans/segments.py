@@ -135,13 +135,18 @@ def previous(values: I64) -> I32 | I64:
     return found
 
 
+def below(ascending: I64, wanted: I64) -> I64:
+    """[M] how many of ascending values are less than each of others; quick where those ascend."""
+    if loops := compiled.of(len(wanted)):
+        return loops.below(ascending, wanted)
+    return np.searchsorted(ascending, wanted)
+
+
 def places(ascending: I64, wanted: I64) -> I64:
     """[M] the first row of ascending values that has each of others, or -1."""
     if not len(ascending):
         return np.full(len(wanted), -1, np.int64)
-    if loops := compiled.of(len(wanted)):
-        return loops.sought(ascending, wanted)
-    found = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    found = np.minimum(below(ascending, wanted), len(ascending) - 1)
     return np.where(ascending[found] == wanted, found, -1)
 
 
