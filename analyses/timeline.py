@@ -33,7 +33,7 @@ from tracekit.trace.ranks import named
 from tracekit.trace.spans import detail, segments
 from tracekit.trace.spans.intervals import Spans, covered, union_of
 from tracekit.trace.spans.segments import distinct
-from tracekit.trace.trace import HOST, Cat, Mask, Trace
+from tracekit.trace.trace import Cat, Mask, Trace
 
 BINS = 200
 STRIPS = 6  # streams, or threads, that get a strip of their own
@@ -48,14 +48,15 @@ def timeline(trace: Trace, *, bins: int = BINS) -> Timelines:
     Raises: MissingEventsError for a trace without ops, calls, annotations or GPU work.
     """
     gpu = links.work(trace)
-    host = trace.of(*HOST)
+    host = links.host_window(trace)
     shown = gpu if len(gpu) else trace.of(Cat.CPU_OP)
-    if not len(host) and not len(gpu):
+    if host is None and not len(gpu):
         raise MissingEventsError(
             "no slices with a length", where=trace.path, hint="capture at least one step"
         )
-    ends = [(part.ts.min(), part.end.max()) for part in (host, gpu) if len(part)]
-    start, end = int(min(e[0] for e in ends)), int(max(e[1] for e in ends))
+    ends = [host] if host is not None else []
+    ends += [(int(gpu.ts.min()), int(gpu.end.max()))] if len(gpu) else []
+    start, end = min(first for first, _ in ends), max(last for _, last in ends)
     bin_ns = max(-(-(end - start) // bins), 1)
     edges = start + bin_ns * np.arange(bins + 1, dtype=np.int64)
     windows = np.stack([edges[:-1], edges[1:]], axis=1)

@@ -129,11 +129,11 @@ def _launched_in(trace: Trace, thread: I64, where: Spans) -> Mask:
 
 def overhead(trace: Trace) -> Iterator[Finding]:
     """The profiler's own work, and how much of the idle time and of the stages it can be."""
-    own, host = trace.of(Cat.OVERHEAD), trace.of(*HOST)
-    if not len(own) or not len(host):
+    own, host = trace.of(Cat.OVERHEAD), links.host_window(trace)
+    if not len(own) or host is None:
         return
     flat = union(spans(own.ts, own.dur))
-    window = np.array([[host.ts.min(), host.end.max()]], np.int64)
+    window = np.array([host], np.int64)
     time = int(covered(flat, window)[0])
     if not time:
         return

@@ -11,7 +11,7 @@ from tracekit.attribution import links
 from tracekit.attribution.stages.instances import Markers
 from tracekit.records import Record
 from tracekit.trace.spans import detail, segments
-from tracekit.trace.trace import HOST, I32, I64, Mask, Trace
+from tracekit.trace.trace import HOST, I32, I64, Cat, Mask, Trace
 
 from .waiting import WORDS, Waits
 
@@ -21,17 +21,27 @@ STREAMS, THREADS = 32, 10  # tracks
 FOCUS = 3  # stages of which one instance is drawn whole, where there is room
 
 
+class Columns(Record, frozen=True, eq=False):
+    """N slices, as they stand in a trace: nothing is copied."""
+
+    owner: I64  # a number from 0 that slices of one track share
+    start: I64
+    dur: I64
+    end: I64
+    name: I64 | I32
+    node: I64 | None  # -1: of none; None: all are
+
+
 class Rows(Record, frozen=True, eq=False):
     """Slices of one kind on their tracks."""
 
     tracks: list[Track]
-    track: I64
-    start: I64
-    dur: I64
-    name: I64 | I32
-    node: I64
+    place: I64  # the track of each owner, -1 for none
+    of: Columns
+    drawn: Mask  # [N] those on a track
+    window: tuple[int, int]
     most: int
-    left_out: int = 0
+    left_out: int
 
 
 class Drawn(Record, frozen=True, eq=False):
@@ -55,11 +65,8 @@ def drawn(
         parts += [_streams(trace, work)]
     if waits is not None:
         parts += [_waits(trace, waits)]
-    parts = [part for part in parts if len(part.start)]
-    window = (
-        min(int(part.start.min()) for part in parts),
-        max(int((part.start + part.dur).max()) for part in parts),
-    )
+    parts = [part for part in parts if part.tracks]
+    window = min(part.window[0] for part in parts), max(part.window[1] for part in parts)
     view, left_out = _view(trace, waits, window), sum(part.left_out for part in parts)
     if not single:
         every_track = tuple(track for part in parts for track in part.tracks)
@@ -70,11 +77,7 @@ def drawn(
     rest = np.empty((5, 0), np.int64)
     bins = max(RUNS // max(sum(len(part.tracks) for part in parts), 1), 64)
     for part in parts:
-        keep = detail.chosen(part.dur, _inside(part, focus), part.most)
-        rows = np.flatnonzero(keep)
-        columns = (part.track, part.start, part.dur, part.name, part.node)
-        alone = np.stack([column[rows] for column in columns], dtype=np.int64)
-        more = detail.runs(part.track, part.start, part.dur, keep, window=window, bins=bins)
+        alone, more = _split(part, focus, window, bins)
         for one in (alone, more):
             one[0] += len(tracks)
         kept.append(alone)
@@ -89,6 +92,24 @@ def drawn(
     )
     slices = Slices(track, start, dur, code, node, rest)
     return Drawn(tuple(tracks), names, slices, window, view, left_out)
+
+
+def _split(
+    part: Rows, focus: Sequence[tuple[int, int]], window: tuple[int, int], bins: int
+) -> tuple[I64, I64]:
+    """Track, start, duration, name and node of what is drawn one by one; and runs of the rest."""
+    of = part.of
+    keep = detail.chosen(of.dur, _inside(of, focus), part.most, part.drawn)
+    rows = np.flatnonzero(keep)
+    node = np.full(len(rows), -1, np.int64) if of.node is None else of.node[rows]
+    alone = np.stack(
+        [part.place[of.owner[rows]], of.start[rows], of.dur[rows], of.name[rows], node],
+        dtype=np.int64,
+    )
+    gone = part.drawn & ~keep
+    more = detail.runs(of.owner, of.start, of.dur, ~gone, window=window, bins=bins)
+    more[0] = part.place[more[0]]
+    return alone, more
 
 
 def _view(trace: Trace, waits: Waits | None, window: tuple[int, int]) -> tuple[int, int]:
@@ -107,11 +128,11 @@ def _view(trace: Trace, waits: Waits | None, window: tuple[int, int]) -> tuple[i
     return (low, high) if high > low else window
 
 
-def _inside(part: Rows, focus: Sequence[tuple[int, int]]) -> Mask:
+def _inside(of: Columns, focus: Sequence[tuple[int, int]]) -> Mask:
     """[N] whether a slice lies in, or around, a stretch that is drawn whole."""
-    out = np.zeros(len(part.start), bool)
+    out = np.zeros(len(of.start), bool)
     for low, high in focus:
-        out |= (part.start < high) & (part.start + part.dur > low)
+        out |= (of.start < high) & (of.end > low)
     return out
 
 
@@ -139,75 +160,70 @@ def _focus(trace: Trace, marks: Markers | None) -> list[tuple[int, int]]:
 def _streams(trace: Trace, node: I64) -> Rows:
     gpu = links.work(trace)
     several = len(trace.devices) > 1
+    streams, owner = segments.distinct([gpu.device, gpu.stream])
 
-    def said(row: int) -> tuple[str, int]:
-        stream, device = int(gpu.stream[row]), int(gpu.device[row])
+    def said(number: int) -> tuple[str, int]:
+        device, stream = streams[number].tolist()
         own = f"stream {stream}" if stream >= 0 else "stream unknown"
         return f"device {device}, {own}" if several else own, device
 
-    return _tracks(
-        "stream", links.stream(trace), gpu.ts, gpu.dur, gpu.name, node, STREAMS, DEVICE, said
-    )
+    of = Columns(owner, gpu.ts, gpu.dur, gpu.end, gpu.name, node)
+    return _tracks("stream", of, np.ones(len(gpu), bool), STREAMS, DEVICE, said)
 
 
 def _host(trace: Trace, node: I64 | None) -> Rows:
-    host = trace.of(*HOST)
-    own = np.full(len(host), -1, np.int64)
+    threads = list(links.threads(trace))
+    own: I64 | None = None
     if node is not None:
-        own[np.searchsorted(host.id, links.ops(trace).id)] = node
+        own = np.full(len(trace), -1, np.int64)
+        own[trace.is_(Cat.CPU_OP)] = node
 
-    def said(row: int) -> tuple[str, int]:
-        one = host.where(np.array([row]))
-        pid, tid = int(one.pid[0]), int(one.tid[0])
-        number = str(trace.source.labels.get(tid, tid))
+    def said(number: int) -> tuple[str, int]:
+        pid, tid = threads[number]
+        text = str(trace.source.labels.get(tid, tid))
         name = trace.source.threads.get((pid, tid), "")
-        label = name if number in name else f"thread {number} {name}".strip()
-        return label, int(one.device[0])
+        return name if text in name else f"thread {text} {name}".strip(), -1
 
-    return _tracks(
-        "thread", links.thread(trace)[trace.is_(*HOST)], host.ts, host.dur, host.name, own, THREADS,
-        HOST_SLICES, said,
-    )  # fmt: skip
+    of = Columns(links.thread(trace), trace.ts, trace.dur, trace.end, trace.name, own)
+    return _tracks("thread", of, trace.is_(*HOST), THREADS, HOST_SLICES, said)
 
 
 def _waits(trace: Trace, waits: Waits) -> Rows:
     several = len(trace.devices) > 1
+    devices, owner = segments.codes(waits.device)
 
-    def said(row: int) -> tuple[str, int]:
-        device = int(waits.device[row])
+    def said(number: int) -> tuple[str, int]:
+        device = int(devices[number])
         return f"idle time of device {device}" if several else "idle time, by cause", device
 
-    return _tracks(
-        "idle", waits.device, waits.start, waits.dur, waits.cause + len(trace.strings), waits.node,
-        STREAMS, IDLE, said,
+    of = Columns(
+        owner, waits.start, waits.dur, waits.start + waits.dur, waits.cause + len(trace.strings),
+        waits.node,
     )  # fmt: skip
+    return _tracks("idle", of, np.ones(len(owner), bool), STREAMS, IDLE, said)
 
 
 def _tracks(
-    kind: str, owner: I64, start: I64, dur: I64, name: I64 | I32, node: I64, tracks: int, most: int,
+    kind: str, of: Columns, mine: Mask, tracks: int, most: int,
     said: Callable[[int], tuple[str, int]],
 ) -> Rows:  # fmt: skip
-    """Rows on the tracks with most time, in the order of their owners' numbers.
+    """Those slices on the tracks with most time, in the order of their owners' numbers.
 
-    `said` is what the track of a row is called, and its device.
+    `said` is what the track of an owner is called, and its device.
     """
-    key, of = segments.codes(owner.astype(np.int64))
-    total = np.bincount(of, weights=dur, minlength=len(key)).astype(np.int64)  # exact below 2^53
-    count = np.bincount(of, minlength=len(key))
-    kept = np.sort(np.argsort(-total, kind="stable")[:tracks])
-    row = np.zeros(len(key), np.int64)
-    row[of] = np.arange(len(of))
-    made = [
-        Track(label, kind, device, int(count[k]), int(total[k]))
-        for k in kept.tolist()
-        for label, device in [said(int(row[k]))]
-    ]
-    if len(kept) == len(key):
-        return Rows(made, of, start, dur, name, node, most)
-    place = np.full(len(key), -1, np.int64)
-    place[kept] = np.arange(len(kept))
-    on = place[of]
-    rows = on >= 0
-    return Rows(
-        made, on[rows], start[rows], dur[rows], name[rows], node[rows], most, len(key) - len(kept)
+    # all slices of an owner as one run
+    owner, first, last, count, total = detail.runs(
+        of.owner, of.start, of.dur, ~mine, window=(0, 1), bins=1
     )
+    kept = np.sort(np.argsort(-total, kind="stable")[:tracks])
+    names = [said(own) for own in owner[kept].tolist()]
+    made = [
+        Track(label, kind, device, int(count[at]), int(total[at]))
+        for at, (label, device) in zip(kept.tolist(), names, strict=True)
+    ]
+    place = np.full(int(owner.max(initial=-1)) + 1, -1, np.int64)
+    place[owner[kept]] = np.arange(len(kept))
+    if len(kept) < len(owner):
+        mine = mine & (place[of.owner] >= 0)
+    window = (int(first[kept].min()), int(last[kept].max())) if made else (0, 0)
+    return Rows(made, place, of, mine, window, most, len(owner) - len(kept))

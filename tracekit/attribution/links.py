@@ -148,6 +148,14 @@ def call_thread(trace: Trace) -> Rows:
     return trace.once("call thread", lambda: np.asarray(thread(trace)[call_rows(trace)]))
 
 
+def host_window(trace: Trace) -> tuple[int, int] | None:
+    """The first start and the last end of what is on the host; None where nothing is."""
+    host = trace.is_(*HOST)
+    if not host.any():
+        return None
+    return int(trace.ts[host.argmax()]), int(trace.end[host].max())  # sorted by start
+
+
 def parent_row(trace: Trace) -> Rows:
     """[N] for each row of the trace that is on the host, the row of the innermost enclosing one.
 

@@ -24,18 +24,21 @@ def longest(length: I64, most: int) -> I64:
     return rows[np.argsort(-length[rows], kind="stable")[:most]]
 
 
-def chosen(dur: I64, wanted: Mask, most: int) -> Mask:
+def chosen(dur: I64, wanted: Mask, most: int, among: Mask | None = None) -> Mask:
     """[N] the wanted ones where they are at most half of `most`, and the longest of all others.
 
-    What encloses a slice is as long or longer, so that it is chosen with it.
+    What encloses a slice is as long or longer, so that it is chosen with it. All of `among` ([N]).
     """
-    if len(dur) <= most:
-        return np.ones(len(dur), bool)
-    keep = wanted.copy() if int(wanted.sum()) <= most // 2 else np.zeros(len(dur), bool)
-    others = np.flatnonzero(~keep)
+    every = np.ones(len(dur), bool) if among is None else among
+    if int(every.sum()) <= most:
+        return every
+    keep = wanted & every
+    if int(keep.sum()) > most // 2:
+        keep[:] = False
+    others = np.flatnonzero(every & ~keep)
     room = max(most - int(keep.sum()), 0)
     if room >= len(others):
-        return np.ones(len(dur), bool)
+        return every
     if room:
         least = len(others) - room
         keep[others[np.argpartition(dur[others], least)[least:]]] = True
