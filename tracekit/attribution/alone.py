@@ -18,21 +18,29 @@ def alone(trace: Trace) -> I64:
 
     def make() -> I64:
         gpu = links.work(trace)
-        out = np.zeros(len(gpu), np.int64)
+        out = gpu.dur.copy()
         for device in trace.devices:
-            mine = gpu.device == device
-            out[mine] = covered(_single(gpu, mine), np.stack([gpu.ts, gpu.end], axis=1)[mine])
+            mine = np.flatnonzero(gpu.device == device)
+            mine = mine[_beside(gpu.ts[mine], gpu.end[mine])]
+            windows = np.stack([gpu.ts[mine], gpu.end[mine]], axis=1)
+            out[mine] = covered(_single(windows), windows)
         return out
 
     return trace.once("alone", make)
 
 
-def _single(gpu: Trace, mine: Mask) -> Spans:
-    """Flat spans in which exactly one of these slices is open."""
-    if not mine.any():
+def _beside(start: I64, end: I64) -> Mask:
+    """[N] whether another one lies over a part of each; sorted by start."""
+    over = np.maximum.accumulate(end)[:-1] > start[1:]
+    return np.asarray(np.append(False, over) | np.append(over, False))
+
+
+def _single(spans: Spans) -> Spans:
+    """Flat spans in which exactly one of these, sorted by start, is open."""
+    if not len(spans):
         return EMPTY
-    at = np.concatenate([gpu.ts[mine], gpu.end[mine]])
-    step = np.repeat([1, -1], int(mine.sum()))
+    at = spans.ravel("F")
+    step = np.repeat([1, -1], len(spans))
     order = np.argsort(at, kind="stable")
     edges, depth = at[order], np.cumsum(step[order])
     one = np.flatnonzero((depth[:-1] == 1) & (edges[1:] > edges[:-1]))
