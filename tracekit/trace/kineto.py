@@ -91,7 +91,7 @@ def _read(text: Text, tables: frozenset[str], processes: int | None) -> Trace:
         "meta": metadata.typed(found.meta),
         "reread": _Reread(text),
     }
-    trace = assembly.trace(source, losses)
+    trace = assembly.trace(source, losses, count)
     if not any(trace.source.events) and not trace.source.losses:
         what = "a list of JSON objects, but not of events: none has a `ph`"
         raise NotATraceError(what, where=text.name, hint=_HINT)

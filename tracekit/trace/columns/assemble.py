@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
 from tracekit.trace.columns.texts import Texts, ordered
 from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
 
+T = TypeVar("T")
 I64 = npt.NDArray[np.int64]
 _WIDTH: Mapping[str, Any] = {"name": np.int32, "cat": np.uint8, "device": np.int32}
 _NO_SLICE = frozenset({"memory", "counters", "flows"})  # tables whose rows are no slices
@@ -75,7 +77,9 @@ class Assembly:
         self.reads = {k: one for k, one in self.reads.items() if k <= read.index}
         return end, read
 
-    def trace(self, source: Mapping[str, Any], losses: Sequence[Loss]) -> Trace:
+    def trace(
+        self, source: Mapping[str, Any], losses: Sequence[Loss], threads: int = 1
+    ) -> Trace:  # fmt: skip
         """The Trace. `source` are fields of Source that the pieces do not know."""
         reads = [self.reads.pop(k) for k in sorted(self.reads)]
         total = Sum()
@@ -93,20 +97,14 @@ class Assembly:
         unknown = decide(columns, list(self.kinds), words)
         del columns[KIND]
         order = _order(columns["ts"], columns["dur"])
-        tables = self._tables(reads, shifts, paired, order)
-        reads.clear()
         origin = int(columns["ts"][order[0]]) if count else 0
-        for name in COLUMNS:
-            if count > _MANY:
-                release.freed()
-            column = columns.pop(name)
-            if name == "device":
-                column = _devices(column)
-            column = column[order].astype(_WIDTH.get(name, np.int64), copy=False)
-            if name == "ts":
-                column -= origin
-            column.flags.writeable = False
-            columns[name] = column
+        with _beside(threads if count > _MANY else 1) as soon:
+            found = soon(lambda: self._tables(reads, shifts, paired, order))
+            for name in COLUMNS:
+                if count > _MANY:
+                    release.freed()
+                columns[name] = _sorted(name, columns.pop(name), order, origin)
+            tables = found()
         for name in self.wanted & _NO_SLICE:
             if "ts" in tables[name].columns and len(tables[name]):
                 tables[name].columns["ts"].__isub__(origin)
@@ -191,6 +189,30 @@ def _moved(column: npt.NDArray[Any], shift: Mapping[int, int]) -> npt.NDArray[np
 def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[np.generic]:
     found = [read.slices.columns.pop(name) for read in reads]
     return np.concatenate([*found, paired.column(name)]) if found else paired.column(name)
+
+
+def _sorted(name: str, column: npt.NDArray[Any], order: I64, origin: int) -> npt.NDArray[Any]:
+    """A column of the Trace."""
+    if name == "device":
+        column = _devices(column)
+    found = column[order].astype(_WIDTH.get(name, np.int64), copy=False)
+    if name == "ts":
+        found -= origin
+    found.flags.writeable = False
+    return found
+
+
+@contextmanager
+def _beside(threads: int) -> Iterator[Callable[[Callable[[], T]], Callable[[], T]]]:
+    """Takes what a second thread is to make meanwhile, and gives what waits for it; without a
+    second thread what is asked for is made then."""
+    if threads < 2:
+        yield lambda make: make
+        return
+    from concurrent.futures import ThreadPoolExecutor  # not for small traces
+
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda make: pool.submit(make).result
 
 
 def _order(ts: I64, dur: I64) -> npt.NDArray[np.intp]:

@@ -19,7 +19,9 @@ from tracekit.trace.scan.memory import PADDING
 from tracekit.trace.scan.rows import Rows
 from tracekit.trace.scan.scanner import Scanner
 
-SIZE = 4 << 20  # of a piece: with smaller ones the work on each piece tells
+# of a piece: with smaller ones the work on each piece tells; of large files more at a time, since
+# that work needs the interpreter
+SIZE, _PIECES, _MOST = 4 << 20, 256, 24 << 20
 _PROBED = 4  # pieces that show whether a text is in the usual form
 
 
@@ -99,13 +101,14 @@ class Reader:
 
 def reads(
     text: Text, first: int, tables: frozenset[str], kernel: Kernel, texts: Texts,
-    threads: int = 1, size: int = SIZE,
+    threads: int = 1, size: int | None = None,
 ) -> Iterator[Read]:  # fmt: skip
     """All pieces of a text, in no fixed order; perhaps some after the end of the list too.
 
     Raises: UnusualFormError, where the pieces would be read faster by other means.
     """
-    shared = Shared(text, first, size)
+    usual = min(max(SIZE, text.stored // _PIECES), _MOST)
+    shared = Shared(text, first, usual if size is None else size)
     own = Reader(shared, kernel, tables, texts)
     for _ in range(_PROBED):
         read = own.read()
