@@ -28,6 +28,7 @@ from tracekit.cli import light, process, verbosity
 from tracekit.cli.groups import grouped
 from tracekit.version import __version__
 
+gc.freeze()  # all of it stays
 gc.enable()
 
 _COMMANDS = "tracekit.cli.commands"
