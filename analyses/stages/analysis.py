@@ -93,7 +93,7 @@ def _totals(trace: Trace, marks: Markers, rows: tuple[Instance, ...]) -> tuple[T
     clock: Sequence[ByClock | Nothing] = [NOTHING] * len(members)
     launch: Sequence[ByLaunch | Nothing] = [NOTHING] * len(members)
     if len(links.work(trace)):
-        clock = [split.clock_of(trace, f) for f in flat]
+        clock = split.clocks_of(trace, flat)
         if _launches_known(trace):
             launch = _launches(trace, marks, rows, members)
     names = (*families, Whole.STAGES)

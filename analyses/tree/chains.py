@@ -37,7 +37,7 @@ def chains(parent: I64, name: I64) -> Chains:
     waiting = np.flatnonzero(parent >= 0)
     while len(level):
         around = np.where(parent[level] >= 0, code[parent[level]], -1)
-        key, which = segments.distinct(np.stack([around, name[level]], axis=1))
+        key, which = segments.distinct([around, name[level]])
         code[level] = made + which
         before.append(key[:, 0])
         end.append(key[:, 1])

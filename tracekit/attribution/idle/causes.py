@@ -9,6 +9,9 @@ not asked for it; during the launch call the host was asking; after it the devic
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import field
@@ -54,14 +57,12 @@ class Idle(Record, frozen=True, eq=False):
     opener: I64  # [G] row of `links.work` that ends last before it; -1 for the first gap
     closer: I64  # [G] row of `links.work` that ends it; -1 for the last gap
     suspect: Spans  # flat: launched SUSPECT_NS before or more, and nothing in the file ran
-    known: dict[Cause, Spans] = field(default_factory=dict)
+    known: Mapping[Cause, Spans]  # the spans of each class
     sums: dict[Cause, I64] = field(default_factory=dict)
     suspects: dict[Cause, Spans] = field(default_factory=dict)
 
     def of(self, cause: Cause) -> Spans:
         """The spans of one class, sorted and disjoint."""
-        if cause not in self.known:
-            self.known[cause] = np.asarray(self.spans[self.cause == ORDER.index(cause)])
         return self.known[cause]
 
     def ns(self, cause: Cause, windows: Spans) -> I64:
@@ -103,11 +104,10 @@ def _idle(trace: Trace, device: int | None) -> Idle:
     end[linked] = links.launch_end(trace)[closer[linked]]
     start = np.clip(start, gaps[:, 0], gaps[:, 1])
     end = np.clip(end, gaps[:, 0], gaps[:, 1])
-    parts: list[tuple[Spans, npt.NDArray[np.uint8]]] = []
+    parts: defaultdict[Cause, list[Spans]] = defaultdict(list)
 
     def add(where: Spans, cause: Cause) -> None:
-        real = where[where[:, 1] > where[:, 0]]
-        parts.append((real, np.full(len(real), ORDER.index(cause), np.uint8)))
+        parts[cause].append(where[where[:, 1] > where[:, 0]])
 
     add(gaps[~inner], Cause.AFTER_LAST)
     add(gaps[inner & ~linked], Cause.UNLINKED)
@@ -125,20 +125,32 @@ def _idle(trace: Trace, device: int | None) -> Idle:
         before = np.stack([gaps[mask, 0], start[mask]], axis=1)
         for cause, where in host_causes(trace, thread, before[before[:, 1] > before[:, 0]]):
             add(where, cause)
-    where = np.concatenate([part for part, _ in parts])
+    known = {cause: _by_start(parts[cause]) for cause in ORDER}
+    where = np.concatenate(list(known.values()))
     order = np.argsort(where[:, 0], kind="stable")
     where = where[order]
     assert total(where) == total(gaps), "every idle nanosecond is in one class"
     waits = device_side[linked & ~kinds[Cause.GRAPH]]
     return Idle(
         spans=where,
-        cause=np.concatenate([cause for _, cause in parts])[order],
+        cause=np.repeat(
+            np.arange(len(ORDER), dtype=np.uint8), [len(own) for own in known.values()]
+        )[order],
         gap=segments.below(gaps[:, 0], where[:, 0] + 1) - 1,
         gaps=gaps,
         opener=opener,
         closer=closer,
         suspect=_suspect(trace, device, waits),
+        known=known,
     )
+
+
+def _by_start(parts: list[Spans]) -> Spans:
+    """Sorted spans of several lists as one."""
+    if len(parts) < 2:
+        return parts[0] if parts else EMPTY
+    every = np.concatenate(parts)
+    return every[np.argsort(every[:, 0], kind="stable")]
 
 
 def _suspect(trace: Trace, device: int | None, waits: Spans) -> Spans:

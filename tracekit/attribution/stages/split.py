@@ -69,9 +69,17 @@ def clocks(trace: Trace, windows: Spans) -> list[ByClock]:
     return [_clock(row) for row in _clock_columns(trace, windows).T]
 
 
-def clock_of(trace: Trace, flat: Spans) -> ByClock:
-    """Flat spans as one."""
-    return _clock(_clock_columns(trace, flat).sum(axis=1))
+def clocks_of(trace: Trace, parts: Sequence[Spans]) -> list[ByClock]:
+    """One for each list of flat spans, all of it together."""
+    if not parts:
+        return []
+    columns = _clock_columns(trace, np.concatenate(parts))
+    return [_clock(own.sum(axis=1)) for own in _apart(columns, parts)]
+
+
+def _apart(columns: I64, parts: Sequence[Spans]) -> list[I64]:
+    """What columns [..., W] say of the spans of each part, which they have one after another."""
+    return np.split(columns, np.cumsum([len(part) for part in parts])[:-1], axis=-1)
 
 
 def _clock(column: I64) -> ByClock:
@@ -110,10 +118,13 @@ def launches_of(
     pairs, same_thread = distinct(pairs, len(gpu)), distinct(same_thread, len(gpu))
     flat = [union(part) for part in parts]
     window = np.array([total(f) for f in flat], np.int64)
-    device = np.array([covered(busy(trace).busy, f).sum() for f in flat], np.int64)
+    every = np.concatenate(flat)
+    device, suspect = (
+        np.array([own.sum() for own in _apart(covered(where, every), flat)], np.int64)
+        for where in (busy(trace).busy, idle(trace).suspect)
+    )
     first = segments.bounds(pairs[0], gpu.ts[pairs[1]], gpu.end[pairs[1]], groups)[0]
     same = np.bincount(same_thread[0], minlength=groups)
-    suspect = np.array([covered(idle(trace).suspect, f).sum() for f in flat], np.int64)
     own = {**_own(trace, pairs, groups), "suspect_ns": suspect, "same_thread_count": same}
     return _rows(own, window, device, first)
 
