@@ -11,7 +11,7 @@ from tracekit.attribution import links, program_code
 from tracekit.attribution.stages import annotation_names
 from tracekit.patterns import later
 from tracekit.records import Record
-from tracekit.trace.spans import compiled, segments
+from tracekit.trace.spans import compiled
 from tracekit.trace.spans.among import Among
 from tracekit.trace.spans.intervals import Spans, union_of
 from tracekit.trace.trace import HOST, I64, Cat, Mask, Trace
@@ -114,13 +114,16 @@ def _kinds(trace: Trace) -> npt.NDArray[np.uint8]:
     """[N] what a slice says of what holds the host: bits, by its category and its name."""
 
     def make() -> npt.NDArray[np.uint8]:
-        said = np.zeros((max(Cat) + 1, len(trace.strings)), np.uint8)
+        names = len(trace.strings)
+        which = trace.cat * np.int32(names)
+        which += trace.name  # one number for a category and a name
+        met = np.zeros((max(Cat) + 1) * names, bool)
+        met[which] = True
+        said = np.zeros(len(met), np.uint8)
         for cat, bits in _BITS.items():
-            for name in segments.sorted_unique(trace.name[trace.is_(cat)]).tolist():
-                said[cat, name] = bits(trace.strings[name])
-        which = trace.cat * np.int32(len(trace.strings))
-        which += trace.name
-        return np.take(said.reshape(-1), which)
+            for at in np.flatnonzero(met[cat * names : (cat + 1) * names]).tolist():
+                said[cat * names + at] = bits(trace.strings[at])
+        return np.take(said, which)
 
     return trace.once("kinds of holders", make)
 
