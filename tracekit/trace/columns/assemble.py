@@ -98,7 +98,7 @@ class Assembly:
         del columns[KIND]
         order = _order(columns["ts"], columns["dur"])
         origin = int(columns["ts"][order[0]]) if count else 0
-        with _beside(threads if count > _MANY else 1) as soon:
+        with _meanwhile(threads if count > _MANY else 1) as soon:
             found = soon(lambda: self._tables(reads, shifts, paired, order))
             for name in COLUMNS:
                 if count > _MANY:
@@ -203,7 +203,7 @@ def _sorted(name: str, column: npt.NDArray[Any], order: I64, origin: int) -> npt
 
 
 @contextmanager
-def _beside(threads: int) -> Iterator[Callable[[Callable[[], T]], Callable[[], T]]]:
+def _meanwhile(threads: int) -> Iterator[Callable[[Callable[[], T]], Callable[[], T]]]:
     """Takes what a second thread is to make meanwhile, and gives what waits for it; without a
     second thread what is asked for is made then."""
     if threads < 2:
