@@ -21,7 +21,7 @@ def alone(trace: Trace) -> I64:
         out = gpu.dur.copy()
         for device in trace.devices:
             mine = np.flatnonzero(gpu.device == device)
-            mine = mine[_beside(gpu.ts[mine], gpu.end[mine])]
+            mine = mine[_overlapped(gpu.ts[mine], gpu.end[mine])]
             windows = np.stack([gpu.ts[mine], gpu.end[mine]], axis=1)
             out[mine] = covered(_single(windows), windows)
         return out
@@ -29,7 +29,7 @@ def alone(trace: Trace) -> I64:
     return trace.once("alone", make)
 
 
-def _beside(start: I64, end: I64) -> Mask:
+def _overlapped(start: I64, end: I64) -> Mask:
     """[N] whether another one lies over a part of each; sorted by start."""
     over = np.maximum.accumulate(end)[:-1] > start[1:]
     return np.asarray(np.append(False, over) | np.append(over, False))
