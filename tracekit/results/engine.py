@@ -16,6 +16,7 @@ from tracekit.results.answers import Answers
 from tracekit.results.result import Result
 from tracekit.results.trust import Judge, Trust
 from tracekit.trace import graph_captures, kineto, ranks, redact
+from tracekit.trace.columns import release
 from tracekit.trace.trace import GivenModel, Trace
 
 _LARGE = 100_000  # slices
@@ -94,6 +95,7 @@ def _release(trace: Trace) -> None:
     trace.memo.clear()
     if len(trace) >= _LARGE:
         gc.collect()
+        release.freed()
 
 
 def of_trace(
