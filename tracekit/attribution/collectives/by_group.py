@@ -16,6 +16,7 @@ from msgspec.structs import asdict
 from tracekit.attribution import links
 from tracekit.attribution.collectives import link_peaks
 from tracekit.attribution.collectives.calls import Calls, calls
+from tracekit.attribution.idle.busy import communication
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Trace
@@ -82,12 +83,11 @@ def link_bounds(trace: Trace) -> F64:
     """[G] ns that each row of `links.work` takes at least by the bytes that a link carries of it;
     -1 for all but collectives of known size within one machine of known links.
     """
-    every, peak = calls(trace), link_peaks.of_trace(trace)
-    out = np.full(len(links.work(trace)), -1.0)
-    if peak is None or not len(every.row):
+    peak, out = link_peaks.of_trace(trace), np.full(len(links.work(trace)), -1.0)
+    if peak is None or not communication(trace).any():
         return out
-    key = np.stack([every.name, every.ranks, every.member], axis=1)
-    kinds, which = segments.distinct(key)
+    every = calls(trace)
+    kinds, which = segments.distinct([every.name, every.ranks, every.member])
     ns = np.full(len(kinds), np.nan)  # a byte
     for at, (name, ranks, member) in enumerate(kinds.tolist()):
         factor = bus_factor(every.names[name], ranks)

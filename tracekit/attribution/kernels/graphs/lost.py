@@ -35,23 +35,28 @@ def _alike(trace: Trace) -> I64:
     usable = (gpu.cat == Cat.KERNEL) & size.at_least(1)
     lost = np.flatnonzero(usable & (launch < 0) & (out < 0))
     known = np.flatnonzero(usable & (launch >= 0) & ~links.replayed(trace))
-    if not len(lost) or not len(known):
-        return out
-    _, code = segments.distinct([Words().of_work(trace), size.of])
-    says, track = matching.says(trace, {}), links.stream(trace)
-    for place in segments.sorted_unique(track[lost]).tolist():
-        mine, other = (rows[track[rows] == place] for rows in (lost, known))
-        if len(other) < SHORTEST:
-            continue
-        out[mine] = _by_runs(code[mine], code[other], says[launch[other]], launch[other])
+    pairs = _pairs(links.stream(trace), lost, known)
+    code = segments.distinct([Words().of_work(trace), size.of])[1] if pairs else out
+    for mine, other in pairs:
+        runs = _longest_runs(code[mine], code[other])
+        out[mine] = _agreed(trace, [launch[other[at]] for at in runs])
     return out
 
 
-def _by_runs(lost: I64, known: I64, says: I64, launch: I64) -> I64:
-    """[L] the launch of each lost kernel by its longest run among known ones, or -1."""
-    out = np.full(len(lost), -1, np.int64)
-    if len(lost) * len(known) > MOST:
-        return out
+def _pairs(stream: I64, lost: I64, known: I64) -> list[tuple[I64, I64]]:
+    """Of each stream the lost kernels and the known ones, where all can be compared."""
+    found = []
+    for one in segments.sorted_unique(stream[lost]).tolist():
+        mine, other = lost[stream[lost] == one], known[stream[known] == one]
+        if len(other) >= SHORTEST and len(mine) * len(other) <= MOST:
+            found.append((mine, other))
+    return found
+
+
+def _longest_runs(lost: I64, known: I64) -> list[I64]:
+    """Of each lost kernel the known ones that are in its place in a run that is as long as any;
+    none where it is in no run of SHORTEST.
+    """
     same = lost[:, None] == known[None, :]
     before, after = np.zeros(same.shape, np.int32), np.zeros(same.shape, np.int32)
     for i in range(len(lost)):
@@ -62,9 +67,20 @@ def _by_runs(lost: I64, known: I64, says: I64, launch: I64) -> I64:
         after[i, :-1] = after[i + 1, 1:] + 1 if i + 1 < len(lost) else 1
         after[i, -1] = 1
         after[i] *= same[i]
+    found = []
     for i in range(len(lost)):
         run = before[i] + after[i] - same[i]
-        longest = np.flatnonzero(run == run.max(initial=0))
-        if run.max(initial=0) >= SHORTEST and (says[longest] == says[longest[0]]).all():
-            out[i] = launch[longest[0]]
-    return out
+        longest = run.max(initial=0)
+        found.append(np.flatnonzero((run == longest) & (longest >= SHORTEST)))
+    return found
+
+
+def _agreed(trace: Trace, launches: list[I64]) -> I64:
+    """The first of each of these launches, where all of them say the same; else -1."""
+    asked = segments.sorted_unique(np.concatenate(launches))
+    says = matching.says(trace, {}, asked)
+    own = [says[np.searchsorted(asked, some)] for some in launches]
+    return np.array([
+        some[0] if len(some) and (said == said[0]).all() else -1
+        for some, said in zip(launches, own, strict=True)
+    ], np.int64)  # fmt: skip

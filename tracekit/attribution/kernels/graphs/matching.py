@@ -118,12 +118,15 @@ def _eager_run(trace: Trace, one: Captured, said: I64) -> I64 | None:
     return ran[at // 8 : at // 8 + len(one.call)] if at >= 0 else None
 
 
-def says(trace: Trace, known: dict[tuple[object, ...], int]) -> I64:
-    """[R] a number of the op, its arguments and what is around it, of each call."""
+def says(trace: Trace, known: dict[tuple[object, ...], int], call: I64 | None = None) -> I64:
+    """[R] a number of the op, its arguments and what is around it, of each call, or of these."""
     ops, table = links.ops(trace), trace.table("shapes")
     row, parent = links.call_op_row(trace), links.op_parent_row(trace)
+    calls = links.call_rows(trace)
+    if call is not None:
+        row, calls = row[call], calls[call]
     above = np.where(row >= 0, parent[row] if len(parent) else -1, -1)
-    frame = links.parent_row(trace)[links.call_rows(trace)]
+    frame = links.parent_row(trace)[calls]
     shapes = links.shapes_row(trace)
     columns = [_or_none(trace.name, np.where(row >= 0, -1, frame))]
     for at in (row, above):
