@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 
 # C0 and C1 controls, line and paragraph separators, bidirectional marks, tags that nobody sees,
 # and halves of a UTF-16 pair, which no encoding can write
@@ -15,29 +16,38 @@ _OBEYED = (
     "\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u180e\\u200e\\u200f\\u2028-\\u202e"
     "\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb\\ud800-\\udfff\\U000e0000-\\U000e007f"
 )
-_IN_A_LINE = re.compile(f"[{_OBEYED}]")
-_IN_LINES = re.compile(f"(?![\n\t])[{_OBEYED}]")
-_IN_JSON = re.compile(f"(?![\x00-\x1f])[{_OBEYED}]")
-
 
 # what a spreadsheet takes for the start of a formula, by any of its names, and what it skips before
 _SKIPPED = r"\s\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
-_FORMULA = re.compile(rf"[{_SKIPPED}]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|[\t\r\n]")
+_FORMULA = rf"[{_SKIPPED}]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|[\t\r\n]"
 
 
 def cell(text: str) -> str:
     """The text of a cell of CSV: behind a quote where a spreadsheet would run it."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if _compiled(_FORMULA).match(text) else text
 
 
 def line(text: str) -> str:
     """The text as one line: whatever would be obeyed, line breaks too, as an escape."""
-    return _IN_A_LINE.sub(_escaped, text)
+    # nothing that would be obeyed is printable, and most texts are
+    return text if text.isprintable() else _obeyed().sub(_escaped, text)
 
 
 def lines(text: str) -> str:
     """The same of a document, which keeps its line breaks and tabs."""
-    return _IN_LINES.sub(_escaped, text)
+    rest = text.replace("\n", "").replace("\t", "")
+    return text if rest.isprintable() else _obeyed("\n\t").sub(_escaped, text)
+
+
+def _obeyed(but: str = "") -> re.Pattern[str]:
+    """What would be obeyed, `but` these characters."""
+    return _compiled(f"(?![{but}])[{_OBEYED}]" if but else f"[{_OBEYED}]")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """When it is asked for: these classes are large."""
+    return re.compile(pattern)
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -49,7 +59,7 @@ def _escaped(found: re.Match[str]) -> str:
 def dumps(value: object, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """JSON of the value. Within texts, what a terminal would obey is escaped as JSON has it."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
-    return _IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return _obeyed("\x00-\x1f").sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def markup(text: str, *, quote: bool = True) -> str:

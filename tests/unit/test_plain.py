@@ -22,6 +22,17 @@ def test_what_a_terminal_would_obey_is_shown_as_an_escape(bad: str) -> None:
     assert json.loads(plain.dumps({bad: bad})) == {bad: bad}
 
 
+def test_each_control_and_mark_is_shown_as_an_escape() -> None:
+    spans = [
+        (0, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x61C, 0x61C), (0x180E, 0x180E), (0x200E, 0x200F),
+        (0x2028, 0x202E), (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xD800, 0xDFFF),
+        (0xE0000, 0xE007F),
+    ]  # fmt: skip
+    every = {chr(code) for low, high in spans for code in range(low, high + 1)}
+    assert {one for one in every if one in plain.line(one)} == set()
+    assert {one for one in every if one in plain.lines(one)} == {"\n", "\t"}
+
+
 def test_a_line_has_no_breaks_and_a_document_keeps_them() -> None:
     assert plain.line("a\n\tb\r") == "a\\n\\tb\\r"
     assert plain.lines("a\n\tb\r") == "a\n\tb\\r"
