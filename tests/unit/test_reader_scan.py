@@ -304,7 +304,9 @@ def test_graphs_are_walked_alike_by_both(data: st.DataObject) -> None:
     assert asked.longest(plain.run, *columns).tolist() == when.tolist()
     come = when[source] + weight
     want_edge, want_latest = solve.reached(target, come, floor)
-    edge, latest = asked.reached(plain.run, first, source, weight, floor, when)
+    edge, latest = asked.reached(
+        plain.run, first, source, weight - 3, np.full_like(weight, 3), floor, when
+    )
     assert edge.tolist() == want_edge.tolist()
     assert latest.tolist() == want_latest.tolist()
     above = np.full(count, -1)

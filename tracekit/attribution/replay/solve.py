@@ -95,11 +95,10 @@ def _latest(graph: Graph, first: I64, fixed: I64) -> tuple[Ints, I64]:
     """[V] the edge that lets each point come last, as recorded and with this fixed time, of several
     the last, or -1; and [V] when that is, no sooner than its floor. `first` is as in `Plan`.
     """
-    edges, weight = graph.edges, fixed + graph.edges.work
+    edges = graph.edges
     if run := _kernel(len(graph.when)):
-        return asked.reached(run, first, edges.src, weight, graph.floor, graph.when)
-    weight += graph.when[edges.src]
-    return reached(edges.dst, weight, graph.floor)
+        return asked.reached(run, first, edges.src, fixed, edges.work, graph.floor, graph.when)
+    return reached(edges.dst, graph.when[edges.src] + fixed + edges.work, graph.floor)
 
 
 def reached(target: Ints, come: I64, floor: I64) -> tuple[Ints, I64]:
@@ -119,9 +118,9 @@ def _kernel(points: int) -> Kernel | None:
 def _order(graph: Graph, count: int) -> Ints:
     """Points so that each comes after its sources, without those of a circle."""
     edges = graph.edges
-    waiting = np.bincount(edges.dst, minlength=count)
     target = edges.dst[segments.grouped(edges.src, count)]
     first = segments.begins(edges.src, count)
+    waiting = np.bincount(edges.dst, minlength=count)
     if run := _kernel(count):
         return asked.ordered(run, waiting, first, target)
     return ordered(waiting, first, target)
@@ -150,10 +149,13 @@ def solve(
     if dropped is not None:
         weight = np.where(dropped, NEVER, weight)
     graph = made.graph
+    if run := _kernel(len(graph.when)):
+        return asked.longest(
+            run, made.order, made.first, graph.edges.src, weight, graph.floor,
+            made.pad if pad else None,
+        )  # fmt: skip
     extra = made.pad if pad else np.zeros_like(made.pad)
     columns = made.order, made.first, graph.edges.src, weight, graph.floor, extra
-    if run := _kernel(len(graph.when)):
-        return asked.longest(run, *columns)
     chains = made.chains
     # nothing follows along a wait that is no more
     if chains is None or (dropped is not None and dropped[chains.only[chains.follows]].any()):

@@ -49,40 +49,42 @@ def ordered(run: Kernel, waiting: I64, first: I64, target: Ints) -> I32:
     """
     found = np.empty(len(waiting), np.int32)
     given: Columns = {lay.FIRST: _whole(first), lay.EDGE_END: _half(target), lay.SORTED: found}
-    left = np.array(waiting, np.int64)  # counted down
+    left = np.array(waiting, np.int32)  # counted down
     block = _run(run, lay.ORDER, {**given, lay.WAITING: left}, {lay.POINTS: len(waiting)})
     return found[: block[lay.RESULT]]
 
 
 def longest(
-    run: Kernel, order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64
+    run: Kernel, order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64 | None
 ) -> I64:
-    """[V] when each point happens: `floor`, or the latest of its edges, and its `extra`.
+    """[V] when each point happens: `floor`, or the latest of its edges, and its `extra`, if any.
 
     Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source` after `weight`.
     """
     when = np.array(floor, np.int64)
     given: Columns = {
         lay.SORTED: _half(order), lay.FIRST: _whole(first), lay.EDGE_END: _half(source),
-        lay.WEIGHT: _whole(weight), lay.EXTRA: _whole(extra), lay.WHEN: when,
+        lay.WEIGHT: _whole(weight), lay.WHEN: when,
     }  # fmt: skip
+    if extra is not None:
+        given = {**given, lay.EXTRA: _whole(extra)}
     _run(run, lay.LONGEST, given, {lay.POINTS: len(order)})
     return when
 
 
 def reached(
-    run: Kernel, first: I64, source: Ints, weight: I64, floor: I64, when: I64
+    run: Kernel, first: I64, source: Ints, fixed: I64, work: I64, floor: I64, when: I64
 ) -> tuple[I32, I64]:
     """[V] the edge that lets each point come last, of several the last, or -1; and [V] when that
     is, no sooner than its `floor`.
 
     Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source`, which came at `when`,
-    after `weight`.
+    after `fixed` and `work`.
     """
     edge, latest = np.empty(len(floor), np.int32), np.array(floor, np.int64)
     given: Columns = {
-        lay.FIRST: _whole(first), lay.EDGE_END: _half(source), lay.WEIGHT: _whole(weight),
-        lay.WHEN: _whole(when), lay.LASTS: latest, lay.OUT: edge,
+        lay.FIRST: _whole(first), lay.EDGE_END: _half(source), lay.WEIGHT: _whole(fixed),
+        lay.EXTRA: _whole(work), lay.WHEN: _whole(when), lay.LASTS: latest, lay.OUT: edge,
     }  # fmt: skip
     _run(run, lay.REACH, given, {lay.POINTS: len(floor)})
     return edge, latest

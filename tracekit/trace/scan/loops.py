@@ -32,7 +32,7 @@ def order(f: int) -> int:
     waiting, first, target = get(f, lay.WAITING), get(f, lay.FIRST), get(f, lay.EDGE_END)
     found, count = get(f, lay.SORTED), 0
     for v in range(get(f, lay.POINTS)):
-        if word(waiting + 8 * v) == 0:
+        if half(waiting + 4 * v) == 0:
             put_half(found + 4 * count, v)
             count += 1
     at = 0
@@ -40,8 +40,8 @@ def order(f: int) -> int:
         v = half(found + 4 * at)
         for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
             u = half(target + 4 * edge)
-            left = word(waiting + 8 * u) - 1
-            put_word(waiting + 8 * u, left)
+            left = half(waiting + 4 * u) - 1
+            put_half(waiting + 4 * u, left)
             if left == 0:
                 put_half(found + 4 * count, u)
                 count += 1
@@ -51,7 +51,7 @@ def order(f: int) -> int:
 
 
 def longest(f: int) -> int:
-    """WHEN of each point, which holds the soonest: the latest of its edges, and its EXTRA."""
+    """WHEN of each point, which holds the soonest: the latest of its edges, and any EXTRA."""
     found, first, source = get(f, lay.SORTED), get(f, lay.FIRST), get(f, lay.EDGE_END)
     weight, extra, when = get(f, lay.WEIGHT), get(f, lay.EXTRA), get(f, lay.WHEN)
     for k in range(get(f, lay.POINTS)):
@@ -61,7 +61,9 @@ def longest(f: int) -> int:
             here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
             if here > best:
                 best = here
-        put_word(when + 8 * v, best + word(extra + 8 * v))
+        if extra:
+            best += word(extra + 8 * v)
+        put_word(when + 8 * v, best)
     return lay.DONE
 
 
@@ -79,14 +81,17 @@ def bucket(f: int) -> int:
 
 def reach(f: int) -> int:
     """OUT: the edge that lets each point come last, of several the last, or -1; LASTS holds the
-    soonest of each, and then when that is. WHEN is when points came.
+    soonest of each, and then when that is. WHEN is when points came, WEIGHT and EXTRA how long
+    edges take.
     """
-    first, source, weight = get(f, lay.FIRST), get(f, lay.EDGE_END), get(f, lay.WEIGHT)
-    when, lasts, out = get(f, lay.WHEN), get(f, lay.LASTS), get(f, lay.OUT)
+    first, source, when = get(f, lay.FIRST), get(f, lay.EDGE_END), get(f, lay.WHEN)
+    weight, more = get(f, lay.WEIGHT), get(f, lay.EXTRA)
+    lasts, out = get(f, lay.LASTS), get(f, lay.OUT)
     for v in range(get(f, lay.POINTS)):
         best, most = -1, 0
         for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
             here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
+            here += word(more + 8 * edge)
             if best < 0 or here >= most:
                 best, most = edge, here
         put_half(out + 4 * v, best)
