@@ -7,30 +7,29 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.reasons.names import Reason
 from tracekit.attribution.reasons.stretches import Stretches
-from tracekit.trace.spans import detail, segments
+from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Trace
 
 MOST = 1_000  # stretches of one device that are looked at: the longest
 _REASONS = (Reason.ALLOCATION, Reason.INITIALISATION, Reason.SYNC)
 
 
-def named(trace: Trace, every: Stretches, held: I64) -> I64:
-    """[5, S] `held` ([4, S]: slice, op, and frames), and how many calls; 0 where it is one slice.
+def named(trace: Trace, every: Stretches, rows: I64, held: I64) -> I64:
+    """[5, L] of these stretches, the longest first, what `held` them ([4, L]: slice, op, and
+    frames), and how many calls; 0 where it is one slice.
 
     Where no runtime call is the holder and two or more of one name take half of the stretch, the
     first of them stands for all.
     """
     out = np.concatenate([held, np.zeros((1, held.shape[1]), np.int64)])
     one_call = (held[0] >= 0) & (trace.cat[held[0]] == Cat.RUNTIME)
-    rows = np.flatnonzero(every.of(*_REASONS) & (held[0] > -2) & ~one_call)
-    length = every.spans[:, 1] - every.spans[:, 0]
-    rows = rows[detail.longest(length[rows], MOST)]
-    calls, thread = links.call_rows(trace), links.thread(trace)
-    for number in segments.sorted_unique(every.thread[rows]).tolist():
-        own = calls[thread[calls] == number]
+    places = np.flatnonzero(every.of(*_REASONS)[rows] & ~one_call)[:MOST]
+    calls, thread = links.call_rows(trace), every.thread[rows]
+    for number in segments.sorted_unique(thread[places]).tolist():
+        own = calls[links.call_thread(trace) == number]
         begins, ends = trace.ts[own], trace.end[own]
-        for row in rows[every.thread[rows] == number].tolist():
-            start, end = every.spans[row].tolist()
+        for place in places[thread[places] == number].tolist():
+            start, end = every.spans[rows[place]].tolist()
             low = np.searchsorted(begins, start, side="left")
             if low and ends[low - 1] > start:
                 low -= 1
@@ -38,7 +37,7 @@ def named(trace: Trace, every: Stretches, held: I64) -> I64:
             found = _most(trace, inside, end - start)
             if found is not None:
                 first, count = found
-                out[:, row] = (first, _op(trace, first), *held[2:, row].tolist(), count)
+                out[:, place] = (first, _op(trace, first), *held[2:, place].tolist(), count)
     return out
 
 

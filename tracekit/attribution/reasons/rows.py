@@ -73,11 +73,9 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
         first = (closer >= 0) & stages.first[closer]
         key = np.stack([every.reason.astype(np.int64), launcher], axis=1)
         kinds, which = segments.distinct(key)
-        held = called.named(trace, every, _held(trace, device, len(length)))
-        took = _inside(trace, held, every.spans)
-        waited, after = _waited(trace, every), every.after_sync_ns
-        unseen = _unseen(trace, every, length)
+        after, unseen = every.after_sync_ns, _unseen(trace, every, length)
         alone = (after > 0) & ~np.isin(every.gap, every.gap[every.of(Reason.SYNC)])
+        held, waited = _held(trace, device, every), _waited(trace, every, alone)
         mine = []
         for i, (reason, family) in enumerate(kinds.tolist()):
             own = np.flatnonzero(which == i)
@@ -85,8 +83,8 @@ def rows(trace: Trace, pattern: str | None) -> tuple[IdleReason, ...]:
                 IdleReason(
                     device, REASONS[reason].value, stages.names[family] if family >= 0 else None,
                     int(length[own].sum()), len(own), int(length[own].max()),
-                    summed(trace, held[:, own], took[own]), int(after[own].sum()),
-                    int(alone[own].sum()), summed(trace, waited[:, own], after[own], alone[own]),
+                    held.of(trace, which, i), int(after[own].sum()), int(alone[own].sum()),
+                    waited.of(trace, which, i),
                     int(length[own][first[own]].sum()),
                     stages.instances[family] if family >= 0 else 0, int(unseen[own].sum()),
                     trace.source.rank, int(length[own][long[own]].sum()), int(long[own].sum()),
@@ -139,16 +137,47 @@ def longest(trace: Trace, device: int) -> tuple[I64, holders.Held]:
     return trace.once(("longest stretches", device), make)
 
 
-def _held(trace: Trace, device: int, stretches: int) -> I64:
-    """[4, S] rows of slice, op, frame and library frame; -1 none, -2 not looked up."""
-    out = np.full((4, stretches), -2, np.int64)
+class _Named(Record, frozen=True, eq=False):
+    """What held the host in the L stretches that are looked at: the longest."""
+
+    rows: I64  # [L]
+    held: I64  # [5, L] rows of slice, op, frame and library frame, -1 for none; how many calls
+    ns: I64  # [L]
+    counted: Mask  # [L] of these how many is said
+
+    def of(self, trace: Trace, which: I64, kind: int) -> tuple[Holder, ...]:
+        """Of the stretches of one kind; `which` ([S]) says of what kind each of all is."""
+        own = np.flatnonzero(which[self.rows] == kind)
+        return summed(trace, self.held[:, own], self.ns[own], self.counted[own])
+
+
+def _held(trace: Trace, device: int, every: Stretches) -> _Named:
+    """What the host was in meanwhile."""
     rows, found = longest(trace, device)
-    out[:, rows] = np.stack([found.slice, found.op, found.frame, found.library])
-    return out
+    held = called.named(trace, every, rows, _table(found))
+    took = _inside(trace, held, every.spans[rows])
+    return _Named(rows, held, took, np.ones(len(rows), bool))
+
+
+def _waited(trace: Trace, every: Stretches, alone: Mask) -> _Named:
+    """In what the host waited before; no calls counted."""
+    rows = np.flatnonzero(every.wait >= 0)
+    rows = rows[detail.longest(every.after_sync_ns[rows], holders.MOST)]
+    wait = every.wait[rows]
+    where = np.stack([trace.ts[wait], trace.end[wait]], axis=1)
+    table = _table(holders.held(trace, where, links.thread(trace)[wait]))
+    calls = np.zeros((1, len(rows)), np.int64)
+    held = np.concatenate([table, calls])
+    return _Named(rows, held, every.after_sync_ns[rows], alone[rows])
+
+
+def _table(found: holders.Held) -> I64:
+    """[4, L] rows of slice, op, frame and library frame; -1 for none."""
+    return np.stack([found.slice, found.op, found.frame, found.library])
 
 
 def _inside(trace: Trace, held: I64, where: Spans) -> I64:
-    """[S] ns of each stretch in the slice that holds it; of many calls of one name all of it."""
+    """[L] ns of each stretch in the slice that holds it; of many calls of one name all of it."""
     one = np.flatnonzero((held[0] >= 0) & (held[4] == 0))
     out = where[:, 1] - where[:, 0]
     slices = held[0, one]
@@ -164,19 +193,6 @@ def _unseen(trace: Trace, every: Stretches, length: I64) -> I64:
     for thread in segments.sorted_unique(every.thread[rows]).tolist():
         mine = rows[every.thread[rows] == thread]
         out[mine] = length[mine] - covered(holders.recorded(trace, thread), every.spans[mine])
-    return out
-
-
-def _waited(trace: Trace, every: Stretches) -> I64:
-    """[5, S] as `_held`, of the slices in which the host waited before; no calls counted."""
-    out = np.full((5, len(every.wait)), -2, np.int64)
-    out[4] = 0
-    rows = np.flatnonzero(every.wait >= 0)
-    rows = rows[detail.longest(every.after_sync_ns[rows], holders.MOST)]
-    wait = every.wait[rows]
-    where = np.stack([trace.ts[wait], trace.end[wait]], axis=1)
-    found = holders.held(trace, where, links.thread(trace)[wait])
-    out[:4, rows] = np.stack([found.slice, found.op, found.frame, found.library])
     return out
 
 
