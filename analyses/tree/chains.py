@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracekit.records import Record
-from tracekit.trace.spans import segments
+from tracekit.trace.spans import compiled, segments
 from tracekit.trace.trace import I64
 
 
@@ -26,10 +26,19 @@ class Chains(Record, frozen=True, eq=False):
 
 
 def chains(parent: I64, name: I64) -> Chains:
-    """The chain of each row of a forest: `parent` is the row around each, -1 for none.
+    """The chain of each row of a forest: `parent` is the row around each, -1 for none."""
+    loops = compiled.of(len(parent))
+    made = loops.chained(parent, name) if loops else None
+    if made is None:
+        return _by_level(parent, name)
+    # the same of the distinct chains, which are few: they are numbered as without loops
+    around = parent[made.first]
+    found = _by_level(np.where(around >= 0, made.code[around], -1), name[made.first])
+    return Chains(np.take(found.code, made.code), found.before, found.end)
 
-    Level by level, so that there is no loop over rows.
-    """
+
+def _by_level(parent: I64, name: I64) -> Chains:
+    """Level by level, so that there is no loop over rows."""
     code = np.full(len(parent), -1, np.int64)
     before, end = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     made = 0

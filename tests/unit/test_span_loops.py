@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tracekit.analyses.audit.host import crossings
+from tracekit.analyses.tree.chains import chains
 
 from tests.drawing import Slice, build
 from tests.examples import examples
@@ -100,6 +101,8 @@ def of_slices(trace: Trace, windows: I64, rows: list[tuple[int, int, int]]) -> o
         open_ns = segments.sums(row, pieces[:, 1] - pieces[:, 0], len(trace))
         flat = [intervals.union(pieces[row == one]).tolist() for one in sorted({*row.tolist()})]
         found += [open_ns.tolist(), flat]
+    made = chains(parent, trace.dur)
+    found += [made.code.tolist(), made.before.tolist(), made.end.tolist()]
     some, slices = trace.dur % 3 > 0, links.slices(trace)
     among = Among(slices, some)
     asked_of = among.around(slices, some, *columns(rows))

@@ -15,7 +15,8 @@ from tracekit.trace.trace import I32, I64, Ints, Mask
 Kernel = Callable[[int], int]
 Columns = Mapping[int, I64 | I32 | Mask | npt.NDArray[np.uint8]]
 
-_NEAR = 1 << 10  # distinct rows: a table of so many stays near the processor
+# distinct rows: a table of so many stays near the processor; the most chains
+_NEAR, _MOST = 1 << 10, 1 << 16
 _NEVER = np.iinfo(np.int64).min
 
 
@@ -181,6 +182,21 @@ class Loops:
                 lay.ROOM: room,
             }  # fmt: skip
             block = _run(self._run, lay.CODE, given, numbers)
+            if block[lay.STATUS] == lay.DONE:
+                return Coded(first[: block[lay.RESULT]], out)
+        return None
+
+    def chained(self, above: I64, values: Ints) -> Coded | None:
+        whole, numbers = _whole(above), _whole(values)
+        out = np.empty(len(whole), np.int32)
+        for room in (_NEAR, _MOST):
+            first, places = np.empty(room, np.int64), np.zeros(4 * room, np.int32)
+            given: Columns = {
+                lay.ABOVE: whole, lay.BEGINS: numbers, lay.PLACES: places, lay.FIRST: first,
+                lay.OUT: out,
+            }  # fmt: skip
+            counts = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1, lay.ROOM: room}
+            block = _run(self._run, lay.CHAIN, given, counts)
             if block[lay.STATUS] == lay.DONE:
                 return Coded(first[: block[lay.RESULT]], out)
         return None

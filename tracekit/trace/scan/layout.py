@@ -29,7 +29,7 @@ NOTHING, WHOLE, WORDS, OTHER = range(4)
 # and of all slices of a trace
 ENCLOSE, INSIDE, OPENED, CLIMB, GATHER = range(13, 18)
 # and of rows that each ask for one before
-NEAREST, FRESH, AGAIN, SEEK = range(18, 22)
+NEAREST, FRESH, AGAIN, SEEK, CHAIN = range(18, 23)
 
 # numbers of keys: those of an event, and others of it; of arguments those that are kept, by slot,
 # and others; what stands for one where an object opens, or is over

@@ -199,6 +199,46 @@ def fresh(f: int) -> int:
     return lay.DONE
 
 
+def chain_above(above: int, out: int, k: int) -> int:
+    """The chain of the row above one, -1 for none."""
+    at = word(above + 8 * k)
+    if at < 0:
+        return -1
+    return half(out + 4 * at)
+
+
+def chain(f: int) -> int:
+    """OUT: which distinct chain each row ends, by its number and the chain of the row above, as
+    they come; FIRST: where each comes first; RESULT: how many. FULL where those are more than ROOM,
+    REFUSED where the row above comes later.
+    """
+    above, values, out = get(f, lay.ABOVE), get(f, lay.BEGINS), get(f, lay.OUT)
+    places, mask, first = get(f, lay.PLACES), get(f, lay.PLACE_MASK), get(f, lay.FIRST)
+    count = 0
+    for k in range(get(f, lay.LENGTH)):
+        if word(above + 8 * k) >= k:
+            return lay.REFUSED
+        value, before = word(values + 8 * k), chain_above(above, out, k)
+        at = mixed(value, mixed(before, 0)) & mask
+        known = half(places + 4 * at) - 1
+        while known >= 0:
+            row = word(first + 8 * known)
+            if word(values + 8 * row) == value and chain_above(above, out, row) == before:
+                break
+            at = (at + 1) & mask
+            known = half(places + 4 * at) - 1
+        if known < 0:
+            if count == get(f, lay.ROOM):
+                return lay.FULL
+            known = count
+            count += 1
+            put_word(first + 8 * known, k)
+            put_half(places + 4 * at, count)
+        put_half(out + 4 * k, known)
+    put(f, lay.RESULT, count)
+    return lay.DONE
+
+
 def again(f: int) -> int:
     """OUT: the row before that has the same number, or -1. PLACES: 1 more than the last of each."""
     values, places, mask = get(f, lay.BEGINS), get(f, lay.PLACES), get(f, lay.PLACE_MASK)
@@ -270,10 +310,12 @@ def walk(job: int, f: int) -> int:
         return fresh(f)
     if job == lay.AGAIN:
         return again(f)
+    if job == lay.CHAIN:
+        return chain(f)
     return seek(f)
 
 
 STEPS = (
-    under, enclose, inside, following, opened, climb, gather, nearest, fresh, again, least, seek,
-    walk,
+    under, enclose, inside, following, opened, climb, gather, nearest, fresh, chain_above, chain,
+    again, least, seek, walk,
 )  # fmt: skip

@@ -88,6 +88,13 @@ class Loops(Protocol):
         """What `segments.distinct` makes of them, not sorted; None where more are distinct."""
         ...
 
+    def chained(self, above: I64, values: Ints) -> Coded | None:
+        """Which distinct chain each row ends: by its value and the chain of the row above, or none.
+
+        None where a row above comes later, or most chains are distinct.
+        """
+        ...
+
     def nearest(self, above: I32, wanted: Mask) -> I32 | None:
         """As `nesting.nearest`; what is above a row comes before it."""
         ...
