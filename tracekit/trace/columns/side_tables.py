@@ -169,11 +169,17 @@ def _empty(tables: frozenset[str]) -> Mapping[str, Part]:
     return {name: _MAKERS[name]([], none) for name in tables if name in _MAKERS}
 
 
+@cache
+def allowed(cats: tuple[Cat, ...]) -> npt.NDArray[np.bool_]:
+    """[256] whether each Cat is one of these."""
+    return np.isin(np.arange(256), cats)
+
+
 def _rows(
     arguments: Sequence[Any], cat: npt.NDArray[np.uint8], cats: tuple[Cat, ...], *present: str
 ) -> list[int]:
     """Slices of these categories (any, where none is named) with one of these arguments."""
-    found = np.flatnonzero(np.isin(cat, cats)).tolist() if cats else range(len(cat))
+    found = np.flatnonzero(allowed(cats)[cat]).tolist() if cats else range(len(cat))
     get = attrgetter(*present)  # of one name it is a value, of several a tuple
     none = None if len(present) == 1 else (None,) * len(present)
     return [row for row in found if (a := arguments[row]) is not None and get(a) != none]

@@ -15,7 +15,7 @@ from tracekit.trace.categories import category
 from tracekit.trace.columns.decode import Damage, Decoded, Shapes, counting, decode
 from tracekit.trace.columns.numbers import Labels, indexed, integers, nanoseconds
 from tracekit.trace.columns.other_events import Loose, loose
-from tracekit.trace.columns.side_tables import Part, parts
+from tracekit.trace.columns.side_tables import Part, allowed, parts
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.json.pieces import Piece
 from tracekit.trace.trace import GPU_WORK, Cat
@@ -239,7 +239,7 @@ def _work(
     device = np.full(len(arguments), -1, np.int64)
     stream = np.full(len(arguments), -1, np.int64)
     # of OTHER it is not yet known whether it is work: see device_rows.py
-    work = np.flatnonzero(np.isin(cat, (*GPU_WORK, Cat.OTHER)))
+    work = np.flatnonzero(allowed((*GPU_WORK, Cat.OTHER))[cat])
     if len(work):
         some = [arguments[row] for row in work.tolist()]
         given = integers([-1 if a is None else a.device for a in some])

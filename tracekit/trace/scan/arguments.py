@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record
-from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part
+from tracekit.trace.columns.side_tables import ARGUMENTS, Array, Part, allowed
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.memory import mixed
 from tracekit.trace.trace import GPU_WORK, I32, I64, Cat
@@ -151,12 +151,6 @@ def records(keys_: Keys, row: I32, slot: npt.NDArray[np.uint8], value: I64) -> R
     return Records(keys_, starts, row[order], value[order])
 
 
-@cache
-def _allowed(cats: tuple[Cat, ...]) -> npt.NDArray[np.bool_]:
-    """[256] whether each Cat is one of these."""
-    return np.isin(np.arange(256), cats)
-
-
 def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> Part:
     """The rows of one side table; `cat` [N] of the slices, `texts` the trace's index of a text."""
     spec = SPECS[name]
@@ -167,7 +161,7 @@ def part(name: str, found: Records, cat: npt.NDArray[np.uint8], texts: I32) -> P
         return _empty(name, found, texts)  # most pieces have nothing of most tables
     rows = _united(given, len(cat))
     if spec.cats:
-        rows = rows[_allowed(spec.cats)[cat[rows]]]
+        rows = rows[allowed(spec.cats)[cat[rows]]]
     if spec.least is not None:
         (attribute,) = next(iter(spec.columns.values()))
         row, value = found.of(attribute)
