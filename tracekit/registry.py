@@ -9,7 +9,6 @@ An installed package brings entries by entry points of the kind's group (`tracek
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import pkgutil
 import re
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 E = TypeVar("E")
-
-log = logging.getLogger("tracekit.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,9 @@ def _whose(kind: Kind[E], point: EntryPoint) -> str:
 
 @lru_cache(maxsize=256)
 def _say(text: str) -> None:
-    log.warning("%s", text)
+    import logging
+
+    logging.getLogger("tracekit.registry").warning("%s", text)
 
 
 def _near(name: str, known: Sequence[str]) -> str:

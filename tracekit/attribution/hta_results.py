@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import traceback
 import warnings
@@ -43,6 +42,8 @@ def _quiet(exact: bool = False) -> Iterator[None]:
 
     Raises: HtaError for whatever HTA's code raises; TracekitError for a fault of the machine.
     """
+    import logging  # which no analysis of our own needs
+
     before, level = os.environ.get(ROUNDING), logging.root.manager.disable
     try:
         if exact:

@@ -8,9 +8,7 @@ import shlex
 import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
 from pathlib import Path, PurePath
 
 from tracekit.results import units
@@ -158,32 +156,45 @@ def sha256(path: str | Path) -> str | None:
     """The digest of a trace file, see `digest`; None for what is no file (standard input, a remote
     address)."""
     begun = _digests.pop(_state(path), None)
-    return _digest(path) if begun is None else begun.result()
+    if begun is None:
+        return _digest(path)
+    begun.join()
+    return begun.found
 
 
 def sha256_soon(path: str | Path) -> None:
     """Begins to compute the digest of a large file, while others read and analyze it."""
     state = _state(path)
     if state is not None and state[1] >= _LARGE and state not in _digests:
-        _digests[state] = _thread().submit(_digest, path)
+        _digests[state] = _Digest(path)
+        _digests[state].start()
 
 
 _WHOLE, _END = 256 << 20, 16 << 20
 _LARGE = 4 << 20
 _State = tuple[str, int, int]
-_digests: dict[_State | None, Future[str | None]] = {}
 
 
-@cache
-def _thread() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, initializer=_yielding)
+class _Digest(threading.Thread):
+    """Computes the digest of a file, after those that were begun before."""
+
+    turn = threading.Lock()
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(name="tracekit sha256", daemon=True)
+        self.path = path
+        self.found: str | None = None
+
+    def run(self) -> None:
+        with self.turn:
+            if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+                # reading takes all cores, what comes after leaves some free
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            self.found = _digest(self.path)
 
 
-def _yielding() -> None:
-    """Lets other threads go first: reading takes all cores, what comes after leaves some free."""
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+_digests: dict[_State | None, _Digest] = {}
 
 
 def _state(path: str | Path) -> _State | None:

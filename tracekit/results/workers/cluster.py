@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +38,8 @@ def local(count: int, *, processes: bool = True) -> Iterator[Client]:
     127.0.0.1 only, and has no dashboard; what dask samples of itself and of the traces'
     analysis, a hundred times a second, is off or rare.
     """
+    import logging
+
     import dask
     from distributed import Client
 

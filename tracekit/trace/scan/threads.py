@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +17,9 @@ from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.scan.memory import PADDING
 from tracekit.trace.scan.rows import Rows
 from tracekit.trace.scan.scanner import Scanner
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 # of a piece: with smaller ones the work on each piece tells; of large files more at a time, since
 # that work needs the interpreter
@@ -121,6 +123,9 @@ def reads(
         while (read := own.read()) is not None:
             yield read
         return
+    from concurrent.futures import ThreadPoolExecutor  # not for small traces
+    from queue import SimpleQueue
+
     readers = [own, *(Reader(shared, kernel, tables, texts) for _ in range(threads - 1))]
     out: SimpleQueue[Read | None] = SimpleQueue()
     with ThreadPoolExecutor(threads) as pool:
