@@ -41,16 +41,29 @@ class Plan(Record, frozen=True, eq=False):
     graph: Graph
     order: Ints  # of the points: each after all that it waits for
     first: I64  # [V + 1] where the edges of each point begin
-    kept: I64  # [E] fixed time, no more than what was recorded
-    pad: I64  # [V] what the rules do not explain of each point's time, 0 or more
     chains: Chains | None  # where that is quicker
+
+    # neither is kept, since a graph of a large trace takes what room there is
+
+    @property
+    def kept(self) -> I64:
+        """[E] fixed time, no more than what was recorded."""
+        graph, edges = self.graph, self.graph.edges
+        found = graph.when[edges.dst]
+        found -= graph.when[edges.src]
+        found -= edges.work
+        return np.minimum(edges.fixed, found, out=found)
+
+    @property
+    def pad(self) -> I64:
+        """[V] what the rules do not explain of each point's time, 0 or more."""
+        found = _latest(self.graph, self.first, self.kept)[1]
+        return np.subtract(self.graph.when, found, out=found)
 
 
 def plan(graph: Graph, path: str) -> Plan:
     """The order in which points can be evaluated. Raises: MissingEventsError for a circle."""
     count = len(graph.when)
-    edges = graph.edges
-    first = segments.begins(edges.dst, count)
     order = _order(graph, count)
     if len(order) < count:
         raise MissingEventsError(
@@ -58,14 +71,8 @@ def plan(graph: Graph, path: str) -> Plan:
             where=path,
             hint="record with cuda_sync events, so that no wait is inferred",
         )
-    kept = graph.when[edges.dst]
-    kept -= graph.when[edges.src]
-    kept -= edges.work
-    np.minimum(edges.fixed, kept, out=kept)
-    pad = _latest(graph, first, kept)[1]
-    np.subtract(graph.when, pad, out=pad)
-    chains = None if _kernel(count) else _chains(graph, order, first)
-    return Plan(graph, order, first, kept, pad, chains)
+    first = segments.begins(graph.edges.dst, count)
+    return Plan(graph, order, first, None if _kernel(count) else _chains(graph, order, first))
 
 
 def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
@@ -154,7 +161,7 @@ def solve(
             run, made.order, made.first, graph.edges.src, weight, graph.floor,
             made.pad if pad else None,
         )  # fmt: skip
-    extra = made.pad if pad else np.zeros_like(made.pad)
+    extra = made.pad if pad else np.zeros_like(graph.when)
     columns = made.order, made.first, graph.edges.src, weight, graph.floor, extra
     chains = made.chains
     # nothing follows along a wait that is no more
