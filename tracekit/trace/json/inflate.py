@@ -7,8 +7,8 @@ from typing import IO, Any
 
 from tracekit.trace.json.swollen import Swollen
 
-_STORED_BLOCK = 1 << 14  # compressed bytes at a time
-_PART = 1 << 17  # bytes unpacked at a time: the memory of the last is used again, and is at hand
+_STORED_BLOCK = 1 << 15  # compressed bytes at a time
+_PART = 1 << 18  # bytes unpacked at a time: the memory of the last is used again, and is at hand
 _ROOM = 8 << 20  # bytes of unpacked text held at first: a piece, and what follows it
 
 
