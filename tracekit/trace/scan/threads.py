@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -111,34 +112,35 @@ def reads(
     """
     usual = min(max(SIZE, text.stored // _PIECES), _MOST)
     shared = Shared(text, first, usual if size is None else size)
-    own = Reader(shared, kernel, tables, texts)
-    for _ in range(_PROBED):
-        read = own.read()
-        if read is None:
-            return
-        yield read
-    if 2 * own.refused > _PROBED:
-        raise UnusualFormError
-    if threads < 2:
-        while (read := own.read()) is not None:
+    readers = [Reader(shared, kernel, tables, texts) for _ in range(max(threads, 1))]
+    with closing(_by(readers)) as found:
+        for count, read in enumerate(found, 1):
+            yield read
+            if count == _PROBED and 2 * sum(reader.refused for reader in readers) > _PROBED:
+                raise UnusualFormError
+
+
+def _by(readers: Sequence[Reader]) -> Generator[Read, None, None]:
+    """All pieces, as they are read."""
+    if len(readers) < 2:
+        while (read := readers[0].read()) is not None:
             yield read
         return
     from concurrent.futures import ThreadPoolExecutor  # not for small traces
     from queue import SimpleQueue
 
-    readers = [own, *(Reader(shared, kernel, tables, texts) for _ in range(threads - 1))]
     out: SimpleQueue[Read | None] = SimpleQueue()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(len(readers)) as pool:
         running = [pool.submit(reader.all, out) for reader in readers]
         try:
             ended = 0
-            while ended < threads:
+            while ended < len(readers):
                 read = out.get()
                 if read is None:
                     ended += 1
                 else:
                     yield read
         finally:
-            shared.over = True
+            readers[0].shared.over = True
         for one in running:
             one.result()  # raises what went wrong there
