@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from tests.drawing import Slice, build
 from tracekit.trace import trace as traces
-from tracekit.trace.columns import kept
+from tracekit.trace.columns import kept, release
 from tracekit.trace.trace import Cat
 
 
@@ -120,3 +122,17 @@ def test_a_large_trace_computes_again_what_it_forgot(monkeypatch: pytest.MonkeyP
     assert (column("bb") == 2).all()  # no room for both
     assert (column("a") == 1).all()
     assert made == ["a", "bb", "a"]
+
+
+@pytest.mark.parametrize(("most", "given_back"), [(0, True), (1 << 50, False)])
+def test_what_is_free_goes_back_while_a_process_takes_more_than_it_may(
+    monkeypatch: pytest.MonkeyPatch, most: int, given_back: bool
+) -> None:
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the system does not say what a process takes")
+    seen = threading.Event()
+    monkeypatch.setattr(release, "_LOOK_S", 0.001)
+    monkeypatch.setattr(release, "freed", seen.set)
+    with release.beyond(most):
+        assert seen.wait(30 if given_back else 0.05) is given_back
+    assert not [one for one in threading.enumerate() if one.name == "tracekit memory"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from tracekit.trace import graph_captures, kineto, ranks, redact
 from tracekit.trace.columns import release
 from tracekit.trace.trace import GivenModel, Trace
 
-_LARGE = 100_000  # slices
+_LARGE, _VERY_LARGE = 100_000, 5_000_000  # slices
+_RESIDENT_A_SLICE = 225  # bytes of the trace, what is kept of it, and what is at work
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:
@@ -98,6 +100,13 @@ def _release(trace: Trace) -> None:
         release.freed()
 
 
+def _lean(trace: Trace) -> AbstractContextManager[None]:
+    """Of a very large trace what is freed is no room for what comes, but goes at once."""
+    if len(trace) < _VERY_LARGE:
+        return nullcontext()
+    return release.beyond(_RESIDENT_A_SLICE * len(trace))
+
+
 def of_trace(
     trace: Trace,
     only: Sequence[str] | None = None,
@@ -133,7 +142,7 @@ def _of_trace(
     done: dict[str, Result] = {}
     missing: dict[str, str] = {}
     hints: dict[str, str] = {}
-    with at_once.from_the_end(trace, given, processes):
+    with _lean(trace), at_once.from_the_end(trace, given, processes):
         for name, entry in entries.items():
             progress(entry.title)
             try:

@@ -9,12 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from tracekit.trace.columns import release
-
 T = TypeVar("T")
 Key = tuple[int, Any]
-
-_RESIDENT = 3  # times the room, for it, the trace, and what is at work: beyond, what is free goes
 
 _inside = threading.local()
 
@@ -84,7 +80,6 @@ class Kept:
                 if value is not one:
                     over -= value.bytes
                     self._forget(value)
-        release.beyond(_RESIDENT * self._room)
 
     def _total(self) -> int:
         """Bytes of all values that are still there."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
+_LOOK_S = 0.1
 _FAULTS = (OSError, AttributeError, TypeError, ValueError)  # another system, another C library
 
 
@@ -19,12 +22,30 @@ def freed() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def beyond(most: int) -> None:
-    """The same where this process has more bytes in memory than these."""
+@contextmanager
+def beyond(most: int) -> Iterator[None]:
+    """Meanwhile the same, whenever this process has more bytes in memory than these."""
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_S):
+            if _resident() > most:
+                freed()
+
+    thread = Thread(target=look, name="tracekit memory", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _resident() -> int:
+    """Bytes; 0 where the system does not say."""
     with suppress(*_FAULTS):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        if pages * mmap.PAGESIZE > most:
-            freed()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    return 0
 
 
 def code_of(library: str) -> None:
