@@ -179,22 +179,18 @@ def parent_row(trace: Trace) -> Rows:
 
 def call_op_row(trace: Trace) -> Rows:
     """[R] for each row of `calls`, the row of `ops` that is the innermost around it, or -1."""
-
-    def make() -> Rows:
-        call = calls(trace)
-        return _nest(trace).around(call_thread(trace), call.ts, call.end)
-
-    return trace.once("call_op_row", make)
+    return _around_ops(trace)[1]
 
 
-def _nest(trace: Trace) -> Nest:
-    """The rows of `ops`, by thread."""
+def _around_ops(trace: Trace) -> tuple[Rows, Rows]:
+    """The op around each row of `ops`, and around each row of `calls`."""
 
-    def make() -> Nest:
-        op = ops(trace)
-        return Nest(thread(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+    def make() -> tuple[Rows, Rows]:
+        op, call = ops(trace), calls(trace)
+        nest = Nest(thread(trace)[trace.is_(Cat.CPU_OP)], op.ts, op.end)
+        return nest.parents, nest.around(call_thread(trace), call.ts, call.end)
 
-    return trace.once("nest of ops", make)
+    return trace.once("op rows", make)
 
 
 def op_row(trace: Trace) -> Rows:
@@ -215,8 +211,7 @@ def stream(trace: Trace) -> Rows:
 
 def op_parent_row(trace: Trace) -> Rows:
     """[O] for each row of `ops`, the row of `ops` that is the innermost around it, or -1."""
-
-    return trace.once("op_parent_row", lambda: _nest(trace).parents)
+    return _around_ops(trace)[0]
 
 
 def shapes_row(trace: Trace) -> npt.NDArray[np.int32]:
