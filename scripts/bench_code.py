@@ -8,6 +8,10 @@ PAGE_OF = (
 OPENED = "(gzip.open if path.endswith('.gz') else open)(path, 'rb')"
 READERS = {
     "ours": LOAD.format(""),
+    "ours, with side tables": (  # which analyses read
+        "from tracekit.results import engine\nfrom tracekit.trace import kineto\n"
+        "names = engine.tables(None); made = lambda: kineto.load(path, tables=names)"
+    ),
     "ours, one thread": LOAD.format(", processes=1"),
     "ours, without [fast]": (
         "from tracekit.trace.scan import machine; machine.kernel = lambda: None\n" + LOAD.format("")
