@@ -261,19 +261,27 @@ def distinct(key: I64 | Sequence[Ints]) -> tuple[I64, I64]:
     lows = [int(column.min()) for column in columns]
     spans = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
     if prod(spans) > 1 << _BITS:
-        rows, inverse = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
-        return np.asarray(rows, np.int64), np.asarray(inverse).reshape(-1)
+        return _far_apart(columns)
     packed = columns[0].astype(np.int64)
     packed -= lows[0]
-    least = 0
     for column, span, low in zip(columns[1:], spans[1:], lows[1:], strict=True):
         packed *= span
         packed += column
-        least = least * span + low
-    packed -= least
+        packed -= low
     numbers, inverse = codes(packed)
     found = np.empty((len(numbers), len(columns)), np.int64)
     for at in range(len(columns) - 1, -1, -1):
         found[:, at] = numbers % spans[at] + lows[at]
         numbers //= spans[at]
     return found, inverse
+
+
+def _far_apart(columns: Sequence[Ints]) -> tuple[I64, I64]:
+    """As `distinct`, of numbers that make no one number a row: by codes of each, where those do."""
+    coded = [codes(column) for column in columns]
+    if prod(len(numbers) for numbers, _ in coded) > 1 << _BITS:
+        rows, inverse = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+        return np.asarray(rows, np.int64), np.asarray(inverse).reshape(-1)
+    rows, inverse = distinct([code for _, code in coded])
+    each = [numbers[rows[:, at]] for at, (numbers, _) in enumerate(coded)]
+    return np.stack(each, axis=1), inverse
