@@ -119,7 +119,8 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
     launch = links.launch_row(trace)[work]
     begin, end, start = calls.ts[launch], calls.end[launch], gpu.ts[work]
     kernel = np.asarray(gpu.cat[work] == int(Cat.KERNEL))
-    distinct_calls, nodes = np.unique(launch, return_counts=True)
+    every = np.bincount(launch)
+    distinct_calls = np.flatnonzero(every)
     delay = start - begin
     tklqt = int(np.maximum(delay, 0)[kernel].sum())
     cost = calls.dur[launch] / links.launch_count(trace)[launch]
@@ -134,7 +135,7 @@ def _row(trace: Trace, stage: str, work: I64, windows: Spans, tokens: int | None
         trace=trace.path,
         stage=stage,
         calls=len(distinct_calls),
-        graph_calls=int((nodes > 1).sum()),
+        graph_calls=int((every > 1).sum()),
         activities=len(work),
         host_ns=int(calls.dur[distinct_calls].sum()),
         host=_spread(calls.dur[distinct_calls]),

@@ -84,7 +84,8 @@ def drawn(
         rest = np.concatenate([rest, more], axis=1)
         tracks += part.tracks
     every = np.concatenate(kept, axis=1)
-    track, start, dur, name, node = every[:, np.lexsort((-every[2], every[1], every[0]))]
+    # those of a track come by start, the longer first
+    track, start, dur, name, node = every[:, segments.grouped(every[0], len(tracks))]
     used, code = segments.codes(name)
     causes_from = len(trace.strings)
     names = tuple(

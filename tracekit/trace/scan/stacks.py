@@ -141,12 +141,16 @@ def gather(f: int) -> int:
     tracks, begins, lengths = get(f, lay.TRACKS), get(f, lay.BEGINS), get(f, lay.ENDS)
     marks, out = get(f, lay.MARKS), get(f, lay.OUT)
     origin, width, bins = get(f, lay.FROM), get(f, lay.WIDTH), get(f, lay.BINS)
+    place = since = until = 0  # of the bin at hand: mostly the next slice starts there too
     for k in range(get(f, lay.LENGTH)):
         if byte(marks + k):
             continue
         begin, length = word(begins + 8 * k), word(lengths + 8 * k)
-        at = max(min((begin - origin) // width, bins - 1), 0) + bins * word(tracks + 8 * k)
-        cell = out + 32 * at
+        if begin < since or begin >= until:
+            place = max(min((begin - origin) // width, bins - 1), 0)
+            since = origin + place * width
+            until = since + width
+        cell = out + 32 * (place + bins * word(tracks + 8 * k))
         known = word(cell + 16)
         if known == 0 or begin < word(cell):
             put_word(cell, begin)
