@@ -18,6 +18,7 @@ LOOSE = {
     "errors",
     "extras",
     "files",
+    "kept",
     "patterns",
     "plain",
     "records",

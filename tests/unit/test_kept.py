@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 
 from tests.drawing import Slice, build
+from tracekit import kept
 from tracekit.trace import trace as traces
-from tracekit.trace.columns import kept, release
+from tracekit.trace.columns import release
 from tracekit.trace.trace import Cat
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import field
 
+from tracekit import kept
 from tracekit.patterns import Words, is_plain
 from tracekit.records import Record
-from tracekit.trace.columns import kept
 from tracekit.trace.snapshot import Snapshot
 
 I64 = npt.NDArray[np.int64]
