@@ -350,7 +350,7 @@ class Trace:
 
     def _named(self, pattern: Pattern) -> Mask:
         # names of kernels are long, and most patterns are for calls or ops
-        met = self.once("names", self._names)
+        met = self.names
         names = [self.strings[one] for one in met.tolist()]
         if isinstance(pattern, str) and is_plain(pattern):
             tried = [pattern in name for name in names]
@@ -369,8 +369,12 @@ class Trace:
         found.flags.writeable = False
         return found
 
+    @property
+    def names(self) -> npt.NDArray[np.intp]:
+        """The indices into `strings` that a slice has, ascending."""
+        return self.once("names", self._names)
+
     def _names(self) -> npt.NDArray[np.intp]:
-        """The indices into `strings` that a slice has."""
         seen = np.zeros(len(self.strings), bool)
         seen[self.name] = True
         return np.flatnonzero(seen)

@@ -57,17 +57,12 @@ class _Rules:
             self.names.append(decision[1])
         return self._known[decision]
 
-    def of(
-        self, names: npt.NDArray[np.int32], strings: tuple[str, ...],
-        decide: Callable[[str], _Decision | None],
-    ) -> Numbers:  # fmt: skip
-        """[N] the decision on each name; each distinct name is decided once."""
-        met = np.zeros(len(strings), bool)
-        met[names] = True
-        found = np.full(len(strings), _UNDECIDED, np.int32)
-        for name in np.flatnonzero(met).tolist():
-            found[name] = self.number(decide(strings[name]))
-        return np.take(found, names)
+    def of(self, part: Trace, decide: Callable[[str], _Decision | None]) -> Numbers:
+        """[N] the decision on the name of each slice; each distinct name is decided once."""
+        found = np.full(len(part.strings), _UNDECIDED, np.int32)
+        for name in part.names.tolist():
+            found[name] = self.number(decide(part.strings[name]))
+        return np.take(found, part.name)
 
 
 def classify(trace: Trace) -> Classes:
@@ -96,11 +91,11 @@ def _classify(trace: Trace) -> Classes:
 
 def _by_strong_name(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
     """Names that say more than the op around them: communication, layout changes inside ops."""
-    return rules.of(links.work(trace).name[todo], trace.strings, name_rules.of_strong_name)
+    return rules.of(links.work(trace).where(todo), name_rules.of_strong_name)
 
 
 def _by_name(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
-    return rules.of(links.work(trace).name[todo], trace.strings, name_rules.of_kernel)
+    return rules.of(links.work(trace).where(todo), name_rules.of_kernel)
 
 
 def _by_op(trace: Trace, rules: _Rules, todo: I64) -> Numbers:
@@ -135,8 +130,8 @@ def _ops(trace: Trace) -> tuple[_Rules, Numbers]:
 def _decided(trace: Trace, rules: _Rules) -> Numbers:
     ops = links.ops(trace)
     parent = links.op_parent_row(trace)
-    whole = rules.of(ops.name, trace.strings, name_rules.of_whole_op)
-    single = rules.of(ops.name, trace.strings, name_rules.of_single_op)
+    whole = rules.of(ops, name_rules.of_whole_op)
+    single = rules.of(ops, name_rules.of_single_op)
     aten = ops.named(r"^(aten::|autograd::)")
     # an op of no table hides the ones above it, save torch's own wrappers around ops
     single = _nearest(single, np.where(aten, parent, -1))

@@ -143,7 +143,7 @@ def _of_ops(trace: Trace) -> OfOps:
     works: tuple[Work, ...] = ()
     opaque, later = np.zeros(len(ops), bool), np.zeros(len(ops), bool)
     if set(_ARGUMENTS) <= set(table.columns) and len(table) and len(ops):
-        met = set(segments.sorted_unique(ops.name).tolist())
+        met = set(ops.names.tolist())
         formulas = [
             registry.formula(text) if name in met else None
             for name, text in enumerate(trace.strings)
