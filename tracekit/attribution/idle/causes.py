@@ -163,7 +163,7 @@ def _gaps(trace: Trace, device: int | None, rows: I64) -> tuple[Spans, I64, I64]
     """Gaps from the first slice of the trace to its last end, with what is on either side."""
     gpu = links.work(trace)
     flat = busy(trace, device).busy
-    first, last = min(int(trace.ts.min()), 0), int(trace.end.max())
+    first, last = min(int(trace.ts[0]), 0), int(trace.end.max())
     if not len(flat):  # only activities without duration: nothing was busy
         flat = spans(gpu.ts[rows[:1]], [0])
     edges = np.concatenate([[first], flat.ravel(), [max(last, int(flat[-1, 1]))]]).reshape(-1, 2)

@@ -174,11 +174,16 @@ def unite(f: int) -> int:
     begins, ends, stride = get(f, lay.BEGINS), get(f, lay.ENDS), get(f, lay.STRIDE)
     some = get(f, lay.CANDIDATES)
     at = out = get(f, lay.OUT)
-    opened = low = high = before = 0
-    for k in range(get(f, lay.LENGTH)):
+    opened = low = high = before = k = 0
+    count = get(f, lay.LENGTH)
+    while k < count:
         if some and byte(some + k) == 0:
+            k += 1
+            while k + 8 <= count and word(some + k) == 0:  # eight that are not
+                k += 8
             continue
         begin, end = word(begins + stride * k), word(ends + stride * k)
+        k += 1
         if end <= begin:
             continue
         if opened and begin < before:

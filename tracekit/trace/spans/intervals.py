@@ -95,7 +95,7 @@ def subtract(one: Spans, two: Spans) -> Spans:
     low = min(one[0, 0], two[0, 0]) - 1
     high = max(one[-1, 1], two[-1, 1]) + 1
     edges = np.concatenate([[low], two.ravel(), [high]]).reshape(-1, 2)
-    return intersect(one, edges[edges[:, 1] > edges[:, 0]])
+    return intersect(one, edges)
 
 
 def clip(flat: Spans, start: int, end: int) -> Spans:
