@@ -1,6 +1,8 @@
-"""`python -m tracekit` is `tracekit`."""
+"""`python -m tracekit` is `tracekit`, and ends as any program does: a profiler may watch it."""
 
-from tracekit.cli.app import main
+import sys
+
+from tracekit.cli.app import run
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run())

@@ -107,8 +107,8 @@ def __getattr__(name: str) -> typer.Typer:
     return made
 
 
-def main() -> None:
-    """The console script; exit codes are those of `process`."""
+def run() -> int:
+    """The exit code, as `process` has them, of the command that this process was started with."""
     named, modules = _named(sys.argv[1:]), _modules()
     if named not in _MAKE_GARBAGE:
         gc.set_threshold(_OBJECTS)
@@ -116,8 +116,13 @@ def main() -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     asked = _COMPLETING not in os.environ
     chosen = [named] if asked and named in modules else modules
-    code = process.run(_joined(chosen, listed=asked and not named))
-    if named in _MAKE_GARBAGE:
+    return process.run(_joined(chosen, listed=asked and not named))
+
+
+def main() -> NoReturn:
+    """The console script."""
+    code = run()
+    if _named(sys.argv[1:]) in _MAKE_GARBAGE:
         sys.exit(code)
     _leave(code)
 
