@@ -125,6 +125,8 @@ class Assembly:
     def _tables(
         self, reads: list[Read], shifts: list[dict[int, int]], paired: _Pairs, order: I64
     ) -> dict[str, Table]:
+        if not self.wanted:
+            return {}
         rank = np.empty(len(order), np.int32)
         rank[order] = np.arange(len(order), dtype=np.int32)
         found: dict[str, Table] = {}
