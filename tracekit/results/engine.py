@@ -83,21 +83,22 @@ def answers(
     found = of_trace(
         trace, only, path=name or str(path), processes=processes, progress=progress, **parameters
     )
-    _release(trace)
+    trace.memo.clear()  # nobody asks again, and a trace is part of what it remembers
+    large = len(trace) >= _LARGE
+    del trace
+    if large:
+        _release()
     return found
 
 
-def _release(trace: Trace) -> None:
-    """Frees what was computed of a large trace, which nobody asks again.
+def _release() -> None:
+    """Gives back the memory of a large trace.
 
-    A trace is part of what it remembers, and faults of answers hold it too: its columns would stay
-    until a collection of garbage that does not know how large they are, and of many traces in one
-    call several would be in memory.
+    Faults of answers hold it too: its columns would stay until a collection of garbage that does
+    not know how large they are, and of many traces in one call several would be in memory.
     """
-    trace.memo.clear()
-    if len(trace) >= _LARGE:
-        gc.collect()
-        release.freed()
+    gc.collect()
+    release.freed()
 
 
 def _lean(trace: Trace) -> AbstractContextManager[None]:

@@ -102,6 +102,10 @@ def _answers(
     from tracekit.results import engine
 
     engine.wanted(names)  # a wrong name is no trace's fault
+    if len(traces) > 1:
+        from tracekit.trace.columns import release
+
+        release.in_two_heaps()
     if for_page:
         from tracekit.report import facts
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 _LOOK_S = 0.1
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h; other C libraries do not know it
 _FAULTS = (OSError, AttributeError, TypeError, ValueError)  # another system, another C library
 
 
@@ -20,6 +21,17 @@ def freed() -> None:
     """What was freed in small parts, which the C library keeps for more of them."""
     with suppress(*_FAULTS):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def in_two_heaps() -> None:
+    """At most two heaps of the C library, as many as threads that work at a time.
+
+    Called before the first thread begins; afterwards it changes nothing.
+    What is free at the end of a heap of a thread is not given back, and each new thread has a heap
+    of its own: of several large traces, one after the other, they take as much as a trace.
+    """
+    with suppress(*_FAULTS):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 @contextmanager
