@@ -29,6 +29,7 @@ _BOOT = (
     "from tracekit.trace.scan.machine import make; make(sys.argv[1])"
 )
 _WORTH_SAYING = 100 << 20
+_DIGEST = hashlib.sha256().digest_size  # bytes after the machine code
 _STALE_S = 300  # a lock older than this is of a process that ended
 
 
@@ -86,7 +87,17 @@ def place(llvm: Any) -> Path:
     """The file of machine code of this source, for this processor."""
     digest = hashlib.sha256(f"{_versions()} {llvm.get_host_cpu_name()} {sys.platform} ".encode())
     digest.update(llvm.get_host_cpu_features().flatten().encode())
-    for name in ("build", "grammar", "values", "stacks", "loops", "kernel", "layout", "memory"):
+    for name in (
+        "machine",
+        "build",
+        "grammar",
+        "values",
+        "stacks",
+        "loops",
+        "kernel",
+        "layout",
+        "memory",
+    ):
         digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return folder() / f"scan-{digest.hexdigest()[:24]}.o"
 
@@ -99,15 +110,25 @@ def kernel() -> Kernel | None:
     import llvmlite.binding as llvm
 
     path = place(llvm)
-    try:
-        code = path.read_bytes()
-    except OSError:
+    code = _kept(path)
+    if code is None:
         _start(path)
         return None
     found = _loaded(llvm, code)
     release.code_of("llvmlite")
     compiled.loops = Loops(found)
     return found
+
+
+def _kept(path: Path) -> bytes | None:
+    """The machine code in a file; None where it is not there, or not whole: LLVM ends the process
+    that gives it anything else, as a file may be after the power failed."""
+    try:
+        kept = path.read_bytes()
+    except OSError:
+        return None
+    code, said = kept[:-_DIGEST], kept[-_DIGEST:]
+    return code if hashlib.sha256(code).digest() == said else None
 
 
 def _loaded(llvm: Any, code: bytes) -> Kernel:
@@ -161,6 +182,6 @@ def make(target: str | Path) -> None:
 
         code = machine_code()
         with writing(path) as temporary:
-            Path(temporary).write_bytes(code)
+            Path(temporary).write_bytes(code + hashlib.sha256(code).digest())
     finally:
         lock.unlink(missing_ok=True)
