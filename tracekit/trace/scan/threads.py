@@ -59,10 +59,13 @@ class Shared:
                 rows.scanner.room(len(raw))[:] = np.frombuffer(raw, np.uint8)
                 return index, start, len(raw), last
             length = max(stop - start, 0)
-            if self.text.compressed and length:  # unpacked by one thread at a time
-                own = rows.scanner.text.data
-                given = self.text.handed(start, length, PADDING, own)
-                rows.scanner.over(np.frombuffer(given, np.uint8))
+            if self.text.compressed:  # unpacked by one thread at a time
+                if length:
+                    own = rows.scanner.text.data
+                    given = self.text.handed(start, length, PADDING, own)
+                    rows.scanner.over(np.frombuffer(given, np.uint8))
+                else:  # of a long event that covers it
+                    rows.scanner.room(length)
                 return index, start, length, last
         self.text.into(rows.scanner.room(length), start)
         return index, start, length, last
