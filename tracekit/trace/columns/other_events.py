@@ -64,12 +64,18 @@ def _timed(events: list[Any]) -> tuple[list[Any], Any] | None:
     return kept, times[0][times[1]]
 
 
+def _is_flow(event: Any) -> bool:
+    return type(event.ph) is str and event.ph in _FLOW
+
+
 def _rows(count: int) -> Any:
     return np.full(count, -1, np.int64)
 
 
 def _memory(events: Sequence[Any], labels: Labels) -> Part | None:
-    timed = _timed([e for e in events if e.name == "[memory]" and e.args is not None])
+    timed = _timed(
+        [e for e in events if e.name == "[memory]" and e.args is not None and not _is_flow(e)]
+    )
     if timed is None:
         return None
     some, ts = timed
@@ -86,7 +92,7 @@ def _memory(events: Sequence[Any], labels: Labels) -> Part | None:
 
 
 def _flows(events: Sequence[Any], labels: Labels) -> Part | None:
-    timed = _timed([e for e in events if type(e.ph) is str and e.ph in _FLOW])
+    timed = _timed([e for e in events if _is_flow(e)])
     if timed is None:
         return None
     some, ts = timed

@@ -88,7 +88,7 @@ def _counted(piece: Piece, tables: frozenset[str]) -> Sequence[Any]:
     return [
         event
         for event in decode(piece, counting(), exact=True).events
-        if event.ph == "C" or event.cat == "cuda_profiler_range"
+        if event.ph == "C" or (event.ph in ("X", "B") and event.cat == "cuda_profiler_range")
     ]
 
 

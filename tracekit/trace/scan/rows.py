@@ -165,7 +165,7 @@ class _Cats(Record, frozen=True):
     cat: npt.NDArray[np.uint8]  # [N] Cat
     kind: npt.NDArray[np.int16]  # [N] index into `kinds`, -1 where the category is known
     kinds: list[str]
-    counts: dict[str, int]  # slices by the file's own word
+    counts: Counter[str]  # slices by the file's own word
     firsts: dict[str, int]  # the number of the first event of each
 
     def only(self, rows: I64) -> _Cats:
@@ -189,14 +189,13 @@ def _categories(rows: dict[int, npt.NDArray[Any]], said: Sequence[str]) -> _Cats
             kinds.append(said[one])
     some, events = column[is_slice], rows[lay.ROW_EVENT][is_slice]
     count, first = np.bincount(some, minlength=len(said)), _firsts(some, len(said))
-    used = np.flatnonzero(count).tolist()
-    return _Cats(
-        np.take(cat, column),
-        np.take(kind, column),
-        kinds,
-        {said[one]: int(count[one]) for one in used},
-        {said[one]: int(events[first[one]]) for one in used},
-    )
+    counts: Counter[str] = Counter()
+    firsts: dict[str, int] = {}
+    for one in np.flatnonzero(count).tolist():  # of two that are the same but for their escapes
+        word, number = said[one], int(events[first[one]])
+        counts[word] += int(count[one])
+        firsts[word] = min(firsts.get(word, number), number)
+    return _Cats(np.take(cat, column), np.take(kind, column), kinds, counts, firsts)
 
 
 def _firsts(column: I32, count: int) -> I64:
@@ -258,7 +257,7 @@ def _counts(cats: _Cats, slow: Read, numbers: Sequence[int], odd: Sequence[Any])
         if event.ph == "X":
             word = "" if event.cat is None else str(event.cat)
             first[word] = min(first.get(word, number), number)
-    both = Counter(cats.counts) + slow.cats
+    both = cats.counts + slow.cats
     return Counter({word: both[word] for word in sorted(first, key=first.__getitem__)})
 
 
