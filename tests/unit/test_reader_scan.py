@@ -21,8 +21,11 @@ from tracekit.attribution.replay import solve
 from tracekit.errors import NotATraceError
 from tracekit.trace import kineto
 from tracekit.trace.columns.assemble import Assembly
-from tracekit.trace.scan import asked, machine, rows, threads
+from tracekit.trace.columns.texts import Texts
+from tracekit.trace.json.source import Text
+from tracekit.trace.scan import asked, machine, rows, scanner, threads
 from tracekit.trace.scan import kernel as plain
+from tracekit.trace.scan.memory import PADDING
 from tracekit.trace.spans import nesting
 from tracekit.trace.trace import TABLES, Trace
 
@@ -228,6 +231,71 @@ def test_a_length_of_true_is_one_whatever_stands_beside_it(tmp_path: Path) -> No
         assert found.dur.tolist() == [1_000, 2_000, 2_250][: len(some)]
 
 
+EVENT = '{"ph": "%s", "cat": "%s", "name": "%s", "pid": 0, "tid": 0, "ts": 1, "dur": 2, %s}'
+
+
+@pytest.mark.parametrize(
+    "many",
+    [  # words that are the same but for an escape, or are absent and empty
+        ['"cat": "a/b"', '"cat": "a\\/b"', '"cat": "c"', '"cat": "a/b"'],
+        ['"cat": ""', '"id": 1', '"cat": "c"', '"cat": ""'],
+    ],
+)
+def test_categories_that_are_one_word_are_counted_as_one(tmp_path: Path, many: list[str]) -> None:
+    events = ", ".join(f'{{"ph": "X", "name": "n", "ts": 1, "dur": 2, {one}}}' for one in many)
+    path = tmp_path / "words.json"
+    path.write_text(f'{{"schemaVersion": 1, "traceEvents": [{events}]}}')
+    either(path, plain.run, 1 << 21)
+    assert sorted(decoded(path, 1 << 21).source.cats.values()) == [1, 3]
+
+
+@pytest.mark.parametrize("phase", "stfibnO")
+def test_what_only_looks_like_memory_or_counters_is_none(tmp_path: Path, phase: str) -> None:
+    """Arrows have no bytes, and only slices are ranges of counters."""
+    memory = EVENT % (phase, "c", "[memory]", '"id": 3, "args": {"Bytes": 5}')
+    ranged = EVENT % (phase, "cuda_profiler_range", "r", '"id": 3, "args": {"sm__cycles": 7}')
+    path = tmp_path / "alike.json"
+    path.write_text(f'{{"schemaVersion": 1, "traceEvents": [{memory}, {ranged}]}}')
+    either(path, plain.run, 1 << 21)
+    found = decoded(path, 1 << 21)
+    assert len(found.tables["memory"]) == (phase not in "stf")
+    assert not len(found.tables["counters"])
+
+
+def test_an_event_of_nothing_but_nul_is_left_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "nul.json"
+    nul = '{"ph": "X", "args": {' + 40 * chr(0) + "}}"
+    path.write_text('{"traceEvents": [' + EVENT % ("X", "c", "n", '"id": 1') + f", {nul}]}}")
+    either(path, plain.run, 1 << 21)
+
+
+def test_there_is_room_for_the_shortest_events() -> None:
+    text = b",".join(2_000 * [b"{}"])
+    one = scanner.Scanner(plain.run, ALL, Texts())
+    one.over(np.zeros(len(text) + PADDING, np.uint8))
+    one.text[: len(text)] = np.frombuffer(text, np.uint8)
+    found = one.scan(len(text), False)
+    assert found is not None
+    assert found.odd == 2_000 * [b"{}"]
+
+
+def test_pieces_that_a_long_event_covers_ask_for_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of gzip another thread may have let go of it meanwhile."""
+    names = [*(20 * "n"), 9_000 * "n", *(20 * "n")]
+    listed = ", ".join(EVENT % ("X", "c", name, '"id": 1') for name in names)
+    path = tmp_path / "long.json.gz"
+    path.write_bytes(gzip.compress(f'{{"traceEvents": [{listed}]}}'.encode()))
+    want = decoded(path, 700)
+    asked_for: list[int] = []
+    monkeypatch.setattr(Text, "into", lambda _self, _buffer, start: asked_for.append(start))
+    found = scanned(path, plain.run, 700)
+    assert found is not None
+    check(found, want)
+    assert not asked_for
+
+
 def test_what_the_scanner_gives_up_is_read_from_its_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +409,27 @@ def test_a_large_text_is_read_while_the_kernel_is_made_for_the_next(
         machine.kernel.cache_clear()
     assert len(trace) == 50
     assert [path.parent for path in started] == [tmp_path / "empty"]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_machine_code_that_is_not_whole_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: float
+) -> None:
+    """As a file may be after the power failed; LLVM would end the process."""
+    compiled()
+    import llvmlite.binding as llvm
+
+    code = machine.place(llvm).read_bytes()
+    monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path))
+    machine.place(llvm).write_bytes(code[: int(kept * len(code))])
+    started: list[Path] = []
+    monkeypatch.setattr(machine, "_start", started.append)
+    machine.kernel.cache_clear()
+    try:
+        assert machine.kernel() is None
+    finally:
+        machine.kernel.cache_clear()
+    assert started == [machine.place(llvm)]
 
 
 def test_without_numba_a_large_text_is_read_all_the_same(

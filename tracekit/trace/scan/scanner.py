@@ -23,7 +23,8 @@ _SLOW = b"MBE"  # names, and slices in halves
 FLOWS = {ord("s"): 0, ord("t"): 1, ord("f"): 2}
 
 _TEXTS, _ARENA = 1 << 14, 1 << 20  # room at first
-_SHORTEST = 8  # bytes of an event
+_SHORTEST = 8  # bytes of an event that has a row
+_EMPTIEST = 3  # bytes of any: {},
 _SHORTEST_ARGUMENT = 4  # bytes
 _ROWS: dict[int, Any] = {
     lay.ROW_EVENT: np.int32, lay.ROW_PHASE: np.uint8, lay.ROW_TS: np.int64, lay.ROW_DUR: np.int64,
@@ -72,7 +73,8 @@ class Scanner:
         self._give(lay.SLOT_KINDS, self.keys.kinds)
         self._give(lay.COUNTS, np.zeros(256, np.int64))
         self._give(lay.FIRSTS, np.zeros(256, np.int64))
-        self._give(lay.JOINTS, np.zeros(lay.SORTS * lay.NUMBERS * lay.JOINT_ROW, np.uint8))
+        # all bits set where the length will be: like nothing that a text has
+        self._give(lay.JOINTS, np.full(lay.SORTS * lay.NUMBERS * lay.JOINT_ROW, 255, np.uint8))
         self._give(lay.LISTS, np.zeros(lay.LIST_ROWS * lay.LIST_ROW, np.uint8))
         self._block[lay.MEMORY_NAME] = int.from_bytes(b"[memory]", "little")
         self._room_for_texts(_TEXTS, _ARENA)
@@ -90,7 +92,7 @@ class Scanner:
         if len(text) <= self._room:
             return
         self._room = len(text)
-        for columns, shortest in ((_ROWS, _SHORTEST), (_ODD, _SHORTEST),
+        for columns, shortest in ((_ROWS, _SHORTEST), (_ODD, _EMPTIEST),
                                   (_RECORDS, _SHORTEST_ARGUMENT)):  # fmt: skip
             for field, kind in columns.items():
                 self._give(field, np.empty(self._room // shortest + 1, kind))
@@ -172,8 +174,7 @@ def _phases(tables: frozenset[str]) -> Bytes:
     found[SLICE] = lay.SLICE
     if "counters" in tables:
         found[COUNTER] = lay.SLOWLY
-    if "flows" in tables:
-        found[list(FLOWS)] = lay.FLOW
+    found[list(FLOWS)] = lay.FLOW if "flows" in tables else lay.COUNT
     return found
 
 
