@@ -8,7 +8,7 @@ from __future__ import annotations
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import get, put
 from tracekit.trace.scan.memory import byte, half, mixed, put_half, put_word, word
-from tracekit.trace.scan.stacks import walk
+from tracekit.trace.scan.stacks import least, walk
 
 
 def nest(f: int) -> int:
@@ -229,32 +229,8 @@ def meet(f: int) -> int:
     return lay.DONE
 
 
-def place(flat: int, count: int, instant: int, at: int) -> int:
-    """How many flat spans begin by an instant; sought from `at`, a guess, in growing steps."""
-    step, low, high = 1, at, at
-    if at < count and word(flat + 16 * at) <= instant:
-        low = high = at + 1
-        while high < count and word(flat + 16 * high) <= instant:
-            low = high + 1
-            high += step
-            step *= 2
-        high = min(high, count)
-    else:
-        while low > 0 and word(flat + 16 * low - 16) > instant:
-            high = low - 1
-            low = max(low - step, 0)
-            step *= 2
-    while low < high:
-        middle = (low + high) // 2
-        if word(flat + 16 * middle) <= instant:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
 def behind(flat: int, sums: int, instant: int, at: int) -> int:
-    """What flat spans cover before an instant by which `at` of them begin."""
+    """What flat spans cover before an instant, before which `at` of them begin."""
     found = word(sums + 8 * at)
     if at > 0:
         found -= max(word(flat + 16 * at - 8) - instant, 0)
@@ -271,7 +247,7 @@ def cover(f: int) -> int:
         if end <= begin:
             put_word(out + 8 * k, 0)
             continue
-        low, high = place(flat, count, begin, low), place(flat, count, end, high)
+        low, high = least(flat, 16, count, begin, low), least(flat, 16, count, end, high)
         put_word(out + 8 * k, behind(flat, sums, end, high) - behind(flat, sums, begin, low))
     return lay.DONE
 
@@ -349,6 +325,6 @@ def loop(job: int, f: int) -> int:
 
 
 STEPS = (
-    nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, place, behind,
-    cover, is_same, code, loop,
+    nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, behind, cover,
+    is_same, code, loop,
 )  # fmt: skip

@@ -260,36 +260,36 @@ def again(f: int) -> int:
 
 
 def seek(f: int) -> int:
-    """OUT: how many of ascending numbers are below each of others.
-
-    Sought from where the one before was, in growing steps: mostly they ascend too.
-    """
+    """OUT: how many of ascending numbers are below each of others, which mostly ascend too."""
     values, count = get(f, lay.BEGINS), get(f, lay.LENGTH)
     wanted, out, at = get(f, lay.ASKED_BEGINS), get(f, lay.OUT), 0
     for k in range(get(f, lay.ASKED)):
-        at = least(values, count, word(wanted + 8 * k), at)
+        at = least(values, 8, count, word(wanted + 8 * k), at)
         put_word(out + 8 * k, at)
     return lay.DONE
 
 
-def least(values: int, count: int, value: int, at: int) -> int:
-    """How many ascending numbers are below a value; `at` is a guess."""
+def least(values: int, stride: int, count: int, value: int, at: int) -> int:
+    """How many ascending numbers, so many bytes apart, are below a value.
+
+    Sought from `at`, a guess, in growing steps.
+    """
     step, low, high = 1, at, at
-    if at < count and word(values + 8 * at) < value:
+    if at < count and word(values + stride * at) < value:
         low = high = at + 1
-        while high < count and word(values + 8 * high) < value:
+        while high < count and word(values + stride * high) < value:
             low = high + 1
             high += step
             step *= 2
         high = min(high, count)
     else:
-        while low > 0 and word(values + 8 * low - 8) >= value:
+        while low > 0 and word(values + stride * (low - 1)) >= value:
             high = low - 1
             low = max(low - step, 0)
             step *= 2
     while low < high:
         middle = (low + high) // 2
-        if word(values + 8 * middle) < value:
+        if word(values + stride * middle) < value:
             low = middle + 1
         else:
             high = middle
