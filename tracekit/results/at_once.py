@@ -6,22 +6,19 @@ answers are made of. What both need is computed once: who asks second waits (`Tr
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 from tracekit.results import catalog
+from tracekit.trace.columns.cores import cores as here
+from tracekit.trace.columns.cores import meanwhile
 from tracekit.trace.trace import Trace
 
 _LARGE = 300_000  # slices: below, answers are made of the interpreter's own work
 _TURN_S = 0.0005  # until a thread that waits for the interpreter gets it: columns take as long
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -33,13 +30,11 @@ def from_the_end(
     `given` are the parameters of each; `cores` are those of this process where it is None. Faults
     are left to who asks for the answer.
     """
-    worth = len(trace) >= _LARGE and len(given) > 1
-    if not worth or (_cores() if cores is None else cores) < 2:
+    if len(trace) < _LARGE or len(given) < 2 or (here() if cores is None else cores) < 2:
         yield
         return
-    over, turn = Event(), sys.getswitchinterval()
 
-    def work() -> None:
+    def work(over: Event) -> None:
         last_first = tuple(given)[::-1]
         left = sorted(last_first, key=lambda name: not catalog.analysis(name).alone)
         while left and not over.is_set():
@@ -50,12 +45,10 @@ def from_the_end(
             with suppress(Exception):  # it is not kept: who asks meets it
                 catalog.answer(trace, name, **given[name])
 
-    thread = Thread(target=work, name="tracekit answers", daemon=True)
+    turn = sys.getswitchinterval()
     sys.setswitchinterval(_TURN_S)
-    thread.start()
     try:
-        yield
+        with meanwhile(work, "tracekit answers"):
+            yield
     finally:
-        over.set()
-        thread.join()
         sys.setswitchinterval(turn)

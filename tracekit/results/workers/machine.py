@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tracekit.trace.columns.cores import cores
 from tracekit.trace.inputs import archives
 
 _RATIO = 12  # of text to gzip in traces, about
@@ -14,17 +15,6 @@ _MEMORY = 3  # bytes at the peak for each of text, at most, with every answer
 _AROUND = 150 << 20  # bytes of a process that has read nothing
 _WORTH = 192 << 20  # of text, all traces together: less is read before workers have started
 _BOTH = 192 << 20  # of text: to read and to answer a trace as large keeps two cores busy
-
-
-def cores() -> int:
-    """The cores that this process may use, by its affinity and its control group."""
-    count = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    with suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        count = min(count, max(int(quota) // int(period), 1))  # ValueError: "max"
-    return count
 
 
 def text_bytes(paths: Sequence[str]) -> list[int]:

@@ -20,6 +20,7 @@ from tracekit.results.result import Result
 from tracekit.results.workers import cluster, machine
 from tracekit.results.workers.work import Asked, Done, Work, do
 from tracekit.trace import run_facts
+from tracekit.trace.columns.cores import cores
 from tracekit.trace.inputs import archives
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _away(
         with cluster.remote(where.scheduler, where.scheduler_file) as client:
             yield from _on(client, [_elsewhere(work) for work in works], out)
         return
-    processes = max(machine.cores() // workers, 1)
+    processes = max(cores() // workers, 1)
     ready = [replace(lent(work), processes=processes) for work in works]
     if not cluster.installed():
         from tracekit.results.workers import pool  # one trace needs no other processes

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
+
+from tracekit.trace.columns.cores import meanwhile
 
 _LOOK_S = 0.1
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h; other C libraries do not know it
@@ -34,23 +35,15 @@ def in_two_heaps() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
-@contextmanager
-def beyond(most: int) -> Iterator[None]:
-    """Meanwhile the same, whenever this process has more bytes in memory than these."""
-    over = Event()
+def beyond(most: int) -> AbstractContextManager[None]:
+    """Meanwhile what is free goes back whenever this process has more bytes in memory."""
 
-    def look() -> None:
+    def look(over: Event) -> None:
         while not over.wait(_LOOK_S):
             if _resident() > most:
                 freed()
 
-    thread = Thread(target=look, name="tracekit memory", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return meanwhile(look, "tracekit memory")
 
 
 def _resident() -> int:

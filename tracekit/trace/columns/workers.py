@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from tracekit.records import Record
+from tracekit.trace.columns.cores import cores
 from tracekit.trace.columns.decode import shapes
 from tracekit.trace.columns.slices import Read, read_piece
 from tracekit.trace.json.pieces import SIZE, Cutter
@@ -60,8 +61,7 @@ def processes_for(text: Text) -> int:
     likely = _likely(text)
     if likely < _SMALL or os.name != "posix":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST, max(likely // _SMALL, 1) + 1)
+    return min(cores(), _MOST, max(likely // _SMALL, 1) + 1)
 
 
 def reads(
