@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.machine import compiled
 from tests.real import NAMES, trace_file
-from tracekit.attribution.replay import solve
 from tracekit.errors import NotATraceError
 from tracekit.trace import kineto
 from tracekit.trace.columns.assemble import Assembly
@@ -345,43 +344,6 @@ def test_spans_are_nested_alike_by_both(spans: list[tuple[int, int, int, bool]])
     candidate = np.array([one[3] for one in ordered], bool)
     want = nesting.previous_reaching(track, end, candidate)
     assert asked.nested(plain.run, track, end, candidate).tolist() == want.tolist()
-
-
-@given(st.data())
-@examples(60)
-def test_graphs_are_walked_alike_by_both(data: st.DataObject) -> None:
-    count = data.draw(st.integers(1, 12))
-    small = st.integers(-5, 40)
-    edge = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1), small)
-    edges = np.array(sorted(data.draw(st.lists(edge, max_size=30)), key=lambda e: e[1]), np.int64)
-    source, target, weight = edges.reshape(-1, 3).T
-    floor, extra = (
-        np.array(data.draw(st.lists(small, min_size=count, max_size=count)), np.int64)
-        for _ in range(2)
-    )
-    waiting = np.bincount(target, minlength=count)
-    out = np.argsort(source, kind="stable")
-    begins = np.searchsorted(source[out], np.arange(count + 1))
-    order = solve.ordered(waiting, begins, target[out])
-    assert asked.ordered(plain.run, waiting, begins, target[out]).tolist() == order.tolist()
-    first = np.searchsorted(target, np.arange(count + 1))
-    if len(order) < count:
-        return  # a circle
-    columns = order, first, source, weight, floor, extra
-    when = solve.longest(*columns)
-    assert asked.longest(plain.run, *columns).tolist() == when.tolist()
-    come = when[source] + weight
-    want_edge, want_latest = solve.reached(target, come, floor)
-    binding, latest = asked.reached(
-        plain.run, first, source, weight - 3, np.full_like(weight, 3), floor, when
-    )
-    assert binding.tolist() == want_edge.tolist()
-    assert latest.tolist() == want_latest.tolist()
-    above = np.full(count, -1)
-    above[target] = source
-    begin, until = int(order[-1]), data.draw(small)
-    want = solve.path((above.tolist(), extra.tolist(), when.tolist()), begin, until)
-    assert asked.path(plain.run, above, extra, when, begin, until) == want
 
 
 # ---------------------------------------------------------------- where the machine code comes from

@@ -96,16 +96,13 @@ def test_each_edge_is_read_once_for_an_answer_and_once_for_the_order(
     for made in replays:
         graph, plan = made.graph, made.plan
         points, edges = len(graph.when), len(graph.edges)
-        length = plan.kept + graph.edges.work
-        zeros = np.zeros(points, np.int64)
-        columns = plan.order, plan.first, graph.edges.src, length, graph.floor, zeros
+        ends = graph.edges.first, graph.edges.src
+        columns = plan.order, *ends, graph.edges.ns, graph.floor, np.zeros(points, np.int64)
         # an edge: its source, its length, and the source's time; a point: two ends, floor, rest
         assert reads_of(solve.longest, *columns) <= 3 * edges + 4 * points
-        target = graph.edges.dst[np.argsort(graph.edges.src, kind="stable")]
-        first = np.zeros(points + 1, np.int64)
-        np.cumsum(np.bincount(graph.edges.src, minlength=points), out=first[1:])
-        waiting = np.bincount(graph.edges.dst, minlength=points)
-        assert reads_of(solve.ordered, waiting, first, target) <= 3 * edges + 2 * points
+        # an edge: its source, and twice more where that is sorted first, as each point is but once;
+        # a point: where its edges begin, and where they end, before and after that
+        assert reads_of(solve.ordered, *ends) <= edges + 5 * points
 
 
 def test_paths_of_stages_side_by_side_visit_each_point_once(
@@ -123,7 +120,7 @@ def test_paths_of_stages_side_by_side_visit_each_point_once(
             at = above[at]
         return walk(columns, v, until)
 
-    monkeypatch.setattr(solve, "_kernel", lambda _points: None)
+    monkeypatch.setattr(solve, "kernel", lambda _points: None)
     monkeypatch.setattr(solve, "path", counted)
     visits = []
     for made in replays:
@@ -165,6 +162,6 @@ def test_a_walk_over_heads_alone_says_when_each_point_is(
     for pad in (False, True):
         extra = plan.pad if pad else np.zeros_like(plan.pad)
         held = np.where(dropped, NEVER, weight)
-        columns = plan.order, plan.first, edges.src, held, plan.graph.floor, extra
+        columns = plan.order, edges.first, edges.src, held, plan.graph.floor, extra
         found = solve.solve(plan, weight, pad=pad, dropped=dropped)
         assert found.tolist() == solve.longest(*columns).tolist()

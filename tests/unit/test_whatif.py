@@ -20,7 +20,7 @@ from tests.random_traces import traces
 from tracekit.answers.findings import Findings
 from tracekit.answers.whatif import WhatIf
 from tracekit.attribution import links
-from tracekit.attribution.replay import changes, other_device, predict
+from tracekit.attribution.replay import changes, host, other_device, predict
 from tracekit.attribution.replay.changes import Change
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import Replay, Weights
@@ -62,7 +62,7 @@ def test_speeding_up_makes_nothing_later_and_saves_no_more_than_was_removed(
     change = Weights(own.factor * cost.factor, own.dropped)
     after = replay.times(change, pad=True)
     assert (after <= replay.graph.when).all()
-    removed = int((edges.work - np.rint(edges.work * change.factor).astype(np.int64)).sum())
+    removed = int((edges.ns - edges.changed(change.factor)).sum())
     assert (replay.graph.when - after <= removed).all()
     plain = replay.times(nothing(replay), pad=False)
     assert (replay.times(change, pad=False) <= plain).all()
@@ -128,11 +128,12 @@ def own_work(replay: Replay) -> list[np.ndarray]:  # type: ignore[type-arg]
 def host_steps(replay: Replay, step: int) -> np.ndarray:  # type: ignore[type-arg]
     """Edges of the host inside a step, thread by thread."""
     made, edges = replay.graph, replay.graph.edges
-    inside = np.isin(edges.kind, (Kind.HOST, Kind.LAUNCH, Kind.LOADING))
+    inside = edges.of(Kind.HOST, Kind.LAUNCH, Kind.LOADING)
     inside &= made.when[edges.src] >= made.when[made.opens[step]]
     inside &= made.when[edges.dst] <= made.when[made.closes[step]]
     rows = np.flatnonzero(inside)
-    return rows[np.lexsort((made.when[edges.src[rows]], made.thread[edges.src[rows]]))]
+    thread = host.threads(replay.trace, replay.marks, made.places)
+    return rows[np.lexsort((made.when[edges.src[rows]], thread[edges.src[rows]]))]
 
 
 @pytest.mark.parametrize("name", ["hta_nccl_ddp_a100", "tl_mi300_resnet_act_checkpoint"])
@@ -146,7 +147,7 @@ def test_the_lengths_of_the_next_step_predict_it_better_than_no_change(name: str
     change = changes.of_work(replay, factor)
     one, two = host_steps(replay, 1), host_steps(replay, 2)
     assert (edges.kind[one] == edges.kind[two]).all()
-    change.factor[one] = edges.work[two] / np.maximum(edges.work[one], 1)
+    change.factor[one] = edges.ns[two] / np.maximum(edges.ns[one], 1)
     at = replay.times(change, pad=True)
     told = int(at[made.end[this]].max() - at[made.end[first]].max())
     measured = int(gpu.end[this].max() - gpu.end[first].max())

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.kernels.categories import classify
+from tracekit.attribution.replay import host
 from tracekit.attribution.replay.graph import Kind
 from tracekit.attribution.replay.predict import WORK_CLOCK, Replay, Weights
 from tracekit.errors import MissingEventsError, UsageError
@@ -62,11 +63,11 @@ def weights(replay: Replay, change: Change) -> Weights:
                 f"{name!r} is nothing that can be removed",
                 where="remove", hint=f"choose {', '.join(REMOVABLE)}",
             )  # fmt: skip
-        kind = replay.graph.edges.kind
-        dropped |= np.isin(kind, (Kind.WAIT, Kind.COPY_WAIT))
-        factor[np.isin(kind, (Kind.CALL, Kind.COPY_CALL))] = 0.0
+        edges = replay.graph.edges
+        dropped |= edges.of(Kind.WAIT, Kind.COPY_WAIT)
+        factor[edges.of(Kind.CALL, Kind.COPY_CALL)] = 0.0
     if not change.launch_cost:
-        factor[replay.graph.edges.kind == int(Kind.LAUNCH)] = 0.0
+        factor[replay.graph.edges.of(Kind.LAUNCH)] = 0.0
     for stage in change.cuda_graphs:
         inside, room = _inside(replay, stage)
         factor[inside] = 0.0
@@ -84,8 +85,8 @@ def of_work(replay: Replay, factor: npt.NDArray[np.float64]) -> Weights:
 def _scale(
     replay: Replay, factor: npt.NDArray[np.float64], of_row: npt.NDArray[np.float64]
 ) -> None:  # fmt: skip
-    runs = replay.graph.edges.kind == int(Kind.RUN)
-    factor[runs] *= of_row[replay.graph.edges.owner[runs]]
+    edges, rows = replay.graph.runs()
+    factor[edges] *= of_row[rows]
 
 
 def _scaled(replay: Replay, text: str) -> tuple[Mask, float]:
@@ -141,7 +142,8 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
             where=replay.trace.path,
             hint=f"choose {', '.join(marks.families) or 'none: it marks none'}",
         )
-    graph, thread = replay.graph, replay.graph.thread.astype(np.int64)
+    graph = replay.graph
+    thread = host.threads(replay.trace, marks, graph.places).astype(np.int64)
     rows = [at for at in rows if not marks.repeated[at]]
     order = np.lexsort((when[graph.opens[rows]], thread[graph.opens[rows]]))
     opens, closes = graph.opens[rows][order], graph.closes[rows][order]
@@ -156,17 +158,20 @@ def _inside(replay: Replay, stage: str) -> tuple[Mask, Mask]:
         )
         return np.where(around, at, -1)
 
-    host = np.isin(edges.kind, (Kind.HOST, Kind.LAUNCH, Kind.LOADING))
-    of = instance(edges.src)
-    ends = (thread[edges.dst] == thread[edges.src]) & (when[edges.dst] <= when[closes[of]])
-    own = np.flatnonzero(host & (of >= 0) & ends)
-    launches = own[edges.kind[own] == Kind.LAUNCH]
-    launches = launches[np.lexsort((when[edges.src[launches]], of[launches]))]
-    some, first = segments.firsts(of[launches])
-    out = np.zeros(len(edges), bool)
-    out[own[np.isin(of[own], some)]] = True
-    out[launches[first]] = False
-    return out, (edges.kind == int(Kind.SLOT)) & np.isin(instance(edges.dst), some)
+    own = np.flatnonzero(edges.of(Kind.HOST, Kind.LAUNCH, Kind.LOADING))
+    one, two = edges.src[own], edges.targets(own)
+    of = instance(one)
+    inside = (of >= 0) & (thread[two] == thread[one]) & (when[two] <= when[closes[of]])
+    own, one, of = own[inside], one[inside], of[inside]
+    launch = np.flatnonzero(edges.kind[own] == Kind.LAUNCH)
+    launch = launch[np.lexsort((when[one[launch]], of[launch]))]
+    some, first = segments.firsts(of[launch])
+    out, room = np.zeros((2, len(edges)), bool)
+    out[own[np.isin(of, some)]] = True
+    out[own[launch[first]]] = False
+    slots = np.flatnonzero(edges.of(Kind.SLOT))
+    room[slots[np.isin(instance(edges.targets(slots)), some)]] = True
+    return out, room
 
 
 def graphable(replay: Replay) -> tuple[str, ...]:
@@ -174,13 +179,13 @@ def graphable(replay: Replay) -> tuple[str, ...]:
     and no wait of the host inside, which no capture takes.
     """
     made, launch = replay.graph, links.launch_row(replay.trace)
-    waits = np.isin(made.edges.kind, (Kind.WAIT, Kind.COPY_WAIT))
-    returns = np.sort(made.when[segments.sorted_unique(made.edges.dst[waits])])
+    waits = np.flatnonzero(made.edges.of(Kind.WAIT, Kind.COPY_WAIT))
+    returns = np.sort(made.when[segments.sorted_unique(made.edges.targets(waits))])
     found = []
     for window in replay.windows:
         if window.clock != WORK_CLOCK:
             continue
-        calls = launch[np.concatenate(window.ends) - made.end[0]]
+        calls = launch[np.concatenate(window.ends) - made.places.end]
         count, times = len(segments.sorted_unique(calls[calls >= 0])), len(window.begins)
         held = window.stage in replay.marks.families and _waits(replay, window.stage, returns)
         if count >= MANY * times and not held:
@@ -190,10 +195,10 @@ def graphable(replay: Replay) -> tuple[str, ...]:
 
 def _waits(replay: Replay, family: str, returns: I64) -> bool:
     """Whether more than one call that waits returns inside an instance: one may be its end."""
-    marks, when = replay.marks, replay.graph.when
+    marks, graph, when = replay.marks, replay.graph, replay.graph.when
     rows = marks.members[marks.families.index(family)]
-    low = np.searchsorted(returns, when[replay.graph.opens[rows]], side="left")
-    high = np.searchsorted(returns, when[replay.graph.closes[rows]], side="left")
+    low = np.searchsorted(returns, when[graph.opens[rows]], side="left")
+    high = np.searchsorted(returns, when[graph.closes[rows]], side="left")
     return bool((high - low > 1).any())
 
 
@@ -207,7 +212,7 @@ def candidates(replay: Replay) -> tuple[Change, ...]:
         Change(scale=(f"{one.value}=0.5",)) for one in Category
         if spent[one] >= SHARE * total
     )  # fmt: skip
-    waits = np.isin(replay.graph.edges.kind, (Kind.WAIT, Kind.COPY_WAIT)).any()
+    waits = replay.graph.edges.of(Kind.WAIT, Kind.COPY_WAIT).any()
     return (
         *scaled,
         *((Change(remove=(HOST_SYNC,)),) if waits else ()),

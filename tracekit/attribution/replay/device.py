@@ -6,7 +6,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.idle.causes import SUSPECT_NS
-from tracekit.attribution.replay.graph import Drawing, Kind
+from tracekit.attribution.replay.graph import Drawing, Kind, Places
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.replay.waits import NEAR_NS
 from tracekit.records import Record
@@ -15,71 +15,65 @@ from tracekit.trace.trace import I64, Mask, Trace
 
 
 class Work(Record, frozen=True, eq=False):
-    """The points of G rows of `links.work`, and what of them has no reason in the file."""
+    """What of G rows of `links.work` has no reason in the file."""
 
-    start: I64  # [G] points
-    end: I64  # [G]
     pinned: I64  # rows that start when they started
     unlinked_lag: I64  # [G] of the gap before an unlinked row, more than is usual
 
 
-def draw(
-    trace: Trace, times: Timing, out: Drawing, submit: I64, start: I64, end: I64, held: I64
-) -> Work:
+def draw(trace: Trace, times: Timing, out: Drawing, places: Places, held: I64) -> Work:
     """All edges between work, and from launches to it.
 
-    `submit` [R] are the points at which calls submit, `start` and `end` [G] those of work; `held`
-    [G] is until when an event of another stream holds its start back.
+    `held` [G] is until when an event of another stream holds its start back.
     """
     gpu, launch = links.work(trace), links.launch_row(trace)
-    rows, linked, before = np.arange(len(gpu)), launch >= 0, times.previous
-    has = before >= 0
-    over = has & (gpu.ts < gpu.end[before])
+    rows, linked, before = np.arange(len(gpu), dtype=np.int32), launch >= 0, times.previous
+    has, ended = before >= 0, gpu.end[before]
+    over = has & (gpu.ts < ended)
     # an event of another stream, where it came after the stream's own work, says when
-    alone = has & ~over & ~linked & (held <= gpu.end[before])
-    lag = _order(gpu, times, out, start, end, has & ~over & ~alone, alone)
-    _overlaps(gpu, times, out, start, end, over)
+    alone = has & ~over & ~linked & (held <= ended)
+    lag = _order(gpu, times, out, places, has & ~over & ~alone, alone)
+    _overlaps(gpu, times, out, places, over)
     # programmatic dependent launch: what ran before the earlier kernel's end was waiting for it
-    dependent = over & (gpu.end >= gpu.end[before])
-    length = np.where(dependent, gpu.end - gpu.end[before], gpu.dur)
-    out.add(Kind.RUN, start, end, work=length, owner=rows)
-    first = linked & ~_later_nodes(trace)
-    out.add(
-        Kind.LATENCY, submit[launch[first]], start[first], fixed=times.latency[first],
-        owner=rows[first],
-    )  # fmt: skip
+    length = np.where(over & (gpu.end >= ended), gpu.end - ended, gpu.dur)
+    out.add(Kind.RUN, places.start + rows, places.end + rows, length)
+    first = np.flatnonzero(linked & ~_later_nodes(trace))
+    out.add(Kind.LATENCY, places.submit + launch[first], places.start + first, times.latency[first])
     room = np.flatnonzero(times.slots >= 0)
     out.add(
-        Kind.SLOT, start[times.slots[room]], submit[launch[room]], fixed=times.slot_ns
-    )  # fmt: skip
-    _nodes(trace, times, out, start, end)
+        Kind.SLOT, places.start + times.slots[room], places.submit + launch[room], times.slot_ns
+    )
+    _nodes(trace, times, out, places)
     late = gpu.ts - np.maximum(times.submitted + times.latency, held) > SUSPECT_NS
     pinned = np.flatnonzero(~has & np.where(linked, late, held < 0))
-    return Work(start, end, pinned, lag)
+    return Work(pinned, lag)
 
 
 def _order(
-    gpu: Trace, times: Timing, out: Drawing, start: I64, end: I64, linked: Mask, unlinked: Mask
+    gpu: Trace, times: Timing, out: Drawing, places: Places, linked: Mask, unlinked: Mask
 ) -> I64:
     """One after the other; unlinked work as long after as it was, since its launch is not known."""
-    before = times.previous
-    out.add(Kind.GAP, end[before[linked]], start[linked], fixed=times.gap[linked])
-    taken = gpu.ts - gpu.end[before]
-    out.add(Kind.GAP, end[before[unlinked]], start[unlinked], fixed=taken[unlinked])
-    return np.where(unlinked & (taken > times.gap + NEAR_NS), taken - times.gap, 0)
+    rows = np.flatnonzero(linked)
+    out.add(Kind.GAP, places.end + times.previous[rows], places.start + rows, times.gap[rows])
+    rows = np.flatnonzero(unlinked)
+    before = times.previous[rows]
+    taken = gpu.ts[rows] - gpu.end[before]
+    out.add(Kind.GAP, places.end + before, places.start + rows, taken)
+    lag = np.zeros(len(gpu), np.int64)
+    more = taken - times.gap[rows]
+    lag[rows] = np.where(more > NEAR_NS, more, 0)
+    return lag
 
 
-def _overlaps(
-    gpu: Trace, times: Timing, out: Drawing, start: I64, end: I64, over: Mask
-) -> None:  # fmt: skip
+def _overlaps(gpu: Trace, times: Timing, out: Drawing, places: Places, over: Mask) -> None:
     """Work that began before the earlier of its stream had ended: by the offset of their starts."""
     rows = np.flatnonzero(over)
     before = times.previous[rows]
     offset = gpu.ts[rows] - gpu.ts[before]
-    out.add(Kind.RUN, start[before], start[rows], work=offset, owner=before)
+    out.add(Kind.RUN, places.start + before, places.start + rows, offset)
     after = gpu.end[rows] >= gpu.end[before]
     tail = (gpu.end[rows] - gpu.end[before])[after]
-    out.add(Kind.RUN, end[before[after]], end[rows[after]], work=tail, owner=rows[after])
+    out.add(Kind.RUN, places.end + before[after], places.end + rows[after], tail)
 
 
 def _later_nodes(trace: Trace) -> Mask:
@@ -90,7 +84,7 @@ def _later_nodes(trace: Trace) -> Mask:
     return later
 
 
-def _nodes(trace: Trace, times: Timing, out: Drawing, start: I64, end: I64) -> None:
+def _nodes(trace: Trace, times: Timing, out: Drawing, places: Places) -> None:
     """Nodes of one graph launch on several streams: each after the last that had ended before it on
     each of them. The graph may say less; nothing in the file does.
     """
@@ -122,9 +116,9 @@ def _nodes(trace: Trace, times: Timing, out: Drawing, start: I64, end: I64) -> N
     node, source = node[other], source[other]
     taken, binding = gpu.ts[node] - gpu.end[source], gpu.end[source] == last[node]
     fixed = np.where(binding, taken, np.minimum(taken, times.gap[node]))
-    out.add(Kind.NODE, end[source], start[node], fixed=fixed)
+    out.add(Kind.NODE, places.end + source, places.start + node, fixed)
     by_start = own[np.lexsort((gpu.ts[own], launch[own]))]
     begun = by_start[np.searchsorted(number[launch[by_start]], number[launch[rows]])]
     none = (last[rows] < 0) & (begun != times.previous[rows])
     offset = gpu.ts[rows] - gpu.ts[begun]
-    out.add(Kind.NODE, start[begun[none]], start[rows[none]], fixed=offset[none])
+    out.add(Kind.NODE, places.start + begun[none], places.start + rows[none], offset[none])

@@ -118,5 +118,6 @@ def _fork(
 
 
 def _range(found: Points, thread: int) -> tuple[int, int] | None:
-    low, high = np.searchsorted(found.thread, [thread, thread + 1])
+    wanted = np.array([thread, thread + 1], found.thread.dtype)  # else the column is copied
+    low, high = np.searchsorted(found.thread, wanted)
     return (int(low), int(high)) if high > low else None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import WAITING
-from tracekit.attribution.replay.graph import Drawing, Kind
+from tracekit.attribution.replay.graph import Drawing, Kind, Places, narrow
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
 from tracekit.records import Record
+from tracekit.trace.scan.graphs.walked import Kinds
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I32, I64, Ints, Mask, Trace
 
@@ -21,27 +20,21 @@ _ENDS, _CLOSES, _OPENS, _BEGINS, _SUBMITS, _AT_ONCE = range(6)
 
 
 class Calls(Record, frozen=True, eq=False):
-    """The calls that launch or wait: [R] each; points are -1 for other calls."""
+    """The calls that launch or wait: [R] each."""
 
     launches: Mask
     waits: Mask
-    begin: I64  # points
-    submit: I64  # of a call that waits: its begin
-    end: I64
 
 
 class Points(Record, frozen=True, eq=False):
     """P points of threads, by thread and time."""
 
+    point: I32
     thread: I32
     when: I64
-    rank: npt.NDArray[np.int8]
-    point: I32
-    call: I32  # row of `links.calls`; -1 of a marker
-    marker: I32  # row of the markers; -1 of a call
 
 
-def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
+def calls_of(trace: Trace) -> Calls:
     """[R] which calls launch, and which wait; of those inside one another the outermost."""
     calls = links.calls(trace)
     launches = links.launch_count(trace) > 0
@@ -53,7 +46,7 @@ def calls_of(trace: Trace, times: Timing) -> tuple[Mask, Mask]:
     for one in segments.alike(thread[rows]):
         reach = np.maximum.accumulate(end[one])
         inner[rows[one][1:]] = end[one][1:] <= reach[:-1]
-    return np.asarray(launches), np.asarray(waits & ~inner)
+    return Calls(np.asarray(launches), np.asarray(waits & ~inner))
 
 
 def marker_thread(trace: Trace, marks: Markers) -> I64:
@@ -68,101 +61,124 @@ def marker_thread(trace: Trace, marks: Markers) -> I64:
     return np.array([owner.get(pair, main) for pair in pairs], np.int64)
 
 
-def points(
-    trace: Trace, times: Timing, calls: Calls, marks: Markers, opens: I64, closes: I64
-) -> Points:
+def threads(trace: Trace, marks: Markers, places: Places) -> I32:
+    """[V] `links.thread` of each point of the host; -1 of the others."""
+    out = np.full(places.count, -1, np.int32)
+    out[: places.start].reshape(3, places.calls)[:] = links.call_thread(trace)
+    out[places.opens :].reshape(2, places.marks)[:] = marker_thread(trace, marks)
+    return out
+
+
+def points(trace: Trace, calls: Calls, marks: Markers, when: I64, places: Places) -> Points:
     """What happens on each thread that launches, waits for its own launches, or has a marker."""
     own, thread, marked = links.calls(trace), links.call_thread(trace), marker_thread(trace, marks)
     # who only waits or polls moves nothing
-    busy = segments.sorted_unique(np.concatenate([thread[calls.launches], marked]))
-    rows = np.flatnonzero((calls.launches | calls.waits) & np.isin(thread, busy))
+    busy = np.zeros(max(int(part.max(initial=-1)) for part in (thread, marked)) + 1, bool)
+    busy[thread[calls.launches]] = True
+    busy[marked] = True
+    rows = np.flatnonzero((calls.launches | calls.waits) & busy[thread])
     split = rows[calls.launches[rows]]
-    at = np.arange(len(marks))
-    inner = at[::-1]  # of markers that end together the inner ones end first
-    instant = np.where(own.dur[rows] == 0, _AT_ONCE, _ENDS)
-    blocks = (
-        (thread[rows], own.ts[rows], _BEGINS, calls.begin[rows], rows, -1),
-        (thread[split], times.submit[split], _SUBMITS, calls.submit[split], split, -1),
-        (thread[rows], own.end[rows], instant, calls.end[rows], rows, -1),
-        (marked, marks.start, _OPENS, opens, -1, at),
-        (marked[inner], marks.end[inner], _CLOSES, closes[inner], -1, inner),
+    inner = np.arange(places.marks)[::-1]  # of markers that end together the inner ones end first
+    found = (
+        (rows, thread[rows], _BEGINS),
+        (places.submit + split, thread[split], _SUBMITS),
+        (places.back + rows, thread[rows], np.where(own.dur[rows] == 0, _AT_ONCE, _ENDS)),
+        (places.opens + inner[::-1], marked, _OPENS),
+        (places.closes + inner, marked[inner], _CLOSES),
     )
-
-    def column(place: int, kind: type[Any] = np.int32) -> npt.NDArray[Any]:
-        parts = [np.broadcast_to(np.asarray(b[place], kind), len(b[0])) for b in blocks]
-        return np.concatenate(parts)
-
-    order = _in_order(column(0), column(1, np.int64), column(2, np.int8))
-    return Points(
-        column(0)[order], column(1, np.int64)[order], column(2, np.int8)[order],
-        *(column(place)[order] for place in (3, 4, 5)),
-    )  # fmt: skip
+    point, lane = (
+        np.concatenate([part[place] for part in found], dtype=np.int32) for place in range(2)
+    )
+    rank = np.concatenate([np.broadcast_to(np.int8(r), len(p)) for p, _, r in found])
+    order = _in_order(lane, when[point], rank)
+    return Points(point[order], lane[order], when[point[order]])
 
 
 def _in_order(thread: I32, when: I64, rank: npt.NDArray[np.int8]) -> Ints:
-    """Rows by thread, then by time, then by rank, then as they come."""
+    """Rows by thread, then by time, then by rank, then as they come. `when` is written over."""
     if len(when) and int(when.max()) >= 1 << 59:
         return np.lexsort((rank, when, thread))
     # each block is in order, or nearly: a stable sort merges them
-    order = np.argsort(when * 8 + rank, kind="stable")
-    numbers, code = segments.codes(thread)
-    return np.asarray(order[segments.grouped(code[order], len(numbers))])
+    when *= 8
+    when += rank
+    order = np.argsort(when, kind="stable")
+    if (thread == thread[:1]).all():
+        return order
+    return np.asarray(order[segments.grouped(thread[order], int(thread.max()) + 1)])
 
 
 def draw(
-    trace: Trace, times: Timing, calls: Calls, found: Points, cost: I64, cut: I64, out: Drawing
-) -> None:
+    trace: Trace, times: Timing, calls: Calls, found: Points, cost: I64, cut: I64,
+    places: Places, out: Drawing,
+) -> None:  # fmt: skip
     """The order of each thread.
 
     `cost` [R] is what a call that waits takes where there is nothing to wait for; `cut` are the
     steps (of a point to the next) in which the thread waited for another one.
     """
-    own = links.calls(trace)
-    inside = _inside_waits(own, calls, times, found)
-    _anchors(own, calls, found, inside, out)
-    kept = np.flatnonzero(inside < 0)
-    one, two = kept[:-1], kept[1:]
-    same = found.thread[one] == found.thread[two]
-    one, two = one[same], two[same]
-    call = np.where(found.call[one] == found.call[two], found.call[one], -1)
-    begun = found.rank[one] == _BEGINS
-    waiting = (call >= 0) & calls.waits[call]
-    copying = (call >= 0) & times.blocks[call] & ~begun
-    entering = (call >= 0) & calls.launches[call] & begun
-    full = entering & times.full[call]
-    launching = (call >= 0) & calls.launches[call] & ~begun & ~copying
-    length = found.when[two] - found.when[one]
-    length[np.isin(one, cut) & (two == one + 1)] = 0
-    for kind, mask in (
-        (Kind.CALL, waiting), (Kind.COPY_CALL, copying), (Kind.FULL, full),
-        (Kind.LOADING, entering & ~full), (Kind.LAUNCH, launching),
-        (Kind.HOST, ~(waiting | copying | entering | launching)),
-    ):  # fmt: skip
-        work = length[mask]
-        if kind in (Kind.CALL, Kind.COPY_CALL):
-            work = np.minimum(cost[call[mask]], work)
-        elif kind is Kind.FULL:
-            work = np.zeros(len(work), np.int64)
-        out.add(kind, found.point[one[mask]], found.point[two[mask]], work=work, owner=call[mask])
+    rows, call = _inside_waits(trace, times, calls, found, places)
+    _anchors(trace, found, rows, call, places, out)
+    still = np.zeros(len(found.point), bool)
+    still[cut] = True
+    still[rows - 1] = False  # such a step leads to a point that is left out
+    if len(rows):
+        kept = np.ones(len(still), bool)
+        kept[rows] = False
+        found = Points(found.point[kept], found.thread[kept], found.when[kept])
+        still = still[kept]
+    length = np.diff(found.when)
+    length[still[:-1]] = 0
+    kind, around = _kinds(times, calls, found.point, places)
+    some = np.flatnonzero((kind == int(Kind.CALL)) | (kind == int(Kind.COPY_CALL)))
+    length[some] = np.minimum(cost[around[some]], length[some])
+    length[kind == int(Kind.FULL)] = 0
+    ns = narrow(length)
+    for one in segments.alike(found.thread):
+        step = slice(one.start, one.stop - 1)
+        out.add(kind[step], found.point[step], found.point[one][1:], ns[step])
 
 
-def _inside_waits(own: Trace, calls: Calls, times: Timing, found: Points) -> I64:
-    """[P] the call that waits around a marker's point, or -1."""
-    if (found.call >= 0).all():
-        return np.full(len(found.call), -1, np.int64)
+def _kinds(times: Timing, calls: Calls, point: I32, places: Places) -> tuple[Kinds, I32]:
+    """[P - 1] what a thread does from each point to the next, and the call it is in, or any."""
+    inside = point < places.start
+    call = np.where(inside, point % max(places.calls, 1), -1)
+    # of the calls: from the begin on, and later
+    of = np.full((2, places.calls), Kind.HOST, np.uint8)
+    of[0, calls.launches] = Kind.LOADING
+    of[0, calls.launches & times.full] = Kind.FULL
+    of[1, calls.launches] = Kind.LAUNCH
+    of[1, times.blocks] = Kind.COPY_CALL
+    of[:, calls.waits] = Kind.CALL
+    within = inside[:-1] & (call[1:] == call[:-1])
+    begun = point[:-1] < places.calls
+    at = np.flatnonzero(within)
+    kind = np.full(len(begun), Kind.HOST, np.uint8)
+    kind[at] = np.take(of, call[at] + np.where(begun[at], 0, places.calls))
+    return kind, call[:-1]
+
+
+def _inside_waits(
+    trace: Trace, times: Timing, calls: Calls, found: Points, places: Places
+) -> tuple[I64, I64]:
+    """Points of markers around which a call waits, and the call."""
+    mark = np.flatnonzero(found.point >= places.start)
+    if not len(mark):
+        return mark, mark
     blocking = calls.waits | times.blocks
-    begins = (found.call >= 0) & (found.rank == _BEGINS) & blocking[found.call]
-    last = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), -1))
-    call = found.call[last]
-    inside = (found.call < 0) & (last >= 0) & (found.thread[last] == found.thread)
-    inside &= found.when < own.end[call]
-    return np.where(inside, call, -1)
+    begins = np.flatnonzero(found.point < places.calls)
+    begins = begins[blocking[found.point[begins]]]
+    at = np.searchsorted(begins, mark) - 1
+    mark, last = mark[at >= 0], begins[at[at >= 0]]
+    call = found.point[last].astype(np.int64)
+    inside = found.thread[last] == found.thread[mark]
+    inside &= found.when[mark] < links.calls(trace).end[call]
+    return mark[inside], call[inside]
 
 
-def _anchors(own: Trace, calls: Calls, found: Points, inside: I64, out: Drawing) -> None:
+def _anchors(
+    trace: Trace, found: Points, rows: I64, call: I64, places: Places, out: Drawing
+) -> None:  # fmt: skip
     """A marker's point inside a wait: as long before the wait's end as it was."""
-    rows = np.flatnonzero(inside >= 0)
-    call = inside[rows]
-    before = found.when[rows] - own.end[call]
-    out.add(Kind.ANCHOR, calls.end[call], found.point[rows], fixed=before)
-    out.add(Kind.ANCHOR, calls.begin[call], found.point[rows])
+    before = found.when[rows] - links.calls(trace).end[call]
+    out.add(Kind.ANCHOR, places.back + call, found.point[rows], before)
+    out.add(Kind.ANCHOR, call, found.point[rows])

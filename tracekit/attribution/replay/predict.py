@@ -17,7 +17,7 @@ from tracekit.attribution.stages.instances import Markers, launched, markers
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
 from tracekit.taxonomy import Whole
-from tracekit.trace.trace import I64, Trace
+from tracekit.trace.trace import I32, I64, Ints, Mask, Trace
 
 # of what was measured: up to here a number is given, up to WORST_… a range, beyond it nothing
 POINT_RESIDUAL, WORST_RESIDUAL = 0.02, 0.10
@@ -52,7 +52,7 @@ class Window(Record, frozen=True):
     stage: str
     clock: str
     begins: tuple[int, ...]  # points
-    ends: tuple[I64, ...]  # points, of each instance
+    ends: tuple[I32, ...]  # points, of each instance
 
 
 class Fidelity(Record, frozen=True):
@@ -102,8 +102,7 @@ class Replay:
         every = tuple(_windows(trace, self.marks, self.plan.graph))
         # a stage whose work had ended before it began is none: its launches are linked wrongly
         self.windows = (*(w for w in every[:-1] if _length(w, when) > 0), every[-1])
-        edges = self.plan.graph.edges
-        rules = solve.solve(self.plan, edges.fixed + edges.work, pad=False)
+        rules = solve.solve(self.plan, self.plan.graph.edges.ns, pad=False)
         replayed = [_length(window, rules) for window in self.windows]
         del rules  # of a large trace it takes room that what follows needs
         self.fidelity = tuple(self._fidelity(replayed))
@@ -115,18 +114,22 @@ class Replay:
 
     def times(self, change: Weights, *, pad: bool) -> I64:
         """[V] when each point happens after a change; with `pad` all unexplained time is kept."""
-        edges = self.graph.edges
-        work = np.rint(edges.work * change.factor).astype(np.int64)
-        fixed = self.plan.kept if pad else edges.fixed
-        return solve.solve(self.plan, fixed + work, pad=pad, dropped=change.dropped)
+        return self._times(self.graph.edges.changed(change.factor), change.dropped, pad=pad)
+
+    def _times(self, ns: Ints, dropped: Mask, *, pad: bool) -> I64:
+        return solve.solve(self.plan, ns, pad=pad, dropped=dropped if dropped.any() else None)
 
     def predict(self, change: Weights) -> tuple[Predicted, ...]:
         """Of each of `windows`."""
-        kept, rules = self.times(change, pad=True), self.times(change, pad=False)
+        ns = self.graph.edges.changed(change.factor)
+        times = self._times(ns, change.dropped, pad=True)
+        kept = [_length(window, times) for window in self.windows]
+        del times  # of a large trace one takes what room there is
+        times = self._times(ns, change.dropped, pad=False)
         return tuple(
-            _predicted(said, min(said.gives, self.most), _length(w, kept),
-                       said.measured_ns + _length(w, rules) - said.replayed_ns)
-            for w, said in zip(self.windows, self.fidelity, strict=True)
+            _predicted(said, min(said.gives, self.most), one,
+                       said.measured_ns + _length(window, times) - said.replayed_ns)
+            for window, said, one in zip(self.windows, self.fidelity, kept, strict=True)
         )  # fmt: skip
 
     def _fidelity(self, replayed: Sequence[int]) -> Iterable[Fidelity]:
@@ -184,21 +187,22 @@ def _windows(trace: Trace, marks: Markers, made: Graph) -> Iterable[Window]:
     instance, work = launched(trace, marks) if len(marks) else (np.empty(0, np.int64),) * 2
     order = np.argsort(instance, kind="stable")
     instance, work = instance[order], work[order]
+    opens, closes, stops = made.opens.tolist(), made.closes, made.end
     for family, members in zip(marks.families, marks.members, strict=True):
         rows = [int(m) for m in members if not marks.repeated[m]]
-        begins = tuple(int(made.opens[m]) for m in rows)
-        yield Window(family, HOST_CLOCK, begins, tuple(made.closes[[m]] for m in rows))
+        begins = tuple(opens[m] for m in rows)
+        yield Window(family, HOST_CLOCK, begins, tuple(closes[[m]] for m in rows))
         low = np.searchsorted(instance, rows, side="left")
         high = np.searchsorted(instance, rows, side="right")
-        ends = [made.end[work[a:b]] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+        ends = [stops[work[a:b]] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
         known = [i for i, part in enumerate(ends) if len(part)]
         if known:
             yield Window(
                 family, WORK_CLOCK, tuple(begins[i] for i in known),
                 tuple(ends[i] for i in known),
             )  # fmt: skip
-    first = int(made.start[np.argmin(links.work(trace).ts)])
-    yield Window(Whole.TRACE, DEVICE_CLOCK, (first,), (made.end,))
+    first = made.places.start + int(np.argmin(links.work(trace).ts))
+    yield Window(Whole.TRACE, DEVICE_CLOCK, (first,), (stops,))
 
 
 def replay(trace: Trace, stages: str | None = None) -> Replay:

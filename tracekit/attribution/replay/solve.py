@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from tracekit.attribution.replay.graph import NEVER, Graph
+from tracekit.attribution.replay.graph import Graph
 from tracekit.errors import MissingEventsError
 from tracekit.records import Record
-from tracekit.trace.scan import asked, machine
+from tracekit.trace.scan import machine
 from tracekit.trace.scan.asked import Kernel
+from tracekit.trace.scan.graphs import walked
+from tracekit.trace.scan.layout import NEVER
 from tracekit.trace.spans import compiled, segments
-from tracekit.trace.trace import I64, Ints, Mask
+from tracekit.trace.trace import I32, I64, Ints, Mask
 
 Lists = tuple[list[int], list[int], list[int]]
 
@@ -39,47 +40,45 @@ class Plan(Record, frozen=True, eq=False):
     """A graph made ready to be evaluated many times."""
 
     graph: Graph
-    order: Ints  # of the points: each after all that it waits for
-    first: I64  # [V + 1] where the edges of each point begin
+    order: I32  # of the points: each after all that it waits for
     chains: Chains | None  # where that is quicker
 
-    # neither is kept, since a graph of a large trace takes what room there is
+    # of a few points: a graph of a large trace takes what room there is
 
     @property
-    def kept(self) -> I64:
-        """[E] fixed time, no more than what was recorded."""
+    def cut(self) -> I64:
+        """[E] how much longer edges are than what was recorded, 0 or more."""
         graph, edges = self.graph, self.graph.edges
-        found = graph.when[edges.dst]
-        found -= graph.when[edges.src]
-        found -= edges.work
-        return np.minimum(edges.fixed, found, out=found)
+        found: I64 = graph.when[edges.src] + edges.ns - graph.when[edges.dst]
+        return np.maximum(found, 0, out=found)
 
     @property
     def pad(self) -> I64:
         """[V] what the rules do not explain of each point's time, 0 or more."""
-        found = _latest(self.graph, self.first, self.kept)[1]
-        return np.subtract(self.graph.when, found, out=found)
+        graph, edges = self.graph, self.graph.edges
+        found = graph.floor
+        come = np.minimum(graph.when[edges.src] + edges.ns, graph.when[edges.dst])
+        np.maximum.at(found, edges.dst, come)
+        return graph.when - found
 
 
 def plan(graph: Graph, path: str) -> Plan:
     """The order in which points can be evaluated. Raises: MissingEventsError for a circle."""
-    count = len(graph.when)
-    order = _order(graph, count)
+    count, edges = len(graph.when), graph.edges
+    run = kernel(count)
+    order = walked.ordered(run, edges.first, edges.src) if run else ordered(edges.first, edges.src)
     if len(order) < count:
         raise MissingEventsError(
             "its waits form a circle, so their order is not known",
             where=path,
             hint="record with cuda_sync events, so that no wait is inferred",
         )
-    first = segments.begins(graph.edges.dst, count)
-    return Plan(graph, order, first, None if _kernel(count) else _chains(graph, order, first))
+    return Plan(graph, order, None if run else _chains(graph, order))
 
 
-def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
-    """None for a graph with a point that nothing holds: it would be where no sum reaches."""
+def _chains(graph: Graph, order: I32) -> Chains:
+    first, target = graph.edges.first.astype(np.int64), graph.edges.dst
     waits = np.diff(first)
-    if (graph.floor[waits == 0] == NEVER).any():
-        return None
     follows = (waits == 1) & (graph.floor == NEVER)
     only = np.where(follows, first[:-1], 0)
     before = np.arange(len(follows))
@@ -93,76 +92,71 @@ def _chains(graph: Graph, order: Ints, first: I64) -> Chains | None:
     return Chains(
         follows, before, only, place[last], heads,
         order=place[order[~follows[order] & (waits[order] > 0)]],
-        first=segments.begins(place[graph.edges.dst[~follows[graph.edges.dst]]], len(heads)),
-        edges=np.flatnonzero(~follows[graph.edges.dst]),
+        first=segments.begins(place[target[~follows[target]]], len(heads)),
+        edges=np.flatnonzero(~follows[target]),
     )  # fmt: skip
 
 
-def _latest(graph: Graph, first: I64, fixed: I64) -> tuple[Ints, I64]:
-    """[V] the edge that lets each point come last, as recorded and with this fixed time, of several
-    the last, or -1; and [V] when that is, no sooner than its floor. `first` is as in `Plan`.
-    """
+def _latest(graph: Graph) -> tuple[I32, I64]:
+    """As `walked.reached`, of a graph."""
     edges = graph.edges
-    if run := _kernel(len(graph.when)):
-        return asked.reached(run, first, edges.src, fixed, edges.work, graph.floor, graph.when)
-    return reached(edges.dst, graph.when[edges.src] + fixed + edges.work, graph.floor)
+    if run := kernel(len(graph.when)):
+        return walked.reached(run, edges, graph.floor, graph.when)
+    return reached(edges.dst, graph.when[edges.src] + edges.ns, graph.floor, graph.when)
 
 
-def reached(target: Ints, come: I64, floor: I64) -> tuple[Ints, I64]:
-    """As `asked.reached`, which is faster; `come` is when each edge lets its target come."""
-    edge, latest = np.full(len(floor), -1, np.int64), floor.copy()
+def reached(target: Ints, come: I64, floor: I64, when: I64) -> tuple[I32, I64]:
+    """As `walked.reached`, which is faster; `come` is when each edge lets its target come."""
+    edge, latest = np.full(len(floor), -1, np.int32), floor.copy()
     np.maximum.at(latest, target, come)
-    order = np.argsort(come, kind="stable")
+    order = np.argsort(np.minimum(come, when[target]), kind="stable")
     edge[target[order]] = order  # the latest is written last
-    return edge, latest
+    return edge, when - latest
 
 
-def _kernel(points: int) -> Kernel | None:
+def kernel(points: int) -> Kernel | None:
     """What walks a graph faster, where it is loaded or worth it, and there."""
     return machine.kernel() if compiled.loops or points > _MANY else None
 
 
-def _order(graph: Graph, count: int) -> Ints:
-    """Points so that each comes after its sources, without those of a circle."""
-    edges = graph.edges
-    target = edges.dst[segments.grouped(edges.src, count)]
-    first = segments.begins(edges.src, count)
-    waiting = np.bincount(edges.dst, minlength=count)
-    if run := _kernel(count):
-        return asked.ordered(run, waiting, first, target)
-    return ordered(waiting, first, target)
+def ordered(begins: I32, source: I32) -> I32:
+    """As `walked.ordered`, which is faster."""
+    first, sources = begins.tolist(), source.tolist()
+    following = [0] * (len(first) - 1)  # the next edge to look at, and 1; -1: it is sorted
+    order: list[int] = []
+    for root in range(len(following)):
+        path = [] if following[root] else [root]
+        while path:
+            v = path[-1]
+            edge, end = (following[v] or first[v] + 1) - 1, first[v + 1]
+            while edge < end and following[sources[edge]] < 0:
+                edge += 1
+            if edge == end:
+                following[v] = -1
+                order.append(path.pop())
+                continue
+            following[v] = edge + 1
+            path.append(sources[edge])
+            if following[path[-1]]:
+                return np.array(order, np.int32)
+    return np.array(order, np.int32)
 
 
-def ordered(waiting: I64, first: I64, target: Ints) -> I64:
-    """As `asked.ordered`, which is faster."""
-    left, begins, targets = waiting.tolist(), first.tolist(), target.tolist()
-    order = [v for v, count in enumerate(left) if not count]
-    for v in order:
-        for at in range(begins[v], begins[v + 1]):
-            u = targets[at]
-            left[u] -= 1
-            if not left[u]:
-                order.append(u)
-    return np.array(order, np.int64)
+def solve(made: Plan, ns: Ints, *, pad: bool, dropped: Mask | None = None) -> I64:
+    """[V] when each point happens with these lengths of edges ([E]).
 
-
-def solve(
-    made: Plan, weight: I64, *, pad: bool, dropped: npt.NDArray[np.bool_] | None = None
-) -> I64:
-    """[V] when each point happens with these lengths of edges ([E], ns).
-
-    With `pad`, what no rule explains is added to each point as it was recorded.
+    With `pad`, what no rule explains is added to each point as it was recorded, and no edge takes
+    longer by what it is longer than was recorded.
     """
-    if dropped is not None:
-        weight = np.where(dropped, NEVER, weight)
     graph = made.graph
-    if run := _kernel(len(graph.when)):
-        return asked.longest(
-            run, made.order, made.first, graph.edges.src, weight, graph.floor,
-            made.pad if pad else None,
-        )  # fmt: skip
+    if run := kernel(len(graph.when)):
+        when = graph.when if pad else None
+        return walked.longest(run, made.order, graph.edges, ns, graph.floor, dropped, when)
+    weight = ns - made.cut if pad else ns.astype(np.int64)
+    if dropped is not None:
+        weight[dropped] = NEVER
     extra = made.pad if pad else np.zeros_like(graph.when)
-    columns = made.order, made.first, graph.edges.src, weight, graph.floor, extra
+    columns = made.order, graph.edges.first, graph.edges.src, weight, graph.floor, extra
     chains = made.chains
     # nothing follows along a wait that is no more
     if chains is None or (dropped is not None and dropped[chains.only[chains.follows]].any()):
@@ -188,8 +182,8 @@ def _along(chains: Chains, graph: Graph, weight: I64, extra: I64) -> I64:
     return np.asarray(at[chains.head] + away)
 
 
-def longest(order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64) -> I64:
-    """As `asked.longest`, which is faster."""
+def longest(order: Ints, first: Ints, source: Ints, weight: I64, floor: I64, extra: I64) -> I64:
+    """As `walked.longest`, which is faster."""
     at, begins = floor.tolist(), first.tolist()
     sources, length, more = source.tolist(), weight.tolist(), extra.tolist()
     for v in order.tolist():
@@ -207,18 +201,16 @@ class Lag:
 
     def __init__(self, made: Plan) -> None:
         graph = made.graph
-        bound = _latest(graph, made.first, made.kept)[0]
-        self._when = graph.when
-        # what waits for nothing in the file has nothing above it
-        self._above = np.where(bound < 0, -1, graph.edges.src[bound])
-        self._above[graph.start[graph.pinned]] = -1
         # recorded time less what the rules give, which may be more; and what they leave of an edge
-        self._own = _latest(graph, made.first, graph.edges.fixed)[1]
-        np.subtract(graph.when, self._own, out=self._own)
-        target = graph.edges.dst[graph.lagging]
+        bound, self._own = _latest(graph)
+        target = graph.edges.targets(graph.lagging)
         mine = bound[target] == graph.lagging
         self._own[target[mine]] += graph.lag[mine]
-        self._run = _kernel(len(graph.when))
+        # what waits for nothing in the file has nothing above it
+        self._above = np.where(bound < 0, np.int32(-1), graph.edges.src[bound])
+        self._above[graph.places.start + graph.pinned] = -1
+        self._when = graph.when
+        self._run = kernel(len(graph.when))
         # without the kernel lists are walked faster
         self._lists: Lists = ([], [], [])
         if not self._run:
@@ -228,7 +220,7 @@ class Lag:
         """ns of the path from time `begin` to the point `end`."""
         most = int(self._when[end]) - begin
         if self._run:
-            total, v = asked.path(self._run, self._above, self._own, self._when, end, begin)
+            total, v = walked.path(self._run, self._above, self._own, self._when, end, begin)
         else:
             total, v = path(self._lists, end, begin)
         left = int(self._when[v]) - begin
@@ -238,7 +230,7 @@ class Lag:
 
 
 def path(columns: Lists, v: int, until: int) -> tuple[int, int]:
-    """As `asked.path`, which is faster. `columns` are who is above, the cost and the time."""
+    """As `walked.path`, which is faster. `columns` are who is above, the cost and the time."""
     (above, cost, when), total = columns, 0
     while when[v] > until and above[v] >= 0:
         total += cost[v]

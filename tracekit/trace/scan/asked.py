@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.spans.compiled import Coded, Enclosed, Groups, Slices, Stack
@@ -13,14 +12,14 @@ from tracekit.trace.spans.intervals import Spans
 from tracekit.trace.trace import I32, I64, Ints, Mask
 
 Kernel = Callable[[int], int]
-Columns = Mapping[int, I64 | I32 | Mask | npt.NDArray[np.uint8]]
+Columns = Mapping[int, Ints | Mask]
 
 # distinct rows: a table of so many stays near the processor; the most chains
 _NEAR, _MOST = 1 << 10, 1 << 16
 _NEVER = np.iinfo(np.int64).min
 
 
-def _run(run: Kernel, job: int, columns: Columns, numbers: Mapping[int, int]) -> I64:
+def ask(run: Kernel, job: int, columns: Columns, numbers: Mapping[int, int]) -> I64:
     """The block after a run; columns are contiguous and live until it is over."""
     block = np.zeros(lay.FIELDS, np.int64)
     block[lay.JOB] = job
@@ -38,68 +37,8 @@ def nested(run: Kernel, track: I64, end: I64, candidate: Mask) -> I64:
     above = np.empty(len(track), np.int64)
     given = {lay.TRACKS: _whole(track), lay.ENDS: _whole(end), lay.ABOVE: above}
     flags = np.ascontiguousarray(candidate, bool)
-    _run(run, lay.NEST, {**given, lay.CANDIDATES: flags}, {lay.LENGTH: len(track)})
+    ask(run, lay.NEST, {**given, lay.CANDIDATES: flags}, {lay.LENGTH: len(track)})
     return above
-
-
-def ordered(run: Kernel, waiting: I64, first: I64, target: Ints) -> I32:
-    """Points of a graph so that each comes after its sources, without those of a circle.
-
-    `waiting` [V] counts the edges into each point; those out of v go to `target[first[v]]` up to
-    `target[first[v + 1] - 1]`.
-    """
-    found = np.empty(len(waiting), np.int32)
-    given: Columns = {lay.FIRST: _whole(first), lay.EDGE_END: _half(target), lay.SORTED: found}
-    left = np.array(waiting, np.int32)  # counted down
-    block = _run(run, lay.ORDER, {**given, lay.WAITING: left}, {lay.POINTS: len(waiting)})
-    return found[: block[lay.RESULT]]
-
-
-def longest(
-    run: Kernel, order: Ints, first: I64, source: Ints, weight: I64, floor: I64, extra: I64 | None
-) -> I64:
-    """[V] when each point happens: `floor`, or the latest of its edges, and its `extra`, if any.
-
-    Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source` after `weight`.
-    """
-    when = np.array(floor, np.int64)
-    given: Columns = {
-        lay.SORTED: _half(order), lay.FIRST: _whole(first), lay.EDGE_END: _half(source),
-        lay.WEIGHT: _whole(weight), lay.WHEN: when,
-    }  # fmt: skip
-    if extra is not None:
-        given = {**given, lay.EXTRA: _whole(extra)}
-    _run(run, lay.LONGEST, given, {lay.POINTS: len(order)})
-    return when
-
-
-def reached(
-    run: Kernel, first: I64, source: Ints, fixed: I64, work: I64, floor: I64, when: I64
-) -> tuple[I32, I64]:
-    """[V] the edge that lets each point come last, of several the last, or -1; and [V] when that
-    is, no sooner than its `floor`.
-
-    Edges into v are `first[v]` up to `first[v + 1] - 1`, each from `source`, which came at `when`,
-    after `fixed` and `work`.
-    """
-    edge, latest = np.empty(len(floor), np.int32), np.array(floor, np.int64)
-    given: Columns = {
-        lay.FIRST: _whole(first), lay.EDGE_END: _half(source), lay.WEIGHT: _whole(fixed),
-        lay.EXTRA: _whole(work), lay.WHEN: _whole(when), lay.LASTS: latest, lay.OUT: edge,
-    }  # fmt: skip
-    _run(run, lay.REACH, given, {lay.POINTS: len(floor)})
-    return edge, latest
-
-
-def path(run: Kernel, above: Ints, cost: I64, when: I64, begin: int, until: int) -> tuple[int, int]:
-    """The sum of `cost` from a point up to the first not after `until`, or without one above; and
-    that point. All columns [V]; `above` is copied unless it is int32, the others unless int64."""
-    given: Columns = {
-        lay.ABOVE: _half(above), lay.COST: _whole(cost),
-        lay.WHEN: _whole(when),
-    }  # fmt: skip
-    block = _run(run, lay.PATH, given, {lay.FROM: begin, lay.UNTIL: until})
-    return int(block[lay.RESULT]), int(block[lay.FROM])
 
 
 def _half(column: Ints) -> I32:
@@ -121,7 +60,7 @@ class Loops:
 
     def stack(self, track: I32, begin: I64, end: I64, tracks: int) -> Stack | None:
         made = Stack(track, _whole(begin), _whole(end), np.empty(len(track), np.int32), tracks)
-        block = _run(self._run, lay.STACK, _of(made), {lay.LENGTH: len(track)})
+        block = ask(self._run, lay.STACK, _of(made), {lay.LENGTH: len(track)})
         return None if block[lay.STATUS] < 0 else made
 
     def around(self, made: Stack, track: I64, begin: I64, end: I64) -> I64 | None:
@@ -131,7 +70,7 @@ class Loops:
             lay.ASKED_ENDS: _whole(end), lay.OUT: out,
         }  # fmt: skip
         numbers = {lay.LENGTH: len(made.track), lay.ASKED: len(track), lay.LANES: made.tracks}
-        block = _run(self._run, lay.AROUND, given, numbers)
+        block = ask(self._run, lay.AROUND, given, numbers)
         return None if block[lay.STATUS] < 0 else out
 
     def union(self, begin: I64, end: I64, which: Mask | None = None) -> Spans | None:
@@ -140,7 +79,7 @@ class Loops:
         apart = begin.strides == end.strides
         if not apart:
             begin, end = _whole(begin), _whole(end)
-        block = _run(
+        block = ask(
             self._run, lay.UNITE, given,
             {lay.BEGINS: begin.ctypes.data, lay.ENDS: end.ctypes.data, lay.LENGTH: len(begin),
              lay.STRIDE: begin.strides[0]},
@@ -150,7 +89,7 @@ class Loops:
     def intersect(self, one: Spans, two: Spans) -> Spans | None:
         out = np.empty((len(one) + len(two), 2), np.int64)
         given = {lay.BEGINS: _whole(one), lay.ASKED_BEGINS: _whole(two), lay.OUT: out}
-        block = _run(self._run, lay.MEET, given, {lay.LENGTH: len(one), lay.ASKED: len(two)})
+        block = ask(self._run, lay.MEET, given, {lay.LENGTH: len(one), lay.ASKED: len(two)})
         return None if block[lay.STATUS] < 0 else _first(out, block)
 
     def covered(self, flat: Spans, windows: Spans, sums: I64) -> I64:
@@ -159,13 +98,13 @@ class Loops:
             lay.BEGINS: _whole(flat), lay.SUMS: sums, lay.ASKED_BEGINS: _whole(windows),
             lay.OUT: out,
         }  # fmt: skip
-        _run(self._run, lay.COVER, given, {lay.LENGTH: len(flat), lay.ASKED: len(windows)})
+        ask(self._run, lay.COVER, given, {lay.LENGTH: len(flat), lay.ASKED: len(windows)})
         return out
 
     def grouped(self, numbers: Ints, first: I64) -> I32:
         out, begins = np.empty(len(numbers), np.int32), np.array(first, np.int64)  # counted up
         given: Columns = {lay.TRACKS: _half(numbers), lay.FIRST: begins, lay.SORTED: out}
-        _run(self._run, lay.BUCKET, given, {lay.LENGTH: len(numbers)})
+        ask(self._run, lay.BUCKET, given, {lay.LENGTH: len(numbers)})
         return out
 
     def coded(self, columns: Sequence[Ints], most: int) -> Coded | None:
@@ -181,7 +120,7 @@ class Loops:
                 lay.LENGTH: len(out), lay.LANES: len(whole), lay.PLACE_MASK: len(places) - 1,
                 lay.ROOM: room,
             }  # fmt: skip
-            block = _run(self._run, lay.CODE, given, numbers)
+            block = ask(self._run, lay.CODE, given, numbers)
             if block[lay.STATUS] == lay.DONE:
                 return Coded(first[: block[lay.RESULT]], out)
         return None
@@ -196,7 +135,7 @@ class Loops:
                 lay.OUT: out,
             }  # fmt: skip
             counts = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1, lay.ROOM: room}
-            block = _run(self._run, lay.CHAIN, given, counts)
+            block = ask(self._run, lay.CHAIN, given, counts)
             if block[lay.STATUS] == lay.DONE:
                 return Coded(first[: block[lay.RESULT]], out)
         return None
@@ -206,7 +145,7 @@ class Loops:
         given: Columns = {
             lay.ABOVE: _half(above), lay.CANDIDATES: np.ascontiguousarray(wanted), lay.OUT: out,
         }  # fmt: skip
-        block = _run(self._run, lay.NEAREST, given, {lay.LENGTH: len(above)})
+        block = ask(self._run, lay.NEAREST, given, {lay.LENGTH: len(above)})
         return None if block[lay.STATUS] < 0 else out
 
     def fresh(
@@ -218,7 +157,7 @@ class Loops:
             lay.LASTS: np.full(groups, _NEVER), lay.SUMS: np.full(groups, _NEVER), lay.OUT: out,
             **_among(which),
         }  # fmt: skip
-        block = _run(self._run, lay.FRESH, given, {lay.LENGTH: len(group)})
+        block = ask(self._run, lay.FRESH, given, {lay.LENGTH: len(group)})
         return None if block[lay.STATUS] < 0 else out
 
     def again(self, values: I64) -> I32:
@@ -226,13 +165,13 @@ class Loops:
         places = np.zeros(2 << len(values).bit_length(), np.int32)
         given: Columns = {lay.BEGINS: _whole(values), lay.PLACES: places, lay.OUT: out}
         numbers = {lay.LENGTH: len(out), lay.PLACE_MASK: len(places) - 1}
-        _run(self._run, lay.AGAIN, given, numbers)
+        ask(self._run, lay.AGAIN, given, numbers)
         return out
 
     def below(self, ascending: I64, wanted: I64) -> I64:
         out = np.empty(len(wanted), np.int64)
         given = {lay.BEGINS: _whole(ascending), lay.ASKED_BEGINS: _whole(wanted), lay.OUT: out}
-        _run(self._run, lay.SEEK, given, {lay.LENGTH: len(ascending), lay.ASKED: len(wanted)})
+        ask(self._run, lay.SEEK, given, {lay.LENGTH: len(ascending), lay.ASKED: len(wanted)})
         return out
 
     def enclosed(self, slices: Slices, groups: Groups) -> Enclosed | None:
@@ -246,7 +185,7 @@ class Loops:
             lay.OUT: found.until, lay.LASTS: np.full(tracks * len(groups), -1, np.int64),
         }  # fmt: skip
         numbers = {lay.LENGTH: len(slices.track), lay.GROUPS: len(groups)}
-        block = _run(self._run, lay.ENCLOSE, given, numbers)
+        block = ask(self._run, lay.ENCLOSE, given, numbers)
         return None if block[lay.STATUS] < 0 else found
 
     def inside(
@@ -260,7 +199,7 @@ class Loops:
             lay.ASKED_ENDS: _whole(end), lay.OUT: out,
         }  # fmt: skip
         numbers = {lay.LENGTH: len(above), lay.ASKED: len(track), lay.LANES: tracks}
-        _run(self._run, lay.INSIDE, given, numbers)
+        ask(self._run, lay.INSIDE, given, numbers)
         return out
 
     def opened(
@@ -273,7 +212,7 @@ class Loops:
             lay.ASKED_BEGINS: _whole(windows), lay.OUT: out,
         }  # fmt: skip
         numbers = {lay.LENGTH: len(slices.track), lay.ASKED: len(windows), lay.TRACK: track}
-        block = _run(self._run, lay.OPENED, given, numbers)
+        block = ask(self._run, lay.OPENED, given, numbers)
         if block[lay.STATUS] < 0:
             return None
         some = out[: block[lay.RESULT]]
@@ -285,7 +224,7 @@ class Loops:
             lay.ABOVE: _whole(above), lay.ASKED_BEGINS: _whole(row), lay.OUT: out,
             lay.MARKS: np.ascontiguousarray(wanted, bool),
         }  # fmt: skip
-        _run(self._run, lay.CLIMB, given, {lay.ASKED: len(row)})
+        ask(self._run, lay.CLIMB, given, {lay.ASKED: len(row)})
         return out
 
     def gathered(
@@ -299,7 +238,7 @@ class Loops:
             lay.MARKS: np.ascontiguousarray(left, bool), lay.OUT: out,
         }  # fmt: skip
         numbers = {lay.LENGTH: len(track), lay.FROM: origin, lay.WIDTH: width, lay.BINS: count}
-        _run(self._run, lay.GATHER, given, numbers)
+        ask(self._run, lay.GATHER, given, numbers)
         return out
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tracekit.trace.scan import grammar, kernel, loops, memory, stacks, values
+from tracekit.trace.scan.graphs import steps
 from tracekit.trace.scan.layout import SYMBOL, target_machine
 
-_MODULES = (grammar, values, stacks, loops, kernel)  # each calls those before it
+_MODULES = (grammar, values, stacks, steps, loops, kernel)  # each calls those before it
 
 
 def machine_code() -> bytes:

@@ -24,12 +24,16 @@ NOTHING, WHOLE, WORDS, OTHER = range(4)
 
 # what is asked for
 (
-    SCAN, NEST, ORDER, LONGEST, PATH, STACK, AROUND, UNITE, MEET, COVER, CODE, BUCKET, REACH,
-) = range(13)  # fmt: skip
+    SCAN, NEST, STACK, AROUND, UNITE, MEET, COVER, CODE, BUCKET,
+) = range(9)  # fmt: skip
 # and of all slices of a trace
-ENCLOSE, INSIDE, OPENED, CLIMB, GATHER = range(13, 18)
+ENCLOSE, INSIDE, OPENED, CLIMB, GATHER = range(9, 14)
 # and of rows that each ask for one before
-NEAREST, FRESH, AGAIN, SEEK, CHAIN = range(18, 23)
+NEAREST, FRESH, AGAIN, SEEK, CHAIN = range(14, 19)
+# and of graphs
+GRAPHS = 32  # from here on
+ORDER, LONGEST, PATH, REACH, TALLY, FILL = range(GRAPHS, GRAPHS + 6)
+NEVER = -(1 << 60)  # no bound: sooner than any time, and than any that some edges lead to
 
 # numbers of keys: those of an event, and others of it; of arguments those that are kept, by slot,
 # and others; what stands for one where an object opens, or is over
@@ -48,7 +52,7 @@ KEY_ROW = KEY_BYTES + 32
 (
     # given: what is asked for, and for it spans, or a graph; else a text
     JOB, TRACKS, ENDS, CANDIDATES, ABOVE,
-    POINTS, FIRST, EDGE_END, WAITING, SORTED, WEIGHT, EXTRA, WHEN, COST, FROM, UNTIL, RESULT,
+    POINTS, FIRST, EDGE_END, WAITING, SORTED, WEIGHT, WIDE, EXTRA, WHEN, COST, FROM, UNTIL, RESULT,
     # spans in order of time, what is asked of each of other spans, and where answers go
     BEGINS, STRIDE, LASTS, LANES, ASKED, ASKED_TRACKS, ASKED_BEGINS, ASKED_ENDS, SUMS, ROOM, OUT,
     MARKS, STATUS,
@@ -69,7 +73,7 @@ KEY_ROW = KEY_BYTES + 32
     # of the value at hand
     KEY, KIND, VALUE, START, STOP, KEY_STOP,
     FIELDS,
-) = range(109)  # fmt: skip
+) = range(110)  # fmt: skip
 
 
 def target_machine(llvm: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Loops over columns in which each step needs the one before: nesting, spans, paths of graphs.
+"""Loops over columns in which each step needs the one before: nesting, spans.
 
 As `kernel`: plain Python that numba compiles. What is given lies in the block, columns by address.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tracekit.trace.scan import layout as lay
 from tracekit.trace.scan.grammar import get, put
+from tracekit.trace.scan.graphs.steps import graph
 from tracekit.trace.scan.memory import byte, half, mixed, put_half, put_word, word
 from tracekit.trace.scan.stacks import least, walk
 
@@ -27,46 +28,6 @@ def nest(f: int) -> int:
     return lay.DONE
 
 
-def order(f: int) -> int:
-    """Points of a graph so that each comes after those it waits for; RESULT: how many."""
-    waiting, first, target = get(f, lay.WAITING), get(f, lay.FIRST), get(f, lay.EDGE_END)
-    found, count = get(f, lay.SORTED), 0
-    for v in range(get(f, lay.POINTS)):
-        if half(waiting + 4 * v) == 0:
-            put_half(found + 4 * count, v)
-            count += 1
-    at = 0
-    while at < count:
-        v = half(found + 4 * at)
-        for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
-            u = half(target + 4 * edge)
-            left = half(waiting + 4 * u) - 1
-            put_half(waiting + 4 * u, left)
-            if left == 0:
-                put_half(found + 4 * count, u)
-                count += 1
-        at += 1
-    put(f, lay.RESULT, count)
-    return lay.DONE
-
-
-def longest(f: int) -> int:
-    """WHEN of each point, which holds the soonest: the latest of its edges, and any EXTRA."""
-    found, first, source = get(f, lay.SORTED), get(f, lay.FIRST), get(f, lay.EDGE_END)
-    weight, extra, when = get(f, lay.WEIGHT), get(f, lay.EXTRA), get(f, lay.WHEN)
-    for k in range(get(f, lay.POINTS)):
-        v = half(found + 4 * k)
-        best = word(when + 8 * v)
-        for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
-            here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
-            if here > best:
-                best = here
-        if extra:
-            best += word(extra + 8 * v)
-        put_word(when + 8 * v, best)
-    return lay.DONE
-
-
 def bucket(f: int) -> int:
     """SORTED: spans by their number among TRACKS, those of one number as they come; FIRST is where
     each number begins, and counted up.
@@ -76,39 +37,6 @@ def bucket(f: int) -> int:
         at = begins + 8 * half(numbers + 4 * k)
         put_half(out + 4 * word(at), k)
         put_word(at, word(at) + 1)
-    return lay.DONE
-
-
-def reach(f: int) -> int:
-    """OUT: the edge that lets each point come last, of several the last, or -1; LASTS holds the
-    soonest of each, and then when that is. WHEN is when points came, WEIGHT and EXTRA how long
-    edges take.
-    """
-    first, source, when = get(f, lay.FIRST), get(f, lay.EDGE_END), get(f, lay.WHEN)
-    weight, more = get(f, lay.WEIGHT), get(f, lay.EXTRA)
-    lasts, out = get(f, lay.LASTS), get(f, lay.OUT)
-    for v in range(get(f, lay.POINTS)):
-        best, most = -1, 0
-        for edge in range(word(first + 8 * v), word(first + 8 * v + 8)):
-            here = word(when + 8 * half(source + 4 * edge)) + word(weight + 8 * edge)
-            here += word(more + 8 * edge)
-            if best < 0 or here >= most:
-                best, most = edge, here
-        put_half(out + 4 * v, best)
-        if best >= 0 and most > word(lasts + 8 * v):
-            put_word(lasts + 8 * v, most)
-    return lay.DONE
-
-
-def path(f: int) -> int:
-    """RESULT: COST of the points from FROM back, while after UNTIL; FROM: where that ends."""
-    above, cost, when = get(f, lay.ABOVE), get(f, lay.COST), get(f, lay.WHEN)
-    v, until, total = get(f, lay.FROM), get(f, lay.UNTIL), 0
-    while word(when + 8 * v) > until and half(above + 4 * v) >= 0:
-        total += word(cost + 8 * v)
-        v = half(above + 4 * v)
-    put(f, lay.RESULT, total)
-    put(f, lay.FROM, v)
     return lay.DONE
 
 
@@ -299,16 +227,8 @@ def loop(job: int, f: int) -> int:
     """What is asked for beside reading text."""
     if job == lay.NEST:
         return nest(f)
-    if job == lay.ORDER:
-        return order(f)
-    if job == lay.LONGEST:
-        return longest(f)
-    if job == lay.PATH:
-        return path(f)
     if job == lay.BUCKET:
         return bucket(f)
-    if job == lay.REACH:
-        return reach(f)
     if job == lay.STACK:
         return stack(f)
     if job == lay.AROUND:
@@ -321,10 +241,11 @@ def loop(job: int, f: int) -> int:
         return cover(f)
     if job == lay.CODE:
         return code(f)
+    if job >= lay.GRAPHS:
+        return graph(job, f)
     return walk(job, f)
 
 
 STEPS = (
-    nest, order, longest, bucket, reach, path, stack, around, put_span, unite, meet, behind, cover,
-    is_same, code, loop,
+    nest, bucket, stack, around, put_span, unite, meet, behind, cover, is_same, code, loop,
 )  # fmt: skip

@@ -93,12 +93,13 @@ def place(llvm: Any) -> Path:
         "grammar",
         "values",
         "stacks",
+        "graphs/steps",
         "loops",
         "kernel",
         "layout",
         "memory",
     ):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
     return folder() / f"scan-{digest.hexdigest()[:24]}.o"
 
 

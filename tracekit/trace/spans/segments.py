@@ -238,7 +238,7 @@ def runs(low: I64, high: I64) -> tuple[I64, I64]:
     return which, np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + low[which]
 
 
-def alike(values: I64) -> list[slice]:
+def alike(values: Ints) -> list[slice]:
     """The stretches of equal neighbours, in order."""
     if not len(values):
         return []

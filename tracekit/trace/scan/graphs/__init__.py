@@ -1,0 +1,1 @@
+"""Graphs of what waits for what: put in order, and walked."""
