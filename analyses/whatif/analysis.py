@@ -36,10 +36,22 @@ MOST_INFERRED = 200
 
 
 class _Scenario(Record, frozen=True):
-    """A change with its name, and what it may make of the edges: the first is the best guess."""
+    """A change with its name, and each stage after what it may be: the first is the best guess."""
 
     said: str
-    weights: tuple[Weights, ...]
+    guesses: tuple[Sequence[Predicted], ...]
+
+    @property
+    def told(self) -> tuple[Predicted, ...]:
+        """The range over all that the change may be."""
+        return tuple(
+            Predicted(
+                parts[0].predicted_ns if len(parts) == 1 else None,
+                min((p.low_ns for p in parts if p.low_ns is not None), default=None),
+                max((p.high_ns for p in parts if p.high_ns is not None), default=None),
+            )
+            for parts in zip(*self.guesses, strict=True)
+        )
 
 
 def whatif(
@@ -63,9 +75,8 @@ def whatif(
     made = replay(trace, stages)
     asked = Change(scale, remove, launch_cost, cuda_graphs)
     named = asked != Change() or bool(device)
-    found = list(_named(made, asked, device) if named else _usual(made))
-    guessed = [(one, made.predict(one.weights[0])) for one in found]
-    told = [(one, _spread(made, one, guess)) for one, guess in guessed]
+    found = _named(made, asked, device) if named else _usual(made)
+    told = [(one, one.told) for one in found]
     if not named:
         told = sorted(told, key=lambda pair: -_saved(made, pair[1]))[:BEST]
         least = SOME * made.fidelity[-1].measured_ns
@@ -83,13 +94,13 @@ def _named(made: Replay, asked: Change, devices: Sequence[str]) -> Iterator[_Sce
     """What was asked for: all changes at once, then on each device."""
     own = changes.weights(made, asked)
     if asked != Change():
-        yield _Scenario(asked.said, (own,))
+        yield _Scenario(asked.said, (made.predict(own),))
     for name in devices:
         factor = other_device.factors(made.trace, name)
         every = []
         for error in (1.0, other_device.LEAST, other_device.MOST):
             part = changes.of_work(made, factor * error)
-            every.append(Weights(own.factor * part.factor, own.dropped))
+            every.append(made.predict(Weights(own.factor * part.factor, own.dropped)))
         said = f"on {datasheet(name).name}"
         yield _Scenario(f"{asked.said}, {said}" if asked.said else said, tuple(every))
 
@@ -99,20 +110,7 @@ def _usual(made: Replay) -> Iterator[_Scenario]:
     if made.most is Gives.NOTHING:
         return
     for change in changes.candidates(made):
-        yield _Scenario(change.said, (changes.weights(made, change),))
-
-
-def _spread(made: Replay, one: _Scenario, guess: Sequence[Predicted]) -> tuple[Predicted, ...]:
-    """The range over all that the change may be."""
-    every = [guess, *(made.predict(other) for other in one.weights[1:])]
-    return tuple(
-        Predicted(
-            parts[0].predicted_ns if len(parts) == 1 else None,
-            min((p.low_ns for p in parts if p.low_ns is not None), default=None),
-            max((p.high_ns for p in parts if p.high_ns is not None), default=None),
-        )
-        for parts in zip(*every, strict=True)
-    )
+        yield _Scenario(change.said, (made.predict(changes.weights(made, change)),))
 
 
 def _saved(made: Replay, guess: Sequence[Predicted]) -> int:
@@ -130,7 +128,7 @@ def _saving(rows: Sequence[Outcome]) -> Iterator[Outcome]:
 def _rows(made: Replay, change: _Scenario, guess: Sequence[Predicted]) -> Iterator[Outcome]:
     for one, known in zip(guess, made.fidelity, strict=True):
         why = _why(made, known)
-        if why is None and len(change.weights) > 1:
+        if why is None and len(change.guesses) > 1:
             why = "what libraries make of another device is not known"
         yield Outcome(
             made.trace.path, change.said, known.stage, known.clock, known.measured_ns,

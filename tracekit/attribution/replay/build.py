@@ -9,7 +9,7 @@ from tracekit.attribution.replay import device, host, solve, waits
 from tracekit.attribution.replay.forks import forks
 from tracekit.attribution.replay.graph import Drawing, Edges, Graph, Kind, Places
 from tracekit.attribution.replay.submitted import Submitted
-from tracekit.attribution.replay.timing import timing
+from tracekit.attribution.replay.timing import submitted, timing
 from tracekit.attribution.replay.waits import Events, Targets
 from tracekit.attribution.stages.instances import Markers
 from tracekit.trace.trace import I64, Mask, Trace
@@ -25,7 +25,7 @@ def graph(trace: Trace, marks: Markers) -> Graph:
     when = np.concatenate([
         own.ts, times.submit, own.end, gpu.ts, gpu.end, marks.start, marks.end,
     ])  # fmt: skip
-    out, sent = Drawing(), Submitted(trace, times.submitted)
+    out, sent = Drawing(), Submitted(trace, submitted(trace, times.submit))
     found = host.points(trace, calls, marks, when, places)
     fork = forks(trace, found)
     target = waits.targets(trace, times, calls.waits, sent)

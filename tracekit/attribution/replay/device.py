@@ -7,7 +7,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.idle.causes import SUSPECT_NS
 from tracekit.attribution.replay.graph import Drawing, Kind, Places
-from tracekit.attribution.replay.timing import Timing
+from tracekit.attribution.replay.timing import Timing, submitted
 from tracekit.attribution.replay.waits import NEAR_NS
 from tracekit.records import Record
 from tracekit.trace.spans import segments
@@ -44,7 +44,7 @@ def draw(trace: Trace, times: Timing, out: Drawing, places: Places, held: I64) -
         Kind.SLOT, places.start + times.slots[room], places.submit + launch[room], times.slot_ns
     )
     _nodes(trace, times, out, places)
-    late = gpu.ts - np.maximum(times.submitted + times.latency, held) > SUSPECT_NS
+    late = gpu.ts - np.maximum(submitted(trace, times.submit) + times.latency, held) > SUSPECT_NS
     pinned = np.flatnonzero(~has & np.where(linked, late, held < 0))
     return Work(pinned, lag)
 

@@ -75,7 +75,8 @@ class Edges(walked.Sorted, frozen=True, eq=False):
 
     def changed(self, factor: npt.NDArray[np.float64]) -> Ints:
         """[E] ns, where what can be scaled takes `factor` [E] times as long."""
-        rows = np.flatnonzero((factor != 1.0) & self.of(*SCALED))
+        rows = np.flatnonzero(factor != 1.0)
+        rows = rows[self.of(*SCALED)[rows]]
         after = np.rint(self.ns[rows] * factor[rows]).astype(np.int64)
         out = self.ns.copy() if fits(after) else self.ns.astype(np.int64)
         out[rows] = after

@@ -10,7 +10,7 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Mask, Trace
+from tracekit.trace.trace import I32, I64, Mask, Trace
 
 DEPTH = 1022  # launches; measured on NVIDIA devices, where nothing says it
 NEARLY = 900  # a long launch call with as many before it waited for room
@@ -20,7 +20,7 @@ AT_ONCE_NS = 50_000
 class Slots(Record, frozen=True, eq=False):
     """Of G rows of `links.work`."""
 
-    row: I64  # [G] the work whose start makes room for its launch; -1 where there was room always
+    row: I32  # [G] the work whose start makes room for its launch; -1 where there was room always
     full: Mask  # [R] calls that may have waited for room, where some did
     ns: int  # from that start to the submission
 
@@ -28,14 +28,14 @@ class Slots(Record, frozen=True, eq=False):
 def slots(trace: Trace, submitted: I64, launch: I64, long: Mask) -> Slots:
     """Who lets whom into the queue. `long` says which calls did more than launch ([R])."""
     gpu, stream = links.work(trace), links.stream(trace)
-    row = np.full(len(gpu), -1, np.int64)
+    row = np.full(len(gpu), -1, np.int32)
     full = np.zeros(len(long), bool)
     waits: list[I64] = []
     for one in segments.sorted_unique(stream[launch >= 0]):
         mine = _firsts(np.flatnonzero((stream == one) & (launch >= 0)), launch)
         mine = mine[np.argsort(submitted[mine], kind="stable")]
         started = np.sort(gpu.ts[mine])
-        ahead = np.arange(len(mine)) - np.searchsorted(started, submitted[mine], side="right")
+        ahead = np.arange(len(mine)) - segments.below(started, submitted[mine] + 1)
         blocked = np.flatnonzero(long[launch[mine]] & (ahead >= NEARLY))
         depth = max(DEPTH, int(ahead.max()) + 1)  # with itself
         if len(blocked):

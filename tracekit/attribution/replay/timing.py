@@ -9,10 +9,11 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.replay import queue
+from tracekit.attribution.replay.graph import narrow
 from tracekit.attribution.replay.submitted import awaiting
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Cat, Mask, Trace
+from tracekit.trace.trace import I32, I64, Cat, Ints, Mask, Trace
 
 LONG = 3  # times the usual: a launch call that did more than launch
 # gaps beyond this many times the usual are waits, not gaps
@@ -27,11 +28,10 @@ class Timing(Record, frozen=True, eq=False):
     submit: I64  # [R] when a launch call submits; its start where it launches nothing
     full: Mask  # [R] the call waited before it submitted: the queue was full
     blocks: Mask  # [R] a copy that returns only when it is done
-    submitted: I64  # [G] `submit` of its launch; -1 where the trace has none
-    latency: I64  # [G] from the submission to the start, where nothing else is in the way
-    previous: I64  # [G] row of the stream's earlier work that ends last; -1 for its first
-    gap: I64  # [G] the usual time from the end of `previous` to it
-    slots: I64  # [G] row of the work whose start lets it into the queue; -1: none
+    latency: Ints  # [G] from the submission to the start, where nothing else is in the way
+    previous: I32  # [G] row of the stream's earlier work that ends last; -1 for its first
+    gap: Ints  # [G] the usual time from the end of `previous` to it
+    slots: I32  # [G] row of the work whose start lets it into the queue; -1: none
     slot_ns: int  # from that start to the submission that it lets through
 
 
@@ -43,7 +43,6 @@ def timing(trace: Trace) -> Timing:
 
 def _timing(trace: Trace) -> Timing:
     calls, gpu, launch = links.calls(trace), links.work(trace), links.launch_row(trace)
-    linked = launch >= 0
     launches = links.launch_count(trace) > 0
     usual = _by_kind(calls.name.astype(np.int64), calls.dur, launches, calls.dur, _low)
     blocks = _blocking(trace)
@@ -51,18 +50,21 @@ def _timing(trace: Trace) -> Timing:
     # a kernel that began early in a long call was submitted early in it
     long = launches & ~blocks & (calls.dur > LONG * usual) & (first >= last)
     submit = np.where(long, last, calls.ts)
-    submitted = np.where(linked, submit[launch], -1)
     previous = _previous(trace)
-    slots = queue.slots(trace, submitted, launch, long)
+    slots = queue.slots(trace, submitted(trace, submit), launch, long)
     full = _full(trace, slots, usual)
-    submit = np.where(full, last, submit)
-    submitted = np.where(linked, submit[launch], -1)
-    key, told = _work_kind(trace), awaiting(trace, submitted)
-    latency = _latency(trace, key, submitted, previous, told)
-    return Timing(
-        submit, full, blocks, submitted, latency, previous,
-        _gaps(trace, previous, submitted, latency, told), slots.row, slots.ns,
-    )  # fmt: skip
+    submit[full] = last[full]
+    sent = submitted(trace, submit)
+    told = awaiting(trace, sent)
+    latency = _latency(trace, sent, previous, told)
+    gap = _gaps(trace, previous, sent, latency, told)
+    return Timing(submit, full, blocks, narrow(latency), previous, narrow(gap), slots.row, slots.ns)
+
+
+def submitted(trace: Trace, submit: I64) -> I64:
+    """[G] `submit` [R] of the launch of each row of `links.work`; -1 where the trace has none."""
+    launch = links.launch_row(trace)
+    return np.where(launch >= 0, submit[launch], -1)
 
 
 def _full(trace: Trace, slots: queue.Slots, usual: I64) -> Mask:
@@ -94,15 +96,16 @@ def _blocking(trace: Trace) -> Mask:
     )
 
 
-def _previous(trace: Trace) -> I64:
+def _previous(trace: Trace) -> I32:
     """[G] of the earlier rows of the same stream, the one that ends last; -1 for the first."""
     gpu = links.work(trace)
     stream = links.stream(trace)
     order = np.argsort(stream, kind="stable")  # rows are sorted by start
-    out = np.full(len(gpu), -1, np.int64)
+    out = np.full(len(gpu), -1, np.int32)
+    ends = gpu.end
     for one in segments.alike(stream[order]):
         own = order[one]
-        end = gpu.end[own]
+        end = ends[own]
         reach = np.maximum.accumulate(end)
         last = np.append(True, end[1:] >= reach[:-1])  # no earlier one ends later
         best = np.maximum.accumulate(np.where(last, np.arange(len(own)), 0))
@@ -117,38 +120,39 @@ def _work_kind(trace: Trace) -> I64:
     return np.asarray((call + 1) * 16 + gpu.cat)
 
 
-def _latency(trace: Trace, key: I64, submitted: I64, previous: I64, told: Mask) -> I64:
+def _latency(trace: Trace, sent: I64, previous: I32, told: Mask) -> I64:
     """[G] the median of its kind over launches onto an idle stream that waits for no other.
 
     Of a kind that has none the least of its kind, and no more than that of the others.
     """
-    gpu, launch = links.work(trace), links.launch_row(trace)
-    taken = gpu.ts - submitted
+    gpu, launch, key = links.work(trace), links.launch_row(trace), _work_kind(trace)
+    taken = gpu.ts - sent
     first = np.zeros(len(gpu), bool)  # of a graph launch only the first node waits for the call
     first[segments.firsts(launch)[1]] = True
-    own = (submitted >= 0) & first & (taken >= 0)
+    own = (sent >= 0) & first & (taken >= 0)
     if not own.any():
         return np.zeros(len(gpu), np.int64)
-    free = own & (previous >= 0) & (gpu.end[previous] <= submitted) & ~told
+    free = own & (previous >= 0) & (gpu.end[previous] <= sent) & ~told
     least = _by_kind(key, taken, own, np.maximum(taken, 0), _least)
     known = free if free.any() else own
     most = min(round((_median if free.any() else _least)(taken[known])), MOST_NS)
     return _by_kind(key, taken, free, np.minimum(least, most))
 
 
-def _gaps(trace: Trace, previous: I64, submitted: I64, latency: I64, told: Mask) -> I64:
+def _gaps(trace: Trace, previous: I32, sent: I64, latency: I64, told: Mask) -> I64:
     """[G] the mean of its pair of kinds, over work that was waiting when the earlier one ended.
 
     `told` waited for more than that.
     """
     gpu, launch = links.work(trace), links.launch_row(trace)
-    taken = gpu.ts - gpu.end[previous]
+    ended = gpu.end[previous]
+    taken = gpu.ts - ended
     graph = links.replayed(trace)
     kind = gpu.cat.astype(np.int64) * 2 + graph
     inside = graph & (launch == launch[previous])
     pair = (kind[previous] * 64 + kind) * 2 + inside
-    waited = submitted + latency <= gpu.end[previous]
-    queued = (previous >= 0) & (submitted >= 0) & (taken >= 0) & (waited | inside) & ~told
+    waited = sent + latency <= ended
+    queued = (previous >= 0) & (sent >= 0) & (taken >= 0) & (waited | inside) & ~told
     room = np.maximum(taken, 0)
     usual = _by_kind(pair, taken, queued, room)
     near = queued & (taken <= np.minimum(OUTLIER * usual + 1_000, MOST_GAP_NS))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tracekit.attribution import links
 from tracekit.attribution.replay.submitted import Submitted, told
-from tracekit.attribution.replay.timing import Timing
+from tracekit.attribution.replay.timing import Timing, submitted
 from tracekit.records import Record
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I64, Cat, Mask, Trace
@@ -155,7 +155,7 @@ def events(trace: Trace, times: Timing, sent: Submitted) -> Events:
     """Waits of streams for one another."""
     gpu = links.work(trace)
     behind = np.where(times.previous >= 0, gpu.end[times.previous] + times.gap, 0)
-    base = np.maximum(times.submitted + times.latency, behind)
+    base = np.maximum(submitted(trace, times.submit) + times.latency, behind)
     known, seen = _recorded_events(trace, times, sent)
     told = _inferred(trace, times, sent, seen)
     late = _late(trace, base, {two for _, two in (*known, *told)}) if len(sent.streams) > 1 else []
