@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import shared
 from tracekit.cli.app import app
 from tracekit.trace import cache, kineto
-from tracekit.trace.trace import Trace
+from tracekit.trace.trace import TABLES, Trace
 
 
 def write(path: Path, duration: float) -> Path:
@@ -25,6 +26,7 @@ def write(path: Path, duration: float) -> Path:
 def every_trace_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "_PLAIN", 0)
+    monkeypatch.setattr(cache, "_COMPRESSED", 0)
 
 
 @pytest.fixture
@@ -52,6 +54,22 @@ def test_the_second_reading_is_the_same_trace(tmp_path: Path, readings: list[str
     assert two.source.meta == {"a": [1]}
     assert two.table("grids").columns["grid"].tolist() == [[4, 1, 1]]
     assert two.table("copies").columns["bytes"].tolist() == []  # read from the file when asked
+
+
+def test_side_tables_are_kept_as_they_are(tmp_path: Path, readings: list[str]) -> None:
+    path = shared("traces", "tl_h100_qwen15_05b.json.gz")
+    one, two = (kineto.load(path, tables=frozenset(TABLES)) for _ in range(2))
+    assert len(readings) == 1
+    for name, before in one.tables.items():
+        after = two.tables[name]
+        assert (before.strings, before.nbytes) == (after.strings, after.nbytes), name
+        assert np.array_equal(before.id, after.id), name
+        assert list(before.columns) == list(after.columns)
+        for column, values in before.columns.items():
+            again = after.columns[column]
+            assert again.dtype == values.dtype, (name, column)
+            is_float = values.dtype.kind == "f"
+            assert np.array_equal(again, values, equal_nan=is_float), (name, column)
 
 
 def test_another_content_of_the_same_name_size_and_time_is_read(
@@ -155,7 +173,9 @@ def test_an_entry_that_others_may_write_or_that_is_a_link_is_not_read(
         {"ts": np.array([0, 1], np.int64)}, {"dur": np.array([0.5])},
         {"cat": np.array([99], np.uint8)},
         {"id": np.array([3], np.int32)}, {"ts": np.array([[0]], np.int64)},
-        {"grids/id": np.array([7], np.int32)}, {"about": np.frombuffer(b"{}", np.uint8)},
+        {"grids/id": np.array([7], np.int32)}, {"grids/block": np.array([[7, 1, 1]], np.uint32)},
+        {"grids/shared": np.array([-1, -1], np.int64)}, {"grids/occupancy": np.array(["x"])},
+        {"about": np.frombuffer(b"{}", np.uint8)},
         {"about": np.frombuffer(b"[" * 100_000, np.uint8)},
     ],
 )  # fmt: skip

@@ -26,6 +26,7 @@ from tracekit.errors import TracekitError
 from tracekit.files import is_ours, writing
 from tracekit.patterns import later
 from tracekit.trace.json.source import Text
+from tracekit.trace.tables.packed import Columns, restored
 from tracekit.trace.trace import TABLES, Cat, Loss, Source, Table, Trace, Unknown
 
 # below these the text is read about as fast as its hash is made and the entry loaded
@@ -66,7 +67,7 @@ def _reader() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256(np.__version__.encode())
     for path in sorted([*here.glob("*.py"), *here.glob("columns/*.py"), *here.glob("json/*.py"),
-                        *here.glob("scan/*.py")]):  # fmt: skip
+                        *here.glob("scan/*.py"), *here.glob("tables/*.py")]):  # fmt: skip
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -91,10 +92,10 @@ def _load(path: Path, text: Text, reread: Any) -> Trace:
     tables = {
         name: Table(
             arrays[f"{name}/id"],
-            {c.rstrip("*"): arrays[f"{name}/{c.rstrip('*')}"] for c in TABLES[name]},
+            Columns({c: restored(arrays[f"{name}/{c}"], form) for c, form in forms.items()}),
             tuple(strings),
         )
-        for name, strings in about["tables"].items()
+        for name, (strings, forms) in about["tables"].items()
     }
     source = Source(
         path=text.name,
@@ -132,9 +133,9 @@ def _check(trace: Trace) -> None:
     )
     for name, table in trace.tables.items():
         for column in TABLES[name]:
-            values = table.columns[column.rstrip("*")]
-            sound &= len(values) == len(table.id) and values.dtype.kind in "iuf"
-            sound &= not column.endswith("*") or _index(values, table.strings, -1)
+            key = column.rstrip("*")
+            sound &= len(table.held.packed[key]) == len(table.id)
+            sound &= not column.endswith("*") or _index(table.columns[key], table.strings, -1)
         sound &= _index(table.id, trace.ts, -1)
     if not sound:
         raise ValueError("indices")
@@ -159,12 +160,15 @@ def store(path: Path, trace: Trace) -> None:
         "unknown": [asdict(one) for one in source.unknown],
         "origin_ns": trace.origin_ns,
         "strings": trace.strings,
-        "tables": {name: table.strings for name, table in trace.tables.items()},
+        "tables": {
+            name: (table.strings, {c: one.form for c, one in table.held.packed.items()})
+            for name, table in trace.tables.items()
+        },
     }
     arrays = {name: getattr(trace, name) for name in _COLUMNS}
     for name, table in trace.tables.items():
         arrays[f"{name}/id"] = table.id
-        arrays.update({f"{name}/{column}": values for column, values in table.columns.items()})
+        arrays |= {f"{name}/{column}": one.codes for column, one in table.held.packed.items()}
     arrays["about"] = np.frombuffer(json.dumps(about).encode("utf-8", "replace"), np.uint8)
     # a full disk or a read-only home is no reason to fail: the trace has been read
     with suppress(OSError, TracekitError):

@@ -293,4 +293,4 @@ class _Shifted(Record, frozen=True, eq=False):
     def _own(self, table: Table) -> Table:
         if "ts" not in table.columns:
             return table
-        return replace(table, columns={**table.columns, "ts": table.columns["ts"] - self.by})
+        return replace(table, columns=table.held.later(-self.by))

@@ -389,8 +389,7 @@ class _Tables(Record, frozen=True, eq=False):
             keep = self.owners.row[table.id] == self.number
         else:
             keep = _mapped(table.columns["pid"], self.owners.processes) == self.number
-        columns = {name: values[keep] for name, values in table.columns.items()}
-        return Table(table.id[keep], columns, table.strings)
+        return table.where(keep)
 
 
 def _distinct(column: I64) -> list[int]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from tracekit.records import replace
 from tracekit.trace.columns import release
 from tracekit.trace.columns.decode import CUT, UNCLOSED, Damage
 from tracekit.trace.columns.device_rows import Words, decide
@@ -18,7 +19,9 @@ from tracekit.trace.columns.numbers import FIRST_LABEL, narrow
 from tracekit.trace.columns.side_tables import Part
 from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
 from tracekit.trace.columns.texts import Texts, ordered
-from tracekit.trace.trace import TABLES, Loss, Source, Table, Trace
+from tracekit.trace.tables.packed import Columns, Ints, packed
+from tracekit.trace.tables.table import TABLES, Table
+from tracekit.trace.trace import Loss, Source, Trace
 
 T = TypeVar("T")
 I64 = npt.NDArray[np.int64]
@@ -64,8 +67,11 @@ class Assembly:
             columns[KIND] = np.take(kinds, columns[KIND])  # -1 is the last, itself
             for column in ("dur", "pid", "tid", "device", "stream", "correlation"):
                 columns[column] = narrow(columns[column])
+            for part in slices.tables.values():
+                part.narrow()
         for part in read.loose.tables.values():
             part.share(self.texts)
+            part.narrow()
         self.reads[read.index] = read
 
     def end(self) -> tuple[int, Read] | None:
@@ -106,8 +112,8 @@ class Assembly:
                 columns[name] = _sorted(name, columns.pop(name), order, origin)
             tables = found()
         for name in self.wanted & _NO_SLICE:
-            if "ts" in tables[name].columns and len(tables[name]):
-                tables[name].columns["ts"].__isub__(origin)
+            if len(tables[name]):
+                tables[name] = replace(tables[name], columns=tables[name].held.later(-origin))
         ids = np.arange(count, dtype=np.int32)
         ids.flags.writeable = False
         made = Source(
@@ -131,7 +137,7 @@ class Assembly:
         rank[order] = np.arange(len(order), dtype=np.int32)
         found: dict[str, Table] = {}
         for name in sorted(self.wanted):
-            parts: list[tuple[Part, I64]] = []
+            parts: list[tuple[Part, Ints]] = []
             first = 0
             for read, shift in zip(reads, shifts, strict=True):
                 if name in _NO_SLICE:
@@ -141,7 +147,7 @@ class Assembly:
                             part.columns[column] = _moved(part.columns[column], shift)
                         parts.append((part, part.rows))
                 elif (part := read.slices.tables.get(name)) is not None:
-                    parts.append((part, rank[part.rows + first].astype(np.int64)))
+                    parts.append((part, rank[first:][part.rows]))
                 first += len(read.slices)
             parts += paired.tables(name, first, rank)
             found[name] = _table(name, parts, self.texts)
@@ -293,9 +299,9 @@ class _Pairs:
             return np.empty(0, np.uint8)  # widens nothing
         return self.dur if name == "dur" else self._all("begins", name)[self.begin]
 
-    def tables(self, name: str, first: int, rank: npt.NDArray[np.int32]) -> list[tuple[Part, I64]]:
+    def tables(self, name: str, first: int, rank: npt.NDArray[np.int32]) -> list[tuple[Part, Ints]]:
         """The parts of one table whose rows are pairs; `first` is the row of the first pair."""
-        found: list[tuple[Part, I64]] = []
+        found: list[tuple[Part, Ints]] = []
         if not len(self.begin) or name in _NO_SLICE:
             return found
         before = 0
@@ -306,28 +312,31 @@ class _Pairs:
                 at = np.minimum(at, len(self.begin) - 1)
                 kept = self.begin[at] == part.rows + before
                 columns = {key: column[kept] for key, column in part.columns.items()}
-                rows = rank[first + at[kept]].astype(np.int64)
+                rows = rank[first + at[kept]]
                 found.append((Part(part.rows[kept], columns, part.strings), rows))
             before += len(read.begins)
         return found
 
 
-def _table(name: str, parts: Sequence[tuple[Part, I64]], texts: Texts) -> Table:
+def _table(name: str, parts: Sequence[tuple[Part, Ints]], texts: Texts) -> Table:
+    names = [column.rstrip("*") for column in TABLES[name]]
+    some = [(part, rows) for part, rows in parts if len(part)] or list(parts[:1])
+    if not some:
+        return Table(np.empty(0, np.int32), dict.fromkeys(names, np.empty(0, np.int64)))
+    rows = np.concatenate([rows for _, rows in some])
+    times = [part.columns["ts"] for part, _ in some] if name in _NO_SLICE else []
+    order = np.argsort(np.concatenate(times) if times else rows, kind="stable")
     said = [column.rstrip("*") for column in TABLES[name] if column.endswith("*")]
-    joined: dict[str, npt.NDArray[Any]] = {}
-    for column in (one.rstrip("*") for one in TABLES[name]):
-        found = [part.columns.pop(column) for part, _rows in parts]
-        joined[column] = np.concatenate(found) if found else np.empty(0, np.int64)
-    rows = np.concatenate([rows for _, rows in parts]) if parts else np.empty(0, np.int64)
-    by = joined["ts"] if name in _NO_SLICE else rows
-    order = np.argsort(by, kind="stable")
-    for column in joined:
-        joined[column] = joined[column][order]
+    columns: dict[str, Any] = {}
+    for column in names:
+        found = np.concatenate([part.columns.pop(column) for part, _ in some])
+        found = np.take(found, order, axis=0)
+        columns[column] = found if column in said else packed(found, np.int64)
     strings: tuple[str, ...] = ()
-    if said and parts:
-        codes, strings = ordered([joined[column] for column in said], texts.index)
-        joined.update(zip(said, codes, strict=True))
-    return Table(rows[order].astype(np.int32), joined, strings)
+    if said:
+        codes, strings = ordered([columns[column] for column in said], texts.index)
+        columns |= zip(said, codes, strict=True)
+    return Table(rows[order].astype(np.int32, copy=False), Columns(columns), strings)
 
 
 def _losses(total: Sum) -> list[Loss]:

@@ -145,7 +145,10 @@ def decimals(values: Sequence[object]) -> npt.NDArray[np.float64]:
 
 def narrow(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """The column in 32 bits where it fits: columns wait in this form for the last piece."""
-    if len(column) and column.min() > -(1 << 31) and column.max() < 1 << 31:
+    if column.dtype != np.int64 or not column.size:
+        return column
+    bits = int(np.bitwise_or.reduce(column, axis=None))  # in half the time of both bounds
+    if bits < 1 << 31 and (bits >= 0 or (column.min() > -(1 << 31) and column.max() < 1 << 31)):
         return column.astype(np.int32)
     return column
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from tracekit.patterns import later
-from tracekit.trace.columns.numbers import decimals, integer, integers
+from tracekit.trace.columns.numbers import decimals, integer, integers, narrow
 from tracekit.trace.columns.texts import Texts
 from tracekit.trace.trace import GPU_WORK, Cat
 
@@ -87,7 +87,7 @@ KEPT_AS_TEXT = {"shapes"}  # tables whose arguments are not decoded
 class Part(Struct):
     """The rows of one side table that a piece holds."""
 
-    rows: npt.NDArray[np.int64]  # of the piece's slices; -1 where a row is no slice
+    rows: npt.NDArray[np.integer[Any]]  # of the piece's slices; -1 where a row is no slice
     columns: dict[str, Array]
     strings: list[str] = field(default_factory=list)  # that int32 columns index
     shared: bool = False  # they index the texts of the trace instead
@@ -103,6 +103,12 @@ class Part(Struct):
                 if column.dtype == np.int32:
                     self.columns[name] = codes[column]
             self.strings, self.shared = [], True
+
+    def narrow(self) -> None:
+        """Makes what waits for the last piece smaller, once the texts are shared."""
+        if len(self.rows):
+            self.rows = self.rows.astype(np.int32)
+            self.columns = {name: narrow(column) for name, column in self.columns.items()}
 
 
 def _first(one: str, two: str) -> Callable[[Any], Any]:

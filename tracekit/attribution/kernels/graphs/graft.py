@@ -81,8 +81,7 @@ def _renumbered(table: Table, ids: np.ndarray[Any, Any], first: int) -> Table:
     kept = np.zeros(len(table), bool)
     inside = at < len(ids)
     kept[inside] = ids[at[inside]] == table.id[inside]
-    columns = {name: values[kept] for name, values in table.columns.items()}
-    return Table((first + at[kept]).astype(np.int32), columns, table.strings)
+    return replace(table.where(kept), id=(first + at[kept]).astype(np.int32))
 
 
 def _joined(name: str, some: Sequence[Table]) -> Table:

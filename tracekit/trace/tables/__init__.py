@@ -1,0 +1,1 @@
+"""Side tables: rarer fields of slices, and events that are no slices."""
