@@ -37,13 +37,14 @@ def draw(trace: Trace, times: Timing, out: Drawing, places: Places, held: I64) -
     # programmatic dependent launch: what ran before the earlier kernel's end was waiting for it
     length = np.where(over & (gpu.end >= ended), gpu.end - ended, gpu.dur)
     out.add(Kind.RUN, places.start + rows, places.end + rows, length)
-    first = np.flatnonzero(linked & ~_later_nodes(trace))
+    later = linked & _later_nodes(trace)
+    first = np.flatnonzero(linked & ~later)
     out.add(Kind.LATENCY, places.submit + launch[first], places.start + first, times.latency[first])
     room = np.flatnonzero(times.slots >= 0)
     out.add(
         Kind.SLOT, places.start + times.slots[room], places.submit + launch[room], times.slot_ns
     )
-    _nodes(trace, times, out, places)
+    _nodes(trace, times, out, places, np.flatnonzero(later))
     late = gpu.ts - np.maximum(submitted(trace, times.submit) + times.latency, held) > SUSPECT_NS
     pinned = np.flatnonzero(~has & np.where(linked, late, held < 0))
     return Work(pinned, lag)
@@ -84,12 +85,11 @@ def _later_nodes(trace: Trace) -> Mask:
     return later
 
 
-def _nodes(trace: Trace, times: Timing, out: Drawing, places: Places) -> None:
-    """Nodes of one graph launch on several streams: each after the last that had ended before it on
-    each of them. The graph may say less; nothing in the file does.
+def _nodes(trace: Trace, times: Timing, out: Drawing, places: Places, rows: I64) -> None:
+    """Nodes of one graph launch on several streams, without its first (`rows`): each after the last
+    that had ended before it on each of them. The graph may say less; nothing in the file does.
     """
     gpu, launch, stream = links.work(trace), links.launch_row(trace), links.stream(trace)
-    rows = np.flatnonzero(_later_nodes(trace) & (launch >= 0))
     if not len(rows):
         return
     own = np.flatnonzero(np.isin(launch, launch[rows]))

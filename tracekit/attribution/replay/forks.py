@@ -27,11 +27,15 @@ class Forks(Record, frozen=True, eq=False):
 def forks(trace: Trace, found: Points) -> Forks:
     """Bursts of an autograd thread that lie in a pause of the thread that has most ops."""
     thread, op = links.thread(trace), trace.is_(Cat.CPU_OP)
-    count = int(thread.max()) + 1 if len(thread) else 0
-    nodes = np.bincount(thread[op & trace.named(ENGINE)], minlength=count)
-    engine = np.flatnonzero(nodes > MOSTLY * np.bincount(thread[op], minlength=count))
-    others = thread[op & ~np.isin(thread, engine)]
     none = np.empty(0, np.int64)
+    nodes = thread[op & trace.named(ENGINE)]
+    if not len(nodes):
+        return Forks(none, none, none)
+    count = int(thread.max()) + 1
+    engine = np.flatnonzero(
+        np.bincount(nodes, minlength=count) > MOSTLY * np.bincount(thread[op], minlength=count)
+    )
+    others = thread[op & ~np.isin(thread, engine)]
     if not len(engine) or not len(others):
         return Forks(none, none, none)
     main = int(np.bincount(others).argmax())

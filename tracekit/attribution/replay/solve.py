@@ -97,21 +97,20 @@ def _chains(graph: Graph, order: I32) -> Chains:
     )  # fmt: skip
 
 
-def _latest(graph: Graph) -> tuple[I32, I64]:
-    """As `walked.reached`, of a graph."""
-    edges = graph.edges
-    if run := kernel(len(graph.when)):
-        return walked.reached(run, edges, graph.floor, graph.when)
-    return reached(edges.dst, graph.when[edges.src] + edges.ns, graph.floor, graph.when)
-
-
-def reached(target: Ints, come: I64, floor: I64, when: I64) -> tuple[I32, I64]:
-    """As `walked.reached`, which is faster; `come` is when each edge lets its target come."""
-    edge, latest = np.full(len(floor), -1, np.int32), floor.copy()
+def _reached(graph: Graph) -> tuple[I32, I64]:
+    """As `walked.reached`, which is faster."""
+    edges, when, latest = graph.edges, graph.when, graph.floor
+    if run := kernel(len(when)):
+        return walked.reached(run, edges, latest, when, graph.lagging, graph.lag)
+    target, bound = edges.dst, np.full(len(when), -1, np.int64)
+    come = when[edges.src] + edges.ns
     np.maximum.at(latest, target, come)
     order = np.argsort(np.minimum(come, when[target]), kind="stable")
-    edge[target[order]] = order  # the latest is written last
-    return edge, when - latest
+    bound[target[order]] = order  # the latest is written last
+    mine = bound[target[graph.lagging]] == graph.lagging
+    left = when - latest
+    left[target[graph.lagging[mine]]] += graph.lag[mine]
+    return np.where(bound < 0, np.int32(-1), edges.src[bound]), left
 
 
 def kernel(points: int) -> Kernel | None:
@@ -202,12 +201,8 @@ class Lag:
     def __init__(self, made: Plan) -> None:
         graph = made.graph
         # recorded time less what the rules give, which may be more; and what they leave of an edge
-        bound, self._own = _latest(graph)
-        target = graph.edges.targets(graph.lagging)
-        mine = bound[target] == graph.lagging
-        self._own[target[mine]] += graph.lag[mine]
+        self._above, self._own = _reached(graph)
         # what waits for nothing in the file has nothing above it
-        self._above = np.where(bound < 0, np.int32(-1), graph.edges.src[bound])
         self._above[graph.places.start + graph.pinned] = -1
         self._when = graph.when
         self._run = kernel(len(graph.when))

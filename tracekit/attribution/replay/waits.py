@@ -9,7 +9,7 @@ from tracekit.attribution.replay.submitted import Submitted, told
 from tracekit.attribution.replay.timing import Timing, submitted
 from tracekit.records import Record
 from tracekit.trace.spans import segments
-from tracekit.trace.trace import I64, Cat, Mask, Trace
+from tracekit.trace.trace import I64, Cat, Ints, Mask, Trace
 
 # a call that waits for all streams of a device, by its name
 ALL_STREAMS = r"(?i:device_?synchroni[sz]e|ctx_?synchroni[sz]e|context)|^synchronize$"
@@ -61,7 +61,7 @@ def _devices(trace: Trace) -> dict[int, set[int]]:
     """By process, the devices it launches on."""
     launch, gpu = links.launch_row(trace), links.work(trace)
     rows = launch >= 0
-    pairs = np.stack([links.calls(trace).pid[launch[rows]], gpu.device[rows]], axis=1)
+    pairs: list[Ints] = [links.calls(trace).pid[launch[rows]], gpu.device[rows]]
     out: dict[int, set[int]] = {}
     for pid, device in segments.distinct(pairs)[0].tolist():
         out.setdefault(pid, set()).add(device)

@@ -120,12 +120,14 @@ def longest(f: int) -> int:
 
 
 def reach(f: int) -> int:
-    """OUT: the edge that lets each point come last, but no later than it came, of several the last,
-    or -1; LASTS holds the soonest of each, and then what is left of WHEN it came.
+    """ABOVE: whence the edge is that lets each point come last, but no later than it came, of
+    several the last, or -1; LASTS holds the soonest of each, and then what is left of WHEN it came,
+    and COST of that edge, if it is one of ASKED_BEGINS, which ascend.
     """
     first, source, when = get(f, lay.FIRST), get(f, lay.EDGE_END), get(f, lay.WHEN)
     weight, wide = get(f, lay.WEIGHT), get(f, lay.WIDE)
-    lasts, out = get(f, lay.LASTS), get(f, lay.OUT)
+    lasts, above = get(f, lay.LASTS), get(f, lay.ABOVE)
+    some, cost, count, k = get(f, lay.ASKED_BEGINS), get(f, lay.COST), get(f, lay.ASKED), 0
     for v in range(get(f, lay.POINTS)):
         best, most, now, latest = -1, 0, word(when + 8 * v), word(lasts + 8 * v)
         for edge in range(half(first + 4 * v), half(first + 4 * v + 4)):
@@ -134,8 +136,15 @@ def reach(f: int) -> int:
             came = min(came, now)
             if best < 0 or came >= most:
                 best, most = edge, came
-        put_half(out + 4 * v, best)
-        put_word(lasts + 8 * v, now - latest)
+        left, whence = now - latest, -1
+        if best >= 0:
+            whence = half(source + 4 * best)
+            while k < count and word(some + 8 * k) < best:
+                k += 1
+            if k < count and word(some + 8 * k) == best:
+                left += word(cost + 8 * k)
+        put_half(above + 4 * v, whence)
+        put_word(lasts + 8 * v, left)
     return lay.DONE
 
 

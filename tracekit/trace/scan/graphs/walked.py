@@ -94,17 +94,23 @@ def longest(
     return floor
 
 
-def reached(run: Kernel, edges: Sorted, floor: I64, when: I64) -> tuple[I32, I64]:
-    """[V] the edge that lets each point come last, though no later than it came, `when`, of several
-    the last, or -1; and [V] what is left of when it came, its `floor`, which is written over.
+def reached(
+    run: Kernel, edges: Sorted, floor: I64, when: I64, lagging: I64, lag: I64
+) -> tuple[I32, I64]:
+    """[V] whence the edge is that lets each point come last, though no later than it came, `when`,
+    of several the last, or -1; and [V] what is left of when it came, its `floor`, which is written
+    over. Of the edges `lagging`, ascending, so much is left, too.
     """
-    edge = np.empty(len(floor), np.int32)
+    above = np.empty(len(floor), np.int32)
     given: Columns = {
         lay.FIRST: edges.first, lay.EDGE_END: edges.src, lay.WEIGHT: edges.ns, lay.WHEN: when,
-        lay.LASTS: floor, lay.OUT: edge,
+        lay.LASTS: floor, lay.ABOVE: above, lay.ASKED_BEGINS: lagging, lay.COST: lag,
     }  # fmt: skip
-    ask(run, lay.REACH, given, {lay.POINTS: len(floor), lay.WIDE: _is_wide(edges.ns)})
-    return edge, floor
+    numbers = {
+        lay.POINTS: len(floor), lay.WIDE: _is_wide(edges.ns), lay.ASKED: len(lagging)
+    }  # fmt: skip
+    ask(run, lay.REACH, given, numbers)
+    return above, floor
 
 
 def path(run: Kernel, above: I32, cost: I64, when: I64, begin: int, until: int) -> tuple[int, int]:
