@@ -79,7 +79,7 @@ def _lag(edges: Edges, work: device.Work, target: Targets, places: Places) -> tu
     for point, much, kinds in parts:
         begin, count = edges.first[point].astype(np.int64), np.diff(edges.first)[point]
         row = np.repeat(begin - np.cumsum(count) + count, count) + np.arange(count.sum())
-        mine = np.isin(edges.kind[row], kinds)
+        mine = edges.of(*kinds, rows=row)
         rows.append(row[mine])
         lag.append(np.repeat(much, count)[mine])
     return np.concatenate(rows), np.concatenate(lag)

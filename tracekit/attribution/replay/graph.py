@@ -67,16 +67,16 @@ class Edges(walked.Sorted, frozen=True, eq=False):
         wanted = np.asarray(rows, self.first.dtype)  # else the column is copied
         return np.searchsorted(self.first, wanted, side="right") - 1
 
-    def of(self, *kinds: Kind) -> Mask:
-        """[E] which are of these kinds."""
+    def of(self, *kinds: Kind, rows: Ints | slice = slice(None)) -> Mask:
+        """Which edges, or which of some rows, are of these kinds."""
         wanted = np.zeros(len(Kind), bool)
         wanted[list(kinds)] = True
-        return wanted[self.kind]
+        return wanted[self.kind[rows]]
 
     def changed(self, factor: npt.NDArray[np.float64]) -> Ints:
         """[E] ns, where what can be scaled takes `factor` [E] times as long."""
         rows = np.flatnonzero(factor != 1.0)
-        rows = rows[self.of(*SCALED)[rows]]
+        rows = rows[self.of(*SCALED, rows=rows)]
         after = np.rint(self.ns[rows] * factor[rows]).astype(np.int64)
         out = self.ns.copy() if fits(after) else self.ns.astype(np.int64)
         out[rows] = after

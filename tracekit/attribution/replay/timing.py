@@ -187,6 +187,6 @@ def _by_kind(
     """[N] `how` of the values of each key, over the rows of `of`; `otherwise` where it has none."""
     out = otherwise.copy()
     for one in segments.sorted_unique(key[of]):
-        mine = of & (key == one)
-        out[key == one] = round(how(values[mine]))
+        own = key == one
+        out[own] = round(how(values[own & of]))
     return out
