@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tracekit.trace.json.scanning import BOUNDARY, is_event
 
+BLOCK = 1 << 15  # compressed bytes that are looked at together
 LONGEST = 64 << 20  # bytes of an event; more is no event of any profiler
 SWOLLEN = 64  # times its compressed size: traces unpack to ten or thirty times theirs
 LARGE = 1 << 20  # bytes of an event that counts below
