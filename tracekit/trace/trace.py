@@ -262,9 +262,13 @@ class Trace:
 
     def is_(self, *cats: Cat) -> Mask:
         """[N] whether the slice is of one of these categories."""
-        found = np.zeros(len(self), bool)
-        for cat in cats:  # comparing bytes is many times faster than looking each up
-            found |= self.cat == int(cat)  # a member of an enumeration is compared as int64
+        low, *others = map(int, cats)  # members of an enumeration are compared as int64
+        if others == list(range(low + 1, low + 1 + len(others))):
+            # neighbours at once: below the lowest a byte is as one above them all
+            return self.cat - np.uint8(low) <= len(others)
+        found = self.cat == low  # comparing bytes is many times faster than looking each up
+        for one in others:
+            found |= self.cat == one
         return found
 
     def named(self, pattern: Pattern) -> Mask:
