@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import weakref
@@ -42,13 +43,15 @@ class _Value:
     bytes: int
     ns: int  # to make it again
     worth: float = 0.0
+    used: int = 0  # the last use of any has the highest number
 
 
 class Kept:
     """Which values stay in memory: those that take longest to make again, for their bytes.
 
     GreedyDual-Size (Cao and Irani, 1997): a value is worth its time a byte more than what was last
-    forgotten, from when it was last used; the least worth goes first.
+    forgotten, from when it was last used; the least worth goes first, of several what was not used
+    for longest.
     """
 
     def __init__(self, room: int, weigh: Callable[[Any], int | None]) -> None:
@@ -57,16 +60,17 @@ class Kept:
         self._floor = 0.0  # what the last that was forgotten was worth
         self._lock = threading.Lock()
         self._values: dict[Key, _Value] = {}
+        self._uses = itertools.count()
 
     def use(self, owner: Owner, key: Any) -> None:
         """A value was asked for again."""
         one = self._values.get((id(owner), key))
         if one is not None:
-            one.worth = self._floor + one.ns / one.bytes
+            one.worth, one.used = self._floor + one.ns / one.bytes, next(self._uses)
 
     def add(self, owner: Owner, key: Any, size: int, ns: int) -> None:
         """Keeps a value of so many bytes that took so long, and forgets others for it."""
-        one = _Value(weakref.ref(owner), key, size, ns)
+        one = _Value(weakref.ref(owner), key, size, ns, used=next(self._uses))
         with self._lock:
             self._values[id(owner), key] = one
             over = self._total() - self._room
@@ -74,7 +78,7 @@ class Kept:
                 one.worth = self._floor
                 return
             one.worth = self._floor + ns / size
-            for value in sorted(self._values.values(), key=lambda value: value.worth):
+            for value in sorted(self._values.values(), key=lambda v: (v.worth, v.used)):
                 if over <= 0:
                     break
                 if value is not one:

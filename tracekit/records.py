@@ -22,6 +22,8 @@ else:
         """The same record with other values of some fields, as `copy.replace` of Python 3.13."""
         if isinstance(record, msgspec.Struct):
             return msgspec.structs.replace(record, **changes)
+        if own := getattr(type(record), "__replace__", None):
+            return own(record, **changes)
         return dataclasses.replace(record, **changes)
 
 

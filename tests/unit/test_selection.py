@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.drawing import draw
+from tracekit import kept
 from tracekit.records import replace
 from tracekit.trace import trace as module
 from tracekit.trace.trace import COLUMNS, GPU_WORK, Cat, Trace
@@ -80,6 +81,7 @@ def room_for_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LIGHT", 1)
     monkeypatch.setattr(module, "_ROOM", 20_000)
     monkeypatch.setattr(module, "_ROOM_A_SLICE", 0)
+    monkeypatch.setattr(kept, "timed", lambda make: (make(), 1_000))  # all as costly
 
 
 @pytest.mark.usefixtures("room_for_two")
@@ -106,7 +108,11 @@ def test_what_has_no_room_pushes_nothing_out_and_goes_first() -> None:
     whole, made = draw(PICTURE), []
 
     def of(name: str, size: int) -> None:
-        whole.once(name, lambda: made.append(name) or np.zeros(size, np.int64))
+        def make() -> object:
+            made.append(name)
+            return np.zeros(size, np.int64)
+
+        whole.once(name, make)
 
     for name, size in (("a", 1_000), ("giant", 9_000), ("giant", 9_000), ("b", 1_000)):
         of(name, size)

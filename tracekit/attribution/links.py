@@ -135,7 +135,13 @@ def threads(trace: Trace) -> Mapping[tuple[int, int], int]:
 
 
 def _threads(trace: Trace) -> tuple[Rows, Rows]:
-    return trace.once("threads", lambda: segments.distinct([trace.pid, trace.tid]))
+    def make() -> tuple[Rows, Rows]:
+        if trace.tracks is None:
+            return segments.distinct([trace.pid, trace.tid])
+        owners, number = segments.distinct(trace.tracks.places[:, :2])  # each is there
+        return owners, np.take(number, trace.tracks.track)
+
+    return trace.once("threads", make)
 
 
 def slices(trace: Trace) -> compiled.Slices:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,8 @@ COLUMNS = (
     "ts", "dur", "name", "cat", "pid", "tid", "device", "stream", "correlation", "id",
 )  # fmt: skip
 
+_SHARED = ("source", "strings", "origin_ns", "tables")  # by a trace and its selections
+_FIELDS = (*_SHARED, "memo", "aside")
 _FEW = 8  # names
 
 # bytes that what was computed of a large trace may take: less than its columns do
@@ -142,7 +144,7 @@ def _bytes(value: object, own: frozenset[int], depth: int = 4) -> int:
     if isinstance(value, Trace):
         if value.picked is not None:
             return max(_PICKED * len(value), value.picked[1].nbytes + value.taken)
-        return sum(_bytes(getattr(value, name), own) for name in COLUMNS)
+        return sum(_bytes(column, own) for _, column in value._present())
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
     held = [getattr(value, name, None) for name in slots]
     held += getattr(value, "__dict__", {}).values()
@@ -161,6 +163,37 @@ def empty(source: Source) -> Trace:
         source, (), 0, ts=whole, dur=whole, name=short, cat=np.empty(0, np.uint8), pid=whole,
         tid=whole, device=short, stream=whole, correlation=whole, id=short,
     )  # fmt: skip
+
+
+def _bare(values: Mapping[str, Any]) -> Trace:
+    """A trace that has these fields, and perhaps not all."""
+    made = object.__new__(Trace)
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+class Tracks(Protocol):
+    """What stands for columns that a large trace of N slices does not have: `columns.tracks`."""
+
+    @property
+    def track(self) -> npt.NDArray[np.int16]:
+        """[N] a number that slices share where they lie at one place."""
+
+    @property
+    def places(self) -> I64:
+        """[T, 4] pid, tid, device and stream of each; each is met."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the columns."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+
+    def column(self, name: str, rows: Ints | None = None) -> npt.NDArray[Any]:
+        """[N] the column, or [K] at these rows."""
 
 
 class Aside(Record, frozen=True, eq=False):
@@ -197,6 +230,8 @@ class Trace:
     aside: tuple[Aside, ...] = ()  # what was impossible in it: see impossible.py
     # of a selection: the rows of which trace it takes, column by column when each is asked for
     picked: tuple[Trace, I32 | I64] | None = dataclasses.field(default=None, init=False, repr=False)
+    # of a large trace: what stands for columns that it does not have
+    tracks: Tracks | None = dataclasses.field(default=None, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ts if self.picked is None else self.picked[1])
@@ -204,27 +239,54 @@ class Trace:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """A column of a selection, at first."""
+            """A column of a selection, at first; one of a large trace that has tracks."""
             if name not in COLUMNS:
                 raise AttributeError(name)
+            if self.picked is None:
+                return self.once(("column", name), lambda: self.tracks.column(name))
             whole, rows = self.picked
-            column = np.take(getattr(whole, name), rows)
+            if whole.tracks is not None and name in whole.tracks.names:
+                column = whole.tracks.column(name, rows)
+            else:
+                column = np.take(getattr(whole, name), rows)
             object.__setattr__(self, name, column)
             return column
 
-    def _columns(self) -> list[npt.NDArray[Any]]:
-        """Those that are there: a selection has what was asked for."""
+        def __replace__(self, /, **changes: Any) -> Trace:
+            """As of a dataclass; tracks stay tracks."""
+            if self.tracks is None or changes.keys() & self.tracks.names:
+                return dataclasses.replace(self, **changes)
+            columns = {name: changes.pop(name, column) for name, column in self._present()}
+            fields = {name: getattr(self, name) for name in _FIELDS} | changes
+            return Trace.of_tracks(self.tracks, columns=columns, **fields)
+
+    @classmethod
+    def of_tracks(
+        cls, tracks: Tracks, source: Source, strings: tuple[str, ...], origin_ns: int,
+        tables: dict[str, Table], columns: Mapping[str, npt.NDArray[Any]],
+        memo: dict[Any, Any] | None = None, aside: tuple[Aside, ...] = (),
+    ) -> Trace:  # fmt: skip
+        """A trace of which `tracks` stand for the columns that are not given."""
+        return _bare({
+            **columns, "source": source, "strings": strings, "origin_ns": origin_ns,
+            "tables": tables, "memo": {} if memo is None else memo, "aside": aside,
+            "picked": None, "tracks": tracks,
+        })  # fmt: skip
+
+    def _present(self) -> list[tuple[str, npt.NDArray[Any]]]:
+        """The columns that are there, by name: a selection has what was asked for."""
         found = []
         for name in COLUMNS:
             with contextlib.suppress(AttributeError):
                 # by the class: `__getattr__` is not asked for one that is not there
-                found.append(getattr(Trace, name).__get__(self))
+                found.append((name, getattr(Trace, name).__get__(self)))
         return found
 
     @property
     def taken(self) -> int:
-        """Bytes of the columns of a selection that were asked for."""
-        return sum(column.nbytes for column in self._columns())
+        """Bytes of the columns that are there."""
+        held = 0 if self.tracks is None else self.tracks.nbytes
+        return held + sum(column.nbytes for _, column in self._present())
 
     @property
     def end(self) -> I64:
@@ -248,13 +310,9 @@ class Trace:
         whole = self
         if self.picked is not None:
             whole, places = self.picked[0], self.picked[1][places]
-        part = object.__new__(Trace)
-        shared = {
-            name: getattr(self, name) for name in ("source", "strings", "origin_ns", "tables")
-        }
-        for name, value in {**shared, "memo": {}, "aside": (), "picked": (whole, places)}.items():
-            object.__setattr__(part, name, value)
-        return part
+        shared = {name: getattr(self, name) for name in _SHARED}
+        own: dict[str, Any] = {"memo": {}, "aside": (), "picked": (whole, places), "tracks": None}
+        return _bare({**shared, **own})
 
     def of(self, *cats: Cat) -> Trace:
         """The slices of these categories; the same object each time."""
@@ -265,8 +323,8 @@ class Trace:
         low, *others = map(int, cats)  # members of an enumeration are compared as int64
         if others == list(range(low + 1, low + 1 + len(others))):
             # neighbours at once: below the lowest a byte is as one above them all
-            return self.cat - np.uint8(low) <= len(others)
-        found = self.cat == low  # comparing bytes is many times faster than looking each up
+            return np.asarray(self.cat - np.uint8(low) <= len(others))
+        found: Mask = self.cat == low  # comparing bytes is many times faster than looking each up
         for one in others:
             found |= self.cat == one
         return found
@@ -364,7 +422,7 @@ class Trace:
         """Makes room for what took so long; what is small, and answers, are kept in any case."""
         if (room := self._room()) is None or key == "parts" or key[:1] in _ANSWERS:
             return
-        size = _bytes(found, frozenset(map(id, self._columns())))
+        size = _bytes(found, frozenset(id(column) for _, column in self._present()))
         if size >= _LIGHT:
             room.add(self, key, size, ns)
 

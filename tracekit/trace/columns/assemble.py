@@ -19,6 +19,7 @@ from tracekit.trace.columns.numbers import FIRST_LABEL, narrow
 from tracekit.trace.columns.side_tables import Part
 from tracekit.trace.columns.slices import COLUMNS, KIND, NO_TIME, Read, Slices
 from tracekit.trace.columns.texts import Texts, ordered
+from tracekit.trace.columns.tracks import PLACE, Tracks, tracks
 from tracekit.trace.tables.packed import Columns, Ints, packed
 from tracekit.trace.tables.table import TABLES, Table
 from tracekit.trace.trace import Loss, Source, Trace
@@ -102,20 +103,26 @@ class Assembly:
         words = Words(strings, total.processes, total.marks, total.threads)
         unknown = decide(columns, list(self.kinds), words)
         del columns[KIND]
+        columns["device"] = _devices(columns["device"])
+        widths, places = _WIDTH, None
+        if found := tracks(columns):
+            columns["track"], places = found
+            for name in PLACE:
+                del columns[name]
+            widths = {**_WIDTH, "track": np.int16, "correlation": columns["correlation"].dtype}
         order = _order(columns["ts"], columns["dur"])
         origin = int(columns["ts"][order[0]]) if count else 0
         with _meanwhile(threads if count > _MANY else 1) as soon:
-            found = soon(lambda: self._tables(reads, shifts, paired, order))
-            for name in COLUMNS:
+            tables_soon = soon(lambda: self._tables(reads, shifts, paired, order))
+            for name in tuple(columns):
                 if count > _MANY:
                     release.freed()
-                columns[name] = _sorted(name, columns.pop(name), order, origin)
-            tables = found()
+                width = widths.get(name, np.int64)
+                columns[name] = _sorted(columns.pop(name), order, width, origin * (name == "ts"))
+            tables = tables_soon()
         for name in self.wanted & _NO_SLICE:
             if len(tables[name]):
                 tables[name] = replace(tables[name], columns=tables[name].held.later(-origin))
-        ids = np.arange(count, dtype=np.int32)
-        ids.flags.writeable = False
         made = Source(
             **source,
             processes=total.processes,
@@ -126,6 +133,12 @@ class Assembly:
             losses=(*_losses(total), *losses),
             unknown=unknown,
         )
+        if places is not None:
+            link = packed(columns.pop("correlation"), np.int64)
+            held = Tracks(columns.pop("track"), places, link)
+            return Trace.of_tracks(held, made, strings, origin, tables, columns)
+        ids = np.arange(count, dtype=np.int32)
+        ids.flags.writeable = False
         return Trace(made, strings, origin, id=ids, tables=tables, **columns)
 
     def _tables(
@@ -199,12 +212,12 @@ def _joined(reads: Iterable[Read], paired: _Pairs, name: str) -> npt.NDArray[np.
     return np.concatenate([*found, paired.column(name)]) if found else paired.column(name)
 
 
-def _sorted(name: str, column: npt.NDArray[Any], order: I64, origin: int) -> npt.NDArray[Any]:
-    """A column of the Trace."""
-    if name == "device":
-        column = _devices(column)
-    found = column[order].astype(_WIDTH.get(name, np.int64), copy=False)
-    if name == "ts":
+def _sorted(
+    column: npt.NDArray[Any], order: I64, width: npt.DTypeLike, origin: int
+) -> npt.NDArray[Any]:
+    """A column of the Trace, of this width and from its origin."""
+    found = column[order].astype(width, copy=False)
+    if origin:
         found -= origin
     found.flags.writeable = False
     return found
