@@ -14,7 +14,6 @@ from tracekit.registry import Kind
 from tracekit.results import merging
 from tracekit.results.result import of_rank
 from tracekit.trace import impossible, ranks
-from tracekit.trace.columns import release
 
 if TYPE_CHECKING:
     from tracekit.results.figures import Chart
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from tracekit.trace.trace import Trace
 
 R = TypeVar("R", bound="Result")
-
-_LARGE = 1_000_000  # slices: what was freed as they were looked at is worth giving back
 
 
 def _nothing(_result: object) -> list[Any]:
@@ -119,9 +116,6 @@ def _tried(
         return _answer(trace, entry, parameters)
     except MissingEventsError as fault:
         return fault
-    finally:
-        if len(trace) >= _LARGE:
-            release.freed()
 
 
 def _answer(trace: Trace, entry: Analysis[Any], parameters: Mapping[str, object]) -> Result:

@@ -20,8 +20,9 @@ from tracekit.trace import graph_captures, kineto, ranks, redact
 from tracekit.trace.columns import release
 from tracekit.trace.trace import GivenModel, Trace
 
-_LARGE, _VERY_LARGE = 100_000, 5_000_000  # slices
-_RESIDENT_A_SLICE = 225  # bytes of the trace, what is kept of it, and what is at work
+_LARGE, _VERY_LARGE = 100_000, 1_000_000  # slices
+# bytes of the program, and a slice of the trace, of what is kept of it, and of what is at work
+_RESIDENT, _RESIDENT_A_SLICE = 150 << 20, 225
 
 
 def wanted(only: Sequence[str] | None) -> list[str]:
@@ -102,10 +103,10 @@ def _release() -> None:
 
 
 def _lean(trace: Trace) -> AbstractContextManager[None]:
-    """Of a very large trace what is freed is no room for what comes, but goes at once."""
+    """Of a very large trace not all that is freed is room for what comes: much of it goes back."""
     if len(trace) < _VERY_LARGE:
         return nullcontext()
-    return release.beyond(_RESIDENT_A_SLICE * len(trace))
+    return release.beyond(_RESIDENT + _RESIDENT_A_SLICE * len(trace))
 
 
 def of_trace(

@@ -119,7 +119,7 @@ _FEW = 8  # names
 
 # bytes that what was computed of a large trace may take: less than its columns do
 _LARGE = 1_000_000  # slices
-_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 75, 1 << 20
+_ROOM, _ROOM_A_SLICE, _LIGHT = 400 << 20, 110, 1 << 20
 _PICKED = 24  # of a row of a selection: its number, and of the columns start, length and name
 _HEAVY = "what is heavy"
 _ANSWERS = (("answer",), ("answer of a rank",))
