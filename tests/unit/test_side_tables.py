@@ -132,6 +132,12 @@ def test_an_empty_table_keeps_its_types() -> None:
     assert none.at(np.array([-1, -1]), "grid", 4).tolist() == [[4, 4, 4]] * 2
 
 
+def test_a_column_of_numbers_with_fractions_keeps_its_type_where_whole_ones_become_wider() -> None:
+    for values in (np.empty(0), np.array([0.5]), np.empty(0, np.float32)):
+        assert bits(packed(values, np.int64).values()) == bits(values)
+    assert packed(np.empty(0, np.int32), np.int64).values().dtype == np.int64
+
+
 def test_rows_of_a_mask_and_later_times() -> None:
     found = Table(np.full(3, -1, np.int32), {"ts": np.array([1, 5, 1 << 50]), "b": np.arange(3)})
     assert found.held.later(-1).at(np.array([0, 2]))["ts"].tolist() == [0, (1 << 50) - 1]

@@ -91,12 +91,13 @@ def _plain(values: Array) -> Packed:
 
 
 def packed(values: Array, dtype: npt.DTypeLike | None = None) -> Packed:
-    """A column in as few bytes as hold it; `dtype` is what it has when it is asked for, if more."""
-    wide = values.dtype if dtype is None else np.dtype(dtype)
-    if not values.size or values.dtype.kind not in "if":
+    """A column in as few bytes as hold it; `dtype` is what whole numbers have when they are asked
+    for, if more."""
+    if values.size and values.dtype == _DOUBLE:
+        return _packed_doubles(values)
+    wide = values.dtype if dtype is None or values.dtype.kind == "f" else np.dtype(dtype)
+    if not values.size or values.dtype.kind != "i":
         return _plain(values.astype(wide, copy=False))
-    if values.dtype.kind == "f":
-        return _packed_doubles(values) if values.dtype == _DOUBLE else _plain(values)
     return _packed_whole(values, wide) or _plain(values.astype(wide, copy=False))
 
 
