@@ -222,7 +222,7 @@ def _tracks(
         Track(label, kind, device, int(count[at]), int(total[at]))
         for at, (label, device) in zip(kept.tolist(), names, strict=True)
     ]
-    place = np.full(int(owner.max(initial=-1)) + 1, -1, np.int64)
+    place = np.full(int(of.owner.max(initial=-1)) + 1, -1, np.int64)
     place[owner[kept]] = np.arange(len(kept))
     if len(kept) < len(owner):
         mine = mine & (place[of.owner] >= 0)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests import real
-from tests.drawing import draw
+from tests.drawing import Slice, build, draw
 from tracekit.answers.devices import Devices
 from tracekit.answers.stages import Stages
 from tracekit.answers.tree import KERNEL, STAGE, Node, Tree, Trees
 from tracekit.report.html import picture
 from tracekit.results.catalog import ask
 from tracekit.trace.spans import detail
+from tracekit.trace.trace import Cat
 
 STEPS = """
     mark     pppppppp..dddd....
@@ -163,3 +164,11 @@ def test_the_longest_are_drawn_one_by_one_and_all_others_as_runs() -> None:
 def test_of_what_lasts_as_long_the_first_is_taken(most: int) -> None:
     length = np.array([5, 7, 5, 9, 5, 7])
     assert detail.longest(length, most).tolist() == [3, 1, 5, 0, 2, 4][:most]
+
+
+def test_of_more_threads_than_are_drawn_none_needs_to_have_the_highest_number() -> None:
+    """The profiler's own slices are of a process of their own, after all others."""
+    host = [Slice(10 * n, 5 + n, "aten::mm", Cat.CPU_OP, tid=n) for n in range(12)]
+    own = Slice(0, 500, "PyTorch Profiler (0)", Cat.OTHER, pid=1 << 40)
+    made = one(build([*host, own]))
+    assert [track.label for track in made.tracks] == [f"thread {n}" for n in range(2, 12)]
