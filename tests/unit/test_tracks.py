@@ -1,5 +1,6 @@
 """A large trace holds its slices' processes, threads, devices and streams as numbers of tracks."""
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,24 @@ def test_a_copy_has_tracks_unless_what_they_stand_for_is_changed(pair: tuple[Tra
     assert moved.tracks is None
     assert np.array_equal(moved.where(np.arange(9)).device, plain.device[:9] + 1)
     check(moved, plain, [name for name in COLUMNS if name != "device"])
+
+
+def test_its_columns_are_read_only(pair: tuple[Trace, Trace]) -> None:
+    _, small = pair
+    assert not [name for name in Tracks.names if getattr(small, name).flags.writeable]
+
+
+def test_it_is_pickled_as_it_is_held_and_without_what_was_computed(
+    pair: tuple[Trace, Trace],
+) -> None:
+    for trace in pair:
+        picked = trace.of(*GPU_WORK)
+        links.threads(trace)
+        for one in (trace, picked):
+            other = pickle.loads(pickle.dumps(one))
+            assert (other.tracks is None) == (one.tracks is None)
+            assert not other.memo
+            check(other, one)
 
 
 def test_more_tracks_than_have_a_number_are_held_as_they_are() -> None:

@@ -173,6 +173,12 @@ def _bare(values: Mapping[str, Any]) -> Trace:
     return made
 
 
+def _closed(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same, but read-only."""
+    column.flags.writeable = False
+    return column
+
+
 class Tracks(Protocol):
     """What stands for columns that a large trace of N slices does not have: `columns.tracks`."""
 
@@ -243,7 +249,7 @@ class Trace:
             if name not in COLUMNS:
                 raise AttributeError(name)
             if self.picked is None:
-                return self.once(("column", name), lambda: self.tracks.column(name))
+                return self.once(("column", name), lambda: _closed(self.tracks.column(name)))
             whole, rows = self.picked
             if whole.tracks is not None and name in whole.tracks.names:
                 column = whole.tracks.column(name, rows)
@@ -259,6 +265,11 @@ class Trace:
             columns = {name: changes.pop(name, column) for name, column in self._present()}
             fields = {name: getattr(self, name) for name in _FIELDS} | changes
             return Trace.of_tracks(self.tracks, columns=columns, **fields)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Pickled as it is held; what was computed is not, and has locks."""
+            own = {name: getattr(self, name) for name in (*_SHARED, "aside", "picked", "tracks")}
+            return _bare, ({**dict(self._present()), **own, "memo": {}},)
 
     @classmethod
     def of_tracks(
