@@ -156,6 +156,17 @@ def test_the_lengths_of_the_next_step_predict_it_better_than_no_change(name: str
     assert abs(told - wanted) < 0.005 * wanted
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "scale", [("gemm=1e13",), ("gemm=1e17",), ("gemm=1e300", "kernel:.=1e300", "gemm=0")]
+)
+def test_factors_beyond_what_numbers_of_ns_hold_are_refused(scale: tuple[str, ...]) -> None:
+    trace = real.loaded("tl_h100_nsfw")
+    with pytest.raises(UsageError, match="36 years"):
+        catalog.ask(trace, WhatIf, scale=scale)
+    catalog.ask(trace, WhatIf, scale=("gemm=1e6",))
+
+
 def test_another_device_gives_a_range_alone() -> None:
     trace = real.loaded("tl_h100_nsfw")
     found = catalog.ask(trace, WhatIf, device=("MI300X", "A100 SXM 80 GB"))

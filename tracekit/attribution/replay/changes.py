@@ -21,6 +21,7 @@ from tracekit.trace.trace import I64, Ints, Mask
 HOST_SYNC = "host_sync"
 REMOVABLE = (HOST_SYNC,)
 NAMED = "kernel:"
+_MOST_NS = 1 << 60  # of all work: sums of times stay below what 64 bits hold
 SHARE = 0.05  # of the GPU time: less is not tried
 MANY, MOST_STAGES = 5, 3  # launches an instance from which a graph is tried, and of how many stages
 
@@ -57,6 +58,8 @@ def weights(replay: Replay, change: Change) -> Weights:
     for text in change.scale:
         rows, times = _scaled(replay, text)
         _scale(replay, factor, np.where(rows, times, 1.0))
+    if change.scale:
+        _check(replay, factor)
     for name in change.remove:
         if name not in REMOVABLE:
             raise UsageError(
@@ -86,7 +89,20 @@ def _scale(
     replay: Replay, factor: npt.NDArray[np.float64], of_row: npt.NDArray[np.float64]
 ) -> None:  # fmt: skip
     edges, rows = replay.graph.runs()
-    factor[edges] *= of_row[rows]
+    with np.errstate(over="ignore", invalid="ignore"):
+        factor[edges] *= of_row[rows]
+
+
+def _check(replay: Replay, factor: npt.NDArray[np.float64]) -> None:
+    """Raises: UsageError where work takes longer than numbers of ns can say."""
+    edges, _ = replay.graph.runs()
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(np.dot(replay.graph.edges.ns[edges], factor[edges]))
+    if not total < _MOST_NS:  # nor is it, where it is no number
+        raise UsageError(
+            "all GPU work would take more than 36 years",
+            where="scale", hint="choose smaller factors",
+        )  # fmt: skip
 
 
 def _scaled(replay: Replay, text: str) -> tuple[Mask, float]:
