@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracekit.records import Record
+from tracekit.trace.columns.numbers import narrow
 from tracekit.trace.scan.asked import Kernel
 from tracekit.trace.scan.graphs import walked
 from tracekit.trace.scan.graphs.walked import Block, Kinds
@@ -77,22 +78,11 @@ class Edges(walked.Sorted, frozen=True, eq=False):
         """[E] ns, where what can be scaled takes `factor` [E] times as long."""
         rows = np.flatnonzero(factor != 1.0)
         rows = rows[self.of(*SCALED, rows=rows)]
-        after = np.rint(self.ns[rows] * factor[rows]).astype(np.int64)
-        out = self.ns.copy() if fits(after) else self.ns.astype(np.int64)
+        after = narrow(np.rint(self.ns[rows] * factor[rows]).astype(np.int64))
+        wide = np.promote_types(self.ns.dtype, after.dtype) if len(after) else self.ns.dtype
+        out: Ints = self.ns.astype(wide)  # a copy in any case
         out[rows] = after
         return out
-
-
-def fits(column: Ints) -> bool:
-    """Whether 32 bits hold each number."""
-    return not len(column) or (column.min() >= -(1 << 31) and column.max() < 1 << 31)
-
-
-def narrow(column: Ints) -> Ints:
-    """In 32 bits, where these hold each number."""
-    if column.dtype == np.int32:
-        return column
-    return column.astype(np.int32) if fits(column) else column
 
 
 class Drawing:

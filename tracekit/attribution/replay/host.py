@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import WAITING
-from tracekit.attribution.replay.graph import Drawing, Kind, Places, narrow
+from tracekit.attribution.replay.graph import Drawing, Kind, Places
 from tracekit.attribution.replay.timing import Timing
 from tracekit.attribution.stages.instances import Markers
 from tracekit.records import Record
+from tracekit.trace.columns.numbers import narrow
 from tracekit.trace.scan.graphs.walked import Kinds
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I32, I64, Ints, Mask, Trace

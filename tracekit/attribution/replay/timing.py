@@ -9,9 +9,9 @@ import numpy as np
 from tracekit.attribution import links
 from tracekit.attribution.host_calls import BLOCKING
 from tracekit.attribution.replay import queue
-from tracekit.attribution.replay.graph import narrow
 from tracekit.attribution.replay.submitted import awaiting
 from tracekit.records import Record
+from tracekit.trace.columns.numbers import narrow
 from tracekit.trace.spans import segments
 from tracekit.trace.trace import I32, I64, Cat, Ints, Mask, Trace
 

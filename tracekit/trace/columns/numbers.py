@@ -143,8 +143,8 @@ def decimals(values: Sequence[object]) -> npt.NDArray[np.float64]:
     return np.array([one(value) for value in values], np.float64)
 
 
-def narrow(column: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The column in 32 bits where it fits: columns wait in this form for the last piece."""
+def narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A column of 64 bits in 32 where each number fits; any other, and an empty one, as it is."""
     if column.dtype != np.int64 or not column.size:
         return column
     bits = int(np.bitwise_or.reduce(column, axis=None))  # in half the time of both bounds

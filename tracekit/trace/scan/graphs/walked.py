@@ -55,7 +55,8 @@ def placed(run: Kernel, blocks: list[Block], points: int) -> Sorted:
 
 def width_of(blocks: list[Block]) -> type[np.int32 | np.int64]:
     """What the lengths of all of them fit in."""
-    return np.int64 if any(block.ns.dtype == np.int64 for block in blocks) else np.int32
+    wide = any(len(block.ns) and block.ns.dtype == np.int64 for block in blocks)
+    return np.int64 if wide else np.int32
 
 
 def ordered(run: Kernel, first: I32, source: I32) -> I32:
